@@ -1,0 +1,221 @@
+"""The bundle: a folder that holds everything a server needs and the proof that it answers as it was measured.
+
+``manifest.json`` is written in one canonical form, carries its own digest, and names the size and sha256 of every
+other file, so that one flipped byte anywhere is found. It holds names from fixed registries, never import paths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from serving.errors import BundleError
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileEntry(_Part):
+    """What a file of the bundle must be."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0, description="bytes")
+
+
+class TokenizerSpec(_Part):
+    """How ``tokenizer.json`` is used: everything that decides token ids and is not inside that file."""
+
+    file: str
+    max_length: int = Field(ge=2, description="tokens a text is truncated to, special tokens included")
+    pad_token_id: int = Field(ge=0)
+    pad_token_type_id: int = Field(ge=0)
+    padding_side: Literal["right", "left"]
+
+
+class GraphSpec(_Part):
+    """The ONNX graph that answers, and how it may be batched."""
+
+    file: str
+    variant: str
+    opset: int
+    inputs: list[str]
+    output: str
+    row_independent: bool = Field(
+        description="false: a row's answer depends on the rows beside it, so that each row is run alone"
+    )
+
+
+class GoldenSpec(_Part):
+    """Recorded answers that a machine must reproduce before it may serve."""
+
+    file: str
+    rows: int = Field(ge=1)
+    tolerance: float = Field(gt=0, description="largest accepted absolute difference of a logit")
+
+
+class Limits(_Part):
+    """What one request may hold; past it the answer is an error, never a cut answer."""
+
+    max_inputs: int = Field(default=128, ge=1, description="texts a request")
+    max_characters: int = Field(default=100_000, ge=1, description="Unicode code points a text")
+    max_body_bytes: int = Field(default=4 * 2**20, ge=1, description="bytes a request body")
+
+
+class Verdict(_Part):
+    """The proof in short; ``parity.json`` has every figure."""
+
+    passed: bool
+    rows: int
+    token_ids_equal: bool
+    labels_equal: int
+    max_abs_logit_difference: float
+    accuracy: float
+    reference_accuracy: float
+
+
+class Manifest(_Part):
+    """``manifest.json``, see the fields."""
+
+    schema_version: Literal[1]
+    name: str
+    created: str
+    task: str
+    labels: list[str] = Field(min_length=2)
+    tokenizer: TokenizerSpec
+    graph: GraphSpec
+    golden: GoldenSpec
+    limits: Limits
+    verdict: Verdict
+    model: dict[str, Any]
+    data: dict[str, Any]
+    versions: dict[str, str]
+    proven_on: dict[str, Any]
+    files: dict[str, FileEntry]
+    digest: str = Field(default="", description="sha256 of this manifest in canonical form without this field")
+
+    def sealed(self) -> Manifest:
+        """The same manifest with its digest filled in."""
+        return self.model_copy(update={"digest": self._digest()})
+
+    def to_bytes(self) -> bytes:
+        """The one form in which a manifest is written: sorted keys, two spaces, UTF-8, a newline at the end."""
+        return _canonical(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read a manifest strictly; raises BundleError if it is malformed, of another schema, or altered."""
+        manifest = cls._parse(data)
+        if manifest.to_bytes() != data or manifest.digest != manifest._digest():
+            raise BundleError(f"{MANIFEST} was altered: its content does not match its digest. Export the bundle again.")
+        return manifest
+
+    @classmethod
+    def _parse(cls, data: bytes) -> Self:
+        try:
+            return cls.model_validate(_require_schema(json.loads(data)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise BundleError(f"{MANIFEST}: {where}: {first['msg']}. Export the bundle again.") from error
+        except ValueError as error:
+            raise BundleError(f"{MANIFEST} is not valid JSON ({error}). Export the bundle again.") from error
+
+    def _digest(self) -> str:
+        return hashlib.sha256(_canonical(self.model_dump(mode="json", exclude={"digest"}))).hexdigest()
+
+
+def _require_schema(content: Any) -> Any:
+    found = content.get("schema_version") if isinstance(content, dict) else None
+    if found != SCHEMA_VERSION:
+        raise BundleError(
+            f"{MANIFEST} has schema version {found!r}; this Tuneship reads {SCHEMA_VERSION}. "
+            "Export the bundle again with the version that serves it."
+        )
+    return content
+
+
+def _canonical(content: Any) -> bytes:
+    return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal sha256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: its manifest is sound and every file is the one the manifest names."""
+
+    root: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, root: Path) -> Self:
+        """Open a bundle after checking its manifest and every file; raises BundleError."""
+        bundle = cls(root, Manifest.from_bytes(_read_manifest(root)))
+        bundle.check_files()
+        return bundle
+
+    @property
+    def digest(self) -> str:
+        """The bundle's identity: it covers the manifest and, through it, every file."""
+        return self.manifest.digest
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file the manifest names, checked as they were read; raises BundleError."""
+        data = self._path(name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.manifest.files[name].sha256:
+            raise BundleError(self._altered(name))
+        return data
+
+    @cached_property
+    def golden(self) -> list[dict[str, Any]]:
+        """The recorded answers: ``inputs``, ``input_ids``, ``logits`` and ``outputs`` a row."""
+        return [json.loads(line) for line in self.read(self.manifest.golden.file).splitlines()]
+
+    def check_files(self) -> None:
+        """Compare every file with the manifest; raises BundleError that names what is missing, added or altered."""
+        self._check_names()
+        for name, entry in self.manifest.files.items():
+            path = self._path(name)
+            if path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
+                raise BundleError(self._altered(name))
+
+    def _check_names(self) -> None:
+        present = {path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if not path.is_dir()}
+        named = {MANIFEST, *self.manifest.files}
+        if missing := sorted(named - present):
+            raise BundleError(f"{self.root}: {missing[0]} is missing. Export the bundle again or copy it whole.")
+        if extra := sorted(present - named):
+            raise BundleError(f"{self.root}: {extra[0]} is not named in {MANIFEST}. Remove it or export again.")
+
+    def _path(self, name: str) -> Path:
+        path = self.root / name
+        if name not in self.manifest.files or path.is_symlink() or self.root.resolve() not in path.resolve().parents:
+            raise BundleError(f"{self.root}: {name} is not a plain file inside the bundle that {MANIFEST} names.")
+        return path
+
+    def _altered(self, name: str) -> str:
+        return (
+            f"{self.root}: {name} was altered: its size or sha256 is not the one in {MANIFEST}. "
+            "Export the bundle again or copy it anew."
+        )
+
+
+def _read_manifest(root: Path) -> bytes:
+    path = root / MANIFEST
+    if not path.is_file():
+        raise BundleError(f"{root} is not a bundle: it has no {MANIFEST}. Make one with: tuneship export RUN --output {root}")
+    return path.read_bytes()

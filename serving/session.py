@@ -1,0 +1,43 @@
+"""Opens the ONNX graph of a bundle in onnxruntime, with the settings it is proven and served with."""
+
+from __future__ import annotations
+
+import os
+
+# onnxruntime's Linux wheels send usage data unless this is set before the import.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime
+
+from serving.bundle import Bundle
+from serving.errors import BundleError
+
+
+def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+    """A session on the CPU; raises BundleError if the graph cannot be loaded or is not what the manifest tells.
+
+    Args:
+        bundle: an opened bundle.
+        threads: onnxruntime sizes its pool by the host's cores, not the container's, so it is always told.
+    """
+    spec = bundle.manifest.graph
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        # From memory: the bytes that were checked are the bytes that run, and nothing beside them can be opened.
+        session = onnxruntime.InferenceSession(bundle.read(spec.file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no public base class
+        raise BundleError(f"{spec.file} cannot be loaded by onnxruntime: {error}") from error
+    _check_signature(bundle, session)
+    return session
+
+
+def _check_signature(bundle: Bundle, session: onnxruntime.InferenceSession) -> None:
+    spec = bundle.manifest.graph
+    inputs, outputs = [node.name for node in session.get_inputs()], {node.name: node for node in session.get_outputs()}
+    if inputs != spec.inputs or spec.output not in outputs:
+        raise BundleError(f"{spec.file} takes {inputs} and gives {list(outputs)}, not what the manifest tells.")
+    if outputs[spec.output].shape[-1] != len(bundle.manifest.labels):
+        raise BundleError(f"{spec.file} gives {outputs[spec.output].shape[-1]} logits a row for other labels.")
