@@ -1,0 +1,123 @@
+"""Batch scoring: JSON lines in, JSON lines out, in order, in constant memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from serving.errors import InputError
+from serving.predictor import Predictor
+
+ROWS_PER_CHUNK = 256
+
+
+@dataclass
+class Tally:
+    """What became of the rows: every row read is either answered or refused."""
+
+    answered: int = 0
+    refused: int = 0
+    first_refusal: str = ""
+
+    def refuse(self, reason: str) -> None:
+        """Count a row that cannot be answered."""
+        self.refused += 1
+        self.first_refusal = self.first_refusal or reason
+
+
+@dataclass(frozen=True)
+class _Row:
+    content: dict[str, Any]
+    refusal: str = ""
+
+
+def predict_file(
+    predictor: Predictor, source: Path, target: Path, on_progress: Callable[[int], None] = lambda _: None
+) -> Tally:
+    """Answer every line ``{"inputs": "…"}`` of a file.
+
+    Each line gives one line, in order: the line's own keys and ``outputs``, or, where it cannot be answered, ``error``
+    that names the row and the reason. The target appears only when all is done.
+
+    Args:
+        on_progress: told the bytes read since it was last called.
+
+    Raises:
+        InputError: the source is missing or empty, or the target is a folder or the source itself.
+    """
+    _check_paths(source, target)
+    part = target.with_name(target.name + ".part")
+    tally = Tally()
+    try:
+        with source.open("rb") as lines, part.open("w", encoding="utf-8") as out:
+            for chunk in _chunks(lines, on_progress):
+                out.writelines(_answer(predictor, chunk, tally))
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return tally
+
+
+def _check_paths(source: Path, target: Path) -> None:
+    if not source.is_file():
+        raise InputError(f"there is no file {source}; --input takes JSON lines such as {{\"inputs\": \"a text\"}}")
+    if source.stat().st_size == 0:
+        raise InputError(f"{source} is empty; it needs a line such as {{\"inputs\": \"a text\"}}")
+    if target.is_dir() or not target.parent.is_dir():
+        raise InputError(f"{target} cannot be written: --output takes a file in a folder that exists")
+    if target.exists() and target.samefile(source):
+        raise InputError(f"--input and --output are both {source}; choose another --output")
+
+
+def _chunks(lines: Iterable[bytes], on_progress: Callable[[int], None]) -> Iterator[list[tuple[int, bytes]]]:
+    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    while chunk := list(islice(numbered, ROWS_PER_CHUNK)):
+        yield chunk
+        on_progress(sum(len(line) for _, line in chunk))
+
+
+def _answer(predictor: Predictor, chunk: list[tuple[int, bytes]], tally: Tally) -> Iterator[str]:
+    rows = [_read(predictor, number, line) for number, line in chunk]
+    answers = iter(predictor.predict([row.content["inputs"] for row in rows if not row.refusal]))
+    for row in rows:
+        if row.refusal:
+            tally.refuse(row.refusal)
+            yield _line({"inputs": row.content.get("inputs"), "error": row.refusal})
+        else:
+            tally.answered += 1
+            yield _line({**row.content, "outputs": next(answers)})
+
+
+def _read(predictor: Predictor, number: int, line: bytes) -> _Row:
+    try:
+        content = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:
+        return _Row({}, f"row {number}: not a line of JSON in UTF-8: {error}")
+    if not isinstance(content, dict) or "inputs" not in content:
+        return _Row({}, f'row {number}: no `inputs`; a row is an object such as {{"inputs": "a text"}}')
+    try:
+        predictor.task.check(content["inputs"])
+    except InputError as error:
+        return _Row(_echo(content), f"row {number}: {error}")
+    return _Row(content)
+
+
+def _echo(content: dict[str, Any]) -> dict[str, Any]:
+    """The refused input, unless it is what makes the line unwritable or huge."""
+    inputs = content["inputs"]
+    short = not isinstance(inputs, str) or len(inputs) <= 1000
+    return {"inputs": inputs if short else inputs[:1000] + "…"}
+
+
+def _line(content: dict[str, Any]) -> str:
+    # Escaped wherever UTF-8 has no form for it, so that a lone surrogate is handed back as it came.
+    try:
+        text = json.dumps(content, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(content)
+    return text + "\n"

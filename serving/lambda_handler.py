@@ -1,0 +1,178 @@
+"""AWS Lambda: an event to a call of the HTTP surface and back. Pure translation; it never imports BentoML.
+
+Understood are Function URL and HTTP API events (payload version 2.0), REST API events (1.0), and a plain
+``{"inputs": …}`` invocation, which is answered with the bare answer.
+
+Formats: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import os
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from serving.app import create_app
+from serving.predictor import Predictor
+from serving.settings import Settings
+
+Event = dict[str, Any]
+Message = MutableMapping[str, Any]
+
+
+class InvocationError(Exception):
+    """A plain invocation that was refused; Lambda reports it to the caller as the function's error."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """An HTTP request, freed of the event it came in."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def scope(self) -> dict[str, Any]:
+        """The ASGI connection scope of this request."""
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": self.method,
+            "scheme": "https",
+            "path": self.path,
+            "raw_path": self.path.encode(),
+            "query_string": self.query.encode(),
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in self.headers.items()],
+        }  # fmt: skip
+
+
+@dataclass
+class Reply:
+    """What the app answered."""
+
+    status: int = 500
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Function:
+    """The app on an event loop of its own, started once a container and called once an event."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._app = create_app(lambda: Predictor.open(settings.bundle, threads=settings.threads))
+        self._lifespan = self._app.router.lifespan_context(self._app)
+        self._loop.run_until_complete(self._lifespan.__aenter__())
+
+    def __call__(self, event: Event, context: object = None) -> Any:
+        """Answer one event; raises InvocationError for a plain invocation that is refused."""
+        if not _is_http(event):
+            return _plain_reply(self._send(_plain_call(event)))
+        try:
+            call = _call_v2(event) if event.get("version") == "2.0" else _call_v1(event)
+        except binascii.Error as error:
+            return _http_reply(_malformed_base64(error))
+        return _http_reply(self._send(call))
+
+    def close(self) -> None:
+        """Stop the app and its loop."""
+        self._loop.run_until_complete(self._lifespan.__aexit__(None, None, None))
+        self._loop.close()
+
+    def _send(self, call: Call) -> Reply:
+        reply = Reply()
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": call.body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                reply.status = message["status"]
+                reply.headers = {name.decode(): value.decode("latin-1") for name, value in message["headers"]}
+            else:
+                reply.body += message.get("body", b"")
+
+        self._loop.run_until_complete(self._app(call.scope(), receive, send))
+        return reply
+
+
+def _is_http(event: Any) -> bool:
+    return isinstance(event, dict) and ("requestContext" in event or "httpMethod" in event)
+
+
+def _plain_call(event: Any) -> Call:
+    body = json.dumps(event, ensure_ascii=True).encode()
+    return Call("POST", "/predict", headers={"content-type": "application/json"}, body=body)
+
+
+def _call_v2(event: Event) -> Call:
+    http = event["requestContext"]["http"]
+    path = _without_stage(event["rawPath"], event["requestContext"].get("stage"))
+    return Call(http["method"], path, event.get("rawQueryString", ""), event.get("headers") or {}, _body(event))
+
+
+def _call_v1(event: Event) -> Call:
+    query = urlencode(event.get("multiValueQueryStringParameters") or {}, doseq=True)
+    return Call(event["httpMethod"], event["path"], query, event.get("headers") or {}, _body(event))
+
+
+def _without_stage(path: str, stage: str | None) -> str:
+    """HTTP APIs put a named stage in front of the path; ``$default`` and Function URLs do not."""
+    prefix = f"/{stage}"
+    return (path.removeprefix(prefix) or "/") if stage and (path == prefix or path.startswith(prefix + "/")) else path
+
+
+def _body(event: Event) -> bytes:
+    body = event.get("body") or ""
+    return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode("utf-8", "replace")
+
+
+def _malformed_base64(error: binascii.Error) -> Reply:
+    body = {"error": f"the event says isBase64Encoded, but its body is not base64: {error}", "error_type": "malformed"}
+    return Reply(400, {"content-type": "application/json"}, json.dumps(body).encode())
+
+
+def _http_reply(reply: Reply) -> dict[str, Any]:
+    return {
+        "statusCode": reply.status,
+        "headers": reply.headers,
+        "body": reply.body.decode(),
+        "isBase64Encoded": False,
+    }
+
+
+def _plain_reply(reply: Reply) -> Any:
+    answer = json.loads(reply.body)
+    if reply.status != 200:
+        raise InvocationError(f"{reply.status}: {answer['error']}")
+    return answer
+
+
+_function: Function | None = None
+
+
+def handler(event: Event, context: object) -> Any:
+    """The entry point for ``awslambdaric``: ``serving.lambda_handler.handler``."""
+    return start()(event, context)
+
+
+def start() -> Function:
+    """Load the bundle once a container."""
+    global _function
+    if _function is None:
+        _function = Function(Settings.from_environment())
+    return _function
+
+
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # Lambda's init phase has CPU to spare and ten seconds: load in it
+    start()

@@ -1,0 +1,60 @@
+"""`tuneship serve`: the HTTP surface on uvicorn, one process. BentoML serves the same app from `serving.service`."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import socket
+from pathlib import Path
+
+import uvicorn
+
+from serving.app import create_app
+from serving.bundle import Bundle
+from serving.errors import InputError
+from serving.predictor import Predictor
+from serving.settings import Settings
+
+GRACE_SECONDS = 20
+"""After SIGTERM, how long accepted requests may take; orchestrators usually wait 30 s before they kill."""
+
+
+def serve_bundle(root: Path, *, host: str, port: int, threads: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was accepted.
+
+    Raises:
+        BundleError: the bundle cannot be trusted, or does not answer on this machine as it did when it was proven.
+        InputError: the address cannot be listened on, or a TUNESHIP_ variable is malformed.
+    """
+    settings = dataclasses.replace(Settings.from_environment(), bundle=root)
+    listener = _listen(host, port)
+    # Loaded here and not in the app's start-up, so that a bad bundle is a message and not a traceback.
+    predictor = Predictor(Bundle.open(root), threads=threads or settings.threads)
+    predictor.replay_golden()
+    app = create_app(lambda: predictor, max_queue=settings.max_queue)
+    config = uvicorn.Config(
+        app, loop="uvloop", http="httptools", log_level="warning", access_log=False, server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS, backlog=2048,
+    )  # fmt: skip
+    _announce(predictor, f"http://{host}:{port}")
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=_family(host), reuse_port=False)
+    except OSError as error:
+        raise InputError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port or --host.") from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _announce(predictor: Predictor, address: str) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    manifest = predictor.manifest
+    logging.getLogger("tuneship").info(
+        "serving %s (%s, %d labels, sha256 %s) on %s", manifest.name, manifest.graph.variant, len(manifest.labels),
+        manifest.digest[:12], address,
+    )  # fmt: skip

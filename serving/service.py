@@ -1,0 +1,52 @@
+"""The BentoML service: the HTTP surface, mounted as it is. `bentoml build` and `bentoml serve` start here.
+
+BentoML's own per-request machinery is configured away, each part for a reason given beside it.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # BentoML reports usage unless told not to
+
+import bentoml
+
+from serving.app import create_app
+from serving.bundle import MANIFEST
+from serving.errors import BundleError
+from serving.predictor import Predictor
+from serving.settings import Settings
+
+settings = Settings.from_environment()
+
+# Found out here, `bentoml build` fails on a missing bundle; found out at start-up, a Bento without one would be built.
+if not (settings.bundle / MANIFEST).is_file():
+    raise BundleError(
+        f"there is no bundle at {settings.bundle}. Put one there (make bento BUNDLE=…) or set TUNESHIP_BUNDLE."
+    )
+
+
+def _load() -> Predictor:
+    return Predictor.open(settings.bundle, threads=settings.threads)
+
+
+app = create_app(_load, max_queue=settings.max_queue)
+
+
+@bentoml.service(
+    name="tuneship",
+    workers=1,  # the engine uses every CPU of the container; scale by containers
+    metrics={"enabled": False},  # would add a time series for each path anybody asks for; /metrics is the app's own
+    logging={"access": {"enabled": False}},  # a log line a request costs more than routing it
+    # BentoML never cancels a request's timer (bentoml/_internal/server/http/traffic.py), so that each finished request
+    # stays in memory for as long as the timeout lasts, and it knows no "none": as short as the longest honest request.
+    traffic={"timeout": 15},
+    tracing={"excluded_urls": ".*"},  # spans are made even where nobody collects them
+)
+@bentoml.asgi_app(app, path="/")
+class Tuneship:
+    """Serves one bundle; see `serving.app` for the endpoints."""
+
+    def __is_ready__(self) -> bool:
+        """BentoML's /readyz asks this."""
+        return bool(app.state.surface.ready)

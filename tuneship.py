@@ -1,0 +1,144 @@
+"""Tuneship's front door: train · export · verify · predict · serve.
+
+Each verb is a few lines; what it needs is imported inside, so that serving never loads torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from serving.errors import BundleError, InputError
+
+app = typer.Typer(
+    help="Fine-tune, prove, ship: from labelled text to a service whose answers are the ones you measured.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+out = Console()
+err = Console(stderr=True)
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run: what `tuneship train` made.")]
+Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle: what `tuneship export` made.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all this process may use]")]
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe in YAML.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run's folder.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe; repeatable.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run in RUN.")] = False,
+) -> None:
+    """Fine-tune as the recipe says. Run it again to resume an interrupted run."""
+    from trainer.recipe import load_recipe
+    from trainer.train import train as run_training
+
+    run = run_training(load_recipe(recipe, set_ or []), output, overwrite=overwrite)
+    out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
+
+
+@app.command()
+def export(
+    run: Run,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle's folder.")],
+    variant: Annotated[str, typer.Option(help="fp32, or int8: a quarter of the size, twice the speed.")] = "fp32",
+    threads: Threads = None,
+) -> None:
+    """Convert a run to ONNX and prove that it answers as measured; only then write the bundle."""
+    from export.pack import export_run
+    from export.table import parity_table
+    from serving.settings import available_cpus
+    from trainer.run import Run as TrainedRun
+
+    with out.status("converting and proving…"):
+        result = export_run(TrainedRun.open(run), output, variant, threads=threads or available_cpus())
+    out.print(parity_table(result.parity))
+    out.print(f"bundle  {escape(str(output))}  {result.bytes / 1e6:.1f} MB  sha256 {result.digest}", soft_wrap=True)
+
+
+@app.command()
+def verify(bundle: Bundle, threads: Threads = None) -> None:
+    """Re-check every hash of a bundle and replay its golden answers on this machine."""
+    from serving.bundle import Bundle as OpenBundle
+    from serving.predictor import Predictor
+    from serving.settings import available_cpus
+
+    opened = OpenBundle.open(bundle)
+    out.print(f"[green]✓[/] {len(opened.manifest.files)} files and the manifest are as they were written")
+    difference = Predictor(opened, threads=threads or available_cpus()).replay_golden()
+    rows, tolerance = opened.manifest.golden.rows, opened.manifest.golden.tolerance
+    out.print(f"[green]✓[/] {rows} golden answers hold on this machine: largest logit difference "
+              f"{difference:.2g} (accepted: {tolerance:.2g})")  # fmt: skip
+    out.print(f"sha256 {opened.digest}", soft_wrap=True)
+
+
+@app.command()
+def predict(
+    bundle: Bundle,
+    input_: Annotated[Path, typer.Option("--input", "-i", metavar="FILE", help='JSON lines: {"inputs": "a text"}.')],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help='The same lines with "outputs".')],
+    threads: Threads = None,
+) -> None:
+    """Answer a file of texts, in order. A line that cannot be answered gets an "error", and the exit status is 1."""
+    from serving.batch import predict_file
+    from serving.predictor import Predictor
+    from serving.progress import reading
+    from serving.settings import available_cpus
+
+    predictor = Predictor.open(bundle, threads=threads or available_cpus())
+    with reading(input_, err) as advance:
+        tally = predict_file(predictor, input_, output, advance)
+    out.print(f"{tally.answered:,} answered, {tally.refused:,} refused  →  {escape(str(output))}", soft_wrap=True)
+    if tally.refused:
+        err.print(f"[red]first refusal[/]  {escape(tally.first_refusal)}", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    bundle: Bundle,
+    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="TCP port.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    threads: Threads = None,
+) -> None:
+    """Serve a bundle over HTTP, through BentoML, until stopped."""
+    from serving.server import serve_bundle
+
+    serve_bundle(bundle, host=host, port=port, threads=threads)
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """A user's mistake is a message and an exit status, never a traceback."""
+    try:
+        yield
+    except (InputError, BundleError) as error:
+        err.print(f"[red]error[/]  {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("\nstopped; an interrupted training resumes when the same command is run again")
+        sys.exit(130)
+
+
+def main() -> None:
+    """The entry point of the ``tuneship`` command."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    with readable_errors():
+        app(standalone_mode=True)
+
+
+if __name__ == "__main__":
+    main()
