@@ -1,0 +1,238 @@
+"""Run to bundle: convert, prove, and only then put the bundle at its path."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from export.card import write_card
+from export.golden import golden_texts, write_golden
+from export.graph import OPSET, export_graph, graph_inputs
+from export.parity import Parity, prove
+from export.quantize import Variant, variant_named
+from export.reference import Reference
+from serving.bundle import (
+    MANIFEST,
+    SCHEMA_VERSION,
+    Bundle,
+    FileEntry,
+    GoldenSpec,
+    GraphSpec,
+    Limits,
+    Manifest,
+    TokenizerSpec,
+    Verdict,
+    sha256_of,
+)
+from serving.errors import InputError
+from serving.machine import describe_machine
+from serving.predictor import Predictor
+from trainer.model import Checkpoint, load_checkpoint
+from trainer.run import Run
+
+GRAPH, TOKENIZER, GOLDEN, PARITY, CARD = "model.onnx", "tokenizer.json", "golden.jsonl", "parity.json", "README.md"
+
+
+class ProofFailed(InputError):
+    """The served answers are not the measured ones; no bundle was written."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export made."""
+
+    bundle: Path
+    digest: str
+    bytes: int
+    parity: Parity
+
+
+def export_run(run: Run, output: Path, variant_name: str = "fp32", *, threads: int = 1) -> Export:
+    """Make, prove and place a bundle.
+
+    Args:
+        run: a finished run.
+        output: the bundle's folder; an older bundle there is replaced, anything else is left alone.
+        variant_name: one of `export.quantize.VARIANTS`.
+        threads: CPU threads for the proof.
+
+    Raises:
+        InputError: ``output`` holds something else, or there is no such variant.
+        ProofFailed: a gate does not hold; the figures are then in the run's folder.
+    """
+    variant = variant_named(variant_name)
+    check_target(output)
+    with _aside(output) as folder:
+        parity = _build(run, folder, variant, threads)
+        Predictor.open(folder, threads=threads)
+        _replace(output, folder)
+    bundle = Bundle.open(output)
+    return Export(output, bundle.digest, _size(bundle), parity)
+
+
+def check_target(output: Path) -> None:
+    """Raise InputError unless ``output`` is free, empty, or an older bundle."""
+    if output.is_dir() and (not any(output.iterdir()) or (output / MANIFEST).is_file()):
+        return
+    if output.exists():
+        raise InputError(f"{output} holds something else than a bundle. Choose another --output, or empty it first.")
+
+
+def _build(run: Run, folder: Path, variant: Variant, threads: int) -> Parity:
+    """Write every file of the bundle into ``folder``; raises ProofFailed."""
+    evaluation = run.read_evaluation()
+    checkpoint = load_checkpoint(run.checkpoint, attn_implementation="eager")
+    _write_graph(checkpoint, variant, folder / GRAPH)
+    _write_tokenizer(run, folder / TOKENIZER)
+    draft = _draft_manifest(run, checkpoint, variant)
+    predictor = Predictor(Bundle(folder, draft.model_copy(update={"files": _entries(folder)})), threads=threads)
+    parity = prove(Reference(run.checkpoint), predictor, evaluation, variant, max_accuracy_drop(run))
+    _require_proof(parity, run, variant)
+    rows = write_golden(predictor, golden_texts(evaluation), folder / GOLDEN)
+    _write_json(folder / PARITY, _parity_record(parity, threads))
+    manifest = draft.model_copy(
+        update={"golden": draft.golden.model_copy(update={"rows": rows}), "verdict": _verdict(parity)}
+    )
+    write_card(manifest, parity, folder / CARD)
+    sealed = manifest.model_copy(update={"files": _entries(folder)}).sealed()
+    (folder / MANIFEST).write_bytes(sealed.to_bytes())
+    return parity
+
+
+def max_accuracy_drop(run: Run) -> float:
+    """The budget that the run's recipe states for variants that are not exact, a fraction."""
+    return run.read_recipe().export.max_accuracy_drop
+
+
+def _write_graph(checkpoint: Checkpoint, variant: Variant, path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        fp32 = Path(folder) / GRAPH
+        export_graph(checkpoint, fp32)
+        variant.make(fp32, path)
+
+
+def _write_tokenizer(run: Run, path: Path) -> None:
+    """The checkpoint's tokenizer with nothing in it that pads or truncates: the manifest says how long a text may be."""
+    tokenizer = Tokenizer.from_file(str(run.checkpoint / TOKENIZER))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.save(str(path), pretty=False)
+
+
+def _draft_manifest(run: Run, checkpoint: Checkpoint, variant: Variant) -> Manifest:
+    record = run.read_record()
+    tokenizer = checkpoint.tokenizer
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=run.root.resolve().name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        task=record["task"],
+        labels=checkpoint.labels,
+        tokenizer=TokenizerSpec(
+            file=TOKENIZER,
+            max_length=checkpoint.max_length,
+            pad_token_id=tokenizer.pad_token_id,
+            pad_token_type_id=tokenizer.pad_token_type_id,
+            padding_side=tokenizer.padding_side,
+        ),
+        graph=GraphSpec(
+            file=GRAPH,
+            variant=variant.name,
+            opset=OPSET,
+            inputs=graph_inputs(checkpoint),
+            output="logits",
+            row_independent=variant.row_independent,
+        ),
+        golden=GoldenSpec(file=GOLDEN, rows=1, tolerance=variant.golden_tolerance),
+        limits=Limits(),
+        verdict=Verdict(
+            passed=False, rows=0, token_ids_equal=False, labels_equal=0, max_abs_logit_difference=0.0,
+            accuracy=0.0, reference_accuracy=0.0,
+        ),
+        model=record["model"],
+        data=record["data"],
+        versions=record["versions"] | _versions(),
+        proven_on=describe_machine(),
+        files={},
+    )  # fmt: skip
+
+
+def _verdict(parity: Parity) -> Verdict:
+    compared = parity.rows + parity.hard_inputs
+    return Verdict(
+        passed=parity.passed,
+        rows=compared,
+        token_ids_equal=parity.token_ids_equal == compared,
+        labels_equal=parity.labels_equal,
+        max_abs_logit_difference=parity.max_abs_logit_difference,
+        accuracy=parity.accuracy,
+        reference_accuracy=parity.reference_accuracy,
+    )
+
+
+def _require_proof(parity: Parity, run: Run, variant: Variant) -> None:
+    if parity.passed:
+        return
+    report = run.root / f"failed-parity-{variant.name}.json"
+    _write_json(report, dataclasses.asdict(parity))
+    lines = "\n".join(f"  {failure}" for failure in parity.failures)
+    raise ProofFailed(
+        f"the {variant.name} variant does not answer as the checkpoint does; no bundle was written.\n{lines}\n"
+        f"Every figure, and the worst rows, are in {report}."
+    )
+
+
+def _parity_record(parity: Parity, threads: int) -> dict[str, Any]:
+    return dataclasses.asdict(parity) | {
+        "passed": parity.passed,
+        "reference": "transformers' tokenizer and the torch checkpoint, float32, on the CPU",
+        "candidate": f"serving's predictor on this bundle's files, {threads} thread(s)",
+        "machine": describe_machine(),
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in ("tuneship", "onnxruntime", "tokenizers", "torch", "onnx")}
+
+
+def _entries(folder: Path) -> dict[str, FileEntry]:
+    files = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
+    return {path.name: FileEntry(sha256=sha256_of(path), size=path.stat().st_size) for path in files}
+
+
+def _size(bundle: Bundle) -> int:
+    return sum(path.stat().st_size for path in bundle.root.iterdir())
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _aside(output: Path) -> Iterator[Path]:
+    """A folder beside ``output`` to build in, on the same file system, gone afterwards whatever happens."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        (Path(folder) / "bundle").mkdir()
+        yield Path(folder) / "bundle"
+
+
+def _replace(output: Path, folder: Path) -> None:
+    """Put the finished folder at ``output``; an older bundle is gone only once the new one is in place."""
+    old = folder.parent / "old"
+    if output.exists():
+        output.rename(old)
+    folder.rename(output)
+    shutil.rmtree(old, ignore_errors=True)
