@@ -80,8 +80,7 @@ def verify(bundle: Bundle, threads: Threads = None) -> None:
     out.print(f"[green]✓[/] {len(opened.manifest.files)} files and the manifest are as they were written")
     difference = Predictor(opened, threads=threads or available_cpus()).replay_golden()
     rows, tolerance = opened.manifest.golden.rows, opened.manifest.golden.tolerance
-    out.print(f"[green]✓[/] {rows} golden answers hold on this machine: largest logit difference "
-              f"{difference:.2g} (accepted: {tolerance:.2g})")  # fmt: skip
+    out.print(f"[green]✓[/] {rows} golden answers hold here; largest logit change {difference:.2g} (≤ {tolerance:.2g})")
     out.print(f"sha256 {opened.digest}", soft_wrap=True)
 
 
@@ -114,7 +113,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     threads: Threads = None,
 ) -> None:
-    """Serve a bundle over HTTP, through BentoML, until stopped."""
+    """Serve a bundle over HTTP until stopped; what was accepted is still answered."""
     from serving.server import serve_bundle
 
     serve_bundle(bundle, host=host, port=port, threads=threads)

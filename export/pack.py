@@ -39,6 +39,7 @@ from serving.errors import InputError
 from serving.machine import describe_machine
 from serving.predictor import Predictor
 from trainer.model import Checkpoint, load_checkpoint
+from trainer.recipe import load_recipe
 from trainer.run import Run
 
 GRAPH, TOKENIZER, GOLDEN, PARITY, CARD = "model.onnx", "tokenizer.json", "golden.jsonl", "parity.json", "README.md"
@@ -112,7 +113,7 @@ def _build(run: Run, folder: Path, variant: Variant, threads: int) -> Parity:
 
 def max_accuracy_drop(run: Run) -> float:
     """The budget that the run's recipe states for variants that are not exact, a fraction."""
-    return run.read_recipe().export.max_accuracy_drop
+    return load_recipe(run.recipe).export.max_accuracy_drop
 
 
 def _write_graph(checkpoint: Checkpoint, variant: Variant, path: Path) -> None:
@@ -160,12 +161,17 @@ def _draft_manifest(run: Run, checkpoint: Checkpoint, variant: Variant) -> Manif
             passed=False, rows=0, token_ids_equal=False, labels_equal=0, max_abs_logit_difference=0.0,
             accuracy=0.0, reference_accuracy=0.0,
         ),
-        model=record["model"],
+        model=record["model"] | {"checkpoint": checkpoint_hashes(run)},
         data=record["data"],
         versions=record["versions"] | _versions(),
         proven_on=describe_machine(),
         files={},
     )  # fmt: skip
+
+
+def checkpoint_hashes(run: Run) -> dict[str, str]:
+    """sha256 of the run's weight files, by name: what ties a bundle to the run it was made from."""
+    return {path.name: sha256_of(path) for path in sorted(run.checkpoint.glob("*.safetensors"))}
 
 
 def _verdict(parity: Parity) -> Verdict:

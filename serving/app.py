@@ -7,12 +7,13 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from serving.batcher import Batcher, Overloaded
@@ -26,6 +27,9 @@ from serving.tasks.text_classification import LabelScore, Logits
 
 INLINE_CHARACTERS = 4096
 """Texts up to this many characters are tokenised on the event loop: a hop to a thread would cost more."""
+
+PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 STATUS: dict[type[Exception], tuple[int, str]] = {
     MalformedInput: (400, "malformed"),
@@ -68,6 +72,10 @@ class Surface:
     async def info(self, _: HttpRequest) -> Response:
         """``GET /info``: the model, its labels and limits, the bundle's hash and the verdict of its proof."""
         return JSONResponse(describe(self._predictor.bundle))
+
+    async def page(self, _: HttpRequest) -> Response:
+        """``GET /``: a page to try the model on. It loads nothing from anywhere else."""
+        return HTMLResponse(PAGE, headers={"Content-Security-Policy": PAGE_POLICY})
 
     async def livez(self, _: HttpRequest) -> Response:
         """``GET /livez``: the process answers."""
@@ -152,6 +160,8 @@ def create_app(load: Callable[[], Predictor], *, max_queue: int = 1024) -> Starl
     routes = [
         Route("/predict", surface.predict, methods=["POST"]),
         Route("/", surface.predict, methods=["POST"]),
+        # Before BentoML's own index page, which loads a tag manager from the network.
+        Route("/", surface.page, methods=["GET"]),
         Route("/info", surface.info),
         Route("/livez", surface.livez),
         Route("/readyz", surface.readyz),

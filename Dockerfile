@@ -1,0 +1,45 @@
+# One image, two ways to run: an HTTP server, or an AWS Lambda function.
+#
+#   docker run -p 3000:3000 tuneship            serve over HTTP (tuneship serve)
+#   docker run tuneship lambda                  the Lambda runtime loop (awslambdaric)
+#   docker run -p 3000:3000 tuneship bentoml    the same app inside BentoML's server
+#   docker run tuneship verify                  re-check the bundle in the image
+#
+# Build it with `make image BUNDLE=…`, which puts the bundle at ./bundle first.
+
+FROM python:3.11-slim-bookworm AS packages
+COPY requirements.txt /tmp/
+RUN python -m pip install --no-cache-dir --target /opt/packages -r /tmp/requirements.txt
+# What is installed and never used by a server:
+# - libonnxruntime.so is for C programs; the Python module has the library linked in
+# - onnxruntime's model tools belong to the export, which does not happen here
+# - the packages' own tests
+RUN rm -rf /opt/packages/onnxruntime/capi/libonnxruntime.so.* \
+           /opt/packages/onnxruntime/transformers /opt/packages/onnxruntime/quantization \
+           /opt/packages/onnxruntime/tools /opt/packages/onnxruntime/datasets \
+ && find /opt/packages -type d \( -name tests -o -name test \) -prune -exec rm -rf {} +
+
+FROM python:3.11-slim-bookworm
+COPY --from=packages /opt/packages /opt/packages
+WORKDIR /app
+COPY tuneship.py ./
+COPY serving ./serving
+COPY deploy/entrypoint.sh ./
+COPY bundle ./bundle
+ENV PYTHONPATH=/opt/packages:/app \
+    PYTHONUNBUFFERED=1 \
+    TUNESHIP_BUNDLE=/app/bundle \
+    ORT_DISABLE_TELEMETRY=1 \
+    BENTOML_DO_NOT_TRACK=True \
+    HF_HUB_DISABLE_TELEMETRY=1
+# Byte code is made now, because the root may be read-only later; and the bundle must answer here as it was proven.
+RUN python -m compileall -q serving tuneship.py \
+ && python -m tuneship verify bundle \
+ && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tuneship
+ENV PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 3000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '3000') + '/readyz', timeout=2)"]
+ENTRYPOINT ["/app/entrypoint.sh"]
+CMD ["serve"]
