@@ -13,7 +13,7 @@ PORT    ?= 3000
 DOCKER_BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train export verify serve bento image check lint types readme test bench lock clean
+.PHONY: help setup demo train export verify serve bento image check lint types test bench docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ test: lint types  ## everything, as CI runs it
 
 bench: setup  ## measure what the README claims
 	$(BIN)/python -m bench all $(ARGS)
+
+docs: setup  ## write docs/recipe.md anew from the code
+	$(BIN)/python -m trainer.recipe_reference > docs/recipe.md
 
 lock: setup  ## write the requirement files anew from pyproject.toml, each from a clean environment
 	$(BIN)/python deploy/lock.py

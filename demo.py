@@ -132,8 +132,12 @@ def serve_and_ask(tag: str) -> None:
     port = _free_port()
     with _server(tag, port):
         body = {"inputs": QUESTIONS, "parameters": {"top_k": 2}}
-        command = f"curl http://127.0.0.1:{port}/predict -H 'Content-Type: application/json' \\\n  -d '{json.dumps(body)}'"
-        console.print(f"[bold]$ {command}[/]", highlight=False, soft_wrap=True)
+        console.print(
+            f"[bold]$ curl http://127.0.0.1:{port}/predict -H 'Content-Type: application/json' \\\n"
+            f"    -d '{json.dumps(body)}'[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
         for text, answer in zip(QUESTIONS, _post(f"http://127.0.0.1:{port}/predict", body), strict=True):
             scores = "  ".join(f"{each['label']} {each['score']:.1%}" for each in answer)
             console.print(f"{text}\n  → [green]{scores}[/]")

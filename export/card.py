@@ -1,4 +1,4 @@
-"""The bundle's README.md: a model card in the Hugging Face format. Every figure in it comes from the manifest or proof."""
+"""The bundle's README.md: a model card in the Hugging Face format, each figure from the manifest or the proof."""
 
 from __future__ import annotations
 

@@ -24,7 +24,6 @@ from export.quantize import Variant, variant_named
 from export.reference import Reference
 from serving.bundle import (
     MANIFEST,
-    SCHEMA_VERSION,
     Bundle,
     FileEntry,
     GoldenSpec,
@@ -124,7 +123,7 @@ def _write_graph(checkpoint: Checkpoint, variant: Variant, path: Path) -> None:
 
 
 def _write_tokenizer(run: Run, path: Path) -> None:
-    """The checkpoint's tokenizer with nothing in it that pads or truncates: the manifest says how long a text may be."""
+    """The checkpoint's tokenizer, neither padding nor truncating: the manifest says how long a text may be."""
     tokenizer = Tokenizer.from_file(str(run.checkpoint / TOKENIZER))
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -135,7 +134,7 @@ def _draft_manifest(run: Run, checkpoint: Checkpoint, variant: Variant) -> Manif
     record = run.read_record()
     tokenizer = checkpoint.tokenizer
     return Manifest(
-        schema_version=SCHEMA_VERSION,
+        schema_version=1,
         name=run.root.resolve().name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=record["task"],
@@ -210,7 +209,8 @@ def _parity_record(parity: Parity, threads: int) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("tuneship", "onnxruntime", "tokenizers", "torch", "onnx")}
+    names = ("tuneship", "onnxruntime", "tokenizers", "torch", "onnx")
+    return {name: importlib.metadata.version(name) for name in names}
 
 
 def _entries(folder: Path) -> dict[str, FileEntry]:

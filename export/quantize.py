@@ -47,7 +47,7 @@ def _dynamic_int8(fp32: Path, target: Path) -> None:
         quantize_dynamic(prepared, target, per_channel=True, weight_type=QuantType.QInt8)
 
 
-class _quiet:  # noqa: N801 - reads as a verb in a with statement
+class _quiet:
     """The quantizer writes advice to the root logger that does not apply here."""
 
     def __enter__(self) -> None:

@@ -14,7 +14,8 @@ def parity_table(parity: Parity) -> Table:
     for column in ("gate", "measured", "accepted", ""):
         table.add_column(column)
     for gate in parity.gates:
-        table.add_row(gate.name, f"{gate.measured:.3g}", gate.accepted, "[green]holds[/]" if gate.passed else "[red]fails[/]")
+        verdict = "[green]holds[/]" if gate.passed else "[red]fails[/]"
+        table.add_row(gate.name, f"{gate.measured:.3g}", gate.accepted, verdict)
     table.add_section()
     table.add_row("labels equal", f"{parity.labels_equal:,} of {compared:,}")
     table.add_row("accuracy, trained → served", f"{parity.reference_accuracy:.2%} → {parity.accuracy:.2%}")

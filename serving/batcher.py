@@ -114,7 +114,8 @@ class Batcher:
         """One bad row must not fail its neighbours: run each alone, and only the bad one gets the error."""
         if len(batch) > 1:
             for row in batch:
-                await self._answer([row])
+                if not row.answer.done():
+                    await self._answer([row])
         elif not batch[0].answer.done():
             batch[0].answer.set_exception(error)
 
@@ -128,10 +129,10 @@ def take(waiting: deque[_Row], max_tokens: int) -> list[_Row]:
     longest = 0
     while waiting:
         row = waiting[0]
-        longest = max(longest, row.tokens)
-        if batch and longest * (len(batch) + 1) > max_tokens:
-            break
-        waiting.popleft()
         if not row.answer.done():
+            longest = max(longest, row.tokens)
+            if batch and longest * (len(batch) + 1) > max_tokens:
+                break
             batch.append(row)
+        waiting.popleft()
     return batch

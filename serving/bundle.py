@@ -63,6 +63,15 @@ class GoldenSpec(_Part):
     tolerance: float = Field(gt=0, description="largest accepted absolute difference of a logit")
 
 
+class GoldenRow(_Part):
+    """One recorded answer, a line of the golden file."""
+
+    inputs: str
+    input_ids: list[int]
+    logits: list[float]
+    outputs: list[dict[str, Any]] = Field(min_length=1)
+
+
 class Limits(_Part):
     """What one request may hold; past it the answer is an error, never a cut answer."""
 
@@ -116,7 +125,7 @@ class Manifest(_Part):
         """Read a manifest strictly; raises BundleError if it is malformed, of another schema, or altered."""
         manifest = cls._parse(data)
         if manifest.to_bytes() != data or manifest.digest != manifest._digest():
-            raise BundleError(f"{MANIFEST} was altered: its content does not match its digest. Export the bundle again.")
+            raise BundleError(f"{MANIFEST} was altered: it does not match its digest. Export the bundle again.")
         return manifest
 
     @classmethod
@@ -127,7 +136,7 @@ class Manifest(_Part):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise BundleError(f"{MANIFEST}: {where}: {first['msg']}. Export the bundle again.") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BundleError(f"{MANIFEST} is not valid JSON ({error}). Export the bundle again.") from error
 
     def _digest(self) -> str:
@@ -181,9 +190,23 @@ class Bundle:
         return data
 
     @cached_property
-    def golden(self) -> list[dict[str, Any]]:
-        """The recorded answers: ``inputs``, ``input_ids``, ``logits`` and ``outputs`` a row."""
-        return [json.loads(line) for line in self.read(self.manifest.golden.file).splitlines()]
+    def golden(self) -> list[GoldenRow]:
+        """The recorded answers; raises BundleError if they are not as many as the manifest tells, or no answers."""
+        spec = self.manifest.golden
+        lines = self.read(spec.file).splitlines()
+        if len(lines) != spec.rows:
+            raise BundleError(f"{spec.file} has {len(lines)} rows; {MANIFEST} tells of {spec.rows}.")
+        return [self._golden_row(number, line) for number, line in enumerate(lines, 1)]
+
+    def _golden_row(self, number: int, line: bytes) -> GoldenRow:
+        where = f"{self.manifest.golden.file}, row {number}"
+        try:
+            row = GoldenRow.model_validate_json(line)
+        except ValidationError as error:
+            raise BundleError(f"{where} is not a recorded answer: {error.errors()[0]['msg']}.") from error
+        if len(row.logits) != len(self.manifest.labels):
+            raise BundleError(f"{where} has {len(row.logits)} logits for {len(self.manifest.labels)} labels.")
+        return row
 
     def check_files(self) -> None:
         """Compare every file with the manifest; raises BundleError that names what is missing, added or altered."""
@@ -194,7 +217,10 @@ class Bundle:
                 raise BundleError(self._altered(name))
 
     def _check_names(self) -> None:
-        present = {path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if not path.is_dir()}
+        for name in self.manifest.files:
+            self._path(name)
+        found = (path for path in self.root.rglob("*") if path.is_symlink() or not path.is_dir())
+        present = {path.relative_to(self.root).as_posix() for path in found}
         named = {MANIFEST, *self.manifest.files}
         if missing := sorted(named - present):
             raise BundleError(f"{self.root}: {missing[0]} is missing. Export the bundle again or copy it whole.")
@@ -217,5 +243,5 @@ class Bundle:
 def _read_manifest(root: Path) -> bytes:
     path = root / MANIFEST
     if not path.is_file():
-        raise BundleError(f"{root} is not a bundle: it has no {MANIFEST}. Make one with: tuneship export RUN --output {root}")
+        raise BundleError(f"{root} is not a bundle: it has no {MANIFEST}. Make one: tuneship export RUN --output BUNDLE")
     return path.read_bytes()

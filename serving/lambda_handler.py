@@ -52,8 +52,12 @@ class Call:
             "raw_path": self.path.encode(),
             "query_string": self.query.encode(),
             "root_path": "",
-            "headers": [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in self.headers.items()],
-        }  # fmt: skip
+            "headers": [(name.lower().encode(), _latin(value)) for name, value in self.headers.items()],
+        }
+
+
+def _latin(value: str) -> bytes:
+    return value.encode("latin-1", "replace")
 
 
 @dataclass

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-from serving.bundle import Bundle, TokenizerSpec
+from serving.bundle import Bundle, GoldenRow, TokenizerSpec
 from serving.errors import BundleError
 from serving.session import open_session
 from serving.tasks import task_of
@@ -80,22 +79,22 @@ class Predictor:
             BundleError: token ids or the label differ, or a logit is further off than the bundle's tolerance.
         """
         rows = self.bundle.golden
-        encodings = self.encode([row["inputs"] for row in rows])
+        encodings = self.encode([row.inputs for row in rows])
         logits = self.logits(encodings)
         return max(
             self._compare_golden(*each) for each in zip(range(1, len(rows) + 1), rows, encodings, logits, strict=True)
         )
 
-    def _compare_golden(self, number: int, golden: dict[str, Any], encoding: Encoding, logits: Logits) -> float:
-        where = f"{self.manifest.golden.file}, row {number} ({golden['inputs'][:40]!r})"
-        if encoding.ids != golden["input_ids"]:
+    def _compare_golden(self, number: int, golden: GoldenRow, encoding: Encoding, logits: Logits) -> float:
+        where = f"{self.manifest.golden.file}, row {number} ({golden.inputs[:40]!r})"
+        if encoding.ids != golden.input_ids:
             raise BundleError(f"{where}: this machine's token ids differ from the recorded ones. Do not serve it here.")
-        difference = float(np.abs(logits - np.asarray(golden["logits"], dtype=np.float32)).max())
-        label = self.task.decode(logits)[0]["label"]
-        if label != golden["outputs"][0]["label"] or not difference <= self.manifest.golden.tolerance:
+        difference = float(np.abs(logits - np.asarray(golden.logits, dtype=np.float32)).max())
+        label, recorded = self.task.decode(logits)[0]["label"], golden.outputs[0].get("label")
+        if label != recorded or not difference <= self.manifest.golden.tolerance:
             raise BundleError(
                 f"{where}: this machine answers {label!r} with a logit {difference:.2g} off the recorded answer "
-                f"{golden['outputs'][0]['label']!r} (accepted: {self.manifest.golden.tolerance:.2g}). "
+                f"{recorded!r} (accepted: {self.manifest.golden.tolerance:.2g}). "
                 "Export and prove the bundle on a machine of this kind."
             )
         return difference

@@ -62,13 +62,13 @@ def _texts(inputs: Any, task: TextClassification) -> list[str]:
     if not inputs:
         raise InputError("`inputs` is an empty list; send at least one text", field="inputs")
     if len(inputs) > limit:
-        raise InputTooLarge(f"`inputs` holds {len(inputs):,} texts; at most {limit} a request are accepted", field="inputs")
+        raise InputTooLarge(f"`inputs` holds {len(inputs):,} texts; a request may hold {limit}", field="inputs")
     return [task.check(text, f"inputs[{index}]") for index, text in enumerate(inputs)]
 
 
 def _parameters(parameters: Any, task: TextClassification) -> Parameters:
     try:
-        return task.parameters.model_validate(parameters or {})
+        return task.parameters.model_validate({} if parameters is None else parameters)
     except ValidationError as error:
         raise InputError(_explain(error, task), field="parameters") from error
 

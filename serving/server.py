@@ -44,7 +44,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=_family(host), reuse_port=False)
     except OSError as error:
-        raise InputError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port or --host.") from error
+        reason = error.strerror or error
+        raise InputError(f"cannot listen on {host}:{port}: {reason}. Choose another --port or --host.") from error
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -27,7 +27,7 @@ class LabelScore(TypedDict):
 class Parameters(BaseModel):
     """What a caller may ask for, as Hugging Face's text-classification task names it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     top_k: Annotated[int, Field(ge=1, description="how many labels, best first; all of them if absent")] | None = None
     function_to_apply: Literal["softmax", "sigmoid", "none"] = Field(
@@ -77,11 +77,12 @@ class TextClassification:
 
 
 def apply_function(logits: Logits, name: str) -> npt.NDArray[np.float64]:
-    """Scores from logits [labels]: ``softmax`` (sums to one), ``sigmoid`` (each by itself) or ``none`` (as they are)."""
+    """Scores from logits [labels]: ``softmax`` sums to one, ``sigmoid`` takes each by itself, ``none`` nothing."""
     values = logits.astype(np.float64)
     if name == "softmax":
         exponentials: npt.NDArray[np.float64] = np.exp(values - values.max())
-        return exponentials / exponentials.sum()
+        softmax: npt.NDArray[np.float64] = exponentials / exponentials.sum()
+        return softmax
     if name == "sigmoid":
         # The two-sided form: exp never sees a large positive number, so it cannot overflow.
         decay = np.exp(-np.abs(values))
@@ -100,5 +101,5 @@ def _encodable(text: str) -> bool:
 
 
 def _json_type(value: Any) -> str:
-    names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object", type(None): "null"}
-    return names.get(type(value), type(value).__name__)
+    names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)

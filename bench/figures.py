@@ -1,0 +1,147 @@
+"""A figure: what was measured, beside what was asked; and how both are written in a table and in JSON."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from rich.table import Table
+
+VERDICTS = {True: "[green]holds[/]", False: "[red]misses[/]", None: ""}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A bound that a figure must keep."""
+
+    relation: Literal["≤", "≥"]
+    value: float
+
+    def holds(self, measured: float) -> bool:
+        """Whether the figure keeps the bound."""
+        return measured <= self.value if self.relation == "≤" else measured >= self.value
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number.
+
+    Attributes:
+        value: the median of ``samples`` where there are several; None where nothing could be measured.
+        unit: of ``value``, ``asked`` and ``samples``.
+        samples: the single measurements, in the order in which they were made.
+        note: how it was measured or, without a value, why it was not.
+        failed: there is no value although there should be one.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    asked: Asked | None = None
+    samples: tuple[float, ...] = ()
+    note: str = ""
+    failed: bool = False
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the bound is kept; None where there is no bound, or no value that it could be held against."""
+        if self.failed:
+            return False
+        return None if self.asked is None or self.value is None else self.asked.holds(self.value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field and the verdict."""
+        return asdict(self) | {"holds": self.holds}
+
+
+@dataclass(frozen=True)
+class ServerFigures:
+    """What one server did under load, one entry a round in each list.
+
+    Units: seconds for ``ready_after``, ``p50`` and ``p99``; answers a second for ``rate``; bytes for ``memory``.
+    """
+
+    name: str
+    ready_after: list[float] = field(default_factory=list)
+    rate: list[float] = field(default_factory=list)
+    p50: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    errors: dict[str, int] = field(default_factory=dict)
+
+
+def median_of(
+    name: str, samples: Sequence[float], unit: str, asked: Asked | None = None, note: str = ""
+) -> Figure:
+    """The figure of several measurements: their median."""
+    return Figure(name, statistics.median(samples), unit, asked, tuple(samples), note)
+
+
+def skipped(name: str, unit: str, asked: Asked | None, reason: str) -> Figure:
+    """A figure that cannot be measured here, which is nobody's fault."""
+    return Figure(name, None, unit, asked, note=f"skipped: {reason}")
+
+
+def failed(name: str, reason: str) -> Figure:
+    """A figure that should have been measured and was not."""
+    return Figure(name, None, "", note=f"failed: {reason}", failed=True)
+
+
+def figures_table(figures: Sequence[Figure]) -> Table:
+    """Measured beside asked, a row a figure."""
+    table = Table(title="measured, beside what was asked", title_justify="left", width=80)
+    table.add_column("figure", ratio=5)
+    table.add_column("measured (min-max)", ratio=4)
+    table.add_column("asked", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for figure in figures:
+        table.add_row(figure.name, _measured(figure), _asked(figure), VERDICTS[figure.holds])
+    return table
+
+
+def servers_table(servers: Sequence[ServerFigures]) -> Table:
+    """One row a server: medians over the rounds, with the range of the rates."""
+    table = Table(title="servers under load, medians over the rounds", title_justify="left", width=80)
+    table.add_column("server", ratio=1)
+    for column in ("ready", "answers/s", "p50", "p99", "memory", "errors"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for server in servers:
+        table.add_row(*_server_cells(server))
+    return table
+
+
+def _server_cells(server: ServerFigures) -> list[str]:
+    middle = statistics.median
+    return [
+        server.name,
+        f"{middle(server.ready_after):.1f} s",
+        f"{middle(server.rate):,.0f} {_range(server.rate)}",
+        f"{middle(server.p50) * 1000:.0f} ms",
+        f"{middle(server.p99) * 1000:.0f} ms",
+        f"{middle(server.memory) / 1e6:,.0f} MB",
+        f"{sum(server.errors.values()):,}",
+    ]
+
+
+def _measured(figure: Figure) -> str:
+    if figure.value is None:
+        return figure.note
+    spread = f" {_range(figure.samples)}" if len(figure.samples) > 1 else ""
+    return f"{_number(figure.value)} {figure.unit}{spread}"
+
+
+def _asked(figure: Figure) -> str:
+    return f"{figure.asked.relation} {_number(figure.asked.value)} {figure.unit}" if figure.asked else ""
+
+
+def _range(samples: Sequence[float]) -> str:
+    return f"({_number(min(samples))}-{_number(max(samples))})"
+
+
+def _number(value: float) -> str:
+    """Three digits or so: as many as a noisy machine can tell apart."""
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 30 else f"{value:.2f}"

@@ -1,0 +1,158 @@
+"""Child processes that are measured: started on chosen CPUs, waited for with a limit, always stopped and reaped."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import MeasurementError
+
+ROOT = Path(__file__).resolve().parent.parent
+STOP_SECONDS = 20
+READY_SECONDS = 120
+LOG_LINES = 15
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Child:
+    """A started process; ``started`` is on the clock of `time.monotonic`."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    started: float
+    log: Path
+
+    def memory(self) -> int:
+        """Resident bytes of the process and all that descend from it; pages they share count in each."""
+        return sum(map(_resident, [self.process.pid, *descendants(self.process.pid)]))
+
+    def require_alive(self) -> None:
+        """Raise MeasurementError, with the last log lines, if the process has ended."""
+        status = self.process.poll()
+        if status is not None:
+            raise MeasurementError(self.explain(f"ended with status {status}"))
+
+    def explain(self, what: str) -> str:
+        """What went wrong, and the last lines of the log."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+        return "\n".join(
+            [f"{self.name} {what}; the last lines of {self.log}:", *(f"  {line}" for line in lines)]
+        )
+
+
+@contextlib.contextmanager
+def pinned(cpus: set[int] | None) -> Iterator[None]:
+    """Run this thread, and what it starts meanwhile, on these CPUs only; None changes nothing."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
+def spawned(
+    name: str,
+    command: Sequence[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    cpus: set[int] | None = None,
+) -> Iterator[Child]:
+    """Start a command in the project's root; on leaving, it and its descendants are stopped and reaped.
+
+    Args:
+        environment: added to this process's own.
+        cpus: where it may run; None is everywhere.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output, pinned(cpus):
+        started = time.monotonic()
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield Child(name, process, started, log)
+    finally:
+        _stop(process)
+
+
+def wait_ready(child: Child, port: int, path: str = "/readyz", limit: float = READY_SECONDS) -> float:
+    """Wait until ``GET path`` answers 200; gives the seconds since the process was started.
+
+    Raises:
+        MeasurementError: the process ended, or was not ready within ``limit`` seconds.
+    """
+    while time.monotonic() - child.started < limit:
+        child.require_alive()
+        if _answers(port, path):
+            return time.monotonic() - child.started
+        time.sleep(0.01)
+    raise MeasurementError(child.explain(f"was not ready within {limit:.0f} s"))
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def descendants(pid: int) -> list[int]:
+    """The process's children, their children, and so on; empty once it is gone."""
+    found: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+    except OSError:  # it ended since it was listed
+        return 0
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    # A pidfd stays bound to its process, so that a late kill can never hit a stranger that got the same number.
+    family = _pidfds([process.pid, *descendants(process.pid)])
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    for descriptor in family:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        os.close(descriptor)
+    process.wait()
+
+
+def _pidfds(pids: Sequence[int]) -> list[int]:
+    descriptors = []
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            descriptors.append(os.pidfd_open(pid))
+    return descriptors

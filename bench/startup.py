@@ -1,0 +1,34 @@
+"""How soon `tuneship serve` is ready after its process was started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.figures import Asked, Figure, median_of
+from bench.process import free_port, spawned, wait_ready
+from bench.subject import VARIANTS, Subject
+from bench.systems import tuneship_serve
+
+ASKED_READY = Asked("≤", 3.0)
+
+
+def measure_startup(subject: Subject, repeats: int, logs: Path) -> list[Figure]:
+    """Seconds from process start to the first 200 of ``/readyz``, for each variant, files in the page cache."""
+    return [
+        median_of(
+            f"tuneship serve, {variant}: ready after",
+            [
+                _seconds_to_ready(subject.bundles[variant], logs / f"startup-{variant}.log")
+                for _ in range(repeats)
+            ],
+            "s",
+            ASKED_READY,
+        )
+        for variant in VARIANTS
+    ]
+
+
+def _seconds_to_ready(bundle: Path, log: Path) -> float:
+    port = free_port()
+    with spawned("tuneship serve", tuneship_serve(bundle, port), log=log) as child:
+        return wait_ready(child, port)

@@ -1,0 +1,77 @@
+"""Real containers for the tests: is there an engine, build the image once, run it and wait for it."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+IMAGE = "tuneship-test:latest"
+
+
+@functools.cache
+def why_no_engine() -> str:
+    """Empty where a Docker engine answers and its base image can be had; else the reason to skip."""
+    if shutil.which("docker") is None:
+        return "there is no docker command"
+    answer = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=30, check=False)
+    return "" if answer.returncode == 0 else "no Docker engine answers"
+
+
+def docker(*arguments: str, timeout: float = 120) -> str:
+    """Run a docker command; its output, or an AssertionError with what it said."""
+    result = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    return result.stdout.strip()
+
+
+def build_image(bundle: Path, folder: Path) -> str:
+    """Build the image from the repository's Dockerfile with this bundle inside; gives its name."""
+    context = folder / "context"
+    for name in ("Dockerfile", ".dockerignore", "requirements.txt", "tuneship.py"):
+        context.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, context / name)
+    shutil.copytree(ROOT / "serving", context / "serving", ignore=shutil.ignore_patterns("__pycache__"))
+    (context / "deploy").mkdir()
+    shutil.copy(ROOT / "deploy" / "entrypoint.sh", context / "deploy")
+    shutil.copytree(bundle, context / "bundle")
+    docker("build", "--network", "host", "--tag", IMAGE, str(context), timeout=900)
+    return IMAGE
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@contextmanager
+def container(*options: str, image: str = IMAGE, command: tuple[str, ...] = ()) -> Iterator[str]:
+    """A running container's name; it is stopped and removed at the end."""
+    name = f"tuneship-test-{free_port()}"
+    docker("run", "--detach", "--rm", "--network", "host", "--name", name, *options, image, *command)
+    try:
+        yield name
+    finally:
+        subprocess.run(["docker", "stop", "--time", "10", name], capture_output=True, timeout=60, check=False)
+
+
+def wait_until_ready(port: int, name: str, seconds: float = 30) -> None:
+    """Return when /readyz answers 200; an AssertionError with the container's log when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.1)
+    log = subprocess.run(["docker", "logs", name], capture_output=True, text=True, check=False)
+    raise AssertionError(f"not ready after {seconds} s:\n{log.stdout}{log.stderr}")

@@ -1,0 +1,46 @@
+"""The served parts over the tiny bundles, made once a session: predictors, texts, and the app with a client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from serving.app import create_app
+from serving.predictor import Predictor
+from serving.tasks.text_classification import TextClassification
+
+
+@pytest.fixture(scope="session")
+def predictor(tiny_bundle: Path) -> Predictor:
+    """The fp32 bundle, loaded."""
+    return Predictor.open(tiny_bundle)
+
+
+@pytest.fixture(scope="session")
+def int8_predictor(tiny_int8_bundle: Path) -> Predictor:
+    """The int8 bundle, loaded."""
+    return Predictor.open(tiny_int8_bundle)
+
+
+@pytest.fixture(scope="session")
+def task(predictor: Predictor) -> TextClassification:
+    """The task object of the fp32 bundle."""
+    return predictor.task
+
+
+@pytest.fixture(scope="session")
+def texts(tiny_bundle: Path) -> list[str]:
+    """Texts of very different lengths, the golden ones and some that are truncated, deliberately unsorted."""
+    rows = [json.loads(line)["inputs"] for line in (tiny_bundle / "golden.jsonl").read_text("utf-8").splitlines()]
+    return [text for pair in zip(rows, (row * 7 for row in reversed(rows)), strict=True) for text in pair]
+
+
+@pytest.fixture(scope="session")
+def client(tiny_bundle: Path) -> Iterator[TestClient]:
+    """A client of the app over the fp32 bundle, its lifespan run."""
+    with TestClient(create_app(lambda: Predictor.open(tiny_bundle))) as client:
+        yield client

@@ -1,0 +1,379 @@
+"""The batcher: many callers, one engine, nothing lost, nobody harmed by a neighbour."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving.batcher import Batcher, Overloaded, _Row, take
+from serving.tasks.text_classification import Logits
+
+
+@dataclass
+class Text:
+    """What the batcher knows of an encoding: its token ids; the first one says which text it is."""
+
+    ids: list[int]
+
+
+def text(name: int, tokens: int = 4) -> Any:
+    """An encoding of so many tokens."""
+    return Text([name] + [0] * (tokens - 1))
+
+
+@dataclass
+class Engine:
+    """Answers each row with its own name, and records what it was asked and whether it was ever asked twice at once."""
+
+    poison: frozenset[int] = frozenset()
+    seconds: float = 0.0
+    calls: list[list[int]] = field(default_factory=list)
+    threads: set[threading.Thread] = field(default_factory=set)
+    overlapped: bool = False
+    free: threading.Event = field(default_factory=threading.Event)
+    _busy: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.free.set()
+
+    def __call__(self, rows: Sequence[Any]) -> Logits:
+        """Logits [rows, 1]."""
+        names = [row.ids[0] for row in rows]
+        self.calls.append(names)
+        self.threads.add(threading.current_thread())
+        self.overlapped |= not self._busy.acquire(blocking=False)
+        try:
+            assert self.free.wait(10)
+            time.sleep(self.seconds)
+            if bad := self.poison.intersection(names):
+                raise ValueError(f"poison {min(bad)}")
+            return np.array([[name] for name in names], dtype=np.float32)
+        finally:
+            self._busy.release()
+
+    @property
+    def names(self) -> list[int]:
+        """Every row that was run, in order."""
+        return [name for call in self.calls for name in call]
+
+
+def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run a scenario; a hang is a failure."""
+
+    async def bounded() -> Any:
+        async with asyncio.timeout(20):
+            return await main()
+
+    return asyncio.run(bounded())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until something holds."""
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+async def blocked(engine: Engine, batcher: Batcher) -> asyncio.Task[Any]:
+    """Give the engine row 0 and hold it there, so that what follows has to wait."""
+    engine.free.clear()
+    calls = len(engine.calls)
+    first = asyncio.create_task(batcher.submit([text(0)]))
+    await until(lambda: len(engine.calls) > calls)
+    return first
+
+
+def values(answers: Sequence[Logits]) -> list[int]:
+    """The names that the engine answered with."""
+    return [int(answer[0]) for answer in answers]
+
+
+def test_order() -> None:
+    """Each caller gets the answers to its own rows, in the order it gave them."""
+
+    async def main() -> None:
+        batcher = Batcher(Engine())
+        many = [list(range(start, start + 5)) for start in range(0, 50, 5)]
+        answers = await asyncio.gather(*(batcher.submit([text(name) for name in names]) for names in many))
+        assert [values(answer) for answer in answers] == many
+        await batcher.close()
+
+    run(main)
+
+
+def test_nothing() -> None:
+    """No rows give no answers."""
+
+    async def main() -> None:
+        assert await Batcher(Engine()).submit([]) == []
+
+    run(main)
+
+
+def test_lone_row_is_not_delayed() -> None:
+    """A row that finds the engine free runs at once and alone."""
+
+    async def main() -> None:
+        engine = Engine()
+        batcher = Batcher(engine)
+        for name in range(3):
+            assert values(await batcher.submit([text(name)])) == [name]
+        assert engine.calls == [[0], [1], [2]]
+
+    run(main)
+
+
+def test_gathers_while_busy() -> None:
+    """Rows of several callers that wait for the engine share its next call."""
+
+    async def main() -> None:
+        engine = Engine()
+        batcher = Batcher(engine)
+        first = await blocked(engine, batcher)
+        others = [asyncio.create_task(batcher.submit([text(name)])) for name in (1, 2, 3)]
+        await until(lambda: batcher.depth == 3)
+        engine.free.set()
+        await asyncio.gather(first, *others)
+        assert engine.calls == [[0], [1, 2, 3]]
+        assert batcher.depth == 0
+
+    run(main)
+
+
+def test_token_budget() -> None:
+    """A call holds no more than the budget of padded tokens; a row longer than that is run by itself."""
+
+    async def main() -> None:
+        engine = Engine()
+        batcher = Batcher(engine, max_batch_tokens=16)
+        first = await blocked(engine, batcher)
+        rows = [text(1), text(2), text(3), text(4, 100), text(5), text(6, 16), text(7, 8), text(8)]
+        rest = asyncio.create_task(batcher.submit(rows))
+        await until(lambda: batcher.depth == len(rows))
+        engine.free.set()
+        assert values(await rest) == [1, 2, 3, 4, 5, 6, 7, 8]
+        await first
+        assert engine.calls == [[0], [1, 2, 3], [4], [5], [6], [7, 8]]
+
+    run(main)
+
+
+def test_poison_fails_alone() -> None:
+    """A row on which the engine fails gets the engine's error; its neighbours get their answers."""
+
+    async def main() -> None:
+        engine = Engine(poison=frozenset({2}))
+        batcher = Batcher(engine)
+        first = await blocked(engine, batcher)
+        tasks = [asyncio.create_task(batcher.submit([text(name)])) for name in (1, 2, 3)]
+        await until(lambda: batcher.depth == 3)
+        engine.free.set()
+        one, two, three = await asyncio.gather(*tasks, return_exceptions=True)
+        assert values(one) == [1]
+        assert values(three) == [3]
+        assert isinstance(two, ValueError)
+        assert str(two) == "poison 2"
+        await first
+        assert values(await batcher.submit([text(9)])) == [9]
+
+    run(main)
+
+
+def test_poisoned_caller_leaves_no_work() -> None:
+    """Once one row of a caller has failed, the rest of that caller's rows are not run, save the one that is next."""
+
+    async def main() -> None:
+        engine = Engine(poison=frozenset({1}))
+        batcher = Batcher(engine)
+        with pytest.raises(ValueError, match="poison 1"):
+            await batcher.submit([text(name) for name in range(1, 6)])
+        await batcher.close()
+        assert engine.calls in ([[1, 2, 3, 4, 5], [1]], [[1, 2, 3, 4, 5], [1], [2]])
+
+    run(main)
+
+
+def test_cancelled_rows_never_run() -> None:
+    """Rows whose caller went away while they waited are dropped; the others are answered."""
+
+    async def main() -> None:
+        engine = Engine()
+        batcher = Batcher(engine)
+        first = await blocked(engine, batcher)
+        gone = asyncio.create_task(batcher.submit([text(1), text(2)]))
+        stays = asyncio.create_task(batcher.submit([text(3)]))
+        await until(lambda: batcher.depth == 3)
+        gone.cancel()
+        await asyncio.wait([gone])
+        engine.free.set()
+        assert values(await stays) == [3]
+        await first
+        assert gone.cancelled()
+        assert engine.names == [0, 3]
+
+    run(main)
+
+
+def test_cancelled_in_the_engine() -> None:
+    """A caller that goes away while its row runs disturbs nobody."""
+
+    async def main() -> None:
+        engine = Engine()
+        batcher = Batcher(engine)
+        first = await blocked(engine, batcher)
+        stays = asyncio.create_task(batcher.submit([text(1)]))
+        first.cancel()
+        await asyncio.wait([first])
+        engine.free.set()
+        assert values(await stays) == [1]
+
+    run(main)
+
+
+def test_overload() -> None:
+    """A row that finds the queue full is refused at once, never run, and the queue stays usable."""
+
+    async def main() -> None:
+        engine = Engine()
+        batcher = Batcher(engine, max_queue=2)
+        first = await blocked(engine, batcher)
+        waiting = asyncio.create_task(batcher.submit([text(1), text(2)]))
+        await until(lambda: batcher.depth == 2)
+        with pytest.raises(Overloaded, match="2 texts are waiting already"):
+            await batcher.submit([text(3)])
+        engine.free.set()
+        await asyncio.gather(first, waiting)
+        assert values(await batcher.submit([text(4)])) == [4]
+        assert engine.names == [0, 1, 2, 4]
+
+    run(main)
+
+
+def test_large_request_on_an_empty_queue() -> None:
+    """A request larger than the whole queue is accepted where nobody waits: else it could never be answered."""
+
+    async def main() -> None:
+        assert values(await Batcher(Engine(), max_queue=2).submit([text(name) for name in range(5)])) == [*range(5)]
+
+    run(main)
+
+
+def test_seconds_to_drain() -> None:
+    """The wait that is foretold follows the measured pace and the depth of the queue."""
+
+    async def main() -> None:
+        engine = Engine(seconds=0.02)
+        batcher = Batcher(engine)
+        assert batcher.seconds_to_drain == 0
+        await batcher.submit([text(1)])
+        first = await blocked(engine, batcher)
+        rest = asyncio.create_task(batcher.submit([text(name) for name in range(1, 11)]))
+        await until(lambda: batcher.depth == 10)
+        assert 0.2 <= batcher.seconds_to_drain < 5
+        engine.free.set()
+        await asyncio.gather(first, rest)
+
+    run(main)
+
+
+def test_one_call_at_a_time() -> None:
+    """The engine is called on one thread of its own, never twice at once, and 500 callers all get their answer."""
+
+    async def caller(batcher: Batcher, name: int, rng: random.Random) -> None:
+        await asyncio.sleep(rng.random() * 0.2)
+        count = rng.randint(1, 4)
+        names = [name * 10 + index for index in range(count)]
+        rows = [text(each, rng.randint(1, 64)) for each in names]
+        assert values(await batcher.submit(rows)) == names
+
+    async def main() -> None:
+        engine = Engine(seconds=0.0002)
+        batcher = Batcher(engine, max_batch_tokens=256, max_queue=10_000)
+        rng = random.Random(0)
+        await asyncio.gather(*(caller(batcher, name, rng) for name in range(500)))
+        await batcher.close()
+        assert not engine.overlapped
+        assert len(engine.threads) == 1
+        assert threading.main_thread() not in engine.threads
+        assert len(engine.names) == len(set(engine.names))
+        assert len(engine.calls) < 500
+
+    run(main)
+
+
+def test_cancellation_storm() -> None:
+    """With half of 300 callers going away at random moments, every other one is answered and the queue ends empty."""
+
+    async def main() -> None:
+        batcher = Batcher(Engine(seconds=0.0005, poison=frozenset({7, 70})), max_batch_tokens=64)
+        rng = random.Random(1)
+        tasks = [asyncio.create_task(batcher.submit([text(name)])) for name in range(300)]
+        for task in tasks[::2]:
+            asyncio.get_running_loop().call_later(rng.random() * 0.05, task.cancel)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for name, result in list(enumerate(results))[1::2]:
+            assert isinstance(result, ValueError) if name == 7 else values(result) == [name]
+        assert batcher.depth == 0
+        assert values(await batcher.submit([text(1)])) == [1]
+
+    run(main)
+
+
+def test_close_finishes() -> None:
+    """close() returns once everything that was accepted is answered."""
+
+    async def main() -> None:
+        engine = Engine(seconds=0.005)
+        batcher = Batcher(engine, max_batch_tokens=8)
+        tasks = [asyncio.create_task(batcher.submit([text(name)])) for name in range(8)]
+        await asyncio.sleep(0)
+        await batcher.close()
+        assert batcher.depth == 0
+        assert [values(await task) for task in tasks] == [[name] for name in range(8)]
+        assert not any(thread.is_alive() for thread in engine.threads)
+
+    run(main)
+
+
+def test_close_idle() -> None:
+    """close() of a batcher that never ran returns."""
+    run(Batcher(Engine()).close)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "gone", "budget", "batch", "left"),
+    [
+        ([], [], 8, [], []),
+        ([4], [], 8, [0], []),
+        ([100], [], 8, [0], []),
+        ([4, 4, 4], [], 8, [0, 1], [2]),
+        ([4, 5, 1], [], 8, [0], [1, 2]),
+        ([1, 1, 1, 4], [], 12, [0, 1, 2], [3]),
+        ([1, 1, 4], [], 12, [0, 1, 2], []),
+        ([2, 2], [0], 8, [1], []),
+        ([2, 2], [0, 1], 8, [], []),
+        ([100, 2, 2], [0], 8, [1, 2], []),
+        ([2, 100, 2], [1], 8, [0, 2], []),
+    ],
+)
+def test_take(tokens: list[int], gone: list[int], budget: int, batch: list[int], left: list[int]) -> None:
+    """First come, first served, as many as fit padded to the longest; who has gone takes no room."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        rows = [_Row(text(name, count), loop.create_future()) for name, count in enumerate(tokens)]
+        for name in gone:
+            rows[name].answer.cancel()
+        waiting = deque(rows)
+        assert [row.encoding.ids[0] for row in take(waiting, budget)] == batch
+        assert [row.encoding.ids[0] for row in waiting] == left
+
+    run(main)

@@ -1,0 +1,135 @@
+"""The command line as a person meets it: exit status, what is printed, no traceback for a user's mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+from trainer.run import Run
+
+ROOT = Path(__file__).parent.parent
+
+
+def tuneship(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, in a terminal 80 columns wide."""
+    return subprocess.run(
+        [sys.executable, "-m", "tuneship", *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "COLUMNS": "80", "OMP_NUM_THREADS": "1", **environment},
+    )  # fmt: skip
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The command failed with a message that has the words in it, and without a traceback."""
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def test_the_whole_road(tiny_backbone: Path, tmp_path: Path) -> None:
+    """Train, export, verify and predict, each with the command a user types."""
+    recipe = tiny.write_recipe(tmp_path, tiny_backbone)
+    run, bundle, answers = tmp_path / "run", tmp_path / "bundle", tmp_path / "out.jsonl"
+    (tmp_path / "in.jsonl").write_text('{"inputs": "where is my parcel?"}\n{"inputs": "refund order 17", "id": 7}\n')
+    for arguments in (
+        ("train", recipe, "--output", run, "--set", "training.num_train_epochs=6"),
+        ("export", run, "--output", bundle),
+        ("verify", bundle),
+        ("predict", bundle, "--input", tmp_path / "in.jsonl", "--output", answers),
+    ):
+        result = tuneship(*arguments)
+        assert result.returncode == 0, result.stdout + result.stderr
+        wide = [line for line in result.stdout.splitlines() if len(line) > 80]
+        assert all(str(tmp_path) in line or "sha256" in line for line in wide), "a table is wider than the terminal"
+    rows = [json.loads(line) for line in answers.read_text().splitlines()]
+    assert [row["inputs"] for row in rows] == ["where is my parcel?", "refund order 17"]
+    assert rows[1]["id"] == 7
+    assert {"label", "score"} == rows[0]["outputs"][0].keys()
+
+
+def test_scientific_notation_in_an_override_is_a_number(tiny_backbone: Path, tmp_path: Path) -> None:
+    """`--set training.learning_rate=1e-4` is what everybody types; YAML 1.1 alone would call it a text."""
+    recipe = tiny.write_recipe(tmp_path, tiny_backbone)
+    override = ("--set", "training.learning_rate=1e-4", "--set", "training.num_train_epochs=1")
+    result = tuneship("train", recipe, "--output", tmp_path / "run", *override)
+    assert result.returncode == 0, result.stderr
+    record = Run(tmp_path / "run").read_record()
+    assert record["recipe"]["training"]["learning_rate"] == 1e-4
+
+
+def test_an_unknown_key_is_named(tiny_backbone: Path, tmp_path: Path) -> None:
+    """A recipe with a key that does not exist is refused, the key and the nearest known one named."""
+    recipe = tiny.write_recipe(tmp_path, tiny_backbone, training={"learning_rat": 0.1})
+    result = tuneship("train", recipe, "--output", tmp_path / "run")
+    assert_refused(result, "training.learning_rat", "learning_rate")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "nowhere.yaml", "--output", "{tmp}/run"), ["nowhere.yaml"]),
+        (("export", "{tmp}/nothing", "--output", "{tmp}/bundle"), ["nothing", "tuneship train"]),
+        (("verify", "{tmp}"), ["is not a bundle", "tuneship export"]),
+        (("predict", "{tmp}", "--input", "a", "--output", "b"), ["is not a bundle"]),
+        (("serve", "{tmp}", "--port", "0"), []),
+    ],
+)
+def test_a_wrong_path_is_a_message(arguments: tuple[str, ...], words: list[str], tmp_path: Path) -> None:
+    """Each verb says what it did not find and how to make it."""
+    result = tuneship(*(argument.format(tmp=tmp_path) for argument in arguments))
+    assert result.returncode in (1, 2)
+    assert "Traceback" not in result.stderr
+    assert all(word in result.stderr for word in words)
+
+
+def test_an_altered_bundle_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    """`verify` names the file that was altered and exits with 1."""
+    import shutil
+
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    data = bytearray((bundle / "tokenizer.json").read_bytes())
+    data[100] ^= 1
+    (bundle / "tokenizer.json").write_bytes(data)
+    assert_refused(tuneship("verify", bundle), "tokenizer.json was altered")
+
+
+def test_a_file_with_bad_lines_loses_nothing(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Every line is answered or has an error; the exit status tells that some were refused."""
+    (tmp_path / "in.jsonl").write_bytes(b'{"inputs": "track it"}\nnonsense\n{"inputs": ""}\n{"inputs": "stop it"}\n')
+    result = tuneship("predict", tiny_bundle, "--input", tmp_path / "in.jsonl", "--output", tmp_path / "out.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert result.returncode == 1
+    assert "2 answered, 2 refused" in result.stdout
+    assert "row 2" in result.stderr
+    assert ["outputs" in row for row in rows] == [True, False, False, True]
+
+
+def test_help_names_every_verb() -> None:
+    """`tuneship --help` lists the verbs and fits 80 columns."""
+    result = tuneship("--help")
+    assert result.returncode == 0
+    assert all(verb in result.stdout for verb in ("train", "export", "verify", "predict", "serve"))
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_serving_verbs_never_load_torch(tiny_bundle: Path) -> None:
+    """`tuneship verify` runs without torch and transformers in the process."""
+    script = (
+        "import sys; sys.argv[1:] = ['verify', sys.argv[1]]\n"
+        "import tuneship\n"
+        "try:\n    tuneship.main()\nexcept SystemExit: pass\n"
+        "loaded = {'torch', 'transformers', 'bentoml'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {loaded}' if loaded else 0)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(tiny_bundle)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,120 @@
+"""The image, built and run by a real engine: it serves, it is locked down, it is lean, and it is a Lambda function."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from serving.predictor import Predictor
+from tests.containers import build_image, container, docker, free_port, wait_until_ready, why_no_engine
+from tests.serving.runtime_api import RuntimeApi
+
+pytestmark = [pytest.mark.docker, pytest.mark.skipif(bool(why_no_engine()), reason=why_no_engine() or "engine")]
+
+TEXTS = ["where is my parcel?", "refund order 17", "stop the blue lamp now 🛑"]
+
+
+@pytest.fixture(scope="module")
+def image(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image with the tiny bundle in it, built once."""
+    return build_image(tiny_bundle, tmp_path_factory.mktemp("image"))
+
+
+def ask(port: int) -> list[list[dict[str, float]]]:
+    """The server's answers to TEXTS."""
+    body = json.dumps({"inputs": TEXTS}).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/predict", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        answers: list[list[dict[str, float]]] = json.load(response)
+    return answers
+
+
+def assert_same_labels_and_scores(answers: list[list[dict[str, float]]], bundle: Path) -> None:
+    """The answers are the predictor's, within float rounding between one batch size and another."""
+    expected = Predictor.open(bundle).predict(TEXTS)
+    assert [[each["label"] for each in row] for row in answers] == [[each["label"] for each in row] for row in expected]
+    for row, wanted in zip(answers, expected, strict=True):
+        assert [each["score"] for each in row] == pytest.approx([each["score"] for each in wanted], abs=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["serve", "bentoml"])
+def test_it_serves_with_a_read_only_root(mode: str, image: str, tiny_bundle: Path) -> None:
+    """Without a writable file system and without privileges, it gives the predictor's answers."""
+    port = free_port()
+    options = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--env", f"PORT={port}")
+    with container(*options, image=image, command=(mode,)) as name:
+        wait_until_ready(port, name)
+        assert_same_labels_and_scores(ask(port), tiny_bundle)
+
+
+def test_it_is_not_root(image: str) -> None:
+    """The process runs as a user without a name to log in by."""
+    assert docker("run", "--rm", image, "id", "-u") == "10001"
+
+
+def test_it_tells_docker_its_health(image: str) -> None:
+    """The HEALTHCHECK command succeeds against the server and fails where there is none."""
+    check = json.loads(docker("image", "inspect", image, "--format", "{{json .Config.Healthcheck.Test}}"))[1:]
+    port = free_port()
+    with container("--env", f"PORT={port}", image=image) as name:
+        wait_until_ready(port, name)
+        docker("exec", name, *check)
+    alone = subprocess.run(["docker", "run", "--rm", image, *check], capture_output=True, timeout=60, check=False)
+    assert alone.returncode != 0
+
+
+def test_it_stops_at_once_when_asked(image: str) -> None:
+    """SIGTERM reaches the server itself, which exits with 0 well before Docker would kill it."""
+    port = free_port()
+    with container("--env", f"PORT={port}", image=image) as name:
+        wait_until_ready(port, name)
+        docker("kill", "--signal", "TERM", name)
+        assert docker("wait", name, timeout=10) in ("0", "143")
+
+
+def test_it_holds_no_training_and_no_compiler(image: str) -> None:
+    """No torch, no transformers, no compiler in the final stage."""
+    script = (
+        "import importlib.util as u, shutil\n"
+        "found = [n for n in ('torch', 'transformers', 'datasets', 'onnx', 'trainer', 'export') if u.find_spec(n)]\n"
+        "found += [n for n in ('gcc', 'cc', 'g++', 'clang', 'make') if shutil.which(n)]\n"
+        "print(found)"
+    )
+    assert docker("run", "--rm", image, "python", "-c", script) == "[]"
+
+
+def test_telemetry_is_off(image: str) -> None:
+    """The image tells onnxruntime and BentoML not to report."""
+    environment = docker("image", "inspect", image, "--format", "{{json .Config.Env}}")
+    assert "ORT_DISABLE_TELEMETRY=1" in environment
+    assert "BENTOML_DO_NOT_TRACK=True" in environment
+
+
+def test_it_verifies_its_bundle(image: str) -> None:
+    """`docker run IMAGE verify` re-checks hashes and golden answers inside the container."""
+    assert "golden answers hold" in docker("run", "--rm", image, "verify")
+
+
+def test_an_altered_bundle_does_not_build(tiny_bundle: Path, tmp_path: Path) -> None:
+    """The build itself fails on a bundle that was altered."""
+    import shutil
+
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    (bundle / "golden.jsonl").write_bytes((bundle / "golden.jsonl").read_bytes().replace(b"parcel", b"parsel"))
+    with pytest.raises(AssertionError, match=r"golden\.jsonl was altered"):
+        build_image(bundle, tmp_path)
+
+
+def test_it_is_a_lambda_function(image: str, tiny_bundle: Path) -> None:
+    """Inside Lambda, with a read-only root, it takes events from the Runtime API and answers as HTTP does."""
+    with RuntimeApi() as api:
+        options = ("--read-only", "--env", f"AWS_LAMBDA_RUNTIME_API={api.address}")
+        with container(*options, image=image, command=("lambda",)):
+            answers = api.invoke({"inputs": TEXTS})
+    assert_same_labels_and_scores(answers, tiny_bundle)

@@ -1,0 +1,84 @@
+"""What the repository promises of itself: pins that agree, generated documents, nothing of a machine in it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import yaml
+
+from trainer.recipe import load_recipe
+from trainer.recipe_reference import recipe_reference
+
+ROOT = Path(__file__).parent.parent
+
+
+def tracked_files() -> list[Path]:
+    """Every file that git tracks."""
+    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / line for line in listing.splitlines() if (ROOT / line).is_file()]
+
+
+def pins(name: str) -> set[str]:
+    """The `name==version` lines of a requirement file."""
+    lines = (ROOT / name).read_text().splitlines()
+    return {line.strip().lower().replace("_", "-") for line in lines if "==" in line}
+
+
+def declared() -> dict[str, set[str]]:
+    """The pins of pyproject.toml: the base ones under ``serve``, and each extra's."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = {"serve": project["dependencies"], **project["optional-dependencies"]}
+    return {name: {pin.lower().replace("_", "-") for pin in group} for name, group in groups.items()}
+
+
+def test_the_locks_agree_with_pyproject() -> None:
+    """Each pin of pyproject.toml is in the lock file that installs it, so that nothing drifts apart."""
+    groups = declared()
+    assert groups["serve"] <= pins("requirements.txt")
+    assert groups["serve"] | groups["train"] | groups["dev"] <= pins("requirements-dev.txt")
+
+
+def test_serving_is_lean() -> None:
+    """What a server installs has no training framework in it."""
+    names = {pin.partition("==")[0] for pin in pins("requirements.txt")}
+    assert not names & {"torch", "transformers", "datasets", "onnx", "scikit-learn", "pandas", "scipy", "matplotlib"}
+
+
+def test_every_version_is_pinned() -> None:
+    """No direct dependency floats."""
+    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin) for group in declared().values() for pin in group)
+
+
+def test_the_recipe_reference_is_current() -> None:
+    """docs/recipe.md is what the code says (make docs writes it)."""
+    assert (ROOT / "docs" / "recipe.md").read_text() == recipe_reference()
+
+
+def test_the_recipes_load() -> None:
+    """Every recipe of the project is one."""
+    for path in (ROOT / "recipes").glob("*.yaml"):
+        load_recipe(path)
+
+
+def test_the_readme_shows_the_quickstart_recipe() -> None:
+    """The recipe in the README is the one it names."""
+    shown = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert shown is not None
+    assert yaml.safe_load(shown[1]) == yaml.safe_load((ROOT / "recipes" / "quickstart.yaml").read_text())
+
+
+def test_no_file_names_this_machine() -> None:
+    """No absolute path of a developer's machine and no pickle is in the repository."""
+    for path in tracked_files():
+        assert path.suffix not in {".pkl", ".bin", ".pt", ".pth"}, path
+        text = path.read_text(encoding="utf-8", errors="replace")
+        assert not re.search(r"/(home|root|work)/\w", text), path
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    """.ci/run ends in the command that the README names."""
+    assert "make test" in (ROOT / "README.md").read_text()
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("\nmake test")

@@ -1,0 +1,113 @@
+"""Small but real parts: a WordPiece tokenizer, a two-layer BERT, a toy data set and its recipe."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LABELS = ("cancel", "refund", "track")
+_SUBJECTS = ("my parcel", "the blue lamp", "order 17", "that subscription", "our last purchase", "this thing")
+_PHRASES = {
+    "cancel": (
+        "please cancel {}",
+        "I do not want {} any more, stop it",
+        "can you cancel {} today?",
+        "stop {} now",
+    ),
+    "refund": ("I want my money back for {}", "refund {}", "when is {} paid back?", "money for {} please"),
+    "track": ("where is {}?", "has {} been shipped yet", "track {} for me", "when does {} arrive?"),
+}
+
+
+def toy_rows() -> list[tuple[str, str]]:
+    """72 distinct texts with their labels, 24 of each."""
+    return [
+        (phrase.format(subject), label)
+        for label, phrases in _PHRASES.items()
+        for phrase in phrases
+        for subject in _SUBJECTS
+    ]
+
+
+def write_csv(path: Path, rows: Sequence[Sequence[str]], header: Sequence[str] = ("text", "label")) -> Path:
+    """A CSV file with ``header`` and ``rows``."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def write_recipe(folder: Path, backbone: Path, **sections: dict[str, Any]) -> Path:
+    """The toy recipe in ``folder`` with its data beside it; ``sections`` add to or replace its keys."""
+    write_csv(folder / "toy.csv", toy_rows())
+    recipe: dict[str, Any] = {
+        "task": "text-classification",
+        "model": str(backbone),
+        "data": {"train": "toy.csv", "test": 0.25, "validation": 0.2},
+        "training": {
+            "learning_rate": 5.0e-3,
+            "head_learning_rate": 2.0e-2,
+            "num_train_epochs": 12,
+            "per_device_train_batch_size": 8,
+            "bf16": False,
+        },
+    }
+    for name, values in sections.items():
+        recipe[name] = {**recipe.get(name, {}), **values}
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def make_backbone(folder: Path) -> Path:
+    """A random two-layer BERT of width 32 with a trained tokenizer, as a sentence-transformers folder."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.set_num_threads(1)  # two test processes on two cores would otherwise wait for each other's threads
+    tokenizer = _tokenizer()
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    torch.manual_seed(0)
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
+    return folder
+
+
+def _tokenizer() -> Any:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordPiece
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from tokenizers.processors import TemplateProcessing
+    from tokenizers.trainers import WordPieceTrainer
+    from transformers import BertTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trained = Tokenizer(WordPiece(unk_token="[UNK]"))
+    trained.normalizer, trained.pre_tokenizer = BertNormalizer(), BertPreTokenizer()
+    trained.train_from_iterator(
+        [text for text, _ in toy_rows()],
+        WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False),
+    )
+    cls, sep = trained.token_to_id("[CLS]"), trained.token_to_id("[SEP]")
+    trained.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", cls), ("[SEP]", sep)],
+    )
+    trained.enable_truncation(12)  # as the packaged MiniLM's tokenizer.json does: nobody may rely on it
+    trained.enable_padding(length=12)
+    return BertTokenizerFast(tokenizer_object=trained, model_max_length=64)

@@ -1,0 +1,58 @@
+"""What the training tests share: a toy recipe that trains in a second, and a way to stop a run half-way."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from transformers import TrainerCallback
+
+from tests import tiny
+from trainer.recipe import Recipe, load_recipe
+from trainer.run import Run
+from trainer.train import train
+
+MakeRecipe = Callable[..., Recipe]
+
+
+class Stopped(Exception):
+    """Stands for a killed process."""
+
+
+class StopAt(TrainerCallback):  # type: ignore[misc]
+    """Raises at the end of step ``step``."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stop."""
+        if state.global_step == self.step:
+            raise Stopped
+
+
+@pytest.fixture
+def toy(tiny_backbone: Path, tmp_path: Path) -> MakeRecipe:
+    """Makes the toy recipe, with sections added to it: ``toy(training={"seed": 1})``."""
+
+    def make(**sections: dict[str, Any]) -> Recipe:
+        settings = {"num_train_epochs": 3, **sections.pop("training", {})}
+        return load_recipe(tiny.write_recipe(tmp_path, tiny_backbone, training=settings, **sections))
+
+    return make
+
+
+def fit(recipe: Recipe, output: Path, *callbacks: TrainerCallback, overwrite: bool = False) -> Run:
+    """Train without a word."""
+    return train(
+        recipe, output, overwrite=overwrite, console=Console(file=io.StringIO()), callbacks=callbacks
+    )
+
+
+def weights(run: Run) -> dict[str, bytes]:
+    """The checkpoint's weights, byte for byte."""
+    return {path.name: path.read_bytes() for path in sorted(run.checkpoint.glob("*.safetensors"))}

@@ -1,0 +1,185 @@
+"""Files and data sets as plain columns, every value exactly as it was written.
+
+Text formats are read here and not by ``datasets``: its CSV reader turns "NA" and "" into nothing and drops
+a short row's error, its JSON reader turns "2020-01-01" into a timestamp, and neither names the broken line.
+Parquet and hub data sets, which carry their types with them, are read through ``datasets``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serving.errors import InputError
+
+_LONGEST_FIELD = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length; ``label_names`` are the names that a ClassLabel column brings, in order."""
+
+    name: str
+    columns: dict[str, list[Any]]
+    label_names: dict[str, list[str]]
+
+    def __len__(self) -> int:
+        return max((len(values) for values in self.columns.values()), default=0)
+
+
+def read_file(path: Path, column_names: Sequence[str] | None = None) -> Table:
+    """The table in a .csv, .tsv, .jsonl, .ndjson or .parquet file.
+
+    ``column_names`` name the columns of a CSV or TSV file that has no header.
+    Raises InputError with the file and the line (the first line is 1) of what cannot be read.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(
+            f"{path.name}: {path.suffix or 'no extension'} is not read; give {', '.join(_READERS)}"
+        )
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; paths are relative to the recipe's folder")
+    if column_names and reader in (_read_json_lines, _read_parquet):
+        raise InputError(
+            f"{path.name}: data.column_names is for .csv and .tsv; this file names its own columns"
+        )
+    return reader(path, column_names)
+
+
+def read_dataset(dataset: str, config_name: str | None, split: str, revision: str | None) -> Table:
+    """One split of a hub data set, or of a data set's folder; raises InputError where it cannot be had."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        loaded = datasets.load_dataset(dataset, config_name, split=split, revision=revision)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"data.dataset: {dataset}, split {split}: {reason};"
+            " give files by data.train where no hub can be reached"
+        ) from error
+    return _from_dataset(f"{Path(dataset).name}[{split}]", loaded)
+
+
+def _read_csv(path: Path, column_names: Sequence[str] | None) -> Table:
+    csv.field_size_limit(_LONGEST_FIELD)  # the data gate has its own limit, and says which row is past it
+    reader = csv.reader(io.StringIO(_text_of(path), newline=""), strict=True)
+    records: list[tuple[int, list[str]]] = []
+    line = 1
+    try:
+        for record in reader:
+            records.append((line, record))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"{path.name}, line {line}: not valid CSV ({error}); check the quotes") from None
+    return _from_records(path, [(at, record) for at, record in records if record], column_names)
+
+
+def _read_tsv(path: Path, column_names: Sequence[str] | None) -> Table:
+    lines = _text_of(path).replace("\r\n", "\n").split("\n")
+    records = [(at, line.split("\t")) for at, line in enumerate(lines, 1) if line]
+    return _from_records(path, records, column_names)
+
+
+def _from_records(path: Path, records: list[tuple[int, list[str]]], names: Sequence[str] | None) -> Table:
+    if not records:
+        raise InputError(f"{path.name}: is empty; give a header and at least one row for each label")
+    header = list(names) if names else records.pop(0)[1]
+    _check_header(path, header)
+    for line, record in records:
+        if len(record) != len(header):
+            raise InputError(
+                f"{path.name}, line {line}: has {_count(len(record), 'field')}, but there are"
+                f" {_count(len(header), 'column')} ({', '.join(header)});"
+                " quote a field that holds the separator"
+            )
+    return Table(path.name, {name: [row[at] for _, row in records] for at, name in enumerate(header)}, {})
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise InputError(f"{path.name}: column {twice[0]!r} is there twice; give each column its own name")
+
+
+def _read_json_lines(path: Path, _names: Sequence[str] | None) -> Table:
+    rows = [
+        _json_row(path, at, line) for at, line in enumerate(_text_of(path).split("\n"), 1) if line.strip()
+    ]
+    if not rows:
+        raise InputError(f"{path.name}: is empty; give one JSON object a line")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return Table(path.name, {name: [row.get(name) for row in rows] for name in names}, {})
+
+
+def _json_row(path: Path, at: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        reason = getattr(error, "msg", "nested too deeply")
+        raise InputError(
+            f"{path.name}, line {at}: not valid JSON ({reason}); give one object a line"
+        ) from None
+    if not isinstance(row, dict):
+        raise InputError(f"{path.name}, line {at}: is no JSON object; give one object a line")
+    return row
+
+
+def _read_parquet(path: Path, _names: Sequence[str] | None) -> Table:
+    import datasets
+
+    datasets.disable_progress_bars()
+    with tempfile.TemporaryDirectory() as cache:
+        try:
+            loaded = datasets.Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
+        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+            raise InputError(f"{path.name}: cannot be read as Parquet ({error})") from error
+        return _from_dataset(path.name, loaded)
+
+
+def _from_dataset(name: str, loaded: Any) -> Table:
+    import datasets
+
+    classes = {key: value for key, value in loaded.features.items() if isinstance(value, datasets.ClassLabel)}
+    columns = {key: loaded[key][:] for key in loaded.column_names}
+    for key, feature in classes.items():
+        columns[key] = [_class_name(feature, value) for value in columns[key]]
+    return Table(name, columns, {key: list(feature.names) for key, feature in classes.items()})
+
+
+def _class_name(feature: Any, value: int | None) -> str | None:
+    """A class's name; the hub marks a row without a label by -1."""
+    return None if value is None or value < 0 else str(feature.int2str(value))
+
+
+def _text_of(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path.name}, line {line}: not UTF-8"
+            f" (byte {error.start} of the file is 0x{content[error.start]:02x}); save the file as UTF-8"
+        ) from None
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+_READERS: dict[str, Callable[[Path, Sequence[str] | None], Table]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+    ".parquet": _read_parquet,
+}

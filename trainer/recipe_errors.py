@@ -1,0 +1,103 @@
+"""What is wrong with a recipe: the key, what was found, what is accepted, the nearest name."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import Any
+
+from pydantic import ValidationError
+
+Schema = dict[str, Any]
+
+
+def explain(error: ValidationError, schema: Schema) -> str:
+    """Every problem on a line of its own, or a single line for a single one."""
+    problems = list(dict.fromkeys(_problem(item, schema) for item in error.errors()))
+    if len(problems) == 1:
+        return problems[0]
+    return f"{len(problems)} problems in the recipe\n" + "\n".join(f"  {problem}" for problem in problems)
+
+
+def _problem(item: Any, schema: Schema) -> str:
+    keys = [str(key) for key in item["loc"]]
+    if item["type"] == "extra_forbidden":
+        return _unknown(keys, schema)
+    if item["type"] == "value_error":
+        return str(item["ctx"]["error"])
+    path, found = _field(keys, schema)
+    name = ".".join(path) or "the recipe"
+    if item["type"] == "missing":
+        return f"{name}: missing; give {accepted(found, schema)}{_about(found)}"
+    return f"{name}: {_shown(item['input'])} is not accepted; give {accepted(found, schema)}{_about(found)}"
+
+
+def _unknown(keys: list[str], schema: Schema) -> str:
+    name, parents = keys[-1], keys[:-1]
+    siblings = list(_properties(_field(parents, schema)[1], schema))
+    nearest = _elsewhere(name, schema) or difflib.get_close_matches(name, siblings, n=1, cutoff=0.5)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    return f"{'.'.join(keys)}: unknown key{hint} (known here: {', '.join(siblings)})"
+
+
+def _elsewhere(name: str, schema: Schema) -> list[str]:
+    """The dotted key where ``name`` does belong, such as training.seed for a seed at the top."""
+    sections = {section: _properties(field, schema) for section, field in schema["properties"].items()}
+    inside = [f"{section}.{name}" for section, fields in sections.items() if name in fields]
+    return [name] if name in schema["properties"] else inside
+
+
+def _field(keys: list[str], schema: Schema) -> tuple[list[str], Schema]:
+    """The longest part of ``keys`` that names a field, and its schema (unions add branch names behind it)."""
+    path: list[str] = []
+    field = schema
+    for key in keys:
+        properties = _properties(field, schema)
+        if key not in properties:
+            break
+        path, field = [*path, key], properties[key]
+    return path, field
+
+
+def _properties(field: Schema, schema: Schema) -> dict[str, Schema]:
+    if "$ref" in field:
+        field = schema["$defs"][field["$ref"].rsplit("/", 1)[1]]
+    properties: dict[str, Schema] = field.get("properties", {})
+    return properties
+
+
+def accepted(field: Schema, schema: Schema) -> str:
+    """The values that a field takes, in words: ``a whole number from 1 to 1000``."""
+    if "anyOf" in field:
+        return " or ".join(accepted(branch, schema) for branch in field["anyOf"])
+    if "enum" in field:
+        return "one of " + ", ".join(field["enum"])
+    if "const" in field:
+        return str(field["const"])
+    if _properties(field, schema):
+        return "a mapping with " + ", ".join(_properties(field, schema))
+    kind = str(field.get("type", ""))
+    words = {"string": "text", "boolean": "true or false", "null": "null", "array": "a list of text"}
+    if kind in ("number", "integer"):
+        return ("a whole number" if kind == "integer" else "a number") + _bounds(field)
+    return words.get(kind, kind)
+
+
+def _bounds(field: Schema) -> str:
+    words = {
+        "exclusiveMinimum": "above",
+        "minimum": "at least",
+        "exclusiveMaximum": "below",
+        "maximum": "at most",
+    }
+    bounds = [f"{word} {_shown(field[key])}" for key, word in words.items() if key in field]
+    return " " + ", ".join(bounds) if bounds else ""
+
+
+def _about(field: Schema) -> str:
+    return f" ({field['description']})" if "description" in field else ""
+
+
+def _shown(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,61 @@
+"""docs/recipe.md, made from the recipe's own types; `make docs` writes it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from trainer.recipe import Recipe
+from trainer.recipe_errors import accepted
+
+INTRODUCTION = """\
+# The recipe
+
+Every key a recipe may have, generated from the code that reads it. An unknown key, a value out of range or of another
+type is refused, with the accepted values. Paths are relative to the recipe; `--set key=value` overrides any key.
+"""
+
+
+def recipe_reference() -> str:
+    """The reference in Markdown: a table for the top keys and one for each section."""
+    sections = {name: field.annotation for name, field in Recipe.model_fields.items() if _is_section(field)}
+    top = [name for name in Recipe.model_fields if name not in sections]
+    tables = [_table(Recipe, top, "")]
+    for name, section in sections.items():
+        assert section is not None
+        about = (section.__doc__ or "").splitlines()[0]
+        tables.append(f"## {name}\n\n{about}\n\n{_table(section, list(section.model_fields), f'{name}.')}")
+    return "\n".join([INTRODUCTION, *tables])
+
+
+def _is_section(field: FieldInfo) -> bool:
+    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+
+
+def _table(section: Any, names: list[str], prefix: str) -> str:
+    schema = Recipe.model_json_schema()
+    properties = section.model_json_schema()["properties"]
+    lines = ["| key | accepted | default | |", "| --- | --- | --- | --- |"]
+    for name in names:
+        field = section.model_fields[name]
+        values = accepted(properties[name], schema).replace("|", "\\|")
+        lines.append(f"| `{prefix}{name}` | {values} | {_default(field)} | {field.description or ''} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    return (
+        "null"
+        if field.default is None
+        else f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(recipe_reference())

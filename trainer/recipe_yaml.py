@@ -1,0 +1,93 @@
+"""A recipe's YAML as a plain mapping: safe, UTF-8, no key twice, ``--set`` applied."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from serving.errors import InputError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's floats (PyYAML reads ``1e-4`` as text), and an error for a key written twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            problem = f"key {twice[0]!r} is written twice"
+            raise yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """The value that ``text`` holds; raises ``yaml.YAMLError``."""
+    return yaml.load(text, _Loader)  # a SafeLoader: builds plain values only
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a recipe file; raises InputError for a file that is none."""
+    try:
+        value = parse_yaml(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such recipe; give the path of a YAML file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; give the path of a recipe, a YAML file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}; save the recipe as UTF-8") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {_one_line(error)}") from None
+    if not isinstance(value, dict):
+        raise InputError(
+            f"{path}: holds {_kind(value)}; a recipe is a mapping with the keys task, model, data …"
+        )
+    return value
+
+
+def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A copy of ``mapping`` with each ``dotted.key=value`` set; values are read as YAML."""
+    changed = copy.deepcopy(mapping)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not all(key.strip().split(".")):
+            raise InputError(f"--set {override}: write key=value, such as training.learning_rate=1e-4")
+        _set(changed, key.strip().split("."), _value(override, text))
+    return changed
+
+
+def _value(override: str, text: str) -> Any:
+    try:
+        return parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}: the value is not valid YAML: {_one_line(error)}") from None
+
+
+def _set(mapping: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        below = mapping.get(key)
+        mapping[key] = below if isinstance(below, dict) else {}
+        mapping = mapping[key]
+    mapping[keys[-1]] = value
+
+
+def _one_line(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return " ".join(problem.split()) + place
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return "a list" if isinstance(value, list) else f"only {value!r}"

@@ -1,0 +1,195 @@
+"""The run folder: its files, how it is claimed for training, and how a finished one is opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serving.errors import InputError
+
+RUNNING, FINISHED = "running", "finished"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder's files.
+
+    ``state`` is Trainer's own and there only while the run is not finished.
+    """
+
+    root: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.root / "recipe.yaml"
+
+    @property
+    def record(self) -> Path:
+        """run.json: what happened."""
+        return self.root / "run.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder of the best checkpoint: safetensors and JSON."""
+        return self.root / "checkpoint"
+
+    @property
+    def evaluation(self) -> Path:
+        """The held-out test rows, JSON lines."""
+        return self.root / "evaluation.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The report, Markdown."""
+        return self.root / "report.md"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the report's figures."""
+        return self.root / "figures"
+
+    @property
+    def state(self) -> Path:
+        """The folder of what an interrupted run resumes from."""
+        return self.root / "state"
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """The finished run at ``path``; raises InputError that says what is missing and what to do."""
+        run = cls(path)
+        if not path.is_dir():
+            raise InputError(
+                f"{path}: there is no such run folder; make one by tuneship train RECIPE --output {path}"
+            )
+        if run.status() == RUNNING:
+            raise InputError(f"{path}: the run is not finished; run its train command again to go on with it")
+        needed = (run.record, run.recipe, run.checkpoint / "config.json", run.evaluation)
+        missing = [str(file.relative_to(path)) for file in needed if not file.exists()]
+        if missing or run.status() != FINISHED:
+            lack = f"lacks {', '.join(missing)}" if missing else "run.json is not that of a run"
+            raise InputError(
+                f"{path}: is no finished run ({lack}); give the --output folder of tuneship train"
+            )
+        return run
+
+    def status(self) -> str | None:
+        """running, finished, or None where the folder holds no run."""
+        try:
+            found = self.read_record().get("status")
+        except (OSError, ValueError, AttributeError):
+            return None
+        return found if found in (RUNNING, FINISHED) else None
+
+    def read_record(self) -> dict[str, Any]:
+        """run.json's content."""
+        record: dict[str, Any] = json.loads(self.record.read_text(encoding="utf-8"))
+        return record
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Replace run.json in one step."""
+        write_atomically(self.record, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+    def read_evaluation(self) -> list[dict[str, str]]:
+        """The held-out test rows, in order: ``{"inputs": text, "label": name}``."""
+        lines = self.evaluation.read_text(encoding="utf-8").split("\n")
+        return [json.loads(line) for line in lines if line]
+
+    def clear(self) -> None:
+        """Remove the run's own files, and nothing else."""
+        self.record.unlink(missing_ok=True)
+        for file in (self.recipe, self.evaluation, self.report):
+            file.unlink(missing_ok=True)
+        for folder in (self.state, self.checkpoint, self.figures, self.root / "checkpoint.partial"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """``path`` holds ``text``, or what it held before; never a part of it."""
+    aside = _aside(path)
+    with aside.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
+
+
+def claim(run: Run, intent: dict[str, Any], overwrite: bool) -> str | None:
+    """Make the folder ready for the run that ``intent`` (recipe, labels, data) describes.
+
+    Returns the status found: None for a fresh start, ``running`` to resume, or ``finished``.
+    Raises InputError, with nothing touched, where the folder holds something else than this run.
+    """
+    found = _status_of(run)
+    if found and overwrite:
+        run.clear()
+        found = None
+    if found:
+        _require_same(run, intent)
+        return found
+    run.root.mkdir(parents=True, exist_ok=True)
+    run.write_record({"status": RUNNING, **intent})
+    return None
+
+
+def _status_of(run: Run) -> str | None:
+    root = run.root
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root}: is a file; give --output a folder that is new, empty or a run's")
+    found = run.status()
+    others = sorted(path.name for path in root.iterdir()) if found is None and root.is_dir() else []
+    if others and others != [_aside(run.record).name]:
+        names = ", ".join(others[:3])
+        raise InputError(f"{root}: holds something else than a run ({names}); give another --output")
+    return found
+
+
+def _require_same(run: Run, intent: dict[str, Any]) -> None:
+    record = run.read_record()
+    differing = _differences(_comparable(record), _comparable(intent))
+    if differing:
+        shown = "; ".join(differing[:3])
+        raise InputError(
+            f"{run.root}: holds a run of another recipe or other data ({shown});"
+            " give another --output, or --overwrite to replace it"
+        )
+
+
+def _comparable(record: dict[str, Any]) -> dict[str, Any]:
+    """What makes two runs the same: the rows themselves count, wherever their files lie now."""
+    recipe = record.get("recipe", {})
+    data = {key: value for key, value in recipe.get("data", {}).items() if not _is_path(key, value, recipe)}
+    splits = record.get("data", {}).get("splits", {})
+    return {
+        **{key: value for key, value in recipe.items() if key not in ("model", "data")},
+        "model": record.get("model", {}).get("sha256"),
+        "data": {**data, "rows": {name: split.get("sha256") for name, split in splits.items()}},
+    }
+
+
+def _is_path(key: str, value: Any, recipe: dict[str, Any]) -> bool:
+    return (
+        key in ("train", "test", "validation") and isinstance(value, str) and "dataset" not in recipe["data"]
+    )
+
+
+def _differences(old: Any, new: Any, key: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = list(dict.fromkeys([*old, *new]))
+        return [
+            d for name in keys for d in _differences(old.get(name), new.get(name), f"{key}.{name}".strip("."))
+        ]
+    return [] if old == new else [f"{key}: {_shown(old)} there, {_shown(new)} now"]
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 20 else text[:12] + "…"
