@@ -79,7 +79,7 @@ def main() -> None:
         export()
     with journal.stage("verify the bundle", f"{BUNDLE}/parity.json"):
         run("tuneship", "verify", str(BUNDLE))
-    tag = f"tuneship:{bento_version()}"
+    tag = f"tuneship-service:{bento_version()}"
     with journal.stage("build the Bento", tag):
         build_bento(tag)
     with journal.stage("serve and ask", "POST /predict"):

@@ -1,4 +1,4 @@
-"""The benchmark command: ``python -m bench [SECTION]``, or `make bench`. It prints each figure beside what was asked."""
+"""The benchmark command, ``python -m bench [SECTION]`` or `make bench`: each figure beside what was asked."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from bench.subject import WORK, Subject, prepare
 from bench.throughput import Plan, measure_serving
 from serving.errors import BundleError, InputError
 
+RESULTS = Path("build/bench.json")
 out = Console()
 err = Console(stderr=True)
 
@@ -95,10 +96,12 @@ class Bench:
         return figures
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
 def main(
-    section: Annotated[
-        Section, typer.Argument(metavar="SECTION", help=", ".join(Section) + ".")
-    ] = Section.all,
+    section: Annotated[Section, typer.Argument(metavar="SECTION", help=", ".join(Section) + ".")] = Section.all,
     run: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="A finished run. [default: train recipes/banking77.yaml]"),
@@ -107,9 +110,7 @@ def main(
         Path | None,
         typer.Option(metavar="DIR", help="Its bundles DIR/fp32 and DIR/int8. [default: export them]"),
     ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The results as JSON.")
-    ] = Path("build/bench.json"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The results, JSON.")] = RESULTS,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of load each server gets.")] = 3,
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of a round.")] = 6.0,
     warmup: Annotated[float, typer.Option(min=0.1, help="Load before each round that is not counted.")] = 2.0,
@@ -119,12 +120,16 @@ def main(
 ) -> None:
     """Measure; exit status 1 if a figure misses what was asked."""
     bench = Bench(run, bundles, Plan(connections, rounds, seconds, warmup, seed), repeats)
-    for each in Section if section is Section.all else [section]:
-        if each is not Section.all:
-            bench.measure(each)
+    for each in sections_of(section):
+        bench.measure(each)
     write_results(output, bench.figures, bench.servers, bench.about())
     _show(bench, output)
     raise typer.Exit(1 if bench.missed else 0)
+
+
+def sections_of(section: Section) -> list[Section]:
+    """The sections that a name stands for."""
+    return [each for each in Section if each is not Section.all] if section is Section.all else [section]
 
 
 def _show(bench: Bench, output: Path) -> None:
@@ -132,9 +137,7 @@ def _show(bench: Bench, output: Path) -> None:
         out.print(servers_table(bench.servers))
     out.print(figures_table(bench.figures))
     for figure in bench.missed:
-        out.print(
-            f"[red]missed[/]  {escape(figure.name)}  {escape(figure.note)}", soft_wrap=True, highlight=False
-        )
+        out.print(f"[red]missed[/]  {escape(figure.name)}  {escape(figure.note)}", soft_wrap=True, highlight=False)
     out.print(f"results  {escape(str(output))}", soft_wrap=True)
 
 
@@ -142,7 +145,7 @@ if __name__ == "__main__":
     # Ended by a signal, Python would skip every `finally`, and leave the servers under test behind.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        typer.run(main)
+        app()
     except (InputError, BundleError) as error:
         err.print(f"[red]error[/]  {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(1)

@@ -34,8 +34,7 @@ def measure_size(subject: Subject) -> list[Figure]:
     """Bytes of each bundle's folder, in millions."""
     asked = {"int8": ASKED_SIZE}
     return [
-        Figure(f"bundle, {variant}", _megabytes(subject, variant), "MB", asked.get(variant))
-        for variant in VARIANTS
+        Figure(f"bundle, {variant}", _megabytes(subject, variant), "MB", asked.get(variant)) for variant in VARIANTS
     ]
 
 
@@ -43,7 +42,7 @@ def _against_proof(subject: Subject, variant: str, measured: float) -> Figure:
     recorded = 100 * float(_parity(subject, variant)["accuracy"])
     note = f"parity.json says {recorded:.4f} %, measured again {measured:.4f} %"
     return Figure(
-        f"{variant}: off what its proof says", abs(measured - recorded), "points", Asked("≤", 0.0), note=note
+        f"{variant}: differs from its proof by", abs(measured - recorded), "points", Asked("≤", 0.0), note=note
     )
 
 

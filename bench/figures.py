@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+WIDTH = 80
 VERDICTS = {True: "[green]holds[/]", False: "[red]misses[/]", None: ""}
 
 
@@ -72,9 +74,7 @@ class ServerFigures:
     errors: dict[str, int] = field(default_factory=dict)
 
 
-def median_of(
-    name: str, samples: Sequence[float], unit: str, asked: Asked | None = None, note: str = ""
-) -> Figure:
+def median_of(name: str, samples: Sequence[float], unit: str, asked: Asked | None = None, note: str = "") -> Figure:
     """The figure of several measurements: their median."""
     return Figure(name, statistics.median(samples), unit, asked, tuple(samples), note)
 
@@ -91,9 +91,9 @@ def failed(name: str, reason: str) -> Figure:
 
 def figures_table(figures: Sequence[Figure]) -> Table:
     """Measured beside asked, a row a figure."""
-    table = Table(title="measured, beside what was asked", title_justify="left", width=80)
-    table.add_column("figure", ratio=5)
-    table.add_column("measured (min-max)", ratio=4)
+    table = Table(title="measured, beside what was asked", title_justify="left", box=SIMPLE_HEAD, width=WIDTH)
+    table.add_column("figure", ratio=3)
+    table.add_column("measured (min-max)", ratio=2)
     table.add_column("asked", no_wrap=True)
     table.add_column("", no_wrap=True)
     for figure in figures:
@@ -102,11 +102,13 @@ def figures_table(figures: Sequence[Figure]) -> Table:
 
 
 def servers_table(servers: Sequence[ServerFigures]) -> Table:
-    """One row a server: medians over the rounds, with the range of the rates."""
-    table = Table(title="servers under load, medians over the rounds", title_justify="left", width=80)
+    """One row a server: medians over the rounds, under them the range of the rates."""
+    table = Table(
+        title="servers under load, medians over the rounds", title_justify="left", box=SIMPLE_HEAD, width=WIDTH
+    )
     table.add_column("server", ratio=1)
-    for column in ("ready", "answers/s", "p50", "p99", "memory", "errors"):
-        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("ready s", "answers/s", "p50 ms", "p99 ms", "MB", "errors"):
+        table.add_column(column, justify="right")
     for server in servers:
         table.add_row(*_server_cells(server))
     return table
@@ -116,11 +118,11 @@ def _server_cells(server: ServerFigures) -> list[str]:
     middle = statistics.median
     return [
         server.name,
-        f"{middle(server.ready_after):.1f} s",
-        f"{middle(server.rate):,.0f} {_range(server.rate)}",
-        f"{middle(server.p50) * 1000:.0f} ms",
-        f"{middle(server.p99) * 1000:.0f} ms",
-        f"{middle(server.memory) / 1e6:,.0f} MB",
+        f"{middle(server.ready_after):.1f}",
+        f"{middle(server.rate):,.0f}\n{min(server.rate):,.0f}-{max(server.rate):,.0f}",
+        f"{middle(server.p50) * 1000:,.0f}",
+        f"{middle(server.p99) * 1000:,.0f}",
+        f"{middle(server.memory) / 1e6:,.0f}",
         f"{sum(server.errors.values()):,}",
     ]
 
@@ -128,20 +130,15 @@ def _server_cells(server: ServerFigures) -> list[str]:
 def _measured(figure: Figure) -> str:
     if figure.value is None:
         return figure.note
-    spread = f" {_range(figure.samples)}" if len(figure.samples) > 1 else ""
+    low, high = _number(min(figure.samples, default=0)), _number(max(figure.samples, default=0))
+    spread = f" ({low}-{high})" if len(figure.samples) > 1 else ""
     return f"{_number(figure.value)} {figure.unit}{spread}"
 
 
 def _asked(figure: Figure) -> str:
-    return f"{figure.asked.relation} {_number(figure.asked.value)} {figure.unit}" if figure.asked else ""
-
-
-def _range(samples: Sequence[float]) -> str:
-    return f"({_number(min(samples))}-{_number(max(samples))})"
+    return f"{figure.asked.relation} {figure.asked.value:g} {figure.unit}" if figure.asked else ""
 
 
 def _number(value: float) -> str:
-    """Three digits or so: as many as a noisy machine can tell apart."""
-    if value == int(value) or abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 30 else f"{value:.2f}"
+    """As many digits as a noisy machine can tell apart."""
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.2f}"

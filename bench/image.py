@@ -67,10 +67,6 @@ def _container() -> Iterator[str]:
 
 def _docker(*words: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            ["docker", *words], capture_output=True, text=True, timeout=DOCKER_SECONDS, check=False
-        )
+        return subprocess.run(["docker", *words], capture_output=True, text=True, timeout=DOCKER_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
-        raise MeasurementError(
-            f"docker {' '.join(words)} did not answer within {DOCKER_SECONDS} s"
-        ) from error
+        raise MeasurementError(f"docker {' '.join(words)} did not answer within {DOCKER_SECONDS} s") from error

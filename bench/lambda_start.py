@@ -1,4 +1,4 @@
-"""How soon the Lambda handler's first answer is there, under the real runtime loop and a stand-in of its Runtime API."""
+"""How soon the Lambda handler gives its first answer, under the real runtime loop and a stand-in Runtime API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMMAND = (sys.executable, "-m", "awslambdaric", "serving.lambda_handler.handler
 def measure_lambda(subject: Subject, repeats: int, logs: Path) -> list[Figure]:
     """Seconds from process start to the first answer posted back, with the int8 bundle and one vCPU's memory."""
     samples = [_seconds_to_answer(subject, logs / "lambda.log") for _ in range(repeats)]
-    note = f"awslambdaric on one core, AWS_LAMBDA_FUNCTION_MEMORY_SIZE={LAMBDA_MB_PER_CPU}, int8, files in the page cache"
+    note = f"awslambdaric on one core, {LAMBDA_MB_PER_CPU} MB of function memory, int8, files in the page cache"
     return [median_of("Lambda handler: first answer after", samples, "s", ASKED_FIRST_ANSWER, note)]
 
 
@@ -55,14 +55,10 @@ def _seconds_to_answer(subject: Subject, log: Path) -> float:
                 answer = api.invoke(function_url_event(subject.texts[0]), timeout=ANSWER_SECONDS)
             except TimeoutError as error:
                 child.require_alive()
-                raise MeasurementError(
-                    child.explain(f"gave no answer within {ANSWER_SECONDS:.0f} s")
-                ) from error
+                raise MeasurementError(child.explain(f"gave no answer within {ANSWER_SECONDS:.0f} s")) from error
             seconds = time.monotonic() - child.started
     if _best_label(answer.payload) != subject.answers("int8")[0]:
-        raise MeasurementError(
-            f"the Lambda handler did not answer as the predictor does: {answer.payload!r:.200}"
-        )
+        raise MeasurementError(f"the Lambda handler did not answer as the predictor does: {answer.payload!r:.200}")
     return seconds
 
 

@@ -63,9 +63,7 @@ def render(port: int, path: str, content: Any) -> bytes:
     return head.encode() + body
 
 
-def run_load(
-    port: int, queries: Sequence[Query], best_label: BestLabel, *, connections: int, seconds: float
-) -> Round:
+def run_load(port: int, queries: Sequence[Query], best_label: BestLabel, *, connections: int, seconds: float) -> Round:
     """Put load on a local server for some seconds, going round the queries in order.
 
     Args:

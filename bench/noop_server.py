@@ -21,9 +21,7 @@ def canned_answer() -> bytes:
     """A 200 with a body as large as that of a classifier with 77 labels."""
     scores = [{"label": f"label_{index}", "score": 1 / (index + 77.123)} for index in range(LABELS)]
     body = json.dumps([scores], separators=(",", ":")).encode()
-    return (
-        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
-    )
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
 
 
 class Noop(asyncio.Protocol):

@@ -44,9 +44,7 @@ class Child:
     def explain(self, what: str) -> str:
         """What went wrong, and the last lines of the log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-        return "\n".join(
-            [f"{self.name} {what}; the last lines of {self.log}:", *(f"  {line}" for line in lines)]
-        )
+        return "\n".join([f"{self.name} {what}; the last lines of {self.log}:", *(f"  {line}" for line in lines)])
 
 
 @contextlib.contextmanager

@@ -17,10 +17,7 @@ def measure_startup(subject: Subject, repeats: int, logs: Path) -> list[Figure]:
     return [
         median_of(
             f"tuneship serve, {variant}: ready after",
-            [
-                _seconds_to_ready(subject.bundles[variant], logs / f"startup-{variant}.log")
-                for _ in range(repeats)
-            ],
+            [_seconds_to_ready(subject.bundles[variant], logs / f"startup-{variant}.log") for _ in range(repeats)],
             "s",
             ASKED_READY,
         )

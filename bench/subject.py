@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bench.process import ROOT
 from serving.bundle import Bundle
+from serving.errors import InputError
 from serving.predictor import Predictor
 from serving.settings import available_cpus
 from serving.tasks.text_classification import Parameters
@@ -58,13 +59,23 @@ def prepare(run: Path | None, bundles: Path | None, console: Console) -> Subject
         bundles: a folder with the bundles ``fp32`` and ``int8``; without it, they are exported anew.
 
     Raises:
-        InputError: the run is not finished, or the data is not there.
+        InputError: the run is not finished, the data is not there, or a bundle is another run's.
+        BundleError: a bundle cannot be trusted.
         ProofFailed: a bundle does not answer as its run does.
     """
     opened = Run.open(run) if run else _train(console)
-    return Subject(
-        opened, {name: bundles / name for name in VARIANTS} if bundles else _export(opened, console)
-    )
+    if bundles:
+        return Subject(opened, {name: _of_run(bundles / name, opened) for name in VARIANTS})
+    return Subject(opened, _export(opened, console))
+
+
+def _of_run(bundle: Path, run: Run) -> Path:
+    """The bundle, if it was exported from this run."""
+    from export.pack import checkpoint_hashes
+
+    if Bundle.open(bundle).manifest.model.get("checkpoint") != checkpoint_hashes(run):
+        raise InputError(f"{bundle} was not exported from {run.root}; export it again, or leave --bundles out")
+    return bundle
 
 
 def _train(console: Console) -> Run:

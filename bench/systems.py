@@ -50,12 +50,8 @@ def ours(subject: Subject) -> list[System]:
     """Tuneship's own server with both variants, and the int8 bundle under BentoML."""
     bento = {**QUIET, "TUNESHIP_BUNDLE": str(subject.bundles["int8"].absolute())}
     return [
-        _tuneship(
-            "tuneship serve, int8", "int8", lambda port: tuneship_serve(subject.bundles["int8"], port), QUIET
-        ),
-        _tuneship(
-            "tuneship serve, fp32", "fp32", lambda port: tuneship_serve(subject.bundles["fp32"], port), QUIET
-        ),
+        _tuneship("tuneship serve, int8", "int8", lambda port: tuneship_serve(subject.bundles["int8"], port), QUIET),
+        _tuneship("tuneship serve, fp32", "fp32", lambda port: tuneship_serve(subject.bundles["fp32"], port), QUIET),
         _tuneship(
             "tuneship in BentoML, int8",
             "int8",
@@ -92,9 +88,7 @@ def noop() -> System:
     )
 
 
-def _tuneship(
-    name: str, variant: str, command: Callable[[int], list[str]], environment: Mapping[str, str]
-) -> System:
+def _tuneship(name: str, variant: str, command: Callable[[int], list[str]], environment: Mapping[str, str]) -> System:
     return System(
         name,
         command,

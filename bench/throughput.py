@@ -48,9 +48,7 @@ class Cores:
         """The first two CPUs this process may use; raises MeasurementError if there is only one."""
         cpus = sorted(os.sched_getaffinity(0))
         if len(cpus) < 2:
-            raise MeasurementError(
-                "serving needs two CPUs, one for the server and one for the load; here is one"
-            )
+            raise MeasurementError("serving needs two CPUs, one for the server and one for the load; here is one")
         return cls({cpus[0]}, {cpus[1]})
 
 
@@ -64,16 +62,15 @@ def measure_serving(
     cores = Cores.choose()
     systems = [*ours(subject), peer(subject), noop()]
     texts = subject.texts
-    expected = {variant: subject.answers(variant) for variant in subject.bundles} | {
-        LABEL: [LABEL] * len(texts)
-    }
+    expected = {variant: subject.answers(variant) for variant in subject.bundles} | {LABEL: [LABEL] * len(texts)}
     results = {system.name: ServerFigures(system.name) for system in systems}
     for number in range(1, plan.rounds + 1):
         for system in systems:
             with console.status(f"round {number} of {plan.rounds}: {system.name}…"):
                 asked = shuffled(texts, expected[system.variant], plan.seed)
                 _measure(system, asked, plan, cores, logs, results[system.name])
-    return _figures(list(results.values()), plan), list(results.values())
+    servers = list(results.values())
+    return compare(servers, plan), servers
 
 
 def shuffled(texts: Sequence[str], labels: Sequence[str], seed: int) -> list[tuple[str, str]]:
@@ -117,8 +114,12 @@ def _add(result: ServerFigures, found: Round, errors: Counter[str]) -> None:
         result.errors[error] = result.errors.get(error, 0) + count
 
 
-def _figures(results: Sequence[ServerFigures], plan: Plan) -> list[Figure]:
-    *own, theirs, _ = results
+def compare(servers: Sequence[ServerFigures], plan: Plan) -> list[Figure]:
+    """Figures of our servers beside the last but one, the peer; the last is the no-op server.
+
+    A ratio is taken within each round, where both met the same noise.
+    """
+    *own, theirs, _ = servers
     note = f"{plan.connections} connections, one core, one text a request, {plan.rounds} rounds of {plan.seconds:g} s"
     return [*(_ratio(server, theirs, note) for server in own), _errors(own)]
 

@@ -63,11 +63,14 @@ class Surface:
 
     async def predict(self, http: HttpRequest) -> Response:
         """``POST /predict``: a list of answers, each a list of ``{"label", "score"}``, best first."""
-        start = time.perf_counter()
-        response = await self._answer(http)
-        self.metrics.requests.labels(response.status_code).inc()
-        self.metrics.seconds.observe(time.perf_counter() - start)
-        return response
+        start, status = time.perf_counter(), 500
+        try:
+            response = await self._answer(http)
+            status = response.status_code
+            return response
+        finally:
+            self.metrics.requests.labels(status).inc()
+            self.metrics.seconds.observe(time.perf_counter() - start)
 
     async def info(self, _: HttpRequest) -> Response:
         """``GET /info``: the model, its labels and limits, the bundle's hash and the verdict of its proof."""
@@ -100,6 +103,8 @@ class Surface:
             return JSONResponse(await self._decode(request))
         except (InputError, Overloaded) as error:
             return self._refusal(error)
+        except HTTPException as error:
+            return await _http_error(http, error)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it; the number is nginx's for a client that went away
 

@@ -40,8 +40,8 @@ def predict_file(
 ) -> Tally:
     """Answer every line ``{"inputs": "…"}`` of a file.
 
-    Each line gives one line, in order: the line's own keys and ``outputs``, or, where it cannot be answered, ``error``
-    that names the row and the reason. The target appears only when all is done.
+    Each line that is not blank gives one line, in order: the line's own keys and ``outputs``, or, where it cannot be
+    answered, ``error`` that names the row and the reason. The target appears only when all is done.
 
     Args:
         on_progress: told the bytes read since it was last called.
@@ -50,7 +50,7 @@ def predict_file(
         InputError: the source is missing or empty, or the target is a folder or the source itself.
     """
     _check_paths(source, target)
-    part = target.with_name(target.name + ".part")
+    part = _part(target)
     tally = Tally()
     try:
         with source.open("rb") as lines, part.open("w", encoding="utf-8") as out:
@@ -69,8 +69,13 @@ def _check_paths(source: Path, target: Path) -> None:
         raise InputError(f"{source} is empty; it needs a line such as {{\"inputs\": \"a text\"}}")
     if target.is_dir() or not target.parent.is_dir():
         raise InputError(f"{target} cannot be written: --output takes a file in a folder that exists")
-    if target.exists() and target.samefile(source):
-        raise InputError(f"--input and --output are both {source}; choose another --output")
+    for path in (target, _part(target)):
+        if path.exists() and path.samefile(source):
+            raise InputError(f"writing {target} would overwrite the --input {source}; choose another --output")
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(target.name + ".part")
 
 
 def _chunks(lines: Iterable[bytes], on_progress: Callable[[int], None]) -> Iterator[list[tuple[int, bytes]]]:
@@ -86,7 +91,7 @@ def _answer(predictor: Predictor, chunk: list[tuple[int, bytes]], tally: Tally) 
     for row in rows:
         if row.refusal:
             tally.refuse(row.refusal)
-            yield _line({"inputs": row.content.get("inputs"), "error": row.refusal})
+            yield _line({"inputs": None, **row.content, "error": row.refusal})
         else:
             tally.answered += 1
             yield _line({**row.content, "outputs": next(answers)})
@@ -98,7 +103,7 @@ def _read(predictor: Predictor, number: int, line: bytes) -> _Row:
     except (ValueError, RecursionError) as error:
         return _Row({}, f"row {number}: not a line of JSON in UTF-8: {error}")
     if not isinstance(content, dict) or "inputs" not in content:
-        return _Row({}, f'row {number}: no `inputs`; a row is an object such as {{"inputs": "a text"}}')
+        return _Row(content if isinstance(content, dict) else {}, f'row {number}: no `inputs`; a row is an object such as {{"inputs": "a text"}}')
     try:
         predictor.task.check(content["inputs"])
     except InputError as error:
@@ -107,10 +112,10 @@ def _read(predictor: Predictor, number: int, line: bytes) -> _Row:
 
 
 def _echo(content: dict[str, Any]) -> dict[str, Any]:
-    """The refused input, unless it is what makes the line unwritable or huge."""
+    """The row as it came, but for a text so long that it would fill the answers."""
     inputs = content["inputs"]
     short = not isinstance(inputs, str) or len(inputs) <= 1000
-    return {"inputs": inputs if short else inputs[:1000] + "…"}
+    return {**content, "inputs": inputs if short else inputs[:1000] + "…"}
 
 
 def _line(content: dict[str, Any]) -> str:

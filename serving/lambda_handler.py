@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
+import logging
 import os
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
@@ -84,7 +84,7 @@ class Function:
             return _plain_reply(self._send(_plain_call(event)))
         try:
             call = _call_v2(event) if event.get("version") == "2.0" else _call_v1(event)
-        except binascii.Error as error:
+        except ValueError as error:
             return _http_reply(_malformed_base64(error))
         return _http_reply(self._send(call))
 
@@ -106,7 +106,10 @@ class Function:
             else:
                 reply.body += message.get("body", b"")
 
-        self._loop.run_until_complete(self._app(call.scope(), receive, send))
+        try:
+            self._loop.run_until_complete(self._app(call.scope(), receive, send))
+        except Exception:  # Starlette has answered 500, and raises what it was for the server to log
+            logging.getLogger("tuneship").exception("%s %s failed", call.method, call.path)
         return reply
 
 
@@ -141,7 +144,7 @@ def _body(event: Event) -> bytes:
     return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode("utf-8", "replace")
 
 
-def _malformed_base64(error: binascii.Error) -> Reply:
+def _malformed_base64(error: ValueError) -> Reply:
     body = {"error": f"the event says isBase64Encoded, but its body is not base64: {error}", "error_type": "malformed"}
     return Reply(400, {"content-type": "application/json"}, json.dumps(body).encode())
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import signal
 import socket
+import sys
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -37,7 +40,14 @@ def serve_bundle(root: Path, *, host: str, port: int, threads: int | None = None
         timeout_graceful_shutdown=GRACE_SECONDS, backlog=2048,
     )  # fmt: skip
     _announce(predictor, f"http://{host}:{port}")
+    # When all is answered uvicorn raises the signal anew, which would end the process as if it had been killed.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _end(_: int, __: FrameType | None) -> None:
+    sys.exit(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -34,7 +34,9 @@ app = create_app(_load, max_queue=settings.max_queue)
 
 
 @bentoml.service(
-    name="tuneship",
+    # Not "tuneship": BentoML would take "tuneship:TAG" for the module tuneship.py and load the checkout's code, not the
+    # Bento's.
+    name="tuneship-service",
     workers=1,  # the engine uses every CPU of the container; scale by containers
     metrics={"enabled": False},  # would add a time series for each path anybody asks for; /metrics is the app's own
     logging={"access": {"enabled": False}},  # a log line a request costs more than routing it

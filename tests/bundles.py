@@ -1,4 +1,4 @@
-"""Bundles for every room's tests, as a pytest plugin: two real ones, proven once a session, and a way to forge others."""
+"""Bundles for every room's tests: two real ones, proven once a session, and a way to forge others."""
 
 from __future__ import annotations
 

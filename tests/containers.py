@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -12,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.serving.processes import ROOT, free_port
+
 IMAGE = "tuneship-test:latest"
 
 
@@ -44,13 +44,6 @@ def build_image(bundle: Path, folder: Path) -> str:
     shutil.copytree(bundle, context / "bundle")
     docker("build", "--network", "host", "--tag", IMAGE, str(context), timeout=900)
     return IMAGE
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from serving.predictor import Predictor
-from tests.containers import build_image, container, docker, free_port, wait_until_ready, why_no_engine
+from tests.containers import build_image, container, docker, wait_until_ready, why_no_engine
+from tests.serving.processes import free_port
 from tests.serving.runtime_api import RuntimeApi
 
 pytestmark = [pytest.mark.docker, pytest.mark.skipif(bool(why_no_engine()), reason=why_no_engine() or "engine")]
@@ -116,5 +117,5 @@ def test_it_is_a_lambda_function(image: str, tiny_bundle: Path) -> None:
     with RuntimeApi() as api:
         options = ("--read-only", "--env", f"AWS_LAMBDA_RUNTIME_API={api.address}")
         with container(*options, image=image, command=("lambda",)):
-            answers = api.invoke({"inputs": TEXTS})
+            answers = api.invoke({"inputs": TEXTS}).payload
     assert_same_labels_and_scores(answers, tiny_bundle)

@@ -65,13 +65,9 @@ def confusion_figure(record: dict[str, Any], path: Path) -> None:
         _save(figure, path)
 
 
-def _curve(
-    axes: Axes, history: list[dict[str, float]], key: str, name: str, colour: str, marker: str = "o"
-) -> None:
+def _curve(axes: Axes, history: list[dict[str, float]], key: str, name: str, colour: str, marker: str = "o") -> None:
     points = [(point["epoch"], point[key]) for point in history if key in point]
-    axes.plot(
-        *zip(*points, strict=True), color=colour, label=name, marker=marker, markersize=4, linewidth=1.6
-    )
+    axes.plot(*zip(*points, strict=True), color=colour, label=name, marker=marker, markersize=4, linewidth=1.6)
 
 
 def _finish(axes: Axes, name: str, legend: Literal["upper right", "lower right"]) -> None:
@@ -136,7 +132,7 @@ def _write_counts(axes: Axes, counts: NDArray[Any]) -> None:
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= 32 else name[:31] + "…"
+    return name if len(name) <= 40 else name[:39] + "…"
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -48,24 +48,16 @@ class ModelHead(Section):
 class Data(Section):
     """The rows: where they lie, which columns matter, how they are split."""
 
-    train: Name | None = Field(
-        default=None, description="file of training rows; with `dataset`, a split's name"
-    )
-    test: Fraction | Name = Field(
-        description="file (or split) that is evaluated once, or a fraction of train"
-    )
+    train: Name | None = Field(default=None, description="file of training rows; with `dataset`, a split's name")
+    test: Fraction | Name = Field(description="file (or split) that is evaluated once, or a fraction of train")
     validation: Fraction | Name = Field(
         default=0.1,
         description="file (or split) that alone chooses the checkpoint, or a fraction of the training rows",
     )
     text: Name = Field(default="text", description="the column that holds the text")
     label: Name = Field(default="label", description="the column that holds the label")
-    column_names: tuple[Name, ...] | None = Field(
-        default=None, description="columns of CSV or TSV without a header"
-    )
-    dataset: Name | None = Field(
-        default=None, description="a hub data set, owner/name, or a folder, in place of files"
-    )
+    column_names: tuple[Name, ...] | None = Field(default=None, description="columns of CSV or TSV without a header")
+    dataset: Name | None = Field(default=None, description="a hub data set, owner/name, or a folder, in place of files")
     config_name: Name | None = Field(default=None, description="the hub data set's configuration")
     revision: Name | None = Field(default=None, description="the hub data set's commit, branch or tag")
     split_seed: int = Field(default=0, ge=0, lt=2**32, description="decides which rows a fraction takes")
@@ -76,9 +68,7 @@ class Data(Section):
     @model_validator(mode="after")
     def _one_source(self) -> Data:
         if self.dataset is None and self.train is None:
-            raise ValueError(
-                "data.train: missing; name a file of training rows, or a data set by data.dataset"
-            )
+            raise ValueError("data.train: missing; name a file of training rows, or a data set by data.dataset")
         if self.dataset is None and (self.config_name or self.revision):
             raise ValueError("data.config_name and data.revision belong to data.dataset, which is not given")
         if self.dataset is not None and self.column_names:
@@ -89,9 +79,7 @@ class Data(Section):
 class Training(Section):
     """The optimiser's settings, under the names of transformers' TrainingArguments."""
 
-    learning_rate: float = Field(
-        default=2.0e-4, gt=0, le=10, description="peak learning rate of the backbone"
-    )
+    learning_rate: float = Field(default=2.0e-4, gt=0, le=10, description="peak learning rate of the backbone")
     head_learning_rate: float | None = Field(
         default=None,
         gt=0,
@@ -101,29 +89,17 @@ class Training(Section):
     num_train_epochs: int = Field(default=3, ge=1, le=1000, description="passes over the training rows")
     per_device_train_batch_size: int = Field(default=32, ge=1, le=4096, description="texts a training step")
     per_device_eval_batch_size: int = Field(default=64, ge=1, le=4096, description="texts an evaluation step")
-    gradient_accumulation_steps: int = Field(
-        default=1, ge=1, le=1024, description="batches an optimiser step"
-    )
-    gradient_checkpointing: bool = Field(
-        default=False, description="recompute activations: less memory, slower"
-    )
-    lr_scheduler_type: Literal["constant", "linear", "cosine"] = Field(
-        default="linear", description="after the warmup"
-    )
+    gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024, description="batches an optimiser step")
+    gradient_checkpointing: bool = Field(default=False, description="recompute activations: less memory, slower")
+    lr_scheduler_type: Literal["constant", "linear", "cosine"] = Field(default="linear", description="after the warmup")
     warmup_ratio: float = Field(default=0.06, ge=0, lt=1, description="fraction of the steps that warm up")
     optim: Literal["adamw", "sgd"] = Field(default="adamw", description="optimiser")
     momentum: float = Field(default=0.0, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(default=0.01, ge=0, le=1, description="not for biases and layer norms")
-    label_smoothing_factor: float = Field(
-        default=0.05, ge=0, lt=1, description="share spread over all labels"
-    )
+    label_smoothing_factor: float = Field(default=0.05, ge=0, lt=1, description="share spread over all labels")
     max_grad_norm: float = Field(default=1.0, gt=0, le=1e6, description="gradients are clipped to this norm")
-    seed: int = Field(
-        default=0, ge=0, lt=2**32, description="of the head's first weights, dropout and batch order"
-    )
-    bf16: bool | None = Field(
-        default=None, description="bfloat16 autocast; null: where the hardware computes in it"
-    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of the head's first weights, dropout and batch order")
+    bf16: bool | None = Field(default=None, description="bfloat16 autocast; null: where the hardware computes in it")
     trainable: Literal["all", "classifier"] = Field(
         default="all", description="classifier: the backbone stays as it is"
     )
@@ -131,9 +107,7 @@ class Training(Section):
         default="epoch", description="when validation runs and state is kept"
     )
     eval_steps: int | None = Field(default=None, ge=1, description="optimiser steps between two evaluations")
-    metric_for_best_model: Literal["accuracy", "macro_f1"] = Field(
-        default="accuracy", description="on validation"
-    )
+    metric_for_best_model: Literal["accuracy", "macro_f1"] = Field(default="accuracy", description="on validation")
     early_stopping_patience: int | None = Field(
         default=None, ge=1, description="evaluations without a better metric before training stops"
     )
@@ -174,9 +148,7 @@ class Recipe(Section):
 
     def to_mapping(self, folder: Path) -> dict[str, Any]:
         """Plain YAML or JSON values, without nulls, local paths relative to ``folder``."""
-        return _map_paths(self, lambda path: _relative(path, folder)).model_dump(
-            mode="json", exclude_none=True
-        )
+        return _map_paths(self, lambda path: _relative(path, folder)).model_dump(mode="json", exclude_none=True)
 
     def save(self, path: Path) -> None:
         """Write the recipe so that ``load_recipe(path)`` gives this one again."""
@@ -212,10 +184,7 @@ def _map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
     if data.dataset is None:
         found = {name: getattr(data, name) for name in ("train", "test", "validation")}
         paths = {name: os.path.normpath(value) for name, value in found.items() if isinstance(value, str)}
-        moved = {
-            name: change(f"./{path}" if not Path(path).is_absolute() else path)
-            for name, path in paths.items()
-        }
+        moved = {name: change(f"./{path}" if not Path(path).is_absolute() else path) for name, path in paths.items()}
     else:
         moved = {"dataset": change(data.dataset)}
     return recipe.model_copy(update={"model": change(recipe.model), "data": data.model_copy(update=moved)})
@@ -225,12 +194,12 @@ def _absolute(value: str, folder: Path) -> str:
     """A path from ``folder`` where ``value`` says so or lies there; else ``value``, a hub id."""
     joined = folder / value
     if value.startswith(("./", "../")) or Path(value).is_absolute() or joined.exists():
-        return os.path.normpath(joined.absolute())
+        return os.path.normpath(folder.resolve() / value)
     return value
 
 
 def _relative(value: str, folder: Path) -> str:
     if not Path(value).is_absolute():
         return value
-    path = os.path.relpath(value, folder.absolute())
+    path = os.path.relpath(Path(value).resolve(), folder.resolve())
     return path if path.startswith("..") else f"./{path}"

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from serving.app import create_app
 from serving.predictor import Predictor
 from serving.tasks.text_classification import TextClassification
+from tests.serving.processes import ServerProcess, free_port, python, running
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,7 @@ def task(predictor: Predictor) -> TextClassification:
 @pytest.fixture(scope="session")
 def texts(tiny_bundle: Path) -> list[str]:
     """Texts of very different lengths, the golden ones and some that are truncated, deliberately unsorted."""
-    rows = [json.loads(line)["inputs"] for line in (tiny_bundle / "golden.jsonl").read_text("utf-8").splitlines()]
+    rows = [json.loads(line)["inputs"] for line in (tiny_bundle / "golden.jsonl").read_bytes().splitlines()]
     return [text for pair in zip(rows, (row * 7 for row in reversed(rows)), strict=True) for text in pair]
 
 
@@ -44,3 +45,11 @@ def client(tiny_bundle: Path) -> Iterator[TestClient]:
     """A client of the app over the fp32 bundle, its lifespan run."""
     with TestClient(create_app(lambda: Predictor.open(tiny_bundle))) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A real `tuneship serve` process over the fp32 bundle."""
+    port, log = free_port(), tmp_path_factory.mktemp("server") / "log.txt"
+    with running(python("-m", "tuneship", "serve", tiny_bundle, "--port", port), port, log) as process:
+        yield process

@@ -43,6 +43,7 @@ class RuntimeApi:
         self.init_errors: queue.Queue[Outcome] = queue.Queue()
         self.pending: queue.Queue[tuple[str, bytes] | None] = queue.Queue()
         self.outcomes: dict[str, queue.Queue[Outcome]] = {}
+        self.restores = 0
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
@@ -98,6 +99,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if self.path == f"{RUNTIME}/restore/next":  # SnapStart: answered once the snapshot is restored, at once here
+            self.server.api.restores += 1
+            return self._send(200, b"", {})
         if self.path != f"{RUNTIME}/invocation/next":
             return self._reply(404, {"errorType": "NotFound"})
         invocation = self.server.api.pending.get()

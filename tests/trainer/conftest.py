@@ -48,9 +48,7 @@ def toy(tiny_backbone: Path, tmp_path: Path) -> MakeRecipe:
 
 def fit(recipe: Recipe, output: Path, *callbacks: TrainerCallback, overwrite: bool = False) -> Run:
     """Train without a word."""
-    return train(
-        recipe, output, overwrite=overwrite, console=Console(file=io.StringIO()), callbacks=callbacks
-    )
+    return train(recipe, output, overwrite=overwrite, console=Console(file=io.StringIO()), callbacks=callbacks)
 
 
 def weights(run: Run) -> dict[str, bytes]:

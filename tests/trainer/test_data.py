@@ -94,9 +94,7 @@ def test_header_only(tmp_path: Path) -> None:
 def test_missing_column(tmp_path: Path) -> None:
     """A missing column's message lists those that are there, and suspects a wrong separator."""
     path = write_csv(tmp_path / "a.csv", [("one", "a")], header=("body", "intent"))
-    with pytest.raises(
-        InputError, match=r"no column 'text' \(data\.text\); columns there: body, intent"
-    ) as caught:
+    with pytest.raises(InputError, match=r"no column 'text' \(data\.text\); columns there: body, intent") as caught:
         load_splits(Data(train=str(path), test=0.2))
     assert caught.value.field == "data.text"
     path.write_text("text;label\none;a\n")
@@ -116,9 +114,7 @@ def test_class_order(tmp_path: Path) -> None:
     """A ClassLabel column's own order is kept."""
     import datasets
 
-    features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["z", "a"])}
-    )
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["z", "a"])})
     rows = datasets.Dataset.from_dict({"text": list("abcdefgh"), "label": [0, 1] * 4}, features=features)
     rows.to_parquet(str(tmp_path / "a.parquet"))
     data = Data(train=str(tmp_path / "a.parquet"), test=0.25, validation=0.4)
@@ -150,9 +146,7 @@ def test_fingerprint(tmp_path: Path) -> None:
 
 
 def rows(*pairs: tuple[str, str]) -> Rows:
-    return Rows(
-        "x", [text for text, _ in pairs], [label for _, label in pairs], list(range(1, len(pairs) + 1))
-    )
+    return Rows("x", [text for text, _ in pairs], [label for _, label in pairs], list(range(1, len(pairs) + 1)))
 
 
 def warned(train: Rows, test: Rows, truncated: float = 0.0) -> str:
@@ -164,22 +158,16 @@ def test_warnings() -> None:
     """What is usable but suspicious is pointed out, and clean data gives no warning."""
     clean = rows(*((f"text {n}", label) for n in range(6) for label in ("a", "b")))
     held = rows(("new", "a"), ("newer", "b"))
-    assert warned(
-        clean, rows(("other", "a"), ("more", "b"))
-    ) == "6 texts have more than one label, such as " + ("'text 0': a, b")
+    assert warned(clean, rows(("other", "a"), ("more", "b"))) == "6 texts have more than one label, such as " + (
+        "'text 0': a, b"
+    )
     distinct = rows(*((f"{label} text {n}", label) for n in range(6) for label in ("a", "b")))
     assert warned(distinct, held) == ""
-    assert "1 of 2 test texts are in the training set too" in warned(
-        distinct, rows(("A  TEXT 1", "a"), ("x", "b"))
-    )
+    assert "1 of 2 test texts are in the training set too" in warned(distinct, rows(("A  TEXT 1", "a"), ("x", "b")))
     assert "fewer than 5 training rows: a (1), b (1)" in warned(rows(("x", "a"), ("y", "b")), held)
-    assert "labels without a test row, so their quality is not measured: b" in warned(
-        distinct, rows(("n", "a"))
-    )
+    assert "labels without a test row, so their quality is not measured: b" in warned(distinct, rows(("n", "a")))
     assert "differ only in case or spacing: 'A' and 'a'" in warned(rows(("x", "A"), ("y", "a")), held)
-    assert "3.0% of the training texts are longer than data.max_length (64 tokens)" in warned(
-        distinct, held, 0.03
-    )
+    assert "3.0% of the training texts are longer than data.max_length (64 tokens)" in warned(distinct, held, 0.03)
     skewed = rows(*((f"t{n}", "a") for n in range(100)), *((f"u{n}", "b") for n in range(5)))
     assert "strong imbalance: 100 rows of a, 5 of b" in warned(skewed, held)
 

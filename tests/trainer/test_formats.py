@@ -64,9 +64,7 @@ def test_parquet(tmp_path: Path) -> None:
     """Parquet is read with its types, class names in their order, and -1 as no label."""
     import datasets
 
-    features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["z", "a"])}
-    )
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["z", "a"])})
     rows = {"text": ["NA", "b", "c"], "label": [0, 1, -1]}
     datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "a.parquet"))
     found = read_file(tmp_path / "a.parquet")
@@ -79,9 +77,7 @@ def test_data_set_folder(tmp_path: Path) -> None:
     import datasets
 
     for split in ("train", "test"):
-        datasets.Dataset.from_dict({"text": [split], "label": ["x"]}).to_parquet(
-            str(tmp_path / f"{split}.parquet")
-        )
+        datasets.Dataset.from_dict({"text": [split], "label": ["x"]}).to_parquet(str(tmp_path / f"{split}.parquet"))
     assert read_dataset(str(tmp_path), None, "test", None).columns["text"] == ["test"]
     with pytest.raises(InputError, match=r"split dev: .*dev"):
         read_dataset(str(tmp_path), None, "dev", None)
@@ -95,9 +91,7 @@ def test_unreachable_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError("Couldn't reach the hub")
 
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(
-        InputError, match=r"owner/name, split train: Couldn't reach.*give files by data\.train"
-    ):
+    with pytest.raises(InputError, match=r"owner/name, split train: Couldn't reach.*give files by data\.train"):
         read_dataset("owner/name", None, "train", None)
 
 

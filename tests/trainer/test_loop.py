@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainerCallback
 
 from serving.errors import InputError
 from tests.trainer.conftest import MakeRecipe, fit, weights
@@ -44,7 +45,7 @@ def test_evaluating_more_often(toy: MakeRecipe, tmp_path: Path) -> None:
     assert all(torch.equal(last[0][key], last[1][key]) for key in last[0])
 
 
-class Keep(pytest.importorskip("transformers").TrainerCallback):  # type: ignore[misc]
+class Keep(TrainerCallback):  # type: ignore[misc]
     """Keeps the weights after the last step."""
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
@@ -82,10 +83,17 @@ def test_classifier_only(toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path) -
 
 
 def test_frozen_without_dropout(tiny_backbone: Path, tmp_path: Path) -> None:
-    """A frozen backbone runs in eval mode even while the model trains."""
+    """A frozen backbone runs in eval mode in the midst of a training step, while the head trains."""
     trainer = trainer_for(tiny_backbone, tmp_path, trainable="classifier")
+    modes: list[tuple[bool, bool]] = []
+
+    class Look(TrainerCallback):  # type: ignore[misc]
+        def on_pre_optimizer_step(self, *_: Any, model: Any = None, **__: Any) -> None:
+            modes.append((any(module.training for module in backbone_of(model).modules()), model.training))
+
+    trainer.add_callback(Look())
     trainer.train()
-    assert not any(module.training for module in backbone_of(trainer.model).modules())
+    assert set(modes) == {(False, True)}
     assert not any(weight.requires_grad for weight in backbone_of(trainer.model).parameters())
 
 
@@ -127,9 +135,7 @@ def test_optimisers(tiny_backbone: Path, tmp_path: Path, settings: Any, expected
 )
 def test_schedules(tiny_backbone: Path, tmp_path: Path, schedule: str, expected: list[float]) -> None:
     """Each schedule warms up over its fraction of the steps, then goes its way."""
-    trainer = trainer_for(
-        tiny_backbone, tmp_path, lr_scheduler_type=schedule, warmup_ratio=0.2, learning_rate=1.0
-    )
+    trainer = trainer_for(tiny_backbone, tmp_path, lr_scheduler_type=schedule, warmup_ratio=0.2, learning_rate=1.0)
     optimizer = trainer.create_optimizer()
     scheduler = trainer.create_scheduler(num_training_steps=10, optimizer=optimizer)
     rates = []
@@ -163,7 +169,7 @@ def test_accumulated_loss(tiny_backbone: Path, tmp_path: Path) -> None:
 def _first_gradient(trainer: ClassifierTrainer) -> torch.Tensor:
     found: list[torch.Tensor] = []
 
-    class Catch(pytest.importorskip("transformers").TrainerCallback):  # type: ignore[misc]
+    class Catch(TrainerCallback):  # type: ignore[misc]
         def on_pre_optimizer_step(self, *_: Any, model: Any = None, **__: Any) -> None:
             found.append(model.classifier.weight.grad.clone())
 
@@ -209,6 +215,21 @@ def test_bucket_order() -> None:
 
 def _batches(values: list[int], size: int) -> list[list[int]]:
     return [values[start : start + size] for start in range(0, len(values), size)]
+
+
+def test_order_without_accelerate(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch order changes from epoch to epoch even where Accelerate's wrappers do not pass the epoch on."""
+    monkeypatch.setattr("accelerate.data_loader.DataLoaderShard.set_epoch", lambda *_: None)
+    seen: list[int] = []
+    original = LengthBucketSampler.__iter__
+
+    def watched(sampler: LengthBucketSampler) -> Any:
+        seen.append(sampler.epoch)
+        return original(sampler)
+
+    monkeypatch.setattr(LengthBucketSampler, "__iter__", watched)
+    fit(toy(), tmp_path / "run")
+    assert seen == [0, 1, 2]
 
 
 def test_longest_first() -> None:

@@ -89,9 +89,7 @@ def test_padding(tiny_run: Run) -> None:
     """A text gets the same logits alone and padded beside a longer one."""
     checkpoint = load_checkpoint(tiny_run.checkpoint)
     alone = checkpoint.tokenizer(["refund"], return_tensors="pt")
-    beside = checkpoint.tokenizer(
-        ["refund", "where is my parcel, please?"], padding=True, return_tensors="pt"
-    )
+    beside = checkpoint.tokenizer(["refund", "where is my parcel, please?"], padding=True, return_tensors="pt")
     with torch.inference_mode():
         first, second = (checkpoint.model(**batch)["logits"][0] for batch in (alone, beside))
     assert torch.allclose(first, second, atol=1e-5)
@@ -112,9 +110,7 @@ def test_fresh_head(tiny_backbone: Path, tmp_path: Path, pooling: Pooling) -> No
 def test_other_number_of_labels(tiny_backbone: Path, tmp_path: Path) -> None:
     """A base model that was a classifier of three labels becomes one of two."""
     base = find_backbone(str(tiny_backbone))
-    save_checkpoint(
-        build_model(base, "cls", LABELS, "all"), load_tokenizer(tiny_backbone), tmp_path / "three"
-    )
+    save_checkpoint(build_model(base, "cls", LABELS, "all"), load_tokenizer(tiny_backbone), tmp_path / "three")
     two = build_model(find_backbone(str(tmp_path / "three")), "cls", ["a", "b"], "all")
     assert two.state_dict()["classifier.weight"].shape == (2, 32)
 
@@ -125,11 +121,7 @@ def test_half_a_backbone(tiny_backbone: Path, tmp_path: Path, pooling: Pooling) 
     from safetensors.torch import save_file
 
     broken = Path(shutil.copytree(tiny_backbone, tmp_path / "broken"))
-    kept = {
-        name: value
-        for name, value in load_file(broken / "model.safetensors").items()
-        if "layer.1" not in name
-    }
+    kept = {name: value for name, value in load_file(broken / "model.safetensors").items() if "layer.1" not in name}
     save_file(kept, broken / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"16 weights are not in its safetensors file, such as .*layer\.1"):
         build_model(find_backbone(str(broken)), pooling, LABELS, "all")

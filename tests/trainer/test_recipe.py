@@ -74,9 +74,7 @@ def test_model_folder(tmp_path: Path) -> None:
 
 def test_data_set(tmp_path: Path) -> None:
     """With a hub data set, train, test and validation are names of splits, not paths."""
-    text = (
-        "task: text-classification\ndata: {dataset: owner/name, train: train, test: test, validation: 0.1}\n"
-    )
+    text = "task: text-classification\ndata: {dataset: owner/name, train: train, test: test, validation: 0.1}\n"
     data = load_recipe(write(tmp_path, text)).data
     assert (data.dataset, data.train, data.test) == ("owner/name", "train", "test")
 
@@ -95,12 +93,7 @@ def test_every_field_is_described() -> None:
     """Each key of the recipe says what it is, so that errors and documentation can."""
     schema = Recipe.model_json_schema()
     sections = [schema["$defs"][name] for name in ("Data", "Training", "ModelHead", "Export")]
-    bare = [
-        name
-        for section in sections
-        for name, field in section["properties"].items()
-        if "description" not in field
-    ]
+    bare = [name for section in sections for name, field in section["properties"].items() if "description" not in field]
     assert bare == []
 
 

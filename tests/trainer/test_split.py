@@ -12,14 +12,10 @@ from trainer.split import hold_out
 
 
 def rows(*pairs: tuple[str, str]) -> Rows:
-    return Rows(
-        "x", [text for text, _ in pairs], [label for _, label in pairs], list(range(1, len(pairs) + 1))
-    )
+    return Rows("x", [text for text, _ in pairs], [label for _, label in pairs], list(range(1, len(pairs) + 1)))
 
 
-MANY = rows(
-    *((f"{label}{n}", label) for label, count in (("a", 70), ("b", 25), ("c", 5)) for n in range(count))
-)
+MANY = rows(*((f"{label}{n}", label) for label, count in (("a", 70), ("b", 25), ("c", 5)) for n in range(count)))
 
 
 def test_even() -> None:
@@ -42,9 +38,7 @@ def test_seeded() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_same_text_together(seed: int) -> None:
     """Texts that differ in case and spacing only stay on one side."""
-    variants = rows(
-        *((text, "ab"[n % 2]) for n in range(20) for text in (f"Text {n}", f"text  {n}", f"TEXT {n} "))
-    )
+    variants = rows(*((text, "ab"[n % 2]) for n in range(20) for text in (f"Text {n}", f"text  {n}", f"TEXT {n} ")))
     stay, held = hold_out(variants, 0.3, seed, "test")
     assert len(held) == 18
     assert not {plain(text) for text in stay.texts} & {plain(text) for text in held.texts}
@@ -61,7 +55,5 @@ def test_every_label_stays(fraction: float) -> None:
 
 def test_too_few() -> None:
     """A fraction that holds out nothing is refused with what to do."""
-    with pytest.raises(
-        InputError, match=r"data\.validation: 0\.1 of 2 rows holds out none; give a larger fraction"
-    ):
+    with pytest.raises(InputError, match=r"data\.validation: 0\.1 of 2 rows holds out none; give a larger fraction"):
         hold_out(rows(("x", "a"), ("y", "b")), 0.1, 0, "validation")

@@ -14,6 +14,7 @@ from serving.errors import InputError
 from tests import tiny
 from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
 from trainer.recipe import load_recipe
+from trainer.resume import newest_state
 from trainer.run import Run
 from trainer.train import train
 
@@ -121,6 +122,12 @@ def test_resume_moved(toy: MakeRecipe, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         fit(recipe, tmp_path / "before", StopAt(16))
     (tmp_path / "before").rename(tmp_path / "after")
+    saved = newest_state(tmp_path / "after" / "state")
+    assert saved is not None
+    told = json.loads((saved.folder / "trainer_state.json").read_text())["best_model_checkpoint"]
+    assert Path(told) == saved.best
+    assert (tmp_path / "after") in saved.best.parents
+    assert (saved.best / "model.safetensors").is_file()
     assert weights(fit(recipe, tmp_path / "after")) == weights(whole)
 
 

@@ -1,0 +1,127 @@
+"""The load generator sends, counts and checks; nothing that goes wrong is taken for an answer."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bench.load
+from bench.load import Query, Round, render, run_load
+from bench.noop_server import LABEL
+from bench.process import free_port, spawned, wait_ready
+from tests.bench.conftest import Start
+
+
+def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    """An HTTP answer as bytes."""
+    head = [f"HTTP/1.1 {status}", *(headers or (f"Content-Length: {len(body)}",))]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+RIGHT = b'[{"label": "refund", "score": 0.9}]'
+CHUNKED = b"9\r\n" + RIGHT[:9] + b"\r\n1a\r\n" + RIGHT[9:] + b"\r\n0\r\n\r\n"
+
+
+def load(port: int, expected: str = "refund", connections: int = 2) -> Round:
+    """A short round with one query."""
+    query = Query(render(port, "/predict", {"inputs": "money back"}), expected)
+    return run_load(port, [query], best_label, connections=connections, seconds=0.2)
+
+
+def best_label(content: Any) -> str:
+    """The best label of a flat answer."""
+    label: str = content[0]["label"]
+    return label
+
+
+def test_render() -> None:
+    """A request is a complete HTTP/1.1 POST whose length is counted in bytes of its ASCII-only JSON."""
+    head, _, body = render(3000, "/predict", {"inputs": "für"}).partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:3000\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert json.loads(body) == {"inputs": "für"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(answer(RIGHT), id="with a length"),
+        pytest.param(answer(CHUNKED, "Transfer-Encoding: chunked"), id="chunked"),
+        pytest.param(answer(RIGHT, f"content-LENGTH:   {len(RIGHT)}  "), id="odd header spelling"),
+    ],
+)
+def test_right_answers(scripted: Start, reply: bytes) -> None:
+    """Answers are counted however HTTP frames them, each with a latency."""
+    found = load(scripted(reply))
+    assert found.answered > 10
+    assert not found.errors
+    assert len(found.latencies) >= found.answered
+    assert all(0 < latency < 5 for latency in found.latencies)
+    assert found.rate == found.answered / 0.2
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (answer(RIGHT.replace(b"refund", b"cancel")), "wrong label"),
+        (answer(b"[]"), "unreadable answer"),
+        (answer(b"<html>"), "unreadable answer"),
+        (answer(RIGHT, status="429 Too Many Requests"), "status 429"),
+        (answer(RIGHT, f"Content-Length: {len(RIGHT)}", "Connection: close"), "connection closed by the server"),
+        (b"not HTTP at all\r\n\r\n", "not an HTTP answer"),
+        (b"", "connection lost"),
+    ],
+)
+def test_errors_are_named(scripted: Start, reply: bytes, error: str) -> None:
+    """Whatever is not a right answer on a lasting connection is counted under its name."""
+    found = load(scripted(reply))
+    assert set(found.errors) == {error}
+    assert found.errors[error] >= 2
+
+
+def test_refusals_are_no_answers(scripted: Start) -> None:
+    """An answer with another status than 200 counts neither as answered nor for the latencies."""
+    found = load(scripted(answer(RIGHT, status="503 Service Unavailable")))
+    assert found.answered == 0
+    assert found.latencies == []
+
+
+def test_silence_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that accepts and never answers costs the grace and no more."""
+    monkeypatch.setattr(bench.load, "GRACE_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        found = load(listener.getsockname()[1])
+    assert found.answered == 0
+    assert sum(found.errors.values()) == 2
+    assert all("no answer within" in error for error in found.errors)
+
+
+def test_nobody_listens() -> None:
+    """A refused connection is an error of its own."""
+    found = load(free_port())
+    assert found.errors == {"no connection: Connection refused": 2}
+
+
+def test_queries_go_round(scripted: Start) -> None:
+    """Every query is sent in turn, with its own expectation."""
+    port = scripted(answer(RIGHT))
+    request = render(port, "/", {"inputs": "money back"})
+    found = run_load(port, [Query(request, "refund"), Query(request, "other")], best_label, connections=1, seconds=0.2)
+    assert abs(found.errors["wrong label"] - len(found.latencies) / 2) <= 1
+
+
+def test_against_the_noop_server(tmp_path: Path) -> None:
+    """The no-op server is a real process, and the generator is far from being the bottleneck of a classifier."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.noop_server", str(port)]
+    with spawned("no-op", command, log=tmp_path / "log") as child:
+        wait_ready(child, port, limit=20)
+        query = Query(render(port, "/predict", {"inputs": "x"}), LABEL)
+        found = run_load(port, [query], lambda content: content[0][0]["label"], connections=8, seconds=0.5)
+    assert not found.errors
+    assert found.answered > 500

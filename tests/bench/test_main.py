@@ -1,0 +1,131 @@
+"""The benchmark command: its words, its results file, its exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import bench.__main__ as command
+from bench.errors import MeasurementError
+from bench.figures import Asked, Figure
+from serving.bundle import Bundle
+from trainer.run import Run
+
+run_command = CliRunner().invoke
+
+
+@pytest.fixture
+def bundles(tiny_bundle: Path, tiny_int8_bundle: Path, tmp_path: Path) -> Path:
+    """A folder with both variants under the names the command looks for."""
+    folder = tmp_path / "bundles"
+    folder.mkdir()
+    (folder / "fp32").symlink_to(tiny_bundle)
+    (folder / "int8").symlink_to(tiny_int8_bundle)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs of measured processes go to the test's own folder."""
+    monkeypatch.setattr(command, "WORK", tmp_path / "work")
+
+
+def _figures(output: Path) -> dict[str, dict[str, object]]:
+    return {figure["name"]: figure for figure in json.loads(output.read_text())["figures"]}
+
+
+def test_all_stands_for_every_section() -> None:
+    """`all` measures each section once, and a section's name only itself."""
+    everything = command.sections_of(command.Section.all)
+    assert [str(section) for section in everything] == ["accuracy", "size", "startup", "lambda", "image", "serving"]
+    assert command.sections_of(command.Section.lambda_) == [command.Section.lambda_]
+
+
+def test_an_unknown_section() -> None:
+    """A wrong section exits with 2 and lists the right ones."""
+    result = run_command(command.app, ["speed"])
+    assert result.exit_code == 2
+    assert "accuracy" in result.output
+
+
+def test_no_docker_is_a_skipped_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Docker the image's figures are skipped with the reason, and nothing is missed."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    output = tmp_path / "deep" / "bench.json"
+    result = run_command(command.app, ["image", "--output", str(output)])
+    assert result.exit_code == 0, result.output
+    assert "there is no docker command" in " ".join(result.output.split())
+    assert {figure["holds"] for figure in _figures(output).values()} == {None}
+
+
+def test_a_missed_figure_exits_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A figure past its bound is named, and the results are written all the same."""
+    missed = Figure("image without its base", 400.0, "MB", Asked("≤", 350.0), note="tuneship:latest 545.0 MB")
+    monkeypatch.setattr(command, "measure_image", lambda *_: [missed])
+    output = tmp_path / "bench.json"
+    result = run_command(command.app, ["image", "--output", str(output)])
+    assert result.exit_code == 1
+    assert "missed" in result.output
+    assert "tuneship:latest 545.0 MB" in result.output
+    assert _figures(output)["image without its base"]["holds"] is False
+
+
+def test_a_failed_measurement_exits_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A measurement that fails is a failed row, and does not lose the other figures."""
+
+    def fail(*_: object) -> list[Figure]:
+        raise MeasurementError("docker run ended with status 125; the last lines:\n  no such image")
+
+    monkeypatch.setattr(command, "measure_image", fail)
+    output = tmp_path / "bench.json"
+    result = run_command(command.app, ["image", "--output", str(output)])
+    assert result.exit_code == 1
+    assert "no such image" in result.output
+    assert _figures(output)["image"]["failed"] is True
+
+
+def test_accuracy_and_size(tiny_run: Run, bundles: Path, tmp_path: Path) -> None:
+    """Both are measured from the bundles as they are served, and agree with what the proof recorded."""
+    found = {}
+    for section in ("accuracy", "size"):
+        output = tmp_path / f"{section}.json"
+        run_command(command.app, [section, "--run", str(tiny_run.root), "--bundles", str(bundles), "-o", str(output)])
+        found |= _figures(output)
+    accuracy = tiny_run.read_record()["metrics"]["test"]["accuracy"]
+    assert found["test accuracy, trained"]["value"] == pytest.approx(100 * accuracy)
+    assert found["test accuracy, served fp32"]["value"] == pytest.approx(100 * accuracy)
+    assert found["fp32: differs from its proof by"]["value"] == 0
+    assert found["int8: differs from its proof by"]["value"] == 0
+    assert found["bundle, int8"]["holds"] is True
+    assert json.loads(output.read_text())["about"]["bundles"]["int8"] == Bundle.open(bundles / "int8").digest
+
+
+def test_the_lambda_handler_answers(tiny_run: Run, bundles: Path, tmp_path: Path) -> None:
+    """The real runtime loop posts back the predictor's own answer, and the time until then is measured."""
+    output = tmp_path / "bench.json"
+    words = ["lambda", "--run", str(tiny_run.root), "--bundles", str(bundles), "--repeats", "1", "-o", str(output)]
+    result = run_command(command.app, words)
+    figure = _figures(output)["Lambda handler: first answer after"]
+    assert not figure["failed"], result.output
+    assert 0 < figure["samples"][0] < 20  # type: ignore[index]
+
+
+def test_a_bundle_of_another_run(tiny_run: Run, bundles: Path, tmp_path: Path) -> None:
+    """Bundles that were not exported from the run are refused in one line, without a traceback."""
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("run.json", "recipe.yaml", "evaluation.jsonl"):
+        (other / name).symlink_to(tiny_run.root / name)
+    (other / "checkpoint").mkdir()
+    (other / "checkpoint" / "config.json").write_text("{}")
+    (other / "checkpoint" / "model.safetensors").write_bytes(b"other weights")
+    words = [sys.executable, "-m", "bench", "size", "--run", str(other), "--bundles", str(bundles)]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 1
+    assert "was not exported from" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,100 @@
+"""Real server processes for the tests: start one, wait until it is ready, stop it whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A server that runs; ``log`` holds what it printed."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait_until_ready(self, seconds: float = 40) -> None:
+        """Return when /readyz answers 200; an AssertionError with the log where it does not in time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.url}/readyz", timeout=2):
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"not ready (exit status {self.process.poll()}):\n{self.log.read_text()}")
+
+    def stop(self, seconds: float = 20) -> int:
+        """Send SIGTERM and wait; gives the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+
+def python(*arguments: object) -> list[str]:
+    """A command of this environment's interpreter."""
+    return [sys.executable, *map(str, arguments)]
+
+
+def environment(**variables: object) -> dict[str, str]:
+    """This process' environment without what would tell a server where to listen, and with ``variables``."""
+    ours = {name: value for name, value in os.environ.items() if name not in ("PORT", "TUNESHIP_BUNDLE")}
+    return {**ours, "OMP_NUM_THREADS": "1", "TUNESHIP_THREADS": "1", **{k: str(v) for k, v in variables.items()}}
+
+
+@contextmanager
+def running(command: list[str], port: int, log: Path, **variables: object) -> Iterator[ServerProcess]:
+    """A server process that is ready; at the end it and its children are gone."""
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=stream, stderr=stream, start_new_session=True, env=environment(**variables)
+        )
+    server = ServerProcess(process, port, log)
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Politely first; then the whole process group, of which this process started the leader."""
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def get(url: str) -> tuple[int, str]:
+    """Status and body of a GET, whatever the status."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()

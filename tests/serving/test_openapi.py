@@ -1,0 +1,192 @@
+"""The OpenAPI document: it tells of what is there, and what is there does as it tells."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+UNLISTED = {("/", "get"), ("/openapi.json", "get"), ("/docs.json", "get")}
+"""Pages for people and the document itself."""
+
+TYPES = {"object": dict, "array": list, "string": str, "number": (int, float), "integer": int, "null": type(None)}
+
+
+@pytest.fixture(scope="module")
+def document(client: TestClient) -> dict[str, Any]:
+    """The document as served."""
+    response = client.get("/openapi.json")
+    assert response.status_code == 200
+    return response.json()  # type: ignore[no-any-return]
+
+
+def problems(value: Any, schema: Any, document: Any, where: str = "$") -> list[str]:
+    """Where ``value`` does not follow ``schema``: the part of JSON Schema that the document uses, and no more."""
+    if "$ref" in schema:
+        return problems(value, resolve(schema["$ref"], document), document, where)
+    unknown = schema.keys() - KEYWORDS.keys() - {"title", "description", "default"}
+    found = [f"{where}: keyword {keyword} is not checked here" for keyword in unknown]
+    for keyword, check in KEYWORDS.items():
+        if keyword in schema and (keyword == "type" or _applies(keyword, value)):
+            found += check(value, schema, document, where)
+    return found
+
+
+def resolve(reference: str, document: Any) -> Any:
+    """The part of the document that a ``$ref`` means."""
+    for step in reference.removeprefix("#/").split("/"):
+        document = document[step]
+    return document
+
+
+def _applies(keyword: str, value: Any) -> bool:
+    kinds = {"properties": dict, "required": dict, "additionalProperties": dict, "items": list, "minItems": list}
+    kinds |= {"maxItems": list, "minLength": str, "maxLength": str, "minimum": (int, float)}
+    return isinstance(value, kinds.get(keyword, object))
+
+
+def _when(broken: bool, where: str, what: str) -> list[str]:
+    return [f"{where}: {what}"] if broken else []
+
+
+def _type(value: Any, schema: Any, document: Any, where: str) -> list[str]:
+    wrong = not isinstance(value, TYPES[schema["type"]]) or isinstance(value, bool)
+    return _when(wrong, where, f"no {schema['type']}")
+
+
+def _properties(value: Any, schema: Any, document: Any, where: str) -> list[str]:
+    known = schema["properties"]
+    return [
+        problem
+        for key in value.keys() & known.keys()
+        for problem in problems(value[key], known[key], document, f"{where}.{key}")
+    ]
+
+
+def _items(value: Any, schema: Any, document: Any, where: str) -> list[str]:
+    return [
+        problem
+        for index, item in enumerate(value)
+        for problem in problems(item, schema["items"], document, f"{where}[{index}]")
+    ]
+
+
+def _matching(value: Any, options: Any, document: Any) -> int:
+    return sum(not problems(value, option, document) for option in options)
+
+
+KEYWORDS: dict[str, Any] = {
+    "type": _type,
+    "properties": _properties,
+    "items": _items,
+    "required": lambda v, s, d, w: _when(bool(set(s["required"]) - v.keys()), w, "lacks a key"),
+    "additionalProperties": lambda v, s, d, w: _when(bool(v.keys() - s["properties"].keys()), w, "unknown key"),
+    "enum": lambda v, s, d, w: _when(v not in s["enum"], w, f"not one of {s['enum']}"),
+    "minItems": lambda v, s, d, w: _when(len(v) < s["minItems"], w, "too few"),
+    "maxItems": lambda v, s, d, w: _when(len(v) > s["maxItems"], w, "too many"),
+    "minLength": lambda v, s, d, w: _when(len(v) < s["minLength"], w, "too short"),
+    "maxLength": lambda v, s, d, w: _when(len(v) > s["maxLength"], w, "too long"),
+    "minimum": lambda v, s, d, w: _when(v < s["minimum"], w, "too small"),
+    "oneOf": lambda v, s, d, w: _when(_matching(v, s["oneOf"], d) != 1, w, "not exactly one of"),
+    "anyOf": lambda v, s, d, w: _when(_matching(v, s["anyOf"], d) < 1, w, "none of"),
+}
+
+
+def test_paths(client: TestClient, document: dict[str, Any]) -> None:
+    """Every path and method of the document exists, and every one that exists is in the document."""
+    app = client.app
+    assert isinstance(app, Starlette)
+    routes = [route for route in app.routes if isinstance(route, Route)]
+    served = {
+        (route.path, method.lower()) for route in routes for method in (route.methods or set()) - {"HEAD"}
+    }
+    documented = {(path, method) for path, item in document["paths"].items() for method in item}
+    assert documented == served - UNLISTED
+
+
+def test_version(document: dict[str, Any]) -> None:
+    """It is OpenAPI 3.1, named and versioned after the bundle."""
+    assert re.fullmatch(r"3\.1\.\d", document["openapi"])
+    assert document["info"]["title"]
+    assert re.fullmatch(r"[0-9a-f]{12}", document["info"]["version"])
+
+
+def test_references(document: dict[str, Any]) -> None:
+    """Every reference leads somewhere."""
+    references = re.findall(r"'\$ref': '([^']+)'", str(document))
+    assert references
+    assert all(resolve(reference, document) for reference in references)
+
+
+def test_gets(client: TestClient, document: dict[str, Any]) -> None:
+    """Every documented GET answers 200 with the documented media type."""
+    for path, item in document["paths"].items():
+        if "get" in item:
+            response = client.get(path)
+            assert response.status_code == 200
+            assert response.headers["content-type"].split(";")[0] in item["get"]["responses"]["200"]["content"]
+
+
+def schema_of(document: dict[str, Any], path: str, status: int) -> Any:
+    """What the document says a POST's answer of that status is."""
+    return document["paths"][path]["post"]["responses"][str(status)]["content"]["application/json"]["schema"]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/"])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"inputs": "a"}, 200),
+        ({"inputs": ["a", "b"], "parameters": {"top_k": 2, "function_to_apply": "sigmoid"}}, 200),
+        ({"inputs": "a", "parameters": {"top_k": None}}, 200),
+        ({"inputs": "a", "parameters": {}}, 200),
+        ({"inputs": ["a"] * 129}, 413),
+        ({"inputs": "a" * 100_001}, 413),
+        ({"inputs": ""}, 422),
+        ({"inputs": []}, 422),
+        ({"inputs": [1]}, 422),
+        ({"text": "a"}, 422),
+        ({"inputs": "a", "options": {}}, 422),
+        ({"inputs": "a", "parameters": {"top_k": 0}}, 422),
+        ({"inputs": "a", "parameters": {"top_k": "3"}}, 422),
+        ({"inputs": "a", "parameters": {"top_k": True}}, 422),
+        ({"inputs": "a", "parameters": {"function_to_apply": "relu"}}, 422),
+        ({"inputs": "a", "parameters": []}, 422),
+    ],
+    ids=range(16),
+)
+def test_bodies(client: TestClient, document: dict[str, Any], path: str, body: Any, status: int) -> None:
+    """The schema of the request accepts exactly what the server accepts, and each answer follows its own schema."""
+    response = client.post(path, json=body)
+    assert response.status_code == status
+    post = document["paths"][path]["post"]
+    accepted = not problems(body, post["requestBody"]["content"]["application/json"]["schema"], document)
+    assert accepted == (status == 200)
+    assert problems(response.json(), schema_of(document, path, status), document) == []
+
+
+def test_errors_are_documented(client: TestClient, document: dict[str, Any]) -> None:
+    """The refusals that no body can provoke are in the document too."""
+    for status, content, content_type in ((400, b"{", "application/json"), (415, b"{}", "text/plain")):
+        response = client.post("/predict", content=content, headers={"content-type": content_type})
+        assert response.status_code == status
+        assert problems(response.json(), schema_of(document, "/predict", status), document) == []
+    assert "429" in document["paths"]["/predict"]["post"]["responses"]
+
+
+def test_check_bites(document: dict[str, Any]) -> None:
+    """The check used here finds an answer that does not follow the schema."""
+    schema = schema_of(document, "/predict", 200)
+    label = document["components"]["schemas"]["Answers"]["items"]["items"]["properties"]["label"]["enum"][0]
+    assert problems([[{"label": label, "score": 0.5}]], schema, document) == []
+    for wrong in ({}, [{}], [[{"label": label}]], [[{"label": "other", "score": 1}]], [[{"label": label, "score": "1"}]]):
+        assert problems(wrong, schema, document)
+
+
+def test_docs_json(client: TestClient, document: dict[str, Any]) -> None:
+    """BentoML's own place for the document gives the same one."""
+    assert client.get("/docs.json").json() == document
