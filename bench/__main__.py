@@ -101,14 +101,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    section: Annotated[Section, typer.Argument(metavar="SECTION", help=", ".join(Section) + ".")] = Section.all,
+    section: Annotated[Section, typer.Argument(metavar="SECTION", help="What to measure.")] = Section.all,
     run: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="A finished run. [default: train recipes/banking77.yaml]"),
+        typer.Option(metavar="RUN", help="A finished run.", show_default="train recipes/banking77.yaml"),
     ] = None,
     bundles: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Its bundles DIR/fp32 and DIR/int8. [default: export them]"),
+        typer.Option(metavar="DIR", help="Its bundles, DIR/fp32 and DIR/int8.", show_default="export them"),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The results, JSON.")] = RESULTS,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of load each server gets.")] = 3,

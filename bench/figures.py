@@ -10,7 +10,7 @@ from typing import Any, Literal
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-WIDTH = 80
+STYLE: dict[str, Any] = {"title_justify": "left", "box": SIMPLE_HEAD, "width": 80, "padding": (0, 1, 0, 0)}
 VERDICTS = {True: "[green]holds[/]", False: "[red]misses[/]", None: ""}
 
 
@@ -91,7 +91,7 @@ def failed(name: str, reason: str) -> Figure:
 
 def figures_table(figures: Sequence[Figure]) -> Table:
     """Measured beside asked, a row a figure."""
-    table = Table(title="measured, beside what was asked", title_justify="left", box=SIMPLE_HEAD, width=WIDTH)
+    table = Table(title="measured, beside what was asked", **STYLE)
     table.add_column("figure", ratio=3)
     table.add_column("measured (min-max)", ratio=2)
     table.add_column("asked", no_wrap=True)
@@ -103,9 +103,7 @@ def figures_table(figures: Sequence[Figure]) -> Table:
 
 def servers_table(servers: Sequence[ServerFigures]) -> Table:
     """One row a server: medians over the rounds, under them the range of the rates."""
-    table = Table(
-        title="servers under load, medians over the rounds", title_justify="left", box=SIMPLE_HEAD, width=WIDTH
-    )
+    table = Table(title="servers under load, medians over the rounds", **STYLE)
     table.add_column("server", ratio=1)
     for column in ("ready s", "answers/s", "p50 ms", "p99 ms", "MB", "errors"):
         table.add_column(column, justify="right")

@@ -17,7 +17,7 @@ IMAGE = "tuneship:latest"
 BASE = "python:3.11-slim-bookworm"
 ASKED_SIZE = Asked("≤", 350.0)
 DOCKER_SECONDS = 30
-SIZE, READY = "image without its base", "docker run: ready after"
+SIZE, READY = "image without its base", "docker run: ready in"
 
 
 def measure_image(repeats: int, logs: Path) -> list[Figure]:

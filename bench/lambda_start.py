@@ -25,7 +25,7 @@ def measure_lambda(subject: Subject, repeats: int, logs: Path) -> list[Figure]:
     """Seconds from process start to the first answer posted back, with the int8 bundle and one vCPU's memory."""
     samples = [_seconds_to_answer(subject, logs / "lambda.log") for _ in range(repeats)]
     note = f"awslambdaric on one core, {LAMBDA_MB_PER_CPU} MB of function memory, int8, files in the page cache"
-    return [median_of("Lambda handler: first answer after", samples, "s", ASKED_FIRST_ANSWER, note)]
+    return [median_of("Lambda handler: first answer in", samples, "s", ASKED_FIRST_ANSWER, note)]
 
 
 def function_url_event(text: str) -> dict[str, Any]:

@@ -138,14 +138,16 @@ def _resident(pid: int) -> int:
 def _stop(process: subprocess.Popen[bytes]) -> None:
     # A pidfd stays bound to its process, so that a late kill can never hit a stranger that got the same number.
     family = _pidfds([process.pid, *descendants(process.pid)])
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_SECONDS)
-    for descriptor in family:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        os.close(descriptor)
-    process.wait()
+    try:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+    finally:  # also when this process is told to end while it waits
+        for descriptor in family:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            os.close(descriptor)
+        process.wait()
 
 
 def _pidfds(pids: Sequence[int]) -> list[int]:

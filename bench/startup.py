@@ -16,7 +16,7 @@ def measure_startup(subject: Subject, repeats: int, logs: Path) -> list[Figure]:
     """Seconds from process start to the first 200 of ``/readyz``, for each variant, files in the page cache."""
     return [
         median_of(
-            f"tuneship serve, {variant}: ready after",
+            f"tuneship serve, {variant}: ready in",
             [_seconds_to_ready(subject.bundles[variant], logs / f"startup-{variant}.log") for _ in range(repeats)],
             "s",
             ASKED_READY,

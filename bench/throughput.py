@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def _measure(
     """One round of one server, added to ``result``."""
     port = free_port()
     queries = [Query(render(port, system.path, system.content(text)), label) for text, label in pairs]
-    log = logs / f"{system.name}.log".replace(" ", "-")
+    log = logs / (re.sub(r"\W+", "-", system.name) + ".log")
     with spawned(
         system.name, system.command(port), log=log, environment=system.environment, cpus=cores.server
     ) as child:
@@ -133,4 +134,4 @@ def _ratio(server: ServerFigures, theirs: ServerFigures, note: str) -> Figure:
 def _errors(servers: Sequence[ServerFigures]) -> Figure:
     total = sum(sum(server.errors.values()) for server in servers)
     note = "; ".join(f"{server.name}: {server.errors}" for server in servers if server.errors)
-    return Figure("our answers that were wrong or missing", float(total), "", ASKED_ERRORS, note=note)
+    return Figure("our answers wrong or missing", float(total), "", ASKED_ERRORS, note=note)

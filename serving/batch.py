@@ -103,7 +103,8 @@ def _read(predictor: Predictor, number: int, line: bytes) -> _Row:
     except (ValueError, RecursionError) as error:
         return _Row({}, f"row {number}: not a line of JSON in UTF-8: {error}")
     if not isinstance(content, dict) or "inputs" not in content:
-        return _Row(content if isinstance(content, dict) else {}, f'row {number}: no `inputs`; a row is an object such as {{"inputs": "a text"}}')
+        own_keys = content if isinstance(content, dict) else {}
+        return _Row(own_keys, f'row {number}: no `inputs`; a row is an object such as {{"inputs": "a text"}}')
     try:
         predictor.task.check(content["inputs"])
     except InputError as error:

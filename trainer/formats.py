@@ -41,30 +41,35 @@ def read_file(path: Path, column_names: Sequence[str] | None = None) -> Table:
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise InputError(
-            f"{path.name}: {path.suffix or 'no extension'} is not read; give {', '.join(_READERS)}"
-        )
+        raise InputError(f"{path.name}: {path.suffix or 'no extension'} is not read; give {', '.join(_READERS)}")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; paths are relative to the recipe's folder")
     if column_names and reader in (_read_json_lines, _read_parquet):
-        raise InputError(
-            f"{path.name}: data.column_names is for .csv and .tsv; this file names its own columns"
-        )
+        raise InputError(f"{path.name}: data.column_names is for .csv and .tsv; this file names its own columns")
     return reader(path, column_names)
 
 
 def read_dataset(dataset: str, config_name: str | None, split: str, revision: str | None) -> Table:
-    """One split of a hub data set, or of a data set's folder; raises InputError where it cannot be had."""
+    """One split of a hub data set, or of a data set's folder; raises InputError where it cannot be had.
+
+    A hub data set stays in the hub's own cache; of a folder nothing is left behind.
+    """
+    if not Path(dataset).is_dir():
+        return _load_dataset(dataset, config_name, split, {"revision": revision})
+    with tempfile.TemporaryDirectory() as cache:
+        return _load_dataset(dataset, config_name, split, {"cache_dir": cache, "keep_in_memory": True})
+
+
+def _load_dataset(dataset: str, config_name: str | None, split: str, options: dict[str, Any]) -> Table:
     import datasets
 
     datasets.disable_progress_bars()
     try:
-        loaded = datasets.load_dataset(dataset, config_name, split=split, revision=revision)
+        loaded = datasets.load_dataset(dataset, config_name, split=split, **options)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"data.dataset: {dataset}, split {split}: {reason};"
-            " give files by data.train where no hub can be reached"
+            f"data.dataset: {dataset}, split {split}: {reason}; give files by data.train where no hub can be reached"
         ) from error
     return _from_dataset(f"{Path(dataset).name}[{split}]", loaded)
 
@@ -111,9 +116,7 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 def _read_json_lines(path: Path, _names: Sequence[str] | None) -> Table:
-    rows = [
-        _json_row(path, at, line) for at, line in enumerate(_text_of(path).split("\n"), 1) if line.strip()
-    ]
+    rows = [_json_row(path, at, line) for at, line in enumerate(_text_of(path).split("\n"), 1) if line.strip()]
     if not rows:
         raise InputError(f"{path.name}: is empty; give one JSON object a line")
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -125,9 +128,7 @@ def _json_row(path: Path, at: int, line: str) -> dict[str, Any]:
         row = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
         reason = getattr(error, "msg", "nested too deeply")
-        raise InputError(
-            f"{path.name}, line {at}: not valid JSON ({reason}); give one object a line"
-        ) from None
+        raise InputError(f"{path.name}, line {at}: not valid JSON ({reason}); give one object a line") from None
     if not isinstance(row, dict):
         raise InputError(f"{path.name}, line {at}: is no JSON object; give one object a line")
     return row

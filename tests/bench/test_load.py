@@ -76,6 +76,7 @@ def test_right_answers(scripted: Start, reply: bytes) -> None:
         (b"not HTTP at all\r\n\r\n", "not an HTTP answer"),
         (b"", "connection lost"),
     ],
+    ids=["label", "empty", "no JSON", "refused", "closing", "no HTTP", "closed"],
 )
 def test_errors_are_named(scripted: Start, reply: bytes, error: str) -> None:
     """Whatever is not a right answer on a lasting connection is counted under its name."""

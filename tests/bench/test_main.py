@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import bench.__main__ as command
 from bench.errors import MeasurementError
 from bench.figures import Asked, Figure
+from bench.subject import prepare
 from serving.bundle import Bundle
+from serving.errors import InputError
 from trainer.run import Run
 
 run_command = CliRunner().invoke
@@ -110,22 +114,23 @@ def test_the_lambda_handler_answers(tiny_run: Run, bundles: Path, tmp_path: Path
     output = tmp_path / "bench.json"
     words = ["lambda", "--run", str(tiny_run.root), "--bundles", str(bundles), "--repeats", "1", "-o", str(output)]
     result = run_command(command.app, words)
-    figure = _figures(output)["Lambda handler: first answer after"]
+    figure = _figures(output)["Lambda handler: first answer in"]
     assert not figure["failed"], result.output
     assert 0 < figure["samples"][0] < 20  # type: ignore[index]
 
 
 def test_a_bundle_of_another_run(tiny_run: Run, bundles: Path, tmp_path: Path) -> None:
-    """Bundles that were not exported from the run are refused in one line, without a traceback."""
-    other = tmp_path / "other"
-    other.mkdir()
-    for name in ("run.json", "recipe.yaml", "evaluation.jsonl"):
-        (other / name).symlink_to(tiny_run.root / name)
-    (other / "checkpoint").mkdir()
-    (other / "checkpoint" / "config.json").write_text("{}")
-    (other / "checkpoint" / "model.safetensors").write_bytes(b"other weights")
-    words = [sys.executable, "-m", "bench", "size", "--run", str(other), "--bundles", str(bundles)]
+    """Bundles that were not exported from the run are refused: its accuracy would not be theirs."""
+    other = Run(shutil.copytree(tiny_run.root, tmp_path / "other"))
+    (other.checkpoint / "model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(InputError, match="was not exported from"):
+        prepare(other.root, bundles, Console(stderr=True))
+
+
+def test_a_users_mistake_is_one_line(tmp_path: Path) -> None:
+    """A run that is not there is an error message and exit status 1, never a traceback."""
+    words = [sys.executable, "-m", "bench", "size", "--run", str(tmp_path / "nowhere")]
     result = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 1
-    assert "was not exported from" in result.stderr
+    assert "there is no such run folder" in result.stderr
     assert "Traceback" not in result.stderr

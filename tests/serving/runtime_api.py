@@ -136,9 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay silent: what matters is in the outcomes."""
 
     def _outcome(self, body: bytes, *, failed: bool) -> Outcome:
-        return Outcome(
-            json.loads(body or b"null"), failed, self.headers.get("Lambda-Runtime-Function-Error-Type")
-        )
+        return Outcome(json.loads(body or b"null"), failed, self.headers.get("Lambda-Runtime-Function-Error-Type"))
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

@@ -188,7 +188,10 @@ def test_body_is_cut_off(tiny_bundle: Path, tmp_path: Path) -> None:
 
 def test_client_disconnects(tiny_bundle: Path) -> None:
     """A caller that goes away in the middle of its body ends its request without an error."""
-    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
     sent = []
 
     async def receive() -> dict[str, Any]:
@@ -368,8 +371,9 @@ def test_bad_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
     """An app whose bundle cannot be trusted does not start."""
     bundle = forge(tiny_bundle, tmp_path / "bundle")
     (bundle / "README.md").unlink()
-    with pytest.raises(BundleError, match=r"README\.md is missing"), TestClient(
-        create_app(lambda: Predictor.open(bundle))
+    with (
+        pytest.raises(BundleError, match=r"README\.md is missing"),
+        TestClient(create_app(lambda: Predictor.open(bundle))),
     ):
         pass
 

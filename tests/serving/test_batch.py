@@ -1,4 +1,4 @@
-"""Batch scoring: one line out for each line in, in order, whatever is in it, and nothing at the target before the end."""
+"""Batch scoring: one line out for each line in, in order, whatever is in it, and no target before the end."""
 
 from __future__ import annotations
 
@@ -225,6 +225,6 @@ def test_same_file(predictor: Predictor, tmp_path: Path, kind: str) -> None:
         target.symlink_to(source)
     elif kind == "hard link":
         target.hardlink_to(source)
-    with pytest.raises(InputError, match="would overwrite the --input .*; choose another --output"):
+    with pytest.raises(InputError, match=r"would overwrite the --input .*; choose another --output"):
         predict_file(predictor, source, target)
     assert source.read_bytes() == line({"inputs": "stop"})

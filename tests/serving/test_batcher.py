@@ -91,7 +91,7 @@ async def blocked(engine: Engine, batcher: Batcher) -> asyncio.Task[Any]:
     return first
 
 
-def values(answers: Sequence[Logits]) -> list[int]:
+def values(answers: Any) -> list[int]:
     """The names that the engine answered with."""
     return [int(answer[0]) for answer in answers]
 

@@ -45,7 +45,7 @@ def test_moved(bundle: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 @pytest.mark.parametrize("name", FILES)
 def test_flipped_byte(bundle: Path, name: str, place: str) -> None:
-    """One flipped bit at the start, in the middle or at the end of any file is found, and the message names the file."""
+    """One flipped bit at the start, in the middle or at the end of any file is found, and the file is named."""
     path = bundle / name
     content = bytearray(path.read_bytes())
     content[{"first": 0, "middle": len(content) // 2, "last": -1}[place]] ^= 1
@@ -229,7 +229,7 @@ def test_other_labels(tiny_bundle: Path, tmp_path: Path) -> None:
 def test_other_signature(tiny_bundle: Path, tmp_path: Path, graph: dict[str, object]) -> None:
     """A graph that takes or gives something else than the manifest tells is refused."""
     forged = forge(tiny_bundle, tmp_path / "forged", graph=graph)
-    with pytest.raises(BundleError, match=r"model\.onnx takes .*input_ids.* and gives .*logits.*, not what the manifest"):
+    with pytest.raises(BundleError, match=r"model\.onnx takes .*input_ids.* and gives .*logits.*, not what the"):
         Predictor(Bundle.open(forged))
 
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 UNLISTED = {("/", "get"), ("/openapi.json", "get"), ("/docs.json", "get")}
 """Pages for people and the document itself."""
 
-TYPES = {"object": dict, "array": list, "string": str, "number": (int, float), "integer": int, "null": type(None)}
+TYPES: dict[str, Any] = {"object": dict, "array": list, "string": str, "number": (int, float), "integer": int, "null": type(None)}
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,16 @@ def resolve(reference: str, document: Any) -> Any:
 
 
 def _applies(keyword: str, value: Any) -> bool:
-    kinds = {"properties": dict, "required": dict, "additionalProperties": dict, "items": list, "minItems": list}
+    kinds: dict[str, Any] = {
+        "properties": dict,
+        "required": dict,
+        "additionalProperties": dict,
+        "items": list,
+        "minItems": list,
+    }
     kinds |= {"maxItems": list, "minLength": str, "maxLength": str, "minimum": (int, float)}
-    return isinstance(value, kinds.get(keyword, object))
+    kind: Any = kinds.get(keyword, object)
+    return isinstance(value, kind)
 
 
 def _when(broken: bool, where: str, what: str) -> list[str]:
@@ -101,9 +108,7 @@ def test_paths(client: TestClient, document: dict[str, Any]) -> None:
     app = client.app
     assert isinstance(app, Starlette)
     routes = [route for route in app.routes if isinstance(route, Route)]
-    served = {
-        (route.path, method.lower()) for route in routes for method in (route.methods or set()) - {"HEAD"}
-    }
+    served = {(route.path, method.lower()) for route in routes for method in (route.methods or set()) - {"HEAD"}}
     documented = {(path, method) for path, item in document["paths"].items() for method in item}
     assert documented == served - UNLISTED
 
@@ -183,7 +188,8 @@ def test_check_bites(document: dict[str, Any]) -> None:
     schema = schema_of(document, "/predict", 200)
     label = document["components"]["schemas"]["Answers"]["items"]["items"]["properties"]["label"]["enum"][0]
     assert problems([[{"label": label, "score": 0.5}]], schema, document) == []
-    for wrong in ({}, [{}], [[{"label": label}]], [[{"label": "other", "score": 1}]], [[{"label": label, "score": "1"}]]):
+    wrong_scores = [{}, {"label": label}, {"label": "other", "score": 1}, {"label": label, "score": "1"}]
+    for wrong in ({}, [{}], *([[each]] for each in wrong_scores)):
         assert problems(wrong, schema, document)
 
 

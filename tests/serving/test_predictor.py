@@ -78,9 +78,7 @@ def test_neighbours_int8(int8_predictor: Predictor, texts: list[str]) -> None:
     assert int8_predictor.logits(encodings).tobytes() == alone.tobytes()
 
 
-def test_int8_rows_run_alone(
-    int8_predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_int8_rows_run_alone(int8_predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A graph that is not row-independent gets one unpadded row at a time."""
     shapes = watch(int8_predictor, monkeypatch)
     encodings = int8_predictor.encode(texts)
@@ -203,9 +201,7 @@ def fewer_ids(row: dict[str, Any]) -> None:
 )
 def test_golden_bites(tiny_bundle: Path, tmp_path: Path, change: Change, message: str) -> None:
     """A machine that answers otherwise than recorded is refused, and the message names the row and what differs."""
-    forged = forge(
-        tiny_bundle, tmp_path / "forged", files={"golden.jsonl": golden_with(tiny_bundle, change)}
-    )
+    forged = forge(tiny_bundle, tmp_path / "forged", files={"golden.jsonl": golden_with(tiny_bundle, change)})
     with pytest.raises(BundleError, match=rf"golden\.jsonl, row 1 \('.*{message}"):
         Predictor.open(forged)
 

@@ -131,7 +131,7 @@ def test_refused(task: TextClassification, content: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"inputs": ["a"] * 5}, "`inputs` holds 5 texts; at most 4 a request are accepted"),
+        ({"inputs": ["a"] * 5}, "`inputs` holds 5 texts; a request may hold 4"),
         ({"inputs": ["a", "b" * 21]}, r"inputs\[1\] has 21 characters; at most 20 are accepted"),
         ({"inputs": "b" * 300}, "the body has 314 bytes; at most 200 are accepted"),
     ],

@@ -54,20 +54,20 @@ def test_check_not_a_text(task: TextClassification, value: Any, found: str) -> N
 @pytest.mark.parametrize("text", ["", " ", "\n\t\r ", "\u00a0\u2003\u3000", "\x1f\x85"])
 def test_check_empty(task: TextClassification, text: str) -> None:
     """A text of nothing but white space is refused."""
-    with pytest.raises(InputError, match="^inputs is empty; a text needs at least one visible character$"):
+    with pytest.raises(InputError, match=r"^inputs is empty; a text needs at least one visible character$"):
         task.check(text)
 
 
 @pytest.mark.parametrize("text", ["\ud800", "before \udfff after", "é\udc00"])
 def test_check_surrogate(task: TextClassification, text: str) -> None:
     """A lone surrogate, which JSON can escape and UTF-8 cannot hold, is refused."""
-    with pytest.raises(InputError, match="^inputs holds a lone surrogate"):
+    with pytest.raises(InputError, match=r"^inputs holds a lone surrogate"):
         task.check(text)
 
 
 def test_check_too_long(task: TextClassification) -> None:
     """A text past the limit is refused with both numbers, and is told from other mistakes."""
-    with pytest.raises(InputTooLarge, match="^inputs has 100,001 characters; at most 100,000 are accepted$"):
+    with pytest.raises(InputTooLarge, match=r"^inputs has 100,001 characters; at most 100,000 are accepted$"):
         task.check("x" * 100_001)
 
 

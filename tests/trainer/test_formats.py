@@ -73,12 +73,14 @@ def test_parquet(tmp_path: Path) -> None:
 
 
 def test_data_set_folder(tmp_path: Path) -> None:
-    """A data set's folder is read through datasets, a split by its name."""
+    """A data set's folder is read through datasets, a split by its name, with nothing left in the home."""
     import datasets
 
     for split in ("train", "test"):
         datasets.Dataset.from_dict({"text": [split], "label": ["x"]}).to_parquet(str(tmp_path / f"{split}.parquet"))
+    before = set(Path(datasets.config.HF_DATASETS_CACHE).rglob("*"))
     assert read_dataset(str(tmp_path), None, "test", None).columns["text"] == ["test"]
+    assert set(Path(datasets.config.HF_DATASETS_CACHE).rglob("*")) == before
     with pytest.raises(InputError, match=r"split dev: .*dev"):
         read_dataset(str(tmp_path), None, "dev", None)
 

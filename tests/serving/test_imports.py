@@ -1,0 +1,107 @@
+"""Imports run one way: export → trainer → serving → numpy, tokenizers, onnxruntime. Serving stands alone."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.serving.processes import ROOT, environment, python
+
+TRAINING = {"torch", "transformers", "datasets", "accelerate", "safetensors", "sklearn", "matplotlib", "onnx"}
+ADAPTORS = {"bentoml", "uvicorn", "uvloop", "awslambdaric", "typer", "rich", "starlette", "prometheus_client"}
+FORBIDDEN = {
+    "serving": {"trainer", "export", "bench", "tests", "tuneship", *TRAINING},
+    "trainer": {"export", "bench", "tests", "tuneship"},
+    "export": {"bench", "tests", "tuneship"},
+}
+CORE = ("errors", "bundle", "tasks", "tasks.text_classification", "session", "predictor", "request", "batcher", "batch")
+
+
+def modules(room: str) -> list[str]:
+    """Every module of a room, by its import name."""
+    paths = sorted((ROOT / room).rglob("*.py"))
+    names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def imported_by(path: Path) -> set[str]:
+    """The top-level names that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+def loaded_after(*names: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after importing ``names``."""
+    script = f"import sys, {', '.join(names)}\nprint(*(name.partition('.')[0] for name in sys.modules))"
+    result = subprocess.run(
+        python("-c", script), cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(result.stdout.split())
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_direction(room: str) -> None:
+    """No file of a room names what lies upstream of it, not even inside a function."""
+    files = sorted((ROOT / room).rglob("*.py"))
+    assert files
+    wrong = {f"{path.relative_to(ROOT)}: {name}" for path in files for name in imported_by(path) & FORBIDDEN[room]}
+    assert wrong == set()
+
+
+def test_serving_loads_no_training() -> None:
+    """Importing all of serving but the BentoML service loads nothing that trains, and not BentoML."""
+    names = [name for name in modules("serving") if name != "serving.service"]
+    assert len(names) > 15
+    loaded = loaded_after(*names)
+    assert loaded & {*TRAINING, "bentoml", "trainer", "export"} == set()
+    assert {"numpy", "tokenizers", "onnxruntime"} <= loaded
+
+
+def test_core_loads_no_adaptor() -> None:
+    """The core knows no HTTP, no command line and no cloud."""
+    assert loaded_after(*(f"serving.{name}" for name in CORE)) & ADAPTORS == set()
+
+
+def test_core_reads_no_environment() -> None:
+    """Environment variables are read in adaptors and settings only; the core sets the one that stops telemetry."""
+    readers = {
+        path.stem
+        for path in (ROOT / "serving").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+    }
+    assert readers <= {"settings", "session", "service", "lambda_handler", "metrics"}
+
+
+def test_command_line_is_lean() -> None:
+    """The front door loads neither what trains nor what serves until a verb needs it."""
+    assert loaded_after("tuneship") & {*TRAINING, "bentoml", "onnxruntime", "uvicorn", "trainer", "export"} == set()
+
+
+def test_onnxruntime_telemetry_is_off() -> None:
+    """onnxruntime's usage reports are switched off before it is imported, whatever the environment says."""
+    script = (
+        "import builtins, os\n"
+        "real = builtins.__import__\n"
+        "def spy(name, *rest, **options):\n"
+        "    if name == 'onnxruntime': assert os.environ.get('ORT_DISABLE_TELEMETRY') == '1'\n"
+        "    return real(name, *rest, **options)\n"
+        "builtins.__import__ = spy\n"
+        "import serving.predictor, sys\n"
+        "print('onnxruntime' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT, env=environment(ORT_DISABLE_TELEMETRY="0"), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.stdout == "True\n", result.stderr

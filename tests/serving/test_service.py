@@ -1,0 +1,138 @@
+"""`bentoml serve` as a process: the same app, answers and endpoints, and nothing of BentoML's own in the way."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import InferenceClient
+from starlette.testclient import TestClient
+
+from serving.predictor import Predictor
+from tests.serving.processes import ROOT, ServerProcess, environment, free_port, get, python, running
+
+TEXTS = ["where is my parcel?", "refund order 17", "我的卡 👍🏽"]
+FOREIGN = re.compile(r"""(?:src|href|action)\s*=\s*["']?(?:https?:)?//|@import|url\(\s*["']?(?:https?:)?//""", re.I)
+
+
+@pytest.fixture(scope="module")
+def service(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A real `bentoml serve` process over the fp32 bundle, with a BentoML home of its own."""
+    folder, port = tmp_path_factory.mktemp("bentoml"), free_port()
+    command = python("-m", "bentoml", "serve", "serving.service:Tuneship", "--host", "127.0.0.1", "--port", port)
+    variables = {"TUNESHIP_BUNDLE": tiny_bundle, "BENTOML_HOME": folder / "home", "BENTOML_DO_NOT_TRACK": "True"}
+    with running(command, port, folder / "log", **variables) as process:
+        yield process
+
+
+def post(url: str, content: bytes, content_type: str = "application/json") -> tuple[int, Any]:
+    """Status and JSON of a POST, whatever the status."""
+    request = urllib.request.Request(url, content, {"Content-Type": content_type})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+@pytest.mark.parametrize("path", ["/predict", "/"])
+def test_answers(service: ServerProcess, predictor: Predictor, path: str) -> None:
+    """Each text is answered to the last digit as the predictor answers it, at both paths."""
+    for text in TEXTS:
+        status, answers = post(service.url + path, json.dumps({"inputs": text}).encode())
+        assert status == 200
+        assert answers == predictor.predict([text])
+
+
+def test_several(service: ServerProcess, predictor: Predictor) -> None:
+    """Several texts in one request are answered as the predictor answers them together."""
+    assert post(f"{service.url}/predict", json.dumps({"inputs": TEXTS}).encode())[1] == predictor.predict(TEXTS)
+
+
+def test_huggingface_client(service: ServerProcess, predictor: Predictor) -> None:
+    """huggingface_hub's InferenceClient works unmodified against BentoML too."""
+    (best,) = InferenceClient(service.url).text_classification(TEXTS[0], top_k=1)
+    assert {"label": best.label, "score": best.score} == predictor.predict(TEXTS[:1])[0][0]
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b'{"inputs": "\xff"}', "application/json", 400),
+        (b'{"inputs": ""}', "application/json", 422),
+        (b'{"inputs": "a", "b": 1}', "application/json", 422),
+        (json.dumps({"inputs": "x" * 100_001}).encode(), "application/json", 413),
+        (b"x" * (5 * 2**20), "application/json", 413),
+        (b"inputs=a", "application/x-www-form-urlencoded", 415),
+    ],
+    ids=range(7),
+)
+def test_refused(service: ServerProcess, client: TestClient, content: bytes, content_type: str, status: int) -> None:
+    """What is refused without BentoML is refused with it, in the same words."""
+    answer = post(f"{service.url}/predict", content, content_type)
+    expected = client.post("/predict", content=content, headers={"content-type": content_type})
+    assert answer == (status, expected.json())
+
+
+def test_endpoints(service: ServerProcess, client: TestClient) -> None:
+    """Health, metrics, /info and the OpenAPI document are there, the last two the app's own."""
+    assert get(f"{service.url}/livez")[0] == 200
+    assert get(f"{service.url}/readyz")[0] == 200
+    assert get(f"{service.url}/healthz")[0] == 200
+    assert json.loads(get(f"{service.url}/info")[1]) == client.get("/info").json()
+    for path in ("/docs.json", "/openapi.json"):
+        assert json.loads(get(service.url + path)[1]) == client.get("/openapi.json").json()
+
+
+def test_metrics(service: ServerProcess) -> None:
+    """/metrics is the app's own, and no path that somebody asks for makes a series in it."""
+    post(f"{service.url}/predict", json.dumps({"inputs": "stop"}).encode())
+    for number in range(5):
+        get(f"{service.url}/random/{number}")
+    status, text = get(f"{service.url}/metrics")
+    assert status == 200
+    assert 'tuneship_requests_total{status="200"}' in text
+    assert "tuneship_bundle_info{" in text
+    assert "random" not in text
+    assert "bentoml_service" not in text
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/schema.json", "/nothing", "/static_content/index.css"])
+def test_loads_nothing_foreign(service: ServerProcess, path: str) -> None:
+    """No page that the server gives loads or links anything from another host, and none reports who visits."""
+    _, text = get(service.url + path)
+    assert "googletagmanager" not in text
+    assert not FOREIGN.search(text)
+
+
+def test_page(service: ServerProcess, client: TestClient) -> None:
+    """GET / is our own page, not BentoML's."""
+    assert get(f"{service.url}/") == (200, client.get("/").text)
+
+
+def test_stops(tiny_bundle: Path, tmp_path: Path) -> None:
+    """SIGTERM ends the service and its workers with status 0."""
+    port = free_port()
+    command = python("-m", "bentoml", "serve", "serving.service:Tuneship", "--host", "127.0.0.1", "--port", port)
+    variables = {"TUNESHIP_BUNDLE": tiny_bundle, "BENTOML_HOME": tmp_path / "home", "BENTOML_DO_NOT_TRACK": "True"}
+    with running(command, port, tmp_path / "log", **variables) as process:
+        assert process.stop() == 0
+        with pytest.raises(OSError, match="refused"):
+            get(f"{process.url}/livez")
+
+
+def test_no_bundle(tmp_path: Path) -> None:
+    """Without a bundle the service does not even import, so that no Bento without one is built."""
+    result = subprocess.run(
+        python("-c", "import serving.service"),
+        cwd=ROOT, env=environment(TUNESHIP_BUNDLE=tmp_path), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert f"there is no bundle at {tmp_path}. Put one there (make bento BUNDLE=…) or set" in result.stderr

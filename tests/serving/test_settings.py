@@ -1,0 +1,100 @@
+"""What the surroundings decide: the variables, Lambda's memory, and the container's CPU quota."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from serving.errors import InputError
+from serving.settings import DEFAULT_BUNDLE, Settings, _cgroup_cpus, available_cpus
+
+
+def test_defaults() -> None:
+    """Without variables the bundle is the one beside the package, on the CPUs there are."""
+    settings = Settings.from_environment({})
+    assert settings == Settings(bundle=DEFAULT_BUNDLE, threads=available_cpus({}), max_queue=1024)
+    assert DEFAULT_BUNDLE.name == "bundle"
+    assert (DEFAULT_BUNDLE.parent / "serving").is_dir()
+
+
+def test_variables() -> None:
+    """Each variable decides its setting, whatever the machine."""
+    settings = Settings.from_environment(
+        {
+            "TUNESHIP_BUNDLE": "/srv/bundle",
+            "TUNESHIP_THREADS": "3",
+            "TUNESHIP_MAX_QUEUE": "64",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+        }
+    )
+    assert settings == Settings(bundle=Path("/srv/bundle"), threads=3, max_queue=64)
+
+
+def test_empty_variables() -> None:
+    """An empty variable is none, as Compose and Kubernetes pass what is not set."""
+    empty = {"TUNESHIP_BUNDLE": "", "TUNESHIP_THREADS": "", "TUNESHIP_MAX_QUEUE": ""}
+    assert Settings.from_environment(empty) == Settings.from_environment({})
+
+
+def test_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is that of the process unless another is given, and as it is at the call."""
+    monkeypatch.setenv("TUNESHIP_MAX_QUEUE", "5")
+    assert Settings.from_environment().max_queue == 5
+
+
+@pytest.mark.parametrize("name", ["TUNESHIP_THREADS", "TUNESHIP_MAX_QUEUE"])
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", " 2", "1e3", "²"])
+def test_refused(name: str, value: str) -> None:
+    """A variable that is no whole number of at least 1 is named with what was found."""
+    with pytest.raises(InputError) as caught:
+        Settings.from_environment({name: value})
+    assert str(caught.value) == f"{name} is {value!r}; a whole number of at least 1 is accepted"
+    assert caught.value.field == name
+
+
+@pytest.mark.parametrize(
+    ("memory", "cpus"), [(128, 1), (512, 1), (1769, 1), (3008, 1), (3537, 1), (3538, 2), (5307, 3), (10240, 5)]
+)
+def test_lambda_memory(memory: int, cpus: int) -> None:
+    """Inside Lambda the threads follow the memory, one per 1,769 MB and at least one, whatever the CPU count says."""
+    environment = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory)}
+    assert available_cpus(environment) == cpus
+    assert Settings.from_environment(environment).threads == cpus
+
+
+def test_affinity() -> None:
+    """Elsewhere there are at least one and at most as many CPUs as this process may run on."""
+    assert 1 <= available_cpus({}) <= len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("content", "cpus"),
+    [
+        ("200000 100000\n", 2),
+        ("150000 100000\n", 1),
+        ("50000 100000\n", 1),
+        ("1600000 100000\n", 16),
+        ("20000 10000\n", 2),
+        ("max 100000\n", None),
+    ],
+)
+def test_cgroup_v2(tmp_path: Path, content: str, cpus: int | None) -> None:
+    """A container's quota is read from cpu.max, rounded down, at least one."""
+    (tmp_path / "cpu.max").write_text(content)
+    assert (_cgroup_cpus(tmp_path) == cpus) if cpus else (_cgroup_cpus(tmp_path) > 10_000)
+
+
+@pytest.mark.parametrize(("quota", "cpus"), [("200000\n", 2), ("350000\n", 3), ("50000\n", 1), ("-1\n", None)])
+def test_cgroup_v1(tmp_path: Path, quota: str, cpus: int | None) -> None:
+    """On an older kernel it is read from cpu.cfs_quota_us."""
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota)
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    assert (_cgroup_cpus(tmp_path) == cpus) if cpus else (_cgroup_cpus(tmp_path) > 10_000)
+
+
+def test_no_cgroup(tmp_path: Path) -> None:
+    """Where there is no quota to read there is no limit."""
+    assert _cgroup_cpus(tmp_path) > 10_000
