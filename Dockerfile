@@ -32,8 +32,10 @@ ENV PYTHONPATH=/opt/packages:/app \
     ORT_DISABLE_TELEMETRY=1 \
     BENTOML_DO_NOT_TRACK=True \
     HF_HUB_DISABLE_TELEMETRY=1
-# Byte code is made now, because the root may be read-only later; and the bundle must answer here as it was proven.
-RUN python -m compileall -q serving tuneship.py \
+# Byte code is made now, because the root may be read-only later; the bundle must answer here as it was proven; and files
+# that only their owner could read must be readable to the user below.
+RUN find /app ! -perm -o=r -exec chmod a+rX {} + \
+ && python -m compileall -q serving tuneship.py \
  && python -m tuneship verify bundle \
  && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tuneship
 ENV PYTHONDONTWRITEBYTECODE=1

@@ -194,8 +194,14 @@ def _require_proof(parity: Parity, run: Run, variant: Variant) -> None:
     lines = "\n".join(f"  {failure}" for failure in parity.failures)
     raise ProofFailed(
         f"the {variant.name} variant does not answer as the checkpoint does; no bundle was written.\n{lines}\n"
-        f"Every figure, and the worst rows, are in {report}."
+        f"Every figure, and the worst rows, are in {report}.{_advice(variant, run)}"
     )
+
+
+def _advice(variant: Variant, run: Run) -> str:
+    if variant.exact:
+        return ""
+    return f"\nExport fp32 instead, or accept a larger loss: export.max_accuracy_drop in {run.recipe}."
 
 
 def _parity_record(parity: Parity, threads: int) -> dict[str, Any]:

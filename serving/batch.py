@@ -64,9 +64,9 @@ def predict_file(
 
 def _check_paths(source: Path, target: Path) -> None:
     if not source.is_file():
-        raise InputError(f"there is no file {source}; --input takes JSON lines such as {{\"inputs\": \"a text\"}}")
+        raise InputError(f'there is no file {source}; --input takes JSON lines such as {{"inputs": "a text"}}')
     if source.stat().st_size == 0:
-        raise InputError(f"{source} is empty; it needs a line such as {{\"inputs\": \"a text\"}}")
+        raise InputError(f'{source} is empty; it needs a line such as {{"inputs": "a text"}}')
     if target.is_dir() or not target.parent.is_dir():
         raise InputError(f"{target} cannot be written: --output takes a file in a folder that exists")
     for path in (target, _part(target)):

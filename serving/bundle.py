@@ -243,5 +243,7 @@ class Bundle:
 def _read_manifest(root: Path) -> bytes:
     path = root / MANIFEST
     if not path.is_file():
-        raise BundleError(f"{root} is not a bundle: it has no {MANIFEST}. Make one: tuneship export RUN --output BUNDLE")
+        raise BundleError(
+            f"{root} is not a bundle: it has no {MANIFEST}. Make one: tuneship export RUN --output BUNDLE"
+        )
     return path.read_bytes()

@@ -47,9 +47,7 @@ class Predictor:
         predictor.replay_golden()
         return predictor
 
-    def predict(
-        self, texts: Sequence[str], parameters: Parameters = DEFAULT_PARAMETERS
-    ) -> list[list[LabelScore]]:
+    def predict(self, texts: Sequence[str], parameters: Parameters = DEFAULT_PARAMETERS) -> list[list[LabelScore]]:
         """Answers in the order of the texts; raises InputError for a text that cannot be answered."""
         checked = [self.task.check(text, f"inputs[{index}]") for index, text in enumerate(texts)]
         return [self.task.decode(row, parameters) for row in self.logits(self.encode(checked))]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from starlette.testclient import TestClient
 
@@ -13,6 +14,10 @@ from serving.app import create_app
 from serving.predictor import Predictor
 from serving.tasks.text_classification import TextClassification
 from tests.serving.processes import ServerProcess, free_port, python, running
+
+# A busy machine is no reason to fail.
+hypothesis.settings.register_profile("tuneship", deadline=None)
+hypothesis.settings.load_profile("tuneship")
 
 
 @pytest.fixture(scope="session")

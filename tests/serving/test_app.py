@@ -39,13 +39,15 @@ class Slow(Predictor):
     """A predictor whose engine waits until it is let go."""
 
     go = threading.Event()
-    asked = 0
+    asked = answered = 0
 
     def logits(self, encodings: Sequence[Encoding]) -> Logits:
         """The real logits, later."""
         self.asked += 1
         assert self.go.wait(10)
-        return super().logits(encodings)
+        logits = super().logits(encodings)
+        self.answered += 1
+        return logits
 
 
 class Broken(Predictor):
@@ -297,6 +299,7 @@ def test_finishes_on_shutdown(tiny_bundle: Path) -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tuneship") as http:
             async with asyncio.timeout(20), app.router.lifespan_context(app):
                 await scenario(http, app)
+            assert slow.answered == 1
             assert (await pending[0]).status_code == 200
 
     asyncio.run(main())

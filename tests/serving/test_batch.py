@@ -185,8 +185,10 @@ def test_target_appears_at_the_end(predictor: Predictor, tmp_path: Path) -> None
     predict_file(predictor, source, target, lambda _: seen.append(target.exists()))
     assert seen == [False, False]
     target.write_text("older")
-    predict_file(predictor, source, target, lambda _: seen.append(target.read_text() == "older"))
-    assert seen[2:] == [True, True]
+    with target.open() as reader:
+        predict_file(predictor, source, target, lambda _: seen.append(target.read_text() == "older"))
+        assert seen[2:] == [True, True]
+        assert reader.read() == "older", "the old file was written into, not replaced"
     assert len(target.read_text().splitlines()) == ROWS_PER_CHUNK + 1
 
 

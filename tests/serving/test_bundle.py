@@ -112,6 +112,14 @@ def test_link(bundle: Path, tmp_path: Path, name: str) -> None:
         Bundle.open(bundle)
 
 
+def test_link_inside(bundle: Path) -> None:
+    """A link is refused even where it leads to another file of the bundle."""
+    (bundle / "README.md").unlink()
+    (bundle / "README.md").symlink_to("parity.json")
+    with pytest.raises(BundleError, match=r"README\.md is not a plain file inside the bundle"):
+        Bundle.open(bundle)
+
+
 @pytest.mark.parametrize("name", ["../outside", "sub/../../outside", "/etc/hostname"])
 def test_escape(bundle: Path, tmp_path: Path, name: str) -> None:
     """A manifest that names a file outside the bundle is refused, even where that file is the one it tells of."""

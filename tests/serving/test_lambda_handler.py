@@ -242,6 +242,16 @@ def test_stage(function: Function, raw_path: str, stage: str | None, status: int
     assert function(event)["statusCode"] == status
 
 
+@pytest.mark.parametrize(
+    ("kind", "query"), [("function_url", "a=1&b=2"), ("rest_api", "a=1&a=2&b=x+y"), ("load_balancer", "")]
+)
+def test_query(kind: str, query: str) -> None:
+    """The query string reaches the app whole, names that come twice included."""
+    event = event_of(kind, "GET", "/livez")
+    translate = lambda_handler._call_v2 if event.get("version") == "2.0" else lambda_handler._call_v1
+    assert translate(event).scope()["query_string"] == query.encode()
+
+
 @pytest.mark.parametrize("kind", ["function_url", "rest_api", "load_balancer"])
 def test_null_headers(function: Function, kind: str) -> None:
     """An event without headers is a request without headers."""
