@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import onnx
 import torch
 from torch import nn
 
+from serving.bundle import GraphInput
 from trainer.model import Checkpoint
 
 OPSET = 17
@@ -18,7 +21,7 @@ OPSET = 17
 class _LogitsOnly(nn.Module):
     """The model with positional inputs in the graph's order and one output."""
 
-    def __init__(self, model: nn.Module, inputs: list[str]) -> None:
+    def __init__(self, model: nn.Module, inputs: Sequence[str]) -> None:
         super().__init__()
         self.model = model
         self.inputs = inputs
@@ -28,10 +31,9 @@ class _LogitsOnly(nn.Module):
         return logits
 
 
-def graph_inputs(checkpoint: Checkpoint) -> list[str]:
+def graph_inputs(checkpoint: Checkpoint) -> list[GraphInput]:
     """The tokenizer outputs that the graph takes, in the graph's order."""
-    known = ("input_ids", "attention_mask", "token_type_ids")
-    return [name for name in known if name in checkpoint.tokenizer.model_input_names]
+    return [name for name in get_args(GraphInput) if name in checkpoint.tokenizer.model_input_names]
 
 
 def export_graph(checkpoint: Checkpoint, path: Path) -> None:
@@ -58,7 +60,7 @@ def export_graph(checkpoint: Checkpoint, path: Path) -> None:
     onnx.checker.check_model(str(path))
 
 
-def _sample(checkpoint: Checkpoint, inputs: list[str]) -> tuple[torch.Tensor, ...]:
+def _sample(checkpoint: Checkpoint, inputs: Sequence[str]) -> tuple[torch.Tensor, ...]:
     """Two rows of different length, so that the trace sees padding."""
     encoded = checkpoint.tokenizer(["a first text to trace", "a second"], padding=True, return_tensors="pt")
     return tuple(encoded[name] for name in inputs)

@@ -17,7 +17,7 @@ HARD_INPUTS = (
     "أين بطاقتي؟ הכרטיס שלי לא הגיע \u202eright to left override",
     "नमस्ते, मेरा कार्ड कहाँ है? สวัสดีครับ บัตรของฉันอยู่ที่ไหน",
     "special tokens in a text: [CLS] [SEP] [PAD] [MASK] [UNK] <s> </s> <pad> <unk>",
-    "<script>alert('x')</script> {\"inputs\": \"json\"} \\u0041 %41 &amp;",
+    '<script>alert(\'x\')</script> {"inputs": "json"} \\u0041 %41 &amp;',
     "https://example.com/a/very/long/path?with=parameters&and=more#fragment e-mail@example.com",
     "1,234,567.89 € £12.50 3½ 10⁻³ ∑∫√ 2026-11-23T18:00:00Z",
     "supercalifragilisticexpialidocious" * 8,

@@ -25,6 +25,10 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
+"""What a graph may ask for: what the predictor can make of a text. In a graph's order."""
+
+
 class FileEntry(_Part):
     """What a file of the bundle must be."""
 
@@ -48,7 +52,7 @@ class GraphSpec(_Part):
     file: str
     variant: str
     opset: int
-    inputs: list[str]
+    inputs: list[GraphInput]
     output: str
     row_independent: bool = Field(
         description="false: a row's answer depends on the rows beside it, so that each row is run alone"

@@ -28,9 +28,7 @@ def image(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 def ask(port: int) -> list[list[dict[str, float]]]:
     """The server's answers to TEXTS."""
     body = json.dumps({"inputs": TEXTS}).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/predict", body, {"Content-Type": "application/json"}
-    )
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as response:
         answers: list[list[dict[str, float]]] = json.load(response)
     return answers

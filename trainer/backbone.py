@@ -74,9 +74,7 @@ def find_backbone(model: str, name: str | None = None) -> Backbone:
 def _locate(model: str) -> tuple[Path, str]:
     if Path(model).is_absolute():
         if not Path(model).is_dir():
-            raise InputError(
-                f"model: {model}: there is no such folder; give a folder or a hub id", field="model"
-            )
+            raise InputError(f"model: {model}: there is no such folder; give a folder or a hub id", field="model")
         return Path(model), "folder"
     try:
         return _from_hub(model), "hub"
@@ -136,13 +134,9 @@ def checked_config(folder: Path, model: str) -> dict[str, Any]:
     """A model folder's config.json; raises InputError for code of its own and for pickled weights."""
     config = _read_json(folder / "config.json")
     if not config:
-        raise InputError(
-            f"model: {model}: has no config.json; give a transformers model's folder", field="model"
-        )
+        raise InputError(f"model: {model}: has no config.json; give a transformers model's folder", field="model")
     if "auto_map" in config or "auto_map" in _read_json(folder / "tokenizer_config.json"):
-        raise InputError(
-            f"model: {model}: brings code of its own (auto_map), which is never run", field="model"
-        )
+        raise InputError(f"model: {model}: brings code of its own (auto_map), which is never run", field="model")
     if not _weight_files(folder):
         raise InputError(
             f"model: {model}: has no safetensors weights, and pickled ones are never read;"

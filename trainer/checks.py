@@ -38,9 +38,7 @@ def require_two_labels(train: Rows) -> None:
     """A classifier tells labels apart, so there must be two."""
     found = sorted(train.counts())
     if len(found) < 2:
-        raise InputError(
-            f"{train.name}: every training row has the label {found[0]!r}; give at least two labels"
-        )
+        raise InputError(f"{train.name}: every training row has the label {found[0]!r}; give at least two labels")
 
 
 def require_known_labels(rows: Rows, labels: Sequence[str]) -> None:
@@ -53,9 +51,7 @@ def require_known_labels(rows: Rows, labels: Sequence[str]) -> None:
     ]
     if unknown:
         shown = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
-        raise InputError(
-            _listed(rows.name, unknown) + f"\n  known labels: {shown}; add training rows or correct it"
-        )
+        raise InputError(_listed(rows.name, unknown) + f"\n  known labels: {shown}; add training rows or correct it")
 
 
 def _require_columns(table: Table, data: Data) -> None:
@@ -63,8 +59,7 @@ def _require_columns(table: Table, data: Data) -> None:
         if name not in table.columns:
             there = ", ".join(table.columns) or "none"
             raise InputError(
-                f"{table.name}: no column {name!r} (data.{key});"
-                f" columns there: {there}{_separator_hint(table)}",
+                f"{table.name}: no column {name!r} (data.{key}); columns there: {there}{_separator_hint(table)}",
                 field=f"data.{key}",
             )
 
@@ -155,9 +150,7 @@ def _conflicts(splits: Splits) -> str:
     if not conflicts:
         return ""
     text, labels = conflicts[0]
-    return (
-        f"{len(conflicts)} texts have more than one label, such as {text[:60]!r}: {', '.join(sorted(labels))}"
-    )
+    return f"{len(conflicts)} texts have more than one label, such as {text[:60]!r}: {', '.join(sorted(labels))}"
 
 
 def _look_alike_labels(labels: Sequence[str]) -> str:
@@ -188,9 +181,7 @@ def _imbalance(train: Rows) -> str:
 def _truncation(share: float, max_length: int) -> str:
     if share < MANY_TRUNCATED:
         return ""
-    return (
-        f"{share:.1%} of the training texts are longer than data.max_length ({max_length} tokens) and are cut"
-    )
+    return f"{share:.1%} of the training texts are longer than data.max_length ({max_length} tokens) and are cut"
 
 
 def _short(names: list[str]) -> str:

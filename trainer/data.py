@@ -49,9 +49,7 @@ def load_splits(data: Data) -> Splits:
 def fingerprint(data: Data, splits: Splits) -> dict[str, Any]:
     """sha256 of each data file and of each set's texts and labels in order, with counts a label."""
     return {
-        "files": {}
-        if data.dataset
-        else {role: _file_facts(Path(path)) for role, path in _files(data).items()},
+        "files": {} if data.dataset else {role: _file_facts(Path(path)) for role, path in _files(data).items()},
         "splits": {name: _summary(rows, splits.labels) for name, rows in splits.named()},
     }
 
@@ -83,9 +81,7 @@ def _label_order(train: Rows, class_names: list[str] | None) -> list[str]:
 def _natural(label: str) -> list[tuple[int, int, str]]:
     """Sorts label_2 before label_10."""
     parts = re.split(r"(\d+)", label)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, plain(part)) for part in parts] + [
-        (2, 0, label)
-    ]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, plain(part)) for part in parts] + [(2, 0, label)]
 
 
 def _files(data: Data) -> dict[str, str]:
@@ -98,9 +94,7 @@ def _file_facts(path: Path) -> dict[str, str]:
 
 
 def _summary(rows: Rows, labels: list[str]) -> dict[str, Any]:
-    lines = (
-        json.dumps([text, label], ensure_ascii=False) for text, label in zip(*rows.columns(), strict=True)
-    )
+    lines = (json.dumps([text, label], ensure_ascii=False) for text, label in zip(*rows.columns(), strict=True))
     digest = hashlib.sha256("\n".join(lines).encode("utf-8"))
     counts = rows.counts()
     return {

@@ -43,9 +43,7 @@ class Evaluation:
 
     def confusion(self) -> NDArray[np.int64]:
         """``[labels, labels]`` counts: a row is what was expected, a column what was answered."""
-        matrix: NDArray[np.int64] = confusion_matrix(
-            self.expected, self.answered, labels=list(range(len(self.labels)))
-        )
+        matrix: NDArray[np.int64] = confusion_matrix(self.expected, self.answered, labels=list(range(len(self.labels))))
         return matrix
 
     def errors(self, most: int = 10) -> dict[str, Any]:
@@ -76,9 +74,7 @@ class Evaluation:
 
     def _per_label(self) -> dict[str, dict[str, float]]:
         numbers = list(range(len(self.labels)))
-        columns = precision_recall_fscore_support(
-            self.expected, self.answered, labels=numbers, zero_division=0
-        )
+        columns = precision_recall_fscore_support(self.expected, self.answered, labels=numbers, zero_division=0)
         return {
             label: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
             for label, p, r, f, s in zip(self.labels, *columns, strict=True)

@@ -24,9 +24,7 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=24),
-            TextColumn(
-                "{task.percentage:>3.0f} %  loss {task.fields[loss]}  validation {task.fields[metric]}  ETA"
-            ),
+            TextColumn("{task.percentage:>3.0f} %  loss {task.fields[loss]}  validation {task.fields[metric]}  ETA"),
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
@@ -41,16 +39,12 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Set the bar's length; a resumed run starts where it was."""
         self.started = time.monotonic()
         self.bar.update(self.task, total=state.max_steps, completed=state.global_step)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Move the bar."""
         self.bar.update(self.task, completed=state.global_step, epoch=_epoch(state))
 

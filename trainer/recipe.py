@@ -84,7 +84,7 @@ class Training(Section):
         default=None,
         gt=0,
         le=10,
-        description="of the classifier; null: 25 × learning_rate for a whole model under adamw",
+        description="of the classifier; null: 25 × learning_rate under adamw, which suits a fresh layer",
     )
     num_train_epochs: int = Field(default=3, ge=1, le=1000, description="passes over the training rows")
     per_device_train_batch_size: int = Field(default=32, ge=1, le=4096, description="texts a training step")
@@ -124,7 +124,7 @@ class Training(Section):
         """These settings with the default of ``head_learning_rate`` worked out."""
         if self.head_learning_rate is not None:
             return self
-        factor = 25.0 if self.optim == "adamw" and self.trainable == "all" else 1.0
+        factor = 25.0 if self.optim == "adamw" else 1.0
         return self.model_copy(update={"head_learning_rate": self.learning_rate * factor})
 
 

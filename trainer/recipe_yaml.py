@@ -48,9 +48,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {_one_line(error)}") from None
     if not isinstance(value, dict):
-        raise InputError(
-            f"{path}: holds {_kind(value)}; a recipe is a mapping with the keys task, model, data …"
-        )
+        raise InputError(f"{path}: holds {_kind(value)}; a recipe is a mapping with the keys task, model, data …")
     return value
 
 

@@ -63,18 +63,14 @@ class Run:
         """The finished run at ``path``; raises InputError that says what is missing and what to do."""
         run = cls(path)
         if not path.is_dir():
-            raise InputError(
-                f"{path}: there is no such run folder; make one by tuneship train RECIPE --output {path}"
-            )
+            raise InputError(f"{path}: there is no such run folder; make one by tuneship train RECIPE --output {path}")
         if run.status() == RUNNING:
             raise InputError(f"{path}: the run is not finished; run its train command again to go on with it")
         needed = (run.record, run.recipe, run.checkpoint / "config.json", run.evaluation)
         missing = [str(file.relative_to(path)) for file in needed if not file.exists()]
         if missing or run.status() != FINISHED:
             lack = f"lacks {', '.join(missing)}" if missing else "run.json is not that of a run"
-            raise InputError(
-                f"{path}: is no finished run ({lack}); give the --output folder of tuneship train"
-            )
+            raise InputError(f"{path}: is no finished run ({lack}); give the --output folder of tuneship train")
         return run
 
     def status(self) -> str | None:
@@ -176,17 +172,13 @@ def _comparable(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_path(key: str, value: Any, recipe: dict[str, Any]) -> bool:
-    return (
-        key in ("train", "test", "validation") and isinstance(value, str) and "dataset" not in recipe["data"]
-    )
+    return key in ("train", "test", "validation") and isinstance(value, str) and "dataset" not in recipe["data"]
 
 
 def _differences(old: Any, new: Any, key: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = list(dict.fromkeys([*old, *new]))
-        return [
-            d for name in keys for d in _differences(old.get(name), new.get(name), f"{key}.{name}".strip("."))
-        ]
+        return [d for name in keys for d in _differences(old.get(name), new.get(name), f"{key}.{name}".strip("."))]
     return [] if old == new else [f"{key}: {_shown(old)} there, {_shown(new)} now"]
 
 

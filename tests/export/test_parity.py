@@ -106,9 +106,7 @@ def test_neighbours_must_not_matter(prove_bundle: Prove, tiny_int8_bundle: Path,
     assert "logit change by batch neighbours" in names_of_failures(prove_bundle(batched, "int8", 1.0))
 
 
-def test_an_approximate_variant_may_lose_its_budget(
-    prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path
-) -> None:
+def test_an_approximate_variant_may_lose_its_budget(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
     """A variant that is not exact is held to the accuracy it may lose, no more and no less."""
     bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": with_weight(tiny_bundle, scaled(-3.0))})
     lost = prove_bundle(bundle, "int8", 1.0).reference_accuracy - prove_bundle(bundle, "int8", 1.0).accuracy

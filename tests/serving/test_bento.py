@@ -66,7 +66,7 @@ def test_the_bundle_travels_inside(home: Path, tiny_bundle: Path) -> None:
 
 
 def test_it_serves_the_bundles_answers(home: Path, tiny_bundle: Path, tmp_path: Path) -> None:
-    """`bentoml serve TAG` uses the Bento's code and bundle, even from a checkout that has others, and answers as it does."""
+    """`bentoml serve TAG` uses the Bento's code and bundle, even from a checkout that has others."""
     port = free_port()
     command = [str(Path(sys.executable).parent / "bentoml"), "serve", "tuneship-service:test", "--port", str(port)]
     with running(command, port, tmp_path / "log", BENTOML_HOME=home, BENTOML_DO_NOT_TRACK="True"):

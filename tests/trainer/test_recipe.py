@@ -80,11 +80,11 @@ def test_data_set(tmp_path: Path) -> None:
 
 
 def test_head_rate() -> None:
-    """The classifier learns 25 times faster under adamw, unless it learns alone."""
+    """The classifier, a fresh layer, learns 25 times faster under adamw, alone too."""
     from trainer.recipe import Training
 
     assert Training(learning_rate=2e-4).resolved().head_learning_rate == pytest.approx(5e-3)
-    assert Training(learning_rate=2e-4, trainable="classifier").resolved().head_learning_rate == 2e-4
+    assert Training(learning_rate=2e-4, trainable="classifier").resolved().head_learning_rate == pytest.approx(5e-3)
     assert Training(learning_rate=0.1, optim="sgd").resolved().head_learning_rate == 0.1
     assert Training(head_learning_rate=0.5).resolved().head_learning_rate == 0.5
 
