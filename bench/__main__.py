@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.accuracy import measure_accuracy, measure_size
+from bench.batching import measure_batching
 from bench.errors import MeasurementError
 from bench.figures import Figure, ServerFigures, failed, figures_table, servers_table
 from bench.image import measure_image
@@ -39,6 +40,7 @@ class Section(StrEnum):
     startup = "startup"
     lambda_ = "lambda"
     image = "image"
+    batching = "batching"
     serving = "serving"
     all = "all"
 
@@ -88,6 +90,7 @@ class Bench:
             Section.startup: lambda: measure_startup(self.subject, self.repeats, logs),
             Section.lambda_: lambda: measure_lambda(self.subject, self.repeats, logs),
             Section.image: lambda: measure_image(self.repeats, logs),
+            Section.batching: lambda: measure_batching(self.subject, self.repeats),
             Section.serving: lambda: self._serving(logs),
         }
 

@@ -42,7 +42,11 @@ def _against_proof(subject: Subject, variant: str, measured: float) -> Figure:
     recorded = 100 * float(_parity(subject, variant)["accuracy"])
     note = f"parity.json says {recorded:.4f} %, measured again {measured:.4f} %"
     return Figure(
-        f"{variant}: differs from its proof by", abs(measured - recorded), "points", Asked("≤", 0.0), note=note
+        f"{variant}: differs from its proof by",
+        round(abs(measured - recorded), 9),
+        "points",
+        Asked("≤", 0.0),
+        note=note,
     )
 
 

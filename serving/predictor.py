@@ -15,8 +15,12 @@ from serving.session import open_session
 from serving.tasks import task_of
 from serving.tasks.text_classification import DEFAULT_PARAMETERS, LabelScore, Logits, Parameters
 
-TOKENS_PER_BATCH = 4096
+TOKENS_PER_BATCH = 512
 """Padded tokens in one call of the graph: enough to keep the matrix products busy, little enough to stay in cache."""
+
+LONGEST_TO_SHORTEST = 1.25
+"""How much longer than its shortest row a batch's longest may be. Measured with MiniLM fp32 on one core, 32 random
+banking77 queries at a time: 460 queries a second with these two bounds, 200 without (python -m bench batching)."""
 
 Inputs = dict[str, npt.NDArray[np.int64]]
 
@@ -103,7 +107,7 @@ class Predictor:
             return
         batch: list[int] = []
         for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if batch and (len(batch) + 1) * lengths[row] > TOKENS_PER_BATCH:
+            if batch and not _fits(lengths[row], len(batch), lengths[batch[0]]):
                 yield batch
                 batch = []
             batch.append(row)
@@ -122,6 +126,11 @@ class Predictor:
     def _run(self, inputs: Inputs) -> Logits:
         logits: Logits = self._session.run([self.manifest.graph.output], inputs)[0]
         return logits
+
+
+def _fits(length: int, rows: int, shortest: int) -> bool:
+    """Whether a row, the longest so far, may join a batch."""
+    return (rows + 1) * length <= TOKENS_PER_BATCH and length <= LONGEST_TO_SHORTEST * shortest
 
 
 def _rectangle(rows: Sequence[list[int]], filler: int, spec: TokenizerSpec) -> npt.NDArray[np.int64]:

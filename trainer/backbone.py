@@ -5,14 +5,15 @@ Only safetensors and JSON are accepted, and never a model that brings its own co
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from serving.bundle import sha256_of
 from serving.errors import InputError
-from trainer.data import sha256_of
 from trainer.recipe import DEFAULT_MODEL
 
 Pooling = Literal["mean", "cls"]
@@ -155,8 +156,6 @@ def _weight_files(folder: Path) -> list[Path]:
 
 def _weights_hash(folder: Path, model: str) -> str:
     """The sha256 of the weights: of the one file as it is, of several as of a list of theirs."""
-    import hashlib
-
     hashes = [sha256_of(file) for file in _weight_files(folder)]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 

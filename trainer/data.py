@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from serving.bundle import sha256_of
 from trainer import checks
 from trainer.formats import Table, read_dataset, read_file
 from trainer.recipe import Data
@@ -52,12 +53,6 @@ def fingerprint(data: Data, splits: Splits) -> dict[str, Any]:
         "files": {} if data.dataset else {role: _file_facts(Path(path)) for role, path in _files(data).items()},
         "splits": {name: _summary(rows, splits.labels) for name, rows in splits.named()},
     }
-
-
-def sha256_of(path: Path) -> str:
-    """The file's sha256, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(data: Data, name: str) -> Table:

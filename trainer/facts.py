@@ -8,10 +8,11 @@ import platform
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from serving.machine import describe_machine
 
 _LIBRARIES = ("torch", "transformers", "datasets", "tokenizers", "safetensors", "accelerate")
 
@@ -38,9 +39,9 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores, torch's threads, and the accelerator if there is one."""
+    """The machine as `serving.machine` tells it, its cores, torch's threads, the accelerator if there is one."""
     return {
-        "cpu": _cpu_model(),
+        **describe_machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -53,11 +54,3 @@ def computes_in_bf16() -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     found = torch.cpu.get_capabilities()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
-
-
-def _cpu_model() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

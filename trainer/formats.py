@@ -34,7 +34,7 @@ class Table:
 
 
 def read_file(path: Path, column_names: Sequence[str] | None = None) -> Table:
-    """The table in a .csv, .tsv, .jsonl, .ndjson or .parquet file.
+    """The table in a .csv, .tsv, .parquet, or JSON lines (.jsonl, .ndjson, .json) file.
 
     ``column_names`` name the columns of a CSV or TSV file that has no header.
     Raises InputError with the file and the line (the first line is 1) of what cannot be read.
@@ -180,6 +180,7 @@ def _count(number: int, noun: str) -> str:
 _READERS: dict[str, Callable[[Path, Sequence[str] | None], Table]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
+    ".json": _read_json_lines,
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,
     ".parquet": _read_parquet,

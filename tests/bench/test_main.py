@@ -46,7 +46,15 @@ def _figures(output: Path) -> dict[str, dict[str, object]]:
 def test_all_stands_for_every_section() -> None:
     """`all` measures each section once, and a section's name only itself."""
     everything = command.sections_of(command.Section.all)
-    assert [str(section) for section in everything] == ["accuracy", "size", "startup", "lambda", "image", "serving"]
+    assert [str(section) for section in everything] == [
+        "accuracy",
+        "size",
+        "startup",
+        "lambda",
+        "image",
+        "batching",
+        "serving",
+    ]
     assert command.sections_of(command.Section.lambda_) == [command.Section.lambda_]
 
 

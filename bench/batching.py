@@ -1,0 +1,43 @@
+"""What the predictor's batching brings: 32 random queries at a time, in batches of like length against one batch."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+
+from bench.figures import Figure, median_of
+from bench.process import pinned
+from bench.subject import Subject
+from serving.predictor import Predictor
+
+ROWS_AT_A_TIME = 32
+QUERIES = 960
+
+
+class OneBatch(Predictor):
+    """A predictor that pads all the rows it is given to the longest."""
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        yield list(range(len(lengths)))
+
+
+def measure_batching(subject: Subject, repeats: int) -> list[Figure]:
+    """Queries a second of the fp32 bundle on one core, both ways in turn, and their ratio pair by pair."""
+    texts = random.Random(0).sample(subject.texts, min(QUERIES, len(subject.texts)))
+    with pinned({0}):
+        ours, naive = (kind.open(subject.bundles["fp32"].absolute()) for kind in (Predictor, OneBatch))
+        pairs = [(_rate(ours, texts), _rate(naive, texts)) for _ in range(repeats)]
+    return [
+        median_of("predictor, fp32, 32 random queries", [mine for mine, _ in pairs], "per s"),
+        median_of("the same in one padded batch", [other for _, other in pairs], "per s"),
+        median_of("like lengths ÷ one batch", [mine / other for mine, other in pairs], "×"),
+    ]
+
+
+def _rate(predictor: Predictor, texts: Sequence[str]) -> float:
+    encodings = predictor.encode(texts)
+    start = time.perf_counter()
+    for first in range(0, len(encodings), ROWS_AT_A_TIME):
+        predictor.logits(encodings[first : first + ROWS_AT_A_TIME])
+    return len(encodings) / (time.perf_counter() - start)
