@@ -135,8 +135,8 @@ def readable_errors() -> Iterator[None]:
 def main() -> None:
     """The entry point of the ``tuneship`` command."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    # Torch's threads would spin while they wait; two trainings on one machine then slow each other about tenfold.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Torch's threads spin while they wait; for long, two trainings on one machine would slow each other about tenfold.
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     with readable_errors():
         app(standalone_mode=True)
 

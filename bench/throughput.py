@@ -127,8 +127,7 @@ def compare(servers: Sequence[ServerFigures], plan: Plan) -> list[Figure]:
 
 def _ratio(server: ServerFigures, theirs: ServerFigures, note: str) -> Figure:
     ratios = [mine / other for mine, other in zip(server.rate, theirs.rate, strict=True)]
-    asked = ASKED_RATIO if "int8" in server.name else None
-    return median_of(f"{server.name}, against {theirs.name}", ratios, "×", asked, note)
+    return median_of(f"{server.name}, against {theirs.name}", ratios, "×", ASKED_RATIO, note)
 
 
 def _errors(servers: Sequence[ServerFigures]) -> Figure:

@@ -35,7 +35,7 @@ from trainer.recipe import Training
 
 LOGS_AN_EPOCH = 10
 _SCHEDULERS = {"constant": "constant_with_warmup"}
-_OPTIMISERS = {"adamw": "adamw_torch"}
+_OPTIMISERS = {"adamw": "adamw_torch_fused"}  # fused: a whole step of MiniLM is a third faster on two cores
 
 
 def arguments(settings: Training, state: Path, steps_an_epoch: int) -> TrainingArguments:
