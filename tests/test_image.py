@@ -74,7 +74,7 @@ def test_it_stops_at_once_when_asked(image: str) -> None:
     with container("--env", f"PORT={port}", image=image) as name:
         wait_until_ready(port, name)
         docker("kill", "--signal", "TERM", name)
-        assert docker("wait", name, timeout=10) in ("0", "143")
+        assert docker("wait", name, timeout=10) == "0"
 
 
 def test_it_holds_no_training_and_no_compiler(image: str) -> None:

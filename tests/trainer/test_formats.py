@@ -137,3 +137,10 @@ def test_column_names_misplaced(tmp_path: Path) -> None:
     """column_names with a file that names its own columns are refused."""
     with pytest.raises(InputError, match=r"data\.column_names is for \.csv and \.tsv"):
         table(tmp_path, "a.jsonl", "{}", ["text"])
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "a.json"])
+def test_json_lines_by_any_name(name: str, tmp_path: Path) -> None:
+    """JSON lines are read under each of the names they go by."""
+    (tmp_path / name).write_text('{"text": "NA", "label": 1}\n', encoding="utf-8")
+    assert read_file(tmp_path / name).columns == {"text": ["NA"], "label": [1]}
