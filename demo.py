@@ -11,7 +11,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.process import free_port
 from export.pack import checkpoint_hashes
 from serving.bundle import Bundle
 from serving.errors import BundleError
@@ -129,7 +129,7 @@ def build_bento(tag: str) -> None:
 
 def serve_and_ask(tag: str) -> None:
     """Start the Bento, send the questions, print the answers, stop it."""
-    port = _free_port()
+    port = free_port()
     with _server(tag, port):
         body = {"inputs": QUESTIONS, "parameters": {"top_k": 2}}
         console.print(
@@ -175,12 +175,6 @@ def _post(url: str, body: object) -> list[list[dict[str, float]]]:
     with urllib.request.urlopen(request, timeout=30) as response:
         answers: list[list[dict[str, float]]] = json.load(response)
     return answers
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 def run(*arguments: str) -> None:

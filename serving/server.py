@@ -13,7 +13,6 @@ from types import FrameType
 import uvicorn
 
 from serving.app import create_app
-from serving.bundle import Bundle
 from serving.errors import InputError
 from serving.predictor import Predictor
 from serving.settings import Settings
@@ -32,8 +31,7 @@ def serve_bundle(root: Path, *, host: str, port: int, threads: int | None = None
     settings = dataclasses.replace(Settings.from_environment(), bundle=root)
     listener = _listen(host, port)
     # Loaded here and not in the app's start-up, so that a bad bundle is a message and not a traceback.
-    predictor = Predictor(Bundle.open(root), threads=threads or settings.threads)
-    predictor.replay_golden()
+    predictor = Predictor.open(root, threads=threads or settings.threads)
     app = create_app(lambda: predictor, max_queue=settings.max_queue)
     config = uvicorn.Config(
         app, loop="uvloop", http="httptools", log_level="warning", access_log=False, server_header=False,

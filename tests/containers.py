@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.serving.processes import ROOT, free_port
+from bench.process import free_port
+from tests.serving.processes import ROOT
 
 IMAGE = "tuneship-test:latest"
 

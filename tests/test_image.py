@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.process import free_port
 from serving.predictor import Predictor
 from tests.containers import build_image, container, docker, wait_until_ready, why_no_engine
-from tests.serving.processes import free_port
 from tests.serving.runtime_api import RuntimeApi
 
 pytestmark = [pytest.mark.docker, pytest.mark.skipif(bool(why_no_engine()), reason=why_no_engine() or "engine")]

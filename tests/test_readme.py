@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.processes import free_port
+from bench.process import free_port
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

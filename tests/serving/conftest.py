@@ -10,10 +10,11 @@ import hypothesis
 import pytest
 from starlette.testclient import TestClient
 
+from bench.process import free_port
 from serving.app import create_app
 from serving.predictor import Predictor
 from serving.tasks.text_classification import TextClassification
-from tests.serving.processes import ServerProcess, free_port, python, running
+from tests.serving.processes import ServerProcess, python, running
 
 # A busy machine is no reason to fail.
 hypothesis.settings.register_profile("tuneship", deadline=None)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.process import free_port
 from serving.bundle import Bundle
 from serving.predictor import Predictor
 from tests.containers import container, wait_until_ready, why_no_engine
-from tests.serving.processes import free_port, running
+from tests.serving.processes import running
 
 ROOT = Path(__file__).parent.parent.parent
 TEXTS = ["where is my parcel?", "refund order 17"]

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.serving.processes import ServerProcess, free_port, python, running
+from bench.process import free_port
+from tests.serving.processes import ServerProcess, python, running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = (

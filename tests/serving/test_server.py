@@ -15,8 +15,9 @@ import pytest
 from huggingface_hub import InferenceClient, TextClassificationOutputElement
 from huggingface_hub.errors import HfHubHTTPError
 
+from bench.process import free_port
 from serving.predictor import Predictor
-from tests.serving.processes import ROOT, ServerProcess, environment, free_port, get, python, running
+from tests.serving.processes import ROOT, ServerProcess, environment, get, python, running
 
 TEXT = "where is my parcel?"
 

@@ -14,8 +14,9 @@ import pytest
 from huggingface_hub import InferenceClient
 from starlette.testclient import TestClient
 
+from bench.process import free_port
 from serving.predictor import Predictor
-from tests.serving.processes import ROOT, ServerProcess, environment, free_port, get, python, running
+from tests.serving.processes import ROOT, ServerProcess, environment, get, python, running
 
 TEXTS = ["where is my parcel?", "refund order 17", "我的卡 👍🏽"]
 FOREIGN = re.compile(r"""(?:src|href|action)\s*=\s*["']?(?:https?:)?//|@import|url\(\s*["']?(?:https?:)?//""", re.I)
