@@ -1,4 +1,4 @@
-"""Tuneship's front door: train · export · verify · predict · serve.
+"""Tuneship's front door: baseline · train · export · verify · predict · serve.
 
 Each verb is a few lines; what it needs is imported inside, so that serving never loads torch.
 """
@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from serving.errors import BundleError, InputError
 
@@ -30,6 +31,9 @@ err = Console(stderr=True)
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run: what `tuneship train` made.")]
 Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle: what `tuneship export` made.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe; repeatable.")
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all this process may use]")]
 
 
@@ -37,9 +41,7 @@ Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. [default:
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe in YAML.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run's folder.")],
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe; repeatable.")
-    ] = None,
+    set_: Overrides = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run in RUN.")] = False,
 ) -> None:
     """Fine-tune as the recipe says. Run it again to resume an interrupted run."""
@@ -48,6 +50,30 @@ def train(
 
     run = run_training(load_recipe(recipe, set_ or []), output, overwrite=overwrite)
     out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
+
+
+@app.command()
+def baseline(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe in YAML.")],
+    examples: Annotated[
+        list[int] | None, typer.Option(min=0, metavar="N", help="Examples a label; repeatable. [default: 0 5 10]")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Choices of the examples.")] = 3,
+    set_: Overrides = None,
+) -> None:
+    """Must I fine-tune at all? What sentence vectors reach without it, on the validation rows."""
+    from trainer.baseline import baselines, few_shot_recipe
+    from trainer.plan import make_plan
+    from trainer.recipe import load_recipe
+
+    plan = make_plan(few_shot_recipe(load_recipe(recipe, set_ or [])), Path.cwd())
+    table = Table("without fine-tuning", "training rows", "validation accuracy", "lowest – highest", box=None)
+    with out.status("making sentence vectors…"):
+        for found in baselines(plan, examples or [0, 5, 10], repeats):
+            low, high = min(found.accuracies), max(found.accuracies)
+            spread = f"{low:.1%} – {high:.1%}" if len(found.accuracies) > 1 else ""
+            table.add_row(found.name, f"{found.rows:,}", f"{found.mean:.1%}", spread)
+    out.print(table)
 
 
 @app.command()

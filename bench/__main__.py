@@ -24,6 +24,7 @@ from bench.lambda_start import measure_lambda
 from bench.results import write_results
 from bench.startup import measure_startup
 from bench.subject import WORK, Subject, prepare
+from bench.tasks import TaskFigures, measure_tasks, tasks_table
 from bench.throughput import Plan, measure_serving
 from serving.errors import BundleError, InputError
 
@@ -35,6 +36,7 @@ err = Console(stderr=True)
 class Section(StrEnum):
     """What can be measured."""
 
+    tasks = "tasks"
     accuracy = "accuracy"
     size = "size"
     startup = "startup"
@@ -55,6 +57,7 @@ class Bench:
     repeats: int
     figures: list[Figure] = field(default_factory=list)
     servers: list[ServerFigures] = field(default_factory=list)
+    tasks: list[TaskFigures] = field(default_factory=list)
 
     @cached_property
     def subject(self) -> Subject:
@@ -85,6 +88,7 @@ class Bench:
     def _measures(self) -> dict[Section, Callable[[], list[Figure]]]:
         logs = WORK / "logs"
         return {
+            Section.tasks: self._tasks,
             Section.accuracy: lambda: measure_accuracy(self.subject),
             Section.size: lambda: measure_size(self.subject),
             Section.startup: lambda: measure_startup(self.subject, self.repeats, logs),
@@ -93,6 +97,10 @@ class Bench:
             Section.batching: lambda: measure_batching(self.subject, self.repeats),
             Section.serving: lambda: self._serving(logs),
         }
+
+    def _tasks(self) -> list[Figure]:
+        self.tasks = measure_tasks(err)
+        return [figure for task in self.tasks for figure in task.figures]
 
     def _serving(self, logs: Path) -> list[Figure]:
         figures, self.servers = measure_serving(self.subject, self.plan, logs, err)
@@ -138,6 +146,8 @@ def sections_of(section: Section) -> list[Section]:
 def _show(bench: Bench, output: Path) -> None:
     if bench.servers:
         out.print(servers_table(bench.servers))
+    if bench.tasks:
+        out.print(tasks_table(bench.tasks))
     out.print(figures_table(bench.figures))
     for figure in bench.missed:
         out.print(f"[red]missed[/]  {escape(figure.name)}  {escape(figure.note)}", soft_wrap=True, highlight=False)

@@ -39,7 +39,7 @@ def measure_size(subject: Subject) -> list[Figure]:
 
 
 def _against_proof(subject: Subject, variant: str, measured: float) -> Figure:
-    recorded = 100 * float(_parity(subject, variant)["accuracy"])
+    recorded = 100 * float(_parity(subject, variant)["score"])
     note = f"parity.json says {recorded:.4f} %, measured again {measured:.4f} %"
     return Figure(
         f"{variant}: differs from its proof by",

@@ -31,12 +31,12 @@ class Subject:
     @property
     def texts(self) -> list[str]:
         """The held-out test texts, in order."""
-        return [row["inputs"] for row in self.run.read_evaluation()]
+        return self.run.read_evaluation().inputs
 
     @property
     def truth(self) -> list[str]:
         """Their right labels."""
-        return [row["label"] for row in self.run.read_evaluation()]
+        return self.run.read_evaluation().targets
 
     def answers(self, variant: str) -> list[str]:
         """The best label of each test text as serving's predictor gives it; asked once and kept."""
@@ -59,14 +59,26 @@ def prepare(run: Path | None, bundles: Path | None, console: Console) -> Subject
         bundles: a folder with the bundles ``fp32`` and ``int8``; without it, they are exported anew.
 
     Raises:
-        InputError: the run is not finished, the data is not there, or a bundle is another run's.
+        InputError: the run is not finished or not one of accuracy, the data is not there, or a bundle is another run's.
         BundleError: a bundle cannot be trusted.
         ProofFailed: a bundle does not answer as its run does.
     """
-    opened = Run.open(run) if run else _train(console)
+    opened = _classifier(run) if run else _train(console)
     if bundles:
         return Subject(opened, {name: _of_run(bundles / name, opened) for name in VARIANTS})
     return Subject(opened, _export(opened, console))
+
+
+def _classifier(path: Path) -> Run:
+    """The run there, if it is one of single labels whose proof tells its accuracy, which is what is measured here."""
+    run = Run.open(path)
+    record = run.read_record()
+    if (record["task"], record["metric"]) != ("text-classification", "accuracy"):
+        raise InputError(
+            f"{path}: is a run of task: {record['task']}, judged by {record['metric']};"
+            " the benchmark takes one of text-classification, judged by accuracy"
+        )
+    return run
 
 
 def _of_run(bundle: Path, run: Run) -> Path:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from export.parity import Parity
 from serving.bundle import Manifest
+from serving.tasks import TASKS
+from trainer.scores.shown import readable, shown
 
 TEMPLATE = """\
 ---
@@ -18,30 +21,26 @@ model-index:
     results:
       - task: {{type: {task}}}
         dataset: {{name: held-out test set, type: private}}
-        metrics: [{{type: accuracy, value: {accuracy:.6f}}}]
+        metrics: [{{type: {metric}, value: {score:.6f}}}]
 ---
 
 # {name}
 
-{task}, {labels} labels, fine-tuned from `{base_model}`, served as {variant} ONNX.
+{task}, fine-tuned from `{base_model}`, served as {variant} ONNX.
 
 | figure | value |
 | --- | --- |
-| test accuracy, as served | {accuracy:.2%} |
-| test accuracy of the trained checkpoint | {reference_accuracy:.2%} |
-| rows compared (test set + hard inputs) | {rows} + {hard_inputs} |
-| rows with equal token ids | {token_ids_equal} |
-| rows with equal labels | {labels_equal} |
+| test {readable}, as served | {served} |
+| test {readable} of the trained checkpoint | {trained} |
+| test rows, inputs compared (hard ones included) | {rows}, {compared} |
+| inputs with equal token ids | {token_ids_equal} |
+| inputs with equal answers | {answers_equal} |
 | largest logit difference | {largest:.2g} |
 | largest logit change by batch neighbours | {alone:.2g} |
 | proof | {verdict} |
 
-Proven on {cpu} ({architecture}). Texts are truncated to {max_length} tokens.
-
-## Labels
-
-{label_list}
-
+Proven on {cpu} ({architecture}). {length}
+{labels}
 ## Use
 
 ```sh
@@ -59,20 +58,34 @@ def write_card(manifest: Manifest, parity: Parity, path: Path) -> None:
             base_model=manifest.model.get("id", "unknown"),
             variant=manifest.graph.variant,
             name=manifest.name,
-            accuracy=parity.accuracy,
-            labels=len(manifest.labels),
-            reference_accuracy=parity.reference_accuracy,
+            metric=parity.metric,
+            score=parity.score,
+            readable=readable(parity.metric),
+            served=shown(parity.metric, parity.score),
+            trained=shown(parity.metric, parity.reference_score),
             rows=parity.rows,
-            hard_inputs=parity.hard_inputs,
+            compared=parity.compared,
             token_ids_equal=parity.token_ids_equal,
-            labels_equal=parity.labels_equal,
+            answers_equal=parity.answers_equal,
             largest=parity.max_abs_logit_difference,
             alone=parity.max_abs_logit_difference_alone,
             verdict="passed" if parity.passed else "failed",
             cpu=manifest.proven_on["cpu"],
             architecture=manifest.proven_on["architecture"],
-            max_length=manifest.tokenizer.max_length,
-            label_list="\n".join(f"- {label}" for label in manifest.labels),
+            length=_length(manifest),
+            labels=_labels(manifest.labels),
         ),
         encoding="utf-8",
     )
+
+
+def _length(manifest: Manifest) -> str:
+    tokens = manifest.tokenizer.max_length
+    if TASKS[manifest.task].slides:
+        return f"Texts longer than {tokens} tokens are read through overlapping windows."
+    return f"Texts are truncated to {tokens} tokens."
+
+
+def _labels(labels: Sequence[str]) -> str:
+    listed = "\n".join(f"- {label}" for label in labels)
+    return f"\n## Labels\n\n{listed}\n" if labels else ""

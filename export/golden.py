@@ -1,4 +1,4 @@
-"""The golden answers: a few rows recorded as served, which every machine must reproduce before it serves."""
+"""The golden answers: a few inputs recorded as served, which every machine must reproduce before it serves."""
 
 from __future__ import annotations
 
@@ -7,30 +7,47 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.hard_inputs import HARD_INPUTS
+from export.hard_inputs import hard_inputs
+from serving.errors import InputError
 from serving.predictor import Predictor
+from trainer.rows import texts_of
 
 EVALUATION_ROWS = 16
-MAX_CHARACTERS = 500
+MAX_CHARACTERS = 2000
 
 
-def golden_texts(evaluation: Sequence[dict[str, Any]]) -> list[str]:
-    """Evaluation rows spread over the whole set, and the hard inputs a server would accept, short ones only."""
+def golden_inputs(predictor: Predictor, evaluation: Sequence[Any]) -> list[Any]:
+    """Inputs spread over the whole evaluation set, and the hard ones a server would accept, short ones only."""
     step = max(1, len(evaluation) // EVALUATION_ROWS)
-    spread = [row["inputs"] for row in evaluation[::step]][:EVALUATION_ROWS]
-    return [text for text in (*spread, *HARD_INPUTS) if text.strip() and len(text) <= MAX_CHARACTERS]
+    spread = list(evaluation[::step])[:EVALUATION_ROWS]
+    found = (*spread, *hard_inputs(predictor.task))
+    return [inputs for inputs in found if _is_short(inputs) and _taken(predictor, inputs)]
 
 
-def write_golden(predictor: Predictor, texts: Sequence[str], path: Path) -> int:
+def write_golden(predictor: Predictor, inputs: Sequence[Any], path: Path) -> int:
     """Record ``inputs``, ``input_ids``, ``logits`` and ``outputs`` a line; gives the number of rows."""
-    encodings = predictor.encode(texts)
+    encoded = predictor.encode([predictor.task.check(each) for each in inputs])
     with path.open("w", encoding="utf-8") as stream:
-        for text, encoding, logits in zip(texts, encodings, predictor.logits(encodings), strict=True):
+        for given, each in zip(inputs, encoded, strict=True):
+            results = predictor.run(each.windows)
+            logits = predictor.logits(each.windows, results)
             row = {
-                "inputs": text,
-                "input_ids": encoding.ids,
-                "logits": logits.tolist(),
-                "outputs": predictor.task.decode(logits),
+                "inputs": given,
+                "input_ids": [window.ids for window in each.windows],
+                "logits": [predictor.task.recorded(window).tolist() for window in logits],
+                "outputs": predictor.task.decode(each, results),
             }
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return len(texts)
+    return len(inputs)
+
+
+def _is_short(inputs: Any) -> bool:
+    return sum(map(len, texts_of(inputs))) <= MAX_CHARACTERS
+
+
+def _taken(predictor: Predictor, inputs: Any) -> bool:
+    try:
+        predictor.check(inputs)
+    except InputError:
+        return False
+    return True

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-HARD_INPUTS = (
+from typing import Any
+
+from serving.errors import InputError
+from serving.predictor import Predictor
+from serving.tasks.base import Task
+
+HARD_TEXTS = (
     "",
     " ",
     "a",
@@ -25,3 +31,28 @@ HARD_INPUTS = (
     "ß" * 700,
 )
 """The empty text is here for its token ids; a server refuses it."""
+
+
+def hard_inputs(task: Task) -> list[Any]:
+    """The texts in the shape that the task takes; where it takes several texts, each beside the next one."""
+    keys = list(task.input_schema().get("properties", {}))
+    if not keys:
+        return list(HARD_TEXTS)
+    return [
+        {key: HARD_TEXTS[(place + shift) % len(HARD_TEXTS)] for shift, key in enumerate(keys)}
+        for place in range(len(HARD_TEXTS))
+    ]
+
+
+def hard_items(predictor: Predictor) -> list[Any]:
+    """The hard inputs as items, unchecked, but for those that cannot be tokenised at all."""
+    items = [each if isinstance(each, str) else tuple(each.values()) for each in hard_inputs(predictor.task)]
+    return [item for item in items if _fits(predictor, item)]
+
+
+def _fits(predictor: Predictor, item: Any) -> bool:
+    try:
+        predictor.task.check_tokens(predictor.tokenizer, item)
+    except InputError:
+        return False
+    return True

@@ -17,11 +17,12 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from export.card import write_card
-from export.golden import golden_texts, write_golden
-from export.graph import OPSET, export_graph, graph_inputs
+from export.golden import golden_inputs, write_golden
+from export.graph import OPSET
+from export.graphs import Graphs, write_graphs
 from export.parity import Parity, prove
 from export.quantize import Variant, variant_named
-from export.reference import Reference
+from export.reference import reference_of
 from serving.bundle import (
     MANIFEST,
     Bundle,
@@ -40,8 +41,9 @@ from serving.predictor import Predictor
 from trainer.model import Checkpoint, load_checkpoint
 from trainer.recipe import load_recipe
 from trainer.run import Run
+from trainer.tasks import learning_of
 
-GRAPH, TOKENIZER, GOLDEN, PARITY, CARD = "model.onnx", "tokenizer.json", "golden.jsonl", "parity.json", "README.md"
+TOKENIZER, GOLDEN, PARITY, CARD = "tokenizer.json", "golden.jsonl", "parity.json", "README.md"
 
 
 class ProofFailed(InputError):
@@ -93,13 +95,14 @@ def _build(run: Run, folder: Path, variant: Variant, threads: int) -> Parity:
     """Write every file of the bundle into ``folder``; raises ProofFailed."""
     evaluation = run.read_evaluation()
     checkpoint = load_checkpoint(run.checkpoint, attn_implementation="eager")
-    _write_graph(checkpoint, variant, folder / GRAPH)
+    graphs = _write_graphs(checkpoint, variant, folder)
     _write_tokenizer(run, folder / TOKENIZER)
-    draft = _draft_manifest(run, checkpoint, variant)
+    draft = _draft_manifest(run, checkpoint, variant, graphs)
     predictor = Predictor(Bundle(folder, draft.model_copy(update={"files": _entries(folder)})), threads=threads)
-    parity = prove(Reference(run.checkpoint), predictor, evaluation, variant, max_accuracy_drop(run))
+    learning = learning_of(load_recipe(run.recipe))
+    parity = prove(reference_of(run.checkpoint), predictor, learning, evaluation, variant)
     _require_proof(parity, run, variant)
-    rows = write_golden(predictor, golden_texts(evaluation), folder / GOLDEN)
+    rows = write_golden(predictor, golden_inputs(predictor, evaluation.inputs), folder / GOLDEN)
     _write_json(folder / PARITY, _parity_record(parity, threads))
     manifest = draft.model_copy(
         update={"golden": draft.golden.model_copy(update={"rows": rows}), "verdict": _verdict(parity)}
@@ -110,16 +113,12 @@ def _build(run: Run, folder: Path, variant: Variant, threads: int) -> Parity:
     return parity
 
 
-def max_accuracy_drop(run: Run) -> float:
-    """The budget that the run's recipe states for variants that are not exact, a fraction."""
-    return load_recipe(run.recipe).export.max_accuracy_drop
-
-
-def _write_graph(checkpoint: Checkpoint, variant: Variant, path: Path) -> None:
+def _write_graphs(checkpoint: Checkpoint, variant: Variant, target: Path) -> Graphs:
     with tempfile.TemporaryDirectory() as folder:
-        fp32 = Path(folder) / GRAPH
-        export_graph(checkpoint, fp32)
-        variant.make(fp32, path)
+        graphs = write_graphs(checkpoint, Path(folder))
+        for name in graphs.files:
+            variant.make(Path(folder) / name, target / name)
+    return graphs
 
 
 def _write_tokenizer(run: Run, path: Path) -> None:
@@ -130,15 +129,16 @@ def _write_tokenizer(run: Run, path: Path) -> None:
     tokenizer.save(str(path), pretty=False)
 
 
-def _draft_manifest(run: Run, checkpoint: Checkpoint, variant: Variant) -> Manifest:
+def _draft_manifest(run: Run, checkpoint: Checkpoint, variant: Variant, graphs: Graphs) -> Manifest:
     record = run.read_record()
     tokenizer = checkpoint.tokenizer
     return Manifest(
-        schema_version=1,
+        schema_version=2,
         name=run.root.resolve().name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=record["task"],
         labels=checkpoint.labels,
+        settings=checkpoint.task.settings.model_dump(mode="json"),
         tokenizer=TokenizerSpec(
             file=TOKENIZER,
             max_length=checkpoint.max_length,
@@ -147,18 +147,19 @@ def _draft_manifest(run: Run, checkpoint: Checkpoint, variant: Variant) -> Manif
             padding_side=tokenizer.padding_side,
         ),
         graph=GraphSpec(
-            file=GRAPH,
+            file=graphs.file,
+            decoder=graphs.decoder,
             variant=variant.name,
             opset=OPSET,
-            inputs=graph_inputs(checkpoint),
+            inputs=graphs.inputs,
             output="logits",
             row_independent=variant.row_independent,
         ),
         golden=GoldenSpec(file=GOLDEN, rows=1, tolerance=variant.golden_tolerance),
         limits=Limits(),
         verdict=Verdict(
-            passed=False, rows=0, token_ids_equal=False, labels_equal=0, max_abs_logit_difference=0.0,
-            accuracy=0.0, reference_accuracy=0.0,
+            passed=False, rows=0, token_ids_equal=False, answers_equal=0, max_abs_logit_difference=0.0,
+            metric="", score=0.0, reference_score=0.0,
         ),
         model=record["model"] | {"checkpoint": checkpoint_hashes(run)},
         data=record["data"],
@@ -174,15 +175,15 @@ def checkpoint_hashes(run: Run) -> dict[str, str]:
 
 
 def _verdict(parity: Parity) -> Verdict:
-    compared = parity.rows + parity.hard_inputs
     return Verdict(
         passed=parity.passed,
-        rows=compared,
-        token_ids_equal=parity.token_ids_equal == compared,
-        labels_equal=parity.labels_equal,
+        rows=parity.compared,
+        token_ids_equal=parity.token_ids_equal == parity.compared,
+        answers_equal=parity.answers_equal,
         max_abs_logit_difference=parity.max_abs_logit_difference,
-        accuracy=parity.accuracy,
-        reference_accuracy=parity.reference_accuracy,
+        metric=parity.metric,
+        score=parity.score,
+        reference_score=parity.reference_score,
     )
 
 

@@ -6,23 +6,29 @@ on the bundle's own files, with production settings. Every row of the evaluation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from export.hard_inputs import HARD_INPUTS
+from export.hard_inputs import hard_items
 from export.quantize import Variant
 from export.reference import Reference
 from serving.predictor import Predictor
-from serving.tasks.text_classification import Logits
+from serving.tasks.base import Encoded, Logits
+from trainer.rows import Rows
+from trainer.tasks.base import Learning
 
 MAX_LOGIT_DIFFERENCE = 1e-4
 """The strict gate's bound: float32 rounding stays two orders of magnitude under it."""
 
-ROWS_RUN_ALONE = 64
+LARGE_LOGIT = 10.0
+"""Rounding grows with what is rounded: where an input's logits pass this, as a vocabulary's do, differences are
+measured in units of the largest logit over this."""
+
+ITEMS_RUN_ALONE = 64
+ITEMS_AT_ONCE = 256
 WORST_ROWS = 10
 
 
@@ -38,18 +44,18 @@ class Gate:
 
 @dataclass(frozen=True)
 class Parity:
-    """Every figure of a proof; ``parity.json`` is this."""
+    """Every figure of a proof; ``parity.json`` is this. Rows are those of the test set, inputs what they ask."""
 
     variant: str
     rows: int
     hard_inputs: int
+    compared: int = field(metadata={"means": "inputs of the rows, and hard inputs"})
     gates: list[Gate]
     token_ids_equal: int
-    labels_equal: int
-    labels_lost: int = field(metadata={"means": "right by the reference, wrong as served"})
-    labels_won: int = field(metadata={"means": "wrong by the reference, right as served"})
-    accuracy: float
-    reference_accuracy: float
+    answers_equal: int
+    metric: str
+    score: float
+    reference_score: float
     max_abs_logit_difference: float
     mean_abs_logit_difference: float
     max_abs_logit_difference_alone: float
@@ -71,106 +77,136 @@ class Parity:
 
 
 @dataclass(frozen=True)
-class _Answers:
-    """Both sides' answers to the same texts: logits [texts, labels] and token ids."""
+class _Item:
+    """Both sides on one item."""
 
-    texts: Sequence[str]
-    reference: Logits
-    served: Logits
-    alone: Logits
-    ids_equal: npt.NDArray[np.bool_]
-
-    @property
-    def differences(self) -> npt.NDArray[np.float32]:
-        """The largest absolute logit difference of each text."""
-        largest: npt.NDArray[np.float32] = np.abs(self.served - self.reference).max(axis=1)
-        return largest
+    item: Any
+    served: Any
+    reference: Any
+    ids_equal: bool
+    answers_equal: bool
+    largest: float
+    mean: float
+    alone: float
 
 
-def prove(
-    reference: Reference,
-    predictor: Predictor,
-    evaluation: Sequence[dict[str, Any]],
-    variant: Variant,
-    max_accuracy_drop: float,
-) -> Parity:
-    """Compare both sides on the evaluation rows (``inputs``, ``label``) and the hard inputs.
-
-    Args:
-        max_accuracy_drop: how much accuracy (a fraction) a variant that is not exact may lose.
-    """
-    texts = [row["inputs"] for row in evaluation]
-    answers = _ask(reference, predictor, [*texts, *HARD_INPUTS])
-    truth = np.array([reference.labels.index(row["label"]) for row in evaluation])
-    right_before = answers.reference[: len(texts)].argmax(axis=1) == truth
-    right_after = answers.served[: len(texts)].argmax(axis=1) == truth
+def prove(reference: Reference, predictor: Predictor, learning: Learning, evaluation: Rows, variant: Variant) -> Parity:
+    """Compare both sides on the evaluation rows and the hard inputs, as the recipe's task answers and scores them."""
+    per_row = [learning.items(predictor.task, inputs) for inputs in evaluation.inputs]
+    items = [item for some in per_row for item in some]
+    hard = hard_items(predictor)
+    found = list(_compared(reference, predictor, [*items, *hard]))
+    counts = [len(some) for some in per_row]
+    score = learning.scores(evaluation, _by_row(learning, [each.served for each in found], counts))
+    reference_score = learning.scores(evaluation, _by_row(learning, [each.reference for each in found], counts))
+    metric = learning.proof_metric
+    lost = reference_score[metric] - score[metric]
     return Parity(
         variant=variant.name,
-        rows=len(texts),
-        hard_inputs=len(HARD_INPUTS),
-        gates=_gates(answers, variant, float(right_before.mean() - right_after.mean()), max_accuracy_drop),
-        token_ids_equal=int(answers.ids_equal.sum()),
-        labels_equal=int(_same_label(answers).sum()),
-        labels_lost=int((right_before & ~right_after).sum()),
-        labels_won=int((~right_before & right_after).sum()),
-        accuracy=float(right_after.mean()),
-        reference_accuracy=float(right_before.mean()),
-        max_abs_logit_difference=float(answers.differences.max()),
-        mean_abs_logit_difference=float(np.abs(answers.served - answers.reference).mean()),
-        max_abs_logit_difference_alone=_difference_alone(answers),
-        worst_rows=_worst_rows(answers, reference.labels),
+        rows=len(evaluation),
+        hard_inputs=len(hard),
+        compared=len(found),
+        gates=_gates(found, variant, metric, lost, learning.recipe.export.max_accuracy_drop),
+        token_ids_equal=sum(each.ids_equal for each in found),
+        answers_equal=sum(each.answers_equal for each in found),
+        metric=metric,
+        score=score[metric],
+        reference_score=reference_score[metric],
+        max_abs_logit_difference=_largest(each.largest for each in found),
+        mean_abs_logit_difference=float(np.mean([each.mean for each in found])),
+        max_abs_logit_difference_alone=_largest(each.alone for each in found),
+        worst_rows=_worst_rows(found),
     )
 
 
-def _ask(reference: Reference, predictor: Predictor, texts: Sequence[str]) -> _Answers:
-    encodings = predictor.encode(texts)
-    alone = [predictor.logits([encoding])[0] for encoding in encodings[-ROWS_RUN_ALONE:]]
-    ids = zip(encodings, reference.token_ids(texts), strict=True)
-    return _Answers(
-        texts=texts,
-        reference=reference.logits(texts),
-        served=predictor.logits(encodings),
-        alone=np.stack(alone),
-        ids_equal=np.array([encoding.ids == expected for encoding, expected in ids]),
+def _compared(reference: Reference, predictor: Predictor, items: Sequence[Any]) -> Iterator[_Item]:
+    """Both sides on every item, a few at a time, so that few logits are in memory together."""
+    for start in range(0, len(items), ITEMS_AT_ONCE):
+        part = items[start : start + ITEMS_AT_ONCE]
+        theirs = reference.encode(part)
+        ours = predictor.encode(part)
+        flat = iter(predictor.run([window for each in ours for window in each.windows]))
+        results = [[next(flat) for _ in each.windows] for each in ours]
+        last = len(items) - start - ITEMS_RUN_ALONE
+        sides = zip(ours, results, theirs, reference.run(theirs), strict=True)
+        for place, (our, result, their, expected) in enumerate(sides):
+            yield _item(reference, predictor, (our, result), (their, expected), alone=place >= last)
+
+
+def _item(
+    reference: Reference, predictor: Predictor, ours: tuple[Encoded, Any], theirs: tuple[Encoded, Any], alone: bool
+) -> _Item:
+    encoded, results = ours
+    decide, logits = predictor.task.decision, predictor.logits(encoded.windows, results)
+    largest, mean = _difference(logits, reference.logits(*theirs))
+    served, measured = predictor.task.decode(encoded, results), reference.task.decode(*theirs)
+    return _Item(
+        item=encoded.item,
+        served=served,
+        reference=measured,
+        ids_equal=[window.ids for window in encoded.windows] == [window.ids for window in theirs[0].windows],
+        answers_equal=decide(served) == decide(measured),
+        largest=largest,
+        mean=mean,
+        alone=_difference(_alone(predictor, encoded), logits)[0] if alone else 0.0,
     )
 
 
-def _gates(answers: _Answers, variant: Variant, drop: float, max_drop: float) -> list[Gate]:
-    different_ids = int((~answers.ids_equal).sum())
-    different_labels = int((~_same_label(answers)).sum())
-    largest = float(answers.differences.max())
-    alone = _difference_alone(answers)
+def _alone(predictor: Predictor, encoded: Encoded) -> list[Logits]:
+    return predictor.logits(encoded.windows, predictor.run(encoded.windows))
+
+
+def _difference(ours: Sequence[Logits], theirs: Sequence[Logits]) -> tuple[float, float]:
+    """The largest and the mean absolute difference of an item's logits; infinite where they do not even fit.
+
+    Where one side generated more tokens than the other, those that both have are compared.
+    """
+    if [each.shape[1:] for each in ours] != [each.shape[1:] for each in theirs]:
+        return float("inf"), float("inf")
+    both = [min(len(a), len(b)) for a, b in zip(ours, theirs, strict=True)]
+    ours, theirs = ([each[:n] for each, n in zip(side, both, strict=True)] for side in (ours, theirs))
+    unit = np.max([1.0, *(np.abs(each).max() / LARGE_LOGIT for each in theirs)])
+    gaps = [np.abs(a - b, dtype=np.float64) / unit for a, b in zip(ours, theirs, strict=True)]
+    return _largest(gap.max() for gap in gaps), float(np.mean([gap.mean() for gap in gaps]))
+
+
+def _largest(values: Iterable[float]) -> float:
+    """The largest value, and no number where one of them is none: Python's own max would pass over it."""
+    return float(np.max(list(values)))
+
+
+def _by_row(learning: Learning, answers: Sequence[Any], counts: Sequence[int]) -> list[Any]:
+    """The answer to each row, from those to its items; the hard inputs behind them belong to no row."""
+    some = iter(answers)
+    return [learning.answer([next(some) for _ in range(count)]) for count in counts]
+
+
+def _gates(found: Sequence[_Item], variant: Variant, metric: str, lost: float, budget: float) -> list[Gate]:
+    different_ids = sum(not each.ids_equal for each in found)
+    different_answers = sum(not each.answers_equal for each in found)
+    largest, alone = _largest(each.largest for each in found), _largest(each.alone for each in found)
     gates = [
-        Gate("rows whose token ids differ", different_ids == 0, different_ids, "0"),
+        Gate("inputs whose token ids differ", different_ids == 0, different_ids, "0"),
         Gate("logit change by batch neighbours", alone <= MAX_LOGIT_DIFFERENCE, alone, f"≤ {MAX_LOGIT_DIFFERENCE}"),
     ]
     if variant.exact:
         return [
             *gates,
             Gate("largest logit difference", largest <= MAX_LOGIT_DIFFERENCE, largest, f"≤ {MAX_LOGIT_DIFFERENCE}"),
-            Gate("rows whose label differs", different_labels == 0, different_labels, "0"),
+            Gate("inputs whose answer differs", different_answers == 0, different_answers, "0"),
         ]
-    return [*gates, Gate("accuracy lost", drop <= max_drop, drop, f"≤ {max_drop}")]
+    return [*gates, Gate(f"{metric.replace('_', ' ')} lost", lost <= budget, lost, f"≤ {budget}")]
 
 
-def _same_label(answers: _Answers) -> npt.NDArray[np.bool_]:
-    same: npt.NDArray[np.bool_] = answers.reference.argmax(axis=1) == answers.served.argmax(axis=1)
-    return same
-
-
-def _difference_alone(answers: _Answers) -> float:
-    return float(np.abs(answers.alone - answers.served[-len(answers.alone) :]).max())
-
-
-def _worst_rows(answers: _Answers, labels: Sequence[str]) -> list[dict[str, Any]]:
-    worst = np.argsort(-answers.differences, kind="stable")[:WORST_ROWS]
+def _worst_rows(found: Sequence[_Item]) -> list[dict[str, Any]]:
+    worst = sorted(range(len(found)), key=lambda row: -found[row].largest)[:WORST_ROWS]
     return [
         {
-            "row": int(row),
-            "inputs": answers.texts[row][:200],
-            "reference": labels[answers.reference[row].argmax()],
-            "served": labels[answers.served[row].argmax()],
-            "abs_logit_difference": float(answers.differences[row]),
+            "row": row,
+            "inputs": str(found[row].item)[:200],
+            "reference": str(found[row].reference)[:200],
+            "served": str(found[row].served)[:200],
+            "abs_logit_difference": found[row].largest,
         }
         for row in worst
     ]

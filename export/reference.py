@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
-from serving.tasks.text_classification import Logits
-from trainer.model import load_checkpoint
+from serving.tasks.base import Encoded, Logits, Task
+from trainer.batches import encode
+from trainer.heads import GeneratingModel
+from trainer.inference import rows_logits
+from trainer.model import Checkpoint, load_checkpoint
+from trainer.torch_generation import Continued, continued
 
 BATCH_SIZE = 32
 
@@ -17,30 +21,54 @@ BATCH_SIZE = 32
 class Reference:
     """Answers as the trained checkpoint does."""
 
-    def __init__(self, folder: Path) -> None:
-        self._checkpoint = load_checkpoint(folder)
-        self.labels = self._checkpoint.labels
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
 
-    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, truncated to the checkpoint's ``max_length``, not padded."""
-        ids: list[list[int]] = self._tokenizer_output(texts)["input_ids"]
-        return ids
+    @property
+    def task(self) -> Task:
+        """The task as the checkpoint has it: its labels, and what was tuned."""
+        return self._checkpoint.task
 
-    def logits(self, texts: Sequence[str]) -> Logits:
-        """Logits, shape [texts, labels], float32."""
-        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-        result = np.empty((len(texts), len(self.labels)), dtype=np.float32)
-        for start in range(0, len(order), BATCH_SIZE):
-            rows = order[start : start + BATCH_SIZE]
-            result[rows] = self._forward([texts[row] for row in rows])
-        return result
+    def encode(self, items: Sequence[Any]) -> list[Encoded]:
+        """Each item's windows, truncated to the checkpoint's ``max_length``, not padded."""
+        return encode(self._checkpoint.tokenizer, self.task, items)
+
+    def run(self, encoded: Sequence[Encoded]) -> list[list[Any]]:
+        """What the task decodes, of each item's windows: here the logits, float32."""
+        return rows_logits(self._checkpoint.model, self._checkpoint.tokenizer, encoded, BATCH_SIZE)
+
+    def logits(self, encoded: Encoded, results: list[Any]) -> list[Logits]:
+        """The logits behind an item's results."""
+        return results
+
+
+class GeneratingReference(Reference):
+    """Answers by transformers' own generate, greedy."""
+
+    def run(self, encoded: Sequence[Encoded]) -> list[list[Any]]:
+        """The one answer to each item."""
+        model, tokenizer = self._checkpoint.model, self._checkpoint.tokenizer
+        answers = continued(model, tokenizer, self.task, [each.item for each in encoded])
+        return [[[answer]] for answer in answers]
 
     @torch.inference_mode()
-    def _forward(self, texts: Sequence[str]) -> Logits:
-        encoded = self._tokenizer_output(texts, padding=True, return_tensors="pt")
-        logits: Logits = self._checkpoint.model(**encoded)["logits"].numpy()
-        return logits
+    def logits(self, encoded: Encoded, results: list[list[Continued]]) -> list[Logits]:
+        """The logits behind the answer's tokens, [tokens, vocabulary], from one pass over prompt and answer."""
+        model = self._checkpoint.model
+        assert isinstance(model, GeneratingModel)
+        prompt, answer = encoded.windows[0].ids, results[0][0].token_ids
+        start = self.task.settings.model_dump()["decoder_start_token_id"]
+        if start is not None:
+            decoder = torch.tensor([[start, *answer[:-1]]])
+            output = model.model(input_ids=torch.tensor([prompt]), decoder_input_ids=decoder).logits[0]
+        else:
+            output = model.model(input_ids=torch.tensor([[*prompt, *answer[:-1]]])).logits[0, len(prompt) - 1 :]
+        found: Logits = output.float().numpy()
+        return [found]
 
-    def _tokenizer_output(self, texts: Sequence[str], **options: object):  # type: ignore[no-untyped-def]
-        checkpoint = self._checkpoint
-        return checkpoint.tokenizer(list(texts), truncation=True, max_length=checkpoint.max_length, **options)
+
+def reference_of(folder: Path) -> Reference:
+    """The reference for the checkpoint in ``folder``; raises InputError where it is not whole."""
+    checkpoint = load_checkpoint(folder)
+    kind = GeneratingReference if isinstance(checkpoint.model, GeneratingModel) else Reference
+    return kind(checkpoint)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from rich.table import Table
 
 from export.parity import Parity
+from trainer.scores.shown import readable, shown
 
 
 def parity_table(parity: Parity) -> Table:
     """The gates with what was measured and what is accepted, and the figures that decide whether to ship."""
-    compared = parity.rows + parity.hard_inputs
     table = Table(title=f"proof of the {parity.variant} variant on {parity.rows:,} rows", title_justify="left")
     for column in ("gate", "measured", "accepted", ""):
         table.add_column(column)
@@ -17,6 +17,7 @@ def parity_table(parity: Parity) -> Table:
         verdict = "[green]holds[/]" if gate.passed else "[red]fails[/]"
         table.add_row(gate.name, f"{gate.measured:.3g}", gate.accepted, verdict)
     table.add_section()
-    table.add_row("labels equal", f"{parity.labels_equal:,} of {compared:,}")
-    table.add_row("accuracy, trained → served", f"{parity.reference_accuracy:.2%} → {parity.accuracy:.2%}")
+    table.add_row("answers equal", f"{parity.answers_equal:,} of {parity.compared:,}")
+    trained, served = (shown(parity.metric, score) for score in (parity.reference_score, parity.score))
+    table.add_row(f"{readable(parity.metric)}, trained → served", f"{trained} → {served}")
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,17 +13,19 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from serving.batcher import Batcher, Overloaded
+from serving.dialects import DIALECTS, HUGGING_FACE, Dialect
 from serving.errors import InputError, InputTooLarge, MalformedInput
 from serving.info import describe
 from serving.metrics import Metrics
 from serving.openapi import document
 from serving.predictor import Predictor
-from serving.request import Request, parse
-from serving.tasks.text_classification import LabelScore, Logits
+from serving.request import Reply, Request
+from serving.stream import Stream
+from serving.tasks.base import Encoded
 
 INLINE_CHARACTERS = 4096
 """Texts up to this many characters are tokenised on the event loop: a hop to a thread would cost more."""
@@ -52,7 +54,7 @@ class Surface:
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Load and replay the golden answers first; what was accepted is answered before the end."""
         self._predictor = await asyncio.to_thread(self._load)
-        self._batcher = Batcher(self._predictor.logits, max_queue=self._max_queue)
+        self._batcher = Batcher(self._predictor.run, max_queue=self._max_queue)
         self.metrics.serves(self._predictor.bundle)
         self.ready = True
         try:
@@ -61,16 +63,20 @@ class Surface:
             self.ready = False
             await self._batcher.close()
 
-    async def predict(self, http: HttpRequest) -> Response:
-        """``POST /predict``: a list of answers, each a list of ``{"label", "score"}``, best first."""
-        start, status = time.perf_counter(), 500
-        try:
-            response = await self._answer(http)
-            status = response.status_code
-            return response
-        finally:
-            self.metrics.requests.labels(status).inc()
-            self.metrics.seconds.observe(time.perf_counter() - start)
+    def speaking(self, dialect: Dialect) -> Callable[[HttpRequest], Awaitable[Response]]:
+        """An endpoint that answers requests of a dialect, counted and timed."""
+
+        async def answer(http: HttpRequest) -> Response:
+            start, status = time.perf_counter(), 500
+            try:
+                response = await self._answer(http, dialect)
+                status = response.status_code
+                return response
+            finally:
+                self.metrics.requests.labels(status).inc()
+                self.metrics.seconds.observe(time.perf_counter() - start)
+
+        return answer
 
     async def info(self, _: HttpRequest) -> Response:
         """``GET /info``: the model, its labels and limits, the bundle's hash and the verdict of its proof."""
@@ -97,10 +103,17 @@ class Surface:
         """``GET /openapi.json``: this surface, described."""
         return JSONResponse(document(self._predictor.bundle))
 
-    async def _answer(self, http: HttpRequest) -> Response:
+    async def _answer(self, http: HttpRequest, dialect: Dialect) -> Response:
+        predictor = self._predictor
         try:
-            request = parse(await self._body(http), self._predictor.task)
-            return JSONResponse(await self._decode(request))
+            request = dialect.parse(await self._body(http), predictor.task, predictor.check)
+            encoded = await self._encode(request)
+            if request.stream and dialect.events:
+                stream = Stream(request, encoded, dialect.events)
+                await stream.begin(self._batcher)
+                self.metrics.inputs.inc(len(encoded))
+                return StreamingResponse(stream.events(), media_type="text/event-stream")
+            return JSONResponse(dialect.render(predictor.task, request, await self._reply(request, encoded)))
         except (InputError, Overloaded) as error:
             return self._refusal(error)
         except HTTPException as error:
@@ -121,20 +134,25 @@ class Surface:
                 raise InputTooLarge(f"the body has more than {limit:,} bytes, the most that is accepted")
         return bytes(body)
 
-    async def _decode(self, request: Request) -> list[list[LabelScore]]:
-        answers = [self._predictor.task.decode(row, request.parameters) for row in await self._logits(request)]
-        for answer in answers:
-            self.metrics.texts.labels(answer[0]["label"]).inc()
-        return answers
-
-    async def _logits(self, request: Request) -> list[Logits]:
-        if sum(map(len, request.texts)) <= INLINE_CHARACTERS:
-            encodings = self._predictor.encode(request.texts)
+    async def _encode(self, request: Request) -> list[Encoded]:
+        if request.characters <= INLINE_CHARACTERS:
+            encoded = self._predictor.encode(request.items, request.parameters)
         else:
-            encodings = await asyncio.to_thread(self._predictor.encode, request.texts)
-        for encoding in encodings:
-            self.metrics.tokens.observe(len(encoding.ids))
-        return await self._batcher.submit(encodings)
+            encoded = await asyncio.to_thread(self._predictor.encode, request.items, request.parameters)
+        for each in encoded:
+            self.metrics.tokens.observe(sum(len(window.ids) for window in each.windows))
+        return encoded
+
+    async def _reply(self, request: Request, encoded: list[Encoded]) -> Reply:
+        flat = iter(await self._batcher.submit([window for each in encoded for window in each.windows]))
+        results = [[next(flat) for _ in each.windows] for each in encoded]
+        task = self._predictor.task
+        answers = [task.decode(*each, request.parameters) for each in zip(encoded, results, strict=True)]
+        for answer in answers:
+            for outcome in task.outcomes(answer):
+                self.metrics.outcomes.labels(outcome).inc()
+        self.metrics.inputs.inc(len(answers))
+        return Reply(encoded, results, answers)
 
     def _refusal(self, error: Exception) -> Response:
         status, kind = next(STATUS[each] for each in type(error).__mro__ if each in STATUS)
@@ -163,8 +181,8 @@ def create_app(load: Callable[[], Predictor], *, max_queue: int = 1024) -> Starl
     """The app; ``load`` is called once, at start-up, and may raise BundleError."""
     surface = Surface(load, max_queue)
     routes = [
-        Route("/predict", surface.predict, methods=["POST"]),
-        Route("/", surface.predict, methods=["POST"]),
+        *(Route(path, surface.speaking(dialect), methods=["POST"]) for path, dialect in DIALECTS.items()),
+        Route("/", surface.speaking(HUGGING_FACE), methods=["POST"]),
         # Before BentoML's own index page, which loads a tag manager from the network.
         Route("/", surface.page, methods=["GET"]),
         Route("/info", surface.info),

@@ -106,7 +106,7 @@ def _read(predictor: Predictor, number: int, line: bytes) -> _Row:
         own_keys = content if isinstance(content, dict) else {}
         return _Row(own_keys, f'row {number}: no `inputs`; a row is an object such as {{"inputs": "a text"}}')
     try:
-        predictor.task.check(content["inputs"])
+        predictor.check(content["inputs"])
     except InputError as error:
         return _Row(_echo(content), f"row {number}: {error}")
     return _Row(content)

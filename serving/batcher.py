@@ -11,12 +11,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
-from tokenizers import Encoding
+from serving.tasks.base import Window
 
-from serving.tasks.text_classification import Logits
-
-Run = Callable[[Sequence[Encoding]], Logits]
+Run = Callable[[Sequence[Window]], Sequence[Any]]
 
 
 class Overloaded(RuntimeError):
@@ -25,12 +24,12 @@ class Overloaded(RuntimeError):
 
 @dataclass(frozen=True)
 class _Row:
-    encoding: Encoding
-    answer: asyncio.Future[Logits]
+    window: Window
+    answer: asyncio.Future[Any]
 
     @property
     def tokens(self) -> int:
-        return len(self.encoding.ids)
+        return len(self.window.ids)
 
 
 class Batcher:
@@ -40,7 +39,7 @@ class Batcher:
         """Prepare to run.
 
         Args:
-            run: the engine: logits [rows, labels] for the rows given; called on one thread, never concurrently.
+            run: the engine: a result for each window given; called on one thread, never concurrently.
             max_batch_tokens: padded tokens a call may hold; a longer lone row is run by itself.
             max_queue: rows that may wait; more are refused with Overloaded.
         """
@@ -62,12 +61,12 @@ class Batcher:
         """How long the rows that wait will take, at the pace measured lately."""
         return self.depth * self._seconds_per_row
 
-    async def submit(self, encodings: Sequence[Encoding]) -> list[Logits]:
-        """Logits [labels] of each row, in order; raises Overloaded, or what the engine raised for one of the rows."""
-        if self._waiting and len(self._waiting) + len(encodings) > self._max_queue:
+    async def submit(self, windows: Sequence[Window]) -> list[Any]:
+        """The result of each window, in order; raises Overloaded, or what the engine raised for one of the rows."""
+        if self._waiting and len(self._waiting) + len(windows) > self._max_queue:
             raise Overloaded(f"{len(self._waiting)} texts are waiting already")
         loop = asyncio.get_running_loop()
-        rows = [_Row(encoding, loop.create_future()) for encoding in encodings]
+        rows = [_Row(window, loop.create_future()) for window in windows]
         self._waiting.extend(rows)
         self._start()
         try:
@@ -96,12 +95,12 @@ class Batcher:
         loop = asyncio.get_running_loop()
         start = loop.time()
         try:
-            logits = await loop.run_in_executor(self._engine, self._run, [row.encoding for row in batch])
+            results = await loop.run_in_executor(self._engine, self._run, [row.window for row in batch])
         except Exception as error:  # whatever the engine raises belongs to the rows, not to the server
             await self._isolate(batch, error)
             return
         self._measure((loop.time() - start) / len(batch))
-        for row, answer in zip(batch, logits):  # noqa: B905 - one row of logits a row, as the graph's signature says
+        for row, answer in zip(batch, results):  # noqa: B905 - one result a row, as the engine promises
             if not row.answer.done():
                 row.answer.set_result(answer)
 

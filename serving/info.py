@@ -15,6 +15,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         "task": manifest.task,
         "model": manifest.model,
         "labels": manifest.labels,
+        "settings": manifest.settings,
         "limits": {**manifest.limits.model_dump(), "max_length": manifest.tokenizer.max_length},
         "variant": manifest.graph.variant,
         "bundle_sha256": manifest.digest,

@@ -35,12 +35,13 @@ class Metrics:
             "tuneship_request_duration_seconds", "From body read to answer ready.", buckets=LATENCY_BUCKETS,
             registry=registry,
         )  # fmt: skip
-        self.texts = Counter("tuneship_texts", "Texts answered, by predicted label.", ["label"], registry=registry)
+        self.inputs = Counter("tuneship_inputs", "Inputs answered.", registry=registry)
+        self.outcomes = Counter("tuneship_outcomes", "Labels answered.", ["label"], registry=registry)
         self.tokens = Histogram(
-            "tuneship_text_tokens", "Tokens of a text, after truncation.", buckets=TOKEN_BUCKETS, registry=registry
+            "tuneship_text_tokens", "Tokens of an input, after truncation.", buckets=TOKEN_BUCKETS, registry=registry
         )
         self.queue = Gauge(
-            "tuneship_queue_depth", "Texts that wait for the engine.", multiprocess_mode="livesum", registry=registry
+            "tuneship_queue_depth", "Windows that wait for the engine.", multiprocess_mode="livesum", registry=registry
         )
         self._bundle = Gauge(
             "tuneship_bundle_info", "Always 1; its labels tell which bundle answers.", ["name", "variant", "digest"],

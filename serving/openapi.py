@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.bundle import Bundle, Manifest
+from serving.bundle import Bundle
+from serving.dialects import DIALECTS
 from serving.tasks import task_of
+from serving.tasks.base import Task, object_schema
 
 ERRORS = {
     "400": "The body is not UTF-8 or not JSON.",
@@ -21,7 +23,8 @@ Json = dict[str, Any]
 def document(bundle: Bundle) -> Json:
     """The document as plain JSON."""
     manifest = bundle.manifest
-    predict = _predict()
+    task = task_of(manifest)
+    predict = _predict(task)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -32,6 +35,7 @@ def document(bundle: Bundle) -> Json:
         "paths": {
             "/predict": {"post": predict},
             "/": {"post": predict | {"summary": "The same as /predict, where Hugging Face's client looks"}},
+            **_dialects(task),
             "/info": {"get": _get("Model, labels, limits, bundle hash and the parity verdict", "application/json")},
             "/livez": {"get": _get("The process answers", "text/plain")},
             "/readyz": {
@@ -39,16 +43,26 @@ def document(bundle: Bundle) -> Json:
             },
             "/metrics": {"get": _get("Prometheus metrics", "text/plain")},
         },
-        "components": {"schemas": _schemas(manifest)},
+        "components": {"schemas": _schemas(task)},
     }
 
 
-def _predict() -> Json:
+def _dialects(task: Task) -> Json:
+    """The further paths that speak of this task."""
+    answers = {"200": {"description": "OK", "content": {"application/json": {}}}}
     return {
-        "summary": "Classify one text or several",
+        path: {"post": {"summary": dialect.summary, "responses": answers}}
+        for path, dialect in DIALECTS.items()
+        if task.name in dialect.tasks and path != "/predict"
+    }
+
+
+def _predict(task: Task) -> Json:
+    return {
+        "summary": f"{task.name.replace('-', ' ').capitalize()}: one input or several",
         "requestBody": {"required": True, "content": _content(_reference("Request"))},
         "responses": {
-            "200": {"description": "One answer a text, in order", "content": _content(_reference("Answers"))},
+            "200": {"description": "One answer an input, in order", "content": _content(_reference("Answers"))},
             **{
                 status: {"description": text, "content": _content(_reference("Error"))}
                 for status, text in ERRORS.items()
@@ -57,26 +71,21 @@ def _predict() -> Json:
     }
 
 
-def _schemas(manifest: Manifest) -> Json:
-    limits = manifest.limits
-    text = {"type": "string", "minLength": 1, "maxLength": limits.max_characters}
-    texts = {"type": "array", "items": text, "minItems": 1, "maxItems": limits.max_inputs}
-    parameters = task_of(manifest).parameters.model_json_schema()
-    score = {"label": {"type": "string", "enum": manifest.labels}, "score": {"type": "number"}}
+def _schemas(task: Task) -> Json:
+    one, answer = task.input_schema(), task.answer_schema()
+    several = {"type": "array", "items": one, "minItems": 1, "maxItems": task.limits.max_inputs}
+    answers = {"type": "array", "items": answer}
+    parameters = task.parameters_type.model_json_schema()
     return {
-        "Request": _object({"inputs": {"oneOf": [text, texts]}, "parameters": parameters}, ["inputs"]),
-        "Answers": {"type": "array", "items": {"type": "array", "items": _object(score, ["label", "score"])}},
-        "Error": _object({"error": {"type": "string"}, "error_type": {"type": "string"}}, ["error", "error_type"]),
+        "Request": object_schema({"inputs": {"oneOf": [one, several]}, "parameters": parameters}, ["inputs"]),
+        "Answers": answers if task.lone_answer_in_list else {"anyOf": [answers, answer]},
+        "Error": object_schema({"error": {"type": "string"}, "error_type": {"type": "string"}}),
     }
 
 
 def _get(summary: str, media_type: str, errors: dict[str, str] | None = None) -> Json:
     refused = {status: {"description": text} for status, text in (errors or {}).items()}
     return {"summary": summary, "responses": {"200": {"description": "OK", "content": {media_type: {}}}, **refused}}
-
-
-def _object(properties: Json, required: list[str]) -> Json:
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def _content(schema: Json) -> Json:

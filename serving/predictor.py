@@ -1,28 +1,19 @@
-"""The predictor: texts in, answers out. What the proof measures, the server, Lambda and batch all call this one."""
+"""The predictor: inputs in, answers out. What the proof measures, the server, Lambda and batch all call this one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
-from serving.bundle import Bundle, GoldenRow, TokenizerSpec
-from serving.errors import BundleError
-from serving.session import open_session
+from serving.bundle import Bundle, GoldenRow
+from serving.engines import engine_of
+from serving.errors import BundleError, InputError
 from serving.tasks import task_of
-from serving.tasks.text_classification import DEFAULT_PARAMETERS, LabelScore, Logits, Parameters
-
-TOKENS_PER_BATCH = 512
-"""Padded tokens in one call of the graph: enough to keep the matrix products busy, little enough to stay in cache."""
-
-LONGEST_TO_SHORTEST = 1.25
-"""How much longer than its shortest row a batch's longest may be. Measured with MiniLM fp32 on one core, 32 random
-banking77 queries at a time: 460 queries a second with these two bounds, 200 without (python -m bench batching)."""
-
-Inputs = dict[str, npt.NDArray[np.int64]]
+from serving.tasks.base import Encoded, Logits, Task
 
 
 class Predictor:
@@ -41,8 +32,8 @@ class Predictor:
         self.bundle = bundle
         self.manifest = bundle.manifest
         self.task = task_of(bundle.manifest)
-        self.tokenizer = _load_tokenizer(bundle)
-        self._session = open_session(bundle, threads)
+        self.tokenizer = _load_tokenizer(bundle, self.task)
+        self._engine = engine_of(bundle, self.task, self.tokenizer, threads)
 
     @classmethod
     def open(cls, root: Path, *, threads: int = 1) -> Predictor:
@@ -51,25 +42,43 @@ class Predictor:
         predictor.replay_golden()
         return predictor
 
-    def predict(self, texts: Sequence[str], parameters: Parameters = DEFAULT_PARAMETERS) -> list[list[LabelScore]]:
-        """Answers in the order of the texts; raises InputError for a text that cannot be answered."""
-        checked = [self.task.check(text, f"inputs[{index}]") for index, text in enumerate(texts)]
-        return [self.task.decode(row, parameters) for row in self.logits(self.encode(checked))]
+    def predict(self, inputs: Sequence[Any], parameters: Any = None) -> list[Any]:
+        """Answers in the order of the inputs; raises InputError for an input that cannot be answered.
 
-    def encode(self, texts: Sequence[str]) -> list[Encoding]:
-        """Token ids of checked texts, truncated to the bundle's ``max_length``, not padded."""
-        return self.task.encode(self.tokenizer, texts)
-
-    def logits(self, encodings: Sequence[Encoding]) -> Logits:
-        """The graph's logits, shape [rows, labels], in the order given.
-
-        Rows of like length share a batch. Where the variant is not row-independent, every row is run alone and
-        unpadded, so that nobody's answer depends on somebody else's text.
+        ``parameters`` are the task's own ``Parameters``.
         """
-        result = np.empty((len(encodings), len(self.manifest.labels)), dtype=np.float32)
-        for rows in self._batches([len(encoding.ids) for encoding in encodings]):
-            result[rows] = self._run(self._pad([encodings[row] for row in rows]))
-        return result
+        items = [self.check(each, f"inputs[{index}]") for index, each in enumerate(inputs)]
+        encoded = self.encode(items, parameters)
+        results = iter(self.run([window for each in encoded for window in each.windows]))
+        return [self.task.decode(each, [next(results) for _ in each.windows], parameters) for each in encoded]
+
+    def check(self, inputs: Any, field: str = "inputs") -> Any:
+        """An input as a checked item; raises InputError naming ``field``."""
+        item = self.task.check(inputs, field)
+        self.task.check_tokens(self.tokenizer, item, field)
+        return item
+
+    def encode(self, items: Sequence[Any], parameters: Any = None) -> list[Encoded]:
+        """The windows of checked items, each at most the bundle's ``max_length`` tokens, not padded."""
+        segments = [self.task.segments(item) for item in items]
+        # The fast way is the one without offsets.
+        encode = self.tokenizer.encode_batch if self.task.needs_offsets else self.tokenizer.encode_batch_fast
+        return [
+            Encoded(item, [self._engine.window(window, parameters) for window in self.task.windows(encoding)])
+            for item, encoding in zip(items, encode(segments), strict=True)
+        ]
+
+    def run(self, windows: Sequence[Any]) -> list[Any]:
+        """The engine's result for each window, in the order given: logits without those of padding, or texts.
+
+        Where the variant is not row-independent, every window is run alone and unpadded, so that nobody's answer
+        depends on somebody else's text.
+        """
+        return self._engine.run(windows)
+
+    def logits(self, windows: Sequence[Any], results: Sequence[Any]) -> list[Logits]:
+        """The logits behind the results: what the proof and the golden answers compare."""
+        return self._engine.logits(windows, results)
 
     def replay_golden(self) -> float:
         """Answer the golden rows on this machine and compare.
@@ -78,76 +87,71 @@ class Predictor:
             The largest absolute difference of a logit.
 
         Raises:
-            BundleError: token ids or the label differ, or a logit is further off than the bundle's tolerance.
+            BundleError: token ids or the answer differ, or a logit is further off than the bundle's tolerance.
         """
-        rows = self.bundle.golden
-        encodings = self.encode([row.inputs for row in rows])
-        logits = self.logits(encodings)
-        return max(
-            self._compare_golden(*each) for each in zip(range(1, len(rows) + 1), rows, encodings, logits, strict=True)
-        )
+        return max(self._replay(number, row) for number, row in enumerate(self.bundle.golden, 1))
 
-    def _compare_golden(self, number: int, golden: GoldenRow, encoding: Encoding, logits: Logits) -> float:
-        where = f"{self.manifest.golden.file}, row {number} ({golden.inputs[:40]!r})"
-        if encoding.ids != golden.input_ids:
+    def _replay(self, number: int, golden: GoldenRow) -> float:
+        where = f"{self.manifest.golden.file}, row {number} ({str(golden.inputs)[:40]!r})"
+        encoded = self.encode([self._recorded_item(golden, where)])[0]
+        if [window.ids for window in encoded.windows] != golden.input_ids:
             raise BundleError(f"{where}: this machine's token ids differ from the recorded ones. Do not serve it here.")
-        difference = float(np.abs(logits - np.asarray(golden.logits, dtype=np.float32)).max())
-        label, recorded = self.task.decode(logits)[0]["label"], golden.outputs[0].get("label")
-        if label != recorded or not difference <= self.manifest.golden.tolerance:
+        results = self.run(encoded.windows)
+        logits = [self.task.recorded(each) for each in self.logits(encoded.windows, results)]
+        difference = _largest_difference(logits, golden.logits, where)
+        same = self.task.decision(self.task.decode(encoded, results)) == self._recorded_decision(golden, where)
+        if not same or not difference <= self.manifest.golden.tolerance:
             raise BundleError(
-                f"{where}: this machine answers {label!r} with a logit {difference:.2g} off the recorded answer "
-                f"{recorded!r} (accepted: {self.manifest.golden.tolerance:.2g}). "
+                f"{where}: this machine's answer is {'the recorded one' if same else 'not the recorded one'}, "
+                f"with a logit {difference:.2g} off (accepted: {self.manifest.golden.tolerance:.2g}). "
                 "Export and prove the bundle on a machine of this kind."
             )
         return difference
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        if not self.manifest.graph.row_independent:
-            yield from ([row] for row in range(len(lengths)))
-            return
-        batch: list[int] = []
-        for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if batch and not _fits(lengths[row], len(batch), lengths[batch[0]]):
-                yield batch
-                batch = []
-            batch.append(row)
-        if batch:
-            yield batch
+    def _recorded_item(self, golden: GoldenRow, where: str) -> Any:
+        try:
+            return self.check(golden.inputs)
+        except InputError as error:
+            message = f"{where} is not an input of {self.task.name}: {error}. Export the bundle again."
+            raise BundleError(message) from error
 
-    def _pad(self, encodings: Sequence[Encoding]) -> Inputs:
-        spec = self.manifest.tokenizer
-        columns = {
-            "input_ids": ([encoding.ids for encoding in encodings], spec.pad_token_id),
-            "attention_mask": ([encoding.attention_mask for encoding in encodings], 0),
-            "token_type_ids": ([encoding.type_ids for encoding in encodings], spec.pad_token_type_id),
-        }
-        return {name: _rectangle(*columns[name], spec) for name in self.manifest.graph.inputs}
-
-    def _run(self, inputs: Inputs) -> Logits:
-        logits: Logits = self._session.run([self.manifest.graph.output], inputs)[0]
-        return logits
+    def _recorded_decision(self, golden: GoldenRow, where: str) -> Any:
+        try:
+            return self.task.decision(golden.outputs)
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise BundleError(f"{where} is not an answer of {self.task.name}. Export the bundle again.") from error
 
 
-def _fits(length: int, rows: int, shortest: int) -> bool:
-    """Whether a row, the longest so far, may join a batch."""
-    return (rows + 1) * length <= TOKENS_PER_BATCH and length <= LONGEST_TO_SHORTEST * shortest
+def _largest_difference(logits: Sequence[Logits], recorded: Sequence[list[Any]], where: str) -> float:
+    try:
+        expected = [np.asarray(window, dtype=np.float32) for window in recorded]
+    except (TypeError, ValueError):  # rows of unequal length, or no numbers
+        expected = []
+    if [window.shape for window in expected] != [window.shape for window in logits]:
+        raise BundleError(f"{where}: the recorded logits have another shape than the graph's. Export the bundle again.")
+    # numpy's max, which keeps a nan; Python's loses one that does not come first.
+    return float(np.max([np.abs(ours - theirs).max() for ours, theirs in zip(logits, expected, strict=True)]))
 
 
-def _rectangle(rows: Sequence[list[int]], filler: int, spec: TokenizerSpec) -> npt.NDArray[np.int64]:
-    longest = max(map(len, rows))
-    result = np.full((len(rows), longest), filler, dtype=np.int64)
-    for target, row in zip(result, rows, strict=True):
-        place = slice(len(row)) if spec.padding_side == "right" else slice(longest - len(row), None)
-        target[place] = row
-    return result
-
-
-def _load_tokenizer(bundle: Bundle) -> Tokenizer:
+def _load_tokenizer(bundle: Bundle, task: Task) -> Tokenizer:
     spec = bundle.manifest.tokenizer
     try:
         tokenizer = Tokenizer.from_buffer(bundle.read(spec.file))
+        tokenizer.no_padding()
+        _check_stride(tokenizer, spec.max_length, task)
+        tokenizer.enable_truncation(
+            spec.max_length, stride=task.stride, strategy=task.truncation, direction=task.truncation_side
+        )
     except ValueError as error:
         raise BundleError(f"{spec.file} is not a tokenizer that this version can read: {error}") from error
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(spec.max_length)
     return tokenizer
+
+
+def _check_stride(tokenizer: Tokenizer, max_length: int, task: Task) -> None:
+    """The tokenizers library aborts where every next window would begin where the last one did."""
+    room = max_length - tokenizer.num_special_tokens_to_add(is_pair=task.truncation == "only_second")
+    if task.slides and task.stride >= room:
+        raise BundleError(
+            f"manifest.json: windows share {task.stride} tokens and hold {room} of the text; they cannot move on. "
+            "Export the bundle again."
+        )

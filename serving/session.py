@@ -13,11 +13,12 @@ from serving.bundle import Bundle
 from serving.errors import BundleError
 
 
-def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+def open_session(bundle: Bundle, logits: int, threads: int) -> onnxruntime.InferenceSession:
     """A session on the CPU; raises BundleError if the graph cannot be loaded or is not what the manifest tells.
 
     Args:
         bundle: an opened bundle.
+        logits: numbers that the graph must give for a text or a token.
         threads: onnxruntime sizes its pool by the host's cores, not the container's, so it is always told.
     """
     spec = bundle.manifest.graph
@@ -30,14 +31,14 @@ def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
         session = onnxruntime.InferenceSession(bundle.read(spec.file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions share no public base class
         raise BundleError(f"{spec.file} cannot be loaded by onnxruntime: {error}") from error
-    _check_signature(bundle, session)
+    _check_signature(bundle, session, logits)
     return session
 
 
-def _check_signature(bundle: Bundle, session: onnxruntime.InferenceSession) -> None:
+def _check_signature(bundle: Bundle, session: onnxruntime.InferenceSession, logits: int) -> None:
     spec = bundle.manifest.graph
     inputs, outputs = [node.name for node in session.get_inputs()], {node.name: node for node in session.get_outputs()}
     if inputs != spec.inputs or spec.output not in outputs:
         raise BundleError(f"{spec.file} takes {inputs} and gives {list(outputs)}, not what the manifest tells.")
-    if outputs[spec.output].shape[-1] != len(bundle.manifest.labels):
-        raise BundleError(f"{spec.file} gives {outputs[spec.output].shape[-1]} logits a row for other labels.")
+    if outputs[spec.output].shape[-1] != logits:
+        raise BundleError(f"{spec.file} gives {outputs[spec.output].shape[-1]} logits; the manifest tells of {logits}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serving.bundle import MANIFEST, FileEntry, Manifest, sha256_of
+from tests.toys import write_toy
 
 if TYPE_CHECKING:
     from trainer.run import Run
@@ -26,6 +29,37 @@ def tiny_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path
 def tiny_int8_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven int8 bundle of the tiny run; read it, never write into it."""
     return _export(tiny_run, tmp_path_factory.mktemp("int8") / "bundle", "int8")
+
+
+@pytest.fixture(scope="session")
+def task_run(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """Gives the finished run of a toy (`tests.toys.TOYS`), trained when it is first asked for; never write into it."""
+
+    @functools.cache
+    def run_of(toy: str) -> Run:
+        return _train(toy, tiny_backbone, tmp_path_factory.mktemp(toy.replace(" ", "-")))
+
+    return run_of
+
+
+@pytest.fixture(scope="session")
+def task_bundle(task_run: Callable[[str], Run], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the proven fp32 bundle of a toy (`tests.toys.TOYS`), made when first asked for; never write into it."""
+
+    @functools.cache
+    def bundle_of(toy: str) -> Path:
+        return _export(task_run(toy), tmp_path_factory.mktemp("bundle") / toy.replace(" ", "-"), "fp32")
+
+    return bundle_of
+
+
+def _train(toy: str, backbone: Path, folder: Path) -> Run:
+    from rich.console import Console
+
+    from trainer.recipe import load_recipe
+    from trainer.train import train
+
+    return train(load_recipe(write_toy(folder, backbone, toy)), folder / "run", console=Console(file=io.StringIO()))
 
 
 def _export(run: Run, output: Path, variant: str) -> Path:
@@ -53,6 +87,25 @@ def forge(
     manifest = manifest_of(source)
     changed = {name: _updated(getattr(manifest, name), part) for name, part in parts.items()}
     return seal(target, manifest.model_copy(update=changed))
+
+
+def trained_bundle(toy: str, backbone: Path, folder: Path, **training: Any) -> Path:
+    """A proven bundle of a toy on another base model, trained as told."""
+    from rich.console import Console
+
+    from trainer.recipe import load_recipe
+    from trainer.train import train
+
+    recipe = load_recipe(write_toy(folder, backbone, toy, training=training))
+    return _export(train(recipe, folder / "run", console=Console(file=io.StringIO())), folder / "bundle", "fp32")
+
+
+def with_limits(source: Path, target: Path, **limits: int) -> Path:
+    """A copy of a bundle of texts with other limits, and only those golden rows that they let through."""
+    longest = limits.get("max_characters", manifest_of(source).limits.max_characters)
+    lines = (source / manifest_of(source).golden.file).read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if len(json.loads(line)["inputs"]) <= longest]
+    return forge(source, target, files={"golden.jsonl": b"".join(kept)}, golden={"rows": len(kept)}, limits=limits)
 
 
 def seal(bundle: Path, manifest: Manifest) -> Path:

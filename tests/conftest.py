@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import tiny
-from tests.bundles import tiny_bundle, tiny_int8_bundle  # noqa: F401 - fixtures, for every room
+from tests.bundles import task_bundle, task_run, tiny_bundle, tiny_int8_bundle  # noqa: F401 - fixtures, for every room
 
 if TYPE_CHECKING:
     from trainer.run import Run

@@ -1,63 +1,123 @@
-"""Texts as token batches: encoded once, padded a batch at a time, batches of texts of like length."""
+"""Rows as token batches: encoded once, padded a batch at a time, batches of examples of like length."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from tokenizers import Encoding
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedTokenizerFast
 
-Feature = dict[str, Any]
+from serving.tasks.base import Encoded, Task
+from trainer.rows import Rows
+
+if TYPE_CHECKING:
+    from trainer.tasks.base import Example, Learning
+
+Batch = dict[str, Tensor]
+
+IGNORED = -100
+"""The label of what counts for nothing, as torch's and transformers' losses have it."""
 
 _ENCODED_AT_ONCE = 1000
 _BATCHES_A_BUCKET = 50
 
 
-class EncodedTexts(Dataset[Feature]):
-    """Token ids and a label number for each text; ``truncated`` is the share of texts that were cut."""
+def encode(tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any]) -> list[Encoded]:
+    """The windows of each item, by transformers' own tokenizer, truncated to its ``model_max_length``, not padded."""
+    encoded: list[Encoded] = []
+    for start in range(0, len(items), _ENCODED_AT_ONCE):
+        some = items[start : start + _ENCODED_AT_ONCE]
+        encoded += [
+            Encoded(item, task.windows(each))
+            for item, each in zip(some, _tokenized(tokenizer, task, some), strict=True)
+        ]
+    return encoded
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], labels: Sequence[int], max_length: int
-    ) -> None:
-        self.features: list[Feature] = []
-        self.labels = labels
-        cut = 0
-        for start in range(0, len(texts), _ENCODED_AT_ONCE):
-            some = list(texts[start : start + _ENCODED_AT_ONCE])
-            part = tokenizer(some, truncation=True, max_length=max_length)
-            cut += sum(bool(encoding.overflowing) for encoding in part.encodings or [])
-            self.features += [{key: part[key][at] for key in part} for at in range(len(part["input_ids"]))]
-        self.truncated = cut / max(len(texts), 1)
+
+def _tokenized(tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any]) -> list[Encoding]:
+    segments = [task.segments(item) for item in items]
+    tokenizer.truncation_side = task.truncation_side
+    texts = [each if isinstance(each, str) else each[0] for each in segments]
+    pairs = None if isinstance(segments[0], str) else [each[1] for each in segments]
+    encodings: list[Encoding] = tokenizer(
+        texts, pairs, truncation=task.truncation, stride=task.stride, max_length=tokenizer.model_max_length
+    ).encodings
+    return encodings
+
+
+class Examples(Dataset["Example"]):
+    """What training sees of rows; ``truncated`` is the share of texts that were cut."""
+
+    def __init__(self, learning: Learning, task: Task, tokenizer: PreTrainedTokenizerFast, rows: Rows) -> None:
+        items = [learning.items(task, inputs) for inputs in rows.inputs]
+        flat = iter(encode(tokenizer, task, [item for some in items for item in some]))
+        self.encoded = [[next(flat) for _ in some] for some in items]
+        self.examples = [
+            example
+            for encoded, target in zip(self.encoded, rows.targets, strict=True)
+            for example in learning.examples(task, encoded, target)
+        ]
+        cut = 0 if task.slides else sum(any(each.windows[0].overflowing for each in some) for some in self.encoded)
+        self.truncated = cut / max(len(rows), 1)
 
     def __len__(self) -> int:
-        return len(self.features)
+        return len(self.examples)
 
-    def __getitem__(self, index: int) -> Feature:
-        return {**self.features[index], "labels": self.labels[index]}
+    def __getitem__(self, index: int) -> Example:
+        return self.examples[index]
 
     def lengths(self) -> list[int]:
-        """Tokens of each text."""
-        return [len(feature["input_ids"]) for feature in self.features]
+        """Tokens of each example's longest window."""
+        return [max(len(window.ids) for window in example.windows) for example in self.examples]
 
 
-def padded_by(tokenizer: PreTrainedTokenizerFast) -> Callable[[list[Feature]], dict[str, Tensor]]:
-    """A collator that pads a batch to its longest text."""
+def padded_by(tokenizer: PreTrainedTokenizerFast) -> Callable[[Sequence[Encoding]], Batch]:
+    """What pads windows to the longest of them and keeps the inputs that the model takes, each [windows, tokens]."""
 
-    def collate(features: list[Feature]) -> dict[str, Tensor]:
+    def pad(windows: Sequence[Encoding]) -> Batch:
         # transformers advises against pad(); here texts are encoded once and padded many times
         tokenizer.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True
-        return dict(tokenizer.pad(features, return_tensors="pt"))
+        columns = {
+            "input_ids": [window.ids for window in windows],
+            "attention_mask": [window.attention_mask for window in windows],
+            "token_type_ids": [window.type_ids for window in windows],
+        }
+        taken = {name: columns[name] for name in columns if name in tokenizer.model_input_names}
+        return dict(tokenizer.pad(taken, return_tensors="pt"))
+
+    return pad
+
+
+def collated_by(tokenizer: PreTrainedTokenizerFast, learning: Learning) -> Callable[[Sequence[Example]], Batch]:
+    """A collator for examples: windows padded, and ``labels`` beside them, padded by -100 where they are a token's."""
+    pad = padded_by(tokenizer)
+
+    def collate(examples: Sequence[Example]) -> Batch:
+        windows = [window for example in examples for window in example.windows]
+        labels = _labels([example.label for example in examples], tokenizer.padding_side)
+        return learning.batch({**pad(windows), "labels": labels})
 
     return collate
 
 
-class LengthBucketSampler(Sampler[int]):
-    """A shuffled order in which each run of ``batch_size`` texts has about one length.
+def _labels(labels: Sequence[Any], side: str) -> Tensor:
+    if not isinstance(labels[0], list) or len({len(label) for label in labels}) == 1:
+        return torch.tensor(labels)
+    longest = max(map(len, labels))
+    fillers = ([IGNORED] * (longest - len(label)) for label in labels)
+    return torch.tensor(
+        [label + filler if side == "right" else filler + label for label, filler in zip(labels, fillers, strict=True)]
+    )
 
-    The rows are shuffled, cut into buckets of 50 batches, each bucket sorted by length and cut into
+
+class LengthBucketSampler(Sampler[int]):
+    """A shuffled order in which each run of ``batch_size`` examples has about one length.
+
+    The examples are shuffled, cut into buckets of 50 batches, each bucket sorted by length and cut into
     batches, and the batches shuffled. The order depends on seed and epoch alone, so that a resumed run sees
     the same batches and evaluation cannot change them.
     """
@@ -90,17 +150,10 @@ class LengthBucketSampler(Sampler[int]):
         yield from (index for batch in [*(whole[at] for at in shuffled), *partial] for index in batch)
 
 
-class LongestFirst(Sampler[int]):
-    """Evaluation order: by length, longest first, so that a batch too large for memory fails at once."""
-
-    def __init__(self, lengths: Sequence[int]) -> None:
-        self.lengths = lengths
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(sorted(range(len(self.lengths)), key=lambda index: -self.lengths[index]))
+def longest_first(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Batches of indices by falling length, so that a batch too large for memory fails at once."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    return (list(part) for part in _cut(order, size))
 
 
 def _cut(values: Sequence[int], size: int) -> Iterator[Sequence[int]]:

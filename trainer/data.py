@@ -1,57 +1,59 @@
-"""From the recipe to three sets of labelled texts: train, validation and test."""
+"""From the recipe to three sets of rows: train, validation and test."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from serving.bundle import sha256_of
-from trainer import checks
-from trainer.formats import Table, read_dataset, read_file
-from trainer.recipe import Data
-from trainer.rows import Rows, plain
+from trainer.formats import read_dataset, read_file
+from trainer.recipe_sections import Data
+from trainer.rows import Rows, joined
 from trainer.split import hold_out
+from trainer.table import Table
+from trainer.tasks.base import Learning
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The three sets and the labels, whose order is that of the model's logits."""
+    """The three sets and the labels, whose order is that of the model's logits; ``counts``: rows a label, a set."""
 
     train: Rows
     validation: Rows
     test: Rows
     labels: list[str]
+    counts: dict[str, dict[str, int]]
 
     def named(self) -> list[tuple[str, Rows]]:
         """The sets under their names."""
         return [("train", self.train), ("validation", self.validation), ("test", self.test)]
 
 
-def load_splits(data: Data) -> Splits:
+def load_splits(learning: Learning) -> Splits:
     """Read, check and split the rows; raises InputError for data that cannot be learned from.
 
     The test set is taken off first, so that changing the validation fraction never moves a test row.
     """
-    table = _read(data, data.train or "train")
-    everything = checks.rows_of(table, data)
-    rest, test = _set_aside(everything, data.test, data, "test")
-    train, validation = _set_aside(rest, data.validation, data, "validation")
-    labels = _label_order(train, table.label_names.get(data.label))
-    checks.require_two_labels(train)
-    checks.require_known_labels(validation, labels)
-    checks.require_known_labels(test, labels)
-    return Splits(train, validation, test, labels)
+    data = learning.data
+    tables = [_read(data, name) for name in train_files(data)]
+    everything = joined([learning.rows(table) for table in tables])
+    rest, test = _set_aside(everything, data.test, learning, "test")
+    train, validation = _set_aside(rest, data.validation, learning, "validation")
+    labels = learning.label_names(train, tables[0])
+    learning.require_known(validation, labels)
+    learning.require_known(test, labels)
+    sets = {"train": train, "validation": validation, "test": test}
+    return Splits(**sets, labels=labels, counts={name: learning.label_counts(rows) for name, rows in sets.items()})
 
 
 def fingerprint(data: Data, splits: Splits) -> dict[str, Any]:
-    """sha256 of each data file and of each set's texts and labels in order, with counts a label."""
+    """sha256 of each data file and of each set's inputs and targets in order, with counts a label."""
     return {
         "files": {} if data.dataset else {role: _file_facts(Path(path)) for role, path in _files(data).items()},
-        "splits": {name: _summary(rows, splits.labels) for name, rows in splits.named()},
+        "splits": {name: _summary(rows, splits.counts[name], splits.labels) for name, rows in splits.named()},
     }
 
 
@@ -61,26 +63,22 @@ def _read(data: Data, name: str) -> Table:
     return read_file(Path(name), data.column_names)
 
 
-def _set_aside(rows: Rows, choice: float | str, data: Data, name: str) -> tuple[Rows, Rows]:
+def _set_aside(rows: Rows, choice: float | str, learning: Learning, name: str) -> tuple[Rows, Rows]:
     """``rows`` without the held-out set ``name``, and that set: a fraction of them, or a file of its own."""
     if isinstance(choice, str):
-        return rows, checks.rows_of(_read(data, choice), data)
-    return hold_out(rows, choice, data.split_seed, name)
+        return rows, learning.rows(_read(learning.data, choice))
+    return hold_out(rows, learning.strata(rows), choice, learning.data.split_seed, name)
 
 
-def _label_order(train: Rows, class_names: list[str] | None) -> list[str]:
-    seen = set(train.labels)
-    return [name for name in class_names if name in seen] if class_names else sorted(seen, key=_natural)
-
-
-def _natural(label: str) -> list[tuple[int, int, str]]:
-    """Sorts label_2 before label_10."""
-    parts = re.split(r"(\d+)", label)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, plain(part)) for part in parts] + [(2, 0, label)]
+def train_files(data: Data) -> list[str]:
+    """The files of training rows, or the one split of a data set."""
+    return list(data.train) if isinstance(data.train, tuple) else [data.train or "train"]
 
 
 def _files(data: Data) -> dict[str, str]:
-    roles = {"train": data.train, "validation": data.validation, "test": data.test}
+    first, *more = train_files(data)
+    others = {f"train_{number}": path for number, path in enumerate(more, 2)}
+    roles = {"train": first, **others, "validation": data.validation, "test": data.test}
     return {role: path for role, path in roles.items() if isinstance(path, str)}
 
 
@@ -88,13 +86,12 @@ def _file_facts(path: Path) -> dict[str, str]:
     return {"name": path.name, "sha256": sha256_of(path)}
 
 
-def _summary(rows: Rows, labels: list[str]) -> dict[str, Any]:
-    lines = (json.dumps([text, label], ensure_ascii=False) for text, label in zip(*rows.columns(), strict=True))
+def _summary(rows: Rows, counts: dict[str, int], labels: list[str]) -> dict[str, Any]:
+    lines = (json.dumps([inputs, target], ensure_ascii=False) for inputs, target in rows.pairs())
     digest = hashlib.sha256("\n".join(lines).encode("utf-8"))
-    counts = rows.counts()
     return {
         "source": rows.name,
         "rows": len(rows),
         "sha256": digest.hexdigest(),
-        "labels": {label: counts[label] for label in labels},
+        "labels": {label: counts.get(label, 0) for label in labels} if counts else {},
     }

@@ -15,6 +15,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from trainer.scores.shown import NAMES, readable
+
 RIGHT, WRONG, THIRD, INK = "#2463a5", "#c8442c", "#7a8a99", "#30363d"
 MOST_LABELS = 100
 _COUNTS_UP_TO = 20
@@ -31,7 +33,7 @@ _STYLE: Any = {
 
 
 def learning_curve(record: dict[str, Any], path: Path) -> None:
-    """Losses on the left, validation accuracy and macro-F1 on the right, over epochs; the best one marked."""
+    """Losses on the left, up to two validation scores on the right, over epochs; the best one marked."""
     history = record["history"]
     with plt.rc_context(_STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained")
@@ -39,8 +41,8 @@ def learning_curve(record: dict[str, Any], path: Path) -> None:
         _curve(left, history, "validation_loss", "validation", RIGHT)
         _finish(left, "loss", "upper right")
         left.set_ylim(bottom=0)
-        _curve(right, history, "validation_accuracy", "accuracy", RIGHT)
-        _curve(right, history, "validation_macro_f1", "macro-F1", WRONG)
+        for metric, colour in zip(_metrics(record), (RIGHT, WRONG), strict=False):
+            _curve(right, history, f"validation_{metric}", readable(metric), colour)
         _mark_best(right, record)
         _finish(right, "validation", "lower right")
         _save(figure, path)
@@ -70,6 +72,15 @@ def _curve(axes: Axes, history: list[dict[str, float]], key: str, name: str, col
     axes.plot(*zip(*points, strict=True), color=colour, label=name, marker=marker, markersize=4, linewidth=1.6)
 
 
+def _metrics(record: dict[str, Any]) -> list[str]:
+    """The scores that are drawn: the one that chose the checkpoint, and another of the same scale."""
+    found = {
+        key.removeprefix("validation_") for point in record["history"] for key in point if key[:11] == "validation_"
+    }
+    others = sorted(found - {"loss", "rmse", "perplexity", record["metric"]}, key=list(NAMES).index)
+    return [record["metric"], *others[:1]]
+
+
 def _finish(axes: Axes, name: str, legend: Literal["upper right", "lower right"]) -> None:
     axes.set_xlabel("epoch")
     axes.set_xlim(left=0)
@@ -81,7 +92,7 @@ def _finish(axes: Axes, name: str, legend: Literal["upper right", "lower right"]
 
 
 def _mark_best(axes: Axes, record: dict[str, Any]) -> None:
-    key = "validation_" + record["recipe"]["training"]["metric_for_best_model"]
+    key = f"validation_{record['metric']}"
     best = [point for point in record["history"] if point["step"] == record["best_step"] and key in point]
     for point in best[:1]:
         axes.plot(point["epoch"], point[key], "o", markersize=11, fillstyle="none", color=INK, label="kept")

@@ -12,31 +12,21 @@ import io
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from serving.errors import InputError
+from trainer.conll import read_conll
+from trainer.squad import is_squad, read_squad
+from trainer.table import Table, text_of
 
 _LONGEST_FIELD = 2**31 - 1
 
 
-@dataclass(frozen=True)
-class Table:
-    """Columns of equal length; ``label_names`` are the names that a ClassLabel column brings, in order."""
-
-    name: str
-    columns: dict[str, list[Any]]
-    label_names: dict[str, list[str]]
-
-    def __len__(self) -> int:
-        return max((len(values) for values in self.columns.values()), default=0)
-
-
 def read_file(path: Path, column_names: Sequence[str] | None = None) -> Table:
-    """The table in a .csv, .tsv, .parquet, or JSON lines (.jsonl, .ndjson, .json) file.
+    """The table in a .csv, .tsv, .parquet, JSON lines (.jsonl, .ndjson, .json), CoNLL (.conll) or SQuAD (.json) file.
 
-    ``column_names`` name the columns of a CSV or TSV file that has no header.
+    ``column_names`` name the columns of a CSV, TSV or CoNLL file, which has no header then.
     Raises InputError with the file and the line (the first line is 1) of what cannot be read.
     """
     reader = _READERS.get(path.suffix.lower())
@@ -44,8 +34,10 @@ def read_file(path: Path, column_names: Sequence[str] | None = None) -> Table:
         raise InputError(f"{path.name}: {path.suffix or 'no extension'} is not read; give {', '.join(_READERS)}")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; paths are relative to the recipe's folder")
-    if column_names and reader in (_read_json_lines, _read_parquet):
-        raise InputError(f"{path.name}: data.column_names is for .csv and .tsv; this file names its own columns")
+    if column_names and reader in (_read_json, _read_json_lines, _read_parquet):
+        raise InputError(
+            f"{path.name}: data.column_names is for .csv, .tsv and .conll; this file names its own columns"
+        )
     return reader(path, column_names)
 
 
@@ -76,7 +68,7 @@ def _load_dataset(dataset: str, config_name: str | None, split: str, options: di
 
 def _read_csv(path: Path, column_names: Sequence[str] | None) -> Table:
     csv.field_size_limit(_LONGEST_FIELD)  # the data gate has its own limit, and says which row is past it
-    reader = csv.reader(io.StringIO(_text_of(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text_of(path), newline=""), strict=True)
     records: list[tuple[int, list[str]]] = []
     line = 1
     try:
@@ -89,7 +81,7 @@ def _read_csv(path: Path, column_names: Sequence[str] | None) -> Table:
 
 
 def _read_tsv(path: Path, column_names: Sequence[str] | None) -> Table:
-    lines = _text_of(path).replace("\r\n", "\n").split("\n")
+    lines = text_of(path).replace("\r\n", "\n").split("\n")
     records = [(at, line.split("\t")) for at, line in enumerate(lines, 1) if line]
     return _from_records(path, records, column_names)
 
@@ -116,11 +108,20 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 def _read_json_lines(path: Path, _names: Sequence[str] | None) -> Table:
-    rows = [_json_row(path, at, line) for at, line in enumerate(_text_of(path).split("\n"), 1) if line.strip()]
+    rows = [_json_row(path, at, line) for at, line in enumerate(text_of(path).split("\n"), 1) if line.strip()]
     if not rows:
         raise InputError(f"{path.name}: is empty; give one JSON object a line")
     names = list(dict.fromkeys(name for row in rows for name in row))
     return Table(path.name, {name: [row.get(name) for row in rows] for name in names}, {})
+
+
+def _read_json(path: Path, names: Sequence[str] | None) -> Table:
+    """SQuAD's one document, or JSON lines, whatever the file is called."""
+    try:
+        whole = json.loads(text_of(path))
+    except (json.JSONDecodeError, RecursionError):  # several lines, or broken ones, which the other reader can name
+        return _read_json_lines(path, names)
+    return read_squad(path) if is_squad(whole) else _read_json_lines(path, names)
 
 
 def _json_row(path: Path, at: int, line: str) -> dict[str, Any]:
@@ -161,18 +162,6 @@ def _class_name(feature: Any, value: int | None) -> str | None:
     return None if value is None or value < 0 else str(feature.int2str(value))
 
 
-def _text_of(path: Path) -> str:
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path.name}, line {line}: not UTF-8"
-            f" (byte {error.start} of the file is 0x{content[error.start]:02x}); save the file as UTF-8"
-        ) from None
-
-
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
@@ -180,8 +169,12 @@ def _count(number: int, noun: str) -> str:
 _READERS: dict[str, Callable[[Path, Sequence[str] | None], Table]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
-    ".json": _read_json_lines,
+    ".txt": _read_tsv,
+    ".json": _read_json,
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,
     ".parquet": _read_parquet,
+    ".conll": read_conll,
+    ".bio": read_conll,
+    ".iob2": read_conll,
 }

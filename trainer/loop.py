@@ -3,42 +3,42 @@
 Its length-grouped sampler draws from the global random state, so that a resumed run differs after the first
 epoch; evaluating draws from it too, so that evaluating more often changes the weights. Here the batch order
 belongs to seed and epoch, and evaluation leaves every random state as it found it. Loss under gradient
-accumulation is the mean over all texts of a step, and validation metrics are streamed, in fp32.
+accumulation is the mean over all labels of a step, and validation asks for whole answers, in fp32.
 """
 
 from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.utils.data import Sampler
 from transformers import (
     EarlyStoppingCallback,
     PrinterCallback,
     Trainer,
     TrainerCallback,
+    TrainerControl,
     TrainingArguments,
 )
 
 from serving.errors import InputError
-from trainer.batches import EncodedTexts, Feature, LengthBucketSampler, LongestFirst
-from trainer.evaluate import headline
-from trainer.model import head_of
-from trainer.recipe import Training
+from trainer.batches import LengthBucketSampler, collated_by
+from trainer.heads import Model, head_of
+from trainer.recipe_sections import Training
+from trainer.validation import Material
 
 LOGS_AN_EPOCH = 10
 _SCHEDULERS = {"constant": "constant_with_warmup"}
 _OPTIMISERS = {"adamw": "adamw_torch_fused"}  # fused: a whole step of MiniLM is a third faster on two cores
 
 
-def arguments(settings: Training, state: Path, steps_an_epoch: int) -> TrainingArguments:
+def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int) -> TrainingArguments:
     """The recipe's settings as transformers' own; ``state`` holds what an interrupted run resumes from."""
     schedule, optimiser = settings.lr_scheduler_type, settings.optim
     return TrainingArguments(
@@ -60,8 +60,8 @@ def arguments(settings: Training, state: Path, steps_an_epoch: int) -> TrainingA
         eval_steps=settings.eval_steps,
         save_steps=settings.eval_steps or 500,
         save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model=settings.metric_for_best_model,
+        load_best_model_at_end=settings.load_best_model_at_end,
+        metric_for_best_model=metric,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
         logging_strategy="steps",
@@ -76,30 +76,22 @@ def arguments(settings: Training, state: Path, steps_an_epoch: int) -> TrainingA
     )
 
 
-class ClassifierTrainer(Trainer):  # type: ignore[misc]
-    """Trains a classifier by the recipe's settings; the module says what differs from Trainer."""
+class TaskTrainer(Trainer):  # type: ignore[misc]
+    """Trains a model for a task by the recipe's settings; the module says what differs from Trainer."""
 
     def __init__(
-        self,
-        model: nn.Module,
-        settings: Training,
-        args: TrainingArguments,
-        train: EncodedTexts,
-        validation: EncodedTexts,
-        collate: Callable[[list[Feature]], dict[str, Tensor]],
-        callbacks: list[TrainerCallback],
+        self, model: Model, args: TrainingArguments, material: Material, callbacks: list[TrainerCallback]
     ) -> None:
-        self.settings = settings
-        patience = settings.early_stopping_patience
+        self.material = material
+        self.settings = material.learning.recipe.training
+        patience = self.settings.early_stopping_patience
         super().__init__(
             model=model,
             args=args,
-            train_dataset=train,
-            eval_dataset=validation,
-            data_collator=collate,
+            train_dataset=material.train,
+            eval_dataset=material.validation,
+            data_collator=collated_by(material.tokenizer, material.learning),
             compute_loss_func=self._loss,
-            compute_metrics=_metrics,
-            preprocess_logits_for_metrics=_answers,
             callbacks=[*callbacks, *([EarlyStoppingCallback(patience)] if patience else [])],
         )
         self.model_accepts_loss_kwargs = False
@@ -115,7 +107,7 @@ class ClassifierTrainer(Trainer):  # type: ignore[misc]
         return optimizer
 
     def _groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        head = {id(weight) for module in head_of(model) for weight in module.parameters()}
+        head = {id(weight) for module in head_of(self.model) for weight in module.parameters()}
         decayed = set(self.get_decay_parameter_names(model))
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, weight in model.named_parameters():
@@ -131,9 +123,6 @@ class ClassifierTrainer(Trainer):  # type: ignore[misc]
         batch = self.args.train_batch_size
         self.order = LengthBucketSampler(self.train_dataset.lengths(), batch, self.settings.seed)
         return self.order
-
-    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
-        return LongestFirst(eval_dataset.lengths())
 
     def _run_epoch(self, *, epoch: int, **facts: Any) -> None:
         # Accelerate passes the epoch on through some of its wrappers only; a resumed epoch is in another one.
@@ -158,22 +147,20 @@ class ClassifierTrainer(Trainer):  # type: ignore[misc]
             )
         return loss
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Validation metrics, with every random state put back after it."""
+    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
+        """Validation scores of whole answers, with every random state put back after it."""
         with unchanged_randomness():
-            metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+            self.model.eval()
+            found = self.material.learning.validated(self.model, self.material, self.args.eval_batch_size)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
+        self.log(dict(metrics))  # log() writes into what it is given
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def prediction_step(self, *args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
-        """Answers without Trainer's loss, which weighs a short last batch like a full one."""
-        _, answers, labels = super().prediction_step(*args, **kwargs)
-        return None, answers, labels
-
     def _loss(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
-        smoothing = self.settings.label_smoothing_factor if self.model.training else 0.0
-        logits = outputs["logits"].float()
-        total = cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
-        return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+        learning = self.material.learning
+        total = learning.loss(outputs["logits"].float(), labels, training=self.model.training)
+        return total / (learning.label_count(labels) if num_items_in_batch is None else num_items_in_batch)
 
 
 @contextlib.contextmanager
@@ -186,13 +173,3 @@ def unchanged_randomness() -> Iterator[None]:
         finally:
             random.setstate(ours[0])
             np.random.set_state(ours[1])
-
-
-def _answers(logits: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The label and the loss of each text of a batch: all that is kept of its logits."""
-    return logits.argmax(dim=-1), cross_entropy(logits.float(), labels, reduction="none")
-
-
-def _metrics(prediction: Any) -> dict[str, float]:
-    answers, losses = prediction.predictions
-    return {**headline(prediction.label_ids, answers), "loss": float(losses.mean())}

@@ -1,7 +1,8 @@
-"""The classifier: a backbone and a head, made from a base model, kept in a checkpoint folder.
+"""Models made from a base model, and the checkpoint folder that keeps one: safetensors and JSON only.
 
-A checkpoint holds safetensors and JSON only. With mean pooling ``model.safetensors`` is the backbone alone
-and ``head.safetensors`` the linear layer; with cls the whole is AutoModelForSequenceClassification's.
+``task.json`` says what the checkpoint is for: the task, its labels and settings, the head. ``model.safetensors`` is the
+backbone alone where the head is ours (its linear layer is then ``head.safetensors``), else the library's whole model,
+which its own ``AutoModelFor…`` class loads.
 """
 
 from __future__ import annotations
@@ -15,92 +16,118 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
+from serving.bundle import Limits
 from serving.errors import InputError
-from trainer.backbone import Backbone, Pooling, checked_config
+from serving.tasks import TASKS
+from serving.tasks.base import Settings, Task
+from trainer.backbone import Backbone, checked_config
+from trainer.heads import (
+    GeneratingModel,
+    LayeredTagger,
+    LibraryModel,
+    Model,
+    OwnModel,
+    PooledClassifier,
+    PooledModel,
+    backbone_of,
+    head_of,
+)
 from trainer.quiet import quiet_transformers
+from trainer.tasks.base import Head
+
+TASK = "task.json"
+HEAD = "head.safetensors"
+_LIBRARY = {
+    "sequence": AutoModelForSequenceClassification,
+    "token": AutoModelForTokenClassification,
+    "span": AutoModelForQuestionAnswering,
+    "causal": AutoModelForCausalLM,
+    "seq2seq": AutoModelForSeq2SeqLM,
+}
+_GENERATING = ("causal", "seq2seq")
 
 
-class MeanPooledClassifier(nn.Module):
-    """Mean of the token vectors, dropout, one linear layer."""
+@dataclass(frozen=True)
+class Form:
+    """What a model is built as.
 
-    def __init__(self, backbone: PreTrainedModel, num_labels: int) -> None:
-        super().__init__()
-        self.config = backbone.config
-        self.backbone = backbone
-        self.dropout = nn.Dropout(getattr(backbone.config, "hidden_dropout_prob", 0.1))
-        self.classifier = nn.Linear(backbone.config.hidden_size, num_labels)
+    Attributes:
+        head: what it gives.
+        pooling: ``mean`` or ``cls``; of a sequence head, ``cls`` is the library's own.
+        logits: numbers a text or a token.
+        normalized: whether a pooled classifier's vectors have length 1.
+        layers: of a token head, how many of the last layers its classifier reads.
+    """
 
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """``{"logits": [batch, labels]}`` from token ids and mask, both ``[batch, tokens]``."""
-        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        output = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **types)
-        vectors = mean_of_tokens(output.last_hidden_state, attention_mask)
-        return {"logits": self.classifier(self.dropout(vectors))}
+    head: Head
+    pooling: str
+    logits: int
+    normalized: bool = False
+    layers: int = 1
 
-    def activation_checkpointing_enable(self, **options: Any) -> None:
-        """Recompute the backbone's activations in the backward pass."""
-        self.backbone.activation_checkpointing_enable(**options)
-
-
-def mean_of_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:
-    """Mean ``[batch, hidden]`` of the vectors ``[batch, tokens, hidden]`` that the mask keeps, in fp32."""
-    mask = attention_mask.unsqueeze(-1).float()
-    return (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
+    @property
+    def own(self) -> bool:
+        """Whether the head is ours, and not the library's."""
+        if self.head == "sequence":
+            return self.pooling == "mean" or self.normalized
+        return self.head == "vector" or (self.head == "token" and self.layers > 1)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A loaded checkpoint: the model in eval mode and fp32, and what it takes to use it."""
 
-    model: nn.Module
+    model: Model
     tokenizer: PreTrainedTokenizerFast
-    labels: list[str]
+    task: Task
+    form: Form
     max_length: int
 
+    @property
+    def labels(self) -> list[str]:
+        """The labels in the order of the logits."""
+        return self.task.labels
 
-def build_model(base: Backbone, pooling: Pooling, labels: Sequence[str], trainable: str) -> nn.Module:
-    """The base model with a fresh head for ``labels``; random numbers come from torch's global generator.
+
+def build_model(base: Backbone, form: Form, labels: Sequence[str]) -> Model:
+    """The base model with a fresh head; random numbers come from torch's global generator.
 
     Raises InputError when the base model's weights do not fill the backbone.
     """
-    names = dict(enumerate(labels))
-    model = _mean_pooled(base, names) if pooling == "mean" else _library_classifier(base, names)
+    model = _own(base, form) if form.own else _library(base, form)
+    if len(labels) == form.logits:
+        model.config.id2label = dict(enumerate(labels))
+        model.config.label2id = {name: at for at, name in enumerate(labels)}
     for module in head_of(model):
         _reset(module, getattr(model.config, "initializer_range", 0.02))
-    if trainable == "classifier":
-        _freeze(backbone_of(model))
     return model
-
-
-def backbone_of(model: nn.Module) -> nn.Module:
-    """The part of a classifier that turns tokens into vectors."""
-    return model.backbone if isinstance(model, MeanPooledClassifier) else model.base_model  # type: ignore
-
-
-def head_of(model: nn.Module) -> list[nn.Module]:
-    """The modules of a classifier that are not its backbone."""
-    backbone = backbone_of(model)
-    return [child for child in model.children() if child is not backbone]
 
 
 def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTokenizerFast:
     """The folder's fast tokenizer, which neither truncates nor pads by itself; else InputError."""
     try:
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, model_input_names=_inputs_of(folder)
+            )
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"model: the tokenizer cannot be read ({str(error).splitlines()[0]})") from error
+    if tokenizer.pad_token is None and tokenizer.eos_token is not None:
+        tokenizer.pad_token = tokenizer.eos_token  # generating families have none; padding is masked, whatever it is
     lack = _tokenizer_lack(tokenizer)
     if lack:
         raise InputError(f"model: the tokenizer has no {lack}; choose another base model", field="model")
@@ -109,18 +136,18 @@ def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTok
     return tokenizer
 
 
-def save_checkpoint(model: nn.Module, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def save_checkpoint(model: Model, form: Form, task: Task, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write ``folder`` aside and move it into place, so that it is whole or not there."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     with quiet_transformers():
         _unconstrain(tokenizer)
         tokenizer.save_pretrained(partial)
-        if isinstance(model, MeanPooledClassifier):
-            model.backbone.save_pretrained(partial)
-            _save_head(model.classifier, partial)
-        else:
-            model.save_pretrained(partial)  # type: ignore[operator]
+        _library_part(model).save_pretrained(partial)
+    if isinstance(model, (PooledClassifier, LayeredTagger)):
+        weights = {name: value.contiguous() for name, value in model.classifier.state_dict().items()}
+        save_file(weights, partial / HEAD)
+    _write_task(form, task, partial / TASK)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
@@ -130,47 +157,58 @@ def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Che
 
     ``attn_implementation`` is transformers' own (``eager``, ``sdpa``); ``None`` leaves the choice to it.
     """
-    config = checked_config(folder, str(folder))
-    head = _head_facts(folder)
+    checked_config(folder, str(folder))
+    form, task = _read_task(folder / TASK)
     options = {"dtype": torch.float32, "local_files_only": True, "attn_implementation": attn_implementation}
     with quiet_transformers():
-        if head is None:
-            model: nn.Module = AutoModelForSequenceClassification.from_pretrained(folder, **options)
-        else:
-            model = MeanPooledClassifier(AutoModel.from_pretrained(folder, **options), head["num_labels"])
-            model.classifier.load_state_dict(load_file(folder / "head.safetensors"))
+        kind = AutoModel if form.own else _LIBRARY[form.head]
+        model = _wrapped(kind.from_pretrained(folder, **options), form)
+    if isinstance(model, (PooledClassifier, LayeredTagger)):
+        model.classifier.load_state_dict(load_file(folder / HEAD))
     tokenizer = load_tokenizer(folder)
-    labels = [config["id2label"][str(at)] for at in range(len(config["id2label"]))]
-    return Checkpoint(model.eval(), tokenizer, labels, tokenizer.model_max_length)
+    return Checkpoint(model.eval(), tokenizer, task, form, tokenizer.model_max_length)
 
 
-def _mean_pooled(base: Backbone, names: dict[int, str]) -> MeanPooledClassifier:
+def _own(base: Backbone, form: Form) -> Model:
     with quiet_transformers():
         backbone, info = AutoModel.from_pretrained(
             base.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
     _require_weights(base, [key for key in info["missing_keys"] if "pooler" not in key])
-    _name_labels(backbone.config, names)
     if getattr(backbone, "pooler", None) is not None:
         backbone.pooler.requires_grad_(False)  # kept for AutoModel's sake, used by no answer
-    return MeanPooledClassifier(backbone, len(names))
+    return _wrapped(backbone, form)
 
 
-def _library_classifier(base: Backbone, names: dict[int, str]) -> nn.Module:
+def _library(base: Backbone, form: Form) -> Model:
+    labels = {"num_labels": form.logits} if form.head in ("sequence", "token") else {}
     with quiet_transformers():
-        model, info = AutoModelForSequenceClassification.from_pretrained(
+        model, info = _LIBRARY[form.head].from_pretrained(
             base.folder,
-            num_labels=len(names),
             dtype=torch.float32,
             local_files_only=True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **labels,
         )
-    prefix = f"{model.base_model_prefix}."
+    prefix = "" if form.head in _GENERATING else f"{model.base_model_prefix}."
     missing = [key for key in info["missing_keys"] if key.startswith(prefix) and "pooler" not in key]
     _require_weights(base, missing)
-    _name_labels(model.config, names)
-    return model  # type: ignore[no-any-return]
+    return _wrapped(model, form)
+
+
+def _wrapped(part: PreTrainedModel, form: Form) -> Model:
+    if not form.own:
+        return GeneratingModel(part) if form.head in _GENERATING else LibraryModel(part)
+    if form.head == "vector":
+        return PooledModel(part, form.pooling)
+    if form.head == "token":
+        return LayeredTagger(part, form.layers, form.logits)
+    return PooledClassifier(part, form.pooling, form.logits, normalized=form.normalized)
+
+
+def _library_part(model: Model) -> Any:
+    return model.backbone if isinstance(model, OwnModel) else model.model
 
 
 def _require_weights(base: Backbone, missing: list[str]) -> None:
@@ -180,11 +218,6 @@ def _require_weights(base: Backbone, missing: list[str]) -> None:
             f" such as {min(missing)}; the file belongs to another architecture",
             field="model",
         )
-
-
-def _name_labels(config: Any, names: dict[int, str]) -> None:
-    config.id2label = names
-    config.label2id = {name: at for at, name in names.items()}
 
 
 def _reset(module: nn.Module, spread: float) -> None:
@@ -198,10 +231,14 @@ def _reset(module: nn.Module, spread: float) -> None:
             part.reset_parameters()  # type: ignore[operator]
 
 
-def _freeze(backbone: nn.Module) -> None:
-    """No gradients, no dropout; Trainer calls ``train()`` before each step, hence the hook."""
-    backbone.requires_grad_(False)
-    backbone.register_forward_pre_hook(lambda module, _: module.eval() and None)
+def _inputs_of(folder: Path) -> list[str]:
+    """What the model is given: token types exactly where it can tell types apart, whatever its tokenizer says.
+
+    transformers' own names are wrong both ways: ALBERT's tokenizer gives none, DeBERTa's gives some to models without.
+    """
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    types = getattr(config, "type_vocab_size", 0) or 0
+    return ["input_ids", *(["token_type_ids"] if types > 1 else []), "attention_mask"]
 
 
 def _tokenizer_lack(tokenizer: PreTrainedTokenizerFast) -> str | None:
@@ -218,19 +255,37 @@ def _unconstrain(tokenizer: PreTrainedTokenizerFast) -> None:
     tokenizer.backend_tokenizer.no_padding()
 
 
-def _save_head(classifier: nn.Linear, folder: Path) -> None:
-    labels, hidden = classifier.weight.shape
-    facts = {"pooling": "mean", "num_labels": labels, "hidden_size": hidden}
-    (folder / "head.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    save_file(
-        {name: value.contiguous() for name, value in classifier.state_dict().items()},
-        folder / "head.safetensors",
-    )
+def _write_task(form: Form, task: Task, path: Path) -> None:
+    facts = {
+        "task": task.name,
+        "labels": task.labels,
+        "settings": task.settings.model_dump(mode="json"),
+        "head": form.head,
+        "pooling": form.pooling,
+        "logits": form.logits,
+        "normalized": form.normalized,
+        "layers": form.layers,
+    }
+    path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _head_facts(folder: Path) -> dict[str, Any] | None:
-    path = folder / "head.json"
+def _read_task(path: Path) -> tuple[Form, Task]:
     if not path.is_file():
-        return None
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return facts
+        raise InputError(f"{path.parent}: has no {TASK}; give the checkpoint of a run that tuneship train made")
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    kind = TASKS[facts["task"]]
+    settings: Settings = kind.settings_type.model_validate(facts["settings"])
+    form = Form(facts["head"], facts["pooling"], facts["logits"], facts["normalized"], facts["layers"])
+    return form, kind(facts["labels"], settings, Limits())
+
+
+__all__ = [
+    "Checkpoint",
+    "Form",
+    "backbone_of",
+    "build_model",
+    "head_of",
+    "load_checkpoint",
+    "load_tokenizer",
+    "save_checkpoint",
+]

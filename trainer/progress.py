@@ -10,6 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from trainer.scores.shown import figures_table, readable
+
 
 class TrainingProgress(TrainerCallback):  # type: ignore[misc]
     """A bar for the training steps (on a terminal), and a line for each evaluation (everywhere).
@@ -17,8 +19,9 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]
     Use it as a context, so that an interrupted training leaves the terminal as it was.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, metric: str) -> None:
         self.console = console
+        self.metric = metric
         self.loss = float("nan")
         self.started = time.monotonic()
         self.bar = Progress(
@@ -71,11 +74,11 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Print what this evaluation found."""
         found = metrics or {}
-        accuracy, macro_f1 = found["eval_accuracy"], found["eval_macro_f1"]
-        self.bar.update(self.task, metric=f"{accuracy:.3f}")
+        scores = {name.removeprefix("eval_"): value for name, value in found.items() if name != "eval_loss"}
+        self.bar.update(self.task, metric=f"{scores[self.metric]:.3f}")
+        shown = "  ".join(f"{readable(name)} {value:.4f}" for name, value in scores.items())
         self.console.print(
-            f"epoch {_epoch(state)}  loss {self.loss:.3f}  validation accuracy {accuracy:.4f}"
-            f"  macro-F1 {macro_f1:.4f}  {time.monotonic() - self.started:.0f} s",
+            f"epoch {_epoch(state)}  loss {self.loss:.3f}  validation {shown}  {time.monotonic() - self.started:.0f} s",
             highlight=False,
         )
 
@@ -89,25 +92,20 @@ def show_data(console: Console, record: dict[str, Any], warnings: list[str]) -> 
     splits = record["data"]["splits"]
     sizes = " · ".join(f"{facts['rows']} {name}" for name, facts in splits.items())
     console.print(f"base model {record['model']['id']} ({record['model']['source']})", highlight=False)
-    console.print(f"data {sizes} rows, {len(record['labels'])} labels", highlight=False)
+    labels = f", {len(record['labels'])} labels" if len(record["labels"]) > 1 else ""
+    console.print(f"data {sizes} rows{labels}", highlight=False)
     for warning in warnings:
         console.print(f"[yellow]warning[/yellow] {_escaped(warning)}", highlight=False)
 
 
 def show_summary(console: Console, record: dict[str, Any]) -> None:
     """The run's figures as a small table."""
+    headings, rows = figures_table(record)
     table = Table(box=None, pad_edge=False)
-    for heading in ("set", "rows", "accuracy", "95 % interval", "macro-F1"):
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "set" else "right")
-    for name, figures in record["metrics"].items():
-        low, high = figures["accuracy_interval_95"]
-        table.add_row(
-            name,
-            f"{figures['rows']}",
-            f"{figures['accuracy']:.2%}",
-            f"{low:.2%} – {high:.2%}",
-            f"{figures['macro_f1']:.4f}",
-        )
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
 
 

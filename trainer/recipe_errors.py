@@ -77,6 +77,8 @@ def accepted(field: Schema, schema: Schema) -> str:
     if _properties(field, schema):
         return "a mapping with " + ", ".join(_properties(field, schema))
     kind = str(field.get("type", ""))
+    if isinstance(field.get("additionalProperties"), dict):
+        return f"a mapping from names to {accepted(field['additionalProperties'], schema)}"
     words = {"string": "text", "boolean": "true or false", "null": "null", "array": "a list of text"}
     if kind in ("number", "integer"):
         return ("a whole number" if kind == "integer" else "a number") + _bounds(field)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -22,14 +23,21 @@ type is refused, with the accepted values. Paths are relative to the recipe; `--
 
 def recipe_reference() -> str:
     """The reference in Markdown: a table for the top keys and one for each section."""
-    sections = {name: field.annotation for name, field in Recipe.model_fields.items() if _is_section(field)}
-    top = [name for name in Recipe.model_fields if name not in sections]
+    top = [name for name, field in Recipe.model_fields.items() if not _is_section(field)]
     tables = [_table(Recipe, top, "")]
-    for name, section in sections.items():
-        assert section is not None
+    for name, section in _sections(Recipe, ""):
         about = (section.__doc__ or "").splitlines()[0]
         tables.append(f"## {name}\n\n{about}\n\n{_table(section, list(section.model_fields), f'{name}.')}")
     return "\n".join([INTRODUCTION, *tables])
+
+
+def _sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The sections below a model with their dotted names, those that may be left out too."""
+    for name, field in model.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield f"{prefix}{name}", kind
+                yield from _sections(kind, f"{prefix}{name}.")
 
 
 def _is_section(field: FieldInfo) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from trainer.figures import MOST_LABELS, confusion_figure, learning_curve
 from trainer.run import Run, write_atomically
+from trainer.scores.shown import figures_table, headline, readable, shown
 
 _TEXT_SHOWN = 120
 
@@ -14,8 +16,10 @@ _TEXT_SHOWN = 120
 def write_report(run: Run, record: dict[str, Any]) -> None:
     """Draw the figures and write the report; ``record`` is what run.json holds or is about to hold."""
     run.figures.mkdir(exist_ok=True)
-    learning_curve(record, run.figures / "learning-curve.png")
-    confusion_figure(record, run.figures / "confusion-matrix.png")
+    if record["history"]:
+        learning_curve(record, run.figures / "learning-curve.png")
+    if "confusion_matrix" in record["metrics"]["test"]:
+        confusion_figure(record, run.figures / "confusion-matrix.png")
     parts = [
         _headline(record),
         _warnings(record["warnings"]),
@@ -30,29 +34,25 @@ def write_report(run: Run, record: dict[str, Any]) -> None:
 
 
 def _headline(record: dict[str, Any]) -> str:
-    rows = [_figures(name, figures) for name, figures in record["metrics"].items()]
-    test = record["metrics"]["test"]
-    heading = f"# {record['task']}: {test['accuracy']:.1%} of {test['rows']} test rows right"
+    test, metric = record["metrics"]["test"], headline(record)
+    labels = f", {len(record['labels'])} labels" if len(record["labels"]) > 1 else ""
     return "\n\n".join(
         [
-            heading,
-            f"Base model {_code(record['model']['id'])}, {len(record['labels'])} labels.",
-            _table(["set", "rows", "accuracy", "95 % interval", "macro-F1"], rows),
-            "The interval is Wilson's for a share. Validation alone chose the checkpoint, so its figure is"
-            " a little flattered; the test rows were used once, in fp32, on the weights as saved.",
+            f"# {record['task']}: {readable(metric)} {shown(metric, test[metric])} on {test['rows']} test rows",
+            f"Base model {_code(record['model']['id'])}{labels}.",
+            _table(*figures_table(record)),
+            "Intervals are Wilson's for a share of rows, Fisher's for Pearson's correlation. Validation alone chose the"
+            " checkpoint and whatever was tuned, so its figures are a little flattered; the test rows were used once,"
+            " in fp32, on the weights as saved.",
+            *_tuned(record),
         ]
     )
 
 
-def _figures(name: str, figures: dict[str, Any]) -> list[str]:
-    low, high = figures["accuracy_interval_95"]
-    return [
-        name,
-        str(figures["rows"]),
-        f"{figures['accuracy']:.2%}",
-        f"{low:.2%} – {high:.2%}",
-        f"{figures['macro_f1']:.4f}",
-    ]
+def _tuned(record: dict[str, Any]) -> list[str]:
+    return (
+        [f"Tuned on validation, and served so: {_code(json.dumps(record['settings']))}"] if record["settings"] else []
+    )
 
 
 def _warnings(warnings: Sequence[str]) -> str:
@@ -60,24 +60,34 @@ def _warnings(warnings: Sequence[str]) -> str:
 
 
 def _learning(record: dict[str, Any]) -> str:
-    settings = record["recipe"]["training"]
-    metric = settings["metric_for_best_model"].replace("_", " ")
+    if not record["history"]:
+        return ""
     return (
         "## Learning\n\n![Losses and validation figures over epochs](figures/learning-curve.png)\n\n"
-        f"Kept: step {record['best_step']}, the best validation {metric}."
+        f"Kept: step {record['best_step']}, {_why(record)}."
     )
 
 
+def _why(record: dict[str, Any]) -> str:
+    """Why this step's weights were kept."""
+    best = record["recipe"]["training"].get("load_best_model_at_end", True)
+    return f"the best validation {readable(record['metric'])}" if best else "the last"
+
+
 def _errors(record: dict[str, Any]) -> str:
-    shown = f" The {MOST_LABELS} labels with the most mistakes are shown." * (len(record["labels"]) > MOST_LABELS)
-    matrix = [
-        "## Mistakes",
+    listed = _worst(record["errors"]) if record["errors"]["worst"] else ["No test row was answered wrongly."]
+    return "\n\n".join(["## Mistakes", *_matrix(record), *listed])
+
+
+def _matrix(record: dict[str, Any]) -> list[str]:
+    if "confusion_matrix" not in record["metrics"]["test"]:
+        return []
+    cut = f" The {MOST_LABELS} labels with the most mistakes are shown." * (len(record["labels"]) > MOST_LABELS)
+    return [
         "![Confusion matrix of the test rows](figures/confusion-matrix.png)",
         "A row is what was expected, a column what was answered; colours are shares of a row, mistakes"
-        f" in red, by the share's square root.{shown}",
+        f" in red, by the share's square root.{cut}",
     ]
-    listed = _worst(record["errors"]) if record["errors"]["worst"] else ["No test row was answered wrongly."]
-    return "\n\n".join([*matrix, *listed])
 
 
 def _worst(errors: dict[str, Any]) -> list[str]:
@@ -86,10 +96,10 @@ def _worst(errors: dict[str, Any]) -> list[str]:
         [f"{e['confidence']:.3f}", _code(e["expected"]), _code(e["answered"]), _inline(_cut(e["text"])), str(e["row"])]
         for e in errors["worst"]
     ]
+    most_confused = ["### Most confused", _table(["expected", "answered", "times"], pairs)] if pairs else []
     return [
-        "### Most confused",
-        _table(["expected", "answered", "times"], pairs),
-        "### Wrong with the highest confidence",
+        *most_confused,
+        "### Worst mistakes",
         _table(["confidence", "expected", "answered", "text", "row"], worst),
         "Rows are counted from 1, without a header. Look here for wrong labels in the data first.",
     ]
@@ -97,6 +107,8 @@ def _worst(errors: dict[str, Any]) -> list[str]:
 
 def _labels(record: dict[str, Any]) -> str:
     """A table of all labels, the weakest first."""
+    if "per_label" not in record["metrics"]["test"]:
+        return ""
     figures = sorted(record["metrics"]["test"]["per_label"].items(), key=lambda item: (item[1]["f1"], item[0]))
     rows = [
         [_code(name), f"{f['precision']:.3f}", f"{f['recall']:.3f}", f"{f['f1']:.3f}", str(f["support"])]
@@ -114,15 +126,9 @@ def _data(record: dict[str, Any]) -> str:
     counts = [
         [_code(label), *(str(facts["labels"].get(label, 0)) for facts in splits.values())] for label in record["labels"]
     ]
-    return "\n\n".join(
-        [
-            "## Data",
-            _table(["set", "from", "rows", "sha256 of its rows"], sets),
-            "<details><summary>Rows of each label</summary>",
-            _table(["label", *splits], counts),
-            "</details>",
-        ]
-    )
+    tally = ["<details><summary>Rows of each label</summary>", _table(["label", *splits], counts), "</details>"]
+    some = tally if splits["train"]["labels"] else []
+    return "\n\n".join(["## Data", _table(["set", "from", "rows", "sha256 of its rows"], sets), *some])
 
 
 def _recipe(run: Run) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.errors import InputError
+from trainer.rows import Rows
 
 RUNNING, FINISHED = "running", "finished"
 
@@ -90,10 +91,18 @@ class Run:
         """Replace run.json in one step."""
         write_atomically(self.record, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
-    def read_evaluation(self) -> list[dict[str, str]]:
-        """The held-out test rows, in order: ``{"inputs": text, "label": name}``."""
+    def read_evaluation(self) -> Rows:
+        """The held-out test rows, in order."""
         lines = self.evaluation.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines if line]
+        rows = [json.loads(line) for line in lines if line]
+        numbers = list(range(1, len(rows) + 1))
+        return Rows(
+            self.evaluation.name,
+            [row["inputs"] for row in rows],
+            [row["target"] for row in rows],
+            numbers,
+            [""] * len(rows),
+        )
 
     def clear(self) -> None:
         """Remove the run's own files, and nothing else."""
@@ -172,7 +181,7 @@ def _comparable(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_path(key: str, value: Any, recipe: dict[str, Any]) -> bool:
-    return key in ("train", "test", "validation") and isinstance(value, str) and "dataset" not in recipe["data"]
+    return key in ("train", "test", "validation") and isinstance(value, (str, list)) and "dataset" not in recipe["data"]
 
 
 def _differences(old: Any, new: Any, key: str = "") -> list[str]:

@@ -1,22 +1,24 @@
-"""Holding out a fraction of the rows: seeded, even over the labels, and never the same text on both sides."""
+"""Holding out a fraction of the rows: seeded, even over the labels, and never one group on both sides."""
 
 from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 
 from serving.errors import InputError
-from trainer.rows import Rows, plain
+from trainer.rows import Rows
 
 
-def hold_out(rows: Rows, fraction: float, seed: int, name: str) -> tuple[Rows, Rows]:
+def hold_out(rows: Rows, strata: Sequence[str], fraction: float, seed: int, name: str) -> tuple[Rows, Rows]:
     """Split ``rows`` into those that stay and about ``fraction`` of them that are held out as ``name``.
 
-    Every label keeps at least one row on the staying side. Both sides keep the order of ``rows``.
+    Every stratum (``strata``: a name a row, its label) keeps at least one row on the staying side. Both sides keep
+    the order of ``rows``.
     Raises InputError when the fraction leaves nothing to hold out.
     """
     held: set[int] = set()
-    groups = _groups_by_label(rows, random.Random(f"{name}/{seed}"))
+    groups = _groups_by_stratum(rows, strata, random.Random(f"{name}/{seed}"))
     quotas = _quotas({label: sum(map(len, of_label)) for label, of_label in groups.items()}, fraction)
     for label, of_label in groups.items():
         held.update(_fill(of_label, quotas[label]))
@@ -29,17 +31,17 @@ def hold_out(rows: Rows, fraction: float, seed: int, name: str) -> tuple[Rows, R
     return rows.take(stay), rows.take(sorted(held))
 
 
-def _groups_by_label(rows: Rows, rng: random.Random) -> dict[str, list[list[int]]]:
-    """Rows of the same text together, shuffled, under the label of their first."""
-    same_text: dict[str, list[int]] = defaultdict(list)
-    for at, text in enumerate(rows.texts):
-        same_text[plain(text)].append(at)
-    by_label: dict[str, list[list[int]]] = defaultdict(list)
-    for group in same_text.values():
-        by_label[rows.labels[group[0]]].append(group)
-    for label in sorted(by_label):
-        rng.shuffle(by_label[label])
-    return dict(by_label)
+def _groups_by_stratum(rows: Rows, strata: Sequence[str], rng: random.Random) -> dict[str, list[list[int]]]:
+    """Rows of one group together, shuffled, under the stratum of their first."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for at, group in enumerate(rows.groups):
+        groups[group].append(at)
+    by_stratum: dict[str, list[list[int]]] = defaultdict(list)
+    for members in groups.values():
+        by_stratum[strata[members[0]]].append(members)
+    for stratum in sorted(by_stratum):
+        rng.shuffle(by_stratum[stratum])
+    return dict(by_stratum)
 
 
 def _quotas(sizes: dict[str, int], fraction: float) -> dict[str, int]:

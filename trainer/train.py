@@ -5,50 +5,32 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from safetensors.torch import load_file
-from transformers import PreTrainedTokenizerFast, TrainerCallback, set_seed
+from transformers import TrainerCallback, set_seed
 
-from serving.errors import InputError
+from serving.tasks.base import Settings
 from trainer import facts
-from trainer.backbone import Backbone, find_backbone
-from trainer.batches import EncodedTexts, padded_by
 from trainer.checks import warnings_of
-from trainer.data import Splits, fingerprint, load_splits
 from trainer.evaluate import evaluate
-from trainer.loop import ClassifierTrainer, arguments
-from trainer.model import build_model, load_checkpoint, load_tokenizer, save_checkpoint
+from trainer.few_shot import chosen, described, fitted, sentence_vectors
+from trainer.freezing import choose_weights, merge_adapters
+from trainer.heads import Model, PooledClassifier, set_bias
+from trainer.loop import TaskTrainer, arguments
+from trainer.model import build_model, load_checkpoint, save_checkpoint
+from trainer.plan import Plan, make_plan, material_of
 from trainer.progress import TrainingProgress, show_data, show_summary
 from trainer.quiet import quiet_transformers
 from trainer.recipe import Recipe
+from trainer.recipe_sections import FewShot
 from trainer.report import write_report
 from trainer.resume import newest_state
 from trainer.rows import Rows
 from trainer.run import FINISHED, Run, claim, write_atomically
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that a run is made from: the resolved recipe, the base model and its tokenizer, the rows."""
-
-    recipe: Recipe
-    base: Backbone
-    tokenizer: PreTrainedTokenizerFast
-    splits: Splits
-
-    def facts(self, output: Path) -> dict[str, Any]:
-        """The part of run.json that is known before training, and that a run to be resumed must share."""
-        return {
-            "task": self.recipe.task,
-            "labels": self.splits.labels,
-            "model": {"id": self.base.id, "source": self.base.source, "sha256": self.base.sha256},
-            "recipe": self.recipe.to_mapping(output),
-            "data": fingerprint(self.recipe.data, self.splits),
-        }
+from trainer.validation import Material
 
 
 def train(
@@ -67,7 +49,7 @@ def train(
     """
     console, clock, run = console or Console(), facts.Stopwatch(), Run(output)
     with clock.stage("data"):
-        plan = _plan(recipe, output)
+        plan = make_plan(recipe, output)
         record = plan.facts(output)
     if claim(run, record, overwrite) == FINISHED:
         shutil.rmtree(run.state, ignore_errors=True)
@@ -75,82 +57,94 @@ def train(
         return run
     plan.recipe.save(run.recipe)
     with clock.stage("training"):
-        record |= _learn(plan, run, console, callbacks)
+        if plan.recipe.few_shot:
+            record |= _fit(plan, plan.recipe.few_shot, run, console)
+        else:
+            record |= _learn(plan, run, console, callbacks)
     with clock.stage("evaluation"):
         record |= _measure(plan, run)
     record |= {"status": FINISHED, "versions": facts.versions(), "hardware": facts.hardware()}
     with clock.stage("report"):
         write_report(run, record | {"seconds": clock.seconds})
     run.write_record(record | {"seconds": clock.seconds})
-    shutil.rmtree(run.state)
+    shutil.rmtree(run.state, ignore_errors=True)
     show_summary(console, record)
     return run
 
 
-def _plan(recipe: Recipe, output: Path) -> Plan:
-    base = find_backbone(recipe.model, recipe.to_mapping(output)["model"])
-    recipe = resolve(recipe, base)
-    tokenizer = load_tokenizer(base.folder, recipe.data.max_length)
-    return Plan(recipe, base, tokenizer, load_splits(recipe.data))
-
-
-def resolve(recipe: Recipe, base: Backbone) -> Recipe:
-    """The recipe with every default that depends on the base model or this machine worked out."""
-    length = recipe.data.max_length or base.default_length
-    if base.max_length and length > base.max_length:
-        raise InputError(
-            f"data.max_length: {length} is more than {base.id} takes; give at most {base.max_length}",
-            field="data.max_length",
-        )
-    bf16 = facts.computes_in_bf16() if recipe.training.bf16 is None else recipe.training.bf16
-    head = recipe.model_head.model_copy(update={"pooling": recipe.model_head.pooling or base.pooling})
-    return recipe.model_copy(
-        update={
-            "model_head": head,
-            "data": recipe.data.model_copy(update={"max_length": length}),
-            "training": recipe.training.resolved().model_copy(update={"bf16": bf16}),
-        }
-    )
-
-
 def _learn(plan: Plan, run: Run, console: Console, callbacks: Sequence[TrainerCallback]) -> dict[str, Any]:
     """Train, or go on training, and save the best checkpoint; returns what the record says of it."""
-    train_set, validation_set = (_encode(plan, rows) for rows in (plan.splits.train, plan.splits.validation))
-    warnings = warnings_of(plan.splits, train_set.truncated, plan.tokenizer.model_max_length)
+    material = material_of(plan)
+    warnings = warnings_of(plan.splits, material.train.truncated, plan.tokenizer.model_max_length)
     show_data(console, run.read_record(), warnings)
-    with TrainingProgress(console) as progress, quiet_transformers():
-        trainer = _trainer(plan, run, train_set, validation_set, [progress, *callbacks])
+    with TrainingProgress(console, plan.recipe.metric) as progress, quiet_transformers():
+        trainer = _trainer(plan, run, material, [progress, *callbacks])
         _train_or_resume(trainer, run, console)
-    save_checkpoint(trainer.model, plan.tokenizer, run.checkpoint)
+    settings = _save(plan, run, trainer.model, material)
     return {
+        "settings": settings.model_dump(mode="json"),
         "warnings": warnings,
         "seed": plan.recipe.training.seed,
-        "best_step": trainer.state.best_global_step,
+        "metric": plan.recipe.metric,
+        "best_step": _kept_step(trainer),
         "history": _history(trainer),
     }
 
 
-def _encode(plan: Plan, rows: Rows) -> EncodedTexts:
-    numbers = {label: at for at, label in enumerate(plan.splits.labels)}
-    labels = [numbers[label] for label in rows.labels]
-    return EncodedTexts(plan.tokenizer, rows.texts, labels, plan.tokenizer.model_max_length)
+def _fit(plan: Plan, few: FewShot, run: Run, console: Console) -> dict[str, Any]:
+    """Fit a classifier to a handful of examples and save it; returns what the record says of it."""
+    settings, splits, material = plan.recipe.training, plan.splits, material_of(plan)
+    warnings = warnings_of(splits, material.train.truncated, plan.tokenizer.model_max_length)
+    show_data(console, run.read_record(), warnings)
+    model = build_model(plan.base, plan.form, splits.labels)
+    assert isinstance(model, PooledClassifier)
+    some = splits.train.take(chosen(splits.train, splits.labels, few.examples_per_label, settings.seed))
+    described_labels = described(few, splits.labels)
+    items = [*(item for inputs in some.inputs for item in plan.learning.items(plan.task, inputs)), *described_labels]
+    vectors = sentence_vectors(model, plan.tokenizer, plan.task, items, settings.per_device_eval_batch_size)
+    numbers = [splits.labels.index(target) for target in some.targets]
+    fitted(vectors[: len(some)], numbers, vectors[len(some) :], settings.seed).put_into(model)
+    found = _save(plan, run, model, material)
+    return {
+        "settings": found.model_dump(mode="json"),
+        "warnings": warnings,
+        "seed": settings.seed,
+        "metric": plan.recipe.metric,
+        "examples": len(some),
+        "best_step": None,
+        "history": [],
+    }
 
 
-def _trainer(
-    plan: Plan, run: Run, train_set: EncodedTexts, validation_set: EncodedTexts, callbacks: list[TrainerCallback]
-) -> ClassifierTrainer:
+def _save(plan: Plan, run: Run, model: Model, material: Material) -> Settings:
+    """The checkpoint, adapters merged, with the settings that validation taught."""
+    merge_adapters(model)
+    settings = plan.learning.tuned_by(model.eval(), material, plan.recipe.training.per_device_eval_batch_size)
+    task = plan.learning.task(plan.splits.labels, settings)
+    save_checkpoint(model, plan.form, task, plan.tokenizer, run.checkpoint)
+    return settings
+
+
+def _trainer(plan: Plan, run: Run, material: Material, callbacks: list[TrainerCallback]) -> TaskTrainer:
     """A fresh model and its trainer; the seed decides the head's first weights too."""
     settings = plan.recipe.training
     set_seed(settings.seed)
-    pooling = plan.recipe.model_head.pooling or plan.base.pooling
-    model = build_model(plan.base, pooling, plan.splits.labels, settings.trainable)
+    model = build_model(plan.base, plan.form, plan.splits.labels)
+    bias = plan.learning.first_bias(plan.splits.train, plan.splits.labels)
+    if bias is not None:
+        set_bias(model, bias)
+    choose_weights(model, settings)
     rows_a_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
-    args = arguments(settings, run.state, steps_an_epoch=-(-len(train_set) // rows_a_step))
-    collate = padded_by(plan.tokenizer)
-    return ClassifierTrainer(model, settings, args, train_set, validation_set, collate, callbacks)
+    steps = -(-len(material.train) // rows_a_step)
+    return TaskTrainer(model, arguments(settings, plan.recipe.metric, run.state, steps), material, callbacks)
 
 
-def _train_or_resume(trainer: ClassifierTrainer, run: Run, console: Console) -> None:
+def _kept_step(trainer: TaskTrainer) -> int:
+    state = trainer.state
+    return int(state.best_global_step if trainer.args.load_best_model_at_end else state.global_step)
+
+
+def _train_or_resume(trainer: TaskTrainer, run: Run, console: Console) -> None:
     """Whichever it is, the trainer's model has the best checkpoint's weights after it."""
     saved = newest_state(run.state)
     if saved is None:
@@ -169,7 +163,7 @@ def _measure(plan: Plan, run: Run) -> dict[str, Any]:
     checkpoint = load_checkpoint(run.checkpoint)
     batch_size = plan.recipe.training.per_device_eval_batch_size
     sets = {"validation": plan.splits.validation, "test": plan.splits.test}
-    found = {name: evaluate(checkpoint, rows, batch_size) for name, rows in sets.items()}
+    found = {name: evaluate(checkpoint, plan.learning, rows, batch_size) for name, rows in sets.items()}
     _write_evaluation(run, plan.splits.test)
     return {
         "metrics": {name: evaluation.metrics() for name, evaluation in found.items()},
@@ -178,22 +172,16 @@ def _measure(plan: Plan, run: Run) -> dict[str, Any]:
 
 
 def _write_evaluation(run: Run, test: Rows) -> None:
-    rows = ({"inputs": text, "label": label} for text, label in zip(*test.columns(), strict=True))
+    rows = ({"inputs": inputs, "target": target} for inputs, target in test.pairs())
     write_atomically(run.evaluation, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def _history(trainer: ClassifierTrainer) -> list[dict[str, float]]:
+def _history(trainer: TaskTrainer) -> list[dict[str, float]]:
     """Training losses and validation figures, each with its step and epoch."""
-    kept = {
-        "loss": "loss",
-        "learning_rate": "learning_rate",
-        "eval_loss": "validation_loss",
-        "eval_accuracy": "validation_accuracy",
-        "eval_macro_f1": "validation_macro_f1",
-    }
     points = []
     for entry in trainer.state.log_history:
-        values = {name: entry[key] for key, name in kept.items() if key in entry}
+        values = {name: entry[name] for name in ("loss", "learning_rate") if name in entry}
+        values |= {key.replace("eval_", "validation_", 1): entry[key] for key in entry if key.startswith("eval_")}
         if values:
             points.append({"step": entry["step"], "epoch": entry["epoch"], **values})
     return points

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
 from serving.bundle import Manifest
 from serving.errors import BundleError
+from serving.tasks.base import Task
+from serving.tasks.feature_extraction import FeatureExtraction
+from serving.tasks.generation import Text2TextGeneration, TextGeneration
+from serving.tasks.multi_label_classification import MultiLabelClassification
+from serving.tasks.question_answering import QuestionAnswering
+from serving.tasks.regression import Regression
 from serving.tasks.text_classification import TextClassification
+from serving.tasks.token_classification import TokenClassification
 
-TASKS = {TextClassification.name: TextClassification}
+TASKS: dict[str, type[Task]] = {
+    task.name: task
+    for task in (
+        TextClassification,
+        MultiLabelClassification,
+        Regression,
+        TokenClassification,
+        QuestionAnswering,
+        FeatureExtraction,
+        Text2TextGeneration,
+        TextGeneration,
+    )
+}
 
 
-def task_of(manifest: Manifest) -> TextClassification:
-    """The task object of a bundle; raises BundleError for a task this version does not know."""
-    try:
-        return TASKS[manifest.task](manifest)
-    except KeyError:
+def task_of(manifest: Manifest) -> Task:
+    """The task object of a bundle; raises BundleError for a task, settings or labels that this version cannot serve."""
+    if manifest.task not in TASKS:
         known = ", ".join(TASKS)
-        raise BundleError(f"this Tuneship serves no task named {manifest.task!r}; it serves: {known}") from None
+        raise BundleError(f"this Tuneship serves no task named {manifest.task!r}; it serves: {known}")
+    kind = TASKS[manifest.task]
+    try:
+        settings = kind.settings_type.model_validate(manifest.settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["settings", *(str(part) for part in first["loc"])])
+        raise BundleError(f"manifest.json: {where}: {first['msg']}. Export the bundle again.") from error
+    task = kind(manifest.labels, settings, manifest.limits)
+    if misfit := task.misfit():
+        raise BundleError(f"manifest.json: {misfit}. Export the bundle again.")
+    return task

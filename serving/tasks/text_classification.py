@@ -1,105 +1,105 @@
-"""Text classification: one text in, the labels and their probabilities out, in the Hugging Face inference shape."""
+"""Text classification: a text or a pair in, each label and its probability out, in Hugging Face's inference shape."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypedDict
+from collections.abc import Hashable, Sequence
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
-from tokenizers import Encoding, Tokenizer
+from pydantic import Field
 
-from serving.bundle import Manifest
-from serving.errors import InputError, InputTooLarge
-
-Logits = npt.NDArray[np.float32]
+from serving.tasks import base
+from serving.tasks.base import Encoded, Logits, Segments, Task
+from serving.tasks.scores import Function, LabelScore, Scores, apply_function, ranked, scores_schema
+from serving.tasks.texts import Clip, check_segments, clipped, segments_schema
 
 
-class LabelScore(TypedDict):
-    """One label of an answer and its probability."""
+class Settings(base.Settings):
+    """How a classifier's logits are read."""
 
-    label: str
-    score: float
-
-
-class Parameters(BaseModel):
-    """What a caller may ask for, as Hugging Face's text-classification task names it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    top_k: Annotated[int, Field(ge=1, description="how many labels, best first; all of them if absent")] | None = None
-    function_to_apply: Literal["softmax", "sigmoid", "none"] = Field(
-        default="softmax", description="what turns logits into scores"
+    pair: bool = Field(default=False, description="whether an input is two texts")
+    clip: Clip = None
+    one_logit: bool = Field(default=False, description="two labels told apart by one logit, that of the second")
+    threshold: float | None = Field(
+        default=None, gt=0, lt=1, description="two labels only: the second is answered from this probability on"
     )
 
 
-DEFAULT_PARAMETERS = Parameters()
+class Parameters(base.Parameters):
+    """What a caller may ask for, as Hugging Face's text-classification task names it."""
+
+    top_k: Annotated[int, Field(ge=1, description="how many labels, best first; all of them if absent")] | None = None
+    function_to_apply: Function | None = Field(
+        default=None, description="what turns logits into scores; absent: softmax"
+    )
 
 
-@dataclass(frozen=True)
-class TextClassification:
-    """Check, encode and decode for a bundle whose graph gives one logit a label."""
+DEFAULT = Parameters()
 
-    manifest: Manifest
+
+class TextClassification(Task):
+    """Exactly one of the labels is right."""
+
     name = "text-classification"
-    parameters = Parameters
+    settings_type: ClassVar[type[base.Settings]] = Settings
+    parameters_type: ClassVar[type[base.Parameters]] = Parameters
+    settings: Settings
 
-    def check(self, inputs: Any, field: str = "inputs") -> str:
-        """The input as text that can be tokenised; raises InputError naming ``field``, InputTooLarge past a limit."""
-        if not isinstance(inputs, str):
-            raise InputError(f"{field} must be a text, found {_json_type(inputs)}", field=field)
-        if not inputs.strip():
-            raise InputError(f"{field} is empty; a text needs at least one visible character", field=field)
-        limit = self.manifest.limits.max_characters
-        if len(inputs) > limit:
-            raise InputTooLarge(f"{field} has {len(inputs):,} characters; at most {limit:,} are accepted", field=field)
-        if not _encodable(inputs):
-            raise InputError(f"{field} holds a lone surrogate and cannot be written as UTF-8", field=field)
-        return inputs
+    @property
+    def logits_per_window(self) -> int:
+        """One a label, or one for two labels."""
+        return 1 if self.settings.one_logit else len(self.labels)
 
-    def encode(self, tokenizer: Tokenizer, texts: Sequence[str]) -> list[Encoding]:
-        """One encoding a text, special tokens included, truncated, not padded."""
-        return tokenizer.encode_batch_fast(texts)
+    def misfit(self) -> str:
+        """There are two labels to tell apart at least; some settings are about two."""
+        if len(self.labels) < 2:
+            return f"labels: {len(self.labels)} of them; text-classification tells two or more apart"
+        if len(self.labels) > 2 and (self.settings.one_logit or self.settings.threshold is not None):
+            return f"settings: one_logit and threshold are about two labels, and there are {len(self.labels)}"
+        return ""
 
-    def decode(self, logits: Logits, parameters: Parameters = DEFAULT_PARAMETERS) -> list[LabelScore]:
-        """The labels of one row, best first.
+    def check(self, inputs: Any, field: str = "inputs") -> Segments:
+        """A text, or ``{"text", "text_pair"}`` where the model was trained on pairs; raises InputError."""
+        return check_segments(inputs, field, self.limits, pair=self.settings.pair)
 
-        Args:
-            logits: shape [labels].
-            parameters: the caller's wishes.
-        """
-        scores = apply_function(logits, parameters.function_to_apply)
-        order = np.argsort(-scores, kind="stable")[: parameters.top_k]
-        labels = self.manifest.labels
-        return [{"label": labels[index], "score": float(scores[index])} for index in order]
+    def segments(self, item: Segments) -> Segments:
+        """The item is its own segments, clipped where it is a pair."""
+        return clipped(item, self.settings.clip)
 
+    def decode(
+        self, encoded: Encoded, logits: Sequence[Logits], parameters: Parameters | None = None
+    ) -> list[LabelScore]:
+        """Every label, the answered one first, the others by falling score; ``logits`` hold one array [labels]."""
+        wish = parameters or DEFAULT
+        scores = self._scores(logits[0], wish.function_to_apply or "softmax")
+        order = np.argsort(-scores, kind="stable").tolist()
+        return ranked(self.labels, scores, self._answered_first(logits[0], order)[: wish.top_k])
 
-def apply_function(logits: Logits, name: str) -> npt.NDArray[np.float64]:
-    """Scores from logits [labels]: ``softmax`` sums to one, ``sigmoid`` takes each by itself, ``none`` nothing."""
-    values = logits.astype(np.float64)
-    if name == "softmax":
-        exponentials: npt.NDArray[np.float64] = np.exp(values - values.max())
-        softmax: npt.NDArray[np.float64] = exponentials / exponentials.sum()
-        return softmax
-    if name == "sigmoid":
-        # The two-sided form: exp never sees a large positive number, so it cannot overflow.
-        decay = np.exp(-np.abs(values))
-        return np.where(values >= 0, 1 / (1 + decay), decay / (1 + decay))
-    return values
+    def decision(self, answer: list[LabelScore]) -> Hashable:
+        """The answered label."""
+        return answer[0]["label"]
 
+    def outcomes(self, answer: list[LabelScore]) -> Sequence[str]:
+        """The answered label."""
+        return (answer[0]["label"],)
 
-def _encodable(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    def input_schema(self) -> dict[str, Any]:
+        """A text, or an object of two."""
+        return segments_schema(self.limits, pair=self.settings.pair)
 
+    def answer_schema(self) -> dict[str, Any]:
+        """A list of labels and scores."""
+        return scores_schema(self.labels)
 
-def _json_type(value: Any) -> str:
-    names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object"}
-    return "null" if value is None else names.get(type(value), type(value).__name__)
+    def _scores(self, logits: Logits, function: Function) -> Scores:
+        if not self.settings.one_logit:
+            return apply_function(logits, function)
+        # The logit is the log odds of the second label: beside a zero, softmax and sigmoid say the same.
+        both = np.array([-logits[0], logits[0]] if function == "sigmoid" else [0.0, logits[0]], dtype=np.float32)
+        return apply_function(both, function)
+
+    def _answered_first(self, logits: Logits, order: list[int]) -> list[int]:
+        threshold = self.settings.threshold
+        if threshold is None:
+            return order
+        return [1, 0] if self._scores(logits, "softmax")[1] >= threshold else [0, 1]

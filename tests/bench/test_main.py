@@ -47,6 +47,7 @@ def test_all_stands_for_every_section() -> None:
     """`all` measures each section once, and a section's name only itself."""
     everything = command.sections_of(command.Section.all)
     assert [str(section) for section in everything] == [
+        "tasks",
         "accuracy",
         "size",
         "startup",
@@ -133,6 +134,15 @@ def test_a_bundle_of_another_run(tiny_run: Run, bundles: Path, tmp_path: Path) -
     (other.checkpoint / "model.safetensors").write_bytes(b"other weights")
     with pytest.raises(InputError, match="was not exported from"):
         prepare(other.root, bundles, Console(stderr=True))
+
+
+def test_a_run_of_another_task(tiny_run: Run, tmp_path: Path) -> None:
+    """A run whose answers are no single labels, or whose proof tells no accuracy, is refused before any work."""
+    other = Run(shutil.copytree(tiny_run.root, tmp_path / "other"))
+    for found in ({"task": "regression", "metric": "pearson"}, {"metric": "macro_f1"}):
+        other.write_record(tiny_run.read_record() | found)
+        with pytest.raises(InputError, match="the benchmark takes one of text-classification, judged by accuracy"):
+            prepare(other.root, None, Console(stderr=True))
 
 
 def test_a_users_mistake_is_one_line(tmp_path: Path) -> None:

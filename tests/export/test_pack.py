@@ -53,7 +53,7 @@ def test_parity_json_has_every_figure(tiny_bundle: Path) -> None:
 def test_the_card_shows_the_proofs_figures(tiny_bundle: Path) -> None:
     """README.md is a model card whose accuracy is the proof's."""
     card = (tiny_bundle / "README.md").read_text()
-    accuracy = json.loads((tiny_bundle / "parity.json").read_text())["accuracy"]
+    accuracy = json.loads((tiny_bundle / "parity.json").read_text())["score"]
     assert card.startswith("---\npipeline_tag: text-classification")
     assert f"| test accuracy, as served | {accuracy:.2%} |" in card
 
@@ -96,14 +96,15 @@ def test_weights_changed_behind_the_reference_fail(
     own_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the checkpoint changes between the conversion and the proof, the proof notices."""
-    convert = export.pack._write_graph
+    convert = export.pack._write_graphs
 
-    def convert_then_change(*arguments: object) -> None:
-        convert(*arguments)  # type: ignore[arg-type]
+    def convert_then_change(*arguments: object) -> object:
+        graphs = convert(*arguments)  # type: ignore[arg-type]
         head = load_file(own_run.checkpoint / "head.safetensors")
         save_file({name: tensor * 1.5 for name, tensor in head.items()}, own_run.checkpoint / "head.safetensors")
+        return graphs
 
-    monkeypatch.setattr(export.pack, "_write_graph", convert_then_change)
+    monkeypatch.setattr(export.pack, "_write_graphs", convert_then_change)
     with pytest.raises(ProofFailed, match="largest logit difference"):
         export_run(own_run, tmp_path / "bundle")
 

@@ -1,9 +1,11 @@
-"""The served parts over the tiny bundles, made once a session: predictors, texts, and the app with a client."""
+"""The served parts over the tests' bundles, made once a session: predictors, texts, apps with a client, servers."""
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import hypothesis
@@ -59,3 +61,42 @@ def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     port, log = free_port(), tmp_path_factory.mktemp("server") / "log.txt"
     with running(python("-m", "tuneship", "serve", tiny_bundle, "--port", port), port, log) as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def task_predictor(task_bundle: Callable[[str], Path]) -> Callable[[str], Predictor]:
+    """Gives the loaded bundle of a toy (`tests.toys.TOYS`)."""
+
+    @functools.cache
+    def predictor_of(toy: str) -> Predictor:
+        return Predictor.open(task_bundle(toy))
+
+    return predictor_of
+
+
+@pytest.fixture(scope="session")
+def task_client(task_bundle: Callable[[str], Path]) -> Iterator[Callable[[str], TestClient]]:
+    """Gives a client of the app over the bundle of a toy, its lifespan run."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def client_of(toy: str) -> TestClient:
+            return stack.enter_context(TestClient(create_app(lambda: Predictor.open(task_bundle(toy)))))
+
+        yield client_of
+
+
+@pytest.fixture(scope="session")
+def task_server(
+    task_bundle: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], ServerProcess]]:
+    """Gives a real `tuneship serve` process over the bundle of a toy."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def server_of(toy: str) -> ServerProcess:
+            port, log = free_port(), tmp_path_factory.mktemp("server") / "log.txt"
+            command = python("-m", "tuneship", "serve", task_bundle(toy), "--port", port)
+            return stack.enter_context(running(command, port, log))
+
+        yield server_of

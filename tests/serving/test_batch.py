@@ -14,7 +14,7 @@ from serving.batch import ROWS_PER_CHUNK, Tally, predict_file
 from serving.bundle import Bundle
 from serving.errors import InputError
 from serving.predictor import Predictor
-from serving.tasks.text_classification import Logits
+from serving.tasks.base import Logits
 
 Score = Callable[..., tuple[Tally, list[dict[str, Any]]]]
 
@@ -156,12 +156,12 @@ class Failing(Predictor):
 
     calls = 0
 
-    def logits(self, encodings: Sequence[Encoding]) -> Logits:
+    def run(self, windows: Sequence[Encoding]) -> list[Logits]:
         """The real logits once."""
         self.calls += 1
         if self.calls > 1:
             raise RuntimeError("no memory")
-        return super().logits(encodings)
+        return super().run(windows)
 
 
 @pytest.mark.parametrize("before", [None, "older answers"])

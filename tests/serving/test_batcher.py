@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from serving.batcher import Batcher, Overloaded, _Row, take
-from serving.tasks.text_classification import Logits
+from serving.tasks.base import Logits
 
 
 @dataclass
@@ -373,7 +373,7 @@ def test_take(tokens: list[int], gone: list[int], budget: int, batch: list[int],
         for name in gone:
             rows[name].answer.cancel()
         waiting = deque(rows)
-        assert [row.encoding.ids[0] for row in take(waiting, budget)] == batch
-        assert [row.encoding.ids[0] for row in waiting] == left
+        assert [row.window.ids[0] for row in take(waiting, budget)] == batch
+        assert [row.window.ids[0] for row in waiting] == left
 
     run(main)

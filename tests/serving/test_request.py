@@ -12,14 +12,15 @@ from serving.errors import InputError, InputTooLarge, MalformedInput
 from serving.request import parse
 from serving.tasks import task_of
 from serving.tasks.text_classification import Parameters, TextClassification
-from tests.bundles import forge, manifest_of
+from tests.bundles import manifest_of, with_limits
 
 
 @pytest.fixture(scope="module")
 def strict_task(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> TextClassification:
     """The task with limits that a test can reach: 4 texts, 20 characters, 200 bytes."""
-    limits = {"max_inputs": 4, "max_characters": 20, "max_body_bytes": 200}
-    return task_of(manifest_of(forge(tiny_bundle, tmp_path_factory.mktemp("strict") / "b", limits=limits)))
+    folder = tmp_path_factory.mktemp("strict")
+    bundle = with_limits(tiny_bundle, folder / "bundle", max_inputs=4, max_characters=20, max_body_bytes=200)
+    return task_of(manifest_of(bundle))
 
 
 def body(content: Any) -> bytes:
@@ -31,6 +32,7 @@ def body(content: Any) -> bytes:
     ("content", "texts", "parameters"),
     [
         ({"inputs": "a text"}, ["a text"], Parameters()),
+        ({"inputs": {"text": "a text"}}, ["a text"], Parameters()),
         ({"inputs": ["one", "two"]}, ["one", "two"], Parameters()),
         ({"inputs": "x", "parameters": None}, ["x"], Parameters()),
         ({"inputs": "x", "parameters": {}}, ["x"], Parameters()),
@@ -46,7 +48,8 @@ def body(content: Any) -> bytes:
 def test_accepted(task: TextClassification, content: Any, texts: list[str], parameters: Parameters) -> None:
     """One text or a list, with parameters or without, in the shape of Hugging Face's inference API."""
     request = parse(body(content), task)
-    assert request.texts == texts
+    assert request.items == texts
+    assert request.lone == (not isinstance(content["inputs"], list))
     assert request.parameters == parameters
 
 
@@ -93,7 +96,10 @@ def test_malformed(task: TextClassification, raw: bytes, message: str) -> None:
         ({"inputs": "a", "\ud800": 1}, r"unknown key '\\ud800'"),
         ({"inputs": []}, "`inputs` is an empty list; send at least one text"),
         ({"inputs": None}, "inputs must be a text, found null"),
-        ({"inputs": {"text": "a"}}, "inputs must be a text, found an object"),
+        ({"inputs": {"texts": "a"}}, "inputs must be a text, found an object"),
+        ({"inputs": {"text": "a", "text_pair": "b"}}, "inputs must be a text, found an object"),
+        ({"inputs": {"text": ""}}, r"inputs\.text is empty"),
+        ({"inputs": ["a", {"text": 1}]}, r"inputs\[1\]\.text must be a text, found a number"),
         ({"inputs": 5}, "inputs must be a text, found a number"),
         ({"inputs": float("nan")}, "inputs must be a text, found a number"),
         ({"inputs": ""}, "inputs is empty"),
@@ -145,7 +151,7 @@ def test_too_large(strict_task: TextClassification, content: Any, message: str) 
 def test_at_the_limits(strict_task: TextClassification) -> None:
     """What is just within every limit is accepted."""
     texts = ["b" * 20] * 4
-    assert parse(body({"inputs": texts}).ljust(200), strict_task).texts == texts
+    assert parse(body({"inputs": texts}).ljust(200), strict_task).items == texts
 
 
 def test_printable(task: TextClassification) -> None:

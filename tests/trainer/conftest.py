@@ -1,9 +1,9 @@
-"""What the training tests share: a toy recipe that trains in a second, and a way to stop a run half-way."""
+"""What the training tests share: recipes and rows made in a line, a run that trains in a second or stops half-way."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,10 @@ from transformers import TrainerCallback
 
 from tests import tiny
 from trainer.recipe import Recipe, load_recipe
+from trainer.rows import Rows, same_text
 from trainer.run import Run
+from trainer.tasks import learning_of
+from trainer.tasks.base import Learning
 from trainer.train import train
 
 MakeRecipe = Callable[..., Recipe]
@@ -44,6 +47,19 @@ def toy(tiny_backbone: Path, tmp_path: Path) -> MakeRecipe:
         return load_recipe(tiny.write_recipe(tmp_path, tiny_backbone, training=settings, **sections))
 
     return make
+
+
+def learning(task: str, data: dict[str, Any] | None = None, **sections: Any) -> Learning:
+    """How ``task`` is learned by a recipe with these sections; the data need not be there."""
+    section = {"train": "train.csv", "test": 0.25, **(data or {})}
+    return learning_of(Recipe.model_validate({"task": task, "data": section, **sections}))
+
+
+def rows_of(*pairs: tuple[Any, Any], name: str = "x") -> Rows:
+    """Rows of inputs and targets."""
+    inputs: Sequence[Any] = [each for each, _ in pairs]
+    groups = [same_text(each) for each in inputs]
+    return Rows(name, list(inputs), [target for _, target in pairs], list(range(1, len(pairs) + 1)), groups)
 
 
 def fit(recipe: Recipe, output: Path, *callbacks: TrainerCallback, overwrite: bool = False) -> Run:

@@ -11,12 +11,19 @@ import pytest
 
 from serving.errors import InputError
 from tests.tiny import toy_rows, write_csv
+from tests.trainer.conftest import learning, rows_of
 from trainer.checks import warnings_of
 from trainer.data import Splits, fingerprint, load_splits
-from trainer.recipe import Data
+from trainer.recipe_sections import Data
 from trainer.rows import Rows
+from trainer.tasks import learning_of
 
 Pair = tuple[Any, Any]
+
+
+def load(data: Data) -> Splits:
+    """The sets of a recipe of single labels."""
+    return load_splits(learning_of(learning("text-classification").recipe.model_copy(update={"data": data})))
 
 
 def jsonl(path: Path, rows: Sequence[Pair]) -> str:
@@ -28,7 +35,7 @@ def splits_of(folder: Path, train: Sequence[Pair], test: Sequence[Pair] = (), **
     """The sets for ``train`` and ``test`` rows as JSON lines; validation is the test file by default."""
     test_path = jsonl(folder / "test.jsonl", test or train[:2])
     options = {"validation": test_path, **options}
-    return load_splits(Data(train=jsonl(folder / "train.jsonl", train), test=test_path, **options))
+    return load(Data(train=jsonl(folder / "train.jsonl", train), test=test_path, **options))
 
 
 def message(folder: Path, train: Sequence[Pair], test: Sequence[Pair] = (), **options: Any) -> str:
@@ -88,18 +95,18 @@ def test_header_only(tmp_path: Path) -> None:
     """A file with a header and no rows is refused."""
     path = write_csv(tmp_path / "train.csv", [])
     with pytest.raises(InputError, match=r"train\.csv: has no rows"):
-        load_splits(Data(train=str(path), test=0.2))
+        load(Data(train=str(path), test=0.2))
 
 
 def test_missing_column(tmp_path: Path) -> None:
     """A missing column's message lists those that are there, and suspects a wrong separator."""
     path = write_csv(tmp_path / "a.csv", [("one", "a")], header=("body", "intent"))
     with pytest.raises(InputError, match=r"no column 'text' \(data\.text\); columns there: body, intent") as caught:
-        load_splits(Data(train=str(path), test=0.2))
+        load(Data(train=str(path), test=0.2))
     assert caught.value.field == "data.text"
     path.write_text("text;label\none;a\n")
     with pytest.raises(InputError, match=r"columns are separated by commas in \.csv"):
-        load_splits(Data(train=str(path), test=0.2))
+        load(Data(train=str(path), test=0.2))
 
 
 def test_label_types(tmp_path: Path) -> None:
@@ -118,15 +125,15 @@ def test_class_order(tmp_path: Path) -> None:
     rows = datasets.Dataset.from_dict({"text": list("abcdefgh"), "label": [0, 1] * 4}, features=features)
     rows.to_parquet(str(tmp_path / "a.parquet"))
     data = Data(train=str(tmp_path / "a.parquet"), test=0.25, validation=0.4)
-    assert load_splits(data).labels == ["z", "a"]
+    assert load(data).labels == ["z", "a"]
 
 
 def test_test_rows_stay(tmp_path: Path) -> None:
     """Another validation fraction moves no row into or out of the test set; another split seed does."""
     path = str(write_csv(tmp_path / "a.csv", toy_rows()))
-    small = load_splits(Data(train=path, test=0.25, validation=0.1))
-    large = load_splits(Data(train=path, test=0.25, validation=0.4))
-    other = load_splits(Data(train=path, test=0.25, validation=0.1, split_seed=1))
+    small = load(Data(train=path, test=0.25, validation=0.1))
+    large = load(Data(train=path, test=0.25, validation=0.4))
+    other = load(Data(train=path, test=0.25, validation=0.1, split_seed=1))
     assert small.test == large.test
     assert small.test != other.test
 
@@ -135,40 +142,38 @@ def test_fingerprint(tmp_path: Path) -> None:
     """The fingerprint names files without their folders, and changes with any text."""
     path = write_csv(tmp_path / "a.csv", toy_rows())
     data = Data(train=str(path), test=0.25)
-    before = fingerprint(data, load_splits(data))
+    before = fingerprint(data, load(data))
     assert before["files"]["train"]["name"] == "a.csv"
     assert before["splits"]["test"]["rows"] == 18
     assert before["splits"]["test"]["labels"] == {"cancel": 6, "refund": 6, "track": 6}
     rows = [(f"{text}!", label) for text, label in toy_rows()]
     write_csv(path, rows)
-    after = fingerprint(data, load_splits(data))
+    after = fingerprint(data, load(data))
     assert after["splits"]["test"]["sha256"] != before["splits"]["test"]["sha256"]
 
 
-def rows(*pairs: tuple[str, str]) -> Rows:
-    return Rows("x", [text for text, _ in pairs], [label for _, label in pairs], list(range(1, len(pairs) + 1)))
-
-
 def warned(train: Rows, test: Rows, truncated: float = 0.0) -> str:
-    labels = sorted(train.counts())
-    return "\n".join(warnings_of(Splits(train, test, test, labels), truncated, 64))
+    classes = learning("text-classification")
+    sets = {"train": train, "validation": test, "test": test}
+    counts = {name: classes.label_counts(rows) for name, rows in sets.items()}
+    return "\n".join(warnings_of(Splits(**sets, labels=sorted(counts["train"]), counts=counts), truncated, 64))
 
 
 def test_warnings() -> None:
     """What is usable but suspicious is pointed out, and clean data gives no warning."""
-    clean = rows(*((f"text {n}", label) for n in range(6) for label in ("a", "b")))
-    held = rows(("new", "a"), ("newer", "b"))
-    assert warned(clean, rows(("other", "a"), ("more", "b"))) == "6 texts have more than one label, such as " + (
+    clean = rows_of(*((f"text {n}", label) for n in range(6) for label in ("a", "b")))
+    held = rows_of(("new", "a"), ("newer", "b"))
+    assert warned(clean, rows_of(("other", "a"), ("more", "b"))) == "6 texts have more than one label, such as " + (
         "'text 0': a, b"
     )
-    distinct = rows(*((f"{label} text {n}", label) for n in range(6) for label in ("a", "b")))
+    distinct = rows_of(*((f"{label} text {n}", label) for n in range(6) for label in ("a", "b")))
     assert warned(distinct, held) == ""
-    assert "1 of 2 test texts are in the training set too" in warned(distinct, rows(("A  TEXT 1", "a"), ("x", "b")))
-    assert "fewer than 5 training rows: a (1), b (1)" in warned(rows(("x", "a"), ("y", "b")), held)
-    assert "labels without a test row, so their quality is not measured: b" in warned(distinct, rows(("n", "a")))
-    assert "differ only in case or spacing: 'A' and 'a'" in warned(rows(("x", "A"), ("y", "a")), held)
+    assert "1 of 2 test texts are in the training set too" in warned(distinct, rows_of(("A  TEXT 1", "a"), ("x", "b")))
+    assert "fewer than 5 training rows: a (1), b (1)" in warned(rows_of(("x", "a"), ("y", "b")), held)
+    assert "labels without a test row, so their quality is not measured: b" in warned(distinct, rows_of(("n", "a")))
+    assert "differ only in case or spacing: 'A' and 'a'" in warned(rows_of(("x", "A"), ("y", "a")), held)
     assert "3.0% of the training texts are longer than data.max_length (64 tokens)" in warned(distinct, held, 0.03)
-    skewed = rows(*((f"t{n}", "a") for n in range(100)), *((f"u{n}", "b") for n in range(5)))
+    skewed = rows_of(*((f"t{n}", "a") for n in range(100)), *((f"u{n}", "b") for n in range(5)))
     assert "strong imbalance: 100 rows of a, 5 of b" in warned(skewed, held)
 
 
@@ -184,6 +189,6 @@ def test_real_files(name: str) -> None:
         test=str(folder / "test.tsv"),
         column_names=("text", "label"),
     )
-    splits = load_splits(data)
+    splits = load(data)
     assert [len(held) for _, held in splits.named()] == [6920, 872, 1821]
     assert splits.labels == ["0", "1"]

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import pytest
 
 from tests.tiny import toy_rows
-from trainer.evaluate import Evaluation, evaluate, headline, wilson_interval
+from tests.trainer.conftest import learning, rows_of
+from trainer.evaluate import Evaluation, evaluate, wilson_interval
 from trainer.model import load_checkpoint
-from trainer.rows import Rows
 from trainer.run import Run
 
-ROWS = Rows("x", ["t1", "t2", "t3", "t4", "t5"], ["a", "a", "b", "b", "c"], [1, 2, 3, 4, 5])
+CLASSES = learning("text-classification")
+
+
+def answer(label: str, score: float) -> list[dict[str, Any]]:
+    """A classifier's answer whose best label is this one."""
+    return [{"label": label, "score": score}, {"label": "another", "score": 1 - score}]
+
+
 MADE = Evaluation(
-    ROWS,
+    CLASSES,
+    rows_of(("t1", "a"), ("t2", "a"), ("t3", "b"), ("t4", "b"), ("t5", "c")),
     ["a", "b", "c"],
-    np.array([0, 0, 1, 1, 2]),
-    np.array([0, 1, 1, 1, 1]),
-    np.array([0.9, 0.6, 0.8, 0.7, 0.95]),
+    [answer("a", 0.9), answer("b", 0.6), answer("b", 0.8), answer("b", 0.7), answer("b", 0.95)],
 )
 
 
@@ -44,7 +51,7 @@ def test_errors() -> None:
         {"expected": "c", "answered": "b", "count": 1},
     ]
     assert [(error["row"], error["confidence"]) for error in errors["worst"]] == [(5, 0.95), (2, 0.6)]
-    assert MADE.errors(most=1)["worst"][0]["text"] == "t5"
+    assert CLASSES.mistakes(MADE.rows, MADE.answers, most=1)[0]["text"] == "t5"
 
 
 def test_wilson() -> None:
@@ -54,18 +61,33 @@ def test_wilson() -> None:
     assert wilson_interval(1.0, 20)[1] == 1.0
 
 
-def test_headline_only_seen_labels() -> None:
+def test_only_seen_labels() -> None:
     """Macro-F1 is over the labels that occur among the expected or the answers."""
-    assert headline([0, 0, 5], [0, 0, 5]) == {"accuracy": 1.0, "macro_f1": 1.0}
+    rows = rows_of(("x", "a"), ("y", "a"), ("z", "f"))
+    right = [answer(label, 1.0) for label in rows.targets]
+    assert CLASSES.scores(rows, right) == {"accuracy": 1.0, "macro_f1": 1.0}
+
+
+def test_intervals() -> None:
+    """Shares of rows have Wilson's interval and Pearson's correlation Fisher's; F1 has none."""
+    figures = MADE.metrics()
+    assert figures["accuracy_interval_95"] == list(wilson_interval(0.6, 5))
+    assert "macro_f1_interval_95" not in figures
+    rows = rows_of(*((f"t{at}", float(at)) for at in range(10)))
+    answers = [[{"label": "x", "score": float(at * at)}] for at in range(10)]
+    found = Evaluation(learning("regression"), rows, ["x"], answers).metrics()
+    low, high = found["pearson_interval_95"]
+    assert 0 < low < found["pearson"] < high < 1
+    assert "spearman_interval_95" not in found
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
 def test_batch_size(tiny_run: Run, batch_size: int) -> None:
     """The answers do not depend on the batch size, and come in the order of the rows."""
-    texts, labels = zip(*toy_rows(), strict=True)
-    rows = Rows("toy", list(texts), list(labels), list(range(1, 73)))
+    rows = rows_of(*toy_rows(), name="toy")
     checkpoint = load_checkpoint(tiny_run.checkpoint)
-    answers = evaluate(checkpoint, rows, batch_size)
-    one = [int(evaluate(checkpoint, rows.take([at]), 1).answered[0]) for at in range(0, 72, 9)]
-    assert answers.answered[::9].tolist() == one
-    assert answers.metrics()["accuracy"] > 0.8
+    found = evaluate(checkpoint, CLASSES, rows, batch_size)
+    one = [evaluate(checkpoint, CLASSES, rows.take([at]), 1).answers[0] for at in range(0, 72, 9)]
+    assert [each[0]["label"] for each in found.answers[::9]] == [each[0]["label"] for each in one]
+    assert [each[0]["score"] for each in found.answers[::9]] == pytest.approx([each[0]["score"] for each in one])
+    assert found.metrics()["accuracy"] > 0.8

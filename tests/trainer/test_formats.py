@@ -117,7 +117,7 @@ def test_unreachable_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.jsonl", "[" * 100_000, "a.jsonl, line 1: not valid JSON (nested too deeply)"),
         ("a.jsonl", '["a", "b"]\n', "a.jsonl, line 1: is no JSON object"),
         ("a.parquet", "no parquet", "a.parquet: cannot be read as Parquet"),
-        ("a.xlsx", "x", "a.xlsx: .xlsx is not read; give .csv, .tsv, .json, .jsonl, .ndjson, .parquet"),
+        ("a.xlsx", "x", "a.xlsx: .xlsx is not read; give .csv, .tsv, .txt, .json"),
     ],
 )
 def test_unreadable(tmp_path: Path, name: str, content: str | bytes, expected: str) -> None:
@@ -135,7 +135,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_column_names_misplaced(tmp_path: Path) -> None:
     """column_names with a file that names its own columns are refused."""
-    with pytest.raises(InputError, match=r"data\.column_names is for \.csv and \.tsv"):
+    with pytest.raises(InputError, match=r"data\.column_names is for \.csv, \.tsv and \.conll"):
         table(tmp_path, "a.jsonl", "{}", ["text"])
 
 

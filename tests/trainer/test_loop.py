@@ -13,26 +13,41 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from serving.errors import InputError
-from tests.trainer.conftest import MakeRecipe, fit, weights
-from trainer.batches import EncodedTexts, LengthBucketSampler, LongestFirst, padded_by
-from trainer.loop import ClassifierTrainer, arguments, unchanged_randomness
-from trainer.model import Checkpoint, backbone_of, build_model, load_tokenizer
-from trainer.recipe import Training
+from serving.tasks.base import Task
+from tests.trainer.conftest import MakeRecipe, fit, learning, rows_of, weights
+from trainer.backbone import find_backbone
+from trainer.batches import Examples, LengthBucketSampler, collated_by, longest_first
+from trainer.freezing import choose_weights
+from trainer.loop import TaskTrainer, arguments, unchanged_randomness
+from trainer.model import Checkpoint, Form, backbone_of, build_model, load_checkpoint, load_tokenizer
+from trainer.recipe_sections import Training
 from trainer.run import Run
+from trainer.table import Table
+from trainer.tasks.base import Example, Learning
+from trainer.validation import Material
+
+TEXTS = ("refund", "where is it?", "please cancel my order 17 today")
 
 
-def trainer_for(base: Path, state: Path, **settings: Any) -> ClassifierTrainer:
+def learned(**settings: Any) -> tuple[Learning, Task]:
+    """A task of three labels, under these settings."""
+    found = learning("text-classification", training=Training(bf16=False, **settings).resolved())
+    rows = rows_of(*zip(TEXTS, "abc", strict=True))
+    found.label_names(rows, Table("x", {}, {}))
+    return found, found.task(["a", "b", "c"], found.settings(rows, ["a", "b", "c"], 64))
+
+
+def trainer_for(base: Path, state: Path, **settings: Any) -> TaskTrainer:
     """A trainer over nine short texts, before its first step."""
-    from trainer.backbone import find_backbone
-
-    training = Training(bf16=False, **settings).resolved()
+    found, task = learned(**settings)
     tokenizer = load_tokenizer(base)
-    texts = ["refund", "where is it?", "please cancel my order 17 today"] * 3
-    encoded = EncodedTexts(tokenizer, texts, [0, 1, 2] * 3, 64)
+    rows = rows_of(*zip(TEXTS * 3, "abc" * 3, strict=True))
+    examples = Examples(found, task, tokenizer, rows)
     torch.manual_seed(0)
-    model = build_model(find_backbone(str(base)), "mean", ["a", "b", "c"], training.trainable)
-    args = arguments(training, state, 1)
-    return ClassifierTrainer(model, training, args, encoded, encoded, padded_by(tokenizer), [])
+    model = build_model(find_backbone(str(base)), Form("sequence", "mean", 3), ["a", "b", "c"])
+    choose_weights(model, found.recipe.training)
+    args = arguments(found.recipe.training, "accuracy", state, 1)
+    return TaskTrainer(model, args, Material(found, task, tokenizer, examples, examples, rows), [])
 
 
 def test_evaluating_more_often(toy: MakeRecipe, tmp_path: Path) -> None:
@@ -166,7 +181,7 @@ def test_accumulated_loss(tiny_backbone: Path, tmp_path: Path) -> None:
     assert torch.allclose(gradients[0], gradients[1], atol=1e-6)
 
 
-def _first_gradient(trainer: ClassifierTrainer) -> torch.Tensor:
+def _first_gradient(trainer: TaskTrainer) -> torch.Tensor:
     found: list[torch.Tensor] = []
 
     class Catch(TrainerCallback):  # type: ignore[misc]
@@ -233,26 +248,40 @@ def test_order_without_accelerate(toy: MakeRecipe, tmp_path: Path, monkeypatch: 
 
 
 def test_longest_first() -> None:
-    """Evaluation begins with the longest text."""
-    assert list(LongestFirst([3, 9, 5])) == [1, 2, 0]
+    """Evaluation begins with the longest text, a batch at a time, and leaves none out."""
+    assert list(longest_first([3, 9, 5], 2)) == [[1, 2], [0]]
 
 
 def test_encoding(tiny_backbone: Path) -> None:
-    """Texts are cut at max_length, the share of cut ones is known, and a batch is padded to its longest."""
-    tokenizer = load_tokenizer(tiny_backbone)
-    encoded = EncodedTexts(tokenizer, ["refund " * 30, "refund", "track", "stop"], [0, 1, 2, 0], 10)
+    """Texts are cut at the tokenizer's length, the share of cut ones is known, and a batch is padded to its longest."""
+    found, task = learned()
+    tokenizer = load_tokenizer(tiny_backbone, 10)
+    encoded = Examples(
+        found, task, tokenizer, rows_of(("refund " * 30, "a"), ("refund", "b"), ("track", "c"), ("stop", "a"))
+    )
     assert encoded.lengths() == [10, 3, 3, 3]
     assert encoded.truncated == 0.25
-    batch = padded_by(tokenizer)([encoded[0], encoded[1]])
+    batch = collated_by(tokenizer, found)([encoded[0], encoded[1]])
     assert batch["input_ids"].shape == (2, 10)
     assert batch["attention_mask"].sum(dim=1).tolist() == [10, 3]
     assert batch["labels"].tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("side", "expected"), [("right", [[1, 2, 3], [4, -100, -100]]), ("left", [[1, 2, 3], [-100, -100, 4]])]
+)
+def test_token_labels_are_padded_as_the_tokens_are(tiny_backbone: Path, side: str, expected: list[list[int]]) -> None:
+    """Labels of tokens stand under their tokens, on whichever side the tokenizer pads; padding counts for nothing."""
+    tokenizer = load_tokenizer(tiny_backbone)
+    tokenizer.padding_side = side
+    windows = [tokenizer(text, add_special_tokens=False).encodings[0] for text in ("stop order 17", "stop")]
+    batch = collated_by(tokenizer, learned()[0])([Example((windows[0],), [1, 2, 3]), Example((windows[1],), [4])])
+    assert batch["labels"].tolist() == expected
+    assert (batch["labels"].ne(-100) == batch["attention_mask"].bool()).all()
+
+
 def test_checkpoint_type(tiny_run: Run) -> None:
     """A loaded checkpoint is in eval mode and fp32."""
-    from trainer.model import load_checkpoint
-
     checkpoint: Checkpoint = load_checkpoint(tiny_run.checkpoint)
     assert not checkpoint.model.training
     assert {weight.dtype for weight in checkpoint.model.parameters()} == {torch.float32}

@@ -10,37 +10,46 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from serving.bundle import Limits
 from serving.errors import InputError
+from serving.tasks.text_classification import Settings, TextClassification
 from tests.trainer.conftest import MakeRecipe, fit
 from trainer.backbone import Pooling, find_backbone
-from trainer.model import build_model, load_checkpoint, load_tokenizer, mean_of_tokens, save_checkpoint
+from trainer.heads import mean_of_tokens
+from trainer.model import Form, build_model, load_checkpoint, load_tokenizer, save_checkpoint
 from trainer.run import Run
 
 LABELS = ["no", "yes", "perhaps"]
+TASK = TextClassification(LABELS, Settings(pair=True), Limits())
 POOLINGS: list[Pooling] = ["mean", "cls"]
+
+
+def form(pooling: Pooling, logits: int = 3) -> Form:
+    return Form("sequence", pooling, logits)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_round_trip(tiny_backbone: Path, tmp_path: Path, pooling: Pooling) -> None:
-    """A saved and loaded classifier gives the same logits to the last bit, and keeps labels and length."""
+    """A saved and loaded classifier gives the same logits to the last bit, and keeps labels, settings and length."""
     torch.manual_seed(0)
-    model = build_model(find_backbone(str(tiny_backbone)), pooling, LABELS, "all").eval()
-    save_checkpoint(model, load_tokenizer(tiny_backbone, 20), tmp_path / "checkpoint")
+    model = build_model(find_backbone(str(tiny_backbone)), form(pooling), LABELS).eval()
+    save_checkpoint(model, form(pooling), TASK, load_tokenizer(tiny_backbone, 20), tmp_path / "checkpoint")
     loaded = load_checkpoint(tmp_path / "checkpoint")
     batch = loaded.tokenizer(["refund", "where is my order 17?"], padding=True, return_tensors="pt")
     with torch.inference_mode():
         assert torch.equal(loaded.model(**batch)["logits"], model(**batch)["logits"])
     assert (loaded.labels, loaded.max_length) == (LABELS, 20)
+    assert (loaded.form, loaded.task.name, loaded.task.settings) == (form(pooling), TASK.name, TASK.settings)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_files(tiny_backbone: Path, tmp_path: Path, pooling: Pooling) -> None:
-    """A checkpoint is safetensors and JSON; head files are there with mean pooling only."""
-    model = build_model(find_backbone(str(tiny_backbone)), pooling, LABELS, "all")
-    save_checkpoint(model, load_tokenizer(tiny_backbone), tmp_path / "checkpoint")
+    """A checkpoint is safetensors and JSON; a head of our own has a file, and task.json says what it all is for."""
+    model = build_model(find_backbone(str(tiny_backbone)), form(pooling), LABELS)
+    save_checkpoint(model, form(pooling), TASK, load_tokenizer(tiny_backbone), tmp_path / "checkpoint")
     names = {path.name for path in (tmp_path / "checkpoint").iterdir()}
     library = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
-    assert names == library | ({"head.json", "head.safetensors"} if pooling == "mean" else set())
+    assert names == library | {"task.json"} | ({"head.safetensors"} if pooling == "mean" else set())
     config = json.loads((tmp_path / "checkpoint" / "config.json").read_text())
     assert config["id2label"] == {"0": "no", "1": "yes", "2": "perhaps"}
     assert config["label2id"] == {"no": 0, "yes": 1, "perhaps": 2}
@@ -55,8 +64,10 @@ def test_loads_elsewhere(tiny_run: Run) -> None:
     assert not info["unexpected_keys"]
     head = load_file(tiny_run.checkpoint / "head.safetensors")
     assert {name: tuple(value.shape) for name, value in head.items()} == {"weight": (3, 32), "bias": (3,)}
-    facts = json.loads((tiny_run.checkpoint / "head.json").read_text())
-    assert facts == {"pooling": "mean", "num_labels": 3, "hidden_size": 32}
+    facts = json.loads((tiny_run.checkpoint / "task.json").read_text())
+    assert facts["labels"] == ["cancel", "refund", "track"]
+    assert {facts[name] for name in ("task", "head", "pooling")} == {"text-classification", "sequence", "mean"}
+    assert (facts["logits"], facts["normalized"]) == (3, False)
 
 
 def test_cls_run(toy: MakeRecipe, tmp_path: Path) -> None:
@@ -99,20 +110,22 @@ def test_padding(tiny_run: Run) -> None:
 def test_fresh_head(tiny_backbone: Path, tmp_path: Path, pooling: Pooling) -> None:
     """A classifier's checkpoint as base model lends its backbone, never its head."""
     torch.manual_seed(0)
-    first = build_model(find_backbone(str(tiny_backbone)), pooling, LABELS, "all")
-    save_checkpoint(first, load_tokenizer(tiny_backbone), tmp_path / "first")
+    first = build_model(find_backbone(str(tiny_backbone)), form(pooling), LABELS)
+    save_checkpoint(first, form(pooling), TASK, load_tokenizer(tiny_backbone), tmp_path / "first")
     torch.manual_seed(1)
-    second = build_model(find_backbone(str(tmp_path / "first")), pooling, LABELS, "all")
+    second = build_model(find_backbone(str(tmp_path / "first")), form(pooling), LABELS)
     before, after = first.state_dict(), second.state_dict()
-    assert {name for name in before if not torch.equal(before[name], after[name])} == {"classifier.weight"}
+    fresh = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name.removeprefix("model.") for name in fresh} == {"classifier.weight"}
 
 
 def test_other_number_of_labels(tiny_backbone: Path, tmp_path: Path) -> None:
     """A base model that was a classifier of three labels becomes one of two."""
     base = find_backbone(str(tiny_backbone))
-    save_checkpoint(build_model(base, "cls", LABELS, "all"), load_tokenizer(tiny_backbone), tmp_path / "three")
-    two = build_model(find_backbone(str(tmp_path / "three")), "cls", ["a", "b"], "all")
-    assert two.state_dict()["classifier.weight"].shape == (2, 32)
+    three = build_model(base, form("cls"), LABELS)
+    save_checkpoint(three, form("cls"), TASK, load_tokenizer(tiny_backbone), tmp_path / "three")
+    two = build_model(find_backbone(str(tmp_path / "three")), form("cls", 2), ["a", "b"])
+    assert two.state_dict()["model.classifier.weight"].shape == (2, 32)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -124,7 +137,7 @@ def test_half_a_backbone(tiny_backbone: Path, tmp_path: Path, pooling: Pooling) 
     kept = {name: value for name, value in load_file(broken / "model.safetensors").items() if "layer.1" not in name}
     save_file(kept, broken / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"16 weights are not in its safetensors file, such as .*layer\.1"):
-        build_model(find_backbone(str(broken)), pooling, LABELS, "all")
+        build_model(find_backbone(str(broken)), form(pooling), LABELS)
 
 
 def test_tokenizer_constraints(tiny_backbone: Path) -> None:
@@ -149,3 +162,11 @@ def test_no_checkpoint(tmp_path: Path) -> None:
     """A folder without a checkpoint is refused in words."""
     with pytest.raises(InputError, match=r"has no config\.json"):
         load_checkpoint(tmp_path)
+
+
+def test_no_task(tiny_run: Run, tmp_path: Path) -> None:
+    """A model's folder that no run made says nothing of a task, and is refused in words."""
+    shutil.copytree(tiny_run.checkpoint, tmp_path / "bare")
+    (tmp_path / "bare" / "task.json").unlink()
+    with pytest.raises(InputError, match=r"has no task\.json; give the checkpoint of a run"):
+        load_checkpoint(tmp_path / "bare")

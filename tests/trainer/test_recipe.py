@@ -119,7 +119,7 @@ def test_every_field_is_described() -> None:
         ("data.lable=x", "data.lable: unknown key; did you mean label?"),
         ("data.test=1.5", "data.test: 1.5 is not accepted; give a number above 0, below 1 or text"),
         ("data.validation=0", "data.validation: 0 is not accepted"),
-        ("task=regression", 'task: "regression" is not accepted; give text-classification'),
+        ("task=clustering", 'task: "clustering" is not accepted; give one of text-classification, multi-label'),
         ("training=3", "training: 3 is not accepted; give a mapping with learning_rate"),
         ("training.eval_strategy=steps", "training.eval_steps: goes with training.eval_strategy: steps"),
         ("training.eval_steps=5", "training.eval_steps: goes with training.eval_strategy: steps"),
@@ -147,7 +147,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
 def test_missing_keys(tmp_path: Path) -> None:
     """A key that must be there is named, with what it takes."""
     found = message(tmp_path, "data: {train: a.csv}\n")
-    assert "task: missing; give text-classification" in found
+    assert "task: missing; give one of text-classification" in found
     assert "data.test: missing; give a number above 0, below 1 or text" in found
     assert "data.train: missing" in message(tmp_path, "task: text-classification\ndata: {test: 0.2}\n")
 

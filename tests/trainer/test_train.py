@@ -31,7 +31,7 @@ def test_folder(tiny_run: Run) -> None:
         "figures/confusion-matrix.png",
         "checkpoint/config.json",
         "checkpoint/model.safetensors",
-        "checkpoint/head.json",
+        "checkpoint/task.json",
         "checkpoint/head.safetensors",
         "checkpoint/tokenizer.json",
         "checkpoint/tokenizer_config.json",
@@ -91,7 +91,9 @@ def test_evaluation_rows(tiny_run: Run) -> None:
     rows = tiny_run.read_evaluation()
     known = dict(tiny.toy_rows())
     assert len(rows) == 18
-    assert all(known[row["inputs"]] == row["label"] for row in rows)
+    assert all(known[text] == label for text, label in rows.pairs())
+    lines = [json.loads(line) for line in tiny_run.evaluation.read_text(encoding="utf-8").splitlines()]
+    assert lines == [{"inputs": text, "target": label} for text, label in rows.pairs()]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""The request shapes that are understood, by the path that speaks each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from serving.dialects import completions, embeddings
+from serving.generation.plan import Token
+from serving.request import Check, Reply, Request, parse, render
+from serving.tasks import TASKS
+from serving.tasks.base import Encoded, Task
+from serving.tasks.feature_extraction import FeatureExtraction
+from serving.tasks.generation import Generation
+
+
+@dataclass(frozen=True)
+class Events:
+    """Server-sent events of a dialect: before the first token, of a prompt's token, behind the last."""
+
+    opening: Callable[[Request, list[Encoded]], list[bytes]]
+    token: Callable[[Request, int, Token], bytes]
+    closing: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A shape of request and answer.
+
+    Attributes:
+        summary: what it is, for the OpenAPI document.
+        tasks: the tasks that it can speak of.
+        parse: body, task and check to a request; raises InputError for a shape it does not know, or another task's.
+        render: task, request and what was found to the body that is sent back.
+        events: how answers are streamed, where they can be.
+    """
+
+    summary: str
+    tasks: frozenset[str]
+    parse: Callable[[bytes, Task, Check], Request]
+    render: Callable[[Task, Request, Reply], Any]
+    events: Events | None = None
+
+
+VECTORS = frozenset({FeatureExtraction.name})
+
+HUGGING_FACE = Dialect(
+    "Hugging Face's inference shape",
+    frozenset(TASKS),
+    parse,
+    render,
+)
+
+DIALECTS = {
+    "/predict": HUGGING_FACE,
+    "/embed": Dialect(
+        "Sentence vectors, as text-embeddings-inference", VECTORS, embeddings.parse_tei, embeddings.render_tei
+    ),
+    "/v1/embeddings": Dialect(
+        "Sentence vectors, as OpenAI", VECTORS, embeddings.parse_openai, embeddings.render_openai
+    ),
+    completions.PATH: Dialect(
+        "Text generation, as OpenAI; streamed with stream: true",
+        frozenset(name for name, kind in TASKS.items() if issubclass(kind, Generation)),
+        completions.parse,
+        completions.render,
+        Events(completions.opening, completions.event, completions.closing),
+    ),
+}

@@ -1,0 +1,1 @@
+"""Text generation on onnxruntime: sessions run the graphs, decoding chooses the tokens, streaming makes them text."""

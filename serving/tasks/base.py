@@ -1,0 +1,140 @@
+"""What every task is: how an input is checked, cut into windows that the graph takes, and decoded to an answer.
+
+The registry in `serving.tasks` names them. The trainer measures, the proof compares and the server answers through the
+same object, so that a task means one thing everywhere.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+from tokenizers import Encoding, Tokenizer
+
+from serving.bundle import Limits
+
+Logits = npt.NDArray[np.float32]
+"""What the graph gives for one window: [labels], [tokens, labels], [tokens, 2] or [dimensions], as the task says."""
+
+Segments = str | tuple[str, str]
+"""The text that is tokenised, or the two texts."""
+
+Truncation = Literal["longest_first", "only_second"]
+"""Which text of a pair is cut first, as the tokenizers library names it."""
+
+
+class Settings(BaseModel):
+    """What a trained model's answers depend on besides its weights; the manifest keeps it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Parameters(BaseModel):
+    """What a caller may ask for, under Hugging Face's names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Window(Protocol):
+    """What an engine runs: an encoding, or a prompt."""
+
+    @property
+    def ids(self) -> list[int]:
+        """Its token ids."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A checked input and the windows that stand for it: one, unless the task slides over long text."""
+
+    item: Any
+    windows: list[Any]
+
+
+class Task(ABC):
+    """One task of one bundle. It holds no state but the labels, the settings and the limits it was made with."""
+
+    name: ClassVar[str]
+    settings_type: ClassVar[type[Settings]] = Settings
+    parameters_type: ClassVar[type[Parameters]] = Parameters
+    truncation: ClassVar[Truncation] = "longest_first"
+    truncation_side: ClassVar[Literal["right", "left"]] = "right"
+    slides: ClassVar[bool] = False
+    """Whether text past a window goes into further windows, rather than being cut off."""
+    needs_offsets: ClassVar[bool] = False
+    lone_answer_in_list: ClassVar[bool] = True
+    """Whether the answer to a lone input comes inside a list, as Hugging Face's clients expect of this task."""
+
+    def __init__(self, labels: Sequence[str], settings: Settings, limits: Limits) -> None:
+        self.labels = list(labels)
+        self.settings = settings
+        self.limits = limits
+
+    @property
+    def stride(self) -> int:
+        """Tokens that neighbouring windows share."""
+        return 0
+
+    @property
+    def logits_per_window(self) -> int:
+        """Numbers the graph gives for a text, or, where the task is about tokens, for each token."""
+        return len(self.labels)
+
+    @abstractmethod
+    def check(self, inputs: Any, field: str = "inputs") -> Any:
+        """The input as an item that can be tokenised; raises InputError naming ``field``."""
+
+    @abstractmethod
+    def segments(self, item: Any) -> Segments:
+        """The text or the pair of texts of a checked item."""
+
+    @abstractmethod
+    def decode(self, encoded: Encoded, logits: Sequence[Any], parameters: Any = None) -> Any:
+        """The answer, as plain JSON values, from the result of each window: its logits, or what was generated."""
+
+    @abstractmethod
+    def decision(self, answer: Any) -> Hashable:
+        """What a caller acts on: two answers are the same where their decisions are equal, whatever their scores."""
+
+    @abstractmethod
+    def input_schema(self) -> dict[str, Any]:
+        """JSON schema of one input."""
+
+    @abstractmethod
+    def answer_schema(self) -> dict[str, Any]:
+        """JSON schema of one answer."""
+
+    def check_tokens(self, tokenizer: Tokenizer, item: Any, field: str = "inputs") -> None:
+        """Raise InputTooLarge where a checked item cannot be tokenised into windows; most can."""
+        return
+
+    def misfit(self) -> str:
+        """What keeps these labels and settings from being such a task; empty where nothing does."""
+        return ""
+
+    def outcomes(self, answer: Any) -> Sequence[str]:
+        """The labels that an answer is counted under, a bounded set."""
+        return ()
+
+    def recorded(self, logits: Logits) -> Logits:
+        """What a golden row keeps of a window's logits: all, unless the task says less."""
+        return logits
+
+    def windows(self, encoding: Encoding) -> list[Encoding]:
+        """The windows of one tokenised item."""
+        return [encoding, *encoding.overflowing] if self.slides else [encoding]
+
+
+def object_schema(properties: dict[str, Any], required: Sequence[str] | None = None) -> dict[str, Any]:
+    """JSON schema of an object that has these keys and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties if required is None else required),
+        "additionalProperties": False,
+    }

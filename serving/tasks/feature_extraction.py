@@ -1,0 +1,81 @@
+"""Feature extraction: a text in, its vector out, such that similar texts have a high cosine."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from serving.errors import InputError, InputTooLarge
+from serving.tasks import base
+from serving.tasks.base import Encoded, Logits, Task
+from serving.tasks.texts import check_text, text_schema
+
+
+class Settings(base.Settings):
+    """What the vectors are."""
+
+    dimensions: int = Field(ge=1, description="numbers a vector")
+
+
+class Parameters(base.Parameters):
+    """What a caller may ask for, as text-embeddings-inference names it."""
+
+    normalize: bool = Field(default=True, description="whether vectors have length 1")
+    truncate: bool = Field(default=True, description="false: a text that would have to be cut is refused")
+    dimensions: Annotated[int, Field(ge=1, description="only the first so many numbers")] | None = None
+
+
+DEFAULT = Parameters()
+
+
+class FeatureExtraction(Task):
+    """One vector a text."""
+
+    name = "feature-extraction"
+    settings_type: ClassVar[type[base.Settings]] = Settings
+    parameters_type: ClassVar[type[base.Parameters]] = Parameters
+    settings: Settings
+
+    @property
+    def logits_per_window(self) -> int:
+        """The vector's numbers."""
+        return self.settings.dimensions
+
+    def check(self, inputs: Any, field: str = "inputs") -> str:
+        """A text; raises InputError."""
+        return check_text(inputs, field, self.limits)
+
+    def segments(self, item: str) -> str:
+        """The text itself."""
+        return item
+
+    def decode(self, encoded: Encoded, logits: Sequence[Logits], parameters: Parameters | None = None) -> list[float]:
+        """The vector; ``logits`` hold one array [dimensions]. Raises InputError for what cannot be had."""
+        wish = parameters or DEFAULT
+        self._require(wish, encoded)
+        vector = logits[0].astype(np.float64)[: wish.dimensions]
+        if wish.normalize:
+            vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
+        numbers: list[float] = vector.astype(np.float32).tolist()
+        return numbers
+
+    def decision(self, answer: list[float]) -> Hashable:
+        """There is nothing but the numbers, and the bound on logits is what holds them."""
+        return None
+
+    def input_schema(self) -> dict[str, Any]:
+        """A text."""
+        return text_schema(self.limits)
+
+    def answer_schema(self) -> dict[str, Any]:
+        """A list of numbers."""
+        return {"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": self.settings.dimensions}
+
+    def _require(self, wish: Parameters, encoded: Encoded) -> None:
+        if wish.dimensions and wish.dimensions > self.settings.dimensions:
+            raise InputError(f"dimensions: {wish.dimensions} asked; vectors have {self.settings.dimensions}")
+        if not wish.truncate and encoded.windows[0].overflowing:
+            raise InputTooLarge(f"the text {encoded.item[:40]!r}… is longer than a window, and truncate is false")

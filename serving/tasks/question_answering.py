@@ -1,0 +1,199 @@
+"""Extractive question answering: a question and a context in, the passage of the context that answers it out.
+
+A context longer than a window is read through overlapping windows. A span's score is its start logit plus its end
+logit, and no answer's that of the first token, as Devlin et al. 2019 (BERT, section 4.3) define both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypedDict
+
+import numpy as np
+from pydantic import Field
+from tokenizers import Encoding, Tokenizer
+
+from serving.errors import InputTooLarge
+from serving.tasks import base
+from serving.tasks.base import Encoded, Logits, Task, object_schema
+from serving.tasks.scores import apply_function
+from serving.tasks.spans import whole
+from serving.tasks.texts import check_object, text_schema
+
+KEYS = ("question", "context")
+N_BEST = 20
+"""Spans that share the probability, as in BERT's own evaluation."""
+
+
+class Settings(base.Settings):
+    """How spans are found."""
+
+    stride: int = Field(default=128, ge=0, description="tokens of context that neighbouring windows share")
+    max_length: int = Field(default=384, ge=8, description="tokens a window, question included")
+    max_answer_len: int = Field(default=30, ge=1, description="tokens of the longest answer")
+    no_answer_threshold: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="no answer where its score is past the best span's by more than this; null: there is always one",
+    )
+
+
+class Parameters(base.Parameters):
+    """What a caller may ask for, as Hugging Face's question-answering task names it."""
+
+    top_k: int = Field(default=1, ge=1, le=N_BEST, description="how many answers, best first")
+    max_answer_len: int | None = Field(default=None, ge=1, description="tokens of the longest answer")
+    handle_impossible_answer: bool | None = Field(
+        default=None, description="whether no answer may be answered; absent: as the model was trained"
+    )
+
+
+class Answer(TypedDict):
+    """A passage of the context; ``start`` and ``end`` count Unicode code points, the end is not in it."""
+
+    answer: str
+    score: float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class _Span:
+    score: float
+    start: int
+    end: int
+
+
+DEFAULT = Parameters()
+
+
+class QuestionAnswering(Task):
+    """A passage of the context, or none."""
+
+    name = "question-answering"
+    settings_type: ClassVar[type[base.Settings]] = Settings
+    parameters_type: ClassVar[type[base.Parameters]] = Parameters
+    truncation = "only_second"
+    slides = True
+    needs_offsets = True
+    lone_answer_in_list = False
+    settings: Settings
+
+    @property
+    def stride(self) -> int:
+        """Tokens of context that neighbouring windows share."""
+        return self.settings.stride
+
+    @property
+    def logits_per_window(self) -> int:
+        """A start and an end logit a token."""
+        return 2
+
+    def check(self, inputs: Any, field: str = "inputs") -> tuple[str, str]:
+        """``{"question": …, "context": …}``; raises InputError."""
+        question, context = check_object(inputs, field, KEYS, self.limits)
+        return question, context
+
+    def check_tokens(self, tokenizer: Tokenizer, item: tuple[str, str], field: str = "inputs") -> None:
+        """A question must leave room for twice the context that neighbouring windows share; else InputTooLarge.
+
+        With less room windows would move on by a token or two each, and be as many as the context has tokens.
+        """
+        room = self.settings.max_length - tokenizer.num_special_tokens_to_add(is_pair=True) - max(2 * self.stride, 1)
+        if not _fits(tokenizer, item[0], room):
+            raise InputTooLarge(f"{field}.question has more than {room} tokens", field=f"{field}.question")
+
+    def segments(self, item: tuple[str, str]) -> tuple[str, str]:
+        """Question and context."""
+        return item
+
+    def decode(
+        self, encoded: Encoded, logits: Sequence[Logits], parameters: Parameters | None = None
+    ) -> Answer | list[Answer]:
+        """The best answer, or the ``top_k`` best in a list; ``logits``: [tokens, 2] a window."""
+        wish = parameters or DEFAULT
+        spans = self._best_spans(encoded, logits, wish.max_answer_len or self.settings.max_answer_len)
+        nothing = _Span(min(float(window[0].sum()) for window in logits), 0, 0)
+        answers = self._answers(encoded.item[1], self._ordered(spans, nothing, wish.handle_impossible_answer))
+        return answers[0] if wish.top_k == 1 else answers[: wish.top_k]
+
+    def decision(self, answer: Answer | list[Answer]) -> Hashable:
+        """Where the best answer lies."""
+        best = answer[0] if isinstance(answer, list) else answer
+        return best["start"], best["end"]
+
+    def input_schema(self) -> dict[str, Any]:
+        """An object of two texts."""
+        return object_schema({key: text_schema(self.limits) for key in KEYS})
+
+    def answer_schema(self) -> dict[str, Any]:
+        """One answer, or several."""
+        offset = {"type": "integer", "minimum": 0}
+        answer = object_schema(
+            {"answer": {"type": "string"}, "score": {"type": "number"}, "start": offset, "end": offset}
+        )
+        return {"oneOf": [answer, {"type": "array", "items": answer}]}
+
+    def no_answer_margin(self, encoded: Encoded, logits: Sequence[Logits]) -> float:
+        """How far no answer's score is past the best span's: what `no_answer_threshold` is compared with."""
+        spans = self._best_spans(encoded, logits, self.settings.max_answer_len)
+        best = spans[0].score if spans else -np.inf
+        return min(float(window[0].sum()) for window in logits) - best
+
+    def _best_spans(self, encoded: Encoded, logits: Sequence[Logits], longest: int) -> list[_Span]:
+        """The best spans of all windows, best first; of spans that are the same passage the best one counts."""
+        found: dict[tuple[int, int], float] = {}
+        for window, scores in zip(encoded.windows, logits, strict=True):
+            for span in _spans_of(window, scores, longest):
+                start, end = whole(encoded.item[1], span.start, span.end)
+                if start < end:  # white space answers nothing
+                    found[start, end] = max(span.score, found.get((start, end), -np.inf))
+        spans = [_Span(score, *place) for place, score in found.items()]
+        return sorted(spans, key=lambda span: (-span.score, span.start, span.end))[:N_BEST]
+
+    def _ordered(self, spans: list[_Span], nothing: _Span, may_be_none: bool | None) -> list[_Span]:
+        """Spans and no answer in the order in which they are answered."""
+        threshold = self.settings.no_answer_threshold
+        if not spans:
+            return [nothing]
+        if may_be_none is False or (may_be_none is None and threshold is None):
+            return spans
+        if nothing.score - spans[0].score > (threshold or 0.0):
+            return [nothing, *spans]
+        return [spans[0], *sorted([*spans[1:], nothing], key=lambda span: -span.score)]
+
+    def _answers(self, context: str, spans: list[_Span]) -> list[Answer]:
+        scores = apply_function(np.array([span.score for span in spans], dtype=np.float32), "softmax")
+        return [
+            {"answer": context[span.start : span.end], "score": float(score), "start": span.start, "end": span.end}
+            for span, score in zip(spans, scores, strict=True)
+        ]
+
+
+def _fits(tokenizer: Tokenizer, question: str, room: int) -> bool:
+    try:
+        return len(tokenizer.encode(question, "", add_special_tokens=False).ids) <= room
+    except Exception:  # tokenizers' own, a bare one: the question alone is past the window, and is not to be cut
+        return False
+
+
+def _spans_of(window: Encoding, logits: Logits, longest: int) -> Iterator[_Span]:
+    """The best spans of one window, in context characters."""
+    places = [at for at, segment in enumerate(window.sequence_ids) if segment == 1]
+    if not places:
+        return
+    first, count = places[0], len(places)
+    starts, ends = logits[first : first + count, 0], logits[first : first + count, 1]
+    width = min(longest, count)
+    # [start, length - 1]: ends past the window score minus infinity.
+    padded = np.concatenate([ends, np.full(width - 1, -np.inf, dtype=np.float32)])
+    scores = starts[:, None] + np.lib.stride_tricks.sliding_window_view(padded, width)
+    for flat in np.argsort(-scores, axis=None, kind="stable")[:N_BEST].tolist():
+        start, extra = divmod(flat, width)
+        if np.isfinite(scores[start, extra]):
+            yield _Span(
+                float(scores[start, extra]),
+                window.offsets[first + start][0],
+                window.offsets[first + start + extra][1],
+            )

@@ -1,0 +1,120 @@
+"""The support table: every family of base models down the whole road, and what came of it.
+
+    python -m tests.roads     goes every road and writes the table into README.md
+
+A road is: a tiny random model with a real tokenizer of its kind → training → evaluation → ONNX → the proof → a bundle
+that is opened, replayed and asked. The proof wants equal token ids and equal answers on every row and every hard input.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tests import tiny_generators
+from tests.toys import write_toy
+from tests.zoo import FAMILIES
+
+README = Path(__file__).parent.parent / "README.md"
+TABLE = re.compile(r"(<!-- support table: python -m tests.roads -->\n).*?(<!-- end -->)", re.DOTALL)
+
+ENCODER_TOYS = {
+    "text": "text-classification",
+    "pair": "text pairs",
+    "tokens": "token-classification",
+    "answers": "question-answering",
+    "vectors": "feature-extraction",
+}
+"""What an encoder is for, by the table's column, and the toy that tries it."""
+
+GENERATORS: dict[str, tuple[str, Callable[[Path], Path]]] = {
+    # Of common size: T5 does not scale its attention, so that large weights would show float rounding, and that alone.
+    "T5": ("text2text-generation", partial(tiny_generators.make_t5, factor=1.0)),
+    "GPT-2": ("text-generation", tiny_generators.make_gpt2),
+    "Llama": ("text-generation", tiny_generators.make_llama),
+}
+COLUMNS = (*ENCODER_TOYS, "generation")
+YES, NOT_ITS_KIND = "✓", "–"
+
+
+@dataclass(frozen=True)
+class Road:
+    """One family, one use of it."""
+
+    family: str
+    column: str
+
+    def go(self, folder: Path) -> str:
+        """``✓`` where the bundle is proven and answers, else the reason why not."""
+        from export.pack import export_run
+        from serving.errors import BundleError, InputError
+        from serving.predictor import Predictor
+        from trainer.recipe import load_recipe
+        from trainer.train import train
+
+        try:
+            run = train(load_recipe(self._recipe(folder)), folder / "run", console=Console(file=io.StringIO()))
+            predictor = Predictor.open(export_run(run, folder / "bundle").bundle)
+        except (InputError, BundleError) as error:
+            return str(error).splitlines()[0]
+        answers = predictor.predict(run.read_evaluation().inputs if self.column != "vectors" else ["a text"])
+        return YES if answers else "no answers"
+
+    def _recipe(self, folder: Path) -> Path:
+        training: dict[str, Any] = {"num_train_epochs": 1}
+        if self.family in GENERATORS:
+            toy, make = GENERATORS[self.family]
+        else:
+            toy, make = ENCODER_TOYS[self.column], FAMILIES[self.family]
+        return write_toy(folder, make(folder / "backbone"), toy, training=training)
+
+
+ROADS = [
+    *(Road(family, column) for family in FAMILIES for column in ENCODER_TOYS),
+    *(Road(family, "generation") for family in GENERATORS),
+]
+
+
+def table(results: dict[Road, str]) -> str:
+    """The table in Markdown, and under it the reason for each road that cannot be gone."""
+    families = list(dict.fromkeys(road.family for road in results))
+    rows = [[family, *(_cell(results.get(Road(family, column))) for column in COLUMNS)] for family in families]
+    lines = [["family", *COLUMNS], ["---"] * (len(COLUMNS) + 1), *rows]
+    reasons = [f"{road.family}, {road.column}: {found}" for road, found in results.items() if found != YES]
+    return "\n".join(
+        [*(f"| {' | '.join(line)} |" for line in lines), "", *(f"- {reason}" for reason in reasons)]
+    ).strip()
+
+
+def in_readme() -> str:
+    """The table as README.md has it."""
+    found = TABLE.search(README.read_text(encoding="utf-8"))
+    return found[0].split("\n", 1)[1].rsplit("<!--", 1)[0].strip() if found else ""
+
+
+def _cell(found: str | None) -> str:
+    return NOT_ITS_KIND if found is None else YES if found == YES else "no"
+
+
+def main() -> None:
+    """Go every road and write the table."""
+    results = {}
+    for road in ROADS:
+        with tempfile.TemporaryDirectory() as folder:
+            results[road] = road.go(Path(folder))
+        sys.stdout.write(f"{road.family:12} {road.column:12} {results[road]}\n")
+    text = README.read_text(encoding="utf-8")
+    README.write_text(TABLE.sub(lambda found: f"{found[1]}{table(results)}\n{found[2]}", text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

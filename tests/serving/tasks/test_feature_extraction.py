@@ -1,0 +1,88 @@
+"""Feature extraction: vectors of length one unless asked otherwise, cut only where that may be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from serving.errors import InputError, InputTooLarge
+from serving.tasks.feature_extraction import FeatureExtraction, Parameters, Settings
+from tests.serving.tasks.hand_made import LIMITS, encode, row, tokenizer_of
+
+TASK = FeatureExtraction([], Settings(dimensions=3), LIMITS)
+TOKENIZER = tokenizer_of("BERT", TASK, max_length=8)
+SHORT = encode(TOKENIZER, TASK, "the lamp")
+CUT = encode(TOKENIZER, TASK, "the lamp is broken, I want my money back")
+
+
+def vector(*logits: float, **parameters: Any) -> list[float]:
+    """The answer to a short text with these logits."""
+    return TASK.decode(SHORT, [row(*logits)], Parameters(**parameters))
+
+
+def test_normalized() -> None:
+    """A vector has length one, as cosines are taken of it."""
+    assert vector(3, 0, 4) == pytest.approx([0.6, 0.0, 0.8])
+    assert vector(3, 0, 4, normalize=True) == vector(3, 0, 4)
+
+
+def test_not_normalized() -> None:
+    """normalize=false gives the model's own numbers."""
+    assert vector(3, 0, 4, normalize=False) == [3.0, 0.0, 4.0]
+
+
+def test_nothing_to_normalize() -> None:
+    """A vector of zeros stays one: no nan, which JSON could not hold."""
+    assert vector(0, 0, 0) == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("dimensions", "expected"), [(1, [1.0]), (2, [1.0, 0.0]), (3, [0.6, 0.0, 0.8])])
+def test_dimensions(dimensions: int, expected: list[float]) -> None:
+    """The first so many numbers, which then have length one by themselves."""
+    assert vector(3, 0, 4, dimensions=dimensions) == pytest.approx(expected)
+
+
+def test_dimensions_not_normalized() -> None:
+    """Without normalisation the numbers are only fewer."""
+    assert vector(3, 0, 4, dimensions=2, normalize=False) == [3.0, 0.0]
+
+
+def test_too_many_dimensions() -> None:
+    """More numbers than there are cannot be had, and both are named."""
+    with pytest.raises(InputError, match=r"^dimensions: 4 asked; vectors have 3$"):
+        vector(3, 0, 4, dimensions=4)
+
+
+def test_cut_text() -> None:
+    """A text past the window is cut by default, and refused where the caller says that it may not be."""
+    assert CUT.windows[0].overflowing
+    assert len(CUT.windows) == 1
+    assert TASK.decode(CUT, [row(3, 0, 4)]) == vector(3, 0, 4)
+    with pytest.raises(InputTooLarge, match=r"^the text 'the lamp is broken.*is longer than a window, and truncate is"):
+        TASK.decode(CUT, [row(3, 0, 4)], Parameters(truncate=False))
+    assert vector(3, 0, 4, truncate=False) == vector(3, 0, 4)
+
+
+def test_plain_numbers() -> None:
+    """Numbers are Python floats that hold exactly the float32 they stand for, so that JSON loses nothing."""
+    numbers = vector(1, 2, 3)
+    assert {type(number) for number in numbers} == {float}
+    assert (np.array(json.loads(json.dumps(numbers)), dtype=np.float32) == np.array(numbers)).all()
+
+
+def test_no_decision() -> None:
+    """Vectors have no decision and no label."""
+    assert TASK.decision(vector(1, 2, 3)) == TASK.decision(vector(3, 2, 1))
+    assert list(TASK.outcomes(vector(1, 2, 3))) == []
+    assert TASK.logits_per_window == 3
+
+
+@pytest.mark.parametrize("values", [{"normalize": 1}, {"dimensions": 0}, {"dimensions": 2.0}, {"prompt_name": "query"}])
+def test_parameters_refused(values: dict[str, Any]) -> None:
+    """Parameters are typed, and an unknown one is refused rather than ignored."""
+    with pytest.raises(ValidationError):
+        Parameters.model_validate(values)

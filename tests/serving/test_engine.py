@@ -1,0 +1,82 @@
+"""The engine of one pass a window: rows of like length share a batch, and padding is nobody's business but its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Encoding
+
+from serving.bundle import Bundle, TokenizerSpec
+from serving.engine import TOKENS_PER_BATCH, Inputs, WindowEngine, _rectangle
+from serving.predictor import Predictor
+from tests.bundles import forge
+from tests.serving.test_predictor import windows_of
+
+
+def engine_of(predictor: Predictor) -> WindowEngine:
+    """What runs the predictor's graph."""
+    assert isinstance(predictor._engine, WindowEngine)
+    return predictor._engine
+
+
+def watch(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes in which the graph is called from now on."""
+    shapes: list[tuple[int, ...]] = []
+    engine = engine_of(predictor)
+    pad = engine._pad
+
+    def recording(windows: Sequence[Encoding]) -> Inputs:
+        inputs = pad(windows)
+        shapes.append(inputs["input_ids"].shape)
+        return inputs
+
+    monkeypatch.setattr(engine, "_pad", recording)
+    return shapes
+
+
+def test_int8_rows_run_alone(int8_predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph that is not row-independent gets one unpadded row at a time."""
+    shapes = watch(int8_predictor, monkeypatch)
+    windows = windows_of(int8_predictor, texts)
+    int8_predictor.run(windows)
+    assert shapes == [(1, len(window.ids)) for window in windows]
+
+
+def test_batches(predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row-independent graph gets rows of like length together, within the budget of padded tokens."""
+    shapes = watch(predictor, monkeypatch)
+    predictor.predict(texts * 8)
+    assert sum(rows for rows, _ in shapes) == 8 * len(texts)
+    assert len(shapes) < len(texts)
+    assert all(rows * longest <= TOKENS_PER_BATCH for rows, longest in shapes)
+    assert [longest for _, longest in shapes] == sorted(longest for _, longest in shapes)
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [("right", [[1, 2, 3], [4, 9, 9]]), ("left", [[1, 2, 3], [9, 9, 4]])],
+)
+def test_padding_side(side: str, expected: list[list[int]]) -> None:
+    """Rows are filled up to the longest on the side that the tokenizer pads."""
+    spec = TokenizerSpec.model_validate(
+        {"file": "t", "max_length": 8, "pad_token_id": 9, "pad_token_type_id": 0, "padding_side": side}
+    )
+    rectangle = _rectangle([[1, 2, 3], [4]], 9, spec)
+    assert rectangle.tolist() == expected
+    assert rectangle.dtype == np.int64
+
+
+def test_left_padding(tiny_bundle: Path, tmp_path: Path, predictor: Predictor) -> None:
+    """A bundle that pads on the left pads ids, mask and type ids on the left alike."""
+    left = Predictor(
+        Bundle.open(forge(tiny_bundle, tmp_path / "left", tokenizer={"padding_side": "left", "pad_token_id": 3}))
+    )
+    inputs = engine_of(left)._pad(windows_of(left, ["stop", "please cancel my parcel"]))
+    mask = inputs["attention_mask"]
+    assert mask[0].tolist() == sorted(mask[0].tolist())
+    assert mask[0, 0] == 0
+    assert (inputs["input_ids"][mask == 0] == 3).all()
+    assert list(inputs) == left.manifest.graph.inputs == predictor.manifest.graph.inputs

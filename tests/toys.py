@@ -1,0 +1,159 @@
+"""Toy data of every task, small enough for one to three seconds of training: its files, and its recipe.
+
+Each is learned well past guessing, and only from the inputs that it is about: of a pair, the second text decides.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.tiny import toy_rows, write_csv
+
+PEOPLE = ("Ada", "Grace", "Linus", "Zoë", "王芳", "Ömer")
+PLACES = ("Oslo", "Kyoto", "北京", "São Paulo", "Graz", "Tel Aviv")
+VERBS = ("flew to", "lives in", "wrote from", "will leave", "grew up in")
+NOISE = "the parcel was shipped and the order is paid back 🎉 " * 6
+
+SPLIT = {"test": 0.25, "validation": 0.2}
+
+
+def text_classification(folder: Path) -> dict[str, Any]:
+    """One of three labels."""
+    write_csv(folder / "rows.csv", toy_rows())
+    return {"train": "rows.csv", **SPLIT}
+
+
+def text_pairs(folder: Path) -> dict[str, Any]:
+    """The label of the second of two texts."""
+    write_csv(folder / "rows.csv", [(a, b, y) for a, _, b, y in _pairs()[::2]], ("text", "other", "label"))
+    return {"train": "rows.csv", **SPLIT, "text_pair": "other"}
+
+
+def multi_label(folder: Path) -> dict[str, Any]:
+    """The label of each half of a text, or none."""
+    both = [(f"{a}, {b}", "|".join(sorted({x, y}))) for a, x, b, y in _pairs()[::4]]
+    write_csv(folder / "rows.csv", [*both, *((f"hello there {text[-6:]}", "") for text, _ in toy_rows()[::6])])
+    return {"train": "rows.csv", **SPLIT, "label_separator": "|"}
+
+
+def regression(folder: Path) -> dict[str, Any]:
+    """How many words a text has, in an odd unit."""
+    write_csv(folder / "rows.csv", [(text, f"{1000 + 10 * len(text.split())}") for text, _ in toy_rows()])
+    return {"train": "rows.csv", **SPLIT}
+
+
+def similarity(folder: Path) -> dict[str, Any]:
+    """Two texts and whether their labels agree."""
+    scored = [(a, b, "5" if x == y else "1.5") for a, x, b, y in _pairs()[::2]]
+    write_csv(folder / "rows.csv", scored, ("text", "other", "score"))
+    return {"train": "rows.csv", **SPLIT, "text_pair": "other", "label": "score"}
+
+
+def entities(folder: Path) -> dict[str, Any]:
+    """People and places in CoNLL columns."""
+    sentences = [
+        [*_tagged(person, "PER"), *((word, "O") for word in verb.split()), *_tagged(place, "LOC"), (".", "O")]
+        for person, verb, place in product(PEOPLE, VERBS, PLACES)
+    ]
+    text = "\n\n".join("\n".join(f"{token}\t{tag}" for token, tag in sentence) for sentence in sentences)
+    (folder / "rows.conll").write_text(text + "\n", encoding="utf-8")
+    return {"train": "rows.conll", **SPLIT}
+
+
+def answers(folder: Path) -> dict[str, Any]:
+    """Where somebody is, in SQuAD's JSON; some contexts are longer than a window, some articles have two questions."""
+    return _squad(folder, [_article(*each) for each in _travels()])
+
+
+def answers_or_none(folder: Path) -> dict[str, Any]:
+    """The same, but half of the articles name no place."""
+    return _squad(folder, [_article(*each, place_told=each[-1] % 4 < 2) for each in _travels()])
+
+
+def rewritings(folder: Path) -> dict[str, Any]:
+    """A text to its label."""
+    write_csv(folder / "rows.csv", toy_rows())
+    return {"train": "rows.csv", **SPLIT, "max_new_tokens": 8}
+
+
+def completions(folder: Path) -> dict[str, Any]:
+    """A prompt to its label, with a space before it as a continued text has."""
+    write_csv(folder / "rows.csv", [(text, f" {label}") for text, label in toy_rows()], ("prompt", "completion"))
+    return {"train": "rows.csv", **SPLIT, "max_length": 64, "max_new_tokens": 8}
+
+
+TOYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
+    "text-classification": ("text-classification", text_classification),
+    "text pairs": ("text-classification", text_pairs),
+    "multi-label-classification": ("multi-label-classification", multi_label),
+    "regression": ("regression", regression),
+    "token-classification": ("token-classification", entities),
+    "question-answering": ("question-answering", answers),
+    "answers or none": ("question-answering", answers_or_none),
+    "feature-extraction": ("feature-extraction", similarity),
+}
+"""What there is: a name to the task and what writes its files and gives the recipe's ``data``."""
+
+GENERATING_TOYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
+    "text2text-generation": ("text2text-generation", rewritings),
+    "text-generation": ("text-generation", completions),
+}
+"""The same for models that generate."""
+
+
+def write_toy(folder: Path, backbone: Path, toy: str, **sections: Any) -> Path:
+    """A toy's files and its recipe in ``folder``; ``sections`` add to or replace its keys."""
+    task, write = (TOYS | GENERATING_TOYS)[toy]
+    training = {
+        "learning_rate": 5.0e-3,
+        "head_learning_rate": 2.0e-2,
+        "num_train_epochs": 12 if task in ("question-answering", "token-classification") else 6,
+        "per_device_train_batch_size": 8,
+        "bf16": False,
+    }
+    recipe: dict[str, Any] = {"task": task, "model": str(backbone), "data": write(folder), "training": training}
+    for name, values in sections.items():
+        recipe[name] = {**recipe.get(name, {}), **values}
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def _pairs() -> list[tuple[str, str, str, str]]:
+    """288 pairs of texts, each text followed by its label."""
+    rows = toy_rows()
+    return [(*row, *rows[(at * 7 + shift) % len(rows)]) for shift in (3, 16, 38, 55) for at, row in enumerate(rows)]
+
+
+def _tagged(name: str, kind: str) -> list[tuple[str, str]]:
+    return [(word, f"{'I' if at else 'B'}-{kind}") for at, word in enumerate(name.split())]
+
+
+def _travels() -> list[tuple[str, str, str, int]]:
+    """Who does what where, numbered: 90 in all."""
+    every = list(product(PEOPLE, VERBS, PLACES))[::2]
+    return [(*each, number) for number, each in enumerate(every)]
+
+
+def _squad(folder: Path, articles: list[dict[str, Any]]) -> dict[str, Any]:
+    content = {"version": "2.0", "data": articles}
+    (folder / "rows.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return {"train": "rows.json", **SPLIT, "max_length": 40, "stride": 8}
+
+
+def _article(person: str, verb: str, place: str, number: int, place_told: bool = True) -> dict[str, Any]:
+    said = f"{person} {verb} {place if place_told else f'order {number}'}. "
+    context = f"{NOISE[: 240 if number % 4 == 3 else 60]}{said}{NOISE[:40]}"
+    found = [{"text": place, "answer_start": context.index(place)}] if place_told else []
+    questions = [f"where is {person}?", f"where is {person} today?"][: 2 if number % 4 == 0 else 1]
+    asked = [
+        {"id": f"{number}.{at}", "question": question, "answers": found, "is_impossible": not found}
+        for at, question in enumerate(questions)
+    ]
+    return {"title": f"{person} {number}", "paragraphs": [{"context": context, "qas": asked}]}

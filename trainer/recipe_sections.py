@@ -1,0 +1,206 @@
+"""The sections of a recipe: what each key means, and what it accepts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Name = Annotated[str, Field(min_length=1)]
+
+Loss = Literal["cross-entropy", "focal", "binary-cross-entropy", "mse", "huber", "cosent", "cosine"]
+Metric = Literal["accuracy", "macro_f1", "micro_f1", "f1", "exact_match", "pearson", "spearman", "token_accuracy"]
+
+
+class Section(BaseModel):
+    """A part of the recipe: unknown keys are refused, values never change type or later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ModelHead(Section):
+    """The layer between the backbone's token vectors and the answer, and what it is trained for."""
+
+    pooling: Literal["mean", "cls"] | None = Field(
+        default=None,
+        description="mean of the token vectors, or the library's own head; null: what suits the backbone",
+    )
+    layers: int = Field(
+        default=1, ge=1, le=48, description="of token-classification: how many of the last layers the classifier reads"
+    )
+    loss: Loss | None = Field(
+        default=None,
+        description="what training minimises; null: the task's first choice in the table of tasks;"
+        " binary-cross-entropy gives two labels a single logit",
+    )
+    focal_gamma: float = Field(default=2.0, gt=0, le=10, description="of the focal loss: how little easy rows count")
+    class_weights: Literal["balanced"] | dict[str, float] | None = Field(
+        default=None,
+        description="balanced: rows of rare labels count more, each label as much as any other; or a weight a label",
+    )
+
+
+class Data(Section):
+    """The rows: where they lie, which columns matter, how they are split."""
+
+    train: Name | tuple[Name, ...] | None = Field(
+        default=None, description="file of training rows, or a list of files; with `dataset`, a split's name"
+    )
+    test: Fraction | Name = Field(description="file (or split) that is evaluated once, or a fraction of train")
+    validation: Fraction | Name = Field(
+        default=0.1,
+        description="file (or split) that alone chooses the checkpoint, or a fraction of the training rows",
+    )
+    text: Name | None = Field(
+        default=None, description="the column that holds the text; null: text, or tokens where tokens have tags"
+    )
+    text_pair: Name | None = Field(default=None, description="the column that holds the second text of a pair")
+    label: Name | None = Field(
+        default=None,
+        description="the column that holds what is right: a label, a number, tags or a text; null: label, or tags",
+    )
+    label_separator: Name | None = Field(default=None, description="between several labels in one column")
+    label_names: tuple[Name, ...] | Name | None = Field(
+        default=None,
+        description="names of labels that are written as numbers from 0: a list, or a file with one a line",
+    )
+    case_markers: bool = Field(
+        default=False, description="mark capitalised words for an uncased base model; names are found better"
+    )
+    word_separator: str = Field(default=" ", description="between the tokens of a tagged text; empty for Chinese")
+    column_names: tuple[Name, ...] | None = Field(default=None, description="columns of CSV or TSV without a header")
+    dataset: Name | None = Field(default=None, description="a hub data set, owner/name, or a folder, in place of files")
+    config_name: Name | None = Field(default=None, description="the hub data set's configuration")
+    revision: Name | None = Field(default=None, description="the hub data set's commit, branch or tag")
+    split_seed: int = Field(default=0, ge=0, lt=2**32, description="decides which rows a fraction takes")
+    prefix: str = Field(default="", description="put before every input of a generating model, such as T5's summarize:")
+    max_new_tokens: int = Field(
+        default=64, ge=1, le=4096, description="tokens that a generated answer has at most, unasked"
+    )
+    max_length: int | None = Field(
+        default=None,
+        ge=4,
+        le=8192,
+        description="tokens a text or a window; null: backbone's, at most 256, 384 for answers",
+    )
+    stride: int | None = Field(
+        default=None, ge=0, le=4096, description="tokens that neighbouring windows share; null: a third of a window"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Data:
+        if self.dataset is None and self.train is None:
+            raise ValueError("data.train: missing; name a file of training rows, or a data set by data.dataset")
+        if self.dataset is None and (self.config_name or self.revision):
+            raise ValueError("data.config_name and data.revision belong to data.dataset, which is not given")
+        if self.dataset is not None and isinstance(self.train, tuple):
+            raise ValueError("data.train: a list names files; of data.dataset give one split's name")
+        if self.dataset is not None and self.column_names:
+            raise ValueError("data.column_names: names the columns of files; data.dataset has its own")
+        return self
+
+
+class Lora(Section):
+    """Low-rank adapters (Hu et al. 2021), under peft's names; merged into the weights when the run is saved."""
+
+    r: int = Field(default=8, ge=1, le=1024, description="rank")
+    lora_alpha: int = Field(default=16, ge=1, description="the update is scaled by lora_alpha / r")
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="before the adapter")
+    target_modules: tuple[Name, ...] | None = Field(
+        default=None, description="names of the layers that get one; null: every linear layer of the backbone"
+    )
+
+
+class Training(Section):
+    """The optimiser's settings, under the names of transformers' TrainingArguments."""
+
+    learning_rate: float = Field(default=2.0e-4, gt=0, le=10, description="peak learning rate of the backbone")
+    head_learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="of the classifier; null: 25 × learning_rate under adamw, which suits a fresh layer",
+    )
+    num_train_epochs: int = Field(default=3, ge=1, le=1000, description="passes over the training rows")
+    per_device_train_batch_size: int = Field(default=32, ge=1, le=4096, description="texts a training step")
+    per_device_eval_batch_size: int = Field(default=64, ge=1, le=4096, description="texts an evaluation step")
+    gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024, description="batches an optimiser step")
+    gradient_checkpointing: bool = Field(default=False, description="recompute activations: less memory, slower")
+    lr_scheduler_type: Literal["constant", "linear", "cosine"] = Field(default="linear", description="after the warmup")
+    warmup_ratio: float = Field(default=0.06, ge=0, lt=1, description="fraction of the steps that warm up")
+    optim: Literal["adamw", "sgd"] = Field(default="adamw", description="optimiser")
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(default=0.01, ge=0, le=1, description="not for biases and layer norms")
+    label_smoothing_factor: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="share spread over all labels, under cross-entropy; null: 0.05 for text-classification, else 0",
+    )
+    max_grad_norm: float = Field(default=1.0, gt=0, le=1e6, description="gradients are clipped to this norm")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of the head's first weights, dropout and batch order")
+    bf16: bool | None = Field(default=None, description="bfloat16 autocast; null: where the hardware computes in it")
+    trainable: Literal["all", "classifier", "last_layers", "lora"] = Field(
+        default="all",
+        description="classifier: the backbone stays as it is; last_layers: its last ones learn; lora: adapters learn",
+    )
+    freeze_embeddings: bool = Field(
+        default=False, description="the table of word vectors stays as it is: unseen words keep their place beside seen"
+    )
+    last_layers: int | None = Field(default=None, ge=1, description="how many, under trainable: last_layers")
+    lora: Lora | None = Field(default=None, description="of trainable: lora")
+    eval_strategy: Literal["epoch", "steps"] = Field(
+        default="epoch", description="when validation runs and state is kept"
+    )
+    eval_steps: int | None = Field(default=None, ge=1, description="optimiser steps between two evaluations")
+    metric_for_best_model: Metric | None = Field(
+        default=None, description="on validation; null: the task's first in the table of tasks"
+    )
+    load_best_model_at_end: bool = Field(
+        default=True, description="keep the checkpoint of the best validation; false: the last one"
+    )
+    early_stopping_patience: int | None = Field(
+        default=None, ge=1, description="evaluations without a better metric before training stops"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Training:
+        if (self.eval_strategy == "steps") != (self.eval_steps is not None):
+            raise ValueError("training.eval_steps: goes with training.eval_strategy: steps, and only with it")
+        if self.momentum and self.optim != "sgd":
+            raise ValueError("training.momentum: belongs to training.optim: sgd")
+        if (self.trainable == "last_layers") != (self.last_layers is not None):
+            raise ValueError("training.last_layers: goes with training.trainable: last_layers, and only with it")
+        if self.early_stopping_patience and not self.load_best_model_at_end:
+            raise ValueError("training.early_stopping_patience: goes with training.load_best_model_at_end: true")
+        if self.lora is not None and self.trainable != "lora":
+            raise ValueError("training.lora: goes with training.trainable: lora, and only with it")
+        return self
+
+    def resolved(self) -> Training:
+        """These settings with the default of ``head_learning_rate`` worked out."""
+        if self.head_learning_rate is not None:
+            return self
+        factor = 25.0 if self.optim == "adamw" else 1.0
+        return self.model_copy(update={"head_learning_rate": self.learning_rate * factor})
+
+
+class FewShot(Section):
+    """Classify by the backbone's sentence vectors, without training it: label descriptions, a handful of examples."""
+
+    examples_per_label: int = Field(ge=0, le=1000, description="training rows a label; 0: descriptions only")
+    label_descriptions: dict[str, str] | None = Field(
+        default=None, description="a sentence a label; null: the label's own name, underscores as spaces"
+    )
+
+
+class Export(Section):
+    """What a converted model may lose."""
+
+    max_accuracy_drop: float = Field(
+        default=0.005,
+        ge=0,
+        lt=1,
+        description="what an approximate variant may lose of the task's main metric, as a fraction",
+    )

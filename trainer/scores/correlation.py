@@ -1,0 +1,61 @@
+"""How well predicted numbers go with the true ones: Pearson's and Spearman's correlation, with an interval."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+import scipy.stats  # type: ignore[import-untyped, unused-ignore]
+from numpy.typing import ArrayLike, NDArray
+
+_Z95 = NormalDist().inv_cdf(0.975)
+_CONSTANT = 1e-12  # a spread this small beside the numbers is rounding
+
+
+def pearson(x: ArrayLike, y: ArrayLike) -> float:
+    """Pearson's correlation of two columns [rows], -1 to 1.
+
+    Where one side is constant there is no correlation, and the figure is 0.0: a model that always says the same
+    explains nothing, and a figure in a report must be a number (JSON knows no nan). One row is constant too.
+
+    Raises:
+        ValueError: no rows, columns of unequal length, or a number that is not finite.
+    """
+    left, right = _columns(x, y)
+    return 0.0 if _constant(left) or _constant(right) else float(scipy.stats.pearsonr(left, right).statistic)
+
+
+def spearman(x: ArrayLike, y: ArrayLike) -> float:
+    """Spearman's rank correlation of two columns [rows], ties by their mean rank; else as ``pearson``."""
+    left, right = _columns(x, y)
+    return 0.0 if _constant(left) or _constant(right) else float(scipy.stats.spearmanr(left, right).statistic)
+
+
+def pearson_interval(r: float, rows: int) -> tuple[float, float]:
+    """The 95 % interval of a Pearson correlation ``r`` of so many rows, by Fisher's z (Fisher 1921, Metron 1).
+
+    atanh(r) is close to normal with the standard error 1 / sqrt(rows - 3). Three rows or fewer say nothing: (-1, 1).
+    """
+    if rows <= 3:
+        return -1.0, 1.0
+    if abs(r) >= 1.0:
+        return r, r
+    z, half = math.atanh(r), _Z95 / math.sqrt(rows - 3)
+    return math.tanh(z - half), math.tanh(z + half)
+
+
+def _columns(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    left, right = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if left.ndim != 1 or left.shape != right.shape or not left.size:
+        raise ValueError(
+            f"columns {list(left.shape)} and {list(right.shape)}: both must have the same rows, at least one"
+        )
+    wrong = int((~np.isfinite(left) | ~np.isfinite(right)).sum())
+    if wrong:
+        raise ValueError(f"{wrong} of {left.size} rows hold a number that is not finite")
+    return left, right
+
+
+def _constant(column: NDArray[np.float64]) -> bool:
+    return bool(np.ptp(column) <= _CONSTANT * np.abs(column).max())

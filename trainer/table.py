@@ -1,0 +1,34 @@
+"""What every reader gives: named columns of equal length; and the text of a file, which must be UTF-8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serving.errors import InputError
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length; ``label_names`` are the names that a ClassLabel column brings, in order."""
+
+    name: str
+    columns: dict[str, list[Any]]
+    label_names: dict[str, list[str]]
+
+    def __len__(self) -> int:
+        return max((len(values) for values in self.columns.values()), default=0)
+
+
+def text_of(path: Path) -> str:
+    """A file's text without a byte order mark; raises InputError naming the line that is not UTF-8."""
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path.name}, line {line}: not UTF-8"
+            f" (byte {error.start} of the file is 0x{content[error.start]:02x}); save the file as UTF-8"
+        ) from None

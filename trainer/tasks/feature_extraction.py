@@ -1,0 +1,90 @@
+"""Learning sentence vectors: pairs of texts and how similar they are; similar ones get a high cosine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from serving.errors import InputError
+from serving.tasks import feature_extraction as serving
+from serving.tasks.base import Encoded, Logits, Settings, Task
+from trainer import columns
+from trainer.rows import Rows, texts_of
+from trainer.scores.correlation import pearson, spearman
+from trainer.table import Table
+from trainer.tasks.base import Example, Head, Learning, Scores
+
+SCALE = 20.0
+"""CoSENT's inverse temperature, as its author and sentence-transformers use it."""
+
+
+class FeatureExtraction(Learning):
+    """One vector a text, learned from pairs; served, it takes lone texts."""
+
+    serves: ClassVar[type[Task]] = serving.FeatureExtraction
+    head: ClassVar[Head] = "vector"
+
+    def read_inputs(self, table: Table) -> list[Any]:
+        """A pair a row."""
+        if self.data.text_pair is None:
+            raise InputError(
+                "data.text_pair: missing; feature-extraction learns from pairs of texts and how similar they are",
+                field="data.text_pair",
+            )
+        return super().read_inputs(table)
+
+    def read_targets(self, table: Table) -> list[float]:
+        """The label column: how similar the pair is, in any unit."""
+        return columns.numbers(table, "data.label", self.data.label or self.default_label)
+
+    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
+        """Nothing is known yet: the model tells the number of dimensions."""
+        self._low, self._high = min(train.targets), max(train.targets)
+        if self._low == self._high:
+            raise InputError(f"{train.name}: every training row has the same similarity; there is nothing to learn")
+        return serving.Settings(dimensions=1)
+
+    def tuned(self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows) -> Settings:
+        """The number of dimensions, as the model has them."""
+        return serving.Settings(dimensions=len(logits[0][0]))
+
+    def items(self, task: Task, inputs: dict[str, str]) -> list[Any]:
+        """Two lone texts."""
+        return [task.check(text) for text in texts_of(inputs)]
+
+    def answer(self, answers: list[list[float]]) -> float:
+        """The cosine of the two vectors."""
+        left, right = (np.asarray(answer) for answer in answers)
+        return float(left @ right / max(float(np.linalg.norm(left) * np.linalg.norm(right)), 1e-12))
+
+    def examples(self, task: Task, encoded: list[Encoded], target: float) -> list[Example]:
+        """Both texts' windows, and the similarity between 0 and 1."""
+        left, right = (each.windows[0] for each in encoded)
+        return [Example((left, right), (target - self._low) / (self._high - self._low))]
+
+    def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
+        """CoSENT (a pair that is more similar has the higher cosine), or the cosine's squared error."""
+        cosines = cosine_similarity(logits[0::2], logits[1::2])
+        if self.recipe.loss == "cosine":
+            return ((cosines - labels) ** 2).sum()
+        return len(labels) * cosent(cosines, labels)
+
+    def scores(self, rows: Rows, answers: Sequence[float]) -> Scores:
+        """Correlation of the cosine with the similarity."""
+        expected, answered = np.array(rows.targets), np.array(answers)
+        return {"spearman": spearman(expected, answered), "pearson": pearson(expected, answered)}
+
+
+def cosent(cosines: Tensor, labels: Tensor) -> Tensor:
+    """log(1 + sum of exp(20 (cos_i - cos_j)) over all pairs in which j is the more similar one).
+
+    Source: J. Su, "CoSENT: a more effective sentence vector scheme than Sentence-BERT", 2022.
+    """
+    differences = SCALE * (cosines[:, None] - cosines[None, :])
+    differences = differences[labels[:, None] < labels[None, :]]
+    return torch.logsumexp(torch.cat([differences.new_zeros(1), differences]), dim=0)

@@ -1,0 +1,62 @@
+"""The losses that more than one task trains with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax, nll_loss
+
+from serving.errors import InputError
+
+
+def class_weights(
+    choice: Literal["balanced"] | Mapping[str, float] | None, labels: Sequence[str], counts: Mapping[str, int]
+) -> Tensor | None:
+    """A weight a label, their mean over the rows 1.
+
+    ``balanced`` weighs rows / (labels * rows of the label), as scikit-learn does; a mapping names some labels, the
+    others weigh 1. Raises InputError for a name that is no label.
+    """
+    if choice is None:
+        return None
+    if choice == "balanced":
+        total = sum(counts.values())
+        return torch.tensor([total / (len(labels) * max(counts.get(label, 0), 1)) for label in labels])
+    if unknown := sorted(set(choice) - set(labels)):
+        raise InputError(
+            f"model_head.class_weights: {unknown[0]!r} is no label; labels are: {', '.join(labels[:20])}",
+            field="model_head.class_weights",
+        )
+    return torch.tensor([float(choice.get(label, 1.0)) for label in labels])
+
+
+def one_of(
+    logits: Tensor, labels: Tensor, *, smoothing: float = 0.0, weight: Tensor | None = None, gamma: float | None = None
+) -> Tensor:
+    """Summed cross-entropy of logits [n, labels] against label numbers [n]; -100 counts for nothing.
+
+    ``gamma`` makes it the focal loss, (1 - p)^gamma times the cross-entropy (Lin et al. 2017, equation 4).
+    """
+    weight = None if weight is None else weight.to(logits)
+    if gamma is None:
+        return cross_entropy(logits, labels, weight=weight, label_smoothing=smoothing, reduction="sum")
+    logs = log_softmax(logits, dim=-1)
+    each = nll_loss(logs, labels, weight=weight, reduction="none")
+    sure = logs.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1).exp()
+    return ((1 - sure) ** gamma * each).sum()
+
+
+def any_of(logits: Tensor, labels: Tensor, *, weight: Tensor | None = None, gamma: float | None = None) -> Tensor:
+    """Summed binary cross-entropy of logits against labels 0 and 1 of the same shape; ``gamma`` as in `one_of`.
+
+    ``weight`` multiplies the loss of the ones of each label.
+    """
+    weight = None if weight is None else weight.to(logits)
+    each = binary_cross_entropy_with_logits(logits, labels, pos_weight=weight, reduction="none")
+    if gamma is None:
+        return each.sum()
+    right = torch.sigmoid(logits) * labels + torch.sigmoid(-logits) * (1 - labels)
+    return ((1 - right) ** gamma * each).sum()

@@ -1,0 +1,86 @@
+"""Learning regression: one number a text or pair, learned as a standard score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+from torch.nn.functional import huber_loss, mse_loss
+
+from serving.errors import InputError
+from serving.tasks import regression as serving
+from serving.tasks.base import Encoded, Settings, Task
+from trainer import columns
+from trainer.rows import Rows, texts_of
+from trainer.scores.correlation import pearson, spearman
+from trainer.table import Table
+from trainer.tasks.base import Example, Head, Learning, Scores
+
+
+class Regression(Learning):
+    """One number a text."""
+
+    serves: ClassVar[type[Task]] = serving.Regression
+    head: ClassVar[Head] = "sequence"
+
+    def read_targets(self, table: Table) -> list[float]:
+        """The label column, finite numbers."""
+        return columns.numbers(table, "data.label", self._column)
+
+    def label_names(self, train: Rows, table: Table) -> list[str]:
+        """The one label is the column's name."""
+        if len(set(train.targets)) < 2:
+            raise InputError(f"{train.name}: every training row has the same number; there is nothing to learn")
+        return [self._column]
+
+    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
+        """Mean and standard deviation of the training targets."""
+        return serving.Settings(
+            pair=self.data.text_pair is not None,
+            clip=self.clip(max_length),
+            mean=float(np.mean(train.targets)),
+            std=float(np.std(train.targets)),
+        )
+
+    def examples(self, task: Task, encoded: list[Encoded], target: float) -> list[Example]:
+        """The one window and the target's standard score."""
+        settings: Any = task.settings
+        return [Example((encoded[0].windows[0],), [(target - settings.mean) / settings.std])]
+
+    def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
+        """Squared error, or Huber's, of standard scores."""
+        loss = huber_loss if self.recipe.loss == "huber" else mse_loss
+        return loss(logits, labels.to(logits.dtype), reduction="sum")
+
+    def scores(self, rows: Rows, answers: Sequence[Any]) -> Scores:
+        """Pearson's and Spearman's correlation, root mean squared error in the data's own unit."""
+        expected, answered = np.array(rows.targets), _numbers(answers)
+        return {
+            "pearson": pearson(expected, answered),
+            "spearman": spearman(expected, answered),
+            "rmse": float(np.sqrt(np.mean((expected - answered) ** 2))),
+        }
+
+    def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
+        """The answers furthest off; ``confidence`` is by how much."""
+        off = np.abs(np.array(rows.targets) - _numbers(answers))
+        return [
+            {
+                "row": rows.numbers[at],
+                "text": " / ".join(texts_of(rows.inputs[at])),
+                "expected": f"{rows.targets[at]:g}",
+                "answered": f"{answers[at][0]['score']:.3f}",
+                "confidence": float(off[at]),
+            }
+            for at in np.argsort(-off, kind="stable")[:most].tolist()
+        ]
+
+    @property
+    def _column(self) -> str:
+        return self.data.label or self.default_label
+
+
+def _numbers(answers: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([answer[0]["score"] for answer in answers])
