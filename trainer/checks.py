@@ -48,7 +48,8 @@ def _conflicts(splits: Splits) -> str:
     if not conflicts:
         return ""
     text, targets = conflicts[0]
-    return f"{len(conflicts)} texts have more than one label, such as {text[:60]!r}: {', '.join(sorted(targets))[:200]}"
+    many = f"{len(conflicts)} texts are there with different labels, such as {text[:60]!r}"
+    return many if "{" in "".join(targets) else f"{many}: {', '.join(sorted(targets))}"
 
 
 def _look_alike_labels(labels: Sequence[str]) -> str:
@@ -94,4 +95,6 @@ def _short(names: list[str]) -> str:
 
 
 def _shown(target: object) -> str:
+    if isinstance(target, list) and all(isinstance(each, str) for each in target):
+        return " & ".join(target) or "none"
     return target if isinstance(target, str) else json.dumps(target, ensure_ascii=False)

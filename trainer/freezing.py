@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from torch import nn
 
 from serving.errors import InputError
@@ -73,7 +75,9 @@ def _adapt(model: Model, lora: Lora) -> None:
         target_modules=list(lora.target_modules) if lora.target_modules else "all-linear",
     )
     try:
-        adapted = get_peft_model(backbone, config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft's own use of transformers, nothing of the user's
+            adapted = get_peft_model(backbone, config)
     except ValueError as error:
         raise InputError(f"training.lora: {str(error).splitlines()[0]}", field="training.lora") from error
     model.put_backbone(adapted)

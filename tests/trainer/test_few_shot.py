@@ -1,4 +1,4 @@
-"""Classifying without fine-tuning: which examples are taken, what the classifier is, and that it goes the whole road."""
+"""Classifying without fine-tuning: which examples are taken, what the classifier is, and the whole road."""
 
 from __future__ import annotations
 
