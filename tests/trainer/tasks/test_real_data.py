@@ -1,0 +1,85 @@
+"""Alignment on real data: what the rows say becomes tokens, and tokens become the same places in the same text again.
+
+A model that knew every label would score what is asserted here: the rest is lost by words cut unlike the data's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests import zoo
+from trainer.batches import Examples
+from trainer.data import load_splits
+from trainer.model import load_tokenizer
+from trainer.recipe import Recipe
+from trainer.rows import Rows
+from trainer.tasks import learning_of
+from trainer.tasks.base import Learning
+
+DATA = Path(__file__).parents[4] / "shared" / "data"
+
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the public data sets are not at {DATA}")
+
+
+def learned(task: str, **data: Any) -> Learning:
+    """How a recipe's task is learned."""
+    recipe = {"task": task, "data": data}
+    return learning_of(Recipe.model_validate(recipe))
+
+
+def oracle_answers(
+    learning: Learning, rows: Rows, labels: list[str], backbone: Path, length: int, **settings: Any
+) -> Iterator[Any]:
+    """The answers decoded from logits that have each example's own label for certain."""
+    task = learning.task(labels, learning.settings(rows, labels, length).model_copy(update=settings))
+    examples = Examples(learning, task, load_tokenizer(backbone, length), rows)
+    certain = iter(examples.examples)
+    for (encoded,) in examples.encoded:
+        logits = [certain_logits(task.logits_per_window, next(certain).label, len(w.ids)) for w in encoded.windows]
+        yield task.decode(encoded, logits)
+
+
+def certain_logits(width: int, label: Any, tokens: int) -> np.ndarray[Any, Any]:
+    """[tokens, width]: 10 where the label is, 0 elsewhere."""
+    logits = np.zeros((tokens, width), dtype=np.float32)
+    if len(label) == tokens:
+        for row, number in enumerate(label):
+            logits[row, max(number, 0)] = 10.0
+    else:
+        for column, row in enumerate(label):
+            logits[row, column] = 10.0
+    return logits
+
+
+@pytest.mark.parametrize(("language", "least"), [("en", 0.98), ("de", 0.95), ("zh", 0.95)])
+@pytest.mark.parametrize("family", ["mBERT", "XLM-R"])
+def test_answers_of_every_language_survive_the_tokens(tmp_path: Path, family: str, language: str, least: float) -> None:
+    """SQuAD's places become tokens of a window and come back as places: English, German, Chinese."""
+    learning = learned(
+        "question-answering", train=str(DATA / "xquad" / f"{language}.json"), test=0.2, validation=0.1, stride=64
+    )
+    test = load_splits(learning).test
+    answers = list(oracle_answers(learning, test, [], zoo.FAMILIES[family](tmp_path / "m"), 384, max_answer_len=300))
+    contexts = [inputs["context"] for inputs in test.inputs]
+    assert all(context[a["start"] : a["end"]] == a["answer"] for context, a in zip(contexts, answers, strict=True))
+    if family == "mBERT":  # the tiny Unigram vocabulary has long unknown runs, as no real one has
+        assert learning.scores(test, answers)["exact_match"] >= least
+
+
+@pytest.mark.parametrize("family", ["BERT", "RoBERTa", "DeBERTa-v3"])
+def test_entities_survive_the_tokens(tmp_path: Path, family: str) -> None:
+    """CoNLL's tags become tags of pieces and come back as entities of the data's own words."""
+    files = {name: str(DATA / "wnut17" / f"{name}.conll") for name in ("train", "test")}
+    learning = learned("token-classification", **files, validation=str(DATA / "wnut17" / "dev.conll"), stride=16)
+    splits = load_splits(learning)
+    answers = list(oracle_answers(learning, splits.test, splits.labels, zoo.FAMILIES[family](tmp_path / "m"), 64))
+    texts = splits.test.inputs
+    assert all(
+        text[e["start"] : e["end"]] == e["word"] for text, found in zip(texts, answers, strict=True) for e in found
+    )
+    assert learning.scores(splits.test, answers)["f1"] >= 0.97
