@@ -76,7 +76,8 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]
         found = metrics or {}
         scores = {name.removeprefix("eval_"): value for name, value in found.items() if name != "eval_loss"}
         self.bar.update(self.task, metric=f"{scores[self.metric]:.3f}")
-        shown = "  ".join(f"{readable(name)} {value:.4f}" for name, value in scores.items())
+        first_two = sorted(scores, key=lambda name: name != self.metric)[:2]  # a line has 80 characters
+        shown = "  ".join(f"{readable(name)} {scores[name]:.4f}" for name in first_two)
         self.console.print(
             f"epoch {_epoch(state)}  loss {self.loss:.3f}  validation {shown}  {time.monotonic() - self.started:.0f} s",
             highlight=False,
