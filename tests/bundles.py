@@ -89,14 +89,16 @@ def forge(
     return seal(target, manifest.model_copy(update=changed))
 
 
-def trained_bundle(toy: str, backbone: Path, folder: Path, **training: Any) -> Path:
-    """A proven bundle of a toy on another base model, trained as told."""
+def trained_bundle(
+    toy: str, backbone: Path, folder: Path, model_head: Mapping[str, Any] | None = None, **training: Any
+) -> Path:
+    """A proven bundle of a toy on a base model, trained as told."""
     from rich.console import Console
 
     from trainer.recipe import load_recipe
     from trainer.train import train
 
-    recipe = load_recipe(write_toy(folder, backbone, toy, training=training))
+    recipe = load_recipe(write_toy(folder, backbone, toy, training=training, model_head=model_head or {}))
     return _export(train(recipe, folder / "run", console=Console(file=io.StringIO())), folder / "bundle", "fp32")
 
 

@@ -32,11 +32,15 @@ class OwnModel(nn.Module):
 
 
 class PooledModel(OwnModel):
-    """One vector a text: the mean of its token vectors, or the first one; [windows, hidden]."""
+    """One vector a text: the mean of its token vectors, or the first one; [windows, layers * hidden].
 
-    def __init__(self, backbone: PreTrainedModel, pooling: str) -> None:
+    Where several layers are read, a token's vectors in them stand side by side.
+    """
+
+    def __init__(self, backbone: PreTrainedModel, pooling: str, layers: int = 1) -> None:
         super().__init__(backbone)
         self.pooling = pooling
+        self.layers = layers
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -47,21 +51,20 @@ class PooledModel(OwnModel):
     def vectors(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """The text vectors ``[windows, hidden]``, fp32."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        output = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **types)
-        if self.pooling == "cls":
-            first: Tensor = output.last_hidden_state[:, 0].float()
-            return first
-        return mean_of_tokens(output.last_hidden_state, attention_mask)
+        tokens = last_layers(self.backbone, self.layers, input_ids=input_ids, attention_mask=attention_mask, **types)
+        return tokens[:, 0] if self.pooling == "cls" else mean_of_tokens(tokens, attention_mask)
 
 
 class PooledClassifier(PooledModel):
     """A text vector, dropout, one linear layer; ``normalized`` puts vectors to length 1 first."""
 
-    def __init__(self, backbone: PreTrainedModel, pooling: str, logits: int, *, normalized: bool = False) -> None:
-        super().__init__(backbone, pooling)
+    def __init__(
+        self, backbone: PreTrainedModel, pooling: str, logits: int, *, layers: int = 1, normalized: bool = False
+    ) -> None:
+        super().__init__(backbone, pooling, layers)
         self.normalized = normalized
         self.dropout = nn.Dropout(getattr(backbone.config, "hidden_dropout_prob", 0.1))
-        self.classifier = nn.Linear(backbone.config.hidden_size, logits)
+        self.classifier = nn.Linear(layers * backbone.config.hidden_size, logits)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -84,9 +87,8 @@ class LayeredTagger(OwnModel):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
         """``{"logits": [windows, tokens, labels]}``."""
-        output = self.backbone(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True, **inputs)
-        vectors = torch.cat(output.hidden_states[-self.layers :], dim=-1).float()
-        return {"logits": self.classifier(self.dropout(vectors))}
+        tokens = last_layers(self.backbone, self.layers, input_ids=input_ids, attention_mask=attention_mask, **inputs)
+        return {"logits": self.classifier(self.dropout(tokens))}
 
 
 class LibraryModel(nn.Module):
@@ -140,6 +142,15 @@ class GeneratingModel(LibraryModel):
 
 
 Model = OwnModel | LibraryModel
+
+
+def last_layers(backbone: nn.Module, layers: int, **inputs: Tensor) -> Tensor:
+    """Each token's vectors in the last layers side by side, [windows, tokens, layers * hidden], in fp32."""
+    if layers == 1:
+        last: Tensor = backbone(**inputs).last_hidden_state.float()
+        return last
+    output = backbone(output_hidden_states=True, **inputs)
+    return torch.cat(output.hidden_states[-layers:], dim=-1).float()
 
 
 def mean_of_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class Form:
         pooling: ``mean`` or ``cls``; of a sequence head, ``cls`` is the library's own.
         logits: numbers a text or a token.
         normalized: whether a pooled classifier's vectors have length 1.
-        layers: of a token head, how many of the last layers its classifier reads.
+        layers: how many of the last layers the classifier reads.
     """
 
     head: Head
@@ -83,7 +83,7 @@ class Form:
     def own(self) -> bool:
         """Whether the head is ours, and not the library's."""
         if self.head == "sequence":
-            return self.pooling == "mean" or self.normalized
+            return self.pooling == "mean" or self.normalized or self.layers > 1
         return self.head == "vector" or (self.head == "token" and self.layers > 1)
 
 
@@ -204,7 +204,7 @@ def _wrapped(part: PreTrainedModel, form: Form) -> Model:
         return PooledModel(part, form.pooling)
     if form.head == "token":
         return LayeredTagger(part, form.layers, form.logits)
-    return PooledClassifier(part, form.pooling, form.logits, normalized=form.normalized)
+    return PooledClassifier(part, form.pooling, form.logits, layers=form.layers, normalized=form.normalized)
 
 
 def _library_part(model: Model) -> Any:

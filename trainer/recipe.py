@@ -63,6 +63,9 @@ METRICS: dict[TaskName, tuple[Metric, ...]] = {
 }
 """The metrics that may choose the checkpoint, each better when higher, the default first."""
 
+LAYERED = ("text-classification", "multi-label-classification", "regression", "token-classification")
+"""The tasks whose classifier may read several layers."""
+
 
 class Recipe(Section):
     """A whole recipe; read one by ``load_recipe``."""
@@ -84,8 +87,8 @@ class Recipe(Section):
             raise ValueError(f"few_shot: belongs to task: text-classification, not to {self.task}")
         if self.few_shot and self.data.text_pair:
             raise ValueError("few_shot: compares lone texts with labels; leave data.text_pair out")
-        if self.model_head.layers > 1 and self.task != "token-classification":
-            raise ValueError(f"model_head.layers: belongs to task: token-classification, not to {self.task}")
+        if self.model_head.layers > 1 and (self.task not in LAYERED or self.few_shot):
+            raise ValueError(f"model_head.layers: belongs to a classifier that learns, not to task: {self.task}")
         if self.data.label_separator and self.task != "multi-label-classification":
             raise ValueError(f"data.label_separator: belongs to task: multi-label-classification, not to {self.task}")
         return self

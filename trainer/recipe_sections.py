@@ -27,7 +27,7 @@ class ModelHead(Section):
         description="mean of the token vectors, or the library's own head; null: what suits the backbone",
     )
     layers: int = Field(
-        default=1, ge=1, le=48, description="of token-classification: how many of the last layers the classifier reads"
+        default=1, ge=1, le=48, description="how many of the last layers the classifier reads, side by side"
     )
     loss: Loss | None = Field(
         default=None,
