@@ -181,7 +181,11 @@ def _comparable(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_path(key: str, value: Any, recipe: dict[str, Any]) -> bool:
-    return key in ("train", "test", "validation") and isinstance(value, (str, list)) and "dataset" not in recipe["data"]
+    return (
+        key in ("train", "test", "validation", "label_names")
+        and isinstance(value, (str, list))
+        and "dataset" not in recipe["data"]
+    )
 
 
 def _differences(old: Any, new: Any, key: str = "") -> list[str]:
