@@ -1,8 +1,8 @@
 """Every task on real data: each recipe trained, exported, proven; its test score beside those asked and published.
 
-Published are: BERT-base on SST-2 (Devlin et al. 2019, GLUE's own test rows), BERT-base on all of GoEmotions' training rows
-(Demszky et al. 2020), InferSent on SICK (Conneau et al. 2017), the best of WNUT17's shared task (Derczynski et al. 2017),
-USE+ConveRT on banking77 with ten examples a label (Casanueva et al. 2020).
+Published are: BERT-base on SST-2 (Devlin et al. 2019, GLUE's own test rows), BERT-base on all of GoEmotions' training
+rows (Demszky et al. 2020), InferSent on SICK (Conneau et al. 2017), the best of WNUT17's shared task (Derczynski et al.
+2017), USE+ConveRT on banking77 with ten examples a label (Casanueva et al. 2020).
 """
 
 from __future__ import annotations
