@@ -133,7 +133,7 @@ def _draft_manifest(run: Run, checkpoint: Checkpoint, variant: Variant, graphs: 
     record = run.read_record()
     tokenizer = checkpoint.tokenizer
     return Manifest(
-        schema_version=2,
+        schema_version=3,
         name=run.root.resolve().name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=record["task"],

@@ -6,6 +6,7 @@ other file, so that one flipped byte anywhere is found. It holds names from fixe
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.errors import BundleError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 
 
@@ -98,10 +99,18 @@ class Verdict(_Part):
     reference_score: float = Field(description="of the trained checkpoint's")
 
 
+class Alternative(_Part):
+    """Another proven variant of the same model, with its own recorded answers and its own proof."""
+
+    graph: GraphSpec
+    golden: GoldenSpec
+    verdict: Verdict
+
+
 class Manifest(_Part):
     """``manifest.json``, see the fields."""
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     name: str
     created: str
     task: str
@@ -112,6 +121,9 @@ class Manifest(_Part):
     golden: GoldenSpec
     limits: Limits
     verdict: Verdict
+    fallbacks: list[Alternative] = Field(
+        default=[], description="in the order they are tried where a machine does not answer as the graph was proven to"
+    )
     model: dict[str, Any]
     data: dict[str, Any]
     versions: dict[str, str]
@@ -183,6 +195,12 @@ class Bundle:
         bundle = cls(root, Manifest.from_bytes(_read_manifest(root)))
         bundle.check_files()
         return bundle
+
+    @property
+    def alternatives(self) -> list[Self]:
+        """The same bundle with each of its fallbacks in the place of the graph that is served first."""
+        parts = [dict(each) for each in self.manifest.fallbacks]
+        return [dataclasses.replace(self, manifest=self.manifest.model_copy(update=part)) for part in parts]
 
     @property
     def digest(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.bundle import MANIFEST, Bundle, FileEntry
+from serving.bundle import MANIFEST, Alternative, Bundle, FileEntry
 from serving.errors import BundleError
 from serving.predictor import Predictor
 from tests.bundles import forge, manifest_of, seal
@@ -151,12 +151,27 @@ def test_altered_after_opening(bundle: Path) -> None:
         Predictor(opened)
 
 
-@pytest.mark.parametrize("version", [0, 1, "2", None])
+def test_alternatives(bundle: Path) -> None:
+    """A bundle opened with a fallback first is the same bundle with that one's graph and recorded answers."""
+    manifest = manifest_of(bundle)
+    other = Alternative(
+        graph=manifest.graph.model_copy(update={"variant": "other"}),
+        golden=manifest.golden.model_copy(update={"tolerance": 0.5}),
+        verdict=manifest.verdict,
+    )
+    seal(bundle, manifest.model_copy(update={"fallbacks": [other]}))
+    opened = Bundle.open(bundle)
+    (found,) = opened.alternatives
+    assert (found.manifest.graph.variant, found.manifest.golden.tolerance) == ("other", 0.5)
+    assert (found.digest, found.root) == (opened.digest, opened.root)
+
+
+@pytest.mark.parametrize("version", [0, 2, "3", None])
 def test_schema_version(bundle: Path, version: object) -> None:
     """A manifest of another schema is refused with both versions named."""
     content = json.loads((bundle / MANIFEST).read_bytes()) | {"schema_version": version}
     (bundle / MANIFEST).write_text(json.dumps(content))
-    with pytest.raises(BundleError, match=rf"schema version {version!r}; this Tuneship reads 2"):
+    with pytest.raises(BundleError, match=rf"schema version {version!r}; this Tuneship reads 3"):
         Bundle.open(bundle)
 
 
@@ -170,7 +185,7 @@ def test_schema_version(bundle: Path, version: object) -> None:
         (b"[]", "has schema version None"),
         (b"null", "has schema version None"),
         (b"{}", "has schema version None"),
-        (b'{"schema_version": 2}', r"name: Field required"),
+        (b'{"schema_version": 3}', r"name: Field required"),
     ],
 )  # fmt: skip
 def test_malformed_manifest(bundle: Path, content: bytes, message: str) -> None:
