@@ -16,7 +16,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from tokenizers import Encoding
 
-from serving.app import INLINE_CHARACTERS, create_app
+from serving.app import create_app
+from serving.app.model import INLINE_CHARACTERS
 from serving.bundle import Bundle
 from serving.errors import BundleError
 from serving.predictor import Predictor
@@ -255,7 +256,7 @@ def test_overload(tiny_bundle: Path) -> None:
         first = asyncio.create_task(http.post("/predict", json={"inputs": TEXT}))
         await until(lambda: slow.asked == 1)
         second = asyncio.create_task(http.post("/predict", json={"inputs": [TEXT, "stop"]}))
-        await until(lambda: app.state.surface._batcher.depth == 2)
+        await until(lambda: app.state.surface.model.batcher.depth == 2)
         assert "\ntuneship_queue_depth 2.0\n" in (await http.get("/metrics")).text
         refused = await http.post("/predict", json={"inputs": TEXT})
         assert refused.status_code == 429

@@ -1,0 +1,16 @@
+"""The HTTP surface: a plain ASGI app. uvicorn runs it, BentoML mounts it, the Lambda handler calls it, all as it is.
+
+    application   routes to endpoints, start and end
+    surface       what the endpoints share: the model that answers, the metrics, readiness
+    model         one served bundle: its predictor and its batcher
+    answering     the endpoints that answer inputs, in each dialect
+    about         the endpoints that tell of the server: health, information, metrics, documents, the page
+    body          a request's body, within its limit
+    refusals      exceptions to statuses and error bodies
+
+Start reading at `application`.
+"""
+
+from serving.app.application import create_app
+
+__all__ = ["create_app"]

@@ -1,0 +1,48 @@
+"""The endpoints that tell of the server: health, information, metrics, the OpenAPI document, a page to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+
+from serving.app.surface import Surface
+from serving.info import describe
+from serving.openapi import document
+
+PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+
+
+class About:
+    """Endpoints over the surface."""
+
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
+
+    async def info(self, http: HttpRequest) -> Response:
+        """``GET /info``: the model, its labels and limits, the bundle's hash and the verdict of its proof."""
+        return JSONResponse(describe(self._surface.model_of(http).predictor.bundle))
+
+    async def page(self, _: HttpRequest) -> Response:
+        """``GET /``: a page to try the model on. It loads nothing from anywhere else."""
+        return HTMLResponse(PAGE, headers={"Content-Security-Policy": PAGE_POLICY})
+
+    async def livez(self, _: HttpRequest) -> Response:
+        """``GET /livez``: the process answers."""
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self, _: HttpRequest) -> Response:
+        """``GET /readyz``: the bundle is loaded and answers as it did when it was proven."""
+        return PlainTextResponse("ready\n") if self._surface.ready else PlainTextResponse("not ready\n", 503)
+
+    async def metrics(self, http: HttpRequest) -> Response:
+        """``GET /metrics``: Prometheus exposition format."""
+        metrics = self._surface.metrics
+        metrics.queue.set(self._surface.model_of(http).batcher.depth)
+        return Response(metrics.render(), media_type=metrics.content_type)
+
+    async def openapi(self, http: HttpRequest) -> Response:
+        """``GET /openapi.json``: this surface, described."""
+        return JSONResponse(document(self._surface.model_of(http).predictor.bundle))

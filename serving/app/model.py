@@ -1,0 +1,39 @@
+"""One served bundle: its predictor answers, its batcher gathers what concurrent requests ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from serving.batcher import Batcher
+from serving.predictor import Predictor
+from serving.request import Reply, Request
+from serving.tasks.base import Encoded
+
+INLINE_CHARACTERS = 4096
+"""Texts up to this many characters are tokenised on the event loop: a hop to a thread would cost more."""
+
+
+class Model:
+    """A predictor behind a batcher. Every method is called on the event loop that it was made on."""
+
+    def __init__(self, predictor: Predictor, *, max_queue: int) -> None:
+        self.predictor = predictor
+        self.batcher = Batcher(predictor.run, max_queue=max_queue)
+
+    async def encode(self, request: Request) -> list[Encoded]:
+        """The windows of each of a request's items."""
+        if request.characters <= INLINE_CHARACTERS:
+            return self.predictor.encode(request.items, request.parameters)
+        return await asyncio.to_thread(self.predictor.encode, request.items, request.parameters)
+
+    async def reply(self, request: Request, encoded: list[Encoded]) -> Reply:
+        """The engine's results and the answers; raises Overloaded, or what the engine raised for one of the items."""
+        flat = iter(await self.batcher.submit([window for each in encoded for window in each.windows]))
+        results = [[next(flat) for _ in each.windows] for each in encoded]
+        decode = self.predictor.task.decode
+        answers = [decode(*each, request.parameters) for each in zip(encoded, results, strict=True)]
+        return Reply(encoded, results, answers)
+
+    async def close(self) -> None:
+        """Finish what was accepted."""
+        await self.batcher.close()

@@ -1,0 +1,51 @@
+"""Exceptions to statuses and error bodies, in the shape of Hugging Face's text-embeddings-inference."""
+
+from __future__ import annotations
+
+import math
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+
+from serving.batcher import Overloaded
+from serving.errors import InputError, InputTooLarge, MalformedInput
+
+STATUS: dict[type[Exception], tuple[int, str]] = {
+    MalformedInput: (400, "malformed"),
+    InputTooLarge: (413, "too_large"),
+    InputError: (422, "validation"),
+    Overloaded: (429, "overloaded"),
+}
+
+REFUSED = (InputError, Overloaded, HTTPException, ClientDisconnect)
+"""What a request may come to through no fault of the server."""
+
+
+def refusal(status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    """An error body: ``error`` and ``error_type``."""
+    return JSONResponse({"error": message, "error_type": kind}, status, headers)
+
+
+def refused(error: Exception, seconds_to_drain: float) -> Response:
+    """The response to one of REFUSED; ``seconds_to_drain`` is when it is worth trying again."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=499)  # nobody reads it; the number is nginx's for a client that went away
+    if isinstance(error, HTTPException):
+        return refusal(error.status_code, "http", error.detail, dict(error.headers or {}))
+    status, kind = next(STATUS[each] for each in type(error).__mro__ if each in STATUS)
+    if status != 429:
+        return refusal(status, kind, str(error))
+    seconds = max(1, math.ceil(seconds_to_drain))
+    return refusal(status, kind, f"{error}; try again in {seconds} s", {"Retry-After": str(seconds)})
+
+
+async def http_error(_: HttpRequest, error: Exception) -> Response:
+    """Starlette's own refusals, such as 404 and 405, in the same shape."""
+    return refused(error, 0.0)
+
+
+async def server_error(_: HttpRequest, error: Exception) -> Response:
+    """Starlette logs the traceback; the caller learns only that it was not the caller's fault."""
+    return refusal(500, "backend", "the server failed on this request; its log tells why")
