@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
-import export.pack
+import export.workshop
 from export.pack import ProofFailed, check_target, checkpoint_hashes, export_run
 from serving.bundle import Bundle
 from serving.errors import InputError
@@ -96,7 +96,7 @@ def test_weights_changed_behind_the_reference_fail(
     own_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the checkpoint changes between the conversion and the proof, the proof notices."""
-    convert = export.pack._write_graphs
+    convert = export.workshop.write_graphs
 
     def convert_then_change(*arguments: object) -> object:
         graphs = convert(*arguments)  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def test_weights_changed_behind_the_reference_fail(
         save_file({name: tensor * 1.5 for name, tensor in head.items()}, own_run.checkpoint / "head.safetensors")
         return graphs
 
-    monkeypatch.setattr(export.pack, "_write_graphs", convert_then_change)
+    monkeypatch.setattr(export.workshop, "write_graphs", convert_then_change)
     with pytest.raises(ProofFailed, match="largest logit difference"):
         export_run(own_run, tmp_path / "bundle")
 
