@@ -13,13 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from serving.batching.errors import Overloaded
 from serving.tasks.base import Window
 
 Run = Callable[[Sequence[Window]], Sequence[Any]]
-
-
-class Overloaded(RuntimeError):
-    """The queue is full: the caller should come back later."""
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,10 @@ class About:
         """``GET /readyz``: the bundle is loaded and answers as it did when it was proven."""
         return PlainTextResponse("ready\n") if self._surface.ready else PlainTextResponse("not ready\n", 503)
 
-    async def metrics(self, http: HttpRequest) -> Response:
+    async def metrics(self, _: HttpRequest) -> Response:
         """``GET /metrics``: Prometheus exposition format."""
         metrics = self._surface.metrics
-        metrics.queue.set(self._surface.model_of(http).batcher.depth)
+        metrics.queue.set(self._surface.depth)
         return Response(metrics.render(), media_type=metrics.content_type)
 
     async def openapi(self, http: HttpRequest) -> Response:

@@ -12,6 +12,7 @@ from serving.app.body import read_body
 from serving.app.model import Model
 from serving.app.refusals import REFUSED, refused
 from serving.app.surface import Surface
+from serving.batching.errors import Unavailable
 from serving.dialects import Dialect, Events
 from serving.request import Reply, Request
 from serving.stream import Stream
@@ -43,7 +44,10 @@ class Answering:
         return endpoint
 
     async def _answer_or_refuse(self, http: HttpRequest, dialect: Dialect) -> Response:
-        model = self._surface.model_of(http)
+        try:
+            model = self._surface.model_of(http)
+        except Unavailable as error:
+            return refused(error, 0.0)
         try:
             return await self._answer(http, dialect, model)
         except REFUSED as error:

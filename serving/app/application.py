@@ -12,6 +12,7 @@ from serving.app.about import About
 from serving.app.answering import Answering
 from serving.app.refusals import http_error, server_error
 from serving.app.surface import Surface
+from serving.batching.errors import Unavailable
 from serving.dialects import DIALECTS, HUGGING_FACE
 from serving.predictor import Predictor
 
@@ -22,7 +23,7 @@ def create_app(load: Callable[[], Predictor], *, max_queue: int = 1024) -> Starl
     app = Starlette(
         routes=[*_answering(Answering(surface)), *_about(About(surface))],
         lifespan=surface.lifespan,
-        exception_handlers={HTTPException: http_error, Exception: server_error},
+        exception_handlers={HTTPException: http_error, Unavailable: http_error, Exception: server_error},
     )
     app.state.surface = surface
     return app

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
-from serving.batcher import Overloaded
+from serving.batching.errors import Expired, Overloaded, Unanswered, Unavailable
 from serving.errors import InputError, InputTooLarge, MalformedInput
 
 STATUS: dict[type[Exception], tuple[int, str]] = {
@@ -17,9 +17,14 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     InputTooLarge: (413, "too_large"),
     InputError: (422, "validation"),
     Overloaded: (429, "overloaded"),
+    Unavailable: (503, "unavailable"),
+    Expired: (504, "timeout"),
 }
 
-REFUSED = (InputError, Overloaded, HTTPException, ClientDisconnect)
+RETRIED = {429, 503}
+"""Statuses that say when to try again."""
+
+REFUSED = (InputError, Unanswered, HTTPException, ClientDisconnect)
 """What a request may come to through no fault of the server."""
 
 
@@ -35,7 +40,7 @@ def refused(error: Exception, seconds_to_drain: float) -> Response:
     if isinstance(error, HTTPException):
         return refusal(error.status_code, "http", error.detail, dict(error.headers or {}))
     status, kind = next(STATUS[each] for each in type(error).__mro__ if each in STATUS)
-    if status != 429:
+    if status not in RETRIED:
         return refusal(status, kind, str(error))
     seconds = max(1, math.ceil(seconds_to_drain))
     return refusal(status, kind, f"{error}; try again in {seconds} s", {"Retry-After": str(seconds)})

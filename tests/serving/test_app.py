@@ -359,6 +359,23 @@ def test_info(client: TestClient, tiny_bundle: Path) -> None:
     assert info["proven_on"]["architecture"]
 
 
+def test_unavailable(tiny_bundle: Path) -> None:
+    """Before the bundle is loaded and after the end, what needs it is a 503 that says when to try again."""
+    app = create_app(lambda: Predictor.open(tiny_bundle))
+    early = TestClient(app)
+    with TestClient(app):
+        pass
+    for client, reason in (
+        (TestClient(create_app(lambda: Predictor.open(tiny_bundle))), "the model is being loaded; try again in 1 s"),
+        (early, "the server is stopping; try again in 1 s"),
+    ):
+        for method, path in (("POST", "/predict"), ("GET", "/info"), ("GET", "/openapi.json")):
+            response = client.request(method, path, json={"inputs": TEXT})
+            assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+            assert response.json() == {"error": reason, "error_type": "unavailable"}
+        assert client.get("/livez").status_code == client.get("/metrics").status_code == 200
+
+
 def test_readyz(tiny_bundle: Path) -> None:
     """/readyz is 503 before the bundle is loaded, 200 while it answers, and 503 once the server stops."""
     app = create_app(lambda: Predictor.open(tiny_bundle))

@@ -1,0 +1,1 @@
+"""Gathering what concurrent requests ask for into calls of the engine."""
