@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from serving.batcher import Batcher, Overloaded, _Row, take
+from serving.batching.observing import Timing
 from serving.tasks.base import Logits
 
 
@@ -377,3 +378,34 @@ def test_take(tokens: list[int], gone: list[int], budget: int, batch: list[int],
         assert [row.window.ids[0] for row in waiting] == left
 
     run(main)
+
+
+def test_tells_what_it_does() -> None:
+    """Each call of the engine is told of, with how long each row had waited; each request learns its own times."""
+
+    async def main() -> None:
+        engine, told = Engine(seconds=0.002), Told()
+        batcher, timing = Batcher(engine, observer=told), Timing()
+        first = await blocked(engine, batcher)
+        rest = asyncio.create_task(batcher.submit([text(1, 4), text(2, 6)], timing))
+        await until(lambda: batcher.depth == 2)
+        assert timing.submitted > 0 == timing.begun
+        engine.free.set()
+        await asyncio.gather(first, rest)
+        assert [(len(waited), tokens) for waited, tokens, _ in told.batches] == [(1, 4), (2, 10)]
+        waited, _, seconds = told.batches[1]
+        assert waited == pytest.approx([timing.begun - timing.submitted] * 2)
+        assert 0.002 <= seconds <= timing.answered - timing.begun
+
+    run(main)
+
+
+@dataclass
+class Told:
+    """An observer that keeps what it is told."""
+
+    batches: list[tuple[Sequence[float], int, float]] = field(default_factory=list)
+
+    def ran(self, waited: Sequence[float], tokens: int, seconds: float) -> None:
+        """Keep it."""
+        self.batches.append((waited, tokens, seconds))
