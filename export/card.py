@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.parity import Parity
+from export.proof.parity import Parity
 from serving.bundle import Manifest
 from serving.tasks import TASKS
 from trainer.scores.shown import readable, shown

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from serving.errors import InputError
-from serving.predictor import Predictor
 from serving.tasks.base import Task
 
 HARD_TEXTS = (
@@ -44,15 +45,15 @@ def hard_inputs(task: Task) -> list[Any]:
     ]
 
 
-def hard_items(predictor: Predictor) -> list[Any]:
+def hard_items(task: Task, tokenizer: Tokenizer) -> list[Any]:
     """The hard inputs as items, unchecked, but for those that cannot be tokenised at all."""
-    items = [each if isinstance(each, str) else tuple(each.values()) for each in hard_inputs(predictor.task)]
-    return [item for item in items if _fits(predictor, item)]
+    items = [each if isinstance(each, str) else tuple(each.values()) for each in hard_inputs(task)]
+    return [item for item in items if _fits(task, tokenizer, item)]
 
 
-def _fits(predictor: Predictor, item: Any) -> bool:
+def _fits(task: Task, tokenizer: Tokenizer, item: Any) -> bool:
     try:
-        predictor.task.check_tokens(predictor.tokenizer, item)
+        task.check_tokens(tokenizer, item)
     except InputError:
         return False
     return True

@@ -6,7 +6,7 @@ import importlib.metadata
 from datetime import UTC, datetime
 from pathlib import Path
 
-from export.parity import Parity
+from export.proof.parity import Parity
 from serving.bundle import (
     MANIFEST,
     FileEntry,

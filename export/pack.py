@@ -16,7 +16,7 @@ from export.card import write_card
 from export.golden import golden_inputs, write_golden
 from export.manifest import CARD, GOLDEN, PARITY, TOKENIZER, entries_of, verdict_of, versions
 from export.manifest import checkpoint_hashes as checkpoint_hashes
-from export.parity import Parity
+from export.proof.parity import Parity
 from export.quantize import Variant, variant_named
 from export.workshop import Made, Workshop
 from serving.bundle import MANIFEST, Alternative, Bundle, GoldenSpec

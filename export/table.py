@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from export.parity import Parity
+from export.proof.parity import Parity
 from trainer.scores.shown import readable, shown
 
 

@@ -13,9 +13,11 @@ from tokenizers import Tokenizer
 from export.graph import OPSET
 from export.graphs import Graphs, write_graphs
 from export.manifest import TOKENIZER, draft_manifest, entries_of
-from export.parity import Parity, prove
+from export.proof.expected import Expected, expect
+from export.proof.parity import Parity
+from export.proof.prove import prove
+from export.proof.reference import reference_of
 from export.quantize import Variant
-from export.reference import Reference, reference_of
 from serving.bundle import Bundle, GraphSpec, Manifest
 from serving.predictor import Predictor
 from trainer.model import Checkpoint, load_checkpoint
@@ -23,7 +25,6 @@ from trainer.recipe import load_recipe
 from trainer.rows import Rows
 from trainer.run import Run
 from trainer.tasks import learning_of
-from trainer.tasks.base import Learning
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Workshop:
     Attributes:
         checkpoint: loaded for conversion; the reference has loaded its own.
         graphs: the fp32 graphs, which lie in ``source``.
+        expected: the reference's answers, which every variant is held against.
         threads: CPU threads of a predictor.
     """
 
@@ -60,21 +62,24 @@ class Workshop:
     checkpoint: Checkpoint
     graphs: Graphs
     source: Path
-    reference: Reference
-    learning: Learning
-    evaluation: Rows
+    expected: Expected
     threads: int
+
+    @property
+    def evaluation(self) -> Rows:
+        """The test rows."""
+        return self.expected.evaluation
 
     @classmethod
     @contextmanager
     def open(cls, run: Run, threads: int) -> Iterator[Workshop]:
-        """Load the checkpoint, convert it, and load it again as the reference."""
-        evaluation = run.read_evaluation()
+        """Load the checkpoint, convert it, load it again as the reference and ask that one every test row."""
         checkpoint = load_checkpoint(run.checkpoint, attn_implementation="eager")
         with tempfile.TemporaryDirectory() as folder:
             graphs = write_graphs(checkpoint, Path(folder))
             reference, learning = reference_of(run.checkpoint), learning_of(load_recipe(run.recipe))
-            yield cls(run, checkpoint, graphs, Path(folder), reference, learning, evaluation, threads)
+            expected = expect(reference, learning, run.read_evaluation())
+            yield cls(run, checkpoint, graphs, Path(folder), expected, threads)
 
     def make(self, variant: Variant, folder: Path) -> Made:
         """Write the variant into an empty folder."""
@@ -98,7 +103,7 @@ class Workshop:
 
     def prove(self, made: Made, predictor: Predictor) -> Parity:
         """Hold the variant against the checkpoint on the test rows."""
-        return prove(self.reference, predictor, self.learning, self.evaluation, made.variant)
+        return prove(self.expected, predictor, made.variant)
 
     def _write_tokenizer(self, path: Path) -> None:
         """The checkpoint's tokenizer, neither padding nor truncating: the manifest says how long a text may be."""

@@ -1,24 +1,18 @@
-"""The proof: does what will be served answer as what was trained and evaluated?
-
-The reference is independent (transformers' tokenizer, the torch checkpoint); the candidate is serving's own predictor
-on the bundle's own files, with production settings. Every row of the evaluation set and every hard input is compared.
-"""
+"""Holds one variant against the reference, and judges."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from export.hard_inputs import hard_items
+from export.proof.expected import ITEMS_AT_ONCE, Expected
+from export.proof.parity import Gate, Parity
 from export.quantize import Variant
-from export.reference import Reference
 from serving.predictor import Predictor
 from serving.tasks.base import Encoded, Logits
-from trainer.rows import Rows
-from trainer.tasks.base import Learning
 
 MAX_LOGIT_DIFFERENCE = 1e-4
 """The strict gate's bound: float32 rounding stays two orders of magnitude under it."""
@@ -28,52 +22,7 @@ LARGE_LOGIT = 10.0
 measured in units of the largest logit over this."""
 
 ITEMS_RUN_ALONE = 64
-ITEMS_AT_ONCE = 256
 WORST_ROWS = 10
-
-
-@dataclass(frozen=True)
-class Gate:
-    """One condition of the proof, what was measured and what is accepted."""
-
-    name: str
-    passed: bool
-    measured: float
-    accepted: str
-
-
-@dataclass(frozen=True)
-class Parity:
-    """Every figure of a proof; ``parity.json`` is this. Rows are those of the test set, inputs what they ask."""
-
-    variant: str
-    rows: int
-    hard_inputs: int
-    compared: int = field(metadata={"means": "inputs of the rows, and hard inputs"})
-    gates: list[Gate]
-    token_ids_equal: int
-    answers_equal: int
-    metric: str
-    score: float
-    reference_score: float
-    max_abs_logit_difference: float
-    mean_abs_logit_difference: float
-    max_abs_logit_difference_alone: float
-    worst_rows: list[dict[str, Any]]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every gate holds."""
-        return all(gate.passed for gate in self.gates)
-
-    @property
-    def failures(self) -> list[str]:
-        """One readable line for each gate that does not hold."""
-        return [
-            f"{gate.name}: measured {gate.measured:.6g}, accepted {gate.accepted}"
-            for gate in self.gates
-            if not gate.passed
-        ]
 
 
 @dataclass(frozen=True)
@@ -90,28 +39,24 @@ class _Item:
     alone: float
 
 
-def prove(reference: Reference, predictor: Predictor, learning: Learning, evaluation: Rows, variant: Variant) -> Parity:
-    """Compare both sides on the evaluation rows and the hard inputs, as the recipe's task answers and scores them."""
-    per_row = [learning.items(predictor.task, inputs) for inputs in evaluation.inputs]
-    items = [item for some in per_row for item in some]
-    hard = hard_items(predictor)
-    found = list(_compared(reference, predictor, [*items, *hard]))
-    counts = [len(some) for some in per_row]
-    score = learning.scores(evaluation, _by_row(learning, [each.served for each in found], counts))
-    reference_score = learning.scores(evaluation, _by_row(learning, [each.reference for each in found], counts))
+def prove(expected: Expected, predictor: Predictor, variant: Variant) -> Parity:
+    """Hold a variant against the reference on every evaluation row and hard input, as the task answers and scores."""
+    learning = expected.learning
+    found = list(_compared(expected, predictor))
+    scores = learning.scores(expected.evaluation, expected.by_row([each.served for each in found]))
     metric = learning.proof_metric
-    lost = reference_score[metric] - score[metric]
+    lost = expected.scores[metric] - scores[metric]
     return Parity(
         variant=variant.name,
-        rows=len(evaluation),
-        hard_inputs=len(hard),
+        rows=len(expected.evaluation),
+        hard_inputs=expected.hard,
         compared=len(found),
         gates=_gates(found, variant, metric, lost, learning.recipe.export.max_accuracy_drop),
         token_ids_equal=sum(each.ids_equal for each in found),
         answers_equal=sum(each.answers_equal for each in found),
         metric=metric,
-        score=score[metric],
-        reference_score=reference_score[metric],
+        score=scores[metric],
+        reference_score=expected.scores[metric],
         max_abs_logit_difference=_largest(each.largest for each in found),
         mean_abs_logit_difference=float(np.mean([each.mean for each in found])),
         max_abs_logit_difference_alone=_largest(each.alone for each in found),
@@ -119,32 +64,27 @@ def prove(reference: Reference, predictor: Predictor, learning: Learning, evalua
     )
 
 
-def _compared(reference: Reference, predictor: Predictor, items: Sequence[Any]) -> Iterator[_Item]:
-    """Both sides on every item, a few at a time, so that few logits are in memory together."""
-    for start in range(0, len(items), ITEMS_AT_ONCE):
-        part = items[start : start + ITEMS_AT_ONCE]
-        theirs = reference.encode(part)
-        ours = predictor.encode(part)
+def _compared(expected: Expected, predictor: Predictor) -> Iterator[_Item]:
+    """Both sides on every item, a few at a time, so that few served logits are in memory together."""
+    for start in range(0, len(expected.items), ITEMS_AT_ONCE):
+        ours = predictor.encode(expected.items[start : start + ITEMS_AT_ONCE])
         flat = iter(predictor.run([window for each in ours for window in each.windows]))
         results = [[next(flat) for _ in each.windows] for each in ours]
-        last = len(items) - start - ITEMS_RUN_ALONE
-        sides = zip(ours, results, theirs, reference.run(theirs), strict=True)
-        for place, (our, result, their, expected) in enumerate(sides):
-            yield _item(reference, predictor, (our, result), (their, expected), alone=place >= last)
+        for place, our in enumerate(zip(ours, results, strict=True), start):
+            yield _item(expected, predictor, place, our)
 
 
-def _item(
-    reference: Reference, predictor: Predictor, ours: tuple[Encoded, Any], theirs: tuple[Encoded, Any], alone: bool
-) -> _Item:
+def _item(expected: Expected, predictor: Predictor, place: int, ours: tuple[Encoded, Any]) -> _Item:
     encoded, results = ours
     decide, logits = predictor.task.decision, predictor.logits(encoded.windows, results)
-    largest, mean = _difference(logits, reference.logits(*theirs))
-    served, measured = predictor.task.decode(encoded, results), reference.task.decode(*theirs)
+    largest, mean = _difference(logits, expected.logits(place))
+    served, measured = predictor.task.decode(encoded, results), expected.answers[place]
+    alone = place >= len(expected.items) - ITEMS_RUN_ALONE
     return _Item(
         item=encoded.item,
         served=served,
         reference=measured,
-        ids_equal=[window.ids for window in encoded.windows] == [window.ids for window in theirs[0].windows],
+        ids_equal=[window.ids for window in encoded.windows] == [w.ids for w in expected.encoded[place].windows],
         answers_equal=decide(served) == decide(measured),
         largest=largest,
         mean=mean,
@@ -173,12 +113,6 @@ def _difference(ours: Sequence[Logits], theirs: Sequence[Logits]) -> tuple[float
 def _largest(values: Iterable[float]) -> float:
     """The largest value, and no number where one of them is none: Python's own max would pass over it."""
     return float(np.max(list(values)))
-
-
-def _by_row(learning: Learning, answers: Sequence[Any], counts: Sequence[int]) -> list[Any]:
-    """The answer to each row, from those to its items; the hard inputs behind them belong to no row."""
-    some = iter(answers)
-    return [learning.answer([next(some) for _ in range(count)]) for count in counts]
 
 
 def _gates(found: Sequence[_Item], variant: Variant, metric: str, lost: float, budget: float) -> list[Gate]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 
 from serving.tasks.base import Encoded, Logits, Task
 from trainer.batches import encode
@@ -28,6 +29,12 @@ class Reference:
     def task(self) -> Task:
         """The task as the checkpoint has it: its labels, and what was tuned."""
         return self._checkpoint.task
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What is inside transformers' tokenizer; it counts tokens, it never encodes what is compared."""
+        inside: Tokenizer = self._checkpoint.tokenizer.backend_tokenizer
+        return inside
 
     def encode(self, items: Sequence[Any]) -> list[Encoded]:
         """Each item's windows, truncated to the checkpoint's ``max_length``, not padded."""
