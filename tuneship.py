@@ -81,6 +81,9 @@ def export(
     run: Run,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle's folder.")],
     variant: Annotated[str, typer.Option(help="fp32, or int8: a quarter of the size, twice the speed.")] = "fp32",
+    fallback: Annotated[
+        bool, typer.Option(help="Put fp32 behind int8, for machines on which int8 does not answer as proven.")
+    ] = False,
     threads: Threads = None,
 ) -> None:
     """Convert a run to ONNX and prove that it answers as measured; only then write the bundle."""
@@ -90,7 +93,8 @@ def export(
     from trainer.run import Run as TrainedRun
 
     with out.status("converting and proving…"):
-        result = export_run(TrainedRun.open(run), output, variant, threads=threads or available_cpus())
+        threads = threads or available_cpus()
+        result = export_run(TrainedRun.open(run), output, variant, threads=threads, fallback=fallback)
     out.print(parity_table(result.parity))
     out.print(f"bundle  {escape(str(output))}  {result.bytes / 1e6:.1f} MB  sha256 {result.digest}", soft_wrap=True)
 

@@ -48,7 +48,9 @@ class Export:
     parity: Parity
 
 
-def export_run(run: Run, output: Path, variant_name: str = "fp32", *, threads: int = 1) -> Export:
+def export_run(
+    run: Run, output: Path, variant_name: str = "fp32", *, threads: int = 1, fallback: bool = False
+) -> Export:
     """Make, prove and place a bundle.
 
     Args:
@@ -56,6 +58,7 @@ def export_run(run: Run, output: Path, variant_name: str = "fp32", *, threads: i
         output: the bundle's folder; an older bundle there is replaced, anything else is left alone.
         variant_name: one of `export.quantize.VARIANTS`.
         threads: CPU threads for the proof.
+        fallback: put fp32 behind an approximate variant, for machines on which that does not answer as proven.
 
     Raises:
         InputError: ``output`` holds something else, or there is no such variant.
@@ -64,12 +67,13 @@ def export_run(run: Run, output: Path, variant_name: str = "fp32", *, threads: i
     variant = variant_named(variant_name)
     check_target(output)
     with _aside(output) as folder, Workshop.open(run, threads) as workshop:
-        proven = _proven(workshop, variant, _new(folder.parent / variant.name))
-        write_bundle(workshop, [proven], folder)
+        variants = [variant, *([variant_named("fp32")] if fallback and not variant.exact else [])]
+        proven = [_proven(workshop, each, _new(folder.parent / each.name)) for each in variants]
+        write_bundle(workshop, proven, folder)
         Predictor.open(folder, threads=threads)
         _replace(output, folder)
     bundle = Bundle.open(output)
-    return Export(output, bundle.digest, _size(bundle), proven.parity)
+    return Export(output, bundle.digest, _size(bundle), proven[0].parity)
 
 
 def check_target(output: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serving.errors import InputError
+from serving.machine import Arithmetic
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Variant:
             largest of the whole batch, so that it does; the predictor then runs each row alone.
         golden_tolerance: how far a logit may be off on another machine. Rounding to 8 bits can turn the last
             float bit, which differs between CPUs, into a whole quantization step.
+        depends_on: what of the CPU decides its answers beyond rounding.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Variant:
     exact: bool
     row_independent: bool
     golden_tolerance: float
+    depends_on: tuple[Arithmetic, ...] = ()
 
 
 def _copy(fp32: Path, target: Path) -> None:
@@ -62,7 +65,14 @@ VARIANTS = {
     variant.name: variant
     for variant in (
         Variant("fp32", _copy, exact=True, row_independent=True, golden_tolerance=1e-4),
-        Variant("int8", _dynamic_int8, exact=False, row_independent=False, golden_tolerance=0.1),
+        Variant(
+            "int8",
+            _dynamic_int8,
+            exact=False,
+            row_independent=False,
+            golden_tolerance=0.1,
+            depends_on=("int8-dot-product",),
+        ),
     )
 }
 

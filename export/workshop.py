@@ -94,6 +94,7 @@ class Workshop:
             inputs=self.graphs.inputs,
             output="logits",
             row_independent=variant.row_independent,
+            depends_on=list(variant.depends_on),
         )
         return Made(variant, folder, draft_manifest(self.run, self.checkpoint, graph, entries_of(folder)))
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.errors import BundleError
+from serving.machine import Arithmetic, Machine
 
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
@@ -58,6 +59,9 @@ class GraphSpec(_Part):
     output: str
     row_independent: bool = Field(
         description="false: a row's answer depends on the rows beside it, so that each row is run alone"
+    )
+    depends_on: list[Arithmetic] = Field(
+        default=[], description="of the CPU it was proven on; where a machine differs in it, other variants go first"
     )
 
 
@@ -127,7 +131,7 @@ class Manifest(_Part):
     model: dict[str, Any]
     data: dict[str, Any]
     versions: dict[str, str]
-    proven_on: dict[str, Any]
+    proven_on: Machine
     files: dict[str, FileEntry]
     digest: str = Field(default="", description="sha256 of this manifest in canonical form without this field")
 

@@ -1,15 +1,17 @@
-"""What a server tells of itself at ``/info``, and ``tuneship verify`` of a bundle: the manifest's essence."""
+"""What a server tells of itself at ``/info``: the manifest's essence, and what of it answers on this machine."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from serving.bundle import Bundle
+from serving.machine import describe_machine
+from serving.predictor import Predictor
 
 
-def describe(bundle: Bundle) -> dict[str, Any]:
-    """Model, labels, limits, the bundle's hash and the verdict of its proof, as plain JSON."""
-    manifest = bundle.manifest
+def describe(predictor: Predictor) -> dict[str, Any]:
+    """Model, labels, limits, the bundle's hash, the served variant and the verdict of its proof, as plain JSON."""
+    manifest, choice = predictor.manifest, predictor.choice
     return {
         "name": manifest.name,
         "task": manifest.task,
@@ -18,9 +20,13 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         "settings": manifest.settings,
         "limits": {**manifest.limits.model_dump(), "max_length": manifest.tokenizer.max_length},
         "variant": manifest.graph.variant,
+        "variant_preferred": choice.preferred,
+        "variants_passed_over": [asdict(each) for each in choice.passed_over],
+        "warnings": choice.warnings,
         "bundle_sha256": manifest.digest,
         "created": manifest.created,
         "parity": manifest.verdict.model_dump(),
         "proven_on": manifest.proven_on,
+        "machine": describe_machine(),
         "versions": manifest.versions,
     }

@@ -14,7 +14,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from serving.bundle import Bundle
+from serving.predictor import Predictor
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 TOKEN_BUCKETS = (8, 16, 32, 64, 128, 256, 512)
@@ -47,11 +47,16 @@ class Metrics:
             "tuneship_bundle_info", "Always 1; its labels tell which bundle answers.", ["name", "variant", "digest"],
             multiprocess_mode="livemax", registry=registry,
         )  # fmt: skip
+        self._fallback = Gauge(
+            "tuneship_fallback", "1 where the bundle's preferred variant does not answer on this machine, else 0.",
+            ["name", "preferred", "variant"], multiprocess_mode="livemax", registry=registry,
+        )  # fmt: skip
 
-    def serves(self, bundle: Bundle) -> None:
-        """Record which bundle answers."""
-        manifest = bundle.manifest
-        self._bundle.labels(manifest.name, manifest.graph.variant, manifest.digest).set(1)
+    def serves(self, predictor: Predictor) -> None:
+        """Record which bundle answers, and by which of its variants."""
+        manifest, choice = predictor.manifest, predictor.choice
+        self._bundle.labels(manifest.name, choice.served, manifest.digest).set(1)
+        self._fallback.labels(manifest.name, choice.preferred, choice.served).set(choice.served != choice.preferred)
 
     def render(self) -> bytes:
         """The exposition text; with several workers, of all of them together."""

@@ -12,6 +12,8 @@ from tokenizers import Tokenizer
 from serving.bundle import Bundle, GoldenRow
 from serving.engines import engine_of
 from serving.errors import BundleError, InputError
+from serving.machine import describe_machine
+from serving.portability import Choice, choose
 from serving.tasks import task_of
 from serving.tasks.base import Encoded, Logits, Task
 
@@ -31,14 +33,26 @@ class Predictor:
         """
         self.bundle = bundle
         self.manifest = bundle.manifest
+        self.choice = Choice(bundle.manifest.graph.variant, bundle.manifest.graph.variant)
         self.task = task_of(bundle.manifest)
         self.tokenizer = _load_tokenizer(bundle, self.task)
         self._engine = engine_of(bundle, self.task, self.tokenizer, threads)
 
     @classmethod
     def open(cls, root: Path, *, threads: int = 1) -> Predictor:
-        """Open a bundle, load it, and replay its golden answers on this machine; raises BundleError."""
-        predictor = cls(Bundle.open(root), threads=threads)
+        """Open a bundle, and of its variants the first that answers on this machine as it was proven.
+
+        ``choice`` tells which one that is, and why none before it. Raises BundleError where the bundle cannot be
+        trusted, or no variant answers here.
+        """
+        bundle = Bundle.open(root)
+        predictor, choice = choose(bundle, lambda variant: cls._replayed(variant, threads), describe_machine())
+        predictor.choice = choice
+        return predictor
+
+    @classmethod
+    def _replayed(cls, bundle: Bundle, threads: int) -> Predictor:
+        predictor = cls(bundle, threads=threads)
         predictor.replay_golden()
         return predictor
 

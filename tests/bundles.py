@@ -32,6 +32,14 @@ def tiny_int8_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def tiny_fallback_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A proven bundle of the tiny run, int8 with fp32 to fall back on; read it, never write into it."""
+    from export.pack import export_run
+
+    return export_run(tiny_run, tmp_path_factory.mktemp("both") / "bundle", "int8", fallback=True).bundle
+
+
+@pytest.fixture(scope="session")
 def task_run(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
     """Gives the finished run of a toy (`tests.toys.TOYS`), trained when it is first asked for; never write into it."""
 
@@ -118,9 +126,9 @@ def seal(bundle: Path, manifest: Manifest) -> Path:
     return bundle
 
 
-def golden_with(bundle: Path, change: Callable[[dict[str, Any]], None]) -> bytes:
-    """The golden file of ``bundle`` with its first row changed in place by ``change``."""
-    rows = [json.loads(line) for line in (bundle / manifest_of(bundle).golden.file).read_bytes().splitlines()]
+def golden_with(bundle: Path, change: Callable[[dict[str, Any]], None], name: str = "golden.jsonl") -> bytes:
+    """A golden file of ``bundle`` with its first row changed in place by ``change``."""
+    rows = [json.loads(line) for line in (bundle / name).read_bytes().splitlines()]
     change(rows[0])
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 

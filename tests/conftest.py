@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import tiny
-from tests.bundles import task_bundle, task_run, tiny_bundle, tiny_int8_bundle  # noqa: F401 - fixtures, for every room
+from tests.bundles import (  # noqa: F401 - fixtures, for every room
+    task_bundle,
+    task_run,
+    tiny_bundle,
+    tiny_fallback_bundle,
+    tiny_int8_bundle,
+)
 
 if TYPE_CHECKING:
     from trainer.run import Run

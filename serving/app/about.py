@@ -23,7 +23,7 @@ class About:
 
     async def info(self, http: HttpRequest) -> Response:
         """``GET /info``: the model, its labels and limits, the bundle's hash and the verdict of its proof."""
-        return JSONResponse(describe(self._surface.model_of(http).predictor.bundle))
+        return JSONResponse(describe(self._surface.model_of(http).predictor))
 
     async def page(self, _: HttpRequest) -> Response:
         """``GET /``: a page to try the model on. It loads nothing from anywhere else."""

@@ -50,7 +50,7 @@ class Surface:
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Load and replay the golden answers first; what was accepted is answered before the end."""
         model = Model(await asyncio.to_thread(self._load), max_queue=self._max_queue)
-        self.metrics.serves(model.predictor.bundle)
+        self.metrics.serves(model.predictor)
         self._model = model
         try:
             yield
