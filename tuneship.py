@@ -1,4 +1,4 @@
-"""Tuneship's front door: baseline · train · export · verify · predict · serve.
+"""Tuneship's front door: baseline · train · export · verify · predict · explain · serve.
 
 Each verb is a few lines; what it needs is imported inside, so that serving never loads torch.
 """
@@ -134,6 +134,27 @@ def predict(
     if tally.refused:
         err.print(f"[red]first refusal[/]  {escape(tally.first_refusal)}", soft_wrap=True)
         raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    bundle: Bundle,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A text, or a question.")],
+    other: Annotated[str | None, typer.Argument(metavar="OTHER", help="A pair's second text, or the context.")] = None,
+    method: Annotated[str, typer.Option(help="occlusion, or shap.")] = "occlusion",
+    target: Annotated[str | None, typer.Option(help="The label to explain. [default: the answered one]")] = None,
+) -> None:
+    """Colour the words that an answer rests on: green speaks for it, red against it."""
+    from serving.explaining.explainer import Explainer
+    from serving.explaining.shown import coloured, inputs_of
+    from serving.explaining.wish import Wish
+    from serving.predictor import Predictor
+    from serving.request import parameters_of
+
+    wish = parameters_of({"method": method, "target": target}, Wish)
+    explainer = Explainer(Predictor.open(bundle))
+    inputs = inputs_of(explainer.task, text, other)
+    out.print(coloured(inputs, explainer.explain(inputs, wish)))
 
 
 @app.command()

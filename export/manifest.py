@@ -22,7 +22,7 @@ from serving.machine import describe_machine
 from trainer.model import Checkpoint
 from trainer.run import Run
 
-TOKENIZER, GOLDEN, PARITY, CARD = "tokenizer.json", "golden.jsonl", "parity.json", "README.md"
+TOKENIZER, GOLDEN, PARITY = "tokenizer.json", "golden.jsonl", "parity.json"
 
 UNPROVEN = Verdict(
     passed=False, rows=0, token_ids_equal=False, answers_equal=0, max_abs_logit_difference=0.0,

@@ -14,12 +14,12 @@ from typing import Any
 
 from export.card import write_card
 from export.golden import golden_inputs, write_golden
-from export.manifest import CARD, GOLDEN, PARITY, TOKENIZER, entries_of, verdict_of, versions
+from export.manifest import GOLDEN, PARITY, TOKENIZER, entries_of, verdict_of, versions
 from export.manifest import checkpoint_hashes as checkpoint_hashes
 from export.proof.parity import Parity
 from export.quantize import Variant, variant_named
 from export.workshop import Made, Workshop
-from serving.bundle import MANIFEST, Alternative, Bundle, GoldenSpec
+from serving.bundle import CARD, MANIFEST, Alternative, Bundle, GoldenSpec
 from serving.errors import InputError
 from serving.machine import describe_machine
 from serving.predictor import Predictor

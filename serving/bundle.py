@@ -21,6 +21,7 @@ from serving.machine import Arithmetic, Machine
 
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
+CARD = "README.md"
 
 
 class _Part(BaseModel):

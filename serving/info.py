@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from serving.explaining.limits import LIMITS
 from serving.machine import describe_machine
 from serving.predictor import Predictor
 
@@ -18,7 +19,7 @@ def describe(predictor: Predictor) -> dict[str, Any]:
         "model": manifest.model,
         "labels": manifest.labels,
         "settings": manifest.settings,
-        "limits": {**manifest.limits.model_dump(), "max_length": manifest.tokenizer.max_length},
+        "limits": {**manifest.limits.model_dump(), "max_length": manifest.tokenizer.max_length, **LIMITS},
         "variant": manifest.graph.variant,
         "variant_preferred": choice.preferred,
         "variants_passed_over": [asdict(each) for each in choice.passed_over],

@@ -6,6 +6,8 @@ from typing import Any
 
 from serving.bundle import Bundle
 from serving.dialects import DIALECTS
+from serving.explaining.schema import schemas
+from serving.explaining.targets import unexplained
 from serving.tasks import task_of
 from serving.tasks.base import Task, object_schema
 
@@ -36,7 +38,9 @@ def document(bundle: Bundle) -> Json:
             "/predict": {"post": predict},
             "/": {"post": predict | {"summary": "The same as /predict, where Hugging Face's client looks"}},
             **_dialects(task),
+            **_explain(task),
             "/info": {"get": _get("Model, labels, limits, bundle hash and the parity verdict", "application/json")},
+            "/card": {"get": _get("The model card", "text/markdown")},
             "/livez": {"get": _get("The process answers", "text/plain")},
             "/readyz": {
                 "get": _get("The bundle is loaded and answers as it was proven", "text/plain", {"503": "Not yet."})
@@ -57,12 +61,25 @@ def _dialects(task: Task) -> Json:
     }
 
 
-def _predict(task: Task) -> Json:
+def _explain(task: Task) -> Json:
+    if unexplained(task):
+        return {}
     return {
-        "summary": f"{task.name.replace('-', ' ').capitalize()}: one input or several",
-        "requestBody": {"required": True, "content": _content(_reference("Request"))},
+        "/explain": {"post": _post("Which words the answer to an input rests on", "Explain", "Explanation", "Scores")}
+    }
+
+
+def _predict(task: Task) -> Json:
+    summary = f"{task.name.replace('-', ' ').capitalize()}: one input or several"
+    return _post(summary, "Request", "Answers", "One answer an input, in order")
+
+
+def _post(summary: str, request: str, answer: str, description: str) -> Json:
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": _content(_reference(request))},
         "responses": {
-            "200": {"description": "One answer an input, in order", "content": _content(_reference("Answers"))},
+            "200": {"description": description, "content": _content(_reference(answer))},
             **{
                 status: {"description": text, "content": _content(_reference("Error"))}
                 for status, text in ERRORS.items()
@@ -78,6 +95,7 @@ def _schemas(task: Task) -> Json:
     parameters = task.parameters_type.model_json_schema()
     return {
         "Request": object_schema({"inputs": {"oneOf": [one, several]}, "parameters": parameters}, ["inputs"]),
+        **schemas(task),
         "Answers": answers if task.lone_answer_in_list else {"anyOf": [answers, answer]},
         "Error": object_schema({"error": {"type": "string"}, "error_type": {"type": "string"}}),
     }

@@ -59,7 +59,7 @@ def parse(body: bytes, task: Task, check: Check | None = None) -> Request:
         InputTooLarge: the body, the number of inputs or a text is past the bundle's limits.
         InputError: the shape is wrong, a key is unknown, or an input cannot be answered.
     """
-    content = _require_object(load_json(body, task))
+    content = require_object(load_json(body, task))
     inputs = content["inputs"]
     items = check_inputs(inputs, task, check or task.check)
     return Request(items, not isinstance(inputs, list), parameters_of(content.get("parameters"), task.parameters_type))
@@ -117,7 +117,7 @@ def parameters_of(parameters: Any, model: type[BaseModel]) -> Any:
         raise InputError(_explain(error, model), field="parameters") from error
 
 
-def _require_object(content: Any) -> dict[str, Any]:
+def require_object(content: Any) -> dict[str, Any]:
     example = 'send {"inputs": "a text"} or {"inputs": ["a text", "another"]}'
     if not isinstance(content, dict) or "inputs" not in content:
         raise InputError(f"the body has no `inputs`; {example}", field="inputs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,11 +113,25 @@ def test_a_file_with_bad_lines_loses_nothing(tiny_bundle: Path, tmp_path: Path) 
     assert ["outputs" in row for row in rows] == [True, False, False, True]
 
 
+def test_explain_colours_words(tiny_bundle: Path) -> None:
+    """`tuneship explain` prints the label, the text, and the strongest words with their scores, 80 columns wide."""
+    result = tuneship("explain", tiny_bundle, "please cancel order 17", FORCE_COLOR="1")
+    plain = re.sub("\\x1b\\[[0-9;]*m", "", result.stdout)
+    assert result.returncode == 0, result.stderr
+    assert plain.startswith("cancel  logit")
+    assert re.search(r"^cancel  +\+\d\.\d{3}  ━+$", plain, re.MULTILINE)
+    assert "\x1b[1;7;32mcancel" in result.stdout
+    assert max(map(len, plain.splitlines())) <= 80
+    assert_refused(tuneship("explain", tiny_bundle, "a", "b"), "takes one text; there were two")
+    unknown = tuneship("explain", tiny_bundle, "a", "--method", "lime")
+    assert_refused(unknown, "parameters.method", "'occlusion' or 'shap'")
+
+
 def test_help_names_every_verb() -> None:
     """`tuneship --help` lists the verbs and fits 80 columns."""
     result = tuneship("--help")
     assert result.returncode == 0
-    assert all(verb in result.stdout for verb in ("train", "export", "verify", "predict", "serve"))
+    assert all(verb in result.stdout for verb in ("train", "export", "verify", "predict", "explain", "serve"))
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 

@@ -4,6 +4,7 @@
     surface       what the endpoints share: the model that answers, the metrics, readiness
     model         one served bundle: its predictor and its batcher
     answering     the endpoints that answer inputs, in each dialect
+    explaining    the endpoint that tells which words an answer rests on
     about         the endpoints that tell of the server: health, information, metrics, documents, the page
     body          a request's body, within its limit
     refusals      exceptions to statuses and error bodies

@@ -8,6 +8,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from serving.app.surface import Surface
+from serving.bundle import CARD
 from serving.info import describe
 from serving.openapi import document
 
@@ -24,6 +25,11 @@ class About:
     async def info(self, http: HttpRequest) -> Response:
         """``GET /info``: the model, its labels and limits, the bundle's hash and the verdict of its proof."""
         return JSONResponse(describe(self._surface.model_of(http).predictor))
+
+    async def card(self, http: HttpRequest) -> Response:
+        """``GET /card``: the bundle's model card."""
+        bundle = self._surface.model_of(http).predictor.bundle
+        return Response(bundle.read(CARD), media_type="text/markdown; charset=utf-8")
 
     async def page(self, _: HttpRequest) -> Response:
         """``GET /``: a page to try the model on. It loads nothing from anywhere else."""

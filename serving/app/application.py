@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from serving.app.about import About
 from serving.app.answering import Answering
+from serving.app.explaining import Explaining
 from serving.app.refusals import http_error, server_error
 from serving.app.surface import Surface
 from serving.batching.errors import Unavailable
@@ -21,7 +22,11 @@ def create_app(load: Callable[[], Predictor], *, max_queue: int = 1024) -> Starl
     """The app; ``load`` is called once, at start-up, and may raise BundleError."""
     surface = Surface(load, max_queue)
     app = Starlette(
-        routes=[*_answering(Answering(surface)), *_about(About(surface))],
+        routes=[
+            *_answering(Answering(surface)),
+            Route("/explain", Explaining(surface).explain, methods=["POST"]),
+            *_about(About(surface)),
+        ],
         lifespan=surface.lifespan,
         exception_handlers={HTTPException: http_error, Unavailable: http_error, Exception: server_error},
     )
@@ -39,6 +44,7 @@ def _about(endpoints: About) -> list[Route]:
         # Before BentoML's own index page, which loads a tag manager from the network.
         Route("/", endpoints.page, methods=["GET"]),
         Route("/info", endpoints.info),
+        Route("/card", endpoints.card),
         Route("/livez", endpoints.livez),
         Route("/readyz", endpoints.readyz),
         Route("/metrics", endpoints.metrics),

@@ -22,6 +22,7 @@ TYPES: dict[str, Any] = {
     "number": (int, float),
     "integer": int,
     "null": type(None),
+    "boolean": bool,
 }
 
 
@@ -70,7 +71,7 @@ def _when(broken: bool, where: str, what: str) -> list[str]:
 
 
 def _type(value: Any, schema: Any, document: Any, where: str) -> list[str]:
-    wrong = not isinstance(value, TYPES[schema["type"]]) or isinstance(value, bool)
+    wrong = not isinstance(value, TYPES[schema["type"]]) or isinstance(value, bool) != (schema["type"] == "boolean")
     return _when(wrong, where, f"no {schema['type']}")
 
 

@@ -1,0 +1,71 @@
+"""``POST /explain``: which words an answer rests on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+
+from serving.app.body import read_body
+from serving.app.model import Model
+from serving.app.refusals import REFUSED, refused
+from serving.app.surface import Surface
+from serving.batching.errors import Unavailable
+from serving.explaining.explainer import Explainer
+from serving.explaining.hiding import Hidden
+from serving.explaining.wish import parse
+
+ROWS_AT_ONCE = 16
+"""Rows of an explanation that wait for the engine together, so that what others ask comes in between."""
+
+
+class Explaining:
+    """The endpoint over the surface's models."""
+
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
+
+    async def explain(self, http: HttpRequest) -> Response:
+        """``POST /explain``, counted and timed."""
+        start, status, metrics = time.perf_counter(), 500, self._surface.metrics
+        try:
+            response = await self._explain_or_refuse(http)
+            status = response.status_code
+            return response
+        finally:
+            metrics.requests.labels(status).inc()
+            metrics.seconds.observe(time.perf_counter() - start)
+
+    async def _explain_or_refuse(self, http: HttpRequest) -> Response:
+        try:
+            model = self._surface.model_of(http)
+        except Unavailable as error:
+            return refused(error, 0.0)
+        try:
+            return JSONResponse(await self._explain(http, model))
+        except REFUSED as error:
+            return refused(error, model.batcher.seconds_to_drain)
+
+    async def _explain(self, http: HttpRequest, model: Model) -> dict[str, Any]:
+        """The engine sees rows like any others; all else happens off the event loop, which others' requests need."""
+        body = await read_body(http, model.predictor.manifest.limits.max_body_bytes)
+        inputs, wish = parse(body, model.predictor.task)
+        explainer = Explainer(model.predictor)
+        encoded = await asyncio.to_thread(explainer.encode, inputs)
+        results = await model.batcher.submit(encoded.windows)
+        plan = await asyncio.to_thread(explainer.plan, encoded, results, wish)
+        return await asyncio.to_thread(plan.explanation, await self._run(http, model, plan.rows))
+
+    async def _run(self, http: HttpRequest, model: Model, rows: Sequence[Hidden]) -> list[Any]:
+        """The rows' logits, a few rows at a time; given up when nobody waits for them any more."""
+        results: list[Any] = []
+        for at in range(0, len(rows), ROWS_AT_ONCE):
+            if await http.is_disconnected():
+                raise ClientDisconnect
+            results += await model.batcher.submit(rows[at : at + ROWS_AT_ONCE])
+        return results

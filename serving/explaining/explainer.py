@@ -1,0 +1,151 @@
+"""From an input to its explanation, in two askings of the graph: the input as it is, then the input with words hidden.
+
+The rows of both are rows like any others: they may share a batch with anybody's, and change nobody's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from serving.errors import InputError, InputTooLarge
+from serving.explaining.coalitions import EMPTY, FULL, Design, occlusion, rows_of_orders, shapley
+from serving.explaining.hiding import Hidden, Replacement, replacement_of
+from serving.explaining.limits import MAX_ROWS, MAX_TOKENS
+from serving.explaining.targets import Target, target_of, unexplained
+from serving.explaining.units import Unit, blocks, units_of
+from serving.explaining.wish import Wish
+from serving.predictor import Predictor
+from serving.tasks.base import Encoded, Logits, Task
+from serving.tasks.question_answering import KEYS, QuestionAnswering
+from serving.tasks.texts import PAIR
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows to run for one explanation, and how to read their logits."""
+
+    rows: list[Hidden]
+    wish: Wish
+    target: Target
+    design: Design
+    players: list[list[Unit]]
+    replacement: Replacement
+    encoded: Encoded
+    fields: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    def explanation(self, results: Sequence[Logits]) -> dict[str, Any]:
+        """The answer as plain JSON values, from the logits of each row."""
+        values = np.array([self.target.read(logits) for logits in results])
+        found = self.design.estimate(values)
+        window = self.encoded.windows[self.target.window]
+        return {
+            "method": self.wish.method,
+            "output": self.wish.output,
+            "granularity": self.wish.granularity,
+            "target": {**self.target.about, "score": float(values[FULL])},
+            "base_value": float(values[EMPTY]),
+            "additivity_gap": float(values[FULL] - values[EMPTY] - found.scores.sum()),
+            "exact": found.exact,
+            "replacement": {"kind": self.replacement.kind, "token": self.replacement.token},
+            "rows": len(self.rows),
+            "units_hidden_together": max(map(len, self.players)),
+            "truncated": bool(window.overflowing) and len(self.encoded.windows) == 1,
+            "tokens": list(self._tokens(found.scores, found.errors)),
+        }
+
+    def _tokens(self, scores: Any, errors: Any) -> Any:
+        """Each unit with its score; the score of units that were hidden together is shared evenly."""
+        for number, player in enumerate(self.players):
+            for unit in player:
+                token = {
+                    "field": self.fields[unit.text],
+                    "start": unit.start,
+                    "end": unit.end,
+                    "word": self.texts[unit.text][unit.start : unit.end],
+                    "score": float(scores[number]) / len(player),
+                }
+                if errors is not None:
+                    token["standard_error"] = float(errors[number]) / len(player)
+                yield token
+
+
+class Explainer:
+    """Explains what a predictor answers."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    @property
+    def task(self) -> Task:
+        """What the predictor's inputs and answers are."""
+        return self._predictor.task
+
+    def explain(self, inputs: Any, wish: Wish) -> dict[str, Any]:
+        """The explanation of one input's answer; raises InputError."""
+        encoded = self.encode(inputs)
+        plan = self.plan(encoded, self._predictor.run(encoded.windows), wish)
+        return plan.explanation(self._predictor.run(plan.rows))
+
+    def encode(self, inputs: Any) -> Encoded:
+        """The windows of an input, with the places of their tokens; raises InputError."""
+        predictor = self._predictor
+        if reason := unexplained(predictor.task):
+            raise InputError(reason)
+        item = predictor.check(inputs)
+        (encoding,) = predictor.tokenizer.encode_batch([predictor.task.segments(item)])
+        return Encoded(item, predictor.task.windows(encoding))
+
+    def plan(self, encoded: Encoded, results: Sequence[Logits], wish: Wish) -> Plan:
+        """What to run next, once the windows' results are there; raises InputError, InputTooLarge."""
+        predictor = self._predictor
+        target = target_of(predictor.task, encoded, results, wish)
+        window, replacement = encoded.windows[target.window], self._replacement(target, wish)
+        texts = _texts(predictor.task.segments(encoded.item))
+        players, design = _design(units_of(texts, window, wish.granularity), len(window.ids), wish)
+        groups = [[row for unit in player for row in unit.rows] for player in players]
+        rows = replacement.windows(window, groups, design.shown)
+        fields = _fields(len(texts), isinstance(predictor.task, QuestionAnswering))
+        return Plan(rows, wish, target, design, players, replacement, encoded, fields, texts)
+
+    def _replacement(self, target: Target, wish: Wish) -> Replacement:
+        if target.in_place and wish.replacement == "delete":
+            raise InputError(
+                "parameters.replacement: delete would move the very tokens whose logits are explained; choose another",
+                field="parameters.replacement",
+            )
+        predictor = self._predictor
+        return replacement_of(predictor.tokenizer, predictor.manifest.tokenizer.pad_token_id, wish.replacement)
+
+
+def _design(units: Sequence[Unit], tokens: int, wish: Wish) -> tuple[list[list[Unit]], Design]:
+    """The blocks of units that are hidden together, and which of them when: as fine as the limits pay for."""
+    if not units:
+        raise InputError("the tokenizer finds nothing in this text that could be hidden")
+    most_rows = max(8, min(MAX_ROWS, MAX_TOKENS // tokens))
+    if wish.method == "occlusion":
+        players = blocks(units, most_rows - 2)
+        return players, occlusion(len(players))
+    players = blocks(units, most_rows // 2)
+    if wish.samples and rows_of_orders(len(players), wish.samples) > most_rows:
+        raise InputTooLarge(
+            f"parameters.samples: {wish.samples} orders of {len(players)} units cost "
+            f"{rows_of_orders(len(players), wish.samples):,} rows; at most {most_rows} of {tokens} tokens are accepted",
+            field="parameters.samples",
+        )
+    return players, shapley(len(players), most_rows, wish.samples, wish.seed)
+
+
+def _texts(segments: str | tuple[str, str]) -> tuple[str, ...]:
+    return (segments,) if isinstance(segments, str) else segments
+
+
+def _fields(texts: int, question: bool) -> tuple[str, ...]:
+    """The input's keys, as the caller wrote them."""
+    if texts == 1:
+        return ("inputs",)
+    return KEYS if question else PAIR

@@ -1,0 +1,55 @@
+"""What a caller of ``/explain`` may ask for, and the request body."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from serving.errors import InputError
+from serving.explaining.hiding import Kind
+from serving.explaining.units import Granularity
+from serving.request import load_json, parameters_of, require_object
+from serving.tasks import base
+from serving.tasks.base import Task
+
+Output = Literal["logit", "probability"]
+Samples = Annotated[int, Field(ge=2, le=1024, multiple_of=2)]
+
+
+class Place(base.Parameters):
+    """A passage, by its code points."""
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=1)
+
+
+class Wish(base.Parameters):
+    """The parameters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    method: Literal["occlusion", "shap"] = Field(
+        default="occlusion", description="occlusion: what is lost with each unit; shap: Shapley values"
+    )
+    target: str | Place | None = Field(
+        default=None,
+        description="a label, the type or the place of an entity; absent: what is answered, best first",
+    )
+    output: Output = Field(default="logit", description="what is explained; a logit adds up, a probability saturates")
+    granularity: Granularity = Field(default="word", description="what is hidden together")
+    replacement: Kind | None = Field(
+        default=None, description="what hides a token; absent: the first of these that the tokenizer has"
+    )
+    samples: Samples | None = Field(
+        default=None, description="shap: orders to draw, an even number; absent: what the limits pay for, or all"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="shap: of the draw")
+
+
+def parse(body: bytes, task: Task) -> tuple[Any, Wish]:
+    """The input and the wish of ``{"inputs": …, "parameters": {…}}``; raises InputError, MalformedInput."""
+    content = require_object(load_json(body, task))
+    if isinstance(content["inputs"], list):
+        raise InputError("/explain takes one input at a time: send it bare, not in a list", field="inputs")
+    return content["inputs"], parameters_of(content.get("parameters"), Wish)
