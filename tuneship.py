@@ -1,4 +1,4 @@
-"""Tuneship's front door: baseline · train · export · verify · predict · explain · serve.
+"""Tuneship's front door: baseline · train · export · sign · verify · predict · explain · serve.
 
 Each verb is a few lines; what it needs is imported inside, so that serving never loads torch.
 """
@@ -33,6 +33,12 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run: what `
 Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle: what `tuneship export` made.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe; repeatable.")
+]
+TrustedKey = Annotated[
+    Path | None, typer.Option(metavar="PEM", help="A public key; its owner must have signed every file.")
+]
+TrustConfig = Annotated[
+    Path | None, typer.Option(metavar="JSON", help="Client trust configuration of a Sigstore of your own.")
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all this process may use]")]
 
@@ -100,17 +106,74 @@ def export(
 
 
 @app.command()
-def verify(bundle: Bundle, threads: Threads = None) -> None:
-    """Re-check every hash of a bundle and replay its golden answers on this machine."""
+def sign(
+    bundle: Bundle,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PEM", help="A private key (P-256, P-384 or P-521). [default: sign as a Sigstore identity]"
+        ),
+    ] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(envvar="TUNESHIP_KEY_PASSWORD", help="Of an encrypted key; asked for where it is missing."),
+    ] = None,
+    identity_token: Annotated[
+        str | None,
+        typer.Option(envvar="TUNESHIP_IDENTITY_TOKEN", help="An OpenID token. [default: the CI job's, or a browser]"),
+    ] = None,
+    trust_config: TrustConfig = None,
+) -> None:
+    """Sign every file of a bundle, in OpenSSF's model-signing format."""
+    from export.sign import sign_with_identity, sign_with_key
+
+    if key is None:
+        sign_with_identity(bundle, token=identity_token, trust_config=trust_config)
+    else:
+        if password is None and key.is_file() and b"ENCRYPTED" in key.read_bytes():
+            password = typer.prompt(f"password of {key}", hide_input=True, err=True)
+        sign_with_key(bundle, key, password)
+    out.print(f"signed  {escape(str(bundle / 'model.sig'))}", soft_wrap=True)
+
+
+@app.command()
+def verify(
+    bundle: Bundle,
+    key: TrustedKey = None,
+    identity: Annotated[
+        str | None, typer.Option(help="Who must have signed: an e-mail address, or a workload's URI.")
+    ] = None,
+    identity_provider: Annotated[
+        str | None, typer.Option(metavar="URL", help="The OpenID provider that vouched for them.")
+    ] = None,
+    trust_config: TrustConfig = None,
+    threads: Threads = None,
+) -> None:
+    """Re-check every hash of a bundle and replay its golden answers on this machine; on demand, its signature."""
     from serving.bundle import Bundle as OpenBundle
     from serving.predictor import Predictor
-    from serving.settings import available_cpus
+    from serving.settings import available_cpus, required_key
+    from serving.signature import require_signature
 
     opened = OpenBundle.open(bundle)
     out.print(f"[green]✓[/] {len(opened.manifest.files)} files and the manifest are as they were written")
-    difference = Predictor(opened, threads=threads or available_cpus()).replay_golden()
-    rows, tolerance = opened.manifest.golden.rows, opened.manifest.golden.tolerance
-    out.print(f"[green]✓[/] {rows} golden answers hold here; largest logit change {difference:.2g} (≤ {tolerance:.2g})")
+    if key := key or required_key():
+        require_signature(opened, key)
+        out.print(f"[green]✓[/] every file was signed with {escape(str(key))}", soft_wrap=True)
+    if identity or identity_provider:
+        from export.sign import verify_identity
+
+        if not (identity and identity_provider):
+            raise InputError("--identity and --identity-provider go together: who signed, and who vouches for them")
+        verify_identity(opened, identity, identity_provider, trust_config=trust_config)
+        out.print(f"[green]✓[/] every file was signed by {escape(identity)}", soft_wrap=True)
+    for variant in (opened, *opened.alternatives):
+        difference = Predictor(variant, threads=threads or available_cpus()).replay_golden()
+        golden, name = variant.manifest.golden, variant.manifest.graph.variant
+        out.print(
+            f"[green]✓[/] {golden.rows} golden answers hold here ({name}); "
+            f"largest logit change {difference:.2g} (≤ {golden.tolerance:.2g})"
+        )
     out.print(f"sha256 {opened.digest}", soft_wrap=True)
 
 
@@ -119,15 +182,17 @@ def predict(
     bundle: Bundle,
     input_: Annotated[Path, typer.Option("--input", "-i", metavar="FILE", help='JSON lines: {"inputs": "a text"}.')],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help='The same lines with "outputs".')],
+    require_signature: TrustedKey = None,
     threads: Threads = None,
 ) -> None:
     """Answer a file of texts, in order. A line that cannot be answered gets an "error", and the exit status is 1."""
     from serving.batch import predict_file
     from serving.predictor import Predictor
     from serving.progress import reading
-    from serving.settings import available_cpus
+    from serving.settings import available_cpus, required_key
 
-    predictor = Predictor.open(bundle, threads=threads or available_cpus())
+    key = require_signature or required_key()
+    predictor = Predictor.open(bundle, threads=threads or available_cpus(), trusted_key=key)
     with reading(input_, err) as advance:
         tally = predict_file(predictor, input_, output, advance)
     out.print(f"{tally.answered:,} answered, {tally.refused:,} refused  →  {escape(str(output))}", soft_wrap=True)
@@ -162,12 +227,13 @@ def serve(
     bundle: Bundle,
     port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="TCP port.")] = 3000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    require_signature: TrustedKey = None,
     threads: Threads = None,
 ) -> None:
     """Serve a bundle over HTTP until stopped; what was accepted is still answered."""
     from serving.server import serve_bundle
 
-    serve_bundle(bundle, host=host, port=port, threads=threads)
+    serve_bundle(bundle, host=host, port=port, threads=threads, trusted_key=require_signature)
 
 
 @contextmanager

@@ -22,7 +22,8 @@ def main() -> None:
     extras = project["optional-dependencies"]
     serve = project["dependencies"]
     write("requirements.txt", "Everything a server needs", serve, leave_out=("setuptools",))
-    write("requirements-dev.txt", "Everything: serving, training, tests", [*serve, *extras["train"], *extras["dev"]])
+    everything = [*serve, *(pin for extra in extras.values() for pin in extra)]
+    write("requirements-dev.txt", "Everything: serving, training, signing, tests", everything)
 
 
 def write(name: str, title: str, requirements: list[str], leave_out: tuple[str, ...] = ()) -> None:

@@ -22,6 +22,8 @@ from serving.machine import Arithmetic, Machine
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 CARD = "README.md"
+SIGNATURE = "model.sig"
+"""May lie beside the files that the manifest names: it is made later, and signs the manifest too."""
 
 
 class _Part(BaseModel):
@@ -251,7 +253,9 @@ class Bundle:
         named = {MANIFEST, *self.manifest.files}
         if missing := sorted(named - present):
             raise BundleError(f"{self.root}: {missing[0]} is missing. Export the bundle again or copy it whole.")
-        if extra := sorted(present - named):
+        if (self.root / SIGNATURE).is_symlink():
+            raise BundleError(f"{self.root}: {SIGNATURE} is a link. Copy the signature itself.")
+        if extra := sorted(present - named - {SIGNATURE}):
             raise BundleError(f"{self.root}: {extra[0]} is not named in {MANIFEST}. Remove it or export again.")
 
     def _path(self, name: str) -> Path:

@@ -74,7 +74,9 @@ class Function:
 
     def __init__(self, settings: Settings) -> None:
         self._loop = asyncio.new_event_loop()
-        self._app = create_app(lambda: Predictor.open(settings.bundle, threads=settings.threads))
+        self._app = create_app(
+            lambda: Predictor.open(settings.bundle, threads=settings.threads, trusted_key=settings.trusted_key)
+        )
         self._lifespan = self._app.router.lifespan_context(self._app)
         self._loop.run_until_complete(self._lifespan.__aenter__())
 

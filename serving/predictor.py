@@ -14,6 +14,7 @@ from serving.engines import engine_of
 from serving.errors import BundleError, InputError
 from serving.machine import describe_machine
 from serving.portability import Choice, choose
+from serving.signature import require_signature
 from serving.tasks import task_of
 from serving.tasks.base import Encoded, Logits, Task
 
@@ -39,13 +40,23 @@ class Predictor:
         self._engine = engine_of(bundle, self.task, self.tokenizer, threads)
 
     @classmethod
-    def open(cls, root: Path, *, threads: int = 1) -> Predictor:
+    def open(cls, root: Path, *, threads: int = 1, trusted_key: Path | None = None) -> Predictor:
         """Open a bundle, and of its variants the first that answers on this machine as it was proven.
 
-        ``choice`` tells which one that is, and why none before it. Raises BundleError where the bundle cannot be
-        trusted, or no variant answers here.
+        ``choice`` tells which one that is, and why none before it.
+
+        Args:
+            root: the bundle's folder.
+            threads: CPU threads the graph may use.
+            trusted_key: a public key in PEM whose owner must have signed the bundle; None: unsigned ones are taken too.
+
+        Raises:
+            BundleError: the bundle cannot be trusted, or no variant answers here.
+            InputError: ``trusted_key`` holds no such key.
         """
         bundle = Bundle.open(root)
+        if trusted_key is not None:
+            require_signature(bundle, trusted_key)
         predictor, choice = choose(bundle, lambda variant: cls._replayed(variant, threads), describe_machine())
         predictor.choice = choice
         return predictor

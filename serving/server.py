@@ -21,7 +21,9 @@ GRACE_SECONDS = 20
 """After SIGTERM, how long accepted requests may take; orchestrators usually wait 30 s before they kill."""
 
 
-def serve_bundle(root: Path, *, host: str, port: int, threads: int | None = None) -> None:
+def serve_bundle(
+    root: Path, *, host: str, port: int, threads: int | None = None, trusted_key: Path | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was accepted.
 
     Raises:
@@ -31,7 +33,8 @@ def serve_bundle(root: Path, *, host: str, port: int, threads: int | None = None
     settings = dataclasses.replace(Settings.from_environment(), bundle=root)
     listener = _listen(host, port)
     # Loaded here and not in the app's start-up, so that a bad bundle is a message and not a traceback.
-    predictor = Predictor.open(root, threads=threads or settings.threads)
+    key = trusted_key or settings.trusted_key
+    predictor = Predictor.open(root, threads=threads or settings.threads, trusted_key=key)
     app = create_app(lambda: predictor, max_queue=settings.max_queue)
     config = uvicorn.Config(
         app, loop="uvloop", http="httptools", log_level="warning", access_log=False, server_header=False,

@@ -27,7 +27,7 @@ if not (settings.bundle / MANIFEST).is_file():
 
 
 def _load() -> Predictor:
-    return Predictor.open(settings.bundle, threads=settings.threads)
+    return Predictor.open(settings.bundle, threads=settings.threads, trusted_key=settings.trusted_key)
 
 
 app = create_app(_load, max_queue=settings.max_queue)

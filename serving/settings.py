@@ -22,21 +22,38 @@ LAMBDA_MB_PER_CPU = 1769
 class Settings:
     """How to serve.
 
-    ``bundle`` is a folder; ``threads`` the CPU threads of the graph; ``max_queue`` the texts that may wait.
+    ``bundle`` is a folder; ``threads`` the CPU threads of the graph; ``max_queue`` the texts that may wait;
+    ``trusted_key`` a public key in PEM whose owner must have signed the bundle, None where nobody must.
     """
 
     bundle: Path = DEFAULT_BUNDLE
     threads: int = 1
     max_queue: int = 1024
+    trusted_key: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """From TUNESHIP_BUNDLE, TUNESHIP_THREADS and TUNESHIP_MAX_QUEUE; raises InputError naming the variable."""
+        """From TUNESHIP_BUNDLE, _THREADS, _MAX_QUEUE and _REQUIRE_SIGNATURE; raises InputError naming the variable."""
         return cls(
             bundle=Path(environment.get("TUNESHIP_BUNDLE") or DEFAULT_BUNDLE),
             threads=_positive(environment, "TUNESHIP_THREADS") or available_cpus(environment),
             max_queue=_positive(environment, "TUNESHIP_MAX_QUEUE") or cls.max_queue,
+            trusted_key=required_key(environment),
         )
+
+
+def required_key(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The key in TUNESHIP_REQUIRE_SIGNATURE; raises InputError where that is set and empty.
+
+    Elsewhere empty means unset; here it would let every bundle in where somebody meant to keep some out.
+    """
+    key = environment.get("TUNESHIP_REQUIRE_SIGNATURE")
+    if key is None:
+        return None
+    if not key:
+        name = "TUNESHIP_REQUIRE_SIGNATURE"
+        raise InputError(f"{name} is empty; it takes the path of a public key in PEM, or is not set at all", field=name)
+    return Path(key)
 
 
 def available_cpus(environment: Mapping[str, str] = os.environ) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serving.bundle import MANIFEST, FileEntry, Manifest, sha256_of
+from serving.bundle import MANIFEST, SIGNATURE, FileEntry, Manifest, sha256_of
 from tests.toys import write_toy
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def with_limits(source: Path, target: Path, **limits: int) -> Path:
 
 def seal(bundle: Path, manifest: Manifest) -> Path:
     """Write ``manifest`` into ``bundle`` with the sizes and hashes of the files that lie there."""
-    paths = sorted(path for path in bundle.iterdir() if path.name != MANIFEST)
+    paths = sorted(path for path in bundle.iterdir() if path.name not in (MANIFEST, SIGNATURE))
     entries = {path.name: FileEntry(sha256=sha256_of(path), size=path.stat().st_size) for path in paths}
     (bundle / MANIFEST).write_bytes(manifest.model_copy(update={"files": entries}).sealed().to_bytes())
     return bundle

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from bench.process import free_port
 from serving.predictor import Predictor
+from tests.keys import make_keys
 from tests.serving.processes import ROOT, ServerProcess, environment, get, python, running
 
 TEXTS = ["where is my parcel?", "refund order 17", "我的卡 👍🏽"]
@@ -137,3 +138,14 @@ def test_no_bundle(tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 1
     assert f"there is no bundle at {tmp_path}. Put one there (make bento BUNDLE=…) or set" in result.stderr
+
+
+def test_requires_a_signature(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Where a signature is demanded the service does not load an unsigned bundle."""
+    variables = {"TUNESHIP_BUNDLE": tiny_bundle, "TUNESHIP_REQUIRE_SIGNATURE": make_keys(tmp_path / "keys").public}
+    result = subprocess.run(
+        python("-c", "import serving.service; serving.service._load()"),
+        cwd=ROOT, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "is not signed: it has no model.sig" in result.stderr

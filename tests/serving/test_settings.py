@@ -98,3 +98,13 @@ def test_cgroup_v1(tmp_path: Path, quota: str, cpus: int | None) -> None:
 def test_no_cgroup(tmp_path: Path) -> None:
     """Where there is no quota to read there is no limit."""
     assert _cgroup_cpus(tmp_path) > 10_000
+
+
+def test_required_key() -> None:
+    """The key that must have signed is named by a variable; an empty one does not let unsigned bundles in."""
+    assert Settings.from_environment({"TUNESHIP_REQUIRE_SIGNATURE": "/keys/ours.pem"}).trusted_key == Path(
+        "/keys/ours.pem"
+    )
+    assert Settings.from_environment({}).trusted_key is None
+    with pytest.raises(InputError, match="TUNESHIP_REQUIRE_SIGNATURE is empty; it takes the path of a public key"):
+        Settings.from_environment({"TUNESHIP_REQUIRE_SIGNATURE": ""})
