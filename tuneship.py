@@ -215,9 +215,10 @@ def explain(
     from serving.explaining.wish import Wish
     from serving.predictor import Predictor
     from serving.request import parameters_of
+    from serving.settings import required_key
 
     wish = parameters_of({"method": method, "target": target}, Wish)
-    explainer = Explainer(Predictor.open(bundle))
+    explainer = Explainer(Predictor.open(bundle, trusted_key=required_key()))
     inputs = inputs_of(explainer.task, text, other)
     out.print(coloured(inputs, explainer.explain(inputs, wish)))
 

@@ -117,5 +117,5 @@ def _library(name: str) -> Any:
         return importlib.import_module(f"model_signing.{name}")
     except ModuleNotFoundError as error:
         raise InputError(
-            f"signing needs the package {error.name}, which is not installed: in Tuneship's folder, pip install '.[sign]'"
+            f"this needs the package {error.name}, which is not installed; in Tuneship's folder: pip install '.[sign]'"
         ) from error
