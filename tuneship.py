@@ -1,4 +1,4 @@
-"""Tuneship's front door: baseline · train · export · sign · verify · predict · explain · serve.
+"""Tuneship's front door: baseline · train · replay · export · sign · verify · predict · explain · serve.
 
 Each verb is a few lines; what it needs is imported inside, so that serving never loads torch.
 """
@@ -56,6 +56,31 @@ def train(
 
     run = run_training(load_recipe(recipe, set_ or []), output, overwrite=overwrite)
     out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
+
+
+@app.command()
+def replay(
+    run: Run,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Keep the repeated run. [default: removed]")
+    ] = None,
+    set_: Overrides = None,
+) -> None:
+    """Repeat a run from its lock.json and compare: data, versions, figures, and weights to the bit.
+
+    What differs is named, the exit status is 1 then; RUN/replay.json has it all. `--set data.train=…` says where data
+    lies now.
+    """
+    from trainer.replay import replay as replay_run
+
+    found = replay_run(run, output, set_ or [], out)
+    for check in found.checks:
+        mark = "[green]✓[/]" if check.equal else "[red]✗[/]" if check.decides else "[yellow]![/]"
+        out.print(f"{mark} {check.name}: {escape('; '.join(check.differences) or 'as locked')}", soft_wrap=True)
+    if not found.trained:
+        err.print("[red]error[/]  not repeated: what goes in is not what the lock names")
+    if not found.equal:
+        raise typer.Exit(1)
 
 
 @app.command()

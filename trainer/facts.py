@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import platform
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from serving.bundle import sha256_of
 from serving.machine import describe_machine
 
-_LIBRARIES = ("torch", "transformers", "datasets", "tokenizers", "safetensors", "accelerate")
+_LIBRARIES = (
+    "torch", "transformers", "datasets", "tokenizers", "safetensors", "accelerate", "peft", "numpy", "scipy",
+    "scikit-learn",
+)  # fmt: skip
+_ROOMS = ("serving", "trainer")
 
 
 class Stopwatch:
@@ -36,6 +43,14 @@ class Stopwatch:
 def versions() -> dict[str, str]:
     """Python's and the libraries' versions."""
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
+
+
+def sources() -> str:
+    """sha256 over the sources that training runs: the rooms serving and trainer, file by file."""
+    root = Path(__file__).parents[1]
+    files = sorted(path for room in _ROOMS for path in (root / room).rglob("*.py"))
+    lines = (f"{path.relative_to(root).as_posix()} {sha256_of(path)}" for path in files)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def hardware() -> dict[str, Any]:

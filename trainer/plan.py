@@ -60,7 +60,7 @@ class Plan:
         return {
             "task": self.recipe.task,
             "labels": self.splits.labels,
-            "model": {"id": self.base.id, "source": self.base.source, "sha256": self.base.sha256},
+            "model": self.base.facts(),
             "recipe": self.recipe.to_mapping(output),
             "data": fingerprint(self.recipe.data, self.splits),
         }
@@ -68,7 +68,7 @@ class Plan:
 
 def make_plan(recipe: Recipe, output: Path) -> Plan:
     """Find the base model, read and split the rows; raises InputError for what cannot be used."""
-    base = find_backbone(recipe.model, recipe.to_mapping(output)["model"])
+    base = find_backbone(recipe.model, recipe.to_mapping(output)["model"], recipe.model_revision)
     learning = learning_of(resolve(recipe, base))
     tokenizer = load_tokenizer(base.folder, learning.data.max_length)
     tokenizer = with_case_markers(tokenizer) if learning.data.case_markers else tokenizer

@@ -1,7 +1,7 @@
 """The recipe: what to train, on which rows, and how, as a typed and strict YAML file.
 
     task            what is learned
-    model           the base model: a hub id or a folder
+    model           the base model: a hub id or a folder, and the hub's revision
     model_head      how token vectors become an answer, and the loss
     data            files or a hub data set, columns, splits
     training        the optimiser's settings, under transformers' names
@@ -72,6 +72,7 @@ class Recipe(Section):
 
     task: TaskName = Field(description="what is learned")
     model: Name = Field(default=DEFAULT_MODEL, description="the base model: a hub id or a folder")
+    model_revision: Name | None = Field(default=None, description="the hub model's commit, branch or tag")
     model_head: ModelHead = ModelHead()
     data: Data
     training: Training = Training()

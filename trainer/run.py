@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from serving.errors import InputError
+from trainer.differences import differences
+from trainer.hold import HOLD
 from trainer.rows import Rows
 
 RUNNING, FINISHED = "running", "finished"
@@ -53,6 +55,16 @@ class Run:
     def figures(self) -> Path:
         """The folder of the report's figures."""
         return self.root / "figures"
+
+    @property
+    def lock(self) -> Path:
+        """lock.json: what the weights depend on, and their hashes."""
+        return self.root / "lock.json"
+
+    @property
+    def replay(self) -> Path:
+        """replay.json: how the run's last repetition compared."""
+        return self.root / "replay.json"
 
     @property
     def state(self) -> Path:
@@ -107,7 +119,7 @@ class Run:
     def clear(self) -> None:
         """Remove the run's own files, and nothing else."""
         self.record.unlink(missing_ok=True)
-        for file in (self.recipe, self.evaluation, self.report):
+        for file in (self.recipe, self.evaluation, self.report, self.lock, self.replay):
             file.unlink(missing_ok=True)
         for folder in (self.state, self.checkpoint, self.figures, self.root / "checkpoint.partial"):
             shutil.rmtree(folder, ignore_errors=True)
@@ -133,7 +145,7 @@ def claim(run: Run, intent: dict[str, Any], overwrite: bool) -> str | None:
     Returns the status found: None for a fresh start, ``running`` to resume, or ``finished``.
     Raises InputError, with nothing touched, where the folder holds something else than this run.
     """
-    found = _status_of(run)
+    found = usable(run)
     if found and overwrite:
         run.clear()
         found = None
@@ -145,13 +157,14 @@ def claim(run: Run, intent: dict[str, Any], overwrite: bool) -> str | None:
     return None
 
 
-def _status_of(run: Run) -> str | None:
+def usable(run: Run) -> str | None:
+    """The folder's status; raises InputError, with nothing touched, where it is no place for a run."""
     root = run.root
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: is a file; give --output a folder that is new, empty or a run's")
     found = run.status()
-    others = sorted(path.name for path in root.iterdir()) if found is None and root.is_dir() else []
-    if others and others != [_aside(run.record).name]:
+    there = {path.name for path in root.iterdir()} if found is None and root.is_dir() else set()
+    if others := sorted(there - {_aside(run.record).name, HOLD}):
         names = ", ".join(others[:3])
         raise InputError(f"{root}: holds something else than a run ({names}); give another --output")
     return found
@@ -159,7 +172,7 @@ def _status_of(run: Run) -> str | None:
 
 def _require_same(run: Run, intent: dict[str, Any]) -> None:
     record = run.read_record()
-    differing = _differences(_comparable(record), _comparable(intent))
+    differing = differences(comparable(record), comparable(intent))
     if differing:
         shown = "; ".join(differing[:3])
         raise InputError(
@@ -168,7 +181,7 @@ def _require_same(run: Run, intent: dict[str, Any]) -> None:
         )
 
 
-def _comparable(record: dict[str, Any]) -> dict[str, Any]:
+def comparable(record: dict[str, Any]) -> dict[str, Any]:
     """What makes two runs the same: the rows themselves count, wherever their files lie now."""
     recipe = record.get("recipe", {})
     data = {key: value for key, value in recipe.get("data", {}).items() if not _is_path(key, value, recipe)}
@@ -186,15 +199,3 @@ def _is_path(key: str, value: Any, recipe: dict[str, Any]) -> bool:
         and isinstance(value, (str, list))
         and "dataset" not in recipe["data"]
     )
-
-
-def _differences(old: Any, new: Any, key: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = list(dict.fromkeys([*old, *new]))
-        return [d for name in keys for d in _differences(old.get(name), new.get(name), f"{key}.{name}".strip("."))]
-    return [] if old == new else [f"{key}: {_shown(old)} there, {_shown(new)} now"]
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 20 else text[:12] + "…"

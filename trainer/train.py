@@ -1,4 +1,4 @@
-"""A training run from top to bottom: base model, data, training, evaluation, report."""
+"""A training run from top to bottom: base model, data, training, evaluation, report, lock."""
 
 from __future__ import annotations
 
@@ -9,28 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from safetensors.torch import load_file
-from transformers import TrainerCallback, set_seed
+from transformers import TrainerCallback
 
-from serving.tasks.base import Settings
 from trainer import facts
-from trainer.checks import warnings_of
 from trainer.evaluate import evaluate
-from trainer.few_shot import chosen, described, fitted, sentence_vectors
-from trainer.freezing import choose_weights, merge_adapters
-from trainer.heads import Model, PooledClassifier, set_bias
-from trainer.loop import TaskTrainer, arguments
-from trainer.model import build_model, load_checkpoint, save_checkpoint
-from trainer.plan import Plan, make_plan, material_of
-from trainer.progress import TrainingProgress, show_data, show_summary
-from trainer.quiet import quiet_transformers
+from trainer.hold import held
+from trainer.learn import fit, learn
+from trainer.lock import locked_by
+from trainer.model import load_checkpoint
+from trainer.plan import Plan, make_plan
+from trainer.progress import show_summary
 from trainer.recipe import Recipe
-from trainer.recipe_sections import FewShot
 from trainer.report import write_report
-from trainer.resume import newest_state
 from trainer.rows import Rows
-from trainer.run import FINISHED, Run, claim, write_atomically
-from trainer.validation import Material
+from trainer.run import FINISHED, Run, claim, usable, write_atomically
 
 
 def train(
@@ -38,124 +30,51 @@ def train(
     output: Path,
     *,
     overwrite: bool = False,
+    threads: int | None = None,
     console: Console | None = None,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Run:
     """Do what ``recipe`` says and leave a finished run folder at ``output``.
 
     An interrupted run of the same recipe and data goes on from its last saved state, to the same weights;
-    a finished one is returned as it is. ``overwrite`` replaces another run, never anything else.
-    Raises InputError for a recipe, data or folder that cannot be used; the folder is not touched then.
+    a finished one is returned as it is. ``overwrite`` replaces another run, never anything else. ``threads`` are
+    torch's, of a fresh run; one that goes on keeps those that it began with, because sums depend on them.
+    Raises InputError for a recipe, data or folder that cannot be used, the folder is not touched then, and where
+    another training is at work in it.
     """
     console, clock, run = console or Console(), facts.Stopwatch(), Run(output)
     with clock.stage("data"):
         plan = make_plan(recipe, output)
         record = plan.facts(output)
-    if claim(run, record, overwrite) == FINISHED:
+    usable(run)
+    with held(output):
+        if claim(run, record, overwrite) == FINISHED:
+            shutil.rmtree(run.state, ignore_errors=True)
+            console.print(f"{output} is finished already, with this recipe and data; nothing to do", soft_wrap=True)
+            return run
+        with locked_by(run, record, plan.base, threads, console) as lock:
+            record |= _make(plan, run, clock, console, callbacks)
+            lock.finished(run, record["metrics"]).write(run)
+        run.write_record(record | {"seconds": clock.seconds})
         shutil.rmtree(run.state, ignore_errors=True)
-        console.print(f"{output} is finished already, with this recipe and data; nothing to do", soft_wrap=True)
-        return run
-    plan.recipe.save(run.recipe)
-    with clock.stage("training"):
-        if plan.recipe.few_shot:
-            record |= _fit(plan, plan.recipe.few_shot, run, console)
-        else:
-            record |= _learn(plan, run, console, callbacks)
-    with clock.stage("evaluation"):
-        record |= _measure(plan, run)
-    record |= {"status": FINISHED, "versions": facts.versions(), "hardware": facts.hardware()}
-    with clock.stage("report"):
-        write_report(run, record | {"seconds": clock.seconds})
-    run.write_record(record | {"seconds": clock.seconds})
-    shutil.rmtree(run.state, ignore_errors=True)
     show_summary(console, record)
     return run
 
 
-def _learn(plan: Plan, run: Run, console: Console, callbacks: Sequence[TrainerCallback]) -> dict[str, Any]:
-    """Train, or go on training, and save the best checkpoint; returns what the record says of it."""
-    material = material_of(plan)
-    warnings = warnings_of(plan.splits, material.train.truncated, plan.tokenizer.model_max_length)
-    show_data(console, run.read_record(), warnings)
-    with TrainingProgress(console, plan.recipe.metric) as progress, quiet_transformers():
-        trainer = _trainer(plan, run, material, [progress, *callbacks])
-        _train_or_resume(trainer, run, console)
-    settings = _save(plan, run, trainer.model, material)
-    return {
-        "settings": settings.model_dump(mode="json"),
-        "warnings": warnings,
-        "seed": plan.recipe.training.seed,
-        "metric": plan.recipe.metric,
-        "best_step": _kept_step(trainer),
-        "history": _history(trainer),
-    }
-
-
-def _fit(plan: Plan, few: FewShot, run: Run, console: Console) -> dict[str, Any]:
-    """Fit a classifier to a handful of examples and save it; returns what the record says of it."""
-    settings, splits, material = plan.recipe.training, plan.splits, material_of(plan)
-    warnings = warnings_of(splits, material.train.truncated, plan.tokenizer.model_max_length)
-    show_data(console, run.read_record(), warnings)
-    model = build_model(plan.base, plan.form, splits.labels)
-    assert isinstance(model, PooledClassifier)
-    some = splits.train.take(chosen(splits.train, splits.labels, few.examples_per_label, settings.seed))
-    described_labels = described(few, splits.labels)
-    items = [*(item for inputs in some.inputs for item in plan.learning.items(plan.task, inputs)), *described_labels]
-    vectors = sentence_vectors(model, plan.tokenizer, plan.task, items, settings.per_device_eval_batch_size)
-    numbers = [splits.labels.index(target) for target in some.targets]
-    fitted(vectors[: len(some)], numbers, vectors[len(some) :], settings.seed).put_into(model)
-    found = _save(plan, run, model, material)
-    return {
-        "settings": found.model_dump(mode="json"),
-        "warnings": warnings,
-        "seed": settings.seed,
-        "metric": plan.recipe.metric,
-        "examples": len(some),
-        "best_step": None,
-        "history": [],
-    }
-
-
-def _save(plan: Plan, run: Run, model: Model, material: Material) -> Settings:
-    """The checkpoint, adapters merged, with the settings that validation taught."""
-    merge_adapters(model)
-    settings = plan.learning.tuned_by(model.eval(), material, plan.recipe.training.per_device_eval_batch_size)
-    task = plan.learning.task(plan.splits.labels, settings)
-    save_checkpoint(model, plan.form, task, plan.tokenizer, run.checkpoint)
-    return settings
-
-
-def _trainer(plan: Plan, run: Run, material: Material, callbacks: list[TrainerCallback]) -> TaskTrainer:
-    """A fresh model and its trainer; the seed decides the head's first weights too."""
-    settings = plan.recipe.training
-    set_seed(settings.seed)
-    model = build_model(plan.base, plan.form, plan.splits.labels)
-    bias = plan.learning.first_bias(plan.splits.train, plan.splits.labels)
-    if bias is not None:
-        set_bias(model, bias)
-    choose_weights(model, settings)
-    rows_a_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
-    steps = -(-len(material.train) // rows_a_step)
-    return TaskTrainer(model, arguments(settings, plan.recipe.metric, run.state, steps), material, callbacks)
-
-
-def _kept_step(trainer: TaskTrainer) -> int:
-    state = trainer.state
-    return int(state.best_global_step if trainer.args.load_best_model_at_end else state.global_step)
-
-
-def _train_or_resume(trainer: TaskTrainer, run: Run, console: Console) -> None:
-    """Whichever it is, the trainer's model has the best checkpoint's weights after it."""
-    saved = newest_state(run.state)
-    if saved is None:
-        trainer.train()
-        return
-    console.print(f"going on from step {saved.step}")
-    if saved.ended:  # stopped early, then interrupted: one more step would change what is best
-        trainer.state = trainer.state.load_from_json(str(saved.folder / "trainer_state.json"))
-        trainer.model.load_state_dict(load_file(saved.best / "model.safetensors"))
-        return
-    trainer.train(resume_from_checkpoint=str(saved.folder.absolute()))
+def _make(
+    plan: Plan, run: Run, clock: facts.Stopwatch, console: Console, callbacks: Sequence[TrainerCallback]
+) -> dict[str, Any]:
+    """Checkpoint, figures and report; returns what the record says of them."""
+    plan.recipe.save(run.recipe)
+    few = plan.recipe.few_shot
+    with clock.stage("training"):
+        record = fit(plan, few, run, console) if few else learn(plan, run, console, callbacks)
+    with clock.stage("evaluation"):
+        record |= _measure(plan, run)
+    record |= {"status": FINISHED, "versions": facts.versions(), "hardware": facts.hardware()}
+    with clock.stage("report"):
+        write_report(run, plan.facts(run.root) | record | {"seconds": clock.seconds})
+    return record
 
 
 def _measure(plan: Plan, run: Run) -> dict[str, Any]:
@@ -174,14 +93,3 @@ def _measure(plan: Plan, run: Run) -> dict[str, Any]:
 def _write_evaluation(run: Run, test: Rows) -> None:
     rows = ({"inputs": inputs, "target": target} for inputs, target in test.pairs())
     write_atomically(run.evaluation, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def _history(trainer: TaskTrainer) -> list[dict[str, float]]:
-    """Training losses and validation figures, each with its step and epoch."""
-    points = []
-    for entry in trainer.state.log_history:
-        values = {name: entry[name] for name in ("loss", "learning_rate") if name in entry}
-        values |= {key.replace("eval_", "validation_", 1): entry[key] for key in entry if key.startswith("eval_")}
-        if values:
-            points.append({"step": entry["step"], "epoch": entry["epoch"], **values})
-    return points

@@ -13,7 +13,7 @@ import pytest
 
 from serving.errors import InputError
 from trainer import backbone
-from trainer.backbone import find_backbone
+from trainer.backbone import _Unreachable, find_backbone
 from trainer.recipe import DEFAULT_MODEL
 
 
@@ -100,9 +100,40 @@ def test_hub_files(monkeypatch: pytest.MonkeyPatch, tiny_backbone: Path) -> None
     assert not any(pattern.endswith((".bin", ".py", ".pt", "*")) for pattern in asked["allow_patterns"])
 
 
+def test_revision(monkeypatch: pytest.MonkeyPatch, tiny_backbone: Path, tmp_path: Path) -> None:
+    """A pinned revision is what the hub is asked for, and the commit that it names is recorded."""
+    snapshot = tmp_path / "snapshots" / "c0ffee"
+    shutil.copytree(tiny_backbone, snapshot)
+    asked: dict[str, Any] = {}
+
+    def download(_: str, **options: Any) -> str:
+        asked.update(options)
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    found = find_backbone("owner/name", None, "v1")
+    assert asked["revision"] == "v1"
+    assert found.facts()["revision"] == "c0ffee"
+    assert find_backbone(str(tiny_backbone)).facts()["revision"] is None
+
+
+def test_revision_that_cannot_be_had(tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder has no revisions, and the package is no stand-in for a pinned one of the hub."""
+    with pytest.raises(InputError, match="model_revision: v1: a folder has no revisions"):
+        find_backbone(str(tiny_backbone), None, "v1")
+    monkeypatch.setattr("trainer.backbone._from_hub", _unreachable)
+    with pytest.raises(InputError, match="at revision v1: not in the local cache"):
+        find_backbone(DEFAULT_MODEL, None, "v1")
+
+
+def _unreachable(*_: object) -> Path:
+    raise _Unreachable("no network")
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
+        ("RevisionNotFoundError", "has no such commit, branch or tag on the hub"),
         ("RepositoryNotFoundError", "the hub has no such model, or it is private"),
         ("HFValidationError", "is neither a folder nor a hub id such as"),
     ],

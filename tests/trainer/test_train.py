@@ -26,6 +26,7 @@ def test_folder(tiny_run: Run) -> None:
         "recipe.yaml",
         "run.json",
         "evaluation.jsonl",
+        "lock.json",
         "report.md",
         "figures/learning-curve.png",
         "figures/confusion-matrix.png",
@@ -150,7 +151,7 @@ def test_resume_after_early_stop(toy: MakeRecipe, tmp_path: Path, monkeypatch: p
     whole = fit(recipe, tmp_path / "whole")
     assert whole.read_record()["history"][-1]["epoch"] < 12
     with monkeypatch.context() as patched:
-        patched.setattr("trainer.train.save_checkpoint", _stop)
+        patched.setattr("trainer.learn.save_checkpoint", _stop)
         with pytest.raises(Stopped):
             fit(recipe, tmp_path / "stopped")
     resumed = fit(recipe, tmp_path / "stopped")

@@ -1,0 +1,122 @@
+"""The two ways to a checkpoint: training, which can be resumed, and a classifier fitted to a handful of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from safetensors.torch import load_file
+from transformers import TrainerCallback, set_seed
+
+from serving.tasks.base import Settings
+from trainer.checks import warnings_of
+from trainer.few_shot import chosen, described, fitted, sentence_vectors
+from trainer.freezing import choose_weights, merge_adapters
+from trainer.heads import Model, PooledClassifier, set_bias
+from trainer.loop import TaskTrainer, arguments
+from trainer.model import build_model, save_checkpoint
+from trainer.plan import Plan, material_of
+from trainer.progress import TrainingProgress, show_data
+from trainer.quiet import quiet_transformers
+from trainer.recipe_sections import FewShot
+from trainer.resume import newest_state
+from trainer.run import Run
+from trainer.validation import Material
+
+
+def learn(plan: Plan, run: Run, console: Console, callbacks: Sequence[TrainerCallback]) -> dict[str, Any]:
+    """Train, or go on training, and save the best checkpoint; returns what the record says of it."""
+    material = material_of(plan)
+    warnings = warnings_of(plan.splits, material.train.truncated, plan.tokenizer.model_max_length)
+    show_data(console, run.read_record(), warnings)
+    with TrainingProgress(console, plan.recipe.metric) as progress, quiet_transformers():
+        trainer = _trainer(plan, run, material, [progress, *callbacks])
+        _train_or_resume(trainer, run, console)
+    settings = _save(plan, run, trainer.model, material)
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "warnings": warnings,
+        "seed": plan.recipe.training.seed,
+        "metric": plan.recipe.metric,
+        "best_step": _kept_step(trainer),
+        "history": _history(trainer),
+    }
+
+
+def fit(plan: Plan, few: FewShot, run: Run, console: Console) -> dict[str, Any]:
+    """Fit a classifier to a handful of examples and save it; returns what the record says of it."""
+    settings, splits, material = plan.recipe.training, plan.splits, material_of(plan)
+    warnings = warnings_of(splits, material.train.truncated, plan.tokenizer.model_max_length)
+    show_data(console, run.read_record(), warnings)
+    model = build_model(plan.base, plan.form, splits.labels)
+    assert isinstance(model, PooledClassifier)
+    some = splits.train.take(chosen(splits.train, splits.labels, few.examples_per_label, settings.seed))
+    described_labels = described(few, splits.labels)
+    items = [*(item for inputs in some.inputs for item in plan.learning.items(plan.task, inputs)), *described_labels]
+    vectors = sentence_vectors(model, plan.tokenizer, plan.task, items, settings.per_device_eval_batch_size)
+    numbers = [splits.labels.index(target) for target in some.targets]
+    fitted(vectors[: len(some)], numbers, vectors[len(some) :], settings.seed).put_into(model)
+    found = _save(plan, run, model, material)
+    return {
+        "settings": found.model_dump(mode="json"),
+        "warnings": warnings,
+        "seed": settings.seed,
+        "metric": plan.recipe.metric,
+        "examples": len(some),
+        "best_step": None,
+        "history": [],
+    }
+
+
+def _save(plan: Plan, run: Run, model: Model, material: Material) -> Settings:
+    """The checkpoint, adapters merged, with the settings that validation taught."""
+    merge_adapters(model)
+    settings = plan.learning.tuned_by(model.eval(), material, plan.recipe.training.per_device_eval_batch_size)
+    task = plan.learning.task(plan.splits.labels, settings)
+    save_checkpoint(model, plan.form, task, plan.tokenizer, run.checkpoint)
+    return settings
+
+
+def _trainer(plan: Plan, run: Run, material: Material, callbacks: list[TrainerCallback]) -> TaskTrainer:
+    """A fresh model and its trainer; the seed decides the head's first weights too."""
+    settings = plan.recipe.training
+    set_seed(settings.seed)
+    model = build_model(plan.base, plan.form, plan.splits.labels)
+    bias = plan.learning.first_bias(plan.splits.train, plan.splits.labels)
+    if bias is not None:
+        set_bias(model, bias)
+    choose_weights(model, settings)
+    rows_a_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
+    steps = -(-len(material.train) // rows_a_step)
+    return TaskTrainer(model, arguments(settings, plan.recipe.metric, run.state, steps), material, callbacks)
+
+
+def _kept_step(trainer: TaskTrainer) -> int:
+    state = trainer.state
+    return int(state.best_global_step if trainer.args.load_best_model_at_end else state.global_step)
+
+
+def _train_or_resume(trainer: TaskTrainer, run: Run, console: Console) -> None:
+    """Whichever it is, the trainer's model has the best checkpoint's weights after it."""
+    saved = newest_state(run.state)
+    if saved is None:
+        trainer.train()
+        return
+    console.print(f"going on from step {saved.step}")
+    if saved.ended:  # stopped early, then interrupted: one more step would change what is best
+        trainer.state = trainer.state.load_from_json(str(saved.folder / "trainer_state.json"))
+        trainer.model.load_state_dict(load_file(saved.best / "model.safetensors"))
+        return
+    trainer.train(resume_from_checkpoint=str(saved.folder.absolute()))
+
+
+def _history(trainer: TaskTrainer) -> list[dict[str, float]]:
+    """Training losses and validation figures, each with its step and epoch."""
+    points = []
+    for entry in trainer.state.log_history:
+        values = {name: entry[name] for name in ("loss", "learning_rate") if name in entry}
+        values |= {key.replace("eval_", "validation_", 1): entry[key] for key in entry if key.startswith("eval_")}
+        if values:
+            points.append({"step": entry["step"], "epoch": entry["epoch"], **values})
+    return points
