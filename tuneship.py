@@ -255,11 +255,39 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     require_signature: TrustedKey = None,
     threads: Threads = None,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="text|json", help="Log lines for people or machines.")
+    ] = None,
+    log_requests: Annotated[bool | None, typer.Option(help="A line for each request. [default: if json]")] = None,
+    log_inputs: Annotated[bool | None, typer.Option(help="With the callers' texts in it. [default: no]")] = None,
+    log_labels: Annotated[bool | None, typer.Option(help="With the labels answered. [default: no]")] = None,
+    api_keys_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Ask for one of its keys.")] = None,
+    open_metrics: Annotated[bool | None, typer.Option(help="/metrics needs no key. [default: no]")] = None,
+    cors_origin: Annotated[
+        list[str] | None, typer.Option(metavar="ORIGIN", help="Let its pages call; repeatable.")
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Answer only under this name; repeatable.")
+    ] = None,
 ) -> None:
-    """Serve a bundle over HTTP until stopped; what was accepted is still answered."""
+    """Serve a bundle over HTTP until stopped; what was accepted is still answered.
+
+    Each option has a variable too: docs/settings.md.
+    """
     from serving.server import serve_bundle
 
-    serve_bundle(bundle, host=host, port=port, threads=threads, trusted_key=require_signature)
+    options = {
+        "TUNESHIP_LOG_FORMAT": log_format,
+        "TUNESHIP_LOG_REQUESTS": log_requests,
+        "TUNESHIP_LOG_INPUTS": log_inputs,
+        "TUNESHIP_LOG_LABELS": log_labels,
+        "TUNESHIP_API_KEYS_FILE": api_keys_file,
+        "TUNESHIP_OPEN_METRICS": open_metrics,
+        "TUNESHIP_CORS_ORIGINS": " ".join(cors_origin or []) or None,
+        "TUNESHIP_ALLOWED_HOSTS": " ".join(allowed_host or []) or None,
+    }
+    given = {name: str(value) for name, value in options.items() if value is not None}
+    serve_bundle(bundle, host=host, port=port, threads=threads, trusted_key=require_signature, options=given)
 
 
 @contextmanager

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from export.card import write_card
+from export.drift import write_reference
 from export.golden import golden_inputs, write_golden
 from export.manifest import GOLDEN, PARITY, TOKENIZER, entries_of, verdict_of, versions
 from export.manifest import checkpoint_hashes as checkpoint_hashes
 from export.proof.parity import Parity
 from export.quantize import Variant, variant_named
 from export.workshop import Made, Workshop
-from serving.bundle import CARD, MANIFEST, Alternative, Bundle, GoldenSpec
+from serving.bundle import CARD, MANIFEST, REFERENCE, Alternative, Bundle, GoldenSpec
 from serving.errors import InputError
 from serving.machine import describe_machine
 from serving.predictor import Predictor
@@ -94,6 +95,7 @@ def write_bundle(workshop: Workshop, proven: Sequence[Proven], folder: Path) -> 
     served = proven[0].made.manifest
     shutil.copyfile(proven[0].made.folder / TOKENIZER, folder / TOKENIZER)
     manifest = served.model_copy(update={**dict(first), "fallbacks": others})
+    write_reference(workshop.predictor(proven[0].made), workshop.expected.asked, folder / REFERENCE)
     write_card(manifest, proven[0].parity, folder / CARD)
     sealed = manifest.model_copy(update={"files": entries_of(folder)}).sealed()
     (folder / MANIFEST).write_bytes(sealed.to_bytes())

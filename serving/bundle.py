@@ -16,12 +16,14 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from serving.drift import Reference
 from serving.errors import BundleError
 from serving.machine import Arithmetic, Machine
 
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 CARD = "README.md"
+REFERENCE = "reference.json"
 SIGNATURE = "model.sig"
 """May lie beside the files that the manifest names: it is made later, and signs the manifest too."""
 
@@ -229,6 +231,17 @@ class Bundle:
         if len(lines) != spec.rows:
             raise BundleError(f"{spec.file} has {len(lines)} rows; {MANIFEST} tells of {spec.rows}.")
         return [self._golden_row(number, line) for number, line in enumerate(lines, 1)]
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """What drift is measured against; None where the bundle holds nothing of it. Raises BundleError."""
+        if REFERENCE not in self.manifest.files:
+            return None
+        try:
+            return Reference.model_validate_json(self.read(REFERENCE))
+        except ValidationError as error:
+            first = error.errors()[0]["msg"]
+            raise BundleError(f"{REFERENCE} is not a reference for drift: {first}. Export again.") from error
 
     def _golden_row(self, number: int, line: bytes) -> GoldenRow:
         where = f"{self.manifest.golden.file}, row {number}"

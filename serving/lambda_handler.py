@@ -11,14 +11,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
 import os
+import sys
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 from serving.app import create_app
+from serving.logs import LogSettings, set_up_logs
 from serving.predictor import Predictor
 from serving.settings import Settings
 
@@ -74,9 +75,12 @@ class Function:
 
     def __init__(self, settings: Settings) -> None:
         self._loop = asyncio.new_event_loop()
+        if settings.log != LogSettings():  # else the runtime's own format
+            set_up_logs(settings.log, sys.stdout)
         self._app = create_app(
-            lambda: Predictor.open(settings.bundle, threads=settings.threads, trusted_key=settings.trusted_key)
-        )
+            lambda: Predictor.open(settings.bundle, threads=settings.threads, trusted_key=settings.trusted_key),
+            log=settings.log, protection=settings.protection, traces=settings.traces,
+        )  # fmt: skip
         self._lifespan = self._app.router.lifespan_context(self._app)
         self._loop.run_until_complete(self._lifespan.__aenter__())
 
@@ -108,10 +112,8 @@ class Function:
             else:
                 reply.body += message.get("body", b"")
 
-        try:
-            self._loop.run_until_complete(self._app(call.scope(), receive, send))
-        except Exception:  # Starlette has answered 500, and raises what it was for the server to log
-            logging.getLogger("tuneship").exception("%s %s failed", call.method, call.path)
+        self._loop.run_until_complete(self._app(call.scope(), receive, send))
+        self._app.watching.flush()  # Lambda freezes the process between two events
         return reply
 
 

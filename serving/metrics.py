@@ -1,23 +1,35 @@
-"""What the server counts, in Prometheus' base units and with bounded labels."""
+"""What the server counts: Prometheus metrics in base units, with labels whose values no caller can choose.
+
+Children are bound once, not looked up for each request. docs/metrics.md lists them all.
+"""
 
 from __future__ import annotations
 
 import os
 
+import prometheus_client
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from serving.bundle import Bundle
+from serving.model_metrics import ModelMetrics
 from serving.predictor import Predictor
 
-LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-TOKEN_BUCKETS = (8, 16, 32, 64, 128, 256, 512)
+# A second series for each counter and histogram, of when it was made; nobody asks for it.
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128)
+SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 class Metrics:
@@ -26,42 +38,104 @@ class Metrics:
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
-        registry = CollectorRegistry()
-        self._registry = registry
-        self.requests = Counter(
-            "tuneship_requests", "Prediction requests, by HTTP status.", ["status"], registry=registry
+        self._registry = CollectorRegistry()
+        self._requests = self._counter(
+            "tuneship_requests", "Requests answered, by what they asked for.", "model", "method", "route", "status"
         )
-        self.seconds = Histogram(
-            "tuneship_request_duration_seconds", "From body read to answer ready.", buckets=LATENCY_BUCKETS,
-            registry=registry,
+        self._seconds = self._histogram(
+            "tuneship_request_duration_seconds", "From a request's head to its answer's end.", SECONDS, "model", "route"
+        )
+        self.inputs = self._counter("tuneship_inputs", "Inputs answered.", "model")
+        self.outcomes = self._counter("tuneship_outcomes", "Labels answered.", "model", "label")
+        self.scores = self._histogram("tuneship_score", "Score of the best answer to an input.", SCORES, "model")
+        self.tokens = self._histogram("tuneship_input_tokens", "Tokens of an input, as run.", TOKENS, "model")
+        self.tokenize = self._histogram(
+            "tuneship_tokenize_seconds", "Tokenising of one request's inputs.", SECONDS, "model"
+        )
+        self.waited = self._histogram(
+            "tuneship_queue_wait_seconds", "A window's wait for the engine.", SECONDS, "model"
+        )
+        self.batch_windows = self._histogram(
+            "tuneship_batch_windows", "Windows in one call of the engine.", WINDOWS, "model"
+        )
+        self.batch_tokens = self._histogram(
+            "tuneship_batch_tokens", "Tokens in one call of the engine, padding not counted.", TOKENS, "model"
+        )
+        self.infer = self._histogram("tuneship_infer_seconds", "One call of the engine.", SECONDS, "model")
+        self.queue = self._gauge("tuneship_queue_depth", "Windows that wait for the engine.", "livesum", "model")
+        self.psi = self._gauge(
+            "tuneship_drift_psi", "Population stability index of late against the proof's evaluation rows.",
+            "livemostrecent", "model", "distribution",
         )  # fmt: skip
-        self.inputs = Counter("tuneship_inputs", "Inputs answered.", registry=registry)
-        self.outcomes = Counter("tuneship_outcomes", "Labels answered.", ["label"], registry=registry)
-        self.tokens = Histogram(
-            "tuneship_text_tokens", "Tokens of an input, after truncation.", buckets=TOKEN_BUCKETS, registry=registry
-        )
-        self.queue = Gauge(
-            "tuneship_queue_depth", "Windows that wait for the engine.", multiprocess_mode="livesum", registry=registry
-        )
-        self._bundle = Gauge(
-            "tuneship_bundle_info", "Always 1; its labels tell which bundle answers.", ["name", "variant", "digest"],
-            multiprocess_mode="livemax", registry=registry,
+        self.psi_chance = self._gauge(
+            "tuneship_drift_psi_chance", "What the index passes by chance in 1 of 100 windows without drift.",
+            "livemostrecent", "model", "distribution",
         )  # fmt: skip
-        self._fallback = Gauge(
+        self.psi_inputs = self._gauge(
+            "tuneship_drift_inputs", "Inputs in the window that drift is told of.", "livemostrecent", "model"
+        )
+        self._bundle = self._gauge(
+            "tuneship_bundle_info", "Always 1; its labels tell which bundle answers.", "livemax",
+            "model", "name", "task", "variant", "digest",
+        )  # fmt: skip
+        self._fallback = self._gauge(
             "tuneship_fallback", "1 where the bundle's preferred variant does not answer on this machine, else 0.",
-            ["name", "preferred", "variant"], multiprocess_mode="livemax", registry=registry,
+            "livemax", "model", "preferred", "variant",
         )  # fmt: skip
+        self._process = ProcessCollector(registry=self._registry)
+        self._counters: dict[tuple[str, str, str, int], Counter] = {}
+        self._timers: dict[tuple[str, str], Histogram] = {}
+        self._models: dict[str, ModelMetrics] = {}
 
-    def serves(self, predictor: Predictor) -> None:
-        """Record which bundle answers, and by which of its variants."""
-        manifest, choice = predictor.manifest, predictor.choice
-        self._bundle.labels(manifest.name, choice.served, manifest.digest).set(1)
-        self._fallback.labels(manifest.name, choice.preferred, choice.served).set(choice.served != choice.preferred)
+    def request(self, model: str, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request; every argument but the last is one of a bounded set."""
+        counted, timed = (model, method, route, status), (model, route)
+        if (counter := self._counters.get(counted)) is None:
+            counter = self._counters[counted] = self._requests.labels(*counted)
+        if (timer := self._timers.get(timed)) is None:
+            timer = self._timers[timed] = self._seconds.labels(*timed)
+        counter.inc()
+        timer.observe(seconds)
+
+    def serves(self, model: str, predictor: Predictor, *, instead_of: Predictor | None = None) -> None:
+        """Record which bundle answers under a model's name, by which of its variants; and which does so no longer."""
+        if instead_of:
+            self._bundle.remove(*_about(model, instead_of))
+            self._fallback.remove(*_choice(model, instead_of))
+        self._bundle.labels(*_about(model, predictor)).set(1)
+        choice = predictor.choice
+        self._fallback.labels(*_choice(model, predictor)).set(choice.served != choice.preferred)
+
+    def of(self, model: str, bundle: Bundle) -> ModelMetrics:
+        """What is counted of a bundle's answers under a model's name; drift begins anew with each bundle."""
+        self._models[model] = metrics = ModelMetrics(self, model, bundle)
+        return metrics
 
     def render(self) -> bytes:
-        """The exposition text; with several workers, of all of them together."""
+        """The exposition text; with several workers, of all of them together, but this one's memory and CPU."""
+        for model in self._models.values():
+            model.tell_drift()
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self._registry)
         everybody = CollectorRegistry()
         MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
+        everybody.register(self._process)
         return generate_latest(everybody)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self._registry)
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, meaning, labels, buckets=buckets, registry=self._registry)
+
+    def _gauge(self, name: str, meaning: str, workers: str, *labels: str) -> Gauge:
+        return Gauge(name, meaning, labels, multiprocess_mode=workers, registry=self._registry)  # type: ignore[arg-type]
+
+
+def _about(model: str, predictor: Predictor) -> tuple[str, str, str, str, str]:
+    manifest = predictor.manifest
+    return model, manifest.name, manifest.task, predictor.choice.served, manifest.digest
+
+
+def _choice(model: str, predictor: Predictor) -> tuple[str, str, str]:
+    return model, predictor.choice.preferred, predictor.choice.served

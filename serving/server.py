@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -14,6 +14,7 @@ import uvicorn
 
 from serving.app import create_app
 from serving.errors import InputError
+from serving.logs import set_up_logs
 from serving.predictor import Predictor
 from serving.settings import Settings
 
@@ -22,23 +23,35 @@ GRACE_SECONDS = 20
 
 
 def serve_bundle(
-    root: Path, *, host: str, port: int, threads: int | None = None, trusted_key: Path | None = None
+    root: Path,
+    *,
+    host: str,
+    port: int,
+    threads: int | None = None,
+    trusted_key: Path | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was accepted.
+
+    ``options`` are TUNESHIP_ variables that go before those of the environment.
 
     Raises:
         BundleError: the bundle cannot be trusted, or does not answer on this machine as it did when it was proven.
         InputError: the address cannot be listened on, or a TUNESHIP_ variable is malformed.
     """
-    settings = dataclasses.replace(Settings.from_environment(), bundle=root)
+    settings = Settings.from_environment(options=options or {})
+    set_up_logs(settings.log)
     listener = _listen(host, port)
     # Loaded here and not in the app's start-up, so that a bad bundle is a message and not a traceback.
     key = trusted_key or settings.trusted_key
     predictor = Predictor.open(root, threads=threads or settings.threads, trusted_key=key)
-    app = create_app(lambda: predictor, max_queue=settings.max_queue)
+    app = create_app(
+        lambda: predictor, max_queue=settings.max_queue,
+        log=settings.log, protection=settings.protection, traces=settings.traces,
+    )  # fmt: skip
     config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", log_level="warning", access_log=False, server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS, backlog=2048,
+        app, loop="uvloop", http="httptools", log_config=None, log_level="warning", access_log=False,
+        server_header=False, timeout_graceful_shutdown=GRACE_SECONDS, backlog=2048,
     )  # fmt: skip
     _announce(predictor, f"http://{host}:{port}")
     # When all is answered uvicorn raises the signal anew, which would end the process as if it had been killed.
@@ -64,7 +77,6 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 def _announce(predictor: Predictor, address: str) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     manifest = predictor.manifest
     logging.getLogger("tuneship").info(
         "serving %s (%s, %d labels, sha256 %s) on %s", manifest.name, manifest.graph.variant, len(manifest.labels),

@@ -14,6 +14,7 @@ import bentoml
 from serving.app import create_app
 from serving.bundle import MANIFEST
 from serving.errors import BundleError
+from serving.logs import LogSettings, set_up_logs
 from serving.predictor import Predictor
 from serving.settings import Settings
 
@@ -30,7 +31,12 @@ def _load() -> Predictor:
     return Predictor.open(settings.bundle, threads=settings.threads, trusted_key=settings.trusted_key)
 
 
-app = create_app(_load, max_queue=settings.max_queue)
+app = create_app(
+    _load, max_queue=settings.max_queue, log=settings.log, protection=settings.protection, traces=settings.traces
+)
+
+if settings.log != LogSettings():  # else BentoML's own format, and no line a request
+    set_up_logs(settings.log)
 
 
 @bentoml.service(

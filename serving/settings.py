@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from serving.errors import InputError
+from serving.logs import LogSettings
+from serving.protection import Protection
+from serving.variables import positive
 
 DEFAULT_BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
 """Where the image and the Bento carry their bundle: beside the package."""
@@ -23,22 +27,35 @@ class Settings:
     """How to serve.
 
     ``bundle`` is a folder; ``threads`` the CPU threads of the graph; ``max_queue`` the texts that may wait;
-    ``trusted_key`` a public key in PEM whose owner must have signed the bundle, None where nobody must.
+    ``trusted_key`` a public key in PEM whose owner must have signed the bundle, None where nobody must; ``traces``
+    whether OpenTelemetry's variables ask for them.
     """
 
     bundle: Path = DEFAULT_BUNDLE
     threads: int = 1
     max_queue: int = 1024
     trusted_key: Path | None = None
+    log: LogSettings = field(default_factory=LogSettings)
+    protection: Protection = field(default_factory=Protection)
+    traces: bool = False
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """From TUNESHIP_BUNDLE, _THREADS, _MAX_QUEUE and _REQUIRE_SIGNATURE; raises InputError naming the variable."""
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, *, options: Mapping[str, str] = MappingProxyType({})
+    ) -> Self:
+        """From the variables that docs/settings.md tells of; raises InputError naming the variable.
+
+        ``options`` are variables too, those of a command line, and go first.
+        """
+        environment = {**environment, **options}
         return cls(
             bundle=Path(environment.get("TUNESHIP_BUNDLE") or DEFAULT_BUNDLE),
-            threads=_positive(environment, "TUNESHIP_THREADS") or available_cpus(environment),
-            max_queue=_positive(environment, "TUNESHIP_MAX_QUEUE") or cls.max_queue,
+            threads=positive(environment, "TUNESHIP_THREADS") or available_cpus(environment),
+            max_queue=positive(environment, "TUNESHIP_MAX_QUEUE") or cls.max_queue,
             trusted_key=required_key(environment),
+            log=LogSettings.from_environment(environment),
+            protection=Protection.from_environment(environment),
+            traces=_asks_for_traces(environment),
         )
 
 
@@ -77,10 +94,8 @@ def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
     return unlimited if quota.strip() in ("max", "-1") else max(1, math.floor(int(quota) / int(period)))
 
 
-def _positive(environment: Mapping[str, str], name: str) -> int | None:
-    text = environment.get(name)
-    if not text:
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"{name} is {text!r}; a whole number of at least 1 is accepted", field=name)
-    return int(text)
+def _asks_for_traces(environment: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry's own variables do: https://opentelemetry.io/docs/specs/otel/protocol/exporter/"""
+    refused = environment.get("OTEL_SDK_DISABLED") == "true" or environment.get("OTEL_TRACES_EXPORTER") == "none"
+    endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return not refused and any(environment.get(name) for name in endpoints)

@@ -42,6 +42,11 @@ class Expected:
         """How many of the items are hard inputs."""
         return len(self.items) - sum(self.counts)
 
+    @property
+    def asked(self) -> list[Any]:
+        """What the rows ask, without the hard inputs."""
+        return self.items[: sum(self.counts)]
+
     def logits(self, place: int) -> list[Logits]:
         """The logits behind the answer to an item: of each window, or of each generated token."""
         return self.reference.logits(self.encoded[place], self.results[place])

@@ -7,13 +7,13 @@ from pathlib import Path
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
+from serving.app.security_headers import PAGE_POLICY
 from serving.app.surface import Surface
 from serving.bundle import CARD
 from serving.info import describe
 from serving.openapi import document
 
 PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
-PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 
 class About:
@@ -46,7 +46,7 @@ class About:
     async def metrics(self, _: HttpRequest) -> Response:
         """``GET /metrics``: Prometheus exposition format."""
         metrics = self._surface.metrics
-        metrics.queue.set(self._surface.depth)
+        self._surface.tell_depth()
         return Response(metrics.render(), media_type=metrics.content_type)
 
     async def openapi(self, http: HttpRequest) -> Response:

@@ -9,12 +9,14 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from serving.app.body import read_body
+from serving.app.exchange import Exchange, exchange_of
 from serving.app.model import Model
 from serving.app.refusals import REFUSED, refused
 from serving.app.surface import Surface
 from serving.batching.errors import Unavailable
+from serving.batching.observing import Timing
 from serving.dialects import Dialect, Events
-from serving.request import Reply, Request
+from serving.request import Request
 from serving.stream import Stream
 from serving.tasks.base import Encoded
 
@@ -26,20 +28,12 @@ class Answering:
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
-        self._metrics = surface.metrics
 
     def speaking(self, dialect: Dialect) -> Endpoint:
-        """An endpoint that answers requests of a dialect, counted and timed."""
+        """An endpoint that answers requests of a dialect."""
 
         async def endpoint(http: HttpRequest) -> Response:
-            start, status = time.perf_counter(), 500
-            try:
-                response = await self._answer_or_refuse(http, dialect)
-                status = response.status_code
-                return response
-            finally:
-                self._metrics.requests.labels(status).inc()
-                self._metrics.seconds.observe(time.perf_counter() - start)
+            return await self._answer_or_refuse(http, dialect)
 
         return endpoint
 
@@ -54,29 +48,28 @@ class Answering:
             return refused(error, model.batcher.seconds_to_drain)
 
     async def _answer(self, http: HttpRequest, dialect: Dialect, model: Model) -> Response:
-        predictor = model.predictor
+        predictor, exchange = model.predictor, exchange_of(http.scope)
+        exchange.model = model.name
         body = await read_body(http, predictor.manifest.limits.max_body_bytes)
         request = dialect.parse(body, predictor.task, predictor.check)
-        encoded = await model.encode(request)
-        self._count_tokens(encoded)
+        encoded = await self._encode(request, model, exchange)
         if request.stream and dialect.events:
-            return await self._stream(request, encoded, dialect.events, model)
-        reply = await model.reply(request, encoded)
-        self._count_answers(model, reply)
+            return await self._stream(request, encoded, dialect.events, model, exchange.timing)
+        reply = await model.reply(request, encoded, exchange.timing)
+        exchange.outcomes = model.metrics.answered(encoded, reply.answers)
         return JSONResponse(dialect.render(predictor.task, request, reply))
 
-    async def _stream(self, request: Request, encoded: list[Encoded], events: Events, model: Model) -> Response:
+    async def _encode(self, request: Request, model: Model, exchange: Exchange) -> list[Encoded]:
+        exchange.items, exchange.encoding = request.items, time.perf_counter()
+        encoded = await model.encode(request)
+        exchange.encoded = time.perf_counter()
+        exchange.tokens = model.metrics.tokenized(encoded, exchange.encoded - exchange.encoding)
+        return encoded
+
+    async def _stream(
+        self, request: Request, encoded: list[Encoded], events: Events, model: Model, timing: Timing
+    ) -> Response:
         stream = Stream(request, encoded, events)
-        await stream.begin(model.batcher)
-        self._metrics.inputs.inc(len(encoded))
+        await stream.begin(model.batcher, timing)
+        model.metrics.streamed(encoded)
         return StreamingResponse(stream.events(), media_type="text/event-stream")
-
-    def _count_tokens(self, encoded: list[Encoded]) -> None:
-        for each in encoded:
-            self._metrics.tokens.observe(sum(len(window.ids) for window in each.windows))
-
-    def _count_answers(self, model: Model, reply: Reply) -> None:
-        for answer in reply.answers:
-            for outcome in model.predictor.task.outcomes(answer):
-                self._metrics.outcomes.labels(outcome).inc()
-        self._metrics.inputs.inc(len(reply.answers))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
 from serving.app.body import read_body
+from serving.app.exchange import exchange_of
 from serving.app.model import Model
 from serving.app.refusals import REFUSED, refused
 from serving.app.surface import Surface
@@ -31,17 +31,7 @@ class Explaining:
         self._surface = surface
 
     async def explain(self, http: HttpRequest) -> Response:
-        """``POST /explain``, counted and timed."""
-        start, status, metrics = time.perf_counter(), 500, self._surface.metrics
-        try:
-            response = await self._explain_or_refuse(http)
-            status = response.status_code
-            return response
-        finally:
-            metrics.requests.labels(status).inc()
-            metrics.seconds.observe(time.perf_counter() - start)
-
-    async def _explain_or_refuse(self, http: HttpRequest) -> Response:
+        """``POST /explain``."""
         try:
             model = self._surface.model_of(http)
         except Unavailable as error:
@@ -55,6 +45,8 @@ class Explaining:
         """The engine sees rows like any others; all else happens off the event loop, which others' requests need."""
         body = await read_body(http, model.predictor.manifest.limits.max_body_bytes)
         inputs, wish = parse(body, model.predictor.task)
+        exchange = exchange_of(http.scope)
+        exchange.model, exchange.items = model.name, [inputs]
         explainer = Explainer(model.predictor)
         encoded = await asyncio.to_thread(explainer.encode, inputs)
         results = await model.batcher.submit(encoded.windows)

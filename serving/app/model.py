@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from serving.batcher import Batcher
+from serving.batching.observing import Timing
+from serving.model_metrics import ModelMetrics
 from serving.predictor import Predictor
 from serving.request import Reply, Request
 from serving.tasks.base import Encoded
@@ -16,9 +18,9 @@ INLINE_CHARACTERS = 4096
 class Model:
     """A predictor behind a batcher. Every method is called on the event loop that it was made on."""
 
-    def __init__(self, predictor: Predictor, *, max_queue: int) -> None:
-        self.predictor = predictor
-        self.batcher = Batcher(predictor.run, max_queue=max_queue)
+    def __init__(self, predictor: Predictor, name: str, metrics: ModelMetrics, *, max_queue: int) -> None:
+        self.predictor, self.name, self.metrics = predictor, name, metrics
+        self.batcher = Batcher(predictor.run, max_queue=max_queue, observer=metrics)
 
     async def encode(self, request: Request) -> list[Encoded]:
         """The windows of each of a request's items."""
@@ -26,9 +28,9 @@ class Model:
             return self.predictor.encode(request.items, request.parameters)
         return await asyncio.to_thread(self.predictor.encode, request.items, request.parameters)
 
-    async def reply(self, request: Request, encoded: list[Encoded]) -> Reply:
+    async def reply(self, request: Request, encoded: list[Encoded], timing: Timing | None = None) -> Reply:
         """The engine's results and the answers; raises Overloaded, or what the engine raised for one of the items."""
-        flat = iter(await self.batcher.submit([window for each in encoded for window in each.windows]))
+        flat = iter(await self.batcher.submit([window for each in encoded for window in each.windows], timing))
         results = [[next(flat) for _ in each.windows] for each in encoded]
         decode = self.predictor.task.decode
         answers = [decode(*each, request.parameters) for each in zip(encoded, results, strict=True)]

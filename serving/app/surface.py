@@ -41,16 +41,18 @@ class Surface:
             raise Unavailable("the server is stopping" if self.draining else "the model is being loaded")
         return self._model
 
-    @property
-    def depth(self) -> int:
-        """Windows that wait for the engine."""
-        return self._model.batcher.depth if self._model else 0
+    def tell_depth(self) -> None:
+        """Publish how many windows wait for the engine."""
+        if self._model:
+            self.metrics.queue.labels(self._model.name).set(self._model.batcher.depth)
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Load and replay the golden answers first; what was accepted is answered before the end."""
-        model = Model(await asyncio.to_thread(self._load), max_queue=self._max_queue)
-        self.metrics.serves(model.predictor)
+        predictor = await asyncio.to_thread(self._load)
+        name = predictor.manifest.name
+        model = Model(predictor, name, self.metrics.of(name, predictor.bundle), max_queue=self._max_queue)
+        self.metrics.serves(name, predictor)
         self._model = model
         try:
             yield

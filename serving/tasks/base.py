@@ -55,6 +55,11 @@ class Encoded:
     item: Any
     windows: list[Any]
 
+    @property
+    def tokens(self) -> int:
+        """Token ids that the engine runs for it."""
+        return sum(len(window.ids) for window in self.windows)
+
 
 class Task(ABC):
     """One task of one bundle. It holds no state but the labels, the settings and the limits it was made with."""
@@ -121,6 +126,10 @@ class Task(ABC):
         """The labels that an answer is counted under, a bounded set."""
         return ()
 
+    def confidence(self, answer: Any) -> float | None:
+        """The score, 0 to 1, of what an answer says first; None where the task or the caller's parameters give none."""
+        return None
+
     def recorded(self, logits: Logits) -> Logits:
         """What a golden row keeps of a window's logits: all, unless the task says less."""
         return logits
@@ -128,6 +137,11 @@ class Task(ABC):
     def windows(self, encoding: Encoding) -> list[Encoding]:
         """The windows of one tokenised item."""
         return [encoding, *encoding.overflowing] if self.slides else [encoding]
+
+
+def probability(score: float) -> float | None:
+    """The score, unless it is no probability: callers may ask for logits."""
+    return score if 0.0 <= score <= 1.0 else None
 
 
 def object_schema(properties: dict[str, Any], required: Sequence[str] | None = None) -> dict[str, Any]:

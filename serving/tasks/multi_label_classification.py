@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from serving.tasks import base
-from serving.tasks.base import Encoded, Logits, Segments, Task
+from serving.tasks.base import Encoded, Logits, Segments, Task, probability
 from serving.tasks.scores import LabelScore, apply_function, ranked, scores_schema
 from serving.tasks.texts import Clip, check_segments, clipped, segments_schema
 
@@ -77,6 +77,10 @@ class MultiLabelClassification(Task):
     def outcomes(self, answer: list[LabelScore]) -> Sequence[str]:
         """The answered labels."""
         return [each["label"] for each in answer]
+
+    def confidence(self, answer: list[LabelScore]) -> float | None:
+        """The best score, where there is one."""
+        return probability(answer[0]["score"]) if answer else None
 
     def input_schema(self) -> dict[str, Any]:
         """A text, or an object of two."""

@@ -16,7 +16,7 @@ from tokenizers import Encoding, Tokenizer
 
 from serving.errors import InputTooLarge
 from serving.tasks import base
-from serving.tasks.base import Encoded, Logits, Task, object_schema
+from serving.tasks.base import Encoded, Logits, Task, object_schema, probability
 from serving.tasks.scores import apply_function
 from serving.tasks.spans import whole
 from serving.tasks.texts import check_object, text_schema
@@ -122,6 +122,11 @@ class QuestionAnswering(Task):
         """Where the best answer lies."""
         best = answer[0] if isinstance(answer, list) else answer
         return best["start"], best["end"]
+
+    def confidence(self, answer: Any) -> float | None:
+        """The best span's score, or that of there being none."""
+        best = answer[0] if isinstance(answer, list) else answer
+        return probability(best["score"])
 
     def input_schema(self) -> dict[str, Any]:
         """An object of two texts."""

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from serving.tasks import base
-from serving.tasks.base import Encoded, Logits, Segments, Task
+from serving.tasks.base import Encoded, Logits, Segments, Task, probability
 from serving.tasks.scores import Function, LabelScore, Scores, apply_function, ranked, scores_schema
 from serving.tasks.texts import Clip, check_segments, clipped, segments_schema
 
@@ -82,6 +82,10 @@ class TextClassification(Task):
     def outcomes(self, answer: list[LabelScore]) -> Sequence[str]:
         """The answered label."""
         return (answer[0]["label"],)
+
+    def confidence(self, answer: list[LabelScore]) -> float | None:
+        """The best score, where the caller asked for probabilities."""
+        return probability(answer[0]["score"])
 
     def input_schema(self) -> dict[str, Any]:
         """A text, or an object of two."""

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from serving.tasks import base
-from serving.tasks.base import Encoded, Logits, Task, object_schema
+from serving.tasks.base import Encoded, Logits, Task, object_schema, probability
 from serving.tasks.bio import LEAST, best_sequence
 from serving.tasks.scores import Scores, apply_function
 from serving.tasks.spans import Token, pieces_of, placed, tokens_of, trimmed, words_of
@@ -123,6 +123,10 @@ class TokenClassification(Task):
     def outcomes(self, answer: list[dict[str, Any]]) -> Sequence[str]:
         """The type of each entity."""
         return [entity.get("entity_group", entity.get("entity", "")) for entity in answer]
+
+    def confidence(self, answer: list[dict[str, Any]]) -> float | None:
+        """The score of the entity that is least sure, where there is one."""
+        return probability(min(entity["score"] for entity in answer)) if answer else None
 
     def input_schema(self) -> dict[str, Any]:
         """A text."""

@@ -148,11 +148,17 @@ def test_predict(function: Function, client: TestClient, kind: str, path: str) -
     assert json.dumps(answer)
 
 
+def lasting(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer without what differs each time: the request's name and its times."""
+    headers = {k: v for k, v in answer["headers"].items() if k not in ("x-request-id", "server-timing")}
+    return {**answer, "headers": headers}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_base64(function: Function, kind: str) -> None:
     """A body in base64 is the same body."""
     plain = event_of(kind, "POST", "/predict", BODY)
-    assert function(encoded(plain, BODY)) == function(plain)
+    assert lasting(function(encoded(plain, BODY))) == lasting(function(plain))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -161,7 +167,7 @@ def test_unicode(function: Function, kind: str) -> None:
     body = json.dumps({"inputs": "我的卡 👍🏽"}, ensure_ascii=False)
     plain = function(event_of(kind, "POST", "/predict", body))
     assert plain["statusCode"] == 200
-    assert function(encoded(event_of(kind, "POST", "/predict"), body)) == plain
+    assert lasting(function(encoded(event_of(kind, "POST", "/predict"), body))) == lasting(plain)
 
 
 @pytest.mark.parametrize("body", ["not base64!", "abc", "YWJj=YWJj", "é", "====", "YWJj\n"])

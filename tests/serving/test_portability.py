@@ -77,7 +77,7 @@ def test_info_and_metrics_tell(fallen: Path) -> None:
     assert "golden.jsonl, row 1" in passed_over["reason"]
     assert info["machine"] == describe_machine()
     name = manifest_of(fallen).name
-    assert metric(metrics, "tuneship_fallback") == {f'name="{name}"', 'preferred="int8"', 'variant="fp32"', "1.0"}
+    assert metric(metrics, "tuneship_fallback") == {f'model="{name}"', 'preferred="int8"', 'variant="fp32"', "1.0"}
     assert 'variant="fp32"' in metric(metrics, "tuneship_bundle_info")
 
 

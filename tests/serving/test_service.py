@@ -100,7 +100,8 @@ def test_metrics(service: ServerProcess) -> None:
         get(f"{service.url}/random/{number}")
     status, text = get(f"{service.url}/metrics")
     assert status == 200
-    assert 'tuneship_requests_total{status="200"}' in text
+    assert re.search(r'tuneship_requests_total\{.*route="/predict",status="200"\}', text)
+    assert "process_resident_memory_bytes" in text
     assert "tuneship_bundle_info{" in text
     assert "random" not in text
     assert "bentoml_service" not in text

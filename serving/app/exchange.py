@@ -1,0 +1,84 @@
+"""One request and its answer, as far as it is measured and logged: filled in on the way, read at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+from starlette.types import Scope
+
+from serving.batching.observing import Timing
+
+KEY = "tuneship.exchange"
+
+METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
+"""Those that are told apart; a caller may name any other."""
+
+
+class Exchange:
+    """Times are of `time.perf_counter`, in seconds; those that never came are 0.
+
+    Attributes:
+        request_id: its name, see `serving.app.request_id`.
+        traceparent: of the caller's trace, as it came.
+        begun: when the request's head was read.
+        ended: when the last byte of the answer was handed on.
+        status: of the answer.
+        model: the name of the model that was asked, empty where none was.
+        items: the checked inputs.
+        tokens: of all inputs together.
+        encoding: when the inputs began to be tokenised.
+        encoded: when all were.
+        timing: of the batcher.
+        outcomes: the labels that were answered.
+    """
+
+    __slots__ = (
+        "begun", "encoded", "encoding", "ended", "items", "model", "outcomes", "request_id", "scope", "status",
+        "timing", "tokens", "traceparent",
+    )  # fmt: skip
+
+    def __init__(self, scope: Scope, request_id: str, traceparent: bytes | None) -> None:
+        self.scope, self.request_id, self.traceparent = scope, request_id, traceparent
+        self.begun = time.perf_counter()
+        self.ended = self.encoding = self.encoded = 0.0
+        self.status = self.tokens = 0
+        self.model = ""
+        self.items: Sequence[Any] = ()
+        self.outcomes: Sequence[str] = ()
+        self.timing = Timing()
+
+    @property
+    def method(self) -> str:
+        """The method, of a bounded set."""
+        method: str = self.scope["method"]
+        return method if method in METHODS else "other"
+
+    @property
+    def route(self) -> str:
+        """The path as the routes have it, so that no caller can make a new one; ``other`` where there is no route."""
+        route = self.scope.get("route")
+        return getattr(route, "path", "other") if self.status != 405 else "other"
+
+    @property
+    def seconds(self) -> float:
+        """From the request's head to the answer's end."""
+        return self.ended - self.begun
+
+    @property
+    def server_timing(self) -> str:
+        """The ``Server-Timing`` header (W3C Server Timing, section 3): milliseconds until the answer began."""
+        total = (time.perf_counter() - self.begun) * 1000
+        timing = self.timing
+        if not timing.begun:
+            return f"total;dur={total:.2f}"
+        tokenize = (self.encoded - self.encoding) * 1000
+        queue = (timing.begun - timing.submitted) * 1000
+        infer = ((timing.answered or time.perf_counter()) - timing.begun) * 1000
+        return f"tokenize;dur={tokenize:.2f}, queue;dur={queue:.2f}, infer;dur={infer:.2f}, total;dur={total:.2f}"
+
+
+def exchange_of(scope: Scope) -> Exchange:
+    """The exchange that `serving.app.observed` has begun for a request."""
+    return cast(Exchange, scope[KEY])

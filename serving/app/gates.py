@@ -1,0 +1,123 @@
+"""Who is let in: an API key, a host name that is ours. Asked before a request's body is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.app.refusals import refusal
+from serving.keys import Keys
+from serving.protection import Protection
+
+Gate = Callable[[Scope], Response | None]
+"""Gives the refusal of a request, or nothing where it may pass."""
+
+PROBES = frozenset({"/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready"})
+"""What orchestrators ask: by an address of their own choice and without a key. It tells nothing but ready or not."""
+
+READ_BY_PAGES = ("X-Request-ID", "Server-Timing", "Retry-After")
+SENT_BY_PAGES = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
+
+
+class Gated:
+    """Lets a request through that every gate lets through."""
+
+    def __init__(self, app: ASGIApp, gates: Sequence[Gate]) -> None:
+        self._app = app
+        self._gates = gates
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the first gate's refusal, or pass on."""
+        if scope["type"] == "http" and scope["path"] not in PROBES:
+            for gate in self._gates:
+                if (refused := gate(scope)) is not None:
+                    await refused(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
+
+
+class KeyGate:
+    """``Authorization: Bearer KEY`` (RFC 6750) or ``X-API-Key: KEY``."""
+
+    def __init__(self, keys: Keys, *, open_metrics: bool) -> None:
+        self._keys = keys
+        # The page holds no secret, and is where a user types the key.
+        self._open = {("GET", "/"), ("HEAD", "/")} | ({("GET", "/metrics")} if open_metrics else set())
+
+    def __call__(self, scope: Scope) -> Response | None:
+        """401 without a key that is accepted."""
+        if (scope["method"], scope["path"]) in self._open:
+            return None
+        given = _given_key(scope)
+        if given and self._keys.accept(given):
+            return None
+        challenge = 'Bearer realm="tuneship"'
+        if given is None:
+            message = "this server asks for an API key: send Authorization: Bearer KEY, or X-API-Key: KEY"
+            return refusal(401, "unauthorized", message, {"WWW-Authenticate": challenge})
+        challenge += ', error="invalid_token"'
+        return refusal(401, "unauthorized", "the API key is not one of this server's", {"WWW-Authenticate": challenge})
+
+
+class HostGate:
+    """Only requests that name one of our hosts: no page reaches us under a name that it has turned to our address."""
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self._hosts = frozenset(hosts)
+
+    def __call__(self, scope: Scope) -> Response | None:
+        """421 (RFC 9110, section 15.5.20) under another name."""
+        if _host(_header(scope, b"host") or b"") in self._hosts:
+            return None
+        return refusal(421, "misdirected", "this server does not answer under that host name")
+
+
+def gates(protection: Protection) -> list[Middleware]:
+    """What stands before the routes, outermost first; nothing by default. Raises InputError for malformed keys."""
+    asked: list[Gate] = []
+    if protection.allowed_hosts:
+        asked.append(HostGate(protection.allowed_hosts))
+    if protection.needs_key:
+        keys = Keys(protection.api_keys, protection.api_keys_file)
+        asked.append(KeyGate(keys, open_metrics=protection.open_metrics))
+    gated = [Middleware(Gated, gates=asked)] if asked else []
+    return [*_cross_origin(protection.cors_origins), *gated]
+
+
+def _cross_origin(origins: Sequence[str]) -> list[Middleware]:
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=list(SENT_BY_PAGES),
+            expose_headers=list(READ_BY_PAGES),
+        )
+    ]
+
+
+def _given_key(scope: Scope) -> bytes | None:
+    """The key that a request shows, empty where it shows it malformed."""
+    if (key := _header(scope, b"x-api-key")) is not None:
+        return key.strip()
+    if (authorization := _header(scope, b"authorization")) is None:
+        return None
+    scheme, _, key = authorization.partition(b" ")
+    return key.strip() if scheme.lower() == b"bearer" else b""
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    found: bytes | None = next((value for key, value in scope["headers"] if key == name), None)
+    return found
+
+
+def _host(header: bytes) -> str:
+    """The host's name without its port; an IPv6 address keeps its brackets."""
+    name = header.decode("latin-1").lower()
+    return name[: name.find("]") + 1] if name.startswith("[") else name.partition(":")[0]

@@ -1,0 +1,64 @@
+"""Around everything: each request gets an id, each answer its headers, and what became of it is counted and told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.app.exchange import KEY, Exchange
+from serving.app.request_id import HEADER, RequestIds
+from serving.app.security_headers import secured
+
+Watcher = Callable[[Exchange], None]
+"""Told of each exchange when it is over, on the event loop."""
+
+Failed = Callable[[Exchange, Exception], None]
+"""Told of what the endpoints raised; the caller has its 500 by then."""
+
+
+class Observed:
+    """The outermost layer of the app. It waits for nothing and keeps nothing."""
+
+    def __init__(self, app: ASGIApp, watchers: Sequence[Watcher], failed: Failed) -> None:
+        self._app = app
+        self._watchers = watchers
+        self._failed = failed
+        self._ids = RequestIds()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, and look at what comes back."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = self._begin(scope)
+
+        async def reply(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                message["headers"] = [*secured(message.get("headers", [])), *_about(exchange)]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, reply)
+        except Exception as error:  # told here once, with the request's id; the server would tell it without
+            self._failed(exchange, error)
+        finally:
+            exchange.ended = time.perf_counter()
+            for watcher in self._watchers:
+                watcher(exchange)
+
+    def _begin(self, scope: Scope) -> Exchange:
+        given = traceparent = None
+        for name, value in scope["headers"]:
+            if name == HEADER:
+                given = value
+            elif name == b"traceparent":
+                traceparent = value
+        exchange = scope[KEY] = Exchange(scope, self._ids.of(given), traceparent)
+        return exchange
+
+
+def _about(exchange: Exchange) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
+    return (HEADER, exchange.request_id.encode()), (b"server-timing", exchange.server_timing.encode())

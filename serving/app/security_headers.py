@@ -1,0 +1,29 @@
+"""What every answer tells a browser: guess no type, frame nothing, leak no address, keep no copy.
+
+As OWASP's "HTTP Headers" cheat sheet advises for APIs. Strict-Transport-Security is left to whoever ends TLS.
+"""
+
+from __future__ import annotations
+
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""For what is no page."""
+
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""For our own page: all of it is in one file, and it calls nobody but us."""
+
+
+def secured(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """An answer's headers with those above; a policy or a cache rule of its own stays."""
+    own = {name for name, _ in headers}
+    added = [each for each in (*SECURITY_HEADERS, NOTHING) if each[0] not in own]
+    return [*headers, *added]
