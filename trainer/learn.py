@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback, set_seed
 
 from serving.tasks.base import Settings
+from trainer.averaging import EpochWeights, learned_weights, put_weights
 from trainer.checks import warnings_of
 from trainer.few_shot import chosen, described, fitted, sentence_vectors
 from trainer.freezing import choose_weights, merge_adapters
@@ -31,15 +32,18 @@ def learn(plan: Plan, run: Run, console: Console, callbacks: Sequence[TrainerCal
     warnings = warnings_of(plan.splits, material.train.truncated, plan.tokenizer.model_max_length)
     show_data(console, run.read_record(), warnings)
     with TrainingProgress(console, plan.recipe.metric) as progress, quiet_transformers():
-        trainer = _trainer(plan, run, material, [progress, *callbacks])
+        mean = _epoch_weights(plan, run)
+        trainer = _trainer(plan, run, material, [progress, *([mean] if mean else []), *callbacks])
         _train_or_resume(trainer, run, console)
+        averaged = _averaged(trainer, mean) if mean else None
     settings = _save(plan, run, trainer.model, material)
     return {
         "settings": settings.model_dump(mode="json"),
         "warnings": warnings,
         "seed": plan.recipe.training.seed,
         "metric": plan.recipe.metric,
-        "best_step": _kept_step(trainer),
+        "best_step": None if averaged and averaged["kept"] else _kept_step(trainer),
+        "averaged": averaged,
         "history": _history(trainer),
     }
 
@@ -90,6 +94,24 @@ def _trainer(plan: Plan, run: Run, material: Material, callbacks: list[TrainerCa
     rows_a_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
     steps = -(-len(material.train) // rows_a_step)
     return TaskTrainer(model, arguments(settings, plan.recipe.metric, run.state, steps), material, callbacks)
+
+
+def _epoch_weights(plan: Plan, run: Run) -> EpochWeights | None:
+    """What keeps the epochs' weights, if the recipe wants their mean."""
+    settings = plan.recipe.training
+    count = settings.weight_averaging_epochs
+    return EpochWeights(run.state, count, settings.num_train_epochs) if count else None
+
+
+def _averaged(trainer: TaskTrainer, mean: EpochWeights) -> dict[str, Any]:
+    """Give the model the mean of the epochs' weights, unless validation prefers what it has; what the record says."""
+    before, metric = learned_weights(trainer.model), trainer.args.metric_for_best_model
+    put_weights(trainer.model, mean.weights())
+    found = trainer.validated()
+    kept = not trainer.args.load_best_model_at_end or found[metric] >= trainer.state.best_metric
+    if not kept:
+        put_weights(trainer.model, before)
+    return {"epochs": list(mean.epochs), "kept": kept, "validation": found}
 
 
 def _kept_step(trainer: TaskTrainer) -> int:

@@ -148,14 +148,17 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         return loss
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
-        """Validation scores of whole answers, with every random state put back after it."""
-        with unchanged_randomness():
-            self.model.eval()
-            found = self.material.learning.validated(self.model, self.material, self.args.eval_batch_size)
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
+        """The validation scores, logged and told to the callbacks."""
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.validated().items()}
         self.log(dict(metrics))  # log() writes into what it is given
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def validated(self) -> dict[str, float]:
+        """Validation scores of whole answers, with every random state put back after it."""
+        with unchanged_randomness():
+            self.model.eval()
+            return self.material.learning.validated(self.model, self.material, self.args.eval_batch_size)
 
     def _loss(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         learning = self.material.learning

@@ -163,6 +163,12 @@ class Training(Section):
     early_stopping_patience: int | None = Field(
         default=None, ge=1, description="evaluations without a better metric before training stops"
     )
+    weight_averaging_epochs: int | None = Field(
+        default=None,
+        ge=2,
+        description="also try the mean of the weights at the ends of so many last epochs; kept if validation is no"
+        " worse, or under load_best_model_at_end: false in any case",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Training:
@@ -174,6 +180,14 @@ class Training(Section):
             raise ValueError("training.last_layers: goes with training.trainable: last_layers, and only with it")
         if self.early_stopping_patience and not self.load_best_model_at_end:
             raise ValueError("training.early_stopping_patience: goes with training.load_best_model_at_end: true")
+        averaged = self.weight_averaging_epochs or 0
+        if averaged and self.early_stopping_patience:
+            raise ValueError("training.weight_averaging_epochs: needs every epoch; leave early_stopping_patience out")
+        if averaged > self.num_train_epochs:
+            raise ValueError(
+                f"training.weight_averaging_epochs: {averaged} of {self.num_train_epochs} epochs cannot be averaged;"
+                " give at most training.num_train_epochs"
+            )
         if self.lora is not None and self.trainable != "lora":
             raise ValueError("training.lora: goes with training.trainable: lora, and only with it")
         return self

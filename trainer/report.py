@@ -64,14 +64,23 @@ def _learning(record: dict[str, Any]) -> str:
         return ""
     return (
         "## Learning\n\n![Losses and validation figures over epochs](figures/learning-curve.png)\n\n"
-        f"Kept: step {record['best_step']}, {_why(record)}."
+        f"Kept: {_kept(record)}."
     )
 
 
-def _why(record: dict[str, Any]) -> str:
-    """Why this step's weights were kept."""
+def _kept(record: dict[str, Any]) -> str:
+    """Which weights were kept, and why."""
+    averaged, metric = record.get("averaged"), record["metric"]
+    mean = ""
+    if averaged:
+        first, last = averaged["epochs"][0], averaged["epochs"][-1]
+        mean = f"the mean of the weights at the ends of epochs {first} to {last}"
+        mean += f" (validation {readable(metric)} {shown(metric, averaged['validation'][metric])})"
+    if averaged and averaged["kept"]:
+        return mean
     best = record["recipe"]["training"].get("load_best_model_at_end", True)
-    return f"the best validation {readable(record['metric'])}" if best else "the last"
+    step = f"step {record['best_step']}, {f'the best validation {readable(metric)}' if best else 'the last'}"
+    return f"{step}; not {mean}" if averaged else step
 
 
 def _errors(record: dict[str, Any]) -> str:
