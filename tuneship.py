@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from serving.errors import BundleError, InputError
+
+if TYPE_CHECKING:
+    from serving.verify import Finding
 
 app = typer.Typer(
     help="Fine-tune, prove, ship: from labelled text to a service whose answers are the ones you measured.",
@@ -164,6 +167,10 @@ def sign(
 @app.command()
 def verify(
     bundle: Bundle,
+    url: Annotated[
+        str | None, typer.Option(help="Ask this server instead: does it serve the bundle, and answer as recorded?")
+    ] = None,
+    api_key: Annotated[str | None, typer.Option(envvar="TUNESHIP_API_KEY", help="The server's, where it asks.")] = None,
     key: TrustedKey = None,
     identity: Annotated[
         str | None, typer.Option(help="Who must have signed: an e-mail address, or a workload's URI.")
@@ -174,17 +181,14 @@ def verify(
     trust_config: TrustConfig = None,
     threads: Threads = None,
 ) -> None:
-    """Re-check every hash of a bundle and replay its golden answers on this machine; on demand, its signature."""
+    """Re-check every hash of a bundle and replay its golden answers, here or at a server; on demand, its signature."""
+    from serving import verify as verifying
     from serving.bundle import Bundle as OpenBundle
-    from serving.predictor import Predictor
+    from serving.remote import RemoteServer
     from serving.settings import available_cpus, required_key
-    from serving.signature import require_signature
 
     opened = OpenBundle.open(bundle)
-    out.print(f"[green]✓[/] {len(opened.manifest.files)} files and the manifest are as they were written")
-    if key := key or required_key():
-        require_signature(opened, key)
-        out.print(f"[green]✓[/] every file was signed with {escape(str(key))}", soft_wrap=True)
+    show_findings(verifying.files(opened, key or required_key()))
     if identity or identity_provider:
         from export.sign import verify_identity
 
@@ -192,14 +196,22 @@ def verify(
             raise InputError("--identity and --identity-provider go together: who signed, and who vouches for them")
         verify_identity(opened, identity, identity_provider, trust_config=trust_config)
         out.print(f"[green]✓[/] every file was signed by {escape(identity)}", soft_wrap=True)
-    for variant in (opened, *opened.alternatives):
-        difference = Predictor(variant, threads=threads or available_cpus()).replay_golden()
-        golden, name = variant.manifest.golden, variant.manifest.graph.variant
-        out.print(
-            f"[green]✓[/] {golden.rows} golden answers hold here ({name}); "
-            f"largest logit change {difference:.2g} (≤ {golden.tolerance:.2g})"
-        )
+    if url:
+        show_findings(verifying.there(opened, RemoteServer(url, api_key)))
+    else:
+        show_findings(verifying.here(opened, threads or available_cpus()))
     out.print(f"sha256 {opened.digest}", soft_wrap=True)
+
+
+def show_findings(findings: Iterable[Finding]) -> None:
+    """Print each; where one fails, the exit status is 1."""
+    mark = {"holds": "[green]✓[/]", "warns": "[yellow]![/]", "fails": "[red]✗[/]"}
+    failed = False
+    for each in findings:
+        out.print(f"{mark[each.verdict]} {escape(each.text)}", soft_wrap=True, highlight=False)
+        failed = failed or each.verdict == "fails"
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()
