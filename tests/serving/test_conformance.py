@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,10 @@ from tests.serving.test_lambda_handler import event_of
 from tests.test_cli import assert_refused, tuneship
 from tests.toys import TOYS
 
-
-def small_t5(folder: Path) -> Path:
-    """A T5 with weights of the usual size."""
-    return tiny_generators.make_t5(folder, factor=1.0)
-
-
-GENERATORS = {"text-generation": tiny_generators.make_gpt2, "text2text-generation": small_t5}
+GENERATORS = {
+    "text-generation": tiny_generators.make_gpt2,
+    "text2text-generation": partial(tiny_generators.make_t5, factor=1.0),
+}
 TASKS = (*TOYS, *GENERATORS)
 
 
