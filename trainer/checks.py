@@ -21,6 +21,7 @@ def warnings_of(splits: Splits, truncated: float, max_length: int) -> list[str]:
     """What to know about usable data; ``truncated`` is the share of training texts that are cut."""
     found = [
         *(_shared_inputs(splits.train, rows, name) for name, rows in splits.named()[1:]),
+        *(_left_out(name, count) for name, count in splits.left_out.items()),
         _conflicts(splits),
         _look_alike_labels(splits.labels),
         _small_labels(splits),
@@ -35,6 +36,12 @@ def _shared_inputs(train: Rows, held_out: Rows, name: str) -> str:
     known = {same_text(inputs) for inputs in train.inputs}
     shared = sum(same_text(inputs) in known for inputs in held_out.inputs)
     return f"{shared} of {len(held_out)} {name} texts are in the training set too" if shared else ""
+
+
+def _left_out(name: str, count: int) -> str:
+    return (
+        f"{count} rows of test set {name} are left out: their text or article is among the rows that are learned from"
+    )
 
 
 def _conflicts(splits: Splits) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from serving.bundle import sha256_of
+from serving.errors import InputError
 from trainer.formats import read_dataset, read_file
 from trainer.recipe_sections import Data
 from trainer.rows import Rows, joined
@@ -19,34 +20,50 @@ from trainer.tasks.base import Learning
 
 @dataclass(frozen=True)
 class Splits:
-    """The three sets and the labels, whose order is that of the model's logits; ``counts``: rows a label, a set."""
+    """The three sets and the labels, whose order is that of the model's logits; ``counts``: rows a label, a set.
+
+    ``tests`` are the named sets that make up ``test``, where there are several; ``left_out`` counts the rows of each
+    that are not in it because their text or article is among the rows that are learned from.
+    """
 
     train: Rows
     validation: Rows
     test: Rows
     labels: list[str]
     counts: dict[str, dict[str, int]]
+    tests: dict[str, Rows] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def named(self) -> list[tuple[str, Rows]]:
         """The sets under their names."""
         return [("train", self.train), ("validation", self.validation), ("test", self.test)]
 
+    def each(self) -> list[Rows]:
+        """The sets, several test sets apart."""
+        return [self.train, self.validation, *(self.tests.values() or [self.test])]
+
 
 def load_splits(learning: Learning) -> Splits:
     """Read, check and split the rows; raises InputError for data that cannot be learned from.
 
-    The test set is taken off first, so that changing the validation fraction never moves a test row.
+    The test set is taken off first, so that changing the validation fraction never moves a test row. Where one of
+    several test sets is a fraction of the training rows, the split is ours, and no text or article of the rows that
+    stay is left in the others either: the same article in another language, for example.
     """
     data = learning.data
     tables = [_read(data, name) for name in train_files(data)]
     everything = joined([learning.rows(table) for table in tables])
-    rest, test = _set_aside(everything, data.test, learning, "test")
+    rest, tests, left_out = _test_sets(everything, learning)
+    test = joined(list(tests.values())) if len(tests) > 1 else next(iter(tests.values()))
     train, validation = _set_aside(rest, data.validation, learning, "validation")
     labels = learning.label_names(train, tables[0])
-    learning.require_known(validation, labels)
-    learning.require_known(test, labels)
-    sets = {"train": train, "validation": validation, "test": test}
-    return Splits(**sets, labels=labels, counts={name: learning.label_counts(rows) for name, rows in sets.items()})
+    for rows in (validation, *tests.values()):
+        learning.require_known(rows, labels)
+    counts = {
+        name: learning.label_counts(rows)
+        for name, rows in {"train": train, "validation": validation, "test": test}.items()
+    }
+    return Splits(train, validation, test, labels, counts, tests if len(tests) > 1 else {}, left_out)
 
 
 def fingerprint(data: Data, splits: Splits) -> dict[str, Any]:
@@ -61,6 +78,30 @@ def _read(data: Data, name: str) -> Table:
     if data.dataset:
         return read_dataset(data.dataset, data.config_name, name, data.revision)
     return read_file(Path(name), data.column_names)
+
+
+def _test_sets(everything: Rows, learning: Learning) -> tuple[Rows, dict[str, Rows], dict[str, int]]:
+    """The rows that stay, the test sets by name, and how many rows of each are left out."""
+    rest = everything
+    tests: dict[str, Rows] = {}
+    for name, choice in learning.data.test_sets():
+        rest, tests[name] = _set_aside(rest, choice, learning, "test")
+    left_out: dict[str, int] = {}
+    if len(rest) < len(everything):
+        for name, rows in tests.items():
+            tests[name], left_out[name] = _without_known(rows, set(rest.groups), name)
+    return rest, tests, {name: count for name, count in left_out.items() if count}
+
+
+def _without_known(rows: Rows, known: set[str], name: str) -> tuple[Rows, int]:
+    unknown = [at for at, group in enumerate(rows.groups) if group not in known]
+    if not unknown:
+        raise InputError(
+            f"data.test: {name}: every text or article of {rows.name} is among the rows that are learned from;"
+            " give rows of its own",
+            field="data.test",
+        )
+    return rows.take(unknown), len(rows) - len(unknown)
 
 
 def _set_aside(rows: Rows, choice: float | str, learning: Learning, name: str) -> tuple[Rows, Rows]:
@@ -78,7 +119,8 @@ def train_files(data: Data) -> list[str]:
 def _files(data: Data) -> dict[str, str]:
     first, *more = train_files(data)
     others = {f"train_{number}": path for number, path in enumerate(more, 2)}
-    roles = {"train": first, **others, "validation": data.validation, "test": data.test}
+    tests = {name if name == "test" else f"test_{name}": choice for name, choice in data.test_sets()}
+    roles = {"train": first, **others, "validation": data.validation, **tests}
     return {role: path for role, path in roles.items() if isinstance(path, str)}
 
 

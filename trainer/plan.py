@@ -74,7 +74,7 @@ def make_plan(recipe: Recipe, output: Path) -> Plan:
     tokenizer = with_case_markers(tokenizer) if learning.data.case_markers else tokenizer
     learning.prepare(base, tokenizer)
     plan = Plan(learning, base, tokenizer, load_splits(learning))
-    for _, rows in plan.splits.named():
+    for rows in plan.splits.each():
         _require_windows(plan, rows)
     return plan
 

@@ -144,13 +144,20 @@ def _map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
     """A copy of the recipe with ``change`` applied to whatever may be a local path."""
     data = recipe.data
     if data.dataset is None:
-        found = {name: getattr(data, name) for name in ("train", "test", "validation", "label_names")}
-        moved: dict[str, Any] = {name: _moved(v, change) for name, v in found.items() if isinstance(v, str)}
-        if isinstance(data.train, tuple):
-            moved["train"] = tuple(_moved(path, change) for path in data.train)
+        names = ("train", "test", "validation", "label_names")
+        moved = {name: _moved_all(name, getattr(data, name), change) for name in names}
     else:
         moved = {"dataset": change(data.dataset)}
     return recipe.model_copy(update={"model": change(recipe.model), "data": data.model_copy(update=moved)})
+
+
+def _moved_all(name: str, value: Any, change: Callable[[str], str]) -> Any:
+    """The paths of a key of ``data``: one, several, or named ones; what is none stays."""
+    if isinstance(value, dict):
+        return {key: _moved_all(name, each, change) for key, each in value.items()}
+    if isinstance(value, tuple) and name != "label_names":  # those are the names themselves
+        return tuple(_moved(path, change) for path in value)
+    return _moved(value, change) if isinstance(value, str) else value
 
 
 def _moved(path: str, change: Callable[[str], str]) -> str:

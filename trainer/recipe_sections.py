@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -47,7 +48,10 @@ class Data(Section):
     train: Name | tuple[Name, ...] | None = Field(
         default=None, description="file of training rows, or a list of files; with `dataset`, a split's name"
     )
-    test: Fraction | Name = Field(description="file (or split) that is evaluated once, or a fraction of train")
+    test: Fraction | Name | tuple[Name, ...] | dict[Name, Fraction | Name] = Field(
+        description="file (or split) that is evaluated once, or a fraction of train; or several, each with a score of"
+        " its own: a list of files, or a mapping from a set's name to its file or fraction"
+    )
     validation: Fraction | Name = Field(
         default=0.1,
         description="file (or split) that alone chooses the checkpoint, or a fraction of the training rows",
@@ -96,9 +100,21 @@ class Data(Section):
             raise ValueError("data.config_name and data.revision belong to data.dataset, which is not given")
         if self.dataset is not None and isinstance(self.train, tuple):
             raise ValueError("data.train: a list names files; of data.dataset give one split's name")
+        if isinstance(self.test, (tuple, dict)) and not self.test:
+            raise ValueError("data.test: names no set; give a file, a fraction, or a mapping from names to them")
+        if len({name for name, _ in self.test_sets()}) < (len(self.test) if isinstance(self.test, tuple) else 1):
+            raise ValueError("data.test: two files of one name; give a mapping from names of your own to files")
         if self.dataset is not None and self.column_names:
             raise ValueError("data.column_names: names the columns of files; data.dataset has its own")
         return self
+
+    def test_sets(self) -> list[tuple[str, float | str]]:
+        """Each test set's name and its file, split or fraction; one that stands alone is called test."""
+        if isinstance(self.test, dict):
+            return list(self.test.items())
+        if isinstance(self.test, tuple):
+            return [(PurePath(path).stem, path) for path in self.test]
+        return [("test", self.test)]
 
 
 class Lora(Section):

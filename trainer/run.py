@@ -184,13 +184,21 @@ def _require_same(run: Run, intent: dict[str, Any]) -> None:
 def comparable(record: dict[str, Any]) -> dict[str, Any]:
     """What makes two runs the same: the rows themselves count, wherever their files lie now."""
     recipe = record.get("recipe", {})
-    data = {key: value for key, value in recipe.get("data", {}).items() if not _is_path(key, value, recipe)}
+    known = recipe.get("data", {}).items()
+    data = {key: _without_paths(value) for key, value in known if not _is_path(key, value, recipe)}
     splits = record.get("data", {}).get("splits", {})
     return {
         **{key: value for key, value in recipe.items() if key not in ("model", "data")},
         "model": record.get("model", {}).get("sha256"),
         "data": {**data, "rows": {name: split.get("sha256") for name, split in splits.items()}},
     }
+
+
+def _without_paths(value: Any) -> Any:
+    """Of named files the names count."""
+    if not isinstance(value, dict):
+        return value
+    return {key: "a file" if isinstance(each, str) else each for key, each in value.items()}
 
 
 def _is_path(key: str, value: Any, recipe: dict[str, Any]) -> bool:

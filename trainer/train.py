@@ -12,7 +12,7 @@ from rich.console import Console
 from transformers import TrainerCallback
 
 from trainer import facts
-from trainer.evaluate import evaluate
+from trainer.evaluate import Evaluation, evaluate
 from trainer.hold import held
 from trainer.learn import fit, learn
 from trainer.lock import locked_by
@@ -81,11 +81,16 @@ def _measure(plan: Plan, run: Run) -> dict[str, Any]:
     """Validation and test figures of the checkpoint as it lies on disk; the test rows are written beside it."""
     checkpoint = load_checkpoint(run.checkpoint)
     batch_size = plan.recipe.training.per_device_eval_batch_size
-    sets = {"validation": plan.splits.validation, "test": plan.splits.test}
-    found = {name: evaluate(checkpoint, plan.learning, rows, batch_size) for name, rows in sets.items()}
-    _write_evaluation(run, plan.splits.test)
+    splits = plan.splits
+
+    def measured(sets: dict[str, Rows]) -> dict[str, Evaluation]:
+        return {name: evaluate(checkpoint, plan.learning, rows, batch_size) for name, rows in sets.items()}
+
+    found, apart = measured({"validation": splits.validation, "test": splits.test}), measured(splits.tests)
+    _write_evaluation(run, splits.test)
     return {
         "metrics": {name: evaluation.metrics() for name, evaluation in found.items()},
+        "test_sets": {name: evaluation.metrics() for name, evaluation in apart.items()},
         "errors": found["test"].errors(),
     }
 

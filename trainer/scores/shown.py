@@ -38,8 +38,8 @@ def headline(record: dict[str, Any]) -> str:
 
 
 def figures_table(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows: each set's scores, with the 95 % intervals that were recorded."""
-    sets = record["metrics"]
+    """Headings and rows: each set's scores, with the 95 % intervals that were recorded; named test sets come last."""
+    sets = {**record["metrics"], **{f"test, {name}": each for name, each in record.get("test_sets", {}).items()}}
     names = [name for name in NAMES if all(name in figures for figures in sets.values())]
     headings = ["set", "rows"]
     rows = [[name, str(figures["rows"])] for name, figures in sets.items()]
