@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from serving.app.security_headers import PAGE_POLICY
+from serving.app.page import PAGE, POLICY
 from serving.app.surface import Surface
 from serving.bundle import CARD
 from serving.info import describe
 from serving.openapi import document
-
-PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
 
 
 class About:
@@ -33,7 +29,7 @@ class About:
 
     async def page(self, _: HttpRequest) -> Response:
         """``GET /``: a page to try the model on. It loads nothing from anywhere else."""
-        return HTMLResponse(PAGE, headers={"Content-Security-Policy": PAGE_POLICY})
+        return HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})
 
     async def livez(self, _: HttpRequest) -> Response:
         """``GET /livez``: the process answers."""

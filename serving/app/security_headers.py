@@ -13,13 +13,7 @@ SECURITY_HEADERS = [
 ]
 
 NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-"""For what is no page."""
-
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-"""For our own page: all of it is in one file, and it calls nobody but us."""
+"""For what is no page; our own page has a policy of its own, in `serving.app.page`."""
 
 
 def secured(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

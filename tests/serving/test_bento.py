@@ -62,7 +62,7 @@ def test_the_bundle_travels_inside(home: Path, tiny_bundle: Path) -> None:
     """The Bento holds the whole bundle, sound, and the serving code, but no training code."""
     source = home / "bentos" / "tuneship-service" / "test" / "src"
     assert Bundle.open(source / "bundle").digest == Bundle.open(tiny_bundle).digest
-    assert (source / "serving" / "app" / "page.html").is_file()
+    assert (source / "serving" / "app" / "page" / "page.html").is_file()
     assert not (source / "trainer").exists()
 
 

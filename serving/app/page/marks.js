@@ -1,0 +1,28 @@
+// Passages marked in the text they lie in. Places count Unicode code points, a JavaScript string UTF-16 units.
+
+function marked(text, spans, mark) {
+  const points = Array.from(text), pieces = [];
+  let end = 0;
+  for (const span of [...spans].sort((a, b) => a.start - b.start)) {
+    if (span.start < end) continue;
+    pieces.push(points.slice(end, span.start).join(""), mark(span, points.slice(span.start, span.end).join("")));
+    end = span.end;
+  }
+  return [...pieces, points.slice(end).join("")].filter(piece => piece !== "");
+}
+
+function passage(label, text, spans, mark, extra = "") {
+  return el("div", {class: `passage ${extra}`, tabindex: "0", role: "group", "aria-label": label}, ...marked(text, spans, mark));
+}
+
+const hues = new Map();
+
+function hue(type) {
+  if (!hues.has(type)) hues.set(type, hues.size % 6);
+  return `hue${hues.get(type)}`;
+}
+
+function entityMark(entity, text) {
+  const type = entity.entity_group ?? entity.entity;
+  return el("mark", {class: hue(type)}, text, el("span", {class: "tag"}, type));
+}

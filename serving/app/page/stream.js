@@ -1,0 +1,48 @@
+// Generation, token by token, as server-sent events of /v1/completions.
+
+const GENERATES = ["text-generation", "text2text-generation"];
+
+async function generate(texts, signal) {
+  const prompt = Object.values(texts)[0], continues = state.info.task === "text-generation";
+  const text = el("span"), cursor = el("span", {class: "cursor", "aria-hidden": "true"});
+  const passage = el("p", {class: "generated"}, continues ? el("span", {class: "prompt"}, prompt) : null, text, cursor);
+  at("answers").replaceChildren(el("article", {"aria-label": "Answer"}, passage));
+  try {
+    for await (const choice of choices({prompt, stream: true, ...generationOptions()}, signal)) text.append(choice.text);
+  } finally {
+    cursor.remove();
+    if (signal.aborted) passage.append(el("span", {class: "soft"}, " (stopped)"));
+  }
+}
+
+async function* choices(body, signal) {
+  const response = await post("v1/completions", body, signal);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const {value, done} = await reader.read();
+    if (done) return;
+    const events = (rest + value).split("\n\n");
+    rest = events.pop();
+    for (const event of events.map(each => each.replace(/^data: /, ""))) {
+      if (event === "[DONE]") return;
+      const content = JSON.parse(event);
+      if (content.error) throw new Refused(500, content.error.message ?? content.error);
+      yield* content.choices;
+    }
+  }
+}
+
+function generationFields() {
+  const field = (id, label, attributes) => el("div", {}, el("label", {for: id}, label), el("input", {id, type: "number", ...attributes}));
+  return [
+    field("max_tokens", "At most so many tokens", {min: 1, placeholder: state.info.settings.max_new_tokens}),
+    field("temperature", "Temperature, 0 is greedy", {min: 0, step: .1, value: 0}),
+    field("seed", "Seed", {min: 0, placeholder: "any"}),
+  ];
+}
+
+function generationOptions() {
+  const given = ["max_tokens", "temperature", "seed"].map(id => [id, at(id).value]).filter(([, value]) => value !== "");
+  return Object.fromEntries(given.map(([id, value]) => [id, Number(value)]));
+}

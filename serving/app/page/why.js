@@ -1,0 +1,67 @@
+// Which words an answer rests on: /explain, on demand, as colours in the text and as a table.
+
+const METHODS = {occlusion: "what is lost without it", shap: "its Shapley value"};
+
+async function explain(button, place, texts, wish, method = "occlusion") {
+  button.disabled = true;
+  say("Asking why…");
+  try {
+    const inputs = inputOf(texts);
+    const found = await (await post("explain", {inputs, parameters: {...wish, method}})).json();
+    place.replaceChildren(...explanation(texts, found, (other, again) => explain(again, place, texts, wish, other)));
+    place.hidden = false;
+    problem();
+    say(`The words that ${found.target.label || "no answer"} rests on are shown.`);
+  } catch (error) {
+    showRefusal(error);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function explanation(texts, found, again) {
+  const strongest = Math.max(...found.tokens.map(token => Math.abs(token.score)), 1e-9);
+  const named = Object.entries(texts), fields = named.length > 1 ? named : [["inputs", named[0][1]]];
+  return [
+    el("h3", {}, `Why ${found.target.label || "no answer"}?`),
+    ...fields.map(([field, text]) => passage(`${words(field)}, its words coloured`, text,
+      found.tokens.filter(token => token.field === field), (token, piece) => coloured(token, piece, strongest), "close")),
+    legend(found),
+    bars("The words that count most", strongestWords(found.tokens, strongest)),
+    methods(found.method, again),
+  ];
+}
+
+function coloured(token, text, strongest) {
+  const share = token.score / strongest;
+  const span = el("span", {class: "token", title: `${text}: ${figure(token.score)}`}, text);
+  if (Math.abs(share) >= .04) span.style.background = `color-mix(in srgb, var(--${share > 0 ? "for" : "against"}) ${(Math.abs(share) * 60).toFixed(1)}%, transparent)`;
+  return span;
+}
+
+function strongestWords(tokens, strongest) {
+  const byStrength = [...tokens].sort((a, b) => Math.abs(b.score) - Math.abs(a.score)).slice(0, 12);
+  return byStrength.map(({word, score}) => ({
+    label: word, share: Math.abs(score) / strongest, text: (score > 0 ? "+" : "") + figure(score), kind: score > 0 ? "for" : "against",
+  }));
+}
+
+function legend({output, target, base_value, truncated, units_hidden_together, rows, additivity_gap, method}) {
+  const gap = method === "occlusion" ? `; the words' sum misses the difference by ${figure(additivity_gap)}` : "";
+  const notes = [
+    `${output} ${figure(target.score)}, ${figure(base_value)} with every word hidden${gap}; the model was asked ${count(rows)} times.`,
+    truncated && "The end of the text was past the model's window and was not read.",
+    units_hidden_together > 1 && `So long a text is explained ${units_hidden_together} neighbours at a time.`,
+  ];
+  return el("div", {},
+    el("p", {class: "legend"},
+      el("span", {}, el("span", {class: "swatch for"}), "speaks for it"), el("span", {}, el("span", {class: "swatch against"}), "speaks against it")),
+    el("p", {class: "soft"}, notes.filter(Boolean).join(" ")));
+}
+
+function methods(chosen, again) {
+  const buttons = Object.entries(METHODS).map(([method, meaning]) => el("button", {
+    type: "button", class: "quiet", "aria-pressed": String(method === chosen), onclick: event => again(method, event.currentTarget),
+  }, meaning));
+  return el("div", {class: "actions"}, el("span", {class: "soft"}, "A word counts by"), ...buttons);
+}
