@@ -1,65 +1,324 @@
-"""The page at `/` in a real browser."""
+"""The page at `/` in a real browser: what it shows of every task, for everybody, to nobody else."""
 
 from __future__ import annotations
 
-import shutil
+import base64
+import hashlib
+import json
+import re
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+from playwright.sync_api import Browser
 
 from bench.process import free_port
+from tests.bundles import forge, trained_bundle
+from tests.serving.browser import CHROMIUM, NARROW, Visit, chromium, photograph, violations, visiting
 from tests.serving.processes import ServerProcess, python, running
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+from tests.toys import TOYS
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
+Servers = Callable[[str], ServerProcess]
+
+NOISE = "the parcel was shipped and the order is paid back 🎉 "
+ASKED = {
+    "text-classification": ["please cancel my parcel"],
+    "text pairs": ["stop the blue lamp now", "refund order 17"],
+    "multi-label-classification": ["where is my parcel?, refund order 17"],
+    "regression": ["where is my parcel?"],
+    "token-classification": ["Ada flew to Oslo . 👩‍🚀 Grace lives in Kyoto ."],
+    "question-answering": ["where is Ada?", NOISE + "Ada flew to Oslo. " + NOISE],
+    "answers or none": ["where is Ada?", "Linus lives in order 17."],
+    "feature-extraction": ["where is my parcel?", "track order 17 for me", "refund it"],
+}
+EVIL = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+
 
 @pytest.fixture(scope="module")
-def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A real server over the tiny bundle."""
+def browser() -> Iterator[Browser]:
+    """One browser for this file; every test has a context of its own."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser: Browser, server: ServerProcess) -> Iterator[Visit]:
+    """A visit to the server over the tiny classifier."""
+    with visiting(browser, server.url) as visit:
+        yield visit
+
+
+def test_every_toy_is_asked() -> None:
+    """No task is left out here."""
+    assert set(ASKED) == set(TOYS)
+
+
+@pytest.mark.parametrize("toy", ASKED)
+def test_every_task(browser: Browser, task_server: Servers, toy: str) -> None:
+    """The answer and its explanation are shown, light, dark and on a narrow screen, with nothing in the console."""
+    with visiting(browser, task_server(toy).url) as visit:
+        page = visit.open(ASKED[toy])
+        if toy != "feature-extraction":
+            page.locator("#answers button", has_text="Why?").first.click()
+            page.wait_for_selector(".why:not([hidden]) .legend")
+            assert page.locator(".why .token").count() > 0
+        photograph(page, f"{toy}-light")
+        page.emulate_media(color_scheme="dark")
+        photograph(page, f"{toy}-dark")
+        page.set_viewport_size(NARROW)
+        photograph(page, f"{toy}-narrow")
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+        assert visit.complaints == []
+        assert all(each.startswith((visit.url, "data:")) for each in visit.requests)
+
+
+@pytest.mark.parametrize(
+    "toy", ["text-classification", "token-classification", "question-answering", "feature-extraction"]
+)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessible(browser: Browser, task_server: Servers, toy: str, scheme: Any) -> None:
+    """axe-core finds nothing wrong, with an answer, an explanation and the card shown, in either scheme."""
+    with visiting(browser, task_server(toy).url, bypass_csp=True, color_scheme=scheme) as visit:
+        page = visit.open(ASKED[toy])
+        page.locator("summary").click()
+        page.wait_for_selector("#card table")
+        if toy != "feature-extraction":
+            page.locator("#answers button", has_text="Why?").first.click()
+            page.wait_for_selector(".why:not([hidden]) .legend")
+        assert violations(page) == []
+
+
+def test_it_tells_what_it_serves(visit: Visit) -> None:
+    """The page shows the task, the labels, the verdict of the proof with its figures, the limits, and that it is ready."""
+    visit.open()
+    visit.page.wait_for_selector("#ready .dot.on")
+    assert visit.text("#about").startswith("text classification · 3 labels · fp32")
+    assert visit.text("#verdict").split("\n")[-1] == "What is served is what was measured"
+    figures = visit.text("#figures")
+    assert re.search(r"Equal answers\s+(\d+) of \1", figures)
+    assert re.search(r"Inputs a request\s+128", visit.text("#limits"))
+
+
+def test_a_failed_proof_is_no_check_mark(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    """The check mark stands for the proof and for nothing else."""
+    bundle = forge(tiny_bundle, tmp_path / "bundle", verdict={"passed": False})
+    with serving(bundle, tmp_path) as server, visiting(browser, server.url) as visit:
+        visit.open()
+        assert "The proof did not hold" in visit.text("#verdict")
+        assert "✓" not in visit.text("#verdict")
+
+
+def test_a_text_is_classified_and_explained(visit: Visit) -> None:
+    """A text gets its labels with bars; why tells its words, the deciding one most coloured."""
+    page = visit.open(["please cancel my parcel"])
+    assert visit.text("#answers .big").startswith("cancel")
+    assert page.locator("#answers .bars").first.locator("tbody tr").count() == 3
+    page.get_by_role("button", name="Why cancel?").click()
+    page.wait_for_selector(".why:not([hidden])")
+    assert page.locator(".why .bars th").first.inner_text() == "cancel"
+    assert page.locator(".why .token").all_inner_texts() == ["please", "cancel", "my", "parcel"]
+    page.get_by_role("button", name="its Shapley value").click()
+    page.wait_for_selector(".why [aria-pressed=true]:has-text('Shapley')")
+
+
+def test_entities_are_marked_in_the_text(browser: Browser, task_server: Servers) -> None:
+    """Marks lie where the entities do, past emoji of several code units."""
+    with visiting(browser, task_server("token-classification").url) as visit:
+        page = visit.open(["👩‍🚀🎉 Ada flew to Oslo ."])
+        answer = page.evaluate(
+            "text => fetch('predict', {method: 'POST', headers: {'Content-Type': 'application/json'},"
+            " body: JSON.stringify({inputs: text})}).then(response => response.json())",
+            "👩‍🚀🎉 Ada flew to Oslo .",
+        )
+        marks = (
+            page.locator("#answers .passage")
+            .first.locator("mark")
+            .evaluate_all("marks => marks.map(mark => mark.firstChild.data)")
+        )
+        assert marks == [entity["word"] for entity in answer]
+
+
+def test_keyboard_alone(visit: Visit) -> None:
+    """Skip link, text, answer, explanation: by Tab, Enter and Control-Enter, and focus is always seen."""
+    page = visit.open()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    page.keyboard.type("refund order 17")
+    page.keyboard.press("Control+Enter")
+    visit.answered()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Why?":
+            break
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Why refund?"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".why:not([hidden])")
+    assert page.locator("#status").inner_text() == "The words that refund rests on are shown."
+
+
+def test_several_inputs(visit: Visit) -> None:
+    """Another text gets a field and an answer of its own, in one request."""
+    page = visit.open()
+    page.locator("#more").click()
+    page.keyboard.type("refund order 17")
+    page.locator("textarea").first.fill("where is my parcel?")
+    page.locator("#ask").click()
+    visit.answered()
+    assert page.locator("#answers article .big").all_inner_texts()[1].startswith("refund")
+    assert sum(each.endswith("/predict") for each in visit.requests) == 1
+
+
+def test_a_refusal_is_shown(visit: Visit) -> None:
+    """What the server refuses is told in its own words, in an alert."""
+    page = visit.open()
+    page.locator("textarea").fill("\u00a0")
+    page.locator("#ask").click()
+    page.wait_for_selector("#problem strong")
+    assert "is empty; a text needs" in visit.text("[role=alert]")
+
+
+def test_a_server_that_is_gone(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    """Where nobody answers any more the page says so, and what to look at."""
+    with visiting(browser, "") as visit:
+        with serving(tiny_bundle, tmp_path) as server:
+            visit.url = server.url
+            page = visit.open()
+        page.locator("textarea").fill("hello")
+        page.locator("#ask").click()
+        page.wait_for_selector("#problem strong")
+        assert "The server did not answer" in visit.text("#problem")
+
+
+def test_nothing_becomes_markup(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    """Labels, texts, the name and the card of a forged bundle are shown as text, whatever is in them."""
+    old, labels = "cancel", [EVIL, "refund", "track"]
+    golden = (tiny_bundle / "golden.jsonl").read_text().replace(f'"label":"{old}"', f'"label":{json.dumps(EVIL)}')
+    golden = golden.replace(f'"label": "{old}"', f'"label": {json.dumps(EVIL)}')
+    card = f"# {EVIL}\n\n- {EVIL}\n\n[a](javascript:window.hacked=1) `{EVIL}`\n\n| {EVIL} |\n| --- |\n| {EVIL} |\n"
+    files = {"golden.jsonl": golden.encode(), "README.md": card.encode()}
+    bundle = forge(tiny_bundle, tmp_path / "bundle", files=files, labels=labels, name=EVIL)
+    with serving(bundle, tmp_path) as server, visiting(browser, server.url) as visit:
+        page = visit.open([f"{EVIL} please cancel my parcel"])
+        page.locator("#answers button", has_text="Why?").first.click()
+        page.wait_for_selector(".why:not([hidden])")
+        page.locator("summary").click()
+        page.wait_for_selector("#card table")
+        assert EVIL in visit.text("#answers")
+        assert visit.text("#name") == EVIL
+        assert page.locator("img, main script, #card a").count() == 0
+        assert page.evaluate("window.hacked") is None
+        assert visit.complaints == []
+
+
+def test_an_api_key_is_asked_for(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    """With keys on, the page asks for one, says when it is wrong, works with the right one, and stores it nowhere."""
+    key = "a-key-of-our-own-0123456789abcdef"
+    with serving(tiny_bundle, tmp_path, TUNESHIP_API_KEYS=key) as server, visiting(browser, server.url) as visit:
+        page = visit.page
+        page.goto(f"{server.url}/")
+        for typed in ("another-key-0123456789abcdef01234", key):
+            page.wait_for_selector("#key:visible")
+            page.locator("#key").fill(typed)
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#key-form", state="hidden")
+        page.wait_for_selector("#figures dd")
+        page.locator("textarea").fill("refund order 17")
+        page.locator("#ask").click()
+        visit.answered()
+        assert visit.text("#answers .big").startswith("refund")
+        assert page.evaluate("[document.cookie, localStorage.length, sessionStorage.length, location.href]") == [
+            "", 0, 0, f"{server.url}/",
+        ]  # fmt: skip
+        assert "YOUR_KEY" in visit.text("#curl")
+        assert key not in page.content()
+
+
+def test_themes(visit: Visit) -> None:
+    """The theme follows the system, and the button overrules it both ways."""
+    page = visit.open()
+
+    def ground() -> Any:
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    light = ground()
+    page.emulate_media(color_scheme="dark")
+    dark = ground()
+    assert light != dark
+    for expected in (light, dark, dark):
+        page.locator("#theme").click()
+        assert ground() == expected
+
+
+def test_snippets_are_what_the_page_asks(visit: Visit) -> None:
+    """The curl command and the Python program, run as they are copied, answer what the page shows."""
+    page = visit.open(['it\'s my parcel, "refund" it 🎉 \\o/'])
+    shown = visit.text("#answers .big").split()[0]
+    for command in (["bash", "-c", visit.text("#curl") + " --silent"], [sys.executable, "-c", visit.text("#python")]):
+        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        assert shown in result.stdout
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("[data-copy=curl]").click()
+    page.wait_for_selector("[data-copy=curl]:has-text('Copied')")
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#curl").text_content()
+
+
+def test_the_card_is_the_bundles(visit: Visit, tiny_bundle: Path) -> None:
+    """The model card is the bundle's README, its headings, tables, lists and code as such."""
+    page = visit.open()
+    page.locator("summary").click()
+    page.wait_for_selector("#card table")
+    source = (tiny_bundle / "README.md").read_text()
+    assert page.locator("#card tbody tr").count() == source.count("\n| ") - 2 + source.count("\n| --- |")
+    assert page.locator("#card li").all_inner_texts() == re.findall(r"^- (.+)$", source, re.MULTILINE)
+    assert "pipeline_tag" not in visit.text("#card")
+
+
+def test_the_policy_lets_in_nothing_else(client: TestClient) -> None:
+    """The page's style and script are the two whose hashes its policy names; nothing inline is allowed by kind."""
+    response = client.get("/")
+    policy = dict(part.split(" ", 1) for part in response.headers["content-security-policy"].split("; "))
+    for name, pattern in (("style", r"<style>(.*?)</style>"), ("script", r"<script>(.*?)</script>")):
+        (content,) = re.findall(pattern, response.text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert policy[f"{name}-src"] == f"'sha256-{digest}'"
+    assert policy["default-src"] == "'none'"
+    assert policy["connect-src"] == "'self'"
+    assert "unsafe" not in str(policy)
+    assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", response.text)
+
+
+def test_generation_is_streamed(browser: Browser, tmp_path: Path) -> None:
+    """A generated text comes as a stream behind its prompt, and is what the server answers at once."""
+    from tests.tiny_generators import make_gpt2
+
+    bundle = trained_bundle("text-generation", make_gpt2(tmp_path / "backbone"), tmp_path, num_train_epochs=1)
+    with serving(bundle, tmp_path) as server, visiting(browser, server.url) as visit:
+        page = visit.open(["I want my money back"])
+        page.wait_for_selector(".generated .cursor", state="detached")
+        answer = page.evaluate(
+            "fetch('predict', {method: 'POST', headers: {'Content-Type': 'application/json'},"
+            " body: JSON.stringify({inputs: 'I want my money back'})}).then(response => response.json())"
+        )
+        assert page.locator(".generated").text_content() == "I want my money back" + answer[0]["generated_text"]
+        photograph(page, "text-generation-light")
+        assert page.locator("#max_tokens").get_attribute("placeholder") == "8"
+        assert visit.complaints == []
+
+
+def serving(bundle: Path, folder: Path, **variables: object) -> Any:
+    """A real server over a bundle."""
     port = free_port()
-    command = python("-m", "tuneship", "serve", tiny_bundle, "--port", port)
-    with running(command, port, tmp_path_factory.mktemp("page") / "log") as process:
-        yield process
-
-
-def rendered(url: str, profile: Path) -> str:
-    """The page's elements after its scripts have run and its requests were answered."""
-    assert CHROMIUM is not None
-    command = [CHROMIUM, *QUIET, f"--user-data-dir={profile}", "--virtual-time-budget=5000", "--dump-dom", url]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    return result.stdout
-
-
-def test_it_tells_what_it_serves(server: ServerProcess, tmp_path: Path) -> None:
-    """The page shows the task, the number of labels and the verdict of the proof."""
-    page = rendered(server.url, tmp_path)
-    assert "text-classification, 3 labels, fp32" in page
-    assert "Proof passed" in page
-
-
-def test_a_text_is_classified(server: ServerProcess, tmp_path: Path) -> None:
-    """A text gets its labels with bars and percentages."""
-    page = rendered(f"{server.url}/#{quote('where is my parcel?')}", tmp_path)
-    assert page.count('class="bar"') == 3
-    assert "<td>track</td>" in page
-
-
-def test_a_refusal_is_shown(server: ServerProcess, tmp_path: Path) -> None:
-    """What the server refuses is told in its own words."""
-    assert "is empty; a text needs" in rendered(f"{server.url}/#{quote(chr(0xA0))}", tmp_path)
-
-
-def test_it_loads_nothing_from_elsewhere(server: ServerProcess, tmp_path: Path) -> None:
-    """No script, style, image or font comes from another place than the server."""
-    page = rendered(server.url, tmp_path)
-    assert "http://" not in page
-    assert "https://" not in page
+    return running(python("-m", "tuneship", "serve", bundle, "--port", port), port, folder / "log", **variables)
