@@ -38,7 +38,7 @@ const SHOW = {
 };
 
 function headline(text, aside) {
-  return el("p", {class: "big"}, text, aside ? el("small", {}, aside) : null);
+  return el("p", {class: "big"}, text, ...(aside ? [" ", el("small", {}, aside)] : []));
 }
 
 function answerArticle(texts, answer, several) {
