@@ -35,7 +35,7 @@ function explanation(texts, found, again) {
 function coloured(token, text, strongest) {
   const share = token.score / strongest;
   const span = el("span", {class: "token", title: `${text}: ${figure(token.score)}`}, text);
-  if (Math.abs(share) >= .04) span.style.background = `color-mix(in srgb, var(--${share > 0 ? "for" : "against"}) ${(Math.abs(share) * 60).toFixed(1)}%, transparent)`;
+  if (Math.abs(share) >= .04) span.style.background = `color-mix(in srgb, var(--${share > 0 ? "for" : "against"}) ${(Math.abs(share) * 45).toFixed(1)}%, transparent)`;
   return span;
 }
 
