@@ -57,6 +57,22 @@ def test_the_recipe_reference_is_current() -> None:
     assert (ROOT / "docs" / "recipe.md").read_text() == recipe_reference()
 
 
+def test_every_variable_is_documented() -> None:
+    """docs/settings.md lists each variable that the code reads, once, and no other; each option it names exists."""
+    code = [*(ROOT / "serving").rglob("*.py"), *(ROOT / "export").rglob("*.py"), ROOT / "tuneship.py"]
+    read = {name for path in code for name in re.findall(r"\b(?:TUNESHIP|OTEL)(?:_[A-Z]+)+\b", path.read_text())}
+    page = (ROOT / "docs" / "settings.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    listed = [name for row in rows for name in re.findall(r"`((?:TUNESHIP|OTEL)_[A-Z_]+)`", row.split(" | ")[0])]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == read - {"OTEL_SERVICE_NAME"}
+    options = set(re.findall(r"`(--[a-z-]+)`", page))
+    spelled = {
+        "--" + name.replace("_", "-") for name in re.findall(r"^    (\w+): ", (ROOT / "tuneship.py").read_text(), re.M)
+    }
+    assert {"--log-format", "--api-keys-file"} <= options <= spelled
+
+
 def test_the_recipes_load() -> None:
     """Every recipe of the project is one."""
     for path in (ROOT / "recipes").glob("*.yaml"):
