@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from export.bom import BOM, bom_of
 from export.card import write_card
 from export.drift import write_reference
 from export.golden import golden_inputs, write_golden
@@ -97,6 +98,7 @@ def write_bundle(workshop: Workshop, proven: Sequence[Proven], folder: Path) -> 
     manifest = served.model_copy(update={**dict(first), "fallbacks": others})
     write_reference(workshop.predictor(proven[0].made), workshop.expected.asked, folder / REFERENCE)
     write_card(manifest, proven[0].parity, folder / CARD)
+    (folder / BOM).write_bytes(bom_of(manifest.model_copy(update={"files": entries_of(folder)})))
     sealed = manifest.model_copy(update={"files": entries_of(folder)}).sealed()
     (folder / MANIFEST).write_bytes(sealed.to_bytes())
 

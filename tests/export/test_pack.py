@@ -27,7 +27,10 @@ def own_run(tiny_run: Run, tmp_path: Path) -> Run:
 def test_the_bundle_holds_its_contract(tiny_bundle: Path) -> None:
     """Exactly the files of the contract, all named in the manifest."""
     names = {path.name for path in tiny_bundle.iterdir()}
-    assert names == {"manifest.json", "model.onnx", "tokenizer.json", "golden.jsonl", "parity.json", "README.md"}
+    assert names == {
+        "manifest.json", "model.onnx", "tokenizer.json", "golden.jsonl", "parity.json", "reference.json", "README.md",
+        "bom.cdx.json",
+    }  # fmt: skip
     assert set(Bundle.open(tiny_bundle).manifest.files) == names - {"manifest.json"}
 
 

@@ -14,7 +14,10 @@ from serving.errors import BundleError
 from serving.predictor import Predictor
 from tests.bundles import forge, manifest_of, seal
 
-FILES = (MANIFEST, "model.onnx", "tokenizer.json", "golden.jsonl", "parity.json", "README.md")
+FILES = (
+    MANIFEST, "model.onnx", "tokenizer.json", "golden.jsonl", "parity.json", "reference.json", "README.md",
+    "bom.cdx.json",
+)  # fmt: skip
 
 
 @pytest.fixture

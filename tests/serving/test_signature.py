@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.process import free_port
 from export.sign import sign_with_key
 from serving.bundle import MANIFEST, SIGNATURE, Bundle
 from serving.errors import BundleError, InputError
@@ -20,8 +22,7 @@ from serving.predictor import Predictor
 from serving.signature import load_public_key, require_signature
 from tests.bundles import forge
 from tests.keys import CURVES, KeyPair, make_keys
-
-FILES = (MANIFEST, SIGNATURE, "model.onnx", "tokenizer.json", "golden.jsonl", "parity.json", "README.md")
+from tests.test_cli import assert_refused, tuneship
 
 
 @pytest.fixture(scope="module")
@@ -87,14 +88,43 @@ def test_another_keys_signature_under_our_name(copy: Path, keys: KeyPair, tmp_pa
         Predictor.open(copy, trusted_key=keys.public)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_flipped_byte(copy: Path, keys: KeyPair, name: str) -> None:
-    """One flipped bit in any file, the signature among them, is found, and the file is named."""
-    content = bytearray((copy / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (copy / name).write_bytes(content)
-    with pytest.raises(BundleError, match=name):
-        Predictor.open(copy, trusted_key=keys.public)
+def flipped(bundle: Path) -> Iterator[str]:
+    """The name of each file in turn, with one bit in its middle flipped while it is that file's turn."""
+    for path in sorted(bundle.iterdir()):
+        content = path.read_bytes()
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+        yield path.name
+        path.write_bytes(content)
+
+
+@pytest.fixture
+def signed_fallback(tiny_fallback_bundle: Path, keys: KeyPair, tmp_path: Path) -> Path:
+    """A signed bundle of two variants: every kind of file there is."""
+    bundle = shutil.copytree(tiny_fallback_bundle, tmp_path / "bundle")
+    sign_with_key(bundle, keys.private)
+    return bundle
+
+
+def test_flipped_byte(signed_fallback: Path, keys: KeyPair) -> None:
+    """One flipped bit in any file is found, and the file is named: no fallback hides it."""
+    tried = set()
+    for name in flipped(signed_fallback):
+        with pytest.raises(BundleError, match=re.escape(name)):
+            Predictor.open(signed_fallback, trusted_key=keys.public)
+        tried.add(name)
+    assert {MANIFEST, SIGNATURE, "bom.cdx.json", "model.fp32.onnx", "golden.fp32.jsonl", "README.md"} < tried
+    assert tried == {path.name for path in signed_fallback.iterdir()}
+    assert Predictor.open(signed_fallback, trusted_key=keys.public)
+
+
+@pytest.mark.slow
+def test_flipped_byte_on_the_command_line(signed_fallback: Path, keys: KeyPair) -> None:
+    """The same of `tuneship verify` and of `tuneship serve`, which does not start."""
+    for name in flipped(signed_fallback):
+        assert_refused(tuneship("verify", signed_fallback, "--key", keys.public), name)
+        demand = ("--port", free_port(), "--require-signature", keys.public)
+        assert_refused(tuneship("serve", signed_fallback, *demand), name)
 
 
 def test_every_byte_of_the_signature(copy: Path, keys: KeyPair) -> None:
