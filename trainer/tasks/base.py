@@ -61,6 +61,11 @@ class Learning(ABC):
         """The recipe's section on data."""
         return self.recipe.data
 
+    @property
+    def label_column(self) -> str:
+        """The column that holds what is right."""
+        return self.data.label or self.default_label
+
     def prepare(self, base: Backbone, tokenizer: PreTrainedTokenizerFast) -> None:
         """Take what the task must know of the base model; most need nothing."""
         return

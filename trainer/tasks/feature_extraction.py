@@ -40,7 +40,7 @@ class FeatureExtraction(Learning):
 
     def read_targets(self, table: Table) -> list[float]:
         """The label column: how similar the pair is, in any unit."""
-        return columns.numbers(table, "data.label", self.data.label or self.default_label)
+        return columns.numbers(table, "data.label", self.label_column)
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
         """Nothing is known yet: the model tells the number of dimensions."""

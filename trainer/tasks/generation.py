@@ -59,7 +59,7 @@ class Generation(Learning):
 
     def read_targets(self, table: Table) -> list[str]:
         """The texts to be generated."""
-        return columns.texts(table, "data.label", self.data.label or self.default_label)
+        return columns.texts(table, "data.label", self.label_column)
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
         """What the base model's own settings say of how its texts begin and end."""

@@ -62,11 +62,11 @@ def require_two(labels: Sequence[str], train: Rows) -> None:
         raise InputError(f"{train.name}: every training row has the label {labels[0]!r}; give at least two labels")
 
 
-def require_known(rows: Rows, found: Iterable[tuple[int, str]], labels: Sequence[str]) -> None:
-    """Every (row number, label) of a held-out set must be among the training labels; else InputError."""
+def require_known(rows: Rows, found: Iterable[tuple[int, str]], labels: Sequence[str], column: str) -> None:
+    """Every (row number, label) of a held-out set's ``column`` must be among the training labels; else InputError."""
     known = set(labels)
     unknown = [
-        f"row {number}: label {label!r} is not among the training labels"
+        f"row {number}: {column} {label!r} is not among the training labels"
         for number, label in found
         if label not in known
     ]

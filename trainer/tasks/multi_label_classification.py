@@ -32,7 +32,7 @@ class MultiLabelClassification(Learning):
 
     def read_targets(self, table: Table) -> list[list[str]]:
         """The labels of each row: a list in the column, or text cut at ``data.label_separator``; none for no text."""
-        found = columns.column(table, "data.label", self.data.label or self.default_label, _labels_problem)
+        found = columns.column(table, "data.label", self.label_column, _labels_problem)
         split = [self._split(value) for value in found]
         places = [row for row, labels in enumerate(split, 1) for _ in labels]
         flat = [label for labels in split for label in labels]
@@ -53,7 +53,7 @@ class MultiLabelClassification(Learning):
 
     def require_known(self, rows: Rows, labels: Sequence[str]) -> None:
         """A held-out label must be among the training labels."""
-        label_rows.require_known(rows, _numbered(rows), labels)
+        label_rows.require_known(rows, _numbered(rows), labels, self.label_column)
 
     def label_counts(self, rows: Rows) -> dict[str, int]:
         """Rows a label."""

@@ -27,13 +27,13 @@ class Regression(Learning):
 
     def read_targets(self, table: Table) -> list[float]:
         """The label column, finite numbers."""
-        return columns.numbers(table, "data.label", self._column)
+        return columns.numbers(table, "data.label", self.label_column)
 
     def label_names(self, train: Rows, table: Table) -> list[str]:
         """The one label is the column's name."""
         if len(set(train.targets)) < 2:
             raise InputError(f"{train.name}: every training row has the same number; there is nothing to learn")
-        return [self._column]
+        return [self.label_column]
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
         """Mean and standard deviation of the training targets."""
@@ -76,10 +76,6 @@ class Regression(Learning):
             }
             for at in np.argsort(-off, kind="stable")[:most].tolist()
         ]
-
-    @property
-    def _column(self) -> str:
-        return self.data.label or self.default_label
 
 
 def _numbers(answers: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -34,7 +34,7 @@ class TextClassification(Learning):
 
     def read_targets(self, table: Table) -> list[str]:
         """The label column."""
-        found = columns.labels(table, "data.label", self.data.label or self.default_label)
+        found = columns.labels(table, "data.label", self.label_column)
         return label_rows.named(found, label_rows.names_of_numbers(self.data), table.name)
 
     def strata(self, rows: Rows) -> list[str]:
@@ -43,7 +43,7 @@ class TextClassification(Learning):
 
     def label_names(self, train: Rows, table: Table) -> list[str]:
         """The labels that occur, in the order of ``data.label_names`` or the data set's own, else natural order."""
-        wanted = label_rows.names_of_numbers(self.data) or table.label_names.get(self.data.label or self.default_label)
+        wanted = label_rows.names_of_numbers(self.data) or table.label_names.get(self.label_column)
         labels = label_rows.ordered(train.targets, wanted)
         label_rows.require_two(labels, train)
         if self.recipe.loss == "binary-cross-entropy" and len(labels) != 2:
@@ -57,7 +57,7 @@ class TextClassification(Learning):
 
     def require_known(self, rows: Rows, labels: Sequence[str]) -> None:
         """A held-out label must be among the training labels."""
-        label_rows.require_known(rows, zip(rows.numbers, rows.targets, strict=True), labels)
+        label_rows.require_known(rows, zip(rows.numbers, rows.targets, strict=True), labels, self.label_column)
 
     def label_counts(self, rows: Rows) -> dict[str, int]:
         """Rows a label."""

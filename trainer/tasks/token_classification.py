@@ -44,7 +44,7 @@ class TokenClassification(Learning):
 
     def read_targets(self, table: Table) -> list[dict[str, Any]]:
         """Each word's place in the joined text, and its BIO tag."""
-        name = self.data.label or self.default_label
+        name = self.label_column
         tags = columns.column(table, "data.label", name, _list_problem)
         tokens = self._tokens(table)
         pairs = enumerate(zip(tokens, tags, strict=True), 1)
@@ -78,7 +78,7 @@ class TokenClassification(Learning):
             for number, target in zip(rows.numbers, rows.targets, strict=True)
             for kind, _, _ in spans_of(target["tags"])
         )
-        label_rows.require_known(rows, found, labels)
+        label_rows.require_known(rows, found, labels, self.label_column)
 
     def label_counts(self, rows: Rows) -> dict[str, int]:
         """Entities of each type, under the tag that begins them, and all other tags."""
