@@ -262,11 +262,18 @@ def explain(
 
 @app.command()
 def serve(
-    bundle: Bundle,
+    bundles: Annotated[
+        list[str],
+        typer.Argument(metavar="[NAME=]BUNDLE...", help="Bundles, or a folder of bundles; the first is the default."),
+    ],
     port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="TCP port.")] = 3000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     require_signature: TrustedKey = None,
     threads: Threads = None,
+    watch: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", help="Look so often for new versions. [default: only on SIGHUP]"),
+    ] = None,
     log_format: Annotated[
         str | None, typer.Option(metavar="text|json", help="Log lines for people or machines.")
     ] = None,
@@ -282,11 +289,12 @@ def serve(
         list[str] | None, typer.Option(metavar="NAME", help="Answer only under this name; repeatable.")
     ] = None,
 ) -> None:
-    """Serve a bundle over HTTP until stopped; what was accepted is still answered.
+    """Serve bundles over HTTP until stopped; what was accepted is still answered.
 
+    On SIGHUP, or when --watch sees a change, a new version is verified and warmed before it takes the old one's place.
     Each option has a variable too: docs/settings.md.
     """
-    from serving.server import serve_bundle
+    from serving.server import serve_bundles
 
     options = {
         "TUNESHIP_LOG_FORMAT": log_format,
@@ -299,7 +307,9 @@ def serve(
         "TUNESHIP_ALLOWED_HOSTS": " ".join(allowed_host or []) or None,
     }
     given = {name: str(value) for name, value in options.items() if value is not None}
-    serve_bundle(bundle, host=host, port=port, threads=threads, trusted_key=require_signature, options=given)
+    serve_bundles(
+        bundles, host=host, port=port, threads=threads, trusted_key=require_signature, watch=watch, options=given
+    )
 
 
 @contextmanager

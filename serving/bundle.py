@@ -201,7 +201,7 @@ class Bundle:
     @classmethod
     def open(cls, root: Path) -> Self:
         """Open a bundle after checking its manifest and every file; raises BundleError."""
-        bundle = cls(root, Manifest.from_bytes(_read_manifest(root)))
+        bundle = cls(root, read_manifest(root))
         bundle.check_files()
         return bundle
 
@@ -284,10 +284,11 @@ class Bundle:
         )
 
 
-def _read_manifest(root: Path) -> bytes:
+def read_manifest(root: Path) -> Manifest:
+    """A bundle's manifest, its files unchecked; raises BundleError."""
     path = root / MANIFEST
     if not path.is_file():
         raise BundleError(
             f"{root} is not a bundle: it has no {MANIFEST}. Make one: tuneship export RUN --output BUNDLE"
         )
-    return path.read_bytes()
+    return Manifest.from_bytes(path.read_bytes())

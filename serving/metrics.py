@@ -82,6 +82,9 @@ class Metrics:
             "tuneship_fallback", "1 where the bundle's preferred variant does not answer on this machine, else 0.",
             "livemax", "model", "preferred", "variant",
         )  # fmt: skip
+        self.reloads = self._counter(
+            "tuneship_reloads", "Looks for a new version, by what came of them.", "model", "outcome"
+        )
         self._process = ProcessCollector(registry=self._registry)
         self._counters: dict[tuple[str, str, str, int], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}

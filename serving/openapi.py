@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from serving.bundle import Bundle
-from serving.dialects import DIALECTS
+from serving.dialects import DIALECTS, HUGGING_FACE
 from serving.explaining.schema import schemas
 from serving.explaining.targets import unexplained
 from serving.tasks import task_of
@@ -19,43 +20,78 @@ ERRORS = {
     "429": "Too many texts are waiting; come back after `Retry-After` seconds.",
 }
 
+MISSING = {"404": "No model has this name."}
+
 Json = dict[str, Any]
 
 
-def document(bundle: Bundle) -> Json:
-    """The document as plain JSON."""
+def document(bundle: Bundle, models: Sequence[str]) -> Json:
+    """The document of a whole server as plain JSON: the default model's bundle, and the names of all ``models``."""
+    task = task_of(bundle.manifest)
+    paths = {path or "/": item for path, item in _of_a_model(task).items()}
+    return _document(bundle, task, paths | _of_any_model(models) | _of_all())
+
+
+def model_document(bundle: Bundle, within: str) -> Json:
+    """The document of one model's own endpoints, which lie ``within`` a path."""
+    task = task_of(bundle.manifest)
+    return _document(bundle, task, {within + path: item for path, item in _of_a_model(task).items()})
+
+
+def _document(bundle: Bundle, task: Task, paths: Json) -> Json:
     manifest = bundle.manifest
-    task = task_of(manifest)
-    predict = _predict(task)
+    about = f"{manifest.task}, served by Tuneship. `GET /info` tells what was proven of it."
     return {
         "openapi": "3.1.0",
-        "info": {
-            "title": manifest.name,
-            "version": manifest.digest[:12],
-            "description": f"{manifest.task}, served by Tuneship. `GET /info` tells what was proven of it.",
-        },
-        "paths": {
-            "/predict": {"post": predict},
-            "/": {"post": predict | {"summary": "The same as /predict, where Hugging Face's client looks"}},
-            **_dialects(task),
-            **_explain(task),
-            "/info": {"get": _get("Model, labels, limits, bundle hash and the parity verdict", "application/json")},
-            "/card": {"get": _get("The model card", "text/markdown")},
-            "/livez": {"get": _get("The process answers", "text/plain")},
-            "/readyz": {
-                "get": _get("The bundle is loaded and answers as it was proven", "text/plain", {"503": "Not yet."})
-            },
-            "/metrics": {"get": _get("Prometheus metrics", "text/plain")},
-        },
+        "info": {"title": manifest.name, "version": manifest.digest[:12], "description": about},
+        "paths": paths,
         "components": {"schemas": _schemas(task)},
+    }
+
+
+def _of_a_model(task: Task) -> Json:
+    """The paths of one model, relative to where it is."""
+    predict = _predict(task)
+    return {
+        "/predict": {"post": predict},
+        "": {"post": predict | {"summary": "The same as /predict, where Hugging Face's client looks"}},
+        **_dialects(task),
+        **_explain(task),
+        "/info": {"get": _get("Model, labels, limits, bundle hash and the parity verdict", "application/json")},
+        "/card": {"get": _get("The model card", "text/markdown")},
+        "/openapi.json": {"get": _get("This document", "application/json")},
+    }
+
+
+def _of_any_model(models: Sequence[str]) -> Json:
+    """The same of each model by its name, in what they have in common."""
+    name = {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "enum": list(models)}}
+    posts = {path: dialect.summary for path, dialect in {"": HUGGING_FACE, **DIALECTS}.items()}
+    posts["/explain"] = "Which words the answer to an input rests on"
+    gets = {
+        "/info": _get("The model's information", "application/json", MISSING),
+        "/card": _get("The model's card", "text/markdown", MISSING),
+        "/openapi.json": _get("The model's own endpoints, in full", "application/json", MISSING),
+    }
+    items = {path: {"post": _any_post(summary)} for path, summary in posts.items()}
+    items |= {path: {"get": get} for path, get in gets.items()}
+    return {f"/models/{{model}}{path}": {"parameters": [name], **item} for path, item in items.items()}
+
+
+def _of_all() -> Json:
+    ready = "The bundles are loaded and answer as they were proven"
+    return {
+        "/models": {"get": _get("What is served, the default first", "application/json")},
+        "/livez": {"get": _get("The process answers", "text/plain")},
+        "/readyz": {"get": _get(ready, "text/plain", {"503": "Not yet."})},
+        "/metrics": {"get": _get("Prometheus metrics", "text/plain")},
     }
 
 
 def _dialects(task: Task) -> Json:
     """The further paths that speak of this task."""
-    answers = {"200": {"description": "OK", "content": {"application/json": {}}}}
     return {
-        path: {"post": {"summary": dialect.summary, "responses": answers}}
+        path: {"post": _any_post(dialect.summary)}
         for path, dialect in DIALECTS.items()
         if task.name in dialect.tasks and path != "/predict"
     }
@@ -80,12 +116,20 @@ def _post(summary: str, request: str, answer: str, description: str) -> Json:
         "requestBody": {"required": True, "content": _content(_reference(request))},
         "responses": {
             "200": {"description": description, "content": _content(_reference(answer))},
-            **{
-                status: {"description": text, "content": _content(_reference("Error"))}
-                for status, text in ERRORS.items()
-            },
+            **_errors(),
         },
     }
+
+
+def _any_post(summary: str) -> Json:
+    """An operation in a shape that others define, or that differs between models."""
+    answers = {"200": {"description": "OK", "content": {"application/json": {}}}}
+    return {"summary": summary, "requestBody": {"content": {"application/json": {}}}, "responses": answers | _errors()}
+
+
+def _errors() -> Json:
+    content = _content(_reference("Error"))
+    return {status: {"description": text, "content": content} for status, text in ERRORS.items()}
 
 
 def _schemas(task: Task) -> Json:

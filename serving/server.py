@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -17,46 +17,50 @@ from serving.errors import InputError
 from serving.logs import set_up_logs
 from serving.predictor import Predictor
 from serving.settings import Settings
+from serving.sources import find_bundles
 
 GRACE_SECONDS = 20
 """After SIGTERM, how long accepted requests may take; orchestrators usually wait 30 s before they kill."""
 
 
-def serve_bundle(
-    root: Path,
+def serve_bundles(
+    specs: Sequence[str],
     *,
     host: str,
     port: int,
     threads: int | None = None,
     trusted_key: Path | None = None,
+    watch: float | None = None,
     options: Mapping[str, str] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was accepted.
+    """Serve until SIGTERM or SIGINT, then finish what was accepted. SIGHUP looks for new versions.
 
-    ``options`` are TUNESHIP_ variables that go before those of the environment.
+    ``specs`` are ``[NAME=]PATH``, the first the default; ``watch`` are the seconds between two looks for new versions,
+    None for none but on SIGHUP; ``options`` are TUNESHIP_ variables that go before those of the environment.
 
     Raises:
-        BundleError: the bundle cannot be trusted, or does not answer on this machine as it did when it was proven.
-        InputError: the address cannot be listened on, or a TUNESHIP_ variable is malformed.
+        BundleError: a bundle cannot be trusted, or does not answer on this machine as it did when it was proven.
+        InputError: the address cannot be listened on, two models have one name, or a TUNESHIP_ variable is malformed.
     """
     settings = Settings.from_environment(options=options or {})
     set_up_logs(settings.log)
     listener = _listen(host, port)
+    bundles = find_bundles(specs, threads=threads or settings.threads, trusted_key=trusted_key or settings.trusted_key)
     # Loaded here and not in the app's start-up, so that a bad bundle is a message and not a traceback.
-    key = trusted_key or settings.trusted_key
-    predictor = Predictor.open(root, threads=threads or settings.threads, trusted_key=key)
+    for bundle in bundles:
+        _announce(bundle.name, bundle.preload(), f"http://{host}:{port}")
     app = create_app(
-        lambda: predictor, max_queue=settings.max_queue,
+        *bundles, watch=watch, max_queue=settings.max_queue,
         log=settings.log, protection=settings.protection, traces=settings.traces,
     )  # fmt: skip
     config = uvicorn.Config(
         app, loop="uvloop", http="httptools", log_config=None, log_level="warning", access_log=False,
         server_header=False, timeout_graceful_shutdown=GRACE_SECONDS, backlog=2048,
     )  # fmt: skip
-    _announce(predictor, f"http://{host}:{port}")
     # When all is answered uvicorn raises the signal anew, which would end the process as if it had been killed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
+    signal.signal(signal.SIGHUP, lambda *_: app.state.surface.reload_soon())
     uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -76,9 +80,9 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def _announce(predictor: Predictor, address: str) -> None:
+def _announce(name: str, predictor: Predictor, address: str) -> None:
     manifest = predictor.manifest
     logging.getLogger("tuneship").info(
-        "serving %s (%s, %d labels, sha256 %s) on %s", manifest.name, manifest.graph.variant, len(manifest.labels),
+        "serving %s (%s, %d labels, sha256 %s) on %s", name, manifest.graph.variant, len(manifest.labels),
         manifest.digest[:12], address,
     )  # fmt: skip

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import quote
+
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
+from serving.app.models import Served
 from serving.app.page import PAGE, POLICY
 from serving.app.surface import Surface
 from serving.bundle import CARD
 from serving.info import describe
-from serving.openapi import document
+from serving.openapi import document, model_document
 
 
 class About:
@@ -20,7 +25,12 @@ class About:
 
     async def info(self, http: HttpRequest) -> Response:
         """``GET /info``: the model, its labels and limits, the bundle's hash and the verdict of its proof."""
-        return JSONResponse(describe(self._surface.model_of(http).predictor))
+        served = self._surface.served(http)
+        return JSONResponse(describe(served.model.predictor) | _service(served))
+
+    async def models(self, _: HttpRequest) -> Response:
+        """``GET /models``: what is served, the default first."""
+        return JSONResponse({"models": [_listed(served) for served in self._surface.models]})
 
     async def card(self, http: HttpRequest) -> Response:
         """``GET /card``: the bundle's model card."""
@@ -46,5 +56,27 @@ class About:
         return Response(metrics.render(), media_type=metrics.content_type)
 
     async def openapi(self, http: HttpRequest) -> Response:
-        """``GET /openapi.json``: this surface, described."""
-        return JSONResponse(document(self._surface.model_of(http).predictor.bundle))
+        """``GET /openapi.json``: the endpoints, described; within a model its own."""
+        served = self._surface.served(http)
+        bundle = served.model.predictor.bundle
+        if "model" in http.path_params:
+            return JSONResponse(model_document(bundle, f"/models/{quote(served.name, safe='')}"))
+        return JSONResponse(document(bundle, [each.name for each in self._surface.models]))
+
+
+def _service(served: Served) -> dict[str, Any]:
+    """Under which name the bundle is served, and what came of the last look for a newer one."""
+    return {"served_as": served.name, "last_reload": served.last_reload and asdict(served.last_reload)}
+
+
+def _listed(served: Served) -> dict[str, Any]:
+    manifest = served.model.predictor.manifest
+    return {
+        "name": served.name,
+        "task": manifest.task,
+        "variant": manifest.graph.variant,
+        "version": served.version,
+        "bundle_sha256": manifest.digest,
+        "created": manifest.created,
+        "last_reload": served.last_reload and asdict(served.last_reload),
+    }

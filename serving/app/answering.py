@@ -8,12 +8,10 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from serving.app.body import read_body
+from serving.app.asking import ask
 from serving.app.exchange import Exchange, exchange_of
 from serving.app.model import Model
-from serving.app.refusals import REFUSED, refused
 from serving.app.surface import Surface
-from serving.batching.errors import Unavailable
 from serving.batching.observing import Timing
 from serving.dialects import Dialect, Events
 from serving.request import Request
@@ -33,24 +31,15 @@ class Answering:
         """An endpoint that answers requests of a dialect."""
 
         async def endpoint(http: HttpRequest) -> Response:
-            return await self._answer_or_refuse(http, dialect)
+            async def answer(body: bytes, model: Model) -> Response:
+                return await self._answer(body, dialect, model, exchange_of(http.scope))
+
+            return await ask(self._surface, http, answer)
 
         return endpoint
 
-    async def _answer_or_refuse(self, http: HttpRequest, dialect: Dialect) -> Response:
-        try:
-            model = self._surface.model_of(http)
-        except Unavailable as error:
-            return refused(error, 0.0)
-        try:
-            return await self._answer(http, dialect, model)
-        except REFUSED as error:
-            return refused(error, model.batcher.seconds_to_drain)
-
-    async def _answer(self, http: HttpRequest, dialect: Dialect, model: Model) -> Response:
-        predictor, exchange = model.predictor, exchange_of(http.scope)
-        exchange.model = model.name
-        body = await read_body(http, predictor.manifest.limits.max_body_bytes)
+    async def _answer(self, body: bytes, dialect: Dialect, model: Model, exchange: Exchange) -> Response:
+        predictor = model.predictor
         request = dialect.parse(body, predictor.task, predictor.check)
         encoded = await self._encode(request, model, exchange)
         if request.stream and dialect.events:

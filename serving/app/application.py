@@ -24,6 +24,10 @@ from serving.dialects import DIALECTS, HUGGING_FACE
 from serving.logs import LogSettings
 from serving.predictor import Predictor
 from serving.protection import Protection
+from serving.sources import Given, Source
+
+MODEL = "/models/{model}"
+"""Where each model has the endpoints that the default one has at the root."""
 
 
 class App(Starlette):
@@ -37,18 +41,19 @@ class App(Starlette):
 
 
 def create_app(
-    load: Callable[[], Predictor],
-    *,
+    *sources: Source | Callable[[], Predictor],
+    watch: float | None = None,
     max_queue: int = 1024,
     log: LogSettings = LogSettings(),  # noqa: B008 - frozen
     protection: Protection = Protection(),  # noqa: B008 - frozen
     traces: bool = False,
 ) -> App:
-    """The app.
+    """The app over one model or several, the first of them the default.
 
     Args:
-        load: called once, at start-up; may raise BundleError.
-        max_queue: texts that may wait.
+        sources: opened at start-up, which may raise BundleError.
+        watch: seconds between two looks for a new version; None: only when told to.
+        max_queue: texts that may wait for each model.
         log: what is logged of requests.
         protection: who may ask.
         traces: whether spans are sent to the endpoint that OpenTelemetry's variables name.
@@ -56,7 +61,8 @@ def create_app(
     Raises:
         InputError: an API key is malformed.
     """
-    surface = Surface(load, max_queue)
+    surface = Surface([Given(each) if callable(each) else each for each in sources], max_queue, watch)
+    model = Answering(surface), Explaining(surface), About(surface)
     watching = Watching(surface.metrics, log, traces=traces)
 
     @asynccontextmanager
@@ -66,11 +72,7 @@ def create_app(
         await asyncio.to_thread(watching.close)
 
     app = App(
-        routes=[
-            *_answering(Answering(surface)),
-            Route("/explain", Explaining(surface).explain, methods=["POST"]),
-            *_about(About(surface)),
-        ],
+        routes=[*_of_a_model("", *model), *_of_all(About(surface)), *_of_a_model(MODEL, *model)],
         lifespan=lifespan,
         middleware=gates(protection),
         exception_handlers={HTTPException: http_error, Unavailable: http_error, Exception: server_error},
@@ -80,20 +82,24 @@ def create_app(
     return app
 
 
-def _answering(endpoints: Answering) -> list[Route]:
-    paths = {**DIALECTS, "/": HUGGING_FACE}
-    return [Route(path, endpoints.speaking(dialect), methods=["POST"]) for path, dialect in paths.items()]
+def _of_a_model(within: str, answering: Answering, explaining: Explaining, about: About) -> list[Route]:
+    paths = {**DIALECTS, "" if within else "/": HUGGING_FACE}
+    return [
+        *(Route(within + path, answering.speaking(dialect), methods=["POST"]) for path, dialect in paths.items()),
+        Route(f"{within}/explain", explaining.explain, methods=["POST"]),
+        Route(f"{within}/info", about.info),
+        Route(f"{within}/card", about.card),
+        Route(f"{within}/openapi.json", about.openapi),
+    ]
 
 
-def _about(endpoints: About) -> list[Route]:
+def _of_all(about: About) -> list[Route]:
     return [
         # Before BentoML's own index page, which loads a tag manager from the network.
-        Route("/", endpoints.page, methods=["GET"]),
-        Route("/info", endpoints.info),
-        Route("/card", endpoints.card),
-        Route("/livez", endpoints.livez),
-        Route("/readyz", endpoints.readyz),
-        Route("/metrics", endpoints.metrics),
-        Route("/openapi.json", endpoints.openapi),
-        Route("/docs.json", endpoints.openapi),  # where BentoML's own documentation page looks
+        Route("/", about.page, methods=["GET"]),
+        Route("/models", about.models),
+        Route("/livez", about.livez),
+        Route("/readyz", about.readyz),
+        Route("/metrics", about.metrics),
+        Route("/docs.json", about.openapi),  # where BentoML's own documentation page looks
     ]

@@ -10,12 +10,10 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
-from serving.app.body import read_body
+from serving.app.asking import ask
 from serving.app.exchange import exchange_of
 from serving.app.model import Model
-from serving.app.refusals import REFUSED, refused
 from serving.app.surface import Surface
-from serving.batching.errors import Unavailable
 from serving.explaining.explainer import Explainer
 from serving.explaining.hiding import Hidden
 from serving.explaining.wish import parse
@@ -32,21 +30,16 @@ class Explaining:
 
     async def explain(self, http: HttpRequest) -> Response:
         """``POST /explain``."""
-        try:
-            model = self._surface.model_of(http)
-        except Unavailable as error:
-            return refused(error, 0.0)
-        try:
-            return JSONResponse(await self._explain(http, model))
-        except REFUSED as error:
-            return refused(error, model.batcher.seconds_to_drain)
 
-    async def _explain(self, http: HttpRequest, model: Model) -> dict[str, Any]:
+        async def answer(body: bytes, model: Model) -> Response:
+            return JSONResponse(await self._explain(http, body, model))
+
+        return await ask(self._surface, http, answer)
+
+    async def _explain(self, http: HttpRequest, body: bytes, model: Model) -> dict[str, Any]:
         """The engine sees rows like any others; all else happens off the event loop, which others' requests need."""
-        body = await read_body(http, model.predictor.manifest.limits.max_body_bytes)
         inputs, wish = parse(body, model.predictor.task)
-        exchange = exchange_of(http.scope)
-        exchange.model, exchange.items = model.name, [inputs]
+        exchange_of(http.scope).items = [inputs]
         explainer = Explainer(model.predictor)
         encoded = await asyncio.to_thread(explainer.encode, inputs)
         results = await model.batcher.submit(encoded.windows)

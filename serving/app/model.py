@@ -1,8 +1,10 @@
-"""One served bundle: its predictor answers, its batcher gathers what concurrent requests ask of it."""
+"""One version of a served model: its predictor answers, its batcher gathers what concurrent requests ask of it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from serving.batcher import Batcher
 from serving.batching.observing import Timing
@@ -21,6 +23,18 @@ class Model:
     def __init__(self, predictor: Predictor, name: str, metrics: ModelMetrics, *, max_queue: int) -> None:
         self.predictor, self.name, self.metrics = predictor, name, metrics
         self.batcher = Batcher(predictor.run, max_queue=max_queue, observer=metrics)
+        self._holds = 0
+        self._released = asyncio.Event()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the model from being closed, from when a request has chosen it until the batcher knows all of it."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            self._released.set()
 
     async def encode(self, request: Request) -> list[Encoded]:
         """The windows of each of a request's items."""
@@ -38,4 +52,7 @@ class Model:
 
     async def close(self) -> None:
         """Finish what was accepted."""
+        while self._holds:
+            self._released.clear()
+            await self._released.wait()
         await self.batcher.close()

@@ -1,65 +1,96 @@
-"""What the endpoints share: the model that answers, the metrics, and whether it may be asked."""
+"""What the endpoints share: the models that answer, the metrics, and whether they may be asked."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
 from serving.app.model import Model
+from serving.app.models import Models, Served
 from serving.batching.errors import Unavailable
 from serving.metrics import Metrics
 from serving.predictor import Predictor
+from serving.sources import Source
 
 
 class Surface:
-    """One served bundle and what is counted of it.
+    """The served bundles and what is counted of them.
 
     Attributes:
         draining: somebody has asked for the end; what comes is still answered, and ``ready`` says to send no more.
     """
 
-    def __init__(self, load: Callable[[], Predictor], max_queue: int) -> None:
-        self._load = load
+    def __init__(self, sources: Sequence[Source], max_queue: int, watch: float | None = None) -> None:
         self._max_queue = max_queue
-        self._model: Model | None = None
+        self._watch = watch
+        self._open = False
         self.metrics = Metrics()
         self.draining = False
+        self._models = Models(sources, self._make, self.metrics)
 
     @property
     def ready(self) -> bool:
-        """Whether requests should be sent here: the bundle is loaded and proven, and nobody has asked for the end."""
-        return self._model is not None and not self.draining
+        """Whether requests should be sent here: the bundles are loaded and proven, and nobody has asked for the end."""
+        return self._open and not self.draining
+
+    @property
+    def models(self) -> Models:
+        """What is served; raises Unavailable before it is loaded and after it is closed."""
+        if not self._open:
+            raise Unavailable("the server is stopping" if self.draining else "the model is being loaded")
+        return self._models
 
     @property
     def model(self) -> Model:
-        """The served model; raises Unavailable before it is loaded and after it is closed."""
-        if self._model is None:
-            raise Unavailable("the server is stopping" if self.draining else "the model is being loaded")
-        return self._model
+        """The version that answers where no model is named; raises Unavailable where it may not be asked."""
+        return self.models.default.model
 
     def tell_depth(self) -> None:
-        """Publish how many windows wait for the engine."""
-        if self._model:
-            self.metrics.queue.labels(self._model.name).set(self._model.batcher.depth)
+        """Publish how many windows wait for each engine."""
+        for served in self._models if self._open else ():
+            self.metrics.queue.labels(served.name).set(served.model.batcher.depth)
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Load and replay the golden answers first; what was accepted is answered before the end."""
-        predictor = await asyncio.to_thread(self._load)
-        name = predictor.manifest.name
-        model = Model(predictor, name, self.metrics.of(name, predictor.bundle), max_queue=self._max_queue)
-        self.metrics.serves(name, predictor)
-        self._model = model
+        self._loop = asyncio.get_running_loop()
+        await self._models.open()
+        self._open = True
         try:
-            yield
+            async with self._models.watched(self._watch):
+                yield
         finally:
-            self.draining, self._model = True, None
-            await model.close()
+            self.draining, self._open = True, False
+            await self._models.close()
 
-    def model_of(self, _: HttpRequest) -> Model:
-        """The model that a request is for; raises Unavailable where it may not be asked."""
-        return self.model
+    def served(self, http: HttpRequest) -> Served:
+        """What a request is for: the model its path names, or the default.
+
+        Raises Unavailable where it may not be asked, HTTPException 404 where no model has that name.
+        """
+        name, models = http.path_params.get("model"), self.models
+        served = models.default if name is None else models.get(name)
+        if served is None:
+            known = ", ".join(each.name for each in models)
+            raise HTTPException(404, f"no model is named {name!r}; served are: {known}")
+        return served
+
+    def model_of(self, http: HttpRequest) -> Model:
+        """The version that answers a request now; raises as `served` does."""
+        return self.served(http).model
+
+    def reload_soon(self) -> None:
+        """Look for new versions in the background; may be called from a signal's handler."""
+        if self.ready:
+            self._loop.call_soon_threadsafe(self._begin_reload)
+
+    def _begin_reload(self) -> None:
+        self._reloading = asyncio.create_task(self._models.reload())
+
+    def _make(self, name: str, predictor: Predictor) -> Model:
+        return Model(predictor, name, self.metrics.of(name, predictor.bundle), max_queue=self._max_queue)

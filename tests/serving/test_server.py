@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -182,3 +183,20 @@ def test_bad_port(tiny_bundle: Path, port: str) -> None:
     result = subprocess.run(command, timeout=60, check=False, **arguments)
     assert result.returncode == 2
     assert "--port" in result.stderr
+
+
+def test_hangup(tiny_bundle: Path, tmp_path: Path) -> None:
+    """SIGHUP makes the process look for new versions; a bad one is told in the log, and the old one goes on."""
+    bundle, port = shutil.copytree(tiny_bundle, tmp_path / "bundle"), free_port()
+    command = python("-m", "tuneship", "serve", f"support={bundle}", tiny_bundle, "--port", port)
+    with running(command, port, tmp_path / "log") as server:
+        (bundle / "README.md").write_text("# Another\n")
+        server.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while "refused" not in server.log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert re.search(r"new version of support refused, \w+ stays: .*README\.md was altered", server.log.read_text())
+        listed = json.loads(get(f"{server.url}/models")[1])["models"]
+        assert [each["name"] for each in listed] == ["support", "run"]
+        assert listed[0]["last_reload"]["outcome"] == "refused"
+        assert get(f"{server.url}/readyz") == (200, "ready\n")

@@ -1,0 +1,29 @@
+"""How every endpoint asks a model: find it, read the body within its limits, keep it while it is asked, or refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from serving.app.body import read_body
+from serving.app.exchange import exchange_of
+from serving.app.model import Model
+from serving.app.refusals import REFUSED, refused
+from serving.app.surface import Surface
+
+Answer = Callable[[bytes, Model], Awaitable[Response]]
+
+
+async def ask(surface: Surface, http: HttpRequest, answer: Answer) -> Response:
+    """What ``answer`` makes of a request's body and the model that it is for, or the refusal it came to."""
+    model = None
+    try:
+        body = await read_body(http, surface.model_of(http).predictor.manifest.limits.max_body_bytes)
+        model = surface.model_of(http)  # anew, so that a slow sender does not keep an old version alive
+        exchange_of(http.scope).model = model.name
+        with model.held():
+            return await answer(body, model)
+    except REFUSED as error:
+        return refused(error, model.batcher.seconds_to_drain if model else 0.0)

@@ -1,0 +1,108 @@
+"""Where served models come from: bundles' folders, by the name that each is served under."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from serving.bundle import MANIFEST, read_manifest
+from serving.errors import InputError
+from serving.predictor import Predictor
+
+
+class Source(Protocol):
+    """What gives the present version of a model."""
+
+    @property
+    def name(self) -> str:
+        """What the model is served as; empty: as its bundle is named."""
+
+    def open(self) -> Predictor:
+        """The present version, verified and warm; raises BundleError where it is not to be trusted."""
+
+    def state(self) -> Hashable:
+        """Changes when there may be another version to open."""
+
+
+@dataclass
+class BundleFolder:
+    """A bundle's folder, or a link to one: deployments put a new version there, or turn the link."""
+
+    root: Path
+    name: str = ""
+    threads: int = 1
+    trusted_key: Path | None = None
+    _opened: Predictor | None = field(default=None, repr=False)
+
+    def preload(self) -> Predictor:
+        """Open it now, for the next `open` to give; raises BundleError."""
+        self._opened = self._open()
+        return self._opened
+
+    def open(self) -> Predictor:
+        """The version that lies there now; raises BundleError."""
+        opened, self._opened = self._opened, None
+        return opened or self._open()
+
+    def state(self) -> Hashable:
+        """Name, size, time and inode of every file: cheap to ask for, and new with every way to deploy."""
+        try:
+            files = sorted(path for path in self.root.resolve().rglob("*") if path.is_file())
+            return tuple((str(path), *_stamp(path)) for path in files)
+        except OSError:  # in the midst of being replaced
+            return None
+
+    def _open(self) -> Predictor:
+        # Resolved once, so that a link turned meanwhile does not mix the files of two versions.
+        return Predictor.open(self.root.resolve(), threads=self.threads, trusted_key=self.trusted_key)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A predictor from a function, for those who bring their own; it has one version."""
+
+    open: Callable[[], Predictor]
+    name: str = ""
+
+    def state(self) -> Hashable:
+        """Never changes."""
+        return None
+
+
+def find_bundles(specs: Sequence[str], *, threads: int = 1, trusted_key: Path | None = None) -> list[BundleFolder]:
+    """The bundles that ``[NAME=]PATH`` mean; a path may also be a folder of bundles, each named by its own folder.
+
+    Raises InputError where two have one name, BundleError where there is no bundle.
+    """
+    places = [place for spec in specs for place in _places(spec)]
+    found = [BundleFolder(root, name, threads, trusted_key) for root, name in places]
+    names = [folder.name for folder in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        paths = " and ".join(str(folder.root) for folder in found if folder.name == twice)
+        raise InputError(f"{paths} are both named {twice!r}. Name one of them: NAME=PATH")
+    return found
+
+
+def _places(spec: str) -> Iterator[tuple[Path, str]]:
+    name, root = _split(spec)
+    inside = sorted(path.parent for path in root.glob(f"[!.]*/{MANIFEST}"))
+    if inside and not (root / MANIFEST).is_file() and not name:
+        yield from ((folder, folder.name) for folder in inside)
+    else:
+        yield root, name or read_manifest(root).name
+
+
+def _split(spec: str) -> tuple[str, Path]:
+    name, sign, path = spec.partition("=")
+    if not sign or Path(spec).exists():
+        return "", Path(spec)
+    if not name or "/" in name:
+        raise InputError(f"{spec}: a name is at least one character and holds no slash; give NAME=PATH")
+    return name, Path(path)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
