@@ -56,12 +56,12 @@ class TokenizerSpec(_Part):
 class GraphSpec(_Part):
     """The ONNX graph that answers, and how it may be batched."""
 
-    file: str
+    file: str = Field(description="the graph, or the encoder's")
     decoder: str | None = Field(default=None, description="the second graph of an encoder-decoder model")
-    variant: str
+    variant: str = Field(description="how the weights are written, such as fp32")
     opset: int
-    inputs: list[GraphInput]
-    output: str
+    inputs: list[GraphInput] = Field(description="in the graph's order")
+    output: str = Field(description="the one with the logits")
     row_independent: bool = Field(
         description="false: a row's answer depends on the rows beside it, so that each row is run alone"
     )
@@ -120,10 +120,10 @@ class Manifest(_Part):
     """``manifest.json``, see the fields."""
 
     schema_version: Literal[3]
-    name: str
-    created: str
-    task: str
-    labels: list[str]
+    name: str = Field(description="the run's")
+    created: str = Field(description="UTC, ISO 8601")
+    task: str = Field(description="a name of `serving.tasks`")
+    labels: list[str] = Field(description="in the order of the logits")
     settings: dict[str, Any] = Field(description="what else the task's answers depend on; see the task's Settings")
     tokenizer: TokenizerSpec
     graph: GraphSpec
@@ -133,11 +133,11 @@ class Manifest(_Part):
     fallbacks: list[Alternative] = Field(
         default=[], description="in the order they are tried where a machine does not answer as the graph was proven to"
     )
-    model: dict[str, Any]
-    data: dict[str, Any]
-    versions: dict[str, str]
-    proven_on: Machine
-    files: dict[str, FileEntry]
+    model: dict[str, Any] = Field(description="the base model and the checkpoint: names, revision, sha256")
+    data: dict[str, Any] = Field(description="the files and the splits: rows, sha256")
+    versions: dict[str, str] = Field(description="packages that trained, converted and proved")
+    proven_on: Machine = Field(description="architecture, CPU and instruction sets of the machine that proved it")
+    files: dict[str, FileEntry] = Field(description="every file but this one and the signature")
     digest: str = Field(default="", description="sha256 of this manifest in canonical form without this field")
 
     def sealed(self) -> Manifest:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from export.bundle_reference import bundle_reference
 from trainer.recipe import load_recipe
 from trainer.recipe_reference import recipe_reference
 
@@ -71,6 +72,11 @@ def test_every_variable_is_documented() -> None:
         "--" + name.replace("_", "-") for name in re.findall(r"^    (\w+): ", (ROOT / "tuneship.py").read_text(), re.M)
     }
     assert {"--log-format", "--api-keys-file"} <= options <= spelled
+
+
+def test_the_bundle_reference_is_current() -> None:
+    """docs/bundle.md is what the code says (make docs writes it)."""
+    assert (ROOT / "docs" / "bundle.md").read_text() == bundle_reference()
 
 
 def test_the_recipes_load() -> None:
