@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -34,20 +35,17 @@ HARD_TEXTS = (
 """The empty text is here for its token ids; a server refuses it."""
 
 
-def hard_inputs(task: Task) -> list[Any]:
+def hard_inputs(task: Task, texts: Sequence[str] = HARD_TEXTS) -> list[Any]:
     """The texts in the shape that the task takes; where it takes several texts, each beside the next one."""
     keys = list(task.input_schema().get("properties", {}))
     if not keys:
-        return list(HARD_TEXTS)
-    return [
-        {key: HARD_TEXTS[(place + shift) % len(HARD_TEXTS)] for shift, key in enumerate(keys)}
-        for place in range(len(HARD_TEXTS))
-    ]
+        return list(texts)
+    return [{key: texts[(place + shift) % len(texts)] for shift, key in enumerate(keys)} for place in range(len(texts))]
 
 
-def hard_items(task: Task, tokenizer: Tokenizer) -> list[Any]:
-    """The hard inputs as items, unchecked, but for those that cannot be tokenised at all."""
-    items = [each if isinstance(each, str) else tuple(each.values()) for each in hard_inputs(task)]
+def as_items(task: Task, tokenizer: Tokenizer, texts: Sequence[str] = HARD_TEXTS) -> list[Any]:
+    """The texts as items, unchecked, but for those that cannot be tokenised at all."""
+    items = [each if isinstance(each, str) else tuple(each.values()) for each in hard_inputs(task, texts)]
     return [item for item in items if _fits(task, tokenizer, item)]
 
 

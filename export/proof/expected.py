@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from export.hard_inputs import hard_items
+from export.hard_inputs import as_items
 from export.proof.reference import Reference
 from serving.tasks.base import Encoded, Logits
 from trainer.rows import Rows
@@ -71,7 +71,7 @@ def expect(reference: Reference, learning: Learning, evaluation: Rows) -> Expect
     """Ask the reference every evaluation row and every hard input, as the recipe's task asks them."""
     per_row = [learning.items(reference.task, inputs) for inputs in evaluation.inputs]
     items = [item for some in per_row for item in some]
-    items += hard_items(reference.task, reference.tokenizer)
+    items += as_items(reference.task, reference.tokenizer)
     asked = list(_asked(reference, items))
     encoded, results = [each for each, _ in asked], [found for _, found in asked]
     answers = [reference.task.decode(*each) for each in asked]

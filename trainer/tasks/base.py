@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -23,6 +24,7 @@ from trainer.inference import answers_to
 from trainer.recipe import Recipe
 from trainer.recipe_sections import Data
 from trainer.rows import Rows, same_text
+from trainer.scores.weighted import Weighted, repeated
 from trainer.table import Table
 from trainer.validation import Material, tune, validate
 
@@ -193,6 +195,26 @@ class Learning(ABC):
     @abstractmethod
     def scores(self, rows: Rows, answers: Sequence[Any]) -> Scores:
         """How good the answers are; the task's metrics, in the order in which they are shown."""
+
+    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+        """One of the scores as a function of how often each row counts, for resampling.
+
+        Whatever the score, scoring the repeated rows anew is right, and slow; tasks say how theirs follows from sums.
+        """
+
+        def rescored(weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            drawn = [repeated(rows, row) for row in weights]
+            return np.array([self.scores(rows.take(some), [answers[at] for at in some])[metric] for some in drawn])
+
+        return rescored
+
+    def right(self, rows: Rows, answers: Sequence[Any]) -> list[bool] | None:
+        """Whether each answer is right as a whole; None where answers are more or less right, and no more."""
+        return None
+
+    def confidences(self, answers: Sequence[Any]) -> list[float] | None:
+        """The probability that each answer gives itself of being right; None where there is none."""
+        return None
 
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
         """What else the run records of an evaluation: ``per_label`` and ``confusion_matrix`` are shown if there."""

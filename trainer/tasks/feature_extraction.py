@@ -16,6 +16,7 @@ from serving.tasks.base import Encoded, Logits, Settings, Task
 from trainer import columns
 from trainer.rows import Rows, texts_of
 from trainer.scores.correlation import pearson, spearman
+from trainer.scores.weighted import Weighted, pearson_of, spearman_of
 from trainer.table import Table
 from trainer.tasks.base import Example, Head, Learning, Scores
 
@@ -78,6 +79,10 @@ class FeatureExtraction(Learning):
         """Correlation of the cosine with the similarity."""
         expected, answered = np.array(rows.targets), np.array(answers)
         return {"spearman": spearman(expected, answered), "pearson": pearson(expected, answered)}
+
+    def weighted(self, metric: str, rows: Rows, answers: Sequence[float]) -> Weighted:
+        """Correlations from products and ranks."""
+        return (pearson_of if metric == "pearson" else spearman_of)(rows.targets, list(answers))
 
 
 def cosent(cosines: Tensor, labels: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from trainer.batches import IGNORED, Batch, collated_by, longest_first
 from trainer.heads import Model
 from trainer.rows import Rows
 from trainer.scores.answers import exact_match, f1
+from trainer.scores.weighted import Weighted, mean_of
 from trainer.table import Table
 from trainer.tasks.base import Example, Head, Learning, Scores
 from trainer.tasks.losses import one_of
@@ -98,6 +99,17 @@ class Generation(Learning):
             "f1": float(np.mean([f1(text, right) for text, right in pairs])),
             "exact_match": float(np.mean([exact_match(text, right) for text, right in pairs])),
         }
+
+    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+        """Both scores are means over the rows."""
+        score = f1 if metric == "f1" else exact_match
+        pairs = zip(answers, rows.targets, strict=True)
+        return mean_of([score(answer[0]["generated_text"], [target]) for answer, target in pairs])
+
+    def right(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
+        """Whether the text is exactly the right one."""
+        pairs = zip(answers, rows.targets, strict=True)
+        return [exact_match(answer[0]["generated_text"], [target]) == 1 for answer, target in pairs]
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
         """The answers that share least with the right ones; ``confidence`` is what they lack."""

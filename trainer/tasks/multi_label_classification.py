@@ -18,6 +18,7 @@ from serving.tasks.scores import apply_function
 from trainer import columns
 from trainer.rows import Rows, texts_of
 from trainer.scores.thresholds import best_thresholds
+from trainer.scores.weighted import Weighted, f1_of, indicators, mean_of
 from trainer.table import Table
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, Head, Learning, Scores
@@ -97,6 +98,19 @@ class MultiLabelClassification(Learning):
             "micro_f1": float(f1_score(expected, answered, average="micro", zero_division=0)),
             "accuracy": float((expected == answered).all(axis=1).mean()),
         }
+
+    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+        """Accuracy from the rows whose labels are all right, F1 from each label's counts."""
+        if metric == "accuracy":
+            return mean_of(self.right(rows, answers))
+        answered = [_labels(answer) for answer in answers]
+        labels = sorted({label for side in (rows.targets, answered) for some in side for label in some})
+        wanted, given = (indicators(side, labels) for side in (rows.targets, answered))
+        return f1_of(wanted * given, given, wanted, metric.removesuffix("_f1"))
+
+    def right(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
+        """Whether all expected labels are answered, and no others."""
+        return [set(_labels(a)) == set(target) for a, target in zip(answers, rows.targets, strict=True)]
 
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
         """Figures a label."""

@@ -16,6 +16,7 @@ from trainer import columns
 from trainer.backbone import Backbone
 from trainer.rows import Rows
 from trainer.scores.answers import exact_match, f1
+from trainer.scores.weighted import Weighted, mean_of
 from trainer.table import Table
 from trainer.tasks.base import Example, Head, Learning, Scores
 from trainer.tasks.losses import one_of
@@ -104,6 +105,17 @@ class QuestionAnswering(Learning):
             "f1": float(np.mean([_f1(text, right) for text, right in pairs])),
             "exact_match": float(np.mean([exact_match(text, _texts(right)) for text, right in pairs])),
         }
+
+    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+        """Both scores are means over the rows."""
+        if metric == "exact_match":
+            return mean_of(self.right(rows, answers))
+        return mean_of([_f1(answer["answer"], right) for answer, right in zip(answers, rows.targets, strict=True)])
+
+    def right(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
+        """Whether the answer is exactly an accepted one."""
+        pairs = zip(answers, rows.targets, strict=True)
+        return [exact_match(answer["answer"], _texts(right)) == 1 for answer, right in pairs]
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
         """The most confident answers that share no word with an accepted one."""

@@ -15,6 +15,7 @@ from serving.tasks.base import Encoded, Settings, Task
 from trainer import columns
 from trainer.rows import Rows, texts_of
 from trainer.scores.correlation import pearson, spearman
+from trainer.scores.weighted import Weighted, pearson_of, spearman_of
 from trainer.table import Table
 from trainer.tasks.base import Example, Head, Learning, Scores
 
@@ -62,6 +63,13 @@ class Regression(Learning):
             "spearman": spearman(expected, answered),
             "rmse": float(np.sqrt(np.mean((expected - answered) ** 2))),
         }
+
+    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+        """Correlations from products and ranks."""
+        correlations = {"pearson": pearson_of, "spearman": spearman_of}
+        if metric not in correlations:
+            return super().weighted(metric, rows, answers)
+        return correlations[metric](rows.targets, _numbers(answers))
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
         """The answers furthest off; ``confidence`` is by how much."""

@@ -18,6 +18,7 @@ from serving.tasks.scores import apply_function
 from trainer import columns
 from trainer.rows import Rows, texts_of
 from trainer.scores.thresholds import best_accuracy_threshold
+from trainer.scores.weighted import Weighted, f1_of, indicators, mean_of
 from trainer.table import Table
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, Head, Learning, Scores
@@ -96,6 +97,22 @@ class TextClassification(Learning):
             "accuracy": float(np.mean(np.array(expected) == np.array(answered))),
             "macro_f1": float(f1_score(expected, answered, average="macro", zero_division=0)),
         }
+
+    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+        """Accuracy from the right rows, macro-F1 from each label's counts."""
+        if metric == "accuracy":
+            return mean_of(self.right(rows, answers))
+        labels = sorted({*rows.targets, *_labels(answers)})
+        wanted, given = (indicators([[each] for each in side], labels) for side in (rows.targets, _labels(answers)))
+        return f1_of(wanted * given, given, wanted, "macro")
+
+    def right(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
+        """Whether the answered label is the expected one."""
+        return [label == target for label, target in zip(_labels(answers), rows.targets, strict=True)]
+
+    def confidences(self, answers: Sequence[Any]) -> list[float]:
+        """The answered label's probability."""
+        return [answer[0]["score"] for answer in answers]
 
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
         """Figures a label, and ``[labels, labels]`` counts: a row is what was expected, a column what was answered."""

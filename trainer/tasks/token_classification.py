@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
+import numpy as np
 from tokenizers import Encoding
 from torch import Tensor
 
@@ -20,7 +21,8 @@ from serving.tasks.token_classification import OUTSIDE
 from trainer import columns
 from trainer.conll import to_bio
 from trainer.rows import Rows
-from trainer.scores.entities import entity_scores, spans_of
+from trainer.scores.entities import Span, entity_scores, spans_of
+from trainer.scores.weighted import Weighted, f1_of
 from trainer.table import Table
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, Head, Learning, Scores
@@ -119,6 +121,23 @@ class TokenClassification(Learning):
         """F1, precision and recall of whole entities; an answered one takes in the data's words that it touches."""
         found = entity_scores([target["tags"] for target in rows.targets], list(_answered_tags(rows, answers)))
         return {"f1": found.f1, "precision": found.precision, "recall": found.recall}
+
+    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+        """F1 from each row's entities: rightly answered, answered, expected."""
+        if metric != "f1":
+            return super().weighted(metric, rows, answers)
+        pairs = self._spans(rows, answers)
+        counts = np.array([[len(wanted & given), len(given), len(wanted)] for wanted, given in pairs], dtype=float)
+        return f1_of(counts[:, :1], counts[:, 1:2], counts[:, 2:], "micro")
+
+    def right(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
+        """Whether a row's entities are all found, and no others."""
+        return [wanted == given for wanted, given in self._spans(rows, answers)]
+
+    def _spans(self, rows: Rows, answers: Sequence[Any]) -> Iterator[tuple[set[Span], set[Span]]]:
+        """Each row's entities, expected and answered."""
+        for target, tags in zip(rows.targets, _answered_tags(rows, answers), strict=True):
+            yield set(spans_of(target["tags"])), set(spans_of(tags))
 
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
         """Figures a type of entity."""
