@@ -68,7 +68,7 @@ def write_card(manifest: Manifest, parity: Parity, path: Path) -> None:
             token_ids_equal=parity.token_ids_equal,
             answers_equal=parity.answers_equal,
             largest=parity.max_abs_logit_difference,
-            alone=parity.max_abs_logit_difference_alone,
+            alone=parity.invariance.neighbours.max_abs_logit_change,
             verdict="passed" if parity.passed else "failed",
             cpu=manifest.proven_on["cpu"],
             architecture=manifest.proven_on["architecture"],

@@ -148,7 +148,7 @@ def _require_proof(parity: Parity, run: Run, variant: Variant) -> None:
 def _advice(variant: Variant, run: Run) -> str:
     if variant.exact:
         return ""
-    return f"\nExport fp32 instead, or accept a larger loss: export.max_accuracy_drop in {run.recipe}."
+    return f"\nThe budget is export.max_metric_drop in {run.recipe}."
 
 
 def _parity_record(parity: Parity, threads: int) -> dict[str, Any]:

@@ -32,6 +32,9 @@ class Engine(Protocol):
     def run(self, windows: Sequence[Any]) -> list[Any]:
         """The result of each window, in the order given."""
 
+    def together(self, windows: Sequence[Any], length: int) -> list[Any]:
+        """The results of windows that share a batch, whatever their lengths: what the proof forces, not what serves."""
+
     def logits(self, windows: Sequence[Any], results: Sequence[Any]) -> list[Logits]:
         """The logits behind each result: what the proof and the golden answers compare."""
 
@@ -65,6 +68,12 @@ class WindowEngine:
                 results[row] = logits
         return results
 
+    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
+        """The logits of windows in one batch, padded to ``length`` tokens at least; row by row where `run` does so."""
+        if not self.manifest.graph.row_independent:
+            return self.run(windows)
+        return list(self._run(windows, length))
+
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         if not self.manifest.graph.row_independent:
             yield from ([row] for row in range(len(lengths)))
@@ -78,21 +87,21 @@ class WindowEngine:
         if batch:
             yield batch
 
-    def _run(self, windows: Sequence[Encoding]) -> Iterator[Logits]:
-        output = self._session.run([self.manifest.graph.output], self._pad(windows))[0]
+    def _run(self, windows: Sequence[Encoding], length: int = 0) -> Iterator[Logits]:
+        output = self._session.run([self.manifest.graph.output], self._pad(windows, length))[0]
         if output.ndim < 3:
             return iter(output)
         longest, side = output.shape[1], self.manifest.tokenizer.padding_side
         return (row[_place(len(window.ids), longest, side)] for window, row in zip(windows, output, strict=True))
 
-    def _pad(self, windows: Sequence[Encoding]) -> Inputs:
-        spec = self.manifest.tokenizer
+    def _pad(self, windows: Sequence[Encoding], length: int) -> Inputs:
+        spec, longest = self.manifest.tokenizer, max(length, *(len(window.ids) for window in windows))
         columns = {
             "input_ids": ([window.ids for window in windows], spec.pad_token_id),
             "attention_mask": ([window.attention_mask for window in windows], 0),
             "token_type_ids": ([window.type_ids for window in windows], spec.pad_token_type_id),
         }
-        return {name: _rectangle(*columns[name], spec) for name in self.manifest.graph.inputs}
+        return {name: _rectangle(*columns[name], longest, spec) for name in self.manifest.graph.inputs}
 
 
 def _fits(length: int, rows: int, shortest: int) -> bool:
@@ -104,8 +113,7 @@ def _place(length: int, longest: int, side: str) -> slice:
     return slice(length) if side == "right" else slice(longest - length, None)
 
 
-def _rectangle(rows: Sequence[list[int]], filler: int, spec: TokenizerSpec) -> npt.NDArray[np.int64]:
-    longest = max(map(len, rows))
+def _rectangle(rows: Sequence[list[int]], filler: int, longest: int, spec: TokenizerSpec) -> npt.NDArray[np.int64]:
     result = np.full((len(rows), longest), filler, dtype=np.int64)
     for target, row in zip(result, rows, strict=True):
         target[_place(len(row), longest, spec.padding_side)] = row

@@ -101,6 +101,11 @@ class Predictor:
         """
         return self._engine.run(windows)
 
+    def together(self, windows: Sequence[Any], length: int = 0) -> list[Any]:
+        """The results of windows that share a batch, padded to ``length`` tokens at least: the proof's stress, by the
+        engine's rules. A variant that is not row-independent still runs every window alone and unpadded."""
+        return self._engine.together(windows, length)
+
     def logits(self, windows: Sequence[Any], results: Sequence[Any]) -> list[Logits]:
         """The logits behind the results: what the proof and the golden answers compare."""
         return self._engine.logits(windows, results)

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
@@ -73,7 +74,8 @@ def _train(toy: str, backbone: Path, folder: Path) -> Run:
 def _export(run: Run, output: Path, variant: str) -> Path:
     from export.pack import export_run
 
-    return export_run(run, output, variant).bundle
+    with mock.patch("export.proof.hard_strings.STRINGS", 300):
+        return export_run(run, output, variant).bundle
 
 
 def manifest_of(bundle: Path) -> Manifest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -228,9 +228,20 @@ class FewShot(Section):
 class Export(Section):
     """What a converted model may lose."""
 
-    max_accuracy_drop: float = Field(
+    max_metric_drop: float = Field(
         default=0.005,
         ge=0,
         lt=1,
-        description="what an approximate variant may lose of the task's main metric, as a fraction",
+        description="of the task's main metric, in its own unit: the 95 % interval of an approximate variant's change"
+        " must stay above minus this",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "max_accuracy_drop" in values:
+            raise ValueError(
+                "export.max_accuracy_drop: is called export.max_metric_drop now, and bounds the lower end of the"
+                " change's 95 % interval, no longer the change itself; rename it"
+            )
+        return values

@@ -50,6 +50,7 @@ def train(
     with held(output):
         if claim(run, record, overwrite) == FINISHED:
             shutil.rmtree(run.state, ignore_errors=True)
+            plan.recipe.save(run.recipe)  # what an export may lose is no part of the training, and may be another now
             console.print(f"{output} is finished already, with this recipe and data; nothing to do", soft_wrap=True)
             return run
         with locked_by(run, record, plan.base, threads, console) as lock:

@@ -25,6 +25,8 @@ def expected_calibration_error(confidences: Sequence[float], right: Sequence[boo
 
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3; a bin takes in its upper edge.
     """
+    if not np.isfinite(confidences).all():
+        return float("nan")
     sure, hits = np.asarray(confidences, dtype=np.float64), np.asarray(right, dtype=np.float64)
     places = np.clip(np.ceil(sure * BINS).astype(int) - 1, 0, BINS - 1)
     return float(np.abs(np.bincount(places, hits - sure, minlength=BINS)).sum() / len(sure))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from export.hard_inputs import as_items
+from export.proof import hard_strings
 from export.proof.reference import Reference
 from serving.tasks.base import Encoded, Logits
 from trainer.rows import Rows
@@ -55,6 +56,13 @@ class Expected:
         """The answer to each row, from those to its items; the hard inputs behind them belong to no row."""
         some = iter(answers)
         return [self.learning.answer([next(some) for _ in range(count)]) for count in self.counts]
+
+    @cached_property
+    def strings(self) -> list[Encoded]:
+        """The generated hard strings in the reference's tokens, but for those that the task cannot take."""
+        task, tokenizer = self.reference.task, self.reference.tokenizer
+        texts = hard_strings.hard_strings(hard_strings.STRINGS, hard_strings.SEED)
+        return self.reference.encode(as_items(task, tokenizer, texts))
 
     @cached_property
     def row_answers(self) -> list[Any]:

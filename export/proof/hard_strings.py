@@ -6,7 +6,11 @@ Seeded: the same ten thousand texts on every machine.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from random import Random
+
+STRINGS = 10_000
+SEED = 0
 
 Maker = Callable[[Random], str]
 
@@ -127,7 +131,8 @@ CATEGORIES: dict[str, Maker] = {
 """What there is, each as often as any other."""
 
 
-def hard_strings(count: int, seed: int) -> list[str]:
+@cache
+def hard_strings(count: int, seed: int) -> tuple[str, ...]:
     """So many texts, the categories by turns; none holds a lone surrogate, which no JSON request can carry."""
     random, makers = Random(seed), list(CATEGORIES.values())
-    return [makers[at % len(makers)](random) for at in range(count)]
+    return tuple(makers[at % len(makers)](random) for at in range(count))

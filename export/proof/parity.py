@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Gate:
-    """One condition of the proof, what was measured and what is accepted."""
-
-    name: str
-    passed: bool
-    measured: float
-    accepted: str
+from export.proof.calibration import Calibration
+from export.proof.gates import Gate
+from export.proof.invariance import Invariance
+from export.proof.statistics import Change, Flips
+from export.proof.tokens import TokenLock
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,11 @@ class Parity:
     reference_score: float
     max_abs_logit_difference: float
     mean_abs_logit_difference: float
-    max_abs_logit_difference_alone: float
+    flips: Flips
+    change: Change
+    calibration: Calibration | None
+    invariance: Invariance
+    tokenizer: TokenLock
     worst_rows: list[dict[str, Any]]
 
     @property
@@ -43,8 +43,4 @@ class Parity:
     @property
     def failures(self) -> list[str]:
         """One readable line for each gate that does not hold."""
-        return [
-            f"{gate.name}: measured {gate.measured:.6g}, accepted {gate.accepted}"
-            for gate in self.gates
-            if not gate.passed
-        ]
+        return [gate.failure for gate in self.gates if not gate.passed]

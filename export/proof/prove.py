@@ -2,145 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
-from export.proof.expected import ITEMS_AT_ONCE, Expected
-from export.proof.parity import Gate, Parity
+from export.proof.calibration import Calibration, calibration_drift
+from export.proof.difference import largest_of
+from export.proof.expected import Expected
+from export.proof.gates import gates_of
+from export.proof.invariance import measure_invariance
+from export.proof.parity import Parity
+from export.proof.served import Served, serve
+from export.proof.statistics import Change, Flips, count_flips, measure_change
+from export.proof.tokens import lock_tokens
+from export.proof.worst import worst_rows
 from export.quantize import Variant
 from serving.predictor import Predictor
-from serving.tasks.base import Encoded, Logits
-
-MAX_LOGIT_DIFFERENCE = 1e-4
-"""The strict gate's bound: float32 rounding stays two orders of magnitude under it."""
-
-LARGE_LOGIT = 10.0
-"""Rounding grows with what is rounded: where an input's logits pass this, as a vocabulary's do, differences are
-measured in units of the largest logit over this."""
-
-ITEMS_RUN_ALONE = 64
-WORST_ROWS = 10
-
-
-@dataclass(frozen=True)
-class _Item:
-    """Both sides on one item."""
-
-    item: Any
-    served: Any
-    reference: Any
-    ids_equal: bool
-    answers_equal: bool
-    largest: float
-    mean: float
-    alone: float
 
 
 def prove(expected: Expected, predictor: Predictor, variant: Variant) -> Parity:
     """Hold a variant against the reference on every evaluation row and hard input, as the task answers and scores."""
-    learning = expected.learning
-    found = list(_compared(expected, predictor))
-    scores = learning.scores(expected.evaluation, expected.by_row([each.served for each in found]))
-    metric = learning.proof_metric
-    lost = expected.scores[metric] - scores[metric]
+    served = serve(expected, predictor)
+    tokens, invariance = lock_tokens(expected, predictor), measure_invariance(predictor, served)
+    change = _change(served)
     return Parity(
         variant=variant.name,
         rows=len(expected.evaluation),
         hard_inputs=expected.hard,
-        compared=len(found),
-        gates=_gates(found, variant, metric, lost, learning.recipe.export.max_accuracy_drop),
-        token_ids_equal=sum(each.ids_equal for each in found),
-        answers_equal=sum(each.answers_equal for each in found),
-        metric=metric,
-        score=scores[metric],
-        reference_score=expected.scores[metric],
-        max_abs_logit_difference=_largest(each.largest for each in found),
-        mean_abs_logit_difference=float(np.mean([each.mean for each in found])),
-        max_abs_logit_difference_alone=_largest(each.alone for each in found),
-        worst_rows=_worst_rows(found),
+        compared=len(expected.items),
+        gates=gates_of(served, variant, tokens, invariance, change),
+        token_ids_equal=served.same_tokens.count(True),
+        answers_equal=served.same_answers.count(True),
+        metric=change.metric,
+        score=change.served,
+        reference_score=change.reference,
+        max_abs_logit_difference=largest_of(largest for largest, _ in served.differences),
+        mean_abs_logit_difference=float(np.mean([mean for _, mean in served.differences])),
+        flips=_flips(served),
+        change=change,
+        calibration=_calibration(served),
+        invariance=invariance,
+        tokenizer=tokens,
+        worst_rows=worst_rows(served),
     )
 
 
-def _compared(expected: Expected, predictor: Predictor) -> Iterator[_Item]:
-    """Both sides on every item, a few at a time, so that few served logits are in memory together."""
-    for start in range(0, len(expected.items), ITEMS_AT_ONCE):
-        ours = predictor.encode(expected.items[start : start + ITEMS_AT_ONCE])
-        flat = iter(predictor.run([window for each in ours for window in each.windows]))
-        results = [[next(flat) for _ in each.windows] for each in ours]
-        for place, our in enumerate(zip(ours, results, strict=True), start):
-            yield _item(expected, predictor, place, our)
+def _change(served: Served) -> Change:
+    """The change of the task's metric; no number where an answer is none, as broken weights give."""
+    expected = served.expected
+    learning, rows = expected.learning, expected.evaluation
+    metric, budget = learning.proof_metric, learning.recipe.export.max_metric_drop
+    before = expected.scores[metric]
+    try:
+        after = learning.scores(rows, served.row_answers)[metric]
+    except ValueError:  # correlations refuse what is not a finite number
+        nan = float("nan")
+        return Change(metric, before, nan, nan, nan, nan, 0, 0, len(rows), budget, None)
+    sides = [learning.weighted(metric, rows, answers) for answers in (expected.row_answers, served.row_answers)]
+    return measure_change(metric, (before, after), (sides[0], sides[1]), len(rows), budget)
 
 
-def _item(expected: Expected, predictor: Predictor, place: int, ours: tuple[Encoded, Any]) -> _Item:
-    encoded, results = ours
-    decide, logits = predictor.task.decision, predictor.logits(encoded.windows, results)
-    largest, mean = _difference(logits, expected.logits(place))
-    served, measured = predictor.task.decode(encoded, results), expected.answers[place]
-    alone = place >= len(expected.items) - ITEMS_RUN_ALONE
-    return _Item(
-        item=encoded.item,
-        served=served,
-        reference=measured,
-        ids_equal=[window.ids for window in encoded.windows] == [w.ids for w in expected.encoded[place].windows],
-        answers_equal=decide(served) == decide(measured),
-        largest=largest,
-        mean=mean,
-        alone=_difference(_alone(predictor, encoded), logits)[0] if alone else 0.0,
-    )
+def _flips(served: Served) -> Flips:
+    expected = served.expected
+    ends = np.cumsum(expected.counts).tolist()
+    spans = zip([0, *ends], ends, strict=False)
+    changed = [False in served.same_answers[start:end] for start, end in spans]
+    right = expected.learning.right
+    before, after = (right(expected.evaluation, each) for each in (expected.row_answers, served.row_answers))
+    return count_flips(changed, before, after)
 
 
-def _alone(predictor: Predictor, encoded: Encoded) -> list[Logits]:
-    return predictor.logits(encoded.windows, predictor.run(encoded.windows))
-
-
-def _difference(ours: Sequence[Logits], theirs: Sequence[Logits]) -> tuple[float, float]:
-    """The largest and the mean absolute difference of an item's logits; infinite where they do not even fit.
-
-    Where one side generated more tokens than the other, those that both have are compared.
-    """
-    if [each.shape[1:] for each in ours] != [each.shape[1:] for each in theirs]:
-        return float("inf"), float("inf")
-    both = [min(len(a), len(b)) for a, b in zip(ours, theirs, strict=True)]
-    ours, theirs = ([each[:n] for each, n in zip(side, both, strict=True)] for side in (ours, theirs))
-    unit = np.max([1.0, *(np.abs(each).max() / LARGE_LOGIT for each in theirs)])
-    gaps = [np.abs(a - b, dtype=np.float64) / unit for a, b in zip(ours, theirs, strict=True)]
-    return _largest(gap.max() for gap in gaps), float(np.mean([gap.mean() for gap in gaps]))
-
-
-def _largest(values: Iterable[float]) -> float:
-    """The largest value, and no number where one of them is none: Python's own max would pass over it."""
-    return float(np.max(list(values)))
-
-
-def _gates(found: Sequence[_Item], variant: Variant, metric: str, lost: float, budget: float) -> list[Gate]:
-    different_ids = sum(not each.ids_equal for each in found)
-    different_answers = sum(not each.answers_equal for each in found)
-    largest, alone = _largest(each.largest for each in found), _largest(each.alone for each in found)
-    gates = [
-        Gate("inputs whose token ids differ", different_ids == 0, different_ids, "0"),
-        Gate("logit change by batch neighbours", alone <= MAX_LOGIT_DIFFERENCE, alone, f"≤ {MAX_LOGIT_DIFFERENCE}"),
-    ]
-    if variant.exact:
-        return [
-            *gates,
-            Gate("largest logit difference", largest <= MAX_LOGIT_DIFFERENCE, largest, f"≤ {MAX_LOGIT_DIFFERENCE}"),
-            Gate("inputs whose answer differs", different_answers == 0, different_answers, "0"),
-        ]
-    return [*gates, Gate(f"{metric.replace('_', ' ')} lost", lost <= budget, lost, f"≤ {budget}")]
-
-
-def _worst_rows(found: Sequence[_Item]) -> list[dict[str, Any]]:
-    worst = sorted(range(len(found)), key=lambda row: -found[row].largest)[:WORST_ROWS]
-    return [
-        {
-            "row": row,
-            "inputs": str(found[row].item)[:200],
-            "reference": str(found[row].reference)[:200],
-            "served": str(found[row].served)[:200],
-            "abs_logit_difference": found[row].largest,
-        }
-        for row in worst
-    ]
+def _calibration(served: Served) -> Calibration | None:
+    expected, learning = served.expected, served.expected.learning
+    before, after = (learning.confidences(each) for each in (expected.row_answers, served.row_answers))
+    right = [learning.right(expected.evaluation, each) for each in (expected.row_answers, served.row_answers)]
+    if before is None or after is None or right[0] is None or right[1] is None:
+        return None
+    return calibration_drift(before, right[0], after, right[1])

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from export.hard_inputs import as_items
-from export.proof.hard_strings import CATEGORIES, hard_strings
-from export.proof.reference import Reference
+from export.proof import hard_strings
+from export.proof.expected import Expected
+from export.proof.hard_strings import CATEGORIES, SEED
+from export.proof.same_tokens import same_tokens
 from serving.predictor import Predictor
-from serving.tasks.base import Encoded, Task
-from serving.tasks.generation import Generation
+from serving.tasks.base import Encoded
 
-STRINGS = 10_000
-SEED = 0
 EXAMPLES = 5
-ITEMS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -34,35 +30,14 @@ class TokenLock:
     examples: list[dict[str, Any]]
 
 
-def lock_tokens(reference: Reference, predictor: Predictor, count: int = STRINGS, seed: int = SEED) -> TokenLock:
-    """Tokenise generated strings on both sides: token ids, segment ids, and offsets where the task reads them."""
-    items = as_items(predictor.task, reference.tokenizer, hard_strings(count, seed))
-    different, examples = 0, []
-    for start in range(0, len(items), ITEMS_AT_ONCE):
-        for theirs, ours in _pairs(reference, predictor, items[start : start + ITEMS_AT_ONCE]):
-            if not same_tokens(predictor.task, ours, theirs):
-                different += 1
-                examples.append(_example(ours, theirs))
-    return TokenLock(count, seed, list(CATEGORIES), len(items), different, examples[:EXAMPLES])
-
-
-def same_tokens(task: Task, ours: Encoded, theirs: Encoded) -> bool:
-    """Whether both sides cut an item into the same windows of the same tokens."""
-    return _facts(task, ours) == _facts(task, theirs)
-
-
-def _pairs(reference: Reference, predictor: Predictor, items: Sequence[Any]) -> Iterator[tuple[Encoded, Encoded]]:
-    return zip(reference.encode(items), predictor.encode(items), strict=True)
-
-
-def _facts(task: Task, encoded: Encoded) -> list[tuple[Any, ...]]:
-    return [(window.ids, *_more(task, window)) for window in encoded.windows]
-
-
-def _more(task: Task, window: Any) -> tuple[Any, ...]:
-    if isinstance(task, Generation):  # a prompt to continue is token ids and no more
-        return ()
-    return (window.type_ids, window.attention_mask, window.offsets if task.needs_offsets else None)
+def lock_tokens(expected: Expected, predictor: Predictor) -> TokenLock:
+    """Tokenise the generated strings as serving does, and compare with the reference's tokens."""
+    theirs = expected.strings
+    ours = predictor.encode([each.item for each in theirs])
+    pairs = zip(ours, theirs, strict=True)
+    different = [(mine, its) for mine, its in pairs if not same_tokens(predictor.task, mine, its)]
+    examples = [_example(*pair) for pair in different[:EXAMPLES]]
+    return TokenLock(hard_strings.STRINGS, SEED, list(CATEGORIES), len(theirs), len(different), examples)
 
 
 def _example(ours: Encoded, theirs: Encoded) -> dict[str, Any]:

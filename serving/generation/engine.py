@@ -51,6 +51,10 @@ class GenerationEngine:
         """The answers to each prompt; raises InputTooLarge where one leaves no room."""
         return [self._generate(prompt) for prompt in windows]
 
+    def together(self, windows: Sequence[Prompt], length: int) -> list[list[Generated]]:
+        """The same: prompts are never batched, and never padded."""
+        return self.run(windows)
+
     def logits(self, windows: Sequence[Prompt], results: Sequence[list[Generated]]) -> list[Logits]:
         """For each prompt the logits behind its first answer's tokens, [tokens, vocabulary]."""
         pairs = zip(windows, results, strict=True)

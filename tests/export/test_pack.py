@@ -77,7 +77,7 @@ def test_int8_is_smaller_and_runs_rows_alone(tiny_bundle: Path, tiny_int8_bundle
 
 def test_a_failed_proof_leaves_no_bundle(own_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a gate does not hold there is a reason and a report, and nothing at the bundle's path."""
-    monkeypatch.setattr("export.proof.prove.MAX_LOGIT_DIFFERENCE", 1e-12)
+    monkeypatch.setattr("export.proof.gates.MAX_LOGIT_DIFFERENCE", 1e-12)
     with pytest.raises(ProofFailed, match=r"(?s)no bundle was written.*largest logit difference: measured"):
         export_run(own_run, tmp_path / "out" / "bundle")
     assert list((tmp_path / "out").iterdir()) == []
@@ -89,7 +89,7 @@ def test_a_failed_proof_keeps_the_older_bundle(
 ) -> None:
     """The bundle that was there before is still there, and still whole."""
     older = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
-    monkeypatch.setattr("export.proof.prove.MAX_LOGIT_DIFFERENCE", 1e-12)
+    monkeypatch.setattr("export.proof.gates.MAX_LOGIT_DIFFERENCE", 1e-12)
     with pytest.raises(ProofFailed):
         export_run(own_run, older)
     assert Bundle.open(older).digest == Bundle.open(tiny_bundle).digest
