@@ -94,7 +94,7 @@ class WindowEngine:
         longest, side = output.shape[1], self.manifest.tokenizer.padding_side
         return (row[_place(len(window.ids), longest, side)] for window, row in zip(windows, output, strict=True))
 
-    def _pad(self, windows: Sequence[Encoding], length: int) -> Inputs:
+    def _pad(self, windows: Sequence[Encoding], length: int = 0) -> Inputs:
         spec, longest = self.manifest.tokenizer, max(length, *(len(window.ids) for window in windows))
         columns = {
             "input_ids": ([window.ids for window in windows], spec.pad_token_id),

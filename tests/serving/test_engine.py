@@ -28,13 +28,31 @@ def watch(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> list[tuple[i
     engine = engine_of(predictor)
     pad = engine._pad
 
-    def recording(windows: Sequence[Encoding]) -> Inputs:
-        inputs = pad(windows)
+    def recording(windows: Sequence[Encoding], length: int) -> Inputs:
+        inputs = pad(windows, length)
         shapes.append(inputs["input_ids"].shape)
         return inputs
 
     monkeypatch.setattr(engine, "_pad", recording)
     return shapes
+
+
+def test_a_batch_can_be_forced(predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proof may put any windows together and pad them further; a graph whose rows depend on each other never."""
+    shapes = watch(predictor, monkeypatch)
+    windows = windows_of(predictor, texts[:3])
+    predictor.together(windows, 48)
+    assert shapes == [(3, 48)]
+
+
+def test_an_int8_batch_cannot_be_forced(
+    int8_predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What serves a row-dependent graph keeps its rows apart, whoever asks."""
+    shapes = watch(int8_predictor, monkeypatch)
+    windows = windows_of(int8_predictor, texts)
+    int8_predictor.together(windows, 40)
+    assert shapes == [(1, len(window.ids)) for window in windows]
 
 
 def test_int8_rows_run_alone(int8_predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +82,7 @@ def test_padding_side(side: str, expected: list[list[int]]) -> None:
     spec = TokenizerSpec.model_validate(
         {"file": "t", "max_length": 8, "pad_token_id": 9, "pad_token_type_id": 0, "padding_side": side}
     )
-    rectangle = _rectangle([[1, 2, 3], [4]], 9, spec)
+    rectangle = _rectangle([[1, 2, 3], [4]], 9, 3, spec)
     assert rectangle.tolist() == expected
     assert rectangle.dtype == np.int64
 
