@@ -39,6 +39,8 @@ GENERATORS = {
     "text2text-generation": partial(tiny_generators.make_t5, factor=1.0),
 }
 TASKS = (*TOYS, *GENERATORS)
+SLOW = pytest.param("text2text-generation", marks=pytest.mark.slow)
+"""Trained for this alone; text generation goes the same ways."""
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +100,7 @@ def batch(bundle: Path, folder: Path) -> Iterator[Ask]:
     yield ask
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [*TOYS, "text-generation", SLOW])
 @pytest.mark.parametrize("way", [in_process, http, aws_lambda, batch])
 def test_every_way(way: Callable[..., Any], task: str, bundle_of: Callable[[str], Path], tmp_path: Path) -> None:
     """Every golden answer of every task comes in every way, alone and beside others."""
@@ -118,6 +120,17 @@ def test_tuneship_serve(tiny_bundle: Path, tmp_path: Path) -> None:
     rows = Bundle.open(tiny_bundle).manifest.golden.rows
     assert f"serves this bundle (fp32), sha256 {Bundle.open(tiny_bundle).digest}" in result.stdout
     assert result.stdout.count(f"{rows} golden answers match") == 2
+
+
+def test_one_model_among_several(tiny_bundle: Path, tiny_int8_bundle: Path, tmp_path: Path) -> None:
+    """A server of several models is asked for one by its own address."""
+    port = free_port()
+    command = ("serve", f"exact={tiny_bundle}", f"small={tiny_int8_bundle}", "--port", port)
+    with running(python("-m", "tuneship", *command), port, tmp_path / "log") as server:
+        small = tuneship("verify", tiny_int8_bundle, "--url", f"{server.url}/models/small/")
+        default = tuneship("verify", tiny_bundle, "--url", server.url)
+    assert (small.returncode, default.returncode) == (0, 0), small.stdout + default.stdout
+    assert "serves this bundle (int8)" in small.stdout
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from serving.bundle import MANIFEST, SIGNATURE, Bundle
 from serving.errors import BundleError, InputError
 from serving.predictor import Predictor
 from serving.signature import load_public_key, require_signature
+from serving.sources import BundleFolder
 from tests.bundles import forge
 from tests.keys import CURVES, KeyPair, make_keys
 from tests.test_cli import assert_refused, tuneship
@@ -192,6 +193,15 @@ def test_each_curve(tiny_bundle: Path, tmp_path: Path, curve: str) -> None:
     require_signature(Bundle.open(bundle), keys.public)
     theirs = verifying.Config().use_elliptic_key_verifier(public_key=keys.public)
     theirs.verify(bundle, bundle / SIGNATURE)
+
+
+def test_a_new_version_must_be_signed_too(copy: Path, keys: KeyPair) -> None:
+    """A server that looks for new versions takes none that is not signed."""
+    folder = BundleFolder(copy, trusted_key=keys.public)
+    assert folder.open()
+    (copy / SIGNATURE).unlink()
+    with pytest.raises(BundleError, match="is not signed"):
+        folder.open()
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"[]", b"{}", b"\xff", b"[" * 100_000])
