@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+DISTRIBUTIONS = ("label", "length")
+
 NOTHING = ""
 """The bin of inputs that no label was answered to."""
 

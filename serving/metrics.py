@@ -5,26 +5,13 @@ Children are bound once, not looked up for each request. docs/metrics.md lists t
 
 from __future__ import annotations
 
-import os
-
-import prometheus_client
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    generate_latest,
-)
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, ProcessCollector, generate_latest
 
 from serving.bundle import Bundle
+from serving.counting import Count, Counter, Distribution, Histogram
+from serving.drift import DISTRIBUTIONS
 from serving.model_metrics import ModelMetrics
 from serving.predictor import Predictor
-
-# A second series for each counter and histogram, of when it was made; nobody asks for it.
-prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -62,43 +49,39 @@ class Metrics:
             "tuneship_batch_tokens", "Tokens in one call of the engine, padding not counted.", TOKENS, "model"
         )
         self.infer = self._histogram("tuneship_infer_seconds", "One call of the engine.", SECONDS, "model")
-        self.queue = self._gauge("tuneship_queue_depth", "Windows that wait for the engine.", "livesum", "model")
+        self.queue = self._gauge("tuneship_queue_depth", "Windows that wait for the engine.", "model")
         self.psi = self._gauge(
             "tuneship_drift_psi", "Population stability index of late against the proof's evaluation rows.",
-            "livemostrecent", "model", "distribution",
+            "model", "distribution",
         )  # fmt: skip
         self.psi_chance = self._gauge(
             "tuneship_drift_psi_chance", "What the index passes by chance in 1 of 100 windows without drift.",
-            "livemostrecent", "model", "distribution",
+            "model", "distribution",
         )  # fmt: skip
-        self.psi_inputs = self._gauge(
-            "tuneship_drift_inputs", "Inputs in the window that drift is told of.", "livemostrecent", "model"
-        )
+        self.psi_inputs = self._gauge("tuneship_drift_inputs", "Inputs in the window that drift is told of.", "model")
         self._bundle = self._gauge(
-            "tuneship_bundle_info", "Always 1; its labels tell which bundle answers.", "livemax",
+            "tuneship_bundle_info", "Always 1; its labels tell which bundle answers.",
             "model", "name", "task", "variant", "digest",
         )  # fmt: skip
         self._fallback = self._gauge(
             "tuneship_fallback", "1 where the bundle's preferred variant does not answer on this machine, else 0.",
-            "livemax", "model", "preferred", "variant",
+            "model", "preferred", "variant",
         )  # fmt: skip
         self.reloads = self._counter(
             "tuneship_reloads", "Looks for a new version, by what came of them.", "model", "outcome"
         )
-        self._process = ProcessCollector(registry=self._registry)
-        self._counters: dict[tuple[str, str, str, int], Counter] = {}
-        self._timers: dict[tuple[str, str], Histogram] = {}
+        ProcessCollector(registry=self._registry)
+        self._series: dict[tuple[str, str, str, int], tuple[Count, Distribution]] = {}
         self._models: dict[str, ModelMetrics] = {}
 
     def request(self, model: str, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; every argument but the last is one of a bounded set."""
-        counted, timed = (model, method, route, status), (model, route)
-        if (counter := self._counters.get(counted)) is None:
-            counter = self._counters[counted] = self._requests.labels(*counted)
-        if (timer := self._timers.get(timed)) is None:
-            timer = self._timers[timed] = self._seconds.labels(*timed)
-        counter.inc()
-        timer.observe(seconds)
+        key = (model, method, route, status)
+        if (series := self._series.get(key)) is None:
+            series = self._series[key] = self._requests.labels(*key), self._seconds.labels(model, route)
+        count, distribution = series
+        count.inc()
+        distribution.observe(seconds)
 
     def serves(self, model: str, predictor: Predictor, *, instead_of: Predictor | None = None) -> None:
         """Record which bundle answers under a model's name, by which of its variants; and which does so no longer."""
@@ -111,28 +94,30 @@ class Metrics:
 
     def of(self, model: str, bundle: Bundle) -> ModelMetrics:
         """What is counted of a bundle's answers under a model's name; drift begins anew with each bundle."""
+        for distribution in DISTRIBUTIONS:
+            self.psi.remove(model, distribution)
+            self.psi_chance.remove(model, distribution)
         self._models[model] = metrics = ModelMetrics(self, model, bundle)
         return metrics
 
     def render(self) -> bytes:
-        """The exposition text; with several workers, of all of them together, but this one's memory and CPU."""
+        """The exposition text: of this process, for there is one worker a server."""
         for model in self._models.values():
             model.tell_drift()
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-            return generate_latest(self._registry)
-        everybody = CollectorRegistry()
-        MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
-        everybody.register(self._process)
-        return generate_latest(everybody)
+        return generate_latest(self._registry)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        return Counter(name, meaning, labels, registry=self._registry)
+        counter = Counter(name, meaning, labels)
+        self._registry.register(counter)
+        return counter
 
-    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(name, meaning, labels, buckets=buckets, registry=self._registry)
+    def _histogram(self, name: str, meaning: str, bounds: tuple[float, ...], *labels: str) -> Histogram:
+        histogram = Histogram(name, meaning, labels, bounds)
+        self._registry.register(histogram)
+        return histogram
 
-    def _gauge(self, name: str, meaning: str, workers: str, *labels: str) -> Gauge:
-        return Gauge(name, meaning, labels, multiprocess_mode=workers, registry=self._registry)  # type: ignore[arg-type]
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(name, meaning, labels, registry=self._registry)
 
 
 def _about(model: str, predictor: Predictor) -> tuple[str, str, str, str, str]:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from serving.bundle import Bundle
+from serving.counting import Count
 from serving.drift import Drift
 from serving.tasks import task_of
 from serving.tasks.base import Encoded
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter
-
     from serving.metrics import Metrics
 
 
@@ -30,7 +29,7 @@ class ModelMetrics:
         self._batch_windows = metrics.batch_windows.labels(model)
         self._batch_tokens = metrics.batch_tokens.labels(model)
         self._infer = metrics.infer.labels(model)
-        self._outcomes: dict[str, Counter] = {}
+        self._outcomes: dict[str, Count] = {}
         self._drift = Drift(bundle.reference, self._task.labels) if bundle.reference else None
 
     def ran(self, waited: Sequence[float], tokens: int, seconds: float) -> None:

@@ -37,7 +37,7 @@ class Observed:
         async def reply(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                message["headers"] = [*secured(message.get("headers", [])), *_about(exchange)]
+                message["headers"] = secured([*message.get("headers", ()), *_about(exchange)])
             await send(message)
 
         try:

@@ -16,8 +16,11 @@ NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'no
 """For what is no page; our own page has a policy of its own, in `serving.app.page`."""
 
 
+_ALL = [*SECURITY_HEADERS, NOTHING]
+_NAMES = frozenset(name for name, _ in _ALL)
+
+
 def secured(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """An answer's headers with those above; a policy or a cache rule of its own stays."""
-    own = {name for name, _ in headers}
-    added = [each for each in (*SECURITY_HEADERS, NOTHING) if each[0] not in own]
-    return [*headers, *added]
+    own = [name for name, _ in headers if name in _NAMES]
+    return headers + ([each for each in _ALL if each[0] not in own] if own else _ALL)

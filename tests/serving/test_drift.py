@@ -17,6 +17,7 @@ from serving.app import create_app
 from serving.bundle import REFERENCE, Bundle
 from serving.drift import BLOCK, BLOCKS, FEWEST, Drift, Reference, _chi_square_99, psi, reference_of
 from serving.errors import BundleError
+from serving.metrics import Metrics
 from serving.predictor import Predictor
 from tests.bundles import forge, manifest_of, seal
 from tests.serving.test_metrics import samples, total
@@ -158,6 +159,16 @@ def test_published(tiny_bundle: Path, predictor: Predictor, texts: list[str]) ->
         for distribution in ("label", "length"):
             value = total(found, "tuneship_drift_psi", distribution=distribution)
             assert value > max(0.25, total(found, "tuneship_drift_psi_chance", distribution=distribution))
+
+
+def test_begins_anew(predictor: Predictor) -> None:
+    """A bundle that takes another's place is not told to drift because the other one did."""
+    metrics = Metrics()
+    model = metrics.of("m", predictor.bundle)
+    model.answered(predictor.encode(["stop"] * FEWEST), predictor.predict(["stop"] * FEWEST))
+    assert b"tuneship_drift_psi{" in metrics.render()
+    metrics.of("m", predictor.bundle)
+    assert b"tuneship_drift_psi{" not in metrics.render()
 
 
 def test_without_reference(tiny_bundle: Path, tmp_path: Path) -> None:

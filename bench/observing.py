@@ -1,0 +1,141 @@
+"""What it costs to observe and to guard a request, in microseconds of one core, beside the same app without.
+
+    python -m bench.observing
+
+Each layer is put around an endpoint that answers at once, called in process, in rounds that take turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import statistics
+import time
+from collections.abc import Callable
+
+from prometheus_client import Counter, Histogram
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.app.exchange import Exchange, exchange_of
+from serving.app.gates import Gated, KeyGate
+from serving.app.observed import Observed
+from serving.app.watching import Watching
+from serving.drift import Drift, reference_of
+from serving.keys import Keys
+from serving.logs import LogSettings, set_up_logs
+from serving.metrics import SECONDS, Metrics
+
+ROUNDS, REQUESTS = 15, 2000
+KEY = "bench-key-0123456789"
+HEADERS = [
+    (b"host", b"127.0.0.1:3000"), (b"accept", b"*/*"), (b"content-type", b"application/json"),
+    (b"content-length", b"40"), (b"user-agent", b"bench"), (b"x-api-key", KEY.encode()),
+]  # fmt: skip
+
+
+async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers at once, with what a real endpoint notes down."""
+    if "tuneship.exchange" in scope:
+        _note(exchange_of(scope))
+    await JSONResponse([[{"label": "track_order", "score": 0.98}]])(scope, receive, send)
+
+
+def _note(exchange: Exchange) -> None:
+    exchange.model, exchange.tokens = "bench", 11
+    timing = exchange.timing
+    exchange.encoding = exchange.encoded = timing.submitted = timing.begun = timing.answered = time.perf_counter()
+
+
+def layers() -> dict[str, ASGIApp]:
+    """The endpoint bare, and with each layer more."""
+    quiet, talkative = LogSettings(), LogSettings(format="json", requests=True)
+    set_up_logs(talkative, io.StringIO())
+    gate = KeyGate(Keys([KEY, KEY[::-1]]), open_metrics=False)
+    observed, logged = (Watching(Metrics(), log, traces=False) for log in (quiet, talkative))
+    return {
+        "bare": endpoint,
+        "observed: id, headers, metrics": Observed(endpoint, observed.watchers, observed.failed),
+        "and API keys (2)": Observed(Gated(endpoint, [gate]), observed.watchers, observed.failed),
+        "and a JSON log line": Observed(Gated(endpoint, [gate]), logged.watchers, logged.failed),
+    }
+
+
+async def _round(app: ASGIApp) -> float:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        pass
+
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": HEADERS, "query_string": b""}
+    start = time.process_time()
+    for _ in range(REQUESTS):
+        await app(dict(scope), receive, send)
+    return (time.process_time() - start) / REQUESTS * 1e6
+
+
+async def measure(apps: dict[str, ASGIApp]) -> dict[str, float]:
+    """Microseconds a request, the median of rounds that take turns."""
+    found: dict[str, list[float]] = {name: [] for name in apps}
+    for _ in range(ROUNDS):
+        for name, app in apps.items():
+            found[name].append(await _round(app))
+    return {name: statistics.median(rounds) for name, rounds in found.items()}
+
+
+def stages() -> float:
+    """Microseconds that the metrics of one input, its batch and its place in the drift window take."""
+    metrics = Metrics()
+    distributions = [each.labels("bench") for each in (
+        metrics.tokens, metrics.tokenize, metrics.waited, metrics.batch_windows, metrics.batch_tokens, metrics.infer,
+        metrics.scores,
+    )]  # fmt: skip
+    counts = [metrics.inputs.labels("bench"), metrics.outcomes.labels("bench", "a")]
+    drift = Drift(reference_of(list(range(3, 60)), [("a",), ("b",)] * 20), ["a", "b"])
+
+    def one() -> None:
+        for distribution in distributions:
+            distribution.observe(0.01)
+        for count in counts:
+            count.inc()
+        drift.saw(11, ("a",))
+
+    return _microseconds(one)
+
+
+def clients_own() -> float:
+    """The same counts, without drift, with the classes of Prometheus' client."""
+    distributions = [Histogram(f"h{at}", "-", buckets=SECONDS, registry=None) for at in range(7)]
+    counts = [Counter(f"c{at}", "-", registry=None) for at in range(2)]
+
+    def one() -> None:
+        for distribution in distributions:
+            distribution.observe(0.01)
+        for count in counts:
+            count.inc()
+
+    return _microseconds(one)
+
+
+def _microseconds(call: Callable[[], None], times: int = 20_000) -> float:
+    rounds = []
+    for _ in range(5):
+        start = time.process_time()
+        for _ in range(times):
+            call()
+        rounds.append((time.process_time() - start) / times * 1e6)
+    return statistics.median(rounds)
+
+
+def main() -> None:
+    """Print the table."""
+    found = asyncio.run(measure(layers()))
+    for name, microseconds in found.items():
+        print(f"{name:34} {microseconds:7.1f} µs   +{microseconds - found['bare']:.1f}")
+    print(f"{'the counts of an input':34} {stages():7.1f} µs")
+    print(f"{'by the classes of the client':34} {clients_own():7.1f} µs")
+
+
+if __name__ == "__main__":
+    main()
