@@ -1,4 +1,4 @@
-"""Counters and histograms whose every count is an addition, collected as Prometheus' client does its own.
+"""Counters, gauges and histograms whose every count is an addition, collected as Prometheus' client does its own.
 
 The client's own take a lock for each count, for threads that we do not have: all counting happens on the event loop.
 An input is counted about ten times on its way, which they make several times as dear (`python -m bench.observing`).
@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 
@@ -26,6 +26,19 @@ class Count:
     def inc(self, amount: int = 1) -> None:
         """Count so many more."""
         self.value += amount
+
+
+class Level:
+    """One series of a gauge."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def set(self, value: float) -> None:
+        """What it is now."""
+        self.value = value
 
 
 class Distribution:
@@ -73,6 +86,29 @@ class Counter(_Family):
     def collect(self) -> Iterator[Metric]:
         """As Prometheus' client asks for it."""
         family = CounterMetricFamily(*self._described, labels=self._labels)
+        for values, child in self._children.items():
+            family.add_metric(values, child.value)
+        yield family
+
+
+class Gauge(_Family):
+    """Levels by labels."""
+
+    def __init__(self, name: str, meaning: str, labels: Sequence[str]) -> None:
+        super().__init__(name, meaning, labels)
+        self._children: defaultdict[tuple[str, ...], Level] = defaultdict(Level)
+
+    def labels(self, *values: object) -> Level:
+        """The series of these values; made when it is first asked for."""
+        return self._children[tuple(map(str, values))]
+
+    def remove(self, *values: object) -> None:
+        """Forget a series, if there is one."""
+        self._children.pop(tuple(map(str, values)), None)
+
+    def collect(self) -> Iterator[Metric]:
+        """As Prometheus' client asks for it."""
+        family = GaugeMetricFamily(*self._described, labels=self._labels)
         for values, child in self._children.items():
             family.add_metric(values, child.value)
         yield family

@@ -5,10 +5,10 @@ Children are bound once, not looked up for each request. docs/metrics.md lists t
 
 from __future__ import annotations
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, ProcessCollector, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 
 from serving.bundle import Bundle
-from serving.counting import Count, Counter, Distribution, Histogram
+from serving.counting import Count, Counter, Distribution, Gauge, Histogram
 from serving.drift import DISTRIBUTIONS
 from serving.model_metrics import ModelMetrics
 from serving.predictor import Predictor
@@ -117,7 +117,9 @@ class Metrics:
         return histogram
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
-        return Gauge(name, meaning, labels, registry=self._registry)
+        gauge = Gauge(name, meaning, labels)
+        self._registry.register(gauge)
+        return gauge
 
 
 def _about(model: str, predictor: Predictor) -> tuple[str, str, str, str, str]:

@@ -29,7 +29,10 @@ Labels = dict[str, set[str]]
 @pytest.fixture(scope="module")
 def served(tiny_bundle: Path) -> Labels:
     """The names of a running server's samples, once it has seen enough to tell of drift, with the labels of each."""
-    with TestClient(create_app(lambda: Predictor.open(tiny_bundle))) as client:
+    app = create_app(lambda: Predictor.open(tiny_bundle))
+    with TestClient(app) as client:
+        assert client.portal is not None
+        client.portal.call(app.state.surface.models.reload)
         for _ in range(2):
             client.post("/predict", json={"inputs": ["where is my parcel?"] * 100})
         families = text_string_to_metric_families(client.get("/metrics").text)
