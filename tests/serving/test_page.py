@@ -40,6 +40,7 @@ ASKED = {
     "answers or none": ["where is Ada?", "Linus lives in order 17."],
     "feature-extraction": ["where is my parcel?", "track order 17 for me", "refund it"],
 }
+FAST = ("text-classification", "token-classification")
 EVIL = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 
 
@@ -62,7 +63,7 @@ def test_every_toy_is_asked() -> None:
     assert set(ASKED) == set(TOYS)
 
 
-@pytest.mark.parametrize("toy", ASKED)
+@pytest.mark.parametrize("toy", [toy if toy in FAST else pytest.param(toy, marks=pytest.mark.slow) for toy in ASKED])
 def test_every_task(browser: Browser, task_server: Servers, toy: str) -> None:
     """The answer and its explanation are shown, light, dark and on a narrow screen, with nothing in the console."""
     with visiting(browser, task_server(toy).url) as visit:
@@ -81,8 +82,8 @@ def test_every_task(browser: Browser, task_server: Servers, toy: str) -> None:
         assert all(each.startswith((visit.url, "data:")) for each in visit.requests)
 
 
-@pytest.mark.parametrize("toy", ["text-classification", "token-classification", "feature-extraction"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("toy", ["token-classification", pytest.param("question-answering", marks=pytest.mark.slow)])
 def test_accessible(browser: Browser, task_server: Servers, toy: str, scheme: Any) -> None:
     """axe-core finds nothing wrong, with an answer, an explanation and the card shown, in either scheme."""
     with visiting(browser, task_server(toy).url, bypass_csp=True, color_scheme=scheme) as visit:
@@ -298,6 +299,7 @@ def test_the_policy_lets_in_nothing_else(client: TestClient) -> None:
     assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", response.text)
 
 
+@pytest.mark.slow
 def test_generation_is_streamed(browser: Browser, tmp_path: Path) -> None:
     """A generated text comes as a stream behind its prompt, and is what the server answers at once."""
     from tests.tiny_generators import make_gpt2
