@@ -110,7 +110,7 @@ def test_it_tells_what_it_serves(visit: Visit) -> None:
 def test_a_failed_proof_is_no_check_mark(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
     """The check mark stands for the proof and for nothing else."""
     bundle = forge(tiny_bundle, tmp_path / "bundle", verdict={"passed": False})
-    with serving(bundle, tmp_path) as server, visiting(browser, server.url) as visit:
+    with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
         visit.open()
         assert "The proof did not hold" in visit.text("#verdict")
         assert "✓" not in visit.text("#verdict")
@@ -192,7 +192,7 @@ def test_a_refusal_is_shown(visit: Visit) -> None:
 def test_a_server_that_is_gone(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
     """Where nobody answers any more the page says so, and what to look at."""
     with visiting(browser, "") as visit:
-        with serving(tiny_bundle, tmp_path) as server:
+        with serving(tiny_bundle, folder=tmp_path) as server:
             visit.url = server.url
             page = visit.open()
         page.locator("textarea").fill("hello")
@@ -209,7 +209,7 @@ def test_nothing_becomes_markup(browser: Browser, tiny_bundle: Path, tmp_path: P
     card = f"# {EVIL}\n\n- {EVIL}\n\n[a](javascript:window.hacked=1) `{EVIL}`\n\n| {EVIL} |\n| --- |\n| {EVIL} |\n"
     files = {"golden.jsonl": golden.encode(), "README.md": card.encode()}
     bundle = forge(tiny_bundle, tmp_path / "bundle", files=files, labels=labels, name=EVIL)
-    with serving(bundle, tmp_path) as server, visiting(browser, server.url) as visit:
+    with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
         page = visit.open([f"{EVIL} please cancel my parcel"])
         page.locator("#answers button", has_text="Why?").first.click()
         page.wait_for_selector(".why:not([hidden])")
@@ -225,7 +225,7 @@ def test_nothing_becomes_markup(browser: Browser, tiny_bundle: Path, tmp_path: P
 def test_an_api_key_is_asked_for(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
     """With keys on, the page asks for one, says when it is wrong, works with the right one, and stores it nowhere."""
     key = "a-key-of-our-own-0123456789abcdef"
-    with serving(tiny_bundle, tmp_path, TUNESHIP_API_KEYS=key) as server, visiting(browser, server.url) as visit:
+    with serving(tiny_bundle, folder=tmp_path, TUNESHIP_API_KEYS=key) as server, visiting(browser, server.url) as visit:
         page = visit.page
         page.goto(f"{server.url}/")
         for typed, told in (("another-key-0123456789abcdef01234", "is not one of this server's"), (key, None)):
@@ -299,13 +299,43 @@ def test_the_policy_lets_in_nothing_else(client: TestClient) -> None:
     assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", response.text)
 
 
+def test_one_of_several_models(
+    browser: Browser, tiny_bundle: Path, task_bundle: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Where the server holds several models, one is chosen; its own endpoints are asked, explained and told of."""
+    several = (f"support={tiny_bundle}", f"a vector={task_bundle('feature-extraction')}")
+    with serving(*several, folder=tmp_path) as server, visiting(browser, server.url) as visit:
+        page = visit.open(["refund order 17"])
+        assert visit.text("#answers .big").startswith("refund")
+        assert page.locator("#model option").all_inner_texts() == ["support", "a vector"]
+        page.locator("#model").select_option("a vector")
+        page.wait_for_selector("#about:has-text('feature extraction')")
+        page.locator("textarea").first.fill("where is my parcel?")
+        page.locator("textarea").last.fill("where is my parcel?")
+        page.locator("#ask").click()
+        visit.answered()
+        assert visit.text("#answers .big").startswith("1.000")
+        assert f"{server.url}/models/a%20vector/predict" in visit.requests
+        assert "/models/a%20vector/predict" in visit.text("#curl")
+        page.locator("#model").select_option("support")
+        page.wait_for_selector("#about:has-text('text classification')")
+        page.locator("textarea").fill("refund order 17")
+        page.locator("#ask").click()
+        visit.answered()
+        page.locator("#answers button", has_text="Why?").first.click()
+        page.wait_for_selector(".why:not([hidden])")
+        assert f"{server.url}/models/support/explain" in visit.requests
+        photograph(page, "several-models-light")
+        assert visit.complaints == []
+
+
 @pytest.mark.slow
 def test_generation_is_streamed(browser: Browser, tmp_path: Path) -> None:
     """A generated text comes as a stream behind its prompt, and is what the server answers at once."""
     from tests.tiny_generators import make_gpt2
 
     bundle = trained_bundle("text-generation", make_gpt2(tmp_path / "backbone"), tmp_path, num_train_epochs=1)
-    with serving(bundle, tmp_path) as server, visiting(browser, server.url) as visit:
+    with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
         page = visit.open(["I want my money back"])
         page.wait_for_selector(".generated .cursor", state="detached")
         answer = page.evaluate(
@@ -318,7 +348,7 @@ def test_generation_is_streamed(browser: Browser, tmp_path: Path) -> None:
         assert visit.complaints == []
 
 
-def serving(bundle: Path, folder: Path, **variables: object) -> Any:
-    """A real server over a bundle."""
+def serving(*bundles: Path | str, folder: Path, **variables: object) -> Any:
+    """A real server over bundles."""
     port = free_port()
-    return running(python("-m", "tuneship", "serve", bundle, "--port", port), port, folder / "log", **variables)
+    return running(python("-m", "tuneship", "serve", *bundles, "--port", port), port, folder / "log", **variables)
