@@ -44,6 +44,7 @@ SUBJECTS = (
     Subject("sick-embeddings", "spearman", None, ""),
     Subject("wnut17", "f1", 0.42, "0.419, best of 2017"),
     Subject("xquad", "f1", None, ""),
+    Subject("xquad-languages", "f1", None, ""),
     Subject("banking77-few-shot", "accuracy", 0.80, "0.852, USE+ConveRT"),
 )
 

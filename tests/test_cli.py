@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,19 @@ def test_a_wrong_path_is_a_message(arguments: tuple[str, ...], words: list[str],
     assert all(word in result.stderr for word in words)
 
 
+def test_a_replay_tells_what_differs(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is not as the lock has it is printed a line a check, with exit status 1."""
+    home = tmp_path_factory.mktemp("replayed")  # as deep as the original: the base model's path is relative
+    shutil.copytree(tiny_run.root.parent, home, dirs_exist_ok=True)
+    result = tuneship("replay", home / "run", "--set", "training.seed=7")
+    assert result.returncode == 1
+    assert "✗ recipe: training.seed: 0 in the lock, 7 now" in result.stdout
+    assert "✓ data: as locked" in result.stdout
+    assert "not repeated" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert json.loads((home / "run" / "replay.json").read_text())["equal"] is False
+
+
 def test_an_altered_bundle_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
     """`verify` names the file that was altered and exits with 1."""
     import shutil
@@ -131,7 +145,7 @@ def test_help_names_every_verb() -> None:
     """`tuneship --help` lists the verbs and fits 80 columns."""
     result = tuneship("--help")
     assert result.returncode == 0
-    assert all(verb in result.stdout for verb in ("train", "export", "verify", "predict", "explain", "serve"))
+    assert all(verb in result.stdout for verb in ("train", "replay", "export", "verify", "predict", "explain", "serve"))
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 

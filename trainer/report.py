@@ -153,8 +153,8 @@ def _reproduce(record: dict[str, Any]) -> str:
         [
             "## Reproduce",
             "In this folder, with the data where the recipe names it:",
-            "```\ntuneship train recipe.yaml --output again\n```",
-            "The same rows, versions and processor give the same weights. "
+            "```\ntuneship replay .\n```",
+            "The same rows, versions, processor and threads give the same weights; what differs is named. "
             + _inline(
                 f"Trained on {where} with {versions}. Time: {seconds}. Base weights sha256 {record['model']['sha256']}."
             ),

@@ -41,7 +41,7 @@ def test_content(tiny_run: Run) -> None:
     assert "figures/confusion-matrix.png" in text
     assert all(f"| `{label}` |" in text for label in record["labels"])
     assert tiny_run.recipe.read_text() in text
-    assert "tuneship train recipe.yaml --output again" in text
+    assert "tuneship replay ." in text
 
 
 def test_hostile_text(rewritten: tuple[Run, dict[str, Any]]) -> None:
