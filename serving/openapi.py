@@ -24,12 +24,14 @@ MISSING = {"404": "No model has this name."}
 
 Json = dict[str, Any]
 
+TEXT = {"type": "string"}
+
 
 def document(bundle: Bundle, models: Sequence[str]) -> Json:
     """The document of a whole server as plain JSON: the default model's bundle, and the names of all ``models``."""
     task = task_of(bundle.manifest)
     paths = {path or "/": item for path, item in _of_a_model(task).items()}
-    return _document(bundle, task, paths | _of_any_model(models) | _of_all())
+    return _document(bundle, task, paths | _of_any_model(models) | _of_all(models))
 
 
 def model_document(bundle: Bundle, within: str) -> Json:
@@ -65,23 +67,33 @@ def _of_a_model(task: Task) -> Json:
 
 def _of_any_model(models: Sequence[str]) -> Json:
     """The same of each model by its name, in what they have in common."""
-    name = {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "enum": list(models)}}
-    posts = {path: dialect.summary for path, dialect in {"": HUGGING_FACE, **DIALECTS}.items()}
-    posts["/explain"] = "Which words the answer to an input rests on"
+    name = _name(models)
+    dialects = {"": HUGGING_FACE, **DIALECTS}.items()
+    posts = {path: _any_post(each.summary, "OpenAIError" if each.named else "Error") for path, each in dialects}
+    posts["/explain"] = _any_post("Which words the answer to an input rests on")
     gets = {
         "/info": _get("The model's information", "application/json", MISSING),
         "/card": _get("The model's card", "text/markdown", MISSING),
         "/openapi.json": _get("The model's own endpoints, in full", "application/json", MISSING),
     }
-    items = {path: {"post": _any_post(summary)} for path, summary in posts.items()}
+    items = {path: {"post": post} for path, post in posts.items()}
     items |= {path: {"get": get} for path, get in gets.items()}
     return {f"/models/{{model}}{path}": {"parameters": [name], **item} for path, item in items.items()}
 
 
-def _of_all() -> Json:
+def _name(models: Sequence[str]) -> Json:
+    return {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "enum": list(models)}}
+
+
+def _of_all(models: Sequence[str]) -> Json:
     ready = "The bundles are loaded and answer as they were proven"
     return {
         "/models": {"get": _get("What is served, the default first", "application/json")},
+        "/v1/models": {"get": _get("The same, as OpenAI", "application/json")},
+        "/v1/models/{model}": {
+            "parameters": [_name(models)],
+            "get": _get("One of them, as OpenAI", "application/json", MISSING),
+        },
         "/livez": {"get": _get("The process answers", "text/plain")},
         "/readyz": {"get": _get(ready, "text/plain", {"503": "Not yet."})},
         "/metrics": {"get": _get("Prometheus metrics", "text/plain")},
@@ -91,7 +103,7 @@ def _of_all() -> Json:
 def _dialects(task: Task) -> Json:
     """The further paths that speak of this task."""
     return {
-        path: {"post": _any_post(dialect.summary)}
+        path: {"post": _any_post(dialect.summary, "OpenAIError" if dialect.named else "Error")}
         for path, dialect in DIALECTS.items()
         if task.name in dialect.tasks and path != "/predict"
     }
@@ -121,14 +133,18 @@ def _post(summary: str, request: str, answer: str, description: str) -> Json:
     }
 
 
-def _any_post(summary: str) -> Json:
+def _any_post(summary: str, error: str = "Error") -> Json:
     """An operation in a shape that others define, or that differs between models."""
     answers = {"200": {"description": "OK", "content": {"application/json": {}}}}
-    return {"summary": summary, "requestBody": {"content": {"application/json": {}}}, "responses": answers | _errors()}
+    return {
+        "summary": summary,
+        "requestBody": {"content": {"application/json": {}}},
+        "responses": answers | _errors(error),
+    }
 
 
-def _errors() -> Json:
-    content = _content(_reference("Error"))
+def _errors(error: str = "Error") -> Json:
+    content = _content(_reference(error))
     return {status: {"description": text, "content": content} for status, text in ERRORS.items()}
 
 
@@ -141,7 +157,14 @@ def _schemas(task: Task) -> Json:
         "Request": object_schema({"inputs": {"oneOf": [one, several]}, "parameters": parameters}, ["inputs"]),
         **schemas(task),
         "Answers": answers if task.lone_answer_in_list else {"anyOf": [answers, answer]},
-        "Error": object_schema({"error": {"type": "string"}, "error_type": {"type": "string"}}),
+        "Error": object_schema({"error": TEXT, "error_type": TEXT}),
+        "OpenAIError": object_schema(
+            {
+                "error": object_schema(
+                    {"message": TEXT, "type": TEXT, "param": {"type": "null"}, "code": {"type": "null"}}
+                )
+            }
+        ),
     }
 
 

@@ -9,7 +9,13 @@ import os
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # BentoML reports usage unless told not to
 
+from http import HTTPStatus
+from typing import Any
+
 import bentoml
+import httpx
+from bentoml.exceptions import BentoMLException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.app import create_app
 from serving.bundle import MANIFEST
@@ -55,6 +61,35 @@ if settings.log != LogSettings():  # else BentoML's own format, and no line a re
 class Tuneship:
     """Serves one bundle; see `serving.app` for the endpoints."""
 
+    @bentoml.api(route="/predict")  # type: ignore[untyped-decorator]
+    async def predict(self, inputs: Any, parameters: dict[str, Any] | None = None) -> Any:
+        """One input or several, in Hugging Face's shape of the bundle's task; GET /openapi.json tells it in full."""
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://tuneship") as client:
+            response = await client.post("/predict", json={"inputs": inputs, "parameters": parameters})
+        if response.is_error:
+            raise BentoMLException(response.json()["error"], error_code=HTTPStatus(response.status_code))
+        return response.json()
+
     def __is_ready__(self) -> bool:
         """BentoML's /readyz asks this."""
         return bool(app.state.surface.ready)
+
+
+class Straight:
+    """Leads requests for ``/predict`` to the app as it is.
+
+    The method above is what tells BentoML's own clients of it. Answered by BentoML, it would take bodies of any size,
+    and each request would pay for BentoML's machinery.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._inner = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on."""
+        answers = app if scope["type"] == "http" and scope["path"] == "/predict" else self._inner
+        await answers(scope, receive, send)
+
+
+Tuneship.add_asgi_middleware(Straight)  # type: ignore[attr-defined]

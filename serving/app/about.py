@@ -13,6 +13,7 @@ from serving.app.models import Served
 from serving.app.page import PAGE, POLICY
 from serving.app.surface import Surface
 from serving.bundle import CARD
+from serving.dialects.openai import model_object
 from serving.info import describe
 from serving.openapi import document, model_document
 
@@ -36,6 +37,16 @@ class About:
         """``GET /card``: the bundle's model card."""
         bundle = self._surface.model_of(http).predictor.bundle
         return Response(bundle.read(CARD), media_type="text/markdown; charset=utf-8")
+
+    async def openai_models(self, _: HttpRequest) -> Response:
+        """``GET /v1/models``: the same for OpenAI's clients."""
+        data = [model_object(served.name, served.model.predictor.manifest) for served in self._surface.models]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def openai_model(self, http: HttpRequest) -> Response:
+        """``GET /v1/models/NAME``: one of them."""
+        served = self._surface.served(http)
+        return JSONResponse(model_object(served.name, served.model.predictor.manifest))
 
     async def page(self, _: HttpRequest) -> Response:
         """``GET /``: a page to try the model on. It loads nothing from anywhere else."""

@@ -34,7 +34,7 @@ class Answering:
             async def answer(body: bytes, model: Model) -> Response:
                 return await self._answer(body, dialect, model, exchange_of(http.scope))
 
-            return await ask(self._surface, http, answer)
+            return await ask(self._surface, http, answer, dialect.named)
 
         return endpoint
 

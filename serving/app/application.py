@@ -98,6 +98,8 @@ def _of_all(about: About) -> list[Route]:
         # Before BentoML's own index page, which loads a tag manager from the network.
         Route("/", about.page, methods=["GET"]),
         Route("/models", about.models),
+        Route("/v1/models", about.openai_models),
+        Route("/v1/models/{model}", about.openai_model),
         Route("/livez", about.livez),
         Route("/readyz", about.readyz),
         Route("/metrics", about.metrics),

@@ -14,16 +14,21 @@ from serving.app.refusals import REFUSED, refused
 from serving.app.surface import Surface
 
 Answer = Callable[[bytes, Model], Awaitable[Response]]
+Named = Callable[[bytes], str]
 
 
-async def ask(surface: Surface, http: HttpRequest, answer: Answer) -> Response:
-    """What ``answer`` makes of a request's body and the model that it is for, or the refusal it came to."""
+async def ask(surface: Surface, http: HttpRequest, answer: Answer, named: Named | None = None) -> Response:
+    """What ``answer`` makes of a request's body and the model that it is for, or the refusal it came to.
+
+    ``named`` finds the model's name in bodies that tell it; where a server has but one, it is asked under any name.
+    """
     model = None
     try:
         body = await read_body(http, surface.model_of(http).predictor.manifest.limits.max_body_bytes)
-        model = surface.model_of(http)  # anew, so that a slow sender does not keep an old version alive
+        name = named(body) if named and len(surface.models) > 1 else ""
+        model = surface.model_of(http, name)  # anew, so that a slow sender does not keep an old version alive
         exchange_of(http.scope).model = model.name
         with model.held():
             return await answer(body, model)
     except REFUSED as error:
-        return refused(error, model.batcher.seconds_to_drain if model else 0.0)
+        return refused(error, model.batcher.seconds_to_drain if model else 0.0, openai=named is not None)

@@ -109,6 +109,9 @@ class Models:
         """The first."""
         return self._served[0]
 
+    def __len__(self) -> int:
+        return len(self._served)
+
     def __iter__(self) -> Iterator[Served]:
         return iter(self._served)
 

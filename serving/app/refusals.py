@@ -28,27 +28,31 @@ REFUSED = (InputError, Unanswered, HTTPException, ClientDisconnect)
 """What a request may come to through no fault of the server."""
 
 
-def refusal(status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    """An error body: ``error`` and ``error_type``."""
+def refusal(
+    status: int, kind: str, message: str, headers: dict[str, str] | None = None, *, openai: bool = False
+) -> Response:
+    """An error body: ``error`` and ``error_type``; or OpenAI's, without which its client shows no message."""
+    if openai:
+        return JSONResponse({"error": {"message": message, "type": kind, "param": None, "code": None}}, status, headers)
     return JSONResponse({"error": message, "error_type": kind}, status, headers)
 
 
-def refused(error: Exception, seconds_to_drain: float) -> Response:
+def refused(error: Exception, seconds_to_drain: float, *, openai: bool = False) -> Response:
     """The response to one of REFUSED; ``seconds_to_drain`` is when it is worth trying again."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=499)  # nobody reads it; the number is nginx's for a client that went away
     if isinstance(error, HTTPException):
-        return refusal(error.status_code, "http", error.detail, dict(error.headers or {}))
+        return refusal(error.status_code, "http", error.detail, dict(error.headers or {}), openai=openai)
     status, kind = next(STATUS[each] for each in type(error).__mro__ if each in STATUS)
     if status not in RETRIED:
-        return refusal(status, kind, str(error))
+        return refusal(status, kind, str(error), openai=openai)
     seconds = max(1, math.ceil(seconds_to_drain))
-    return refusal(status, kind, f"{error}; try again in {seconds} s", {"Retry-After": str(seconds)})
+    return refusal(status, kind, f"{error}; try again in {seconds} s", {"Retry-After": str(seconds)}, openai=openai)
 
 
-async def http_error(_: HttpRequest, error: Exception) -> Response:
+async def http_error(http: HttpRequest, error: Exception) -> Response:
     """Starlette's own refusals, such as 404 and 405, in the same shape."""
-    return refused(error, 0.0)
+    return refused(error, 0.0, openai="/v1/" in http.url.path)
 
 
 async def server_error(_: HttpRequest, error: Exception) -> Response:

@@ -68,21 +68,21 @@ class Surface:
             self.draining, self._open = True, False
             await self._models.close()
 
-    def served(self, http: HttpRequest) -> Served:
-        """What a request is for: the model its path names, or the default.
+    def served(self, http: HttpRequest, name: str = "") -> Served:
+        """What a request is for: the model its path names, else the one its body names, else the default.
 
         Raises Unavailable where it may not be asked, HTTPException 404 where no model has that name.
         """
-        name, models = http.path_params.get("model"), self.models
-        served = models.default if name is None else models.get(name)
+        name, models = http.path_params.get("model", name), self.models
+        served = models.get(name) if name else models.default
         if served is None:
             known = ", ".join(each.name for each in models)
             raise HTTPException(404, f"no model is named {name!r}; served are: {known}")
         return served
 
-    def model_of(self, http: HttpRequest) -> Model:
+    def model_of(self, http: HttpRequest, name: str = "") -> Model:
         """The version that answers a request now; raises as `served` does."""
-        return self.served(http).model
+        return self.served(http, name).model
 
     def reload_soon(self) -> None:
         """Look for new versions in the background; may be called from a signal's handler."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from serving.dialects import completions, embeddings
+from serving.dialects import completions, embeddings, openai
 from serving.generation.plan import Token
 from serving.request import Check, Reply, Request, parse, render
 from serving.tasks import TASKS
@@ -34,6 +34,7 @@ class Dialect:
         parse: body, task and check to a request; raises InputError for a shape it does not know, or another task's.
         render: task, request and what was found to the body that is sent back.
         events: how answers are streamed, where they can be.
+        named: a body to the name of the model that it asks for, where the shape has a place for one.
     """
 
     summary: str
@@ -41,6 +42,7 @@ class Dialect:
     parse: Callable[[bytes, Task, Check], Request]
     render: Callable[[Task, Request, Reply], Any]
     events: Events | None = None
+    named: Callable[[bytes], str] | None = None
 
 
 VECTORS = frozenset({FeatureExtraction.name})
@@ -58,7 +60,11 @@ DIALECTS = {
         "Sentence vectors, as text-embeddings-inference", VECTORS, embeddings.parse_tei, embeddings.render_tei
     ),
     "/v1/embeddings": Dialect(
-        "Sentence vectors, as OpenAI", VECTORS, embeddings.parse_openai, embeddings.render_openai
+        "Sentence vectors, as OpenAI",
+        VECTORS,
+        embeddings.parse_openai,
+        embeddings.render_openai,
+        named=openai.named,
     ),
     completions.PATH: Dialect(
         "Text generation, as OpenAI; streamed with stream: true",
@@ -66,5 +72,6 @@ DIALECTS = {
         completions.parse,
         completions.render,
         Events(completions.opening, completions.event, completions.closing),
+        openai.named,
     ),
 }

@@ -168,9 +168,9 @@ def outcomes(client: TestClient) -> dict[str, float]:
 def test_metrics(task_client: Clients, toy: str) -> None:
     """Inputs are counted, and labels answered, of which there are only the task's own."""
     client = task_client(toy)
-    before, was = samples(client)["tuneship_inputs_total"], outcomes(client)
+    before, was = samples(client)['tuneship_inputs_total{model="run"}'], outcomes(client)
     answers = ask(client, EXAMPLES[toy])
-    assert samples(client)["tuneship_inputs_total"] == before + len(EXAMPLES[toy])
+    assert samples(client)['tuneship_inputs_total{model="run"}'] == before + len(EXAMPLES[toy])
     grown = sum(outcomes(client).values()) - sum(was.values())
     if toy in ("regression", "question-answering", "answers or none", "feature-extraction"):
         assert outcomes(client) == {}

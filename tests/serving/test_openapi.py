@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
@@ -130,6 +131,13 @@ def test_paths(client: TestClient, document: dict[str, Any]) -> None:
     other_tasks = {(path, "post") for path, dialect in DIALECTS.items() if "text-classification" not in dialect.tasks}
     assert other_tasks
     assert documented == served - UNLISTED - other_tasks
+
+
+def test_sound(client: TestClient, document: dict[str, Any]) -> None:
+    """The document, and a model's own, are sound OpenAPI 3.1, as openapi-spec-validator reads it."""
+    OpenAPIV31SpecValidator(document).validate()
+    own = client.get(f"/models/{client.get('/info').json()['served_as']}/openapi.json").json()
+    OpenAPIV31SpecValidator(own).validate()
 
 
 def test_version(document: dict[str, Any]) -> None:

@@ -116,7 +116,7 @@ def test_what_cannot_be_had_is_refused(
     """With a reason and a status, and never with half a stream."""
     response = client.post("/v1/completions", json={"prompt": "a", **body, "stream": stream})
     assert response.status_code == status
-    assert expected in response.json()["error"]
+    assert expected in response.json()["error"]["message"]
 
 
 def test_hugging_faces_shape_takes_beams(client: TestClient) -> None:
@@ -143,4 +143,4 @@ def test_a_classifier_does_not_complete(tiny_bundle: Path) -> None:
     with TestClient(create_app(lambda: Predictor.open(tiny_bundle))) as client:
         response = client.post("/v1/completions", json={"prompt": "a"})
     assert response.status_code == 422
-    assert "this bundle's task is text-classification" in response.json()["error"]
+    assert "this bundle's task is text-classification" in response.json()["error"]["message"]
