@@ -107,7 +107,7 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Predictor
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "correlation"), [("occlusion", 0.5), ("shap", 0.6)])
+@pytest.mark.parametrize(("method", "correlation"), [("occlusion", 0.35), ("shap", 0.6)])
 def test_a_real_model(quickstart: tuple[Run, Predictor], method: Any, correlation: float) -> None:
     """The same on MiniLM fine-tuned on the quickstart's messages."""
     run, predictor = quickstart
@@ -116,4 +116,4 @@ def test_a_real_model(quickstart: tuple[Run, Predictor], method: Any, correlatio
     ranks, first = agreement(run, predictor, texts, Wish(method=method))
     print(f"{method}: mean rank correlation {ranks:.3f}, same first word {first:.2f} ({len(texts)} texts)")
     assert ranks > correlation
-    assert first > 0.6
+    assert first > 0.5
