@@ -114,7 +114,9 @@ def baseline(
 def export(
     run: Run,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle's folder.")],
-    variant: Annotated[str, typer.Option(help="fp32, or int8: a quarter of the size, twice the speed.")] = "fp32",
+    variant: Annotated[
+        str, typer.Option(help="fp32; int8: a quarter of the size, twice the speed; auto: the fastest that holds.")
+    ] = "fp32",
     fallback: Annotated[
         bool, typer.Option(help="Put fp32 behind int8, for machines on which int8 does not answer as proven.")
     ] = False,
@@ -123,12 +125,17 @@ def export(
     """Convert a run to ONNX and prove that it answers as measured; only then write the bundle."""
     from export.pack import export_run
     from export.table import parity_table
+    from export.variants.table import variants_table
     from serving.settings import available_cpus
     from trainer.run import Run as TrainedRun
 
-    with out.status("converting and proving…"):
+    with out.status("converting and proving…") as status:
         threads = threads or available_cpus()
-        result = export_run(TrainedRun.open(run), output, variant, threads=threads, fallback=fallback)
+        result = export_run(
+            TrainedRun.open(run), output, variant, threads=threads, fallback=fallback, tell=status.update
+        )
+    if result.candidates:
+        out.print(variants_table(result.candidates, result.parity.variant))
     out.print(parity_table(result.parity))
     out.print(f"bundle  {escape(str(output))}  {result.bytes / 1e6:.1f} MB  sha256 {result.digest}", soft_wrap=True)
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,18 @@ from export.golden import golden_inputs, write_golden
 from export.manifest import GOLDEN, PARITY, TOKENIZER, entries_of, verdict_of, versions
 from export.manifest import checkpoint_hashes as checkpoint_hashes
 from export.proof.parity import Parity
-from export.quantize import Variant, variant_named
-from export.workshop import Made, Workshop
+from export.variants.figure import draw
+from export.variants.registry import AUTO, FP32, variant_named
+from export.variants.search import Candidate, best_of, record_of, search
+from export.variants.variant import Variant
+from export.workshop import Made, Workshop, generates
 from serving.bundle import CARD, MANIFEST, REFERENCE, Alternative, Bundle, GoldenSpec
 from serving.errors import InputError
 from serving.machine import describe_machine
 from serving.predictor import Predictor
 from trainer.run import Run
+
+SEARCH, FIGURE = "variants.json", "variants.svg"
 
 
 class ProofFailed(InputError):
@@ -48,34 +53,49 @@ class Export:
     digest: str
     bytes: int
     parity: Parity
+    candidates: list[Candidate]
 
 
 def export_run(
-    run: Run, output: Path, variant_name: str = "fp32", *, threads: int = 1, fallback: bool = False
+    run: Run,
+    output: Path,
+    variant_name: str = "fp32",
+    *,
+    threads: int = 1,
+    fallback: bool = False,
+    tell: Callable[[str], None] = lambda step: None,
 ) -> Export:
     """Make, prove and place a bundle.
 
     Args:
         run: a finished run.
         output: the bundle's folder; an older bundle there is replaced, anything else is left alone.
-        variant_name: one of `export.quantize.VARIANTS`.
+        variant_name: one of `export.variants.registry.VARIANTS`, or ``auto``: the fastest that holds, with fp32 behind it.
         threads: CPU threads for the proof.
         fallback: put fp32 behind an approximate variant, for machines on which that does not answer as proven.
+        tell: told of each step as it begins.
 
     Raises:
         InputError: ``output`` holds something else, or there is no such variant.
         ProofFailed: a gate does not hold; the figures are then in the run's folder.
     """
-    variant = variant_named(variant_name)
+    variant = None if variant_name == AUTO else variant_named(variant_name, generates(run))
     check_target(output)
+    tell("converting, and asking the checkpoint every test row…")
     with _aside(output) as folder, Workshop.open(run, threads) as workshop:
-        variants = [variant, *([variant_named("fp32")] if fallback and not variant.exact else [])]
-        proven = [_proven(workshop, each, _new(folder.parent / each.name)) for each in variants]
+        apart = _new(folder.parent / "variants")
+        if variant is None:
+            proven, candidates = _searched(workshop, apart, folder, tell)
+        else:
+            tell(f"{variant.name}: converting and proving…")
+            variants = [variant, *([FP32] if fallback and not variant.exact else [])]
+            proven, candidates = [_proven(workshop, each, _new(apart / each.name)) for each in variants], []
+            _write_facts(proven[0], folder)
         write_bundle(workshop, proven, folder)
         Predictor.open(folder, threads=threads)
         _replace(output, folder)
     bundle = Bundle.open(output)
-    return Export(output, bundle.digest, _size(bundle), proven[0].parity)
+    return Export(output, bundle.digest, _size(bundle), proven[0].parity, candidates)
 
 
 def check_target(output: Path) -> None:
@@ -101,6 +121,28 @@ def write_bundle(workshop: Workshop, proven: Sequence[Proven], folder: Path) -> 
     (folder / BOM).write_bytes(bom_of(manifest.model_copy(update={"files": entries_of(folder)})))
     sealed = manifest.model_copy(update={"files": entries_of(folder)}).sealed()
     (folder / MANIFEST).write_bytes(sealed.to_bytes())
+
+
+def _searched(
+    workshop: Workshop, apart: Path, folder: Path, tell: Callable[[str], None]
+) -> tuple[list[Proven], list[Candidate]]:
+    """The best variant and fp32 behind it; every candidate's figures are written into the bundle's folder."""
+    candidates = search(workshop, apart, generates(workshop.run), tell)
+    fp32, best = candidates[0], best_of(candidates)
+    if fp32.parity is None or fp32.made is None:
+        raise ProofFailed(f"fp32 cannot be made, and so nothing else: {fp32.reason}")
+    _require_proof(fp32.parity, workshop.run, FP32)
+    _write_json(folder / SEARCH, record_of(candidates, best))
+    draw(candidates, best, folder / FIGURE)
+    chosen = [best, *([fp32] if best is not fp32 else [])]
+    return [Proven(each.made, each.parity) for each in chosen if each.made and each.parity], candidates
+
+
+def _write_facts(proven: Proven, folder: Path) -> None:
+    """How a fitted variant came to be, where there is more to say than its name."""
+    if proven.made.facts:
+        candidate = Candidate(proven.made.variant, proven.made, proven.made.size, proven.parity)
+        _write_json(folder / SEARCH, record_of([candidate], candidate))
 
 
 def _proven(workshop: Workshop, variant: Variant, folder: Path) -> Proven:

@@ -6,8 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from tokenizers import Tokenizer
 
 from export.graph import OPSET
@@ -17,9 +20,12 @@ from export.proof.expected import Expected, expect
 from export.proof.parity import Parity
 from export.proof.prove import prove
 from export.proof.reference import reference_of
-from export.quantize import Variant
+from export.variants.calibration import ROWS, SEED, VALIDATION_ROWS, Calibration, Feeds
+from export.variants.variant import Variant
 from serving.bundle import Bundle, GraphSpec, Manifest
+from serving.errors import InputError
 from serving.predictor import Predictor
+from trainer.data import Splits, fingerprint, load_splits
 from trainer.model import Checkpoint, load_checkpoint
 from trainer.recipe import load_recipe
 from trainer.rows import Rows
@@ -29,11 +35,12 @@ from trainer.tasks import learning_of
 
 @dataclass(frozen=True)
 class Made:
-    """One variant in a folder of its own: its graphs, the tokenizer, and what the manifest will say of it."""
+    """One variant in a folder of its own: its graphs, the tokenizer, what the manifest will say of it, how it came."""
 
     variant: Variant
     folder: Path
     manifest: Manifest
+    facts: dict[str, Any]
 
     @property
     def bundle(self) -> Bundle:
@@ -81,11 +88,48 @@ class Workshop:
             expected = expect(reference, learning, run.read_evaluation())
             yield cls(run, checkpoint, graphs, Path(folder), expected, threads)
 
+    @cached_property
+    def splits(self) -> Splits:
+        """The run's training and validation rows; raises InputError where they cannot be read, or have changed."""
+        splits = load_splits(self.expected.learning)
+        found = fingerprint(self.expected.learning.data, splits)["splits"]
+        recorded = self.run.read_record()["data"]["splits"]
+        for name in ("train", "validation"):
+            if found[name]["sha256"] != recorded[name]["sha256"]:
+                raise InputError(f"the {name} rows are not those that the run was trained with; train it again")
+        return splits
+
+    @cached_property
+    def validation(self) -> Expected:
+        """The reference's answers to validation rows, by which a variant may be chosen."""
+        rows = _drawn(self.splits.validation, VALIDATION_ROWS)
+        return expect(self.expected.reference, self.expected.learning, rows)
+
     def make(self, variant: Variant, folder: Path) -> Made:
-        """Write the variant into an empty folder."""
-        for name in self.graphs.files:
-            variant.make(self.source / name, folder / name)
+        """Write the variant into an empty folder; raises InputError where it cannot be made of this model."""
         self._write_tokenizer(folder / TOKENIZER)
+        calibration = Calibration(self._feeds, lambda: self._judged(variant, folder))
+        facts: dict[str, Any] = {}
+        for name in self.graphs.files:
+            facts |= variant.make(self.source / name, folder / name, calibration)
+        return self._made(variant, folder, facts)
+
+    def _judged(self, variant: Variant, folder: Path) -> Parity:
+        return prove(self.validation, self.predictor(self._made(variant, folder, {})), variant)
+
+    def _feeds(self) -> Feeds:
+        """Training rows as the graph takes them, each alone."""
+        learning, task = self.expected.learning, self.expected.reference.task
+        items = [item for inputs in _drawn(self.splits.train, ROWS).inputs for item in learning.items(task, inputs)]
+        encoded = self.expected.reference.encode(items)
+        windows = [window for each in encoded for window in each.windows]
+        columns = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+        return [
+            {name: np.asarray([getattr(window, columns[name])], dtype=np.int64) for name in self.graphs.inputs}
+            for window in windows
+        ]
+
+    def _made(self, variant: Variant, folder: Path, facts: dict[str, Any]) -> Made:
         graph = GraphSpec(
             file=self.graphs.file,
             decoder=self.graphs.decoder,
@@ -96,11 +140,11 @@ class Workshop:
             row_independent=variant.row_independent,
             depends_on=list(variant.depends_on),
         )
-        return Made(variant, folder, draft_manifest(self.run, self.checkpoint, graph, entries_of(folder)))
+        return Made(variant, folder, draft_manifest(self.run, self.checkpoint, graph, entries_of(folder)), facts)
 
-    def predictor(self, made: Made) -> Predictor:
+    def predictor(self, made: Made, threads: int | None = None) -> Predictor:
         """What will serve the variant."""
-        return Predictor(made.bundle, threads=self.threads)
+        return Predictor(made.bundle, threads=threads or self.threads)
 
     def prove(self, made: Made, predictor: Predictor) -> Parity:
         """Hold the variant against the checkpoint on the test rows."""
@@ -112,3 +156,16 @@ class Workshop:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.save(str(path), pretty=False)
+
+
+def _drawn(rows: Rows, most: int) -> Rows:
+    """Some of the rows, drawn by seed, in their order."""
+    if len(rows) <= most:
+        return rows
+    drawn = np.random.default_rng(SEED).choice(len(rows), most, replace=False)
+    return rows.take(sorted(int(at) for at in drawn))
+
+
+def generates(run: Run) -> bool:
+    """Whether the run's model generates texts."""
+    return learning_of(load_recipe(run.recipe)).head in ("causal", "seq2seq")

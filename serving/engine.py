@@ -88,13 +88,14 @@ class WindowEngine:
             yield batch
 
     def _run(self, windows: Sequence[Encoding], length: int = 0) -> Iterator[Logits]:
-        output = self._session.run([self.manifest.graph.output], self._pad(windows, length))[0]
+        output = self._session.run([self.manifest.graph.output], self.pad(windows, length))[0]
         if output.ndim < 3:
             return iter(output)
         longest, side = output.shape[1], self.manifest.tokenizer.padding_side
         return (row[_place(len(window.ids), longest, side)] for window, row in zip(windows, output, strict=True))
 
-    def _pad(self, windows: Sequence[Encoding], length: int = 0) -> Inputs:
+    def pad(self, windows: Sequence[Encoding], length: int = 0) -> Inputs:
+        """The graph's inputs for a batch of windows, each padded to the longest, or to ``length`` where that is more."""
         spec, longest = self.manifest.tokenizer, max(length, *(len(window.ids) for window in windows))
         columns = {
             "input_ids": ([window.ids for window in windows], spec.pad_token_id),

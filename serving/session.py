@@ -12,6 +12,10 @@ import onnxruntime
 from serving.bundle import Bundle
 from serving.errors import BundleError
 
+SLOWER_WHEN_FUSED = ["SkipLayerNormFusion"]
+"""onnxruntime's one operator for an addition and the normalization behind it takes four times as long on a CPU as the
+two it replaces: without it static int8 answers a quarter more queries a second, and fp32 as many as with it."""
+
 
 def open_session(bundle: Bundle, logits: int, threads: int) -> onnxruntime.InferenceSession:
     """A session on the CPU; raises BundleError if the graph cannot be loaded or is not what the manifest tells.
@@ -28,7 +32,12 @@ def open_session(bundle: Bundle, logits: int, threads: int) -> onnxruntime.Infer
     options.log_severity_level = 3
     try:
         # From memory: the bytes that were checked are the bytes that run, and nothing beside them can be opened.
-        session = onnxruntime.InferenceSession(bundle.read(spec.file), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            bundle.read(spec.file),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=SLOWER_WHEN_FUSED,
+        )
     except Exception as error:  # onnxruntime's own exceptions share no public base class
         raise BundleError(f"{spec.file} cannot be loaded by onnxruntime: {error}") from error
     _check_signature(bundle, session, logits)

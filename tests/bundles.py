@@ -27,6 +27,12 @@ def tiny_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
+def tiny_dynamic_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A proven int8-dynamic bundle of the tiny run; read it, never write into it."""
+    return _export(tiny_run, tmp_path_factory.mktemp("dynamic") / "bundle", "int8-dynamic")
+
+
+@pytest.fixture(scope="session")
 def tiny_int8_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven int8 bundle of the tiny run; read it, never write into it."""
     return _export(tiny_run, tmp_path_factory.mktemp("int8") / "bundle", "int8")

@@ -13,6 +13,7 @@ from tests.bundles import (  # noqa: F401 - fixtures, for every room
     task_bundle,
     task_run,
     tiny_bundle,
+    tiny_dynamic_bundle,
     tiny_fallback_bundle,
     tiny_int8_bundle,
 )

@@ -9,7 +9,7 @@ from export.proof.invariance import Compositions, Invariance
 from export.proof.served import Served
 from export.proof.statistics import Change
 from export.proof.tokens import TokenLock
-from export.quantize import Variant
+from export.variants.variant import Variant
 from trainer.scores.shown import PERCENT, readable
 
 MAX_LOGIT_DIFFERENCE = 1e-4

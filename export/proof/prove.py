@@ -14,7 +14,7 @@ from export.proof.served import Served, serve
 from export.proof.statistics import Change, Flips, count_flips, measure_change
 from export.proof.tokens import lock_tokens
 from export.proof.worst import worst_rows
-from export.quantize import Variant
+from export.variants.variant import Variant
 from serving.predictor import Predictor
 
 

@@ -36,6 +36,12 @@ def int8_predictor(tiny_int8_bundle: Path) -> Predictor:
 
 
 @pytest.fixture(scope="session")
+def dynamic_predictor(tiny_dynamic_bundle: Path) -> Predictor:
+    """The int8-dynamic bundle, loaded: its rows are run alone."""
+    return Predictor.open(tiny_dynamic_bundle)
+
+
+@pytest.fixture(scope="session")
 def task(predictor: Predictor) -> TextClassification:
     """The task object of the fp32 bundle."""
     return predictor.task

@@ -26,17 +26,18 @@ def watch(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> list[tuple[i
     """The shapes in which the graph is called from now on."""
     shapes: list[tuple[int, ...]] = []
     engine = engine_of(predictor)
-    pad = engine._pad
+    pad = engine.pad
 
     def recording(windows: Sequence[Encoding], length: int) -> Inputs:
         inputs = pad(windows, length)
         shapes.append(inputs["input_ids"].shape)
         return inputs
 
-    monkeypatch.setattr(engine, "_pad", recording)
+    monkeypatch.setattr(engine, "pad", recording)
     return shapes
 
 
+<<<<<<< HEAD
 def test_a_batch_can_be_forced(predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The proof may put any windows together and pad them further; a graph whose rows depend on each other never."""
     shapes = watch(predictor, monkeypatch)
@@ -56,10 +57,15 @@ def test_an_int8_batch_cannot_be_forced(
 
 
 def test_int8_rows_run_alone(int8_predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+=======
+def test_dynamic_int8_rows_run_alone(
+    dynamic_predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+>>>>>>> e809f0d (int8 is static now: scales fixed by calibration, rows independent; --variant auto finds the fastest variant that holds)
     """A graph that is not row-independent gets one unpadded row at a time."""
-    shapes = watch(int8_predictor, monkeypatch)
-    windows = windows_of(int8_predictor, texts)
-    int8_predictor.run(windows)
+    shapes = watch(dynamic_predictor, monkeypatch)
+    windows = windows_of(dynamic_predictor, texts)
+    dynamic_predictor.run(windows)
     assert shapes == [(1, len(window.ids)) for window in windows]
 
 
@@ -92,7 +98,7 @@ def test_left_padding(tiny_bundle: Path, tmp_path: Path, predictor: Predictor) -
     left = Predictor(
         Bundle.open(forge(tiny_bundle, tmp_path / "left", tokenizer={"padding_side": "left", "pad_token_id": 3}))
     )
-    inputs = engine_of(left)._pad(windows_of(left, ["stop", "please cancel my parcel"]))
+    inputs = engine_of(left).pad(windows_of(left, ["stop", "please cancel my parcel"]))
     mask = inputs["attention_mask"]
     assert mask[0].tolist() == sorted(mask[0].tolist())
     assert mask[0, 0] == 0

@@ -284,10 +284,10 @@ def test_nobody_else_is_touched(client: TestClient, predictor: Predictor) -> Non
         assert np.allclose([e["score"] for e in answer[0]], [e["score"] for e in expected[0]], atol=1e-6)
 
 
-def test_int8_explains_itself(int8_predictor: Predictor) -> None:
+def test_dynamic_int8_explains_itself(dynamic_predictor: Predictor) -> None:
     """A variant whose rows are run alone is explained by its own answers."""
-    answer = Explainer(int8_predictor).explain("can you cancel order 17 today?", Wish(output="probability"))
-    (answered,) = int8_predictor.predict(["can you cancel order 17 today?"])
+    answer = Explainer(dynamic_predictor).explain("can you cancel order 17 today?", Wish(output="probability"))
+    (answered,) = dynamic_predictor.predict(["can you cancel order 17 today?"])
     assert answer["target"] == {**answered[0], "score": pytest.approx(answered[0]["score"], abs=1e-9)}
 
 

@@ -59,8 +59,10 @@ def test_order(request: pytest.FixtureRequest, texts: list[str], name: str) -> N
     assert [answer[0]["label"] for answer in backwards[::-1]] == labels_of(predictor, texts)
 
 
-def test_neighbours(predictor: Predictor, texts: list[str]) -> None:
-    """In fp32 a text's logits are the same alone, beside others and padded, within rounding."""
+@pytest.mark.parametrize("name", ["predictor", "int8_predictor"])
+def test_neighbours(name: str, request: pytest.FixtureRequest, texts: list[str]) -> None:
+    """In fp32 and static int8 a text's logits are the same alone, beside others and padded, within rounding."""
+    predictor = request.getfixturevalue(name)
     windows = windows_of(predictor, texts)
     alone = np.stack([predictor.run([window])[0] for window in windows])
     together = np.stack(predictor.run(windows))
@@ -70,11 +72,11 @@ def test_neighbours(predictor: Predictor, texts: list[str]) -> None:
     assert (together.argmax(axis=1) == alone.argmax(axis=1)).all()
 
 
-def test_neighbours_int8(int8_predictor: Predictor, texts: list[str]) -> None:
-    """In int8 a text's logits are the same to the last bit: nobody's answer depends on somebody else's text."""
-    windows = windows_of(int8_predictor, texts)
-    alone = np.stack([int8_predictor.run([window])[0] for window in windows])
-    assert np.stack(int8_predictor.run(windows)).tobytes() == alone.tobytes()
+def test_neighbours_dynamic_int8(dynamic_predictor: Predictor, texts: list[str]) -> None:
+    """In dynamic int8 a text's logits are the same to the last bit: nobody's answer depends on somebody else's text."""
+    windows = windows_of(dynamic_predictor, texts)
+    alone = np.stack([dynamic_predictor.run([window])[0] for window in windows])
+    assert np.stack(dynamic_predictor.run(windows)).tobytes() == alone.tobytes()
 
 
 def test_nothing_to_answer(predictor: Predictor) -> None:

@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from export.proof.expected import Expected
 from export.proof.parity import Parity
 from export.proof.prove import prove
-from export.quantize import VARIANTS
+from export.variants.registry import VARIANTS
 from serving.bundle import Bundle
 from serving.predictor import Predictor
 from tests.bundles import forge, manifest_of
@@ -154,10 +154,10 @@ def test_another_truncation_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_pa
     assert "inputs whose token ids differ" in names_of_failures(prove_bundle(bundle))
 
 
-def test_neighbours_must_not_matter(prove_bundle: Prove, tiny_int8_bundle: Path, tmp_path: Path) -> None:
+def test_neighbours_must_not_matter(prove_bundle: Prove, tiny_dynamic_bundle: Path, tmp_path: Path) -> None:
     """Dynamic int8 run in batches lets a neighbour change an answer; the gate finds it."""
-    batched = forge(tiny_int8_bundle, tmp_path / "b", graph={"row_independent": True})
-    assert prove_bundle(tiny_int8_bundle, "int8", 0.999).invariance.neighbours.max_abs_logit_change == 0
+    batched = forge(tiny_dynamic_bundle, tmp_path / "b", graph={"row_independent": True})
+    assert prove_bundle(tiny_dynamic_bundle, "int8-dynamic", 0.999).invariance.neighbours.max_abs_logit_change == 0
     assert "logit change by batch neighbours" in names_of_failures(prove_bundle(batched, "fp32"))
 
 

@@ -1,0 +1,44 @@
+"""How fast a variant is beside fp32: both on one core, by turns, batched as they are served."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from serving.predictor import Predictor
+
+ITEMS, ITEMS_AT_A_TIME, ROUNDS = 512, 64, 5
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Medians over the rounds: items a second, and how many times fp32's in the same round.
+
+    Attributes:
+        spread: the smallest and the largest of the rounds' ratios.
+    """
+
+    rate: float
+    ratio: float
+    spread: tuple[float, float]
+
+
+def pace_of(candidate: Predictor, baseline: Predictor, items: Sequence[Any]) -> Pace:
+    """Measure on the first ITEMS items; both predictors were loaded for one thread."""
+    some = items[:ITEMS]
+    _seconds(candidate, some), _seconds(baseline, some)  # not counted: first calls fill caches
+    rounds = [(_seconds(candidate, some), _seconds(baseline, some)) for _ in range(ROUNDS)]
+    ratios = [theirs / ours for ours, theirs in rounds]
+    rate = statistics.median(len(some) / ours for ours, _ in rounds)
+    return Pace(rate, statistics.median(ratios), (min(ratios), max(ratios)))
+
+
+def _seconds(predictor: Predictor, items: Sequence[Any]) -> float:
+    windows = [each.windows for each in predictor.encode(items)]
+    start = time.perf_counter()
+    for first in range(0, len(windows), ITEMS_AT_A_TIME):
+        predictor.run([window for some in windows[first : first + ITEMS_AT_A_TIME] for window in some])
+    return time.perf_counter() - start

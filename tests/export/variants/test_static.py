@@ -1,0 +1,177 @@
+"""Static int8: a row's answer is its own, whatever the family; a layer that saturates is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from export.graph import export_graph
+from export.pack import ProofFailed, export_run
+from export.variants import static
+from export.variants.linear import groups_of
+from export.variants.ranges import best_range, observe, quantized_weight
+from export.variants.rewrite import quantized, with_small_tables
+from export.variants.runs import session_of
+from serving.bundle import Bundle
+from serving.errors import InputError
+from serving.predictor import Predictor
+from tests.bundles import forge
+from tests.toys import write_toy
+from tests.zoo import FAMILIES
+from trainer.heads import Model
+from trainer.model import build_model, load_checkpoint, save_checkpoint
+from trainer.plan import make_plan
+from trainer.recipe import load_recipe
+from trainer.run import Run
+
+TEXTS = 12
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Callable[..., onnx.ModelProto]:
+    """The fp32 graph of an untrained family for a toy."""
+
+    def make(family: str, toy: str = "text-classification") -> onnx.ModelProto:
+        plan = make_plan(load_recipe(write_toy(tmp_path, FAMILIES[family](tmp_path / "backbone"), toy)), tmp_path)
+        model: Model = build_model(plan.base, plan.form, plan.splits.labels).eval()
+        save_checkpoint(model, plan.form, plan.task, plan.tokenizer, tmp_path / "checkpoint")
+        checkpoint = load_checkpoint(tmp_path / "checkpoint", attn_implementation="eager")
+        export_graph(checkpoint, tmp_path / "model.onnx")
+        return onnx.load(str(tmp_path / "model.onnx"))
+
+    return make
+
+
+def feeds_for(model: onnx.ModelProto, lengths: list[int]) -> list[dict[str, Any]]:
+    """Random token rows of these lengths, each alone."""
+    random = np.random.default_rng(0)
+    made = []
+    for length in lengths:
+        values = {"input_ids": random.integers(5, 60, (1, length)), "attention_mask": np.ones((1, length), np.int64)}
+        values["token_type_ids"] = np.zeros((1, length), np.int64)
+        made.append({node.name: values[node.name] for node in model.graph.input})
+    return made
+
+
+def padded(feeds: list[dict[str, Any]], length: int) -> dict[str, Any]:
+    """The rows in one batch, padded to a length."""
+    return {
+        name: np.concatenate([np.pad(feed[name], ((0, 0), (0, length - feed[name].shape[1]))) for feed in feeds])
+        for name in feeds[0]
+    }
+
+
+def in_eight_bits(model: onnx.ModelProto) -> onnx.ModelProto:
+    """All of its groups, with ranges seen on random rows."""
+    groups = groups_of(model)
+    seen = observe(model, groups, feeds_for(model, list(range(3, 40))))
+    ranges = {group.input: best_range(group, seen[group.input]) for group in groups}
+    return quantized(with_small_tables(model), groups, ranges)
+
+
+@pytest.mark.parametrize("family", ["BERT", "RoBERTa", "ALBERT", "DeBERTa-v3", "ModernBERT"])
+def test_neighbours_and_padding_do_not_matter(graph: Callable[..., onnx.ModelProto], family: str) -> None:
+    """Alone, in a mixed batch and padded far beyond, within float32 rounding; and near the float32 logits."""
+    model = graph(family)
+    small, exact = session_of(in_eight_bits(model)), session_of(model)
+    feeds = feeds_for(model, [3, 5, 8, 8, 13, 30])
+    alone = np.concatenate([small.run(None, feed)[0] for feed in feeds])
+    wanted = np.concatenate([exact.run(None, feed)[0] for feed in feeds])
+    for length in (30, 100):
+        np.testing.assert_allclose(small.run(None, padded(feeds, length))[0], alone, rtol=0, atol=1e-4)
+    assert 0 < np.abs(alone - wanted).mean() < 0.2 * np.abs(wanted).mean()
+
+
+def test_the_graph_is_smaller_and_standard(graph: Callable[..., onnx.ModelProto]) -> None:
+    """Embeddings and layers are int8; every operator is ONNX's own, so that other runtimes read the file."""
+    model = graph("BERT")
+    small = in_eight_bits(model)
+    onnx.checker.check_model(small)
+    assert small.ByteSize() < 0.6 * model.ByteSize()
+    assert {node.domain for node in small.graph.node} == {""}
+    kinds = [each.data_type for each in small.graph.initializer if len(each.dims) == 2]
+    assert kinds.count(onnx.TensorProto.INT8) >= 2 * 6 + 1
+
+
+def test_layers_that_read_the_same_form_a_group(graph: Callable[..., onnx.ModelProto]) -> None:
+    """Query, key and value of one layer are together; the classifier, behind which nothing comes, is in none."""
+    model = graph("BERT")
+    groups = groups_of(model)
+    assert [len(group.layers) for group in groups] == [*[3, 1, 1, 1] * 2, 1]  # two layers and the pooler
+    labels = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+    assert all(layer.weight.shape[1] != labels for group in groups for layer in group.layers)
+
+
+def test_a_weight_keeps_its_size() -> None:
+    """Each output channel has its own scale: an error is at most half a step of it."""
+    weight = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32) * np.array([1, 10, 100, 1e-3], np.float32)
+    eight, scale = quantized_weight(weight)
+    assert (np.abs(eight * scale - weight) <= scale / 2 + 1e-6).all()
+
+
+def test_one_large_channel_does_not_drown_the_others(graph: Callable[..., onnx.ModelProto]) -> None:
+    """Where one channel is a hundred times the others, smoothing is chosen, and it serves."""
+    group = groups_of(graph("BERT"))[0]
+    random = np.random.default_rng(0)
+    seen = random.normal(size=(500, group.weight.shape[0])).astype(np.float32)
+    seen[:, 3] *= 100
+    chosen = best_range(group, seen)
+    assert chosen.alpha > 0
+    assert chosen.smoothing is not None
+    assert chosen.smoothing[3] > 2 * np.median(chosen.smoothing)
+
+
+def test_a_saturating_layer_is_refused(tiny_run: Run, tiny_int8_bundle: Path, tmp_path: Path) -> None:
+    """A bundle whose activations have a scale far too small gives other answers than those recorded."""
+    model = onnx.load(str(tiny_int8_bundle / "model.onnx"))
+    scales = [each for each in model.graph.initializer if each.name.endswith("/scale")]
+    assert scales
+    for each in scales:
+        each.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(each) / np.float32(100), each.name))
+    forged = forge(tiny_int8_bundle, tmp_path / "b", files={"model.onnx": model.SerializeToString()})
+    from serving.errors import BundleError
+
+    with pytest.raises(BundleError, match="this machine's answer is"):
+        Predictor(Bundle.open(forged)).replay_golden()
+
+
+def test_sensitive_layers_go_back(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group that saturates goes back to float32, it alone, and the bundle's record says which."""
+    spoil_groups(monkeypatch, 1)
+    export_run(tiny_run, tmp_path / "bundle", "int8")
+    reverted = variant_facts(tmp_path / "bundle")["reverted"]
+    assert len(reverted) == 1
+
+
+def test_where_nothing_holds_nothing_is_written(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If even a single group in 8 bits changes too many answers there is a reason and no bundle."""
+    spoil_groups(monkeypatch, 1000)
+    with pytest.raises((InputError, ProofFailed), match=r"no part of the graph can be|no bundle was written"):
+        export_run(tiny_run, tmp_path / "bundle", "int8")
+    assert not (tmp_path / "bundle").exists()
+
+
+def spoil_groups(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """The first ``most`` groups get a scale a hundred times too small."""
+    choose, count = static.best_range, iter(range(10_000))
+
+    def spoilt(group: Any, seen: Any) -> Any:
+        from dataclasses import replace
+
+        found = choose(group, seen)
+        return replace(found, scale=np.float32(found.scale / 100)) if next(count) < most else found
+
+    monkeypatch.setattr(static, "best_range", spoilt)
+
+
+def variant_facts(bundle: Path) -> dict[str, Any]:
+    import json
+
+    record: dict[str, Any] = json.loads((bundle / "variants.json").read_text())
+    return next(each["facts"] for each in record["candidates"] if each["variant"] == record["chosen"])
