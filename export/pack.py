@@ -70,7 +70,7 @@ def export_run(
     Args:
         run: a finished run.
         output: the bundle's folder; an older bundle there is replaced, anything else is left alone.
-        variant_name: one of `export.variants.registry.VARIANTS`, or ``auto``: the fastest that holds, with fp32 behind it.
+        variant_name: a name of `export.variants.registry`, or ``auto``: the fastest that holds, with fp32 behind it.
         threads: CPU threads for the proof.
         fallback: put fp32 behind an approximate variant, for machines on which that does not answer as proven.
         tell: told of each step as it begins.

@@ -95,7 +95,7 @@ class WindowEngine:
         return (row[_place(len(window.ids), longest, side)] for window, row in zip(windows, output, strict=True))
 
     def pad(self, windows: Sequence[Encoding], length: int = 0) -> Inputs:
-        """The graph's inputs for a batch of windows, each padded to the longest, or to ``length`` where that is more."""
+        """The graph's inputs for a batch of windows, each padded to the longest or, if it is more, ``length``."""
         spec, longest = self.manifest.tokenizer, max(length, *(len(window.ids) for window in windows))
         columns = {
             "input_ids": ([window.ids for window in windows], spec.pad_token_id),

@@ -37,7 +37,6 @@ def watch(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> list[tuple[i
     return shapes
 
 
-<<<<<<< HEAD
 def test_a_batch_can_be_forced(predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The proof may put any windows together and pad them further; a graph whose rows depend on each other never."""
     shapes = watch(predictor, monkeypatch)
@@ -56,12 +55,9 @@ def test_an_int8_batch_cannot_be_forced(
     assert shapes == [(1, len(window.ids)) for window in windows]
 
 
-def test_int8_rows_run_alone(int8_predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-=======
 def test_dynamic_int8_rows_run_alone(
     dynamic_predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
->>>>>>> e809f0d (int8 is static now: scales fixed by calibration, rows independent; --variant auto finds the fastest variant that holds)
     """A graph that is not row-independent gets one unpadded row at a time."""
     shapes = watch(dynamic_predictor, monkeypatch)
     windows = windows_of(dynamic_predictor, texts)
