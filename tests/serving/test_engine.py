@@ -46,12 +46,12 @@ def test_a_batch_can_be_forced(predictor: Predictor, texts: list[str], monkeypat
 
 
 def test_an_int8_batch_cannot_be_forced(
-    int8_predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch
+    dynamic_predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What serves a row-dependent graph keeps its rows apart, whoever asks."""
-    shapes = watch(int8_predictor, monkeypatch)
-    windows = windows_of(int8_predictor, texts)
-    int8_predictor.together(windows, 40)
+    shapes = watch(dynamic_predictor, monkeypatch)
+    windows = windows_of(dynamic_predictor, texts)
+    dynamic_predictor.together(windows, 40)
     assert shapes == [(1, len(window.ids)) for window in windows]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,14 +14,14 @@ import pytest
 from onnx import numpy_helper
 
 from export.graph import export_graph
-from export.pack import ProofFailed, export_run
 from export.variants import static
+from export.variants.calibration import Calibration
 from export.variants.linear import groups_of
 from export.variants.ranges import best_range, observe, quantized_weight
 from export.variants.rewrite import quantized, with_small_tables
 from export.variants.runs import session_of
 from serving.bundle import Bundle
-from serving.errors import InputError
+from serving.errors import BundleError, InputError
 from serving.predictor import Predictor
 from tests.bundles import forge
 from tests.toys import write_toy
@@ -135,43 +137,51 @@ def test_a_saturating_layer_is_refused(tiny_run: Run, tiny_int8_bundle: Path, tm
     for each in scales:
         each.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(each) / np.float32(100), each.name))
     forged = forge(tiny_int8_bundle, tmp_path / "b", files={"model.onnx": model.SerializeToString()})
-    from serving.errors import BundleError
-
     with pytest.raises(BundleError, match="this machine's answer is"):
         Predictor(Bundle.open(forged)).replay_golden()
 
 
-def test_sensitive_layers_go_back(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A group that saturates goes back to float32, it alone, and the bundle's record says which."""
-    spoil_groups(monkeypatch, 1)
-    export_run(tiny_run, tmp_path / "bundle", "int8")
-    reverted = variant_facts(tmp_path / "bundle")["reverted"]
-    assert len(reverted) == 1
+def test_the_most_sensitive_layers_go_back(
+    graph: Callable[..., onnx.ModelProto], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While too many validation answers differ, groups return to float32, the one that saturates before all others."""
+    feeds = feeds_for(graph("BERT"), list(range(3, 40)))
+    spoilt = spoil_group(monkeypatch, 2)
+    judged = Calibration(lambda: feeds, judge=answers_that_differ(5, 3, 1))
+    facts = static.static_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx", judged)
+    assert len(facts["reverted"]) == 2
+    assert spoilt[0] in facts["reverted"]
+    assert facts["validation"]["answers_equal"] == 99
+    written = onnx.load(str(tmp_path / "int8.onnx"))
+    assert not any(each.name.startswith(f"{spoilt[0]}/") for each in written.graph.initializer)
+    assert any(each.name.endswith("/smoothing") or each.name.endswith("/scale") for each in written.graph.initializer)
 
 
-def test_where_nothing_holds_nothing_is_written(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If even a single group in 8 bits changes too many answers there is a reason and no bundle."""
-    spoil_groups(monkeypatch, 1000)
-    with pytest.raises((InputError, ProofFailed), match=r"no part of the graph can be|no bundle was written"):
-        export_run(tiny_run, tmp_path / "bundle", "int8")
-    assert not (tmp_path / "bundle").exists()
+def test_where_nothing_holds_there_is_a_reason(graph: Callable[..., onnx.ModelProto], tmp_path: Path) -> None:
+    """If even one group in 8 bits changes too many answers, the variant is refused."""
+    feeds = feeds_for(graph("BERT"), [5, 9])
+    judged = Calibration(lambda: feeds, judge=answers_that_differ(*[7] * 20))
+    with pytest.raises(InputError, match="even with one layer, 7 of 100 validation answers differ"):
+        static.static_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx", judged)
 
 
-def spoil_groups(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    """The first ``most`` groups get a scale a hundred times too small."""
-    choose, count = static.best_range, iter(range(10_000))
+def answers_that_differ(*counts: int) -> Callable[[], Any]:
+    """A judge that finds so many of 100 answers different, call by call."""
+    left = iter(counts)
+    change = SimpleNamespace(change=0.0, budget=0.005)
+    return lambda: SimpleNamespace(compared=100, answers_equal=100 - next(left), change=change, score=1.0)
 
-    def spoilt(group: Any, seen: Any) -> Any:
-        from dataclasses import replace
 
+def spoil_group(monkeypatch: pytest.MonkeyPatch, place: int) -> list[str]:
+    """The group at this place gets a scale a thousand times too small; its name is in the list afterwards."""
+    choose, asked, spoilt = static.best_range, iter(range(100)), list[str]()
+
+    def chosen(group: Any, seen: Any) -> Any:
         found = choose(group, seen)
-        return replace(found, scale=np.float32(found.scale / 100)) if next(count) < most else found
+        if next(asked) != place:
+            return found
+        spoilt.append(group.input)
+        return replace(found, scale=np.float32(found.scale / 1000))
 
-    monkeypatch.setattr(static, "best_range", spoilt)
-
-
-def variant_facts(bundle: Path) -> dict[str, Any]:
-    import json
-
-    record: dict[str, Any] = json.loads((bundle / "variants.json").read_text())
-    return next(each["facts"] for each in record["candidates"] if each["variant"] == record["chosen"])
+    monkeypatch.setattr(static, "best_range", chosen)
+    return spoilt
