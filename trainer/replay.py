@@ -83,7 +83,7 @@ def _inputs(lock: Lock, plan: Plan, run: Run) -> list[Check]:
     now = plan.facts(run.root)
     was: dict[str, Any] = {"recipe": lock.recipe, "model": lock.model, "data": lock.data}
     recipes = [_without_inputs(comparable(facts)) for facts in (was, now)]
-    files = {"sha256": now["model"]["sha256"], "revision": now["model"]["revision"], "files": plan.base.files()}
+    files = {"sha256": now["model"]["sha256"], "files": plan.base.files()}  # wherever they come from now
     data = [_hashes(facts["data"], now["data"]["files"]) for facts in (was, now)]
     return [
         Check(name="recipe", differences=_told(recipes[0], recipes[1])),

@@ -175,3 +175,14 @@ def test_gone_on_elsewhere(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.
     assert resumed.resumed == [f'versions.torch: "{begun.environment.versions["torch"]}" there, "9.9" now']
     assert resumed.threads == begun.threads
     assert resumed.result is not None
+
+
+def test_changed_base_model(run: Run, tmp_path: Path) -> None:
+    """A base model with one file changed since, its tokenizer, is named by that file, wherever it lies now."""
+    moved = shutil.copytree(load_recipe(run.recipe).model, tmp_path / "moved")
+    tokenizer = moved / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace("parcel", "carpet"))
+    found = replay(run.root, overrides=[f"model={moved}"])
+    assert not found.trained
+    assert list(differing(found)) == ["base model"]
+    assert differing(found)["base model"].startswith("files.tokenizer.json: ")
