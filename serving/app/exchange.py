@@ -59,7 +59,8 @@ class Exchange:
     def route(self) -> str:
         """The path as the routes have it, so that no caller can make a new one; ``other`` where there is no route."""
         route = self.scope.get("route")
-        return getattr(route, "path", "other") if self.status != 405 else "other"
+        # The route may be that of whoever mounts us, whose path is empty; and a 405 may name any method.
+        return (getattr(route, "path", "") if self.status != 405 else "") or "other"
 
     @property
     def seconds(self) -> float:

@@ -18,6 +18,7 @@ from serving import lambda_handler
 from serving.errors import BundleError
 from serving.lambda_handler import Function, InvocationError
 from serving.predictor import Predictor
+from serving.protection import Protection
 from serving.settings import Settings
 from serving.tasks.base import Logits
 from tests.serving.processes import ROOT, environment, python
@@ -361,3 +362,20 @@ def test_lean_import() -> None:
         python("-c", script), cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=True
     )
     assert result.stdout == "[] None\n"
+
+
+def test_api_keys(tiny_bundle: Path) -> None:
+    """Keys are asked for in every kind of event; a plain invocation can show none and is refused."""
+    key = "lambda-key-012345678"
+    function = Function(Settings(bundle=tiny_bundle, protection=Protection(api_keys=(key,))))
+    try:
+        event = event_of("function_url", "POST", "/predict", BODY)
+        refused = function(event)
+        assert refused["statusCode"] == 401
+        assert json.loads(refused["body"])["error_type"] == "unauthorized"
+        assert refused["headers"]["www-authenticate"].startswith("Bearer")
+        assert function(event | {"headers": {**event["headers"], "x-api-key": key}})["statusCode"] == 200
+        with pytest.raises(InvocationError, match=r"^401: this server asks for an API key"):
+            function({"inputs": "stop"})
+    finally:
+        function.close()

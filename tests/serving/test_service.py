@@ -131,6 +131,26 @@ def test_stops(tiny_bundle: Path, tmp_path: Path) -> None:
             get(f"{process.url}/livez")
 
 
+@pytest.mark.slow
+def test_same_settings(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Keys and logs are set as for `tuneship serve`; BentoML's own lines come in the same format."""
+    port, key = free_port(), "bento-key-0123456789"
+    command = python("-m", "bentoml", "serve", "serving.service:Tuneship", "--host", "127.0.0.1", "--port", port)
+    variables = {
+        "TUNESHIP_BUNDLE": tiny_bundle, "BENTOML_HOME": tmp_path / "home", "BENTOML_DO_NOT_TRACK": "True",
+        "TUNESHIP_API_KEYS": key, "TUNESHIP_LOG_FORMAT": "json",
+    }  # fmt: skip
+    with running(command, port, tmp_path / "log", **variables) as process:
+        assert post(f"{process.url}/predict", b'{"inputs": "a secret"}')[0] == 401
+        assert InferenceClient(process.url, token=key).text_classification("a secret", top_k=1)
+        assert process.stop() == 0
+        lines = [json.loads(line) for line in process.log.read_text().splitlines()]
+    requests = [(line["status"], line["route"]) for line in lines if line["logger"] == "tuneship.access"]
+    assert {(401, "other"), (200, "/")} <= set(requests)
+    assert "bentoml" in {line["logger"].partition(".")[0] for line in lines}
+    assert not re.search(f"{key}|secret", json.dumps(lines))
+
+
 def test_no_bundle(tmp_path: Path) -> None:
     """Without a bundle the service does not even import, so that no Bento without one is built."""
     result = subprocess.run(
