@@ -278,8 +278,8 @@ def serve(
     require_signature: TrustedKey = None,
     threads: Threads = None,
     watch: Annotated[
-        float | None,
-        typer.Option(min=0.1, metavar="SECONDS", help="Look so often for new versions. [default: only on SIGHUP]"),
+        int | None,
+        typer.Option(min=1, metavar="SECONDS", help="Look so often for new versions. [default: only on SIGHUP]"),
     ] = None,
     log_format: Annotated[
         str | None, typer.Option(metavar="text|json", help="Log lines for people or machines.")
@@ -304,6 +304,7 @@ def serve(
     from serving.server import serve_bundles
 
     options = {
+        "TUNESHIP_WATCH": watch,
         "TUNESHIP_LOG_FORMAT": log_format,
         "TUNESHIP_LOG_REQUESTS": log_requests,
         "TUNESHIP_LOG_INPUTS": log_inputs,
@@ -314,9 +315,7 @@ def serve(
         "TUNESHIP_ALLOWED_HOSTS": " ".join(allowed_host or []) or None,
     }
     given = {name: str(value) for name, value in options.items() if value is not None}
-    serve_bundles(
-        bundles, host=host, port=port, threads=threads, trusted_key=require_signature, watch=watch, options=given
-    )
+    serve_bundles(bundles, host=host, port=port, threads=threads, trusted_key=require_signature, options=given)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,6 +94,10 @@ class Limits(_Part):
     max_inputs: int = Field(default=128, ge=1, description="inputs a request")
     max_characters: int = Field(default=100_000, ge=1, description="Unicode code points a text")
     max_body_bytes: int = Field(default=4 * 2**20, ge=1, description="bytes a request body")
+
+    def lowered(self, to: Mapping[str, int]) -> Limits:
+        """The same where these are not lower: past what a bundle was proven for nobody can raise it."""
+        return self.model_copy(update={name: min(getattr(self, name), most) for name, most in to.items()})
 
 
 class Verdict(_Part):

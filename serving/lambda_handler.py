@@ -20,8 +20,8 @@ from urllib.parse import urlencode
 
 from serving.app import create_app
 from serving.logs import LogSettings, set_up_logs
-from serving.predictor import Predictor
 from serving.settings import Settings
+from serving.sources import find_bundles
 
 Event = dict[str, Any]
 Message = MutableMapping[str, Any]
@@ -77,8 +77,11 @@ class Function:
         self._loop = asyncio.new_event_loop()
         if settings.log != LogSettings():  # else the runtime's own format
             set_up_logs(settings.log, sys.stdout)
+        bundles = find_bundles(
+            [str(settings.bundle)], threads=settings.threads, trusted_key=settings.trusted_key, limits=settings.limits
+        )
         self._app = create_app(
-            lambda: Predictor.open(settings.bundle, threads=settings.threads, trusted_key=settings.trusted_key),
+            *bundles,
             log=settings.log, protection=settings.protection, traces=settings.traces,
         )  # fmt: skip
         self._lifespan = self._app.router.lifespan_context(self._app)

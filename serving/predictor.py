@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,12 @@ class Predictor:
         predictor = cls(bundle, threads=threads)
         predictor.replay_golden()
         return predictor
+
+    def lower_limits(self, limits: Mapping[str, int]) -> None:
+        """Accept no more of a request than this, where the bundle would; the names are `serving.bundle.Limits`' own."""
+        self.manifest = self.manifest.model_copy(update={"limits": self.manifest.limits.lowered(limits)})
+        self.bundle = dataclasses.replace(self.bundle, manifest=self.manifest)
+        self.task.limits = self.manifest.limits
 
     def predict(self, inputs: Sequence[Any], parameters: Any = None) -> list[Any]:
         """Answers in the order of the inputs; raises InputError for an input that cannot be answered.

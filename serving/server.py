@@ -30,13 +30,12 @@ def serve_bundles(
     port: int,
     threads: int | None = None,
     trusted_key: Path | None = None,
-    watch: float | None = None,
     options: Mapping[str, str] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was accepted. SIGHUP looks for new versions.
 
-    ``specs`` are ``[NAME=]PATH``, the first the default; ``watch`` are the seconds between two looks for new versions,
-    None for none but on SIGHUP; ``options`` are TUNESHIP_ variables that go before those of the environment.
+    ``specs`` are ``[NAME=]PATH``, the first the default; ``options`` are TUNESHIP_ variables that go before the
+    environment's.
 
     Raises:
         BundleError: a bundle cannot be trusted, or does not answer on this machine as it did when it was proven.
@@ -45,12 +44,13 @@ def serve_bundles(
     settings = Settings.from_environment(options=options or {})
     set_up_logs(settings.log)
     listener = _listen(host, port)
-    bundles = find_bundles(specs, threads=threads or settings.threads, trusted_key=trusted_key or settings.trusted_key)
+    key = trusted_key or settings.trusted_key
+    bundles = find_bundles(specs, threads=threads or settings.threads, trusted_key=key, limits=settings.limits)
     # Loaded here and not in the app's start-up, so that a bad bundle is a message and not a traceback.
     for bundle in bundles:
         _announce(bundle.name, bundle.preload(), f"http://{host}:{port}")
     app = create_app(
-        *bundles, watch=watch, max_queue=settings.max_queue,
+        *bundles, watch=settings.watch, max_queue=settings.max_queue,
         log=settings.log, protection=settings.protection, traces=settings.traces,
     )  # fmt: skip
     config = uvicorn.Config(

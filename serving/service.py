@@ -21,25 +21,25 @@ from serving.app import create_app
 from serving.bundle import MANIFEST
 from serving.errors import BundleError
 from serving.logs import LogSettings, set_up_logs
-from serving.predictor import Predictor
 from serving.settings import Settings
+from serving.sources import find_bundles
 
 settings = Settings.from_environment()
 
 # Found out here, `bentoml build` fails on a missing bundle; found out at start-up, a Bento without one would be built.
-if not (settings.bundle / MANIFEST).is_file():
+if not [*settings.bundle.glob(MANIFEST), *settings.bundle.glob(f"*/{MANIFEST}")]:
     raise BundleError(
         f"there is no bundle at {settings.bundle}. Put one there (make bento BUNDLE=…) or set TUNESHIP_BUNDLE."
     )
 
 
-def _load() -> Predictor:
-    return Predictor.open(settings.bundle, threads=settings.threads, trusted_key=settings.trusted_key)
-
-
-app = create_app(
-    _load, max_queue=settings.max_queue, log=settings.log, protection=settings.protection, traces=settings.traces
+bundles = find_bundles(
+    [str(settings.bundle)], threads=settings.threads, trusted_key=settings.trusted_key, limits=settings.limits
 )
+app = create_app(
+    *bundles, watch=settings.watch, max_queue=settings.max_queue,
+    log=settings.log, protection=settings.protection, traces=settings.traces,
+)  # fmt: skip
 
 if settings.log != LogSettings():  # else BentoML's own format, and no line a request
     set_up_logs(settings.log)

@@ -27,14 +27,17 @@ class Settings:
     """How to serve.
 
     ``bundle`` is a folder; ``threads`` the CPU threads of the graph; ``max_queue`` the texts that may wait;
-    ``trusted_key`` a public key in PEM whose owner must have signed the bundle, None where nobody must; ``traces``
-    whether OpenTelemetry's variables ask for them.
+    ``trusted_key`` a public key in PEM whose owner must have signed the bundle, None where nobody must; ``limits`` what
+    a request may hold at most, where the bundle allows more; ``watch`` the seconds between two looks for new versions,
+    None for none; ``traces`` whether OpenTelemetry's variables ask for them.
     """
 
     bundle: Path = DEFAULT_BUNDLE
     threads: int = 1
     max_queue: int = 1024
     trusted_key: Path | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    watch: int | None = None
     log: LogSettings = field(default_factory=LogSettings)
     protection: Protection = field(default_factory=Protection)
     traces: bool = False
@@ -53,6 +56,8 @@ class Settings:
             threads=positive(environment, "TUNESHIP_THREADS") or available_cpus(environment),
             max_queue=positive(environment, "TUNESHIP_MAX_QUEUE") or cls.max_queue,
             trusted_key=required_key(environment),
+            limits=_limits(environment),
+            watch=positive(environment, "TUNESHIP_WATCH"),
             log=LogSettings.from_environment(environment),
             protection=Protection.from_environment(environment),
             traces=_asks_for_traces(environment),
@@ -71,6 +76,16 @@ def required_key(environment: Mapping[str, str] = os.environ) -> Path | None:
         name = "TUNESHIP_REQUIRE_SIGNATURE"
         raise InputError(f"{name} is empty; it takes the path of a public key in PEM, or is not set at all", field=name)
     return Path(key)
+
+
+def _limits(environment: Mapping[str, str]) -> dict[str, int]:
+    variables = {
+        "max_inputs": "TUNESHIP_MAX_INPUTS",
+        "max_characters": "TUNESHIP_MAX_CHARACTERS",
+        "max_body_bytes": "TUNESHIP_MAX_BODY_BYTES",
+    }
+    found = {limit: positive(environment, variable) for limit, variable in variables.items()}
+    return {limit: value for limit, value in found.items() if value}
 
 
 def available_cpus(environment: Mapping[str, str] = os.environ) -> int:

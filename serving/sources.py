@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from serving.bundle import MANIFEST, read_manifest
@@ -34,6 +35,7 @@ class BundleFolder:
     name: str = ""
     threads: int = 1
     trusted_key: Path | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
     _opened: Predictor | None = field(default=None, repr=False)
 
     def preload(self) -> Predictor:
@@ -56,7 +58,9 @@ class BundleFolder:
 
     def _open(self) -> Predictor:
         # Resolved once, so that a link turned meanwhile does not mix the files of two versions.
-        return Predictor.open(self.root.resolve(), threads=self.threads, trusted_key=self.trusted_key)
+        predictor = Predictor.open(self.root.resolve(), threads=self.threads, trusted_key=self.trusted_key)
+        predictor.lower_limits(self.limits)
+        return predictor
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,27 @@ class Given:
         return None
 
 
-def find_bundles(specs: Sequence[str], *, threads: int = 1, trusted_key: Path | None = None) -> list[BundleFolder]:
+def find_bundles(
+    specs: Sequence[str],
+    *,
+    threads: int = 1,
+    trusted_key: Path | None = None,
+    limits: Mapping[str, int] = MappingProxyType({}),
+) -> list[BundleFolder]:
     """The bundles that ``[NAME=]PATH`` mean; a path may also be a folder of bundles, each named by its own folder.
 
-    Raises InputError where two have one name, BundleError where there is no bundle.
+    Args:
+        specs: what to serve, the default first.
+        threads: CPU threads of each model.
+        trusted_key: as `Predictor.open` takes it.
+        limits: as `Predictor.lower_limits` takes them.
+
+    Raises:
+        InputError: two bundles have one name, or a name is none.
+        BundleError: there is no bundle.
     """
     places = [place for spec in specs for place in _places(spec)]
-    found = [BundleFolder(root, name, threads, trusted_key) for root, name in places]
+    found = [BundleFolder(root, name, threads, trusted_key, limits) for root, name in places]
     names = [folder.name for folder in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
         paths = " and ".join(str(folder.root) for folder in found if folder.name == twice)

@@ -285,3 +285,16 @@ def test_the_old_version_is_freed(versions: Path) -> None:
         assert old() is None
 
     serve(app, scenario)
+
+
+def test_lowered_limits(tiny_bundle: Path) -> None:
+    """An operator can lower a bundle's limits, and not raise them; /info and the OpenAPI document tell what holds."""
+    bundles = find_bundles([str(tiny_bundle)], limits={"max_inputs": 2, "max_characters": 10**9})
+    with TestClient(create_app(*bundles)) as client:
+        limits = client.get("/info").json()["limits"]
+        assert (limits["max_inputs"], limits["max_characters"]) == (2, 100_000)
+        response = client.post("/predict", json={"inputs": ["a", "b", "c"]})
+        assert response.status_code == 413
+        assert response.json()["error"] == "`inputs` holds 3 texts; a request may hold 2"
+        request = client.get("/openapi.json").json()["components"]["schemas"]["Request"]
+        assert request["properties"]["inputs"]["oneOf"][1]["maxItems"] == 2

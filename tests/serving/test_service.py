@@ -165,7 +165,7 @@ def test_requires_a_signature(tiny_bundle: Path, tmp_path: Path) -> None:
     """Where a signature is demanded the service does not load an unsigned bundle."""
     variables = {"TUNESHIP_BUNDLE": tiny_bundle, "TUNESHIP_REQUIRE_SIGNATURE": make_keys(tmp_path / "keys").public}
     result = subprocess.run(
-        python("-c", "import serving.service; serving.service._load()"),
+        python("-c", "import serving.service; serving.service.bundles[0].open()"),
         cwd=ROOT, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert result.returncode == 1
