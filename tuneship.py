@@ -172,6 +172,15 @@ def sign(
 
 
 @app.command()
+def card(bundle: Bundle) -> None:
+    """Print a bundle's model card, made anew from its proof; exit status 1 where the one inside is another."""
+    from export.card import check_card
+    from serving.bundle import Bundle as OpenBundle
+
+    sys.stdout.write(check_card(OpenBundle.open(bundle)))
+
+
+@app.command()
 def verify(
     bundle: Bundle,
     url: Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from export.proof.parity import Parity
 from serving.bundle import (
@@ -20,6 +21,7 @@ from serving.bundle import (
 )
 from serving.machine import describe_machine
 from trainer.model import Checkpoint
+from trainer.recipe import load_recipe
 from trainer.run import Run
 
 TOKENIZER, GOLDEN, PARITY = "tokenizer.json", "golden.jsonl", "parity.json"
@@ -54,10 +56,24 @@ def draft_manifest(run: Run, checkpoint: Checkpoint, graph: GraphSpec, files: di
         verdict=UNPROVEN,
         model=record["model"] | {"checkpoint": checkpoint_hashes(run)},
         data=record["data"],
+        training=_training(record),
+        card=load_recipe(run.recipe).card.model_dump(mode="json", exclude_none=True),
         versions=record["versions"] | versions(),
         proven_on=describe_machine(),
         files=files,
     )
+
+
+def _training(record: dict[str, Any]) -> dict[str, Any]:
+    """How the weights came about, as run.json tells it; no paths, and no rows."""
+    recipe, test = record["recipe"], record["metrics"]["test"]
+    return {
+        "recipe": {name: recipe[name] for name in ("model_head", "training", "few_shot") if name in recipe},
+        "best_step": record["best_step"],
+        "seconds": record["seconds"],
+        "hardware": record["hardware"],
+        "test": {name: value for name, value in test.items() if name not in ("confusion_matrix", "per_label")},
+    }
 
 
 def checkpoint_hashes(run: Run) -> dict[str, str]:

@@ -24,7 +24,7 @@ from export.variants.registry import AUTO, FP32, variant_named
 from export.variants.search import Candidate, best_of, record_of, search
 from export.variants.variant import Variant
 from export.workshop import Made, Workshop, generates
-from serving.bundle import CARD, MANIFEST, REFERENCE, Alternative, Bundle, GoldenSpec
+from serving.bundle import MANIFEST, REFERENCE, Alternative, Bundle, GoldenSpec
 from serving.errors import InputError
 from serving.machine import describe_machine
 from serving.predictor import Predictor
@@ -117,7 +117,7 @@ def write_bundle(workshop: Workshop, proven: Sequence[Proven], folder: Path) -> 
     shutil.copyfile(proven[0].made.folder / TOKENIZER, folder / TOKENIZER)
     manifest = served.model_copy(update={**dict(first), "fallbacks": others})
     write_reference(workshop.predictor(proven[0].made), workshop.expected.asked, folder / REFERENCE)
-    write_card(manifest, proven[0].parity, folder / CARD)
+    write_card(manifest, folder)
     (folder / BOM).write_bytes(bom_of(manifest.model_copy(update={"files": entries_of(folder)})))
     sealed = manifest.model_copy(update={"files": entries_of(folder)}).sealed()
     (folder / MANIFEST).write_bytes(sealed.to_bytes())

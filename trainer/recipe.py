@@ -7,6 +7,7 @@
     training        the optimiser's settings, under transformers' names
     few_shot        in place of training: a handful of examples
     export          what a converted model may lose
+    card            what the model card says beside its figures
 
 In memory every local path is absolute; a saved recipe's paths are relative to its own file.
 """
@@ -23,7 +24,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from serving.errors import InputError
 from trainer.recipe_errors import explain
-from trainer.recipe_sections import Data, Export, FewShot, Loss, Metric, ModelHead, Name, Section, Training
+from trainer.recipe_sections import Card, Data, Export, FewShot, Loss, Metric, ModelHead, Name, Section, Training
 from trainer.recipe_yaml import apply_overrides, read_mapping
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -78,6 +79,7 @@ class Recipe(Section):
     training: Training = Training()
     few_shot: FewShot | None = Field(default=None, description="classify by sentence vectors, without training them")
     export: Export = Export()
+    card: Card = Card()
 
     @model_validator(mode="after")
     def _task_fits(self) -> Recipe:

@@ -225,6 +225,16 @@ class FewShot(Section):
     )
 
 
+class Card(Section):
+    """What the bundle's model card says that no figure tells."""
+
+    license: Name | None = Field(default=None, description="of the fine-tuned model, as Hugging Face abbreviates it")
+    language: tuple[Name, ...] | None = Field(default=None, description="ISO 639 codes of the texts' languages")
+    dataset: Name | None = Field(default=None, description="the data set's name; owner/name where the hub has it")
+    intended_use: Name | None = Field(default=None, description="what the model is for, in a sentence or two")
+    limitations: Name | None = Field(default=None, description="what it is not for")
+
+
 class Export(Section):
     """What a converted model may lose."""
 

@@ -182,13 +182,13 @@ def _require_same(run: Run, intent: dict[str, Any]) -> None:
 
 
 def comparable(record: dict[str, Any]) -> dict[str, Any]:
-    """What makes two runs the same: the rows themselves, wherever their files lie; not what an export may lose."""
+    """What makes two runs the same: the rows themselves, wherever their files lie; not what is about exports alone."""
     recipe = record.get("recipe", {})
     known = recipe.get("data", {}).items()
     data = {key: _without_paths(value) for key, value in known if not _is_path(key, value, recipe)}
     splits = record.get("data", {}).get("splits", {})
     return {
-        **{key: value for key, value in recipe.items() if key not in ("model", "data", "export")},
+        **{key: value for key, value in recipe.items() if key not in ("model", "data", "export", "card")},
         "model": record.get("model", {}).get("sha256"),
         "data": {**data, "rows": {name: split.get("sha256") for name, split in splits.items()}},
     }

@@ -55,7 +55,7 @@ def _change(served: Served) -> Change:
         after = learning.scores(rows, served.row_answers)[metric]
     except ValueError:  # correlations refuse what is not a finite number
         nan = float("nan")
-        return Change(metric, before, nan, nan, nan, nan, 0, 0, len(rows), budget, None)
+        return Change(metric, before, nan, nan, nan, nan, (nan, nan), 0, 0, len(rows), budget, None)
     sides = [learning.weighted(metric, rows, answers) for answers in (expected.row_answers, served.row_answers)]
     return measure_change(metric, (before, after), (sides[0], sides[1]), len(rows), budget)
 

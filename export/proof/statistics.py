@@ -43,6 +43,7 @@ class Change:
 
     Attributes:
         low, high: the 95 % percentile interval of the change, from resampling rows in pairs.
+        served_interval_95: of the score as served, from the same draws.
         rows_needed: test rows from which on such a change would hold the budget; None where it holds, or where
             none would do because the change itself is past the budget.
     """
@@ -53,6 +54,7 @@ class Change:
     change: float
     low: float
     high: float
+    served_interval_95: tuple[float, float]
     resamples: int
     seed: int
     rows: int
@@ -94,11 +96,16 @@ def measure_change(
         rows: how many there are.
         budget: how far below zero the interval's lower end may be, in the metric's unit; it must stay above.
     """
-    changes = np.concatenate([sides[1](weights) - sides[0](weights) for weights in _draws(rows)])
-    low, high = (float(each) for each in np.quantile(changes, (0.025, 0.975)))
+    drawn = np.concatenate([np.stack([side(weights) for side in sides]) for weights in _draws(rows)], axis=1)
+    low, high = _interval(drawn[1] - drawn[0])
     change = scores[1] - scores[0]
     needed = None if low > -budget else _rows_needed(rows, change, low, budget)
-    return Change(metric, *scores, change, low, high, RESAMPLES, SEED, rows, budget, needed)
+    return Change(metric, *scores, change, low, high, _interval(drawn[1]), RESAMPLES, SEED, rows, budget, needed)
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def _draws(rows: int) -> Iterator[NDArray[np.float64]]:

@@ -57,7 +57,7 @@ def test_the_card_shows_the_proofs_figures(tiny_bundle: Path) -> None:
     """README.md is a model card whose accuracy is the proof's."""
     card = (tiny_bundle / "README.md").read_text()
     accuracy = json.loads((tiny_bundle / "parity.json").read_text())["score"]
-    assert card.startswith("---\npipeline_tag: text-classification")
+    assert card.startswith("---\nlibrary_name: onnx\npipeline_tag: text-classification")
     assert f"| test accuracy, as served | {accuracy:.2%} |" in card
 
 
