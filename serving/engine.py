@@ -9,22 +9,22 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding
 
+from serving.batching.shape import Shape
 from serving.bundle import Bundle, TokenizerSpec
 from serving.session import open_session
 from serving.tasks.base import Logits, Task, Window
-
-TOKENS_PER_BATCH = 512
-"""Padded tokens in one call of the graph: enough to keep the matrix products busy, little enough to stay in cache."""
-
-LONGEST_TO_SHORTEST = 1.25
-"""How much longer than its shortest row a batch's longest may be. Measured with MiniLM fp32 on one core, 32 random
-banking77 queries at a time: 460 queries a second with these two bounds, 200 without (python -m bench batching)."""
 
 Inputs = dict[str, npt.NDArray[np.int64]]
 
 
 class Engine(Protocol):
-    """What turns windows into results."""
+    """What turns windows into results. It may be run on several threads at once.
+
+    Attributes:
+        shape: what one call of its graph takes; windows handed over together that fit it are run together.
+    """
+
+    shape: Shape
 
     def window(self, encoding: Encoding, parameters: Any) -> Window:
         """What stands for an encoding under a caller's parameters."""
@@ -45,6 +45,7 @@ class WindowEngine:
     def __init__(self, bundle: Bundle, task: Task, threads: int) -> None:
         """Load the graph; raises BundleError if it is not the one the manifest tells of."""
         self.manifest = bundle.manifest
+        self.shape = Shape() if bundle.manifest.graph.row_independent else Shape(rows=1)
         self._session = open_session(bundle, task.logits_per_window, threads)
 
     def window(self, encoding: Encoding, parameters: Any) -> Encoding:
@@ -75,12 +76,9 @@ class WindowEngine:
         return list(self._run(windows, length))
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        if not self.manifest.graph.row_independent:
-            yield from ([row] for row in range(len(lengths)))
-            return
         batch: list[int] = []
         for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if batch and not _fits(lengths[row], len(batch), lengths[batch[0]]):
+            if batch and not self.shape.fits(len(batch) + 1, lengths[batch[0]], lengths[row]):
                 yield batch
                 batch = []
             batch.append(row)
@@ -103,11 +101,6 @@ class WindowEngine:
             "token_type_ids": ([window.type_ids for window in windows], spec.pad_token_type_id),
         }
         return {name: _rectangle(*columns[name], longest, spec) for name in self.manifest.graph.inputs}
-
-
-def _fits(length: int, rows: int, shortest: int) -> bool:
-    """Whether a row, the longest so far, may join a batch."""
-    return (rows + 1) * length <= TOKENS_PER_BATCH and length <= LONGEST_TO_SHORTEST * shortest
 
 
 def _place(length: int, longest: int, side: str) -> slice:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from serving.batching.shape import Shape
 from serving.bundle import Bundle, GoldenRow
 from serving.engines import engine_of
 from serving.errors import BundleError, InputError
@@ -21,7 +22,7 @@ from serving.tasks.base import Encoded, Logits, Task
 
 
 class Predictor:
-    """A loaded bundle. It is used from one thread at a time and holds no state between calls."""
+    """A loaded bundle. It holds no state between calls; `run` may be called on several threads at once."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         """Load tokenizer and graph.
@@ -67,6 +68,11 @@ class Predictor:
         predictor = cls(bundle, threads=threads)
         predictor.replay_golden()
         return predictor
+
+    @property
+    def shape(self) -> Shape:
+        """What one call of the graph takes."""
+        return self._engine.shape
 
     def lower_limits(self, limits: Mapping[str, int]) -> None:
         """Accept no more of a request than this, where the bundle would; the names are `serving.bundle.Limits`' own."""

@@ -50,7 +50,7 @@ def serve_bundles(
     for bundle in bundles:
         _announce(bundle.name, bundle.preload(), f"http://{host}:{port}")
     app = create_app(
-        *bundles, watch=settings.watch, max_queue=settings.max_queue,
+        *bundles, watch=settings.watch, traffic=settings.traffic,
         log=settings.log, protection=settings.protection, traces=settings.traces,
     )  # fmt: skip
     config = uvicorn.Config(

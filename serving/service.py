@@ -37,7 +37,7 @@ bundles = find_bundles(
     [str(settings.bundle)], threads=settings.threads, trusted_key=settings.trusted_key, limits=settings.limits
 )
 app = create_app(
-    *bundles, watch=settings.watch, max_queue=settings.max_queue,
+    *bundles, watch=settings.watch, traffic=settings.traffic,
     log=settings.log, protection=settings.protection, traces=settings.traces,
 )  # fmt: skip
 

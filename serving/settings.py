@@ -10,10 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
+from serving.batching.shape import Bounds
 from serving.errors import InputError
 from serving.logs import LogSettings
 from serving.protection import Protection
-from serving.variables import positive
+from serving.traffic import DEFAULT, Traffic
+from serving.variables import positive, seconds
 
 DEFAULT_BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
 """Where the image and the Bento carry their bundle: beside the package."""
@@ -26,7 +28,7 @@ LAMBDA_MB_PER_CPU = 1769
 class Settings:
     """How to serve.
 
-    ``bundle`` is a folder; ``threads`` the CPU threads of the graph; ``max_queue`` the texts that may wait;
+    ``bundle`` is a folder; ``threads`` the CPU threads of the graph; ``traffic`` how much is taken in;
     ``trusted_key`` a public key in PEM whose owner must have signed the bundle, None where nobody must; ``limits`` what
     a request may hold at most, where the bundle allows more; ``watch`` the seconds between two looks for new versions,
     None for none; ``traces`` whether OpenTelemetry's variables ask for them.
@@ -34,7 +36,7 @@ class Settings:
 
     bundle: Path = DEFAULT_BUNDLE
     threads: int = 1
-    max_queue: int = 1024
+    traffic: Traffic = field(default_factory=Traffic)
     trusted_key: Path | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
     watch: int | None = None
@@ -54,7 +56,7 @@ class Settings:
         return cls(
             bundle=Path(environment.get("TUNESHIP_BUNDLE") or DEFAULT_BUNDLE),
             threads=positive(environment, "TUNESHIP_THREADS") or available_cpus(environment),
-            max_queue=positive(environment, "TUNESHIP_MAX_QUEUE") or cls.max_queue,
+            traffic=_traffic(environment),
             trusted_key=required_key(environment),
             limits=_limits(environment),
             watch=positive(environment, "TUNESHIP_WATCH"),
@@ -62,6 +64,19 @@ class Settings:
             protection=Protection.from_environment(environment),
             traces=_asks_for_traces(environment),
         )
+
+
+def _traffic(environment: Mapping[str, str]) -> Traffic:
+    bounds = DEFAULT.bounds
+    return Traffic(
+        bounds=Bounds(
+            rows=positive(environment, "TUNESHIP_MAX_QUEUE") or bounds.rows,
+            tokens=positive(environment, "TUNESHIP_MAX_QUEUE_TOKENS") or bounds.tokens,
+        ),
+        workers=positive(environment, "TUNESHIP_WORKERS") or DEFAULT.workers,
+        wait_seconds=seconds(environment, "TUNESHIP_WAIT_SECONDS", DEFAULT.wait_seconds),
+        body_seconds=seconds(environment, "TUNESHIP_BODY_SECONDS", DEFAULT.body_seconds),
+    )
 
 
 def required_key(environment: Mapping[str, str] = os.environ) -> Path | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import AsyncIterator
 from functools import partial
 
-from serving.batcher import Batcher
+from serving.batching import Batcher
 from serving.batching.observing import Timing
 from serving.dialects import Events
 from serving.generation.plan import Token
@@ -27,11 +28,11 @@ class Stream:
         self._gone = threading.Event()
         self._first: _Piece = None
 
-    async def begin(self, batcher: Batcher, timing: Timing | None = None) -> None:
+    async def begin(self, batcher: Batcher, timing: Timing | None = None, deadline: float = math.inf) -> None:
         """Begin to generate and wait for the first token; raises what the engine or a full queue raises until then."""
         self._listen(asyncio.get_running_loop())
         windows = [each.windows[0] for each in self._encoded]
-        self._work = asyncio.create_task(batcher.submit(windows, timing))
+        self._work = asyncio.create_task(batcher.submit(windows, timing, deadline))
         self._work.add_done_callback(lambda _: self._pieces.put_nowait(None))
         self._first = await self._pieces.get()
         if self._first is None:

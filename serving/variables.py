@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from serving.errors import InputError
@@ -19,6 +20,20 @@ def positive(environment: Environment, name: str) -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise InputError(f"{name} is {text!r}; a whole number of at least 1 is accepted", field=name)
     return int(text)
+
+
+def seconds(environment: Environment, name: str, absent: float) -> float:
+    """A number of seconds, 0 or more; ``absent`` where the variable is empty or absent."""
+    text = environment.get(name)
+    if not text:
+        return absent
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise InputError(f"{name} is {text!r}; a number of seconds is accepted", field=name)
+    return value
 
 
 def flag(environment: Environment, name: str) -> bool | None:

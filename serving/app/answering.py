@@ -12,7 +12,6 @@ from serving.app.asking import ask
 from serving.app.exchange import Exchange, exchange_of
 from serving.app.model import Model
 from serving.app.surface import Surface
-from serving.batching.observing import Timing
 from serving.dialects import Dialect, Events
 from serving.request import Request
 from serving.stream import Stream
@@ -43,8 +42,8 @@ class Answering:
         request = dialect.parse(body, predictor.task, predictor.check)
         encoded = await self._encode(request, model, exchange)
         if request.stream and dialect.events:
-            return await self._stream(request, encoded, dialect.events, model, exchange.timing)
-        reply = await model.reply(request, encoded, exchange.timing)
+            return await self._stream(request, encoded, dialect.events, model, exchange)
+        reply = await model.reply(request, encoded, exchange.timing, exchange.deadline)
         exchange.outcomes = model.metrics.answered(encoded, reply.answers)
         return JSONResponse(dialect.render(predictor.task, request, reply))
 
@@ -56,9 +55,9 @@ class Answering:
         return encoded
 
     async def _stream(
-        self, request: Request, encoded: list[Encoded], events: Events, model: Model, timing: Timing
+        self, request: Request, encoded: list[Encoded], events: Events, model: Model, exchange: Exchange
     ) -> Response:
         stream = Stream(request, encoded, events)
-        await stream.begin(model.batcher, timing)
+        await stream.begin(model.batcher, exchange.timing, exchange.deadline)
         model.metrics.streamed(encoded)
         return StreamingResponse(stream.events(), media_type="text/event-stream")

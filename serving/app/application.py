@@ -25,6 +25,7 @@ from serving.logs import LogSettings
 from serving.predictor import Predictor
 from serving.protection import Protection
 from serving.sources import Given, Source
+from serving.traffic import DEFAULT, Traffic
 
 MODEL = "/models/{model}"
 """Where each model has the endpoints that the default one has at the root."""
@@ -43,7 +44,7 @@ class App(Starlette):
 def create_app(
     *sources: Source | Callable[[], Predictor],
     watch: float | None = None,
-    max_queue: int = 1024,
+    traffic: Traffic = DEFAULT,
     log: LogSettings = LogSettings(),  # noqa: B008 - frozen
     protection: Protection = Protection(),  # noqa: B008 - frozen
     traces: bool = False,
@@ -53,7 +54,7 @@ def create_app(
     Args:
         sources: opened at start-up, which may raise BundleError.
         watch: seconds between two looks for a new version; None: only when told to.
-        max_queue: texts that may wait for each model.
+        traffic: how much is taken in, and how long it may take.
         log: what is logged of requests.
         protection: who may ask.
         traces: whether spans are sent to the endpoint that OpenTelemetry's variables name.
@@ -61,7 +62,7 @@ def create_app(
     Raises:
         InputError: an API key is malformed.
     """
-    surface = Surface([Given(each) if callable(each) else each for each in sources], max_queue, watch)
+    surface = Surface([Given(each) if callable(each) else each for each in sources], traffic, watch)
     model = Answering(surface), Explaining(surface), About(surface)
     watching = Watching(surface.metrics, log, traces=traces)
 

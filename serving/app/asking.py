@@ -10,6 +10,7 @@ from starlette.responses import Response
 from serving.app.body import read_body
 from serving.app.exchange import exchange_of
 from serving.app.model import Model
+from serving.app.patience import patience_of
 from serving.app.refusals import REFUSED, refused
 from serving.app.surface import Surface
 
@@ -22,12 +23,14 @@ async def ask(surface: Surface, http: HttpRequest, answer: Answer, named: Named 
 
     ``named`` finds the model's name in bodies that tell it; where a server has but one, it is asked under any name.
     """
-    model = None
+    exchange, traffic, model = exchange_of(http.scope), surface.traffic, None
     try:
-        body = await read_body(http, surface.model_of(http).predictor.manifest.limits.max_body_bytes)
+        exchange.deadline = exchange.begun + patience_of(http.headers, traffic.wait_seconds)
+        limits = surface.model_of(http).predictor.manifest.limits
+        body = await read_body(http, limits.max_body_bytes, traffic.body_seconds)
         name = named(body) if named and len(surface.models) > 1 else ""
         model = surface.model_of(http, name)  # anew, so that a slow sender does not keep an old version alive
-        exchange_of(http.scope).model = model.name
+        exchange.model = model.name
         with model.held():
             return await answer(body, model)
     except REFUSED as error:

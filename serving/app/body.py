@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
 from serving.errors import InputTooLarge
 
 
-async def read_body(http: HttpRequest, limit: int) -> bytes:
+async def read_body(http: HttpRequest, limit: int, seconds: float) -> bytes:
     """The body, given up as soon as it is past ``limit`` bytes, so that nobody can fill the memory.
 
-    Raises HTTPException 415 for another content type than JSON, InputTooLarge past the limit, ClientDisconnect.
+    ``seconds`` is how long it may take to arrive, so that nobody can hold a connection by sending byte after byte.
+
+    Raises HTTPException 415 for another content type than JSON and 408 for a body that is late, InputTooLarge past the
+    limit, ClientDisconnect.
     """
     content_type = http.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise HTTPException(415, f"send Content-Type: application/json, not {content_type or 'none'}")
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read(http, limit)
+    except TimeoutError as error:
+        # What is still to come would be taken for the next request's head.
+        raise HTTPException(408, f"the body took more than {seconds:g} s", {"Connection": "close"}) from error
+
+
+async def _read(http: HttpRequest, limit: int) -> bytes:
     body = bytearray()
     async for chunk in http.stream():
         body += chunk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, cast
@@ -31,18 +32,20 @@ class Exchange:
         encoding: when the inputs began to be tokenised.
         encoded: when all were.
         timing: of the batcher.
+        deadline: when the answer need not be given any more.
         outcomes: the labels that were answered.
     """
 
     __slots__ = (
-        "begun", "encoded", "encoding", "ended", "items", "model", "outcomes", "request_id", "scope", "status",
-        "timing", "tokens", "traceparent",
+        "begun", "deadline", "encoded", "encoding", "ended", "items", "model", "outcomes", "request_id", "scope",
+        "status", "timing", "tokens", "traceparent",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, request_id: str, traceparent: bytes | None) -> None:
         self.scope, self.request_id, self.traceparent = scope, request_id, traceparent
         self.begun = time.perf_counter()
         self.ended = self.encoding = self.encoded = 0.0
+        self.deadline = math.inf
         self.status = self.tokens = 0
         self.model = ""
         self.items: Sequence[Any] = ()

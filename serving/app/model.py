@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from serving.batcher import Batcher
+from serving.batching import Batcher
 from serving.batching.observing import Timing
 from serving.model_metrics import ModelMetrics
 from serving.predictor import Predictor
 from serving.request import Reply, Request
 from serving.tasks.base import Encoded
+from serving.traffic import Traffic
 
 INLINE_CHARACTERS = 4096
 """Texts up to this many characters are tokenised on the event loop: a hop to a thread would cost more."""
@@ -20,9 +22,11 @@ INLINE_CHARACTERS = 4096
 class Model:
     """A predictor behind a batcher. Every method is called on the event loop that it was made on."""
 
-    def __init__(self, predictor: Predictor, name: str, metrics: ModelMetrics, *, max_queue: int) -> None:
+    def __init__(self, predictor: Predictor, name: str, metrics: ModelMetrics, traffic: Traffic) -> None:
         self.predictor, self.name, self.metrics = predictor, name, metrics
-        self.batcher = Batcher(predictor.run, max_queue=max_queue, observer=metrics)
+        self.batcher = Batcher(
+            predictor.run, shape=predictor.shape, bounds=traffic.bounds, workers=traffic.workers, observer=metrics
+        )
         self._holds = 0
         self._released = asyncio.Event()
 
@@ -42,9 +46,12 @@ class Model:
             return self.predictor.encode(request.items, request.parameters)
         return await asyncio.to_thread(self.predictor.encode, request.items, request.parameters)
 
-    async def reply(self, request: Request, encoded: list[Encoded], timing: Timing | None = None) -> Reply:
-        """The engine's results and the answers; raises Overloaded, or what the engine raised for one of the items."""
-        flat = iter(await self.batcher.submit([window for each in encoded for window in each.windows], timing))
+    async def reply(
+        self, request: Request, encoded: list[Encoded], timing: Timing | None = None, deadline: float = math.inf
+    ) -> Reply:
+        """The engine's results and the answers; raises what `Batcher.submit` raises."""
+        windows = [window for each in encoded for window in each.windows]
+        flat = iter(await self.batcher.submit(windows, timing, deadline))
         results = [[next(flat) for _ in each.windows] for each in encoded]
         decode = self.predictor.task.decode
         answers = [decode(*each, request.parameters) for each in zip(encoded, results, strict=True)]

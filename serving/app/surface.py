@@ -16,17 +16,19 @@ from serving.batching.errors import Unavailable
 from serving.metrics import Metrics
 from serving.predictor import Predictor
 from serving.sources import Source
+from serving.traffic import Traffic
 
 
 class Surface:
     """The served bundles and what is counted of them.
 
     Attributes:
+        traffic: how much is taken in, and how long it may take.
         draining: somebody has asked for the end; what comes is still answered, and ``ready`` says to send no more.
     """
 
-    def __init__(self, sources: Sequence[Source], max_queue: int, watch: float | None = None) -> None:
-        self._max_queue = max_queue
+    def __init__(self, sources: Sequence[Source], traffic: Traffic, watch: float | None = None) -> None:
+        self.traffic = traffic
         self._watch = watch
         self._open = False
         self.metrics = Metrics()
@@ -93,4 +95,4 @@ class Surface:
         self._reloading = asyncio.create_task(self._models.reload())
 
     def _make(self, name: str, predictor: Predictor) -> Model:
-        return Model(predictor, name, self.metrics.of(name, predictor.bundle), max_queue=self._max_queue)
+        return Model(predictor, name, self.metrics.of(name, predictor.bundle), self.traffic)

@@ -18,10 +18,12 @@ from tokenizers import Encoding
 
 from serving.app import create_app
 from serving.app.model import INLINE_CHARACTERS
+from serving.batching import Bounds
 from serving.bundle import Bundle
 from serving.errors import BundleError
 from serving.predictor import Predictor
 from serving.tasks.base import Logits
+from serving.traffic import Traffic
 from tests.bundles import forge, with_limits
 
 TEXT = "where is my parcel?"
@@ -268,7 +270,7 @@ def test_overload(tiny_bundle: Path) -> None:
         assert [(await each).status_code for each in (first, second)] == [200, 200]
         assert (await http.post("/predict", json={"inputs": TEXT})).status_code == 200
 
-    serve(slow, scenario, max_queue=2)
+    serve(slow, scenario, traffic=Traffic(Bounds(rows=2)))
 
 
 def test_concurrent(predictor: Predictor, texts: list[str]) -> None:

@@ -17,12 +17,14 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from serving.app import create_app
+from serving.batching import Bounds
 from serving.errors import InputError
 from serving.explaining.explainer import Explainer
 from serving.explaining.hiding import replacement_of, replacements
 from serving.explaining.limits import MAX_ROWS, MAX_TOKENS
 from serving.explaining.wish import Wish
 from serving.predictor import Predictor
+from serving.traffic import Traffic
 from tests import zoo_tokenizers
 from tests.bundles import with_limits
 from tests.serving.examples import EXAMPLES, FAMILY, NOISE
@@ -294,7 +296,10 @@ def test_dynamic_int8_explains_itself(dynamic_predictor: Predictor) -> None:
 def test_a_full_queue_refuses(tiny_bundle: Path, tmp_path: Path) -> None:
     """Explanations wait in the same bounded queue as all else: past it they are refused, and told when to come back."""
     bundle = with_limits(tiny_bundle, tmp_path / "bundle")
-    with TestClient(create_app(lambda: Predictor.open(bundle), max_queue=1)) as client, ThreadPoolExecutor(8) as pool:
+    with (
+        TestClient(create_app(lambda: Predictor.open(bundle), traffic=Traffic(Bounds(rows=1)))) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
         body = {"inputs": TEXT, "parameters": {"method": "shap"}}
         found = list(pool.map(lambda _: client.post("/explain", json=body), range(8)))
     assert {each.status_code for each in found} <= {200, 429}

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from serving.batching import Bounds
 from serving.errors import InputError
 from serving.settings import DEFAULT_BUNDLE, Settings, _cgroup_cpus, available_cpus
+from serving.traffic import Traffic
 
 
 def test_defaults() -> None:
     """Without variables the bundle is the one beside the package, on the CPUs there are."""
     settings = Settings.from_environment({})
-    assert settings == Settings(bundle=DEFAULT_BUNDLE, threads=available_cpus({}), max_queue=1024)
+    assert settings == Settings(bundle=DEFAULT_BUNDLE, threads=available_cpus({}), traffic=Traffic())
     assert DEFAULT_BUNDLE.name == "bundle"
     assert (DEFAULT_BUNDLE.parent / "serving").is_dir()
 
@@ -29,7 +31,7 @@ def test_variables() -> None:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
         }
     )
-    assert settings == Settings(bundle=Path("/srv/bundle"), threads=3, max_queue=64)
+    assert settings == Settings(bundle=Path("/srv/bundle"), threads=3, traffic=Traffic(Bounds(rows=64)))
 
 
 def test_empty_variables() -> None:
@@ -41,7 +43,7 @@ def test_empty_variables() -> None:
 def test_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment is that of the process unless another is given, and as it is at the call."""
     monkeypatch.setenv("TUNESHIP_MAX_QUEUE", "5")
-    assert Settings.from_environment().max_queue == 5
+    assert Settings.from_environment().traffic.bounds.rows == 5
 
 
 @pytest.mark.parametrize("name", ["TUNESHIP_THREADS", "TUNESHIP_MAX_QUEUE"])

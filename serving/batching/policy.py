@@ -1,0 +1,184 @@
+"""Which rows run next: a pure object, without a clock, a thread or a loop. Moments are arguments, in seconds.
+
+**Order.** A row is due PATIENCE seconds after its rank, or at its deadline if that is earlier; what is due first leads
+the next batch. A caller's first row ranks by its arrival, and each further one later by what the rows before it take:
+so a request of many texts shares the engine with those that come after it, and does not hold it. Both terms are fixed
+when a row arrives, and later arrivals are due later in the end: every row leads a batch some day, whatever its length.
+A close deadline overtakes only what came within PATIENCE before it.
+
+**Batches.** Behind the row that leads go those nearest to it in length, as many as the engine's shape takes. Only the
+leader's turn decides when a row runs at the latest; that others of its length go along costs nobody anything.
+
+**Nothing waits for company.** `take` gives a batch whenever there is a row.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from serving.batching.errors import Overloaded
+from serving.batching.shape import Bounds, Shape
+
+PATIENCE = 1.0
+"""Seconds by which a row without a close deadline may be overtaken by rows with one."""
+
+
+@dataclass(eq=False, slots=True)
+class Row:
+    """One window on its way.
+
+    Attributes:
+        tokens: its length.
+        deadline: when it need not be run any more.
+        owner: whatever its caller knows it by.
+        due: when it leads a batch at the latest, were the engine fast enough.
+        number: in order of arrival.
+        waiting: whether it is in the queue.
+    """
+
+    tokens: int
+    deadline: float = math.inf
+    owner: Any = None
+    due: float = 0.0
+    number: int = 0
+    waiting: bool = False
+
+
+class Taken(NamedTuple):
+    """What left the queue: rows to run together, and rows whose deadline has come."""
+
+    batch: list[Row]
+    expired: list[Row]
+
+
+class Queue:
+    """The rows that wait."""
+
+    def __init__(self, shape: Shape, bounds: Bounds, seconds_per_token: float) -> None:
+        """Begin empty.
+
+        Args:
+            seconds_per_token: what a token is thought to take; may be set anew as it is measured.
+        """
+        self.seconds_per_token = seconds_per_token
+        self.tokens = 0
+        self._shape, self._bounds = shape, bounds
+        self._numbers = itertools.count()
+        self._by_length: list[tuple[int, int, Row]] = []
+        self._by_due, self._by_deadline = _Agenda(), _Agenda()
+
+    def __len__(self) -> int:
+        return len(self._by_length)
+
+    @property
+    def next_deadline(self) -> float:
+        """The earliest deadline of a row that waits; infinity where there is none."""
+        return self._by_deadline.first_time
+
+    def put(self, rows: Sequence[Row], now: float) -> None:
+        """Let the rows of one caller wait; raises Overloaded if they do not fit.
+
+        Where nobody waits, any number does: else a request larger than the bounds could never be answered.
+        """
+        tokens = sum(row.tokens for row in rows)
+        full = len(self) + len(rows) > self._bounds.rows or self.tokens + tokens > self._bounds.tokens
+        if full and self._by_length:
+            raise Overloaded(f"{len(self):,} texts of {self.tokens:,} tokens are waiting already")
+        rank = now
+        for row in rows:
+            self._add(row, min(rank + PATIENCE, row.deadline))
+            rank += row.tokens * self.seconds_per_token
+
+    def take(self, now: float) -> Taken:
+        """Remove the next batch, and what needs no answer any more. The batch is empty only if nothing else waits."""
+        expired = self.expire(now)
+        leader = self._by_due.first
+        if leader is None:
+            return Taken([], expired)
+        low, high = self._around(bisect_left(self._by_length, (leader.tokens, leader.number)))
+        batch = [row for _, _, row in self._by_length[low:high]]
+        del self._by_length[low:high]
+        for row in batch:
+            self._forget(row)
+        return Taken(batch, expired)
+
+    def expire(self, now: float) -> list[Row]:
+        """Remove and give the rows whose deadline has come."""
+        expired = []
+        while (row := self._by_deadline.first) and row.deadline <= now:
+            self.remove(row)
+            expired.append(row)
+        return expired
+
+    def remove(self, row: Row) -> None:
+        """Take a row out, if it waits still."""
+        if row.waiting:
+            del self._by_length[bisect_left(self._by_length, (row.tokens, row.number))]
+            self._forget(row)
+
+    def _add(self, row: Row, due: float) -> None:
+        row.due, row.number, row.waiting = due, next(self._numbers), True
+        insort(self._by_length, (row.tokens, row.number, row))
+        self.tokens += row.tokens
+        self._by_due.add(due, row)
+        if row.deadline < math.inf:
+            self._by_deadline.add(row.deadline, row)
+
+    def _forget(self, row: Row) -> None:
+        row.waiting = False
+        self.tokens -= row.tokens
+        self._by_due.tidy(len(self))
+        self._by_deadline.tidy(len(self))
+
+    def _around(self, leader: int) -> tuple[int, int]:
+        """The slice of the rows by length that makes a batch: nearest to the leader first, while they fit."""
+        low, high = leader, leader + 1
+        while wider := self._wider(low, high, self._by_length[leader][0]):
+            low, high = wider
+        return low, high
+
+    def _wider(self, low: int, high: int, tokens: int) -> tuple[int, int] | None:
+        rows, sides = self._by_length, []
+        if low > 0:
+            sides.append((tokens - rows[low - 1][0], low - 1, high))
+        if high < len(rows):
+            sides.append((rows[high][0] - tokens, low, high + 1))
+        return next(((start, end) for _, start, end in sorted(sides) if self._fits(start, end)), None)
+
+    def _fits(self, low: int, high: int) -> bool:
+        rows = self._by_length
+        return self._shape.fits(high - low, rows[low][0], rows[high - 1][0])
+
+
+class _Agenda:
+    """Rows by a moment of theirs. One that waits no longer is skipped when its turn comes, or tidied away."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Row]] = []
+
+    @property
+    def first(self) -> Row | None:
+        """The row whose moment comes first."""
+        while self._heap and not self._heap[0][2].waiting:
+            heapq.heappop(self._heap)
+        return self._heap[0][2] if self._heap else None
+
+    @property
+    def first_time(self) -> float:
+        """That moment; infinity where there is no row."""
+        return self._heap[0][0] if self.first else math.inf
+
+    def add(self, moment: float, row: Row) -> None:
+        heapq.heappush(self._heap, (moment, row.number, row))
+
+    def tidy(self, waiting: int) -> None:
+        """Keep no more rows that have gone than wait, but for a few: deadlines lie far ahead of what is answered."""
+        if len(self._heap) > 2 * waiting + 64:
+            self._heap = [entry for entry in self._heap if entry[2].waiting]
+            heapq.heapify(self._heap)
