@@ -18,7 +18,17 @@ FORBIDDEN = {
     "trainer": {"export", "bench", "tests", "tuneship"},
     "export": {"bench", "tests", "tuneship"},
 }
-CORE = ("errors", "bundle", "tasks", "tasks.text_classification", "session", "predictor", "request", "batching", "batch")
+CORE = (
+    "errors",
+    "bundle",
+    "tasks",
+    "tasks.text_classification",
+    "session",
+    "predictor",
+    "request",
+    "batching",
+    "batch",
+)
 
 
 def modules(room: str) -> list[str]:
