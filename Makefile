@@ -36,7 +36,7 @@ train: setup  ## RECIPE=… [RUN=…] [ARGS="--set …"]: fine-tune
 	@test -n "$(RECIPE)" || { echo "say which recipe: make train RECIPE=recipes/quickstart.yaml"; exit 2; }
 	$(BIN)/tuneship train $(RECIPE) --output $(RUN) $(ARGS)
 
-export: setup  ## RUN=… [OUT=…] [VARIANT=int8]: convert to ONNX and prove
+export: setup  ## RUN=… [OUT=…] [VARIANT=auto]: convert to ONNX and prove
 	@test -n "$(notdir $(RUN))" || { echo "say which run: make export RUN=runs/quickstart"; exit 2; }
 	$(BIN)/tuneship export $(RUN) --output $(OUT) --variant $(VARIANT) $(ARGS)
 

@@ -26,6 +26,7 @@ from bench.startup import measure_startup
 from bench.subject import WORK, Subject, prepare
 from bench.tasks import TaskFigures, measure_tasks, tasks_table
 from bench.throughput import Plan, measure_serving
+from bench.variants import measure_variants
 from serving.errors import BundleError, InputError
 
 RESULTS = Path("build/bench.json")
@@ -37,6 +38,7 @@ class Section(StrEnum):
     """What can be measured."""
 
     tasks = "tasks"
+    variants = "variants"
     accuracy = "accuracy"
     size = "size"
     startup = "startup"
@@ -89,6 +91,7 @@ class Bench:
         logs = WORK / "logs"
         return {
             Section.tasks: self._tasks,
+            Section.variants: lambda: measure_variants(err),
             Section.accuracy: lambda: measure_accuracy(self.subject),
             Section.size: lambda: measure_size(self.subject),
             Section.startup: lambda: measure_startup(self.subject, self.repeats, logs),
