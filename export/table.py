@@ -21,7 +21,7 @@ def parity_table(parity: Parity) -> Group:
 def _gates_table(parity: Parity) -> Table:
     table = Table(title=f"proof of the {parity.variant} variant on {parity.rows:,} rows", title_justify="left")
     table.add_column("gate")
-    table.add_column("measured", max_width=22)
+    table.add_column("measured", max_width=18)
     table.add_column("accepted", no_wrap=True)
     table.add_column("", no_wrap=True)
     for gate in parity.gates:
@@ -35,9 +35,9 @@ def _gates_table(parity: Parity) -> Table:
 
 def _worst_table(parity: Parity) -> Table:
     table = Table(title="the rows that are furthest apart", title_justify="left")
-    table.add_column("inputs", ratio=3, no_wrap=True, overflow="ellipsis")
+    table.add_column("inputs", max_width=28, no_wrap=True, overflow="ellipsis")
     for side in ("trained", "served"):
-        table.add_column(side, ratio=2, no_wrap=True, overflow="ellipsis")
+        table.add_column(side, max_width=15, no_wrap=True, overflow="ellipsis")
     table.add_column("logits", justify="right", no_wrap=True)
     for row in parity.worst_rows:
         shown = (escape(each) for each in (" ".join(row["inputs"].split()), *row["decisions"]))
