@@ -6,14 +6,15 @@ BentoML's own per-request machinery is configured away, each part for a reason g
 from __future__ import annotations
 
 import os
+from typing import Any
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # BentoML reports usage unless told not to
 
 from http import HTTPStatus
-from typing import Any
 
 import bentoml
 import httpx
+from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml.exceptions import BentoMLException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -45,6 +46,16 @@ if settings.log != LogSettings():  # else BentoML's own format, and no line a re
     set_up_logs(settings.log)
 
 
+async def _pass_on(self: TimeoutMiddleware, scope: Any, receive: Any, send: Any) -> None:
+    await self.app(scope, receive, send)
+
+
+# BentoML never cancels a request's timer (bentoml/_internal/server/http/traffic.py): each finished request would stay
+# in memory for as long as the timeout lasts, and its configuration knows no "none". How long a request may take is the
+# app's own to say, see `serving.traffic`.
+TimeoutMiddleware.__call__ = _pass_on
+
+
 @bentoml.service(
     # Not "tuneship": BentoML would take "tuneship:TAG" for the module tuneship.py and load the checkout's code, not the
     # Bento's.
@@ -52,9 +63,6 @@ if settings.log != LogSettings():  # else BentoML's own format, and no line a re
     workers=1,  # the engine uses every CPU of the container; scale by containers
     metrics={"enabled": False},  # would add a time series for each path anybody asks for; /metrics is the app's own
     logging={"access": {"enabled": False}},  # a log line a request costs more than routing it
-    # BentoML never cancels a request's timer (bentoml/_internal/server/http/traffic.py), so that each finished request
-    # stays in memory for as long as the timeout lasts, and it knows no "none": as short as the longest honest request.
-    traffic={"timeout": 15},
     tracing={"excluded_urls": ".*"},  # spans are made even where nobody collects them
 )
 @bentoml.asgi_app(app, path="/")

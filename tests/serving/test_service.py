@@ -174,3 +174,41 @@ def test_requires_a_signature(tiny_bundle: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 1
     assert "is not signed: it has no model.sig" in result.stderr
+
+
+TIMERS = """
+import asyncio
+from serving.service import Tuneship
+
+async def receive():
+    return {"type": "http.request"}
+
+async def send(message):
+    pass
+
+async def main():
+    app = Tuneship.to_asgi(is_main=True)
+    for _ in range(200):
+        scope = {"type": "http", "method": "GET", "path": "/livez", "query_string": b"", "headers": []}
+        await app(scope, receive, send)
+    print(*(layer.cls.__name__ for layer in app.user_middleware))
+    print(len(asyncio.get_running_loop()._scheduled))
+
+asyncio.run(main())
+"""
+
+
+def test_bentoml_keeps_no_request(tiny_bundle: Path) -> None:
+    """A request that is over leaves no timer behind: BentoML's would keep its context in memory until it runs out.
+
+    Nor is there an access log or a metric around each request.
+    """
+    result = subprocess.run(
+        python("-c", TIMERS),
+        cwd=ROOT, env=environment(TUNESHIP_BUNDLE=tiny_bundle, BENTOML_DO_NOT_TRACK="True"),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    layers, timers = result.stdout.splitlines()[-2:]
+    assert {"AccessLogMiddleware", "RunnerTrafficMetricsMiddleware"}.isdisjoint(layers.split())
+    assert int(timers) == 0
