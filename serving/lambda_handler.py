@@ -82,7 +82,7 @@ class Function:
         )
         self._app = create_app(
             *bundles,
-            log=settings.log, protection=settings.protection, traces=settings.traces,
+            traffic=settings.traffic, log=settings.log, protection=settings.protection, traces=settings.traces,
         )  # fmt: skip
         self._lifespan = self._app.router.lifespan_context(self._app)
         self._loop.run_until_complete(self._lifespan.__aenter__())
