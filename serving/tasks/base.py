@@ -7,7 +7,7 @@ same object, so that a task means one thing everywhere.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -26,6 +26,10 @@ Segments = str | tuple[str, str]
 
 Truncation = Literal["longest_first", "only_second"]
 """Which text of a pair is cut first, as the tokenizers library names it."""
+
+
+Datatype = Literal["BYTES", "FP32", "INT64"]
+"""Of a tensor, as the Open Inference Protocol names it."""
 
 
 class Settings(BaseModel):
@@ -74,6 +78,9 @@ class Task(ABC):
     needs_offsets: ClassVar[bool] = False
     lone_answer_in_list: ClassVar[bool] = True
     """Whether the answer to a lone input comes inside a list, as Hugging Face's clients expect of this task."""
+
+    columns: ClassVar[Mapping[str, Datatype]] = {}
+    """The parts of an answer that a protocol of tensors gives by themselves, each as a matrix."""
 
     def __init__(self, labels: Sequence[str], settings: Settings, limits: Limits) -> None:
         self.labels = list(labels)
@@ -129,6 +136,11 @@ class Task(ABC):
     def confidence(self, answer: Any) -> float | None:
         """The score, 0 to 1, of what an answer says first; None where the task or the caller's parameters give none."""
         return None
+
+    def row(self, answer: Any) -> dict[str, list[Any]]:
+        """The values under each of ``columns``, in the answer's order."""
+        parts = answer if isinstance(answer, list) else [answer]
+        return {name: [part[name] for part in parts] for name in self.columns}
 
     def recorded(self, logits: Logits) -> Logits:
         """What a golden row keeps of a window's logits: all, unless the task says less."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from serving.errors import InputError, InputTooLarge
 from serving.tasks import base
-from serving.tasks.base import Encoded, Logits, Task
+from serving.tasks.base import Datatype, Encoded, Logits, Task
 from serving.tasks.texts import check_text, text_schema
 
 
@@ -35,6 +35,7 @@ class FeatureExtraction(Task):
     """One vector a text."""
 
     name = "feature-extraction"
+    columns: ClassVar[Mapping[str, Datatype]] = {"embedding": "FP32"}
     settings_type: ClassVar[type[base.Settings]] = Settings
     parameters_type: ClassVar[type[base.Parameters]] = Parameters
     settings: Settings
@@ -61,6 +62,10 @@ class FeatureExtraction(Task):
             vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
         numbers: list[float] = vector.astype(np.float32).tolist()
         return numbers
+
+    def row(self, answer: list[float]) -> dict[str, list[Any]]:
+        """The vector."""
+        return {"embedding": answer}
 
     def decision(self, answer: list[float]) -> Hashable:
         """There is nothing but the numbers, and the bound on logits is what holds them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from pydantic import Field
@@ -12,7 +12,7 @@ from serving.errors import InputError
 from serving.generation.parameters import GenerationParameters
 from serving.generation.plan import Generated
 from serving.tasks import base
-from serving.tasks.base import Encoded, Logits, Task, object_schema
+from serving.tasks.base import Datatype, Encoded, Logits, Task, object_schema
 from serving.tasks.texts import check_text, text_schema
 
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
@@ -65,6 +65,7 @@ DEFAULT = Parameters()
 class Generation(Task):
     """What both tasks share: a text in, texts out."""
 
+    columns: ClassVar[Mapping[str, Datatype]] = {"generated_text": "BYTES"}
     settings_type: ClassVar[type[base.Settings]] = Settings
     parameters_type: ClassVar[type[base.Parameters]] = Parameters
     lone_answer_in_list = False

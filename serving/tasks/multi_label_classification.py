@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from serving.tasks import base
-from serving.tasks.base import Encoded, Logits, Segments, Task, probability
+from serving.tasks.base import Datatype, Encoded, Logits, Segments, Task, probability
 from serving.tasks.scores import LabelScore, apply_function, ranked, scores_schema
 from serving.tasks.texts import Clip, check_segments, clipped, segments_schema
 
@@ -42,6 +42,7 @@ class MultiLabelClassification(Task):
     """Any number of the labels is right; each is decided by itself."""
 
     name = "multi-label-classification"
+    columns: ClassVar[Mapping[str, Datatype]] = {"label": "BYTES", "score": "FP32"}
     settings_type: ClassVar[type[base.Settings]] = Settings
     parameters_type: ClassVar[type[base.Parameters]] = Parameters
     settings: Settings

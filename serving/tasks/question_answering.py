@@ -6,7 +6,7 @@ logit, and no answer's that of the first token, as Devlin et al. 2019 (BERT, sec
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypedDict
 
@@ -16,7 +16,7 @@ from tokenizers import Encoding, Tokenizer
 
 from serving.errors import InputTooLarge
 from serving.tasks import base
-from serving.tasks.base import Encoded, Logits, Task, object_schema, probability
+from serving.tasks.base import Datatype, Encoded, Logits, Task, object_schema, probability
 from serving.tasks.scores import apply_function
 from serving.tasks.spans import whole
 from serving.tasks.texts import check_object, text_schema
@@ -72,6 +72,9 @@ class QuestionAnswering(Task):
     """A passage of the context, or none."""
 
     name = "question-answering"
+    columns: ClassVar[Mapping[str, Datatype]] = {
+        "answer": "BYTES", "score": "FP32", "start": "INT64", "end": "INT64",
+    }  # fmt: skip
     settings_type: ClassVar[type[base.Settings]] = Settings
     parameters_type: ClassVar[type[base.Parameters]] = Parameters
     truncation = "only_second"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from serving.tasks import base
-from serving.tasks.base import Encoded, Logits, Segments, Task
+from serving.tasks.base import Datatype, Encoded, Logits, Segments, Task
 from serving.tasks.scores import LabelScore, scores_schema
 from serving.tasks.texts import Clip, check_segments, clipped, segments_schema
 
@@ -26,6 +26,7 @@ class Regression(Task):
     """One number a text. Its only label is the name of what is predicted."""
 
     name = "regression"
+    columns: ClassVar[Mapping[str, Datatype]] = {"label": "BYTES", "score": "FP32"}
     settings_type: ClassVar[type[base.Settings]] = Settings
     settings: Settings
 

@@ -7,7 +7,7 @@ through overlapping windows, each token in the one that shows the most context a
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypedDict
 
@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from serving.tasks import base
-from serving.tasks.base import Encoded, Logits, Task, object_schema, probability
+from serving.tasks.base import Datatype, Encoded, Logits, Task, object_schema, probability
 from serving.tasks.bio import LEAST, best_sequence
 from serving.tasks.scores import Scores, apply_function
 from serving.tasks.spans import Token, pieces_of, placed, tokens_of, trimmed, words_of
@@ -74,6 +74,9 @@ class TokenClassification(Task):
     """A BIO tag for each token, aggregated to entities."""
 
     name = "token-classification"
+    columns: ClassVar[Mapping[str, Datatype]] = {
+        "entity_group": "BYTES", "score": "FP32", "word": "BYTES", "start": "INT64", "end": "INT64",
+    }  # fmt: skip
     settings_type: ClassVar[type[base.Settings]] = Settings
     parameters_type: ClassVar[type[base.Parameters]] = Parameters
     slides = True

@@ -1,0 +1,153 @@
+"""``infer``: a request's tensors to the task's inputs, and answers to tensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from serving.bundle import Manifest
+from serving.errors import InputError
+from serving.oip.tensors import Tensor, TensorHead, texts_of
+from serving.request import Check, Reply, Request, check_inputs, load_json, parameters_of
+from serving.tasks.base import Datatype, Task
+
+WHOLE = "output"
+"""The output that every task has: the whole answer to each input as JSON, in Hugging Face's shape."""
+
+BINARY_OUTPUT = "binary_data_output"
+
+
+class _Wanted(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    id: str = ""
+    parameters: dict[str, Any] = {}
+    inputs: list[TensorHead] = Field(min_length=1)
+    outputs: list[_Wanted] | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What rendering needs: the caller's id, which outputs, and which of them in binary."""
+
+    id: str
+    outputs: dict[str, bool]
+    """Whether in binary, by name, in the order they are given."""
+
+
+def parse(body: bytes, header_length: int | None, task: Task, check: Check) -> Request:
+    """The inputs of an ``infer`` request; its ``wish`` is a `Wish`.
+
+    Args:
+        body: JSON, and behind its first ``header_length`` bytes the binary tensors; None: JSON alone.
+        header_length: what the ``Inference-Header-Content-Length`` header says.
+        task: what inputs, parameters and outputs mean.
+        check: an input and its field to an item.
+
+    Raises:
+        MalformedInput: the JSON is none.
+        InputTooLarge: it is past a limit.
+        InputError: tensors are missing, unknown, of unequal length or malformed.
+    """
+    end = len(body) if header_length is None else header_length
+    if not 0 <= end <= len(body):
+        raise InputError(f"Inference-Header-Content-Length is {end}; the body has {len(body)} bytes")
+    content = _content(body[:end], task)
+    texts = _columns(texts_of(content.inputs, body[end:]), task)
+    inputs = [_input(row, task) for row in zip(*texts.values(), strict=True)]
+    given = {name: value for name, value in content.parameters.items() if name != BINARY_OUTPUT}
+    wish = Wish(content.id, _wanted(content, task))
+    return Request(check_inputs(inputs, task, check), False, parameters_of(given, task.parameters_type), wish)
+
+
+def render(task: Task, request: Request, reply: Reply, manifest: Manifest, name: str) -> tuple[Any, bytes]:
+    """The response's JSON, and the binary tensors that follow it; raises InputError for an output it cannot give."""
+    wish: Wish = request.wish
+    heads: list[dict[str, Any]] = []
+    binary = b""
+    for tensor in _tensors(task, reply.answers, wish.outputs):
+        if wish.outputs[tensor.name]:
+            head, data = tensor.binary()
+            binary += data
+        else:
+            head = tensor.content()
+        heads.append(head)
+    about = {"id": wish.id} if wish.id else {}
+    return {"model_name": name, "model_version": version_of(manifest), **about, "outputs": heads}, binary
+
+
+def version_of(manifest: Manifest) -> str:
+    """A bundle has one version: the beginning of its digest."""
+    return manifest.digest[:12]
+
+
+def input_names(task: Task) -> list[str]:
+    """The tensors a request has: the parts of an input, or ``text``."""
+    return list(task.input_schema().get("properties", {})) or ["text"]
+
+
+def output_datatypes(task: Task) -> dict[str, Datatype]:
+    """The tensors an answer may have."""
+    return {**task.columns, WHOLE: "BYTES"}
+
+
+def _content(header: bytes, task: Task) -> _Body:
+    try:
+        return _Body.model_validate(load_json(header, task))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the body"
+        raise InputError(f"{field}: {first['msg']}", field=field) from error
+
+
+def _columns(texts: dict[str, list[str]], task: Task) -> dict[str, list[str]]:
+    names = input_names(task)
+    if texts.keys() != set(names):
+        raise InputError(f"inputs are {sorted(texts)}; this model takes {names}", field="inputs")
+    lengths = {name: len(texts[name]) for name in names}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"inputs have unequal numbers of texts: {lengths}", field="inputs")
+    return {name: texts[name] for name in names}
+
+
+def _input(row: Sequence[str], task: Task) -> Any:
+    names = input_names(task)
+    return row[0] if names == ["text"] else dict(zip(names, row, strict=True))
+
+
+def _wanted(content: _Body, task: Task) -> dict[str, bool]:
+    known = output_datatypes(task)
+    everywhere = content.parameters.get(BINARY_OUTPUT) is True
+    if content.outputs is None:
+        return dict.fromkeys(known, everywhere)
+    for place, each in enumerate(content.outputs):
+        if each.name not in known:
+            raise InputError(f"outputs[{place}].name is {each.name!r}; this model gives {list(known)}", field="outputs")
+    return {each.name: each.parameters.get("binary_data", everywhere) is True for each in content.outputs}
+
+
+def _tensors(task: Task, answers: Sequence[Any], wanted: dict[str, bool]) -> list[Tensor]:
+    rows = [task.row(answer) for answer in answers]
+    whole = [json.dumps(answer, ensure_ascii=False) for answer in answers]
+    found = [Tensor(WHOLE, "BYTES", [len(whole)], whole)] if WHOLE in wanted else []
+    columns = {name: [row[name] for row in rows] for name in task.columns if name in wanted}
+    return [*(_matrix(name, task.columns[name], column) for name, column in columns.items()), *found]
+
+
+def _matrix(name: str, datatype: Datatype, column: Sequence[list[Any]]) -> Tensor:
+    """Rows of one column; those that are shorter than the longest are filled up, for a tensor has no ragged edge."""
+    width = max(map(len, column))
+    filler = "" if datatype == "BYTES" else -1
+    data = [value for row in column for value in (*row, *[filler] * (width - len(row)))]
+    return Tensor(name, datatype, [len(column), width], data)

@@ -1,0 +1,130 @@
+"""Tensors as the protocol writes them: their elements in JSON, or behind the JSON in binary."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.errors import InputError
+from serving.tasks.base import Datatype
+
+NUMBERS: dict[Datatype, str] = {"FP32": "<f4", "INT64": "<i8"}
+_LENGTH = struct.Struct("<I")
+
+
+class TensorHead(BaseModel):
+    """A tensor of a request: ``data`` is flat or nested, or absent where ``binary_data_size`` bytes stand for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str
+    shape: list[int] = Field(min_length=1)
+    datatype: str
+    parameters: dict[str, Any] = {}
+    data: list[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of an answer; ``data`` is flat, in row-major order."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+    data: list[Any]
+
+    def content(self) -> dict[str, Any]:
+        """The tensor in JSON."""
+        return {"name": self.name, "datatype": self.datatype, "shape": self.shape, "data": self.data}
+
+    def binary(self) -> tuple[dict[str, Any], bytes]:
+        """The tensor's head in JSON and its elements in binary: little-endian; texts behind their length in bytes."""
+        data = self._elements()
+        head = {"name": self.name, "datatype": self.datatype, "shape": self.shape}
+        return {**head, "parameters": {"binary_data_size": len(data)}}, data
+
+    def _elements(self) -> bytes:
+        if self.datatype != "BYTES":
+            return np.asarray(self.data, dtype=NUMBERS[self.datatype]).tobytes()
+        texts = [text.encode() for text in self.data]
+        return b"".join(part for text in texts for part in (_LENGTH.pack(len(text)), text))
+
+
+def texts_of(heads: Sequence[TensorHead], binary: bytes) -> dict[str, list[str]]:
+    """The texts of each tensor of a request, by its name.
+
+    Raises:
+        InputError: a tensor is not of texts, its shape is not its data's, or ``binary`` is not what the heads tell of.
+    """
+    found: dict[str, list[str]] = {}
+    start = 0
+    for place, head in enumerate(heads):
+        field = f"inputs[{place}]"
+        if head.datatype != "BYTES":
+            raise InputError(f"{field}.datatype is {head.datatype!r}; texts are BYTES", field=f"{field}.datatype")
+        size = _binary_size(head, field)
+        texts = _flat(head, field) if size is None else list(_split(binary[start : start + size], size, field))
+        start += size or 0
+        _require_shape(head, len(texts), field)
+        found[head.name] = texts
+    if start != len(binary):
+        raise InputError(f"{len(binary) - start:,} bytes follow the JSON and belong to no tensor", field="inputs")
+    return found
+
+
+def _binary_size(head: TensorHead, field: str) -> int | None:
+    size = head.parameters.get("binary_data_size")
+    if size is None:
+        return None
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise InputError(f"{field}.parameters.binary_data_size must be a number of bytes, found {size!r}", field=field)
+    return size
+
+
+def _flat(head: TensorHead, field: str) -> list[Any]:
+    if head.data is None:
+        raise InputError(f"{field}.data is missing", field=f"{field}.data")
+    return list(_elements(head.data, len(head.shape)))
+
+
+def _elements(data: Any, depth: int) -> Iterator[Any]:
+    """The elements of nested lists, at most ``depth`` lists deep, in order."""
+    if isinstance(data, list) and depth > 0:
+        for each in data:
+            yield from _elements(each, depth - 1)
+    else:
+        yield data
+
+
+def _split(data: bytes, size: int, field: str) -> Iterator[str]:
+    if len(data) < size:
+        raise InputError(f"{field} tells of {size:,} bytes; {len(data):,} follow", field=field)
+    start = 0
+    while start < size:
+        end = start + _LENGTH.size
+        stop = end + (_LENGTH.unpack_from(data, start)[0] if end <= size else size)
+        if stop > size:
+            raise InputError(f"{field}: a text is cut off at byte {start:,} of its binary data", field=field)
+        yield _decoded(data[end:stop], field)
+        start = stop
+
+
+def _decoded(data: bytes, field: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{field}: a text is not UTF-8, see its byte {error.start}", field=field) from error
+
+
+def _require_shape(head: TensorHead, elements: int, field: str) -> None:
+    if any(size < 0 for size in head.shape) or prod(head.shape) != elements or any(n != 1 for n in head.shape[1:]):
+        raise InputError(
+            f"{field}.shape is {head.shape} and the tensor has {elements} elements; give [{elements}], a text each",
+            field=f"{field}.shape",
+        )
