@@ -40,8 +40,8 @@ def predict_file(
 ) -> Tally:
     """Answer every line ``{"inputs": "…"}`` of a file.
 
-    Each line that is not blank gives one line, in order: the line's own keys and ``outputs``, or, where it cannot be
-    answered, ``error`` that names the row and the reason. The target appears only when all is done.
+    Each line that is not blank gives one line, in order: the line's own keys and ``outputs``, and ``truncated`` where
+    the end of its text was not read; or, where it cannot be answered, ``error`` that names the row and the reason. The target appears only when all is done.
 
     Args:
         on_progress: told the bytes read since it was last called.
@@ -87,14 +87,15 @@ def _chunks(lines: Iterable[bytes], on_progress: Callable[[int], None]) -> Itera
 
 def _answer(predictor: Predictor, chunk: list[tuple[int, bytes]], tally: Tally) -> Iterator[str]:
     rows = [_read(predictor, number, line) for number, line in chunk]
-    answers = iter(predictor.predict([row.content["inputs"] for row in rows if not row.refusal]))
+    answers = iter(predictor.answered([row.content["inputs"] for row in rows if not row.refusal]))
     for row in rows:
         if row.refusal:
             tally.refuse(row.refusal)
             yield _line({"inputs": None, **row.content, "error": row.refusal})
         else:
             tally.answered += 1
-            yield _line({**row.content, "outputs": next(answers)})
+            encoded, answer = next(answers)
+            yield _line({**row.content, "outputs": answer, **({"truncated": True} if encoded.truncated else {})})
 
 
 def _read(predictor: Predictor, number: int, line: bytes) -> _Row:

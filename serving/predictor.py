@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from serving.batching.shape import Shape
 from serving.bundle import Bundle, GoldenRow
@@ -85,10 +85,14 @@ class Predictor:
 
         ``parameters`` are the task's own ``Parameters``.
         """
+        return [answer for _, answer in self.answered(inputs, parameters)]
+
+    def answered(self, inputs: Sequence[Any], parameters: Any = None) -> list[tuple[Encoded, Any]]:
+        """As `predict`, each answer beside what was read of its input."""
         items = [self.check(each, f"inputs[{index}]") for index, each in enumerate(inputs)]
         encoded = self.encode(items, parameters)
         results = iter(self.run([window for each in encoded for window in each.windows]))
-        return [self.task.decode(each, [next(results) for _ in each.windows], parameters) for each in encoded]
+        return [(each, self.task.decode(each, [next(results) for _ in each.windows], parameters)) for each in encoded]
 
     def check(self, inputs: Any, field: str = "inputs") -> Any:
         """An input as a checked item; raises InputError naming ``field``."""
@@ -97,14 +101,27 @@ class Predictor:
         return item
 
     def encode(self, items: Sequence[Any], parameters: Any = None) -> list[Encoded]:
-        """The windows of checked items, each at most the bundle's ``max_length`` tokens, not padded."""
+        """The windows of checked items, each at most the bundle's ``max_length`` tokens, not padded.
+
+        Raises InputError for an item that is longer, where the parameters say that it may not be truncated.
+        """
         segments = [self.task.segments(item) for item in items]
         # The fast way is the one without offsets.
         encode = self.tokenizer.encode_batch if self.task.needs_offsets else self.tokenizer.encode_batch_fast
         return [
-            Encoded(item, [self._engine.window(window, parameters) for window in self.task.windows(encoding)])
-            for item, encoding in zip(items, encode(segments), strict=True)
+            self._encoded(item, encoding, parameters, f"inputs[{place}]" if len(items) > 1 else "inputs")
+            for place, (item, encoding) in enumerate(zip(items, encode(segments), strict=True))
         ]
+
+    def _encoded(self, item: Any, encoding: Encoding, parameters: Any, field: str) -> Encoded:
+        truncated = self.task.truncates(encoding)
+        if truncated and parameters and not parameters.truncate:
+            limit = self.manifest.tokenizer.max_length
+            tokens = tokens_of(encoding) if isinstance(self.task.segments(item), str) else f"more than {limit}"
+            message = f"{field} has {tokens} tokens and {limit} of them are read; shorten it, or allow truncate"
+            raise InputError(message, field=field)
+        windows = [self._engine.window(window, parameters) for window in self.task.windows(encoding)]
+        return Encoded(item, windows, truncated)
 
     def run(self, windows: Sequence[Any]) -> list[Any]:
         """The engine's result for each window, in the order given: logits without those of padding, or texts.
@@ -163,6 +180,11 @@ class Predictor:
             return self.task.decision(golden.outputs)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise BundleError(f"{where} is not an answer of {self.task.name}. Export the bundle again.") from error
+
+
+def tokens_of(encoding: Encoding) -> int:
+    """Tokens of a lone text, its special ones and those that were cut off included."""
+    return len(encoding.ids) + sum(each.special_tokens_mask.count(0) for each in encoding.overflowing)
 
 
 def _largest_difference(logits: Sequence[Logits], recorded: Sequence[list[Any]], where: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -45,7 +45,7 @@ class Answering:
             return await self._stream(request, encoded, dialect.events, model, exchange)
         reply = await model.reply(request, encoded, exchange.timing, exchange.deadline)
         exchange.outcomes = model.metrics.answered(encoded, reply.answers)
-        return JSONResponse(dialect.render(predictor.task, request, reply))
+        return JSONResponse(dialect.render(predictor.task, request, reply), headers=told(encoded))
 
     async def _encode(self, request: Request, model: Model, exchange: Exchange) -> list[Encoded]:
         exchange.items, exchange.encoding = request.items, time.perf_counter()
@@ -60,4 +60,15 @@ class Answering:
         stream = Stream(request, encoded, events)
         await stream.begin(model.batcher, exchange.timing, exchange.deadline)
         model.metrics.streamed(encoded)
-        return StreamingResponse(stream.events(), media_type="text/event-stream")
+        return StreamingResponse(stream.events(), media_type="text/event-stream", headers=told(encoded))
+
+
+def truncated(encoded: Sequence[Encoded]) -> str:
+    """The places of the inputs of which the end was not read, such as ``0,3``; empty where there are none."""
+    return ",".join(str(place) for place, each in enumerate(encoded) if each.truncated)
+
+
+def told(encoded: Sequence[Encoded]) -> dict[str, str] | None:
+    """The ``X-Truncated`` header of an answer to truncated inputs."""
+    places = truncated(encoded)
+    return {"X-Truncated": places} if places else None

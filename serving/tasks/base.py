@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Encoding, Tokenizer
 
 from serving.bundle import Limits
@@ -43,6 +43,8 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    truncate: bool = Field(default=True, description="false: an input of which the end would not be read is refused")
+
 
 class Window(Protocol):
     """What an engine runs: an encoding, or a prompt."""
@@ -54,10 +56,14 @@ class Window(Protocol):
 
 @dataclass(frozen=True)
 class Encoded:
-    """A checked input and the windows that stand for it: one, unless the task slides over long text."""
+    """A checked input and the windows that stand for it: one, unless the task slides over long text.
+
+    ``truncated`` tells that they do not hold all of it.
+    """
 
     item: Any
     windows: list[Any]
+    truncated: bool = False
 
     @property
     def tokens(self) -> int:
@@ -145,6 +151,10 @@ class Task(ABC):
     def recorded(self, logits: Logits) -> Logits:
         """What a golden row keeps of a window's logits: all, unless the task says less."""
         return logits
+
+    def truncates(self, encoding: Encoding) -> bool:
+        """Whether a part of the tokenised item is in none of its windows."""
+        return not self.slides and bool(encoding.overflowing)
 
     def windows(self, encoding: Encoding) -> list[Encoding]:
         """The windows of one tokenised item."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from serving.errors import InputError, InputTooLarge
+from serving.errors import InputError
 from serving.tasks import base
 from serving.tasks.base import Datatype, Encoded, Logits, Task
 from serving.tasks.texts import check_text, text_schema
@@ -24,7 +24,6 @@ class Parameters(base.Parameters):
     """What a caller may ask for, as text-embeddings-inference names it."""
 
     normalize: bool = Field(default=True, description="whether vectors have length 1")
-    truncate: bool = Field(default=True, description="false: a text that would have to be cut is refused")
     dimensions: Annotated[int, Field(ge=1, description="only the first so many numbers")] | None = None
 
 
@@ -56,7 +55,8 @@ class FeatureExtraction(Task):
     def decode(self, encoded: Encoded, logits: Sequence[Logits], parameters: Parameters | None = None) -> list[float]:
         """The vector; ``logits`` hold one array [dimensions]. Raises InputError for what cannot be had."""
         wish = parameters or DEFAULT
-        self._require(wish, encoded)
+        if wish.dimensions and wish.dimensions > self.settings.dimensions:
+            raise InputError(f"dimensions: {wish.dimensions} asked; vectors have {self.settings.dimensions}")
         vector = logits[0].astype(np.float64)[: wish.dimensions]
         if wish.normalize:
             vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
@@ -78,9 +78,3 @@ class FeatureExtraction(Task):
     def answer_schema(self) -> dict[str, Any]:
         """A list of numbers."""
         return {"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": self.settings.dimensions}
-
-    def _require(self, wish: Parameters, encoded: Encoded) -> None:
-        if wish.dimensions and wish.dimensions > self.settings.dimensions:
-            raise InputError(f"dimensions: {wish.dimensions} asked; vectors have {self.settings.dimensions}")
-        if not wish.truncate and encoded.windows[0].overflowing:
-            raise InputTooLarge(f"the text {encoded.item[:40]!r}… is longer than a window, and truncate is false")

@@ -49,7 +49,7 @@ class Parameters(base.Parameters):
 
     def plan(self, max_new_tokens: int) -> GenerationParameters:
         """The engine's parameters; raises InputError for what does not go together."""
-        given = self.model_dump(exclude={"return_full_text"}, exclude_none=True)
+        given = self.model_dump(exclude={"return_full_text", "truncate"}, exclude_none=True)
         return GenerationParameters(**{"max_new_tokens": max_new_tokens, **given, "stop": tuple(self.stop)})
 
 

@@ -15,6 +15,7 @@ from tests.serving.examples import EXAMPLES, FAMILY, LONE_IN_LIST
 from tests.serving.test_app import samples
 
 TOYS = sorted(EXAMPLES)
+LONG = "where is my parcel " * 50
 Clients = Callable[[str], TestClient]
 Predictors = Callable[[str], Predictor]
 
@@ -148,14 +149,29 @@ def test_parameters_refused(task_client: Clients, toy: str, parameters: Any, mes
     assert (status, error[: len(message)]) == (422, message)
 
 
-def test_a_text_that_must_not_be_cut(task_client: Clients) -> None:
-    """Where a caller says so, a text longer than the window is 413 and not a vector of its beginning."""
-    client = task_client("feature-extraction")
-    long = "where is my parcel " * 50
-    assert ask(client, long) == ask(client, long, truncate=True)
-    status, error = refused(client, long, truncate=False)
-    assert status == 413
-    assert "is longer than a window, and truncate is false" in error
+@pytest.mark.parametrize("toy", ["text-classification", "text pairs", "regression", "feature-extraction"])
+def test_truncation_is_the_callers_choice(task_client: Clients, toy: str) -> None:
+    """A text longer than the window is cut, which the answer's headers say, or refused where the caller says so."""
+    client, short = task_client(toy), EXAMPLES[toy][0]
+    long = {**short, "text": LONG} if isinstance(short, dict) else LONG
+    response = client.post("/predict", json={"inputs": [short, long], "parameters": {"truncate": True}})
+    assert (response.status_code, response.headers["x-truncated"]) == (200, "1")
+    response = client.post("/predict", json={"inputs": [short, long], "parameters": {"truncate": False}})
+    assert response.status_code == 422
+    assert re.match(r"inputs\[1\] has (more than )?\d+ tokens and \d+ of them are read", response.json()["error"])
+    response = client.post("/predict", json={"inputs": short, "parameters": {"truncate": False}})
+    assert response.status_code == 200
+    assert "x-truncated" not in response.headers
+
+
+@pytest.mark.parametrize("toy", ["token-classification", "question-answering"])
+def test_what_slides_is_not_cut(task_client: Clients, toy: str) -> None:
+    """A task that reads long text through several windows reads all of it, so nothing is refused or said."""
+    client, short = task_client(toy), EXAMPLES[toy][0]
+    long = {**short, "context": LONG} if isinstance(short, dict) else LONG
+    response = client.post("/predict", json={"inputs": long, "parameters": {"truncate": False}})
+    assert response.status_code == 200
+    assert "x-truncated" not in response.headers
 
 
 def outcomes(client: TestClient) -> dict[str, float]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from serving.errors import InputError, InputTooLarge
+from serving.errors import InputError
 from serving.tasks.feature_extraction import FeatureExtraction, Parameters, Settings
 from tests.serving.tasks.hand_made import LIMITS, encode, row, tokenizer_of
 
@@ -58,13 +58,10 @@ def test_too_many_dimensions() -> None:
 
 
 def test_cut_text() -> None:
-    """A text past the window is cut by default, and refused where the caller says that it may not be."""
-    assert CUT.windows[0].overflowing
+    """A text past the window is cut: one window stands for it."""
+    assert TASK.truncates(CUT.windows[0])
     assert len(CUT.windows) == 1
     assert TASK.decode(CUT, [row(3, 0, 4)]) == vector(3, 0, 4)
-    with pytest.raises(InputTooLarge, match=r"^the text 'the lamp is broken.*is longer than a window, and truncate is"):
-        TASK.decode(CUT, [row(3, 0, 4)], Parameters(truncate=False))
-    assert vector(3, 0, 4, truncate=False) == vector(3, 0, 4)
 
 
 def test_plain_numbers() -> None:
