@@ -41,7 +41,8 @@ def predict_file(
     """Answer every line ``{"inputs": "…"}`` of a file.
 
     Each line that is not blank gives one line, in order: the line's own keys and ``outputs``, and ``truncated`` where
-    the end of its text was not read; or, where it cannot be answered, ``error`` that names the row and the reason. The target appears only when all is done.
+    the end of its text was not read; or, where it cannot be answered, ``error`` that names the row and the reason. The
+    target appears only when all is done.
 
     Args:
         on_progress: told the bytes read since it was last called.

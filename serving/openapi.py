@@ -97,7 +97,29 @@ def _of_all(models: Sequence[str]) -> Json:
         "/livez": {"get": _get("The process answers", "text/plain")},
         "/readyz": {"get": _get(ready, "text/plain", {"503": "Not yet."})},
         "/metrics": {"get": _get("Prometheus metrics", "text/plain")},
+        **_open_inference(models),
+        "/ping": {"get": _get(ready + ": SageMaker's question", "text/plain", {"503": "Not yet."})},
+        "/invocations": {"post": _any_post("The same as /predict, as SageMaker asks; also lines of it as JSON lines")},
     }
+
+
+def _open_inference(models: Sequence[str]) -> Json:
+    """The Open Inference Protocol; a model's paths also name its one version."""
+    version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}
+    found: Json = {
+        "/v2": {"get": _get("Open Inference Protocol: the server", "application/json")},
+        "/v2/health/live": {"get": _get("The process answers", "text/plain")},
+        "/v2/health/ready": {"get": _get("Requests should be sent here", "text/plain", {"503": "Not yet."})},
+    }
+    for within, parameters in (("", [_name(models)]), ("/versions/{version}", [_name(models), version])):
+        model = f"/v2/models/{{model}}{within}"
+        metadata = _get("The model's tensors", "application/json", MISSING)
+        ready = _get("The model should be sent requests", "text/plain", MISSING)
+        infer = _any_post("Texts as BYTES tensors in, answers as tensors out; JSON, or with binary tensors behind it")
+        found[model] = {"parameters": parameters, "get": metadata}
+        found[f"{model}/ready"] = {"parameters": parameters, "get": ready}
+        found[f"{model}/infer"] = {"parameters": parameters, "post": infer}
+    return found
 
 
 def _dialects(task: Task) -> Json:

@@ -7,8 +7,10 @@ import time
 import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import quote
 
 from serving.errors import InputError
+from serving.oip.inference import WHOLE
 
 SECONDS = 60
 """How long one request may take."""
@@ -43,9 +45,18 @@ class RemoteServer:
             raise InputError(f"{self.url}/predict gave {str(found)[:200]!r} for {len(inputs)} inputs", field="--url")
         return found
 
+    def infer(self, model: str, inputs: list[Any]) -> list[Any]:
+        """The same by the Open Inference Protocol, of the model of that name; raises InputError."""
+        root = self.url.partition("/models/")[0]
+        outputs = self._post(f"{root}/v2/models/{quote(model, safe='')}/infer", request_of(inputs))["outputs"]
+        return [json.loads(each) for each in outputs[0]["data"]]
+
     def _send(self, path: str, content: Any = None) -> Any:
+        return self._post(self.url + path, content)
+
+    def _post(self, url: str, content: Any) -> Any:
         body = None if content is None else json.dumps(content).encode()
-        request = urllib.request.Request(self.url + path, body, self._headers)
+        request = urllib.request.Request(url, body, self._headers)
         for last in [False] * (TRIES - 1) + [True]:
             try:
                 with urllib.request.urlopen(request, timeout=SECONDS) as response:
@@ -59,6 +70,18 @@ class RemoteServer:
             except ValueError as error:
                 raise InputError(f"{request.full_url} gave no JSON: {error}", field="--url") from error
         raise AssertionError("the last try returns or raises")
+
+
+def request_of(inputs: list[Any]) -> dict[str, Any]:
+    """The ``infer`` request of inputs: a tensor for each of their parts, and whole answers wanted."""
+    columns = {name: [each[name] for each in inputs] for name in inputs[0]} if isinstance(inputs[0], dict) else {}
+    return {
+        "inputs": [
+            {"name": name, "shape": [len(inputs)], "datatype": "BYTES", "data": data}
+            for name, data in (columns or {"text": inputs}).items()
+        ],
+        "outputs": [{"name": WHOLE}],
+    }
 
 
 def _refusal(url: str, error: urllib.error.HTTPError) -> str:

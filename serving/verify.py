@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -59,7 +60,11 @@ def there(bundle: Bundle, server: RemoteServer) -> Iterator[Finding]:
         yield Finding("fails", f"{server.url} serves another bundle: {info.get('name')} ({variant}), sha256 {digest}")
     for line in info.get("warnings", []):
         yield Finding("warns", line)
-    for report in conform(variant_of(bundle, variant), f"POST {server.url}/predict", server.ask):
+    reports = conform(variant_of(bundle, variant), f"POST {server.url}/predict", server.ask)
+    if name := info.get("served_as"):
+        infer = partial(server.infer, name)
+        reports += conform(variant_of(bundle, variant), f"Open Inference Protocol, model {name}", infer)
+    for report in reports:
         if report.passed:
             yield Finding("holds", f"{report.rows} golden answers match: {report.way}")
         else:

@@ -13,7 +13,7 @@ from serving.app.exchange import Exchange, exchange_of
 from serving.app.model import Model
 from serving.app.surface import Surface
 from serving.dialects import Dialect, Events
-from serving.request import Request
+from serving.request import Reply, Request
 from serving.stream import Stream
 from serving.tasks.base import Encoded
 
@@ -40,19 +40,11 @@ class Answering:
     async def _answer(self, body: bytes, dialect: Dialect, model: Model, exchange: Exchange) -> Response:
         predictor = model.predictor
         request = dialect.parse(body, predictor.task, predictor.check)
-        encoded = await self._encode(request, model, exchange)
+        encoded = await encode(request, model, exchange)
         if request.stream and dialect.events:
             return await self._stream(request, encoded, dialect.events, model, exchange)
-        reply = await model.reply(request, encoded, exchange.timing, exchange.deadline)
-        exchange.outcomes = model.metrics.answered(encoded, reply.answers)
-        return JSONResponse(dialect.render(predictor.task, request, reply), headers=told(encoded))
-
-    async def _encode(self, request: Request, model: Model, exchange: Exchange) -> list[Encoded]:
-        exchange.items, exchange.encoding = request.items, time.perf_counter()
-        encoded = await model.encode(request)
-        exchange.encoded = time.perf_counter()
-        exchange.tokens = model.metrics.tokenized(encoded, exchange.encoded - exchange.encoding)
-        return encoded
+        found = await reply(request, encoded, model, exchange)
+        return JSONResponse(dialect.render(predictor.task, request, found), headers=told(encoded))
 
     async def _stream(
         self, request: Request, encoded: list[Encoded], events: Events, model: Model, exchange: Exchange
@@ -61,6 +53,22 @@ class Answering:
         await stream.begin(model.batcher, exchange.timing, exchange.deadline)
         model.metrics.streamed(encoded)
         return StreamingResponse(stream.events(), media_type="text/event-stream", headers=told(encoded))
+
+
+async def encode(request: Request, model: Model, exchange: Exchange) -> list[Encoded]:
+    """The windows of a request's items, timed and counted; raises InputError."""
+    exchange.items, exchange.encoding = request.items, time.perf_counter()
+    encoded = await model.encode(request)
+    exchange.encoded = time.perf_counter()
+    exchange.tokens = model.metrics.tokenized(encoded, exchange.encoded - exchange.encoding)
+    return encoded
+
+
+async def reply(request: Request, encoded: list[Encoded], model: Model, exchange: Exchange) -> Reply:
+    """What the model answers, counted; raises as `Model.reply` does."""
+    found = await model.reply(request, encoded, exchange.timing, exchange.deadline)
+    exchange.outcomes = model.metrics.answered(encoded, found.answers)
+    return found
 
 
 def truncated(encoded: Sequence[Encoded]) -> str:

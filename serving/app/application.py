@@ -16,7 +16,9 @@ from serving.app.answering import Answering
 from serving.app.explaining import Explaining
 from serving.app.gates import gates
 from serving.app.observed import Observed
+from serving.app.open_inference import OpenInference
 from serving.app.refusals import http_error, server_error
+from serving.app.sagemaker import SageMaker
 from serving.app.surface import Surface
 from serving.app.watching import Watching
 from serving.batching.errors import Unavailable
@@ -63,7 +65,8 @@ def create_app(
         InputError: an API key is malformed.
     """
     surface = Surface([Given(each) if callable(each) else each for each in sources], traffic, watch)
-    model = Answering(surface), Explaining(surface), About(surface)
+    about = About(surface)
+    model = Answering(surface), Explaining(surface), about
     watching = Watching(surface.metrics, log, traces=traces)
 
     @asynccontextmanager
@@ -73,7 +76,13 @@ def create_app(
         await asyncio.to_thread(watching.close)
 
     app = App(
-        routes=[*_of_a_model("", *model), *_of_all(About(surface)), *_of_a_model(MODEL, *model)],
+        routes=[
+            *_of_a_model("", *model),
+            *_of_all(about),
+            *_of_a_model(MODEL, *model),
+            *OpenInference(surface, about).routes(),
+            *SageMaker(surface, about).routes(),
+        ],
         lifespan=lifespan,
         middleware=gates(protection),
         exception_handlers={HTTPException: http_error, Unavailable: http_error, Exception: server_error},

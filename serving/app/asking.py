@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from serving.app.body import read_body
+from serving.app.body import JSON, read_body
 from serving.app.exchange import exchange_of
 from serving.app.model import Model
 from serving.app.patience import patience_of
@@ -18,16 +18,19 @@ Answer = Callable[[bytes, Model], Awaitable[Response]]
 Named = Callable[[bytes], str]
 
 
-async def ask(surface: Surface, http: HttpRequest, answer: Answer, named: Named | None = None) -> Response:
+async def ask(
+    surface: Surface, http: HttpRequest, answer: Answer, named: Named | None = None, accepted: Set[str] = JSON
+) -> Response:
     """What ``answer`` makes of a request's body and the model that it is for, or the refusal it came to.
 
     ``named`` finds the model's name in bodies that tell it; where a server has but one, it is asked under any name.
+    ``accepted`` are the content types that a body may have.
     """
     exchange, traffic, model = exchange_of(http.scope), surface.traffic, None
     try:
         exchange.deadline = exchange.begun + patience_of(http.headers, traffic.wait_seconds)
         limits = surface.model_of(http).predictor.manifest.limits
-        body = await read_body(http, limits.max_body_bytes, traffic.body_seconds)
+        body = await read_body(http, limits.max_body_bytes, traffic.body_seconds, accepted)
         name = named(body) if named and len(surface.models) > 1 else ""
         model = surface.model_of(http, name)  # anew, so that a slow sender does not keep an old version alive
         exchange.model = model.name

@@ -1,26 +1,34 @@
-"""A request's body: JSON only, and no more of it than the bundle's limit."""
+"""A request's body: of a content type that is understood, and no more of it than the bundle's limit."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
 from serving.errors import InputTooLarge
 
+JSON = frozenset({"application/json"})
 
-async def read_body(http: HttpRequest, limit: int, seconds: float) -> bytes:
+
+def content_type_of(http: HttpRequest) -> str:
+    """The content type without its parameters, empty where none is told."""
+    return http.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_body(http: HttpRequest, limit: int, seconds: float, accepted: Set[str] = JSON) -> bytes:
     """The body, given up as soon as it is past ``limit`` bytes, so that nobody can fill the memory.
 
     ``seconds`` is how long it may take to arrive, so that nobody can hold a connection by sending byte after byte.
 
-    Raises HTTPException 415 for another content type than JSON and 408 for a body that is late, InputTooLarge past the
-    limit, ClientDisconnect.
+    Raises HTTPException 415 for a content type that is not accepted and 408 for a body that is late, InputTooLarge past
+    the limit, ClientDisconnect.
     """
-    content_type = http.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        raise HTTPException(415, f"send Content-Type: application/json, not {content_type or 'none'}")
+    if (content_type := content_type_of(http)) not in accepted:
+        wanted = " or ".join(sorted(filter(None, accepted)))
+        raise HTTPException(415, f"send Content-Type: {wanted}, not {content_type or 'none'}")
     try:
         async with asyncio.timeout(seconds):
             return await _read(http, limit)

@@ -135,7 +135,7 @@ def test_refused(task_client: Clients, toy: str, inputs: Any, status: int, messa
 @pytest.mark.parametrize(
     ("toy", "parameters", "message"),
     [
-        ("regression", {"top_k": 1}, "parameters.top_k: Extra inputs are not permitted; accepted parameters: none"),
+        ("regression", {"top_k": 1}, "parameters.top_k: Extra inputs are not permitted; accepted parameters: truncate"),
         ("multi-label-classification", {"threshold": 2}, "parameters.threshold: "),
         ("token-classification", {"aggregation_strategy": "best"}, "parameters.aggregation_strategy: "),
         ("question-answering", {"doc_stride": 9}, "parameters.doc_stride: Extra inputs are not permitted; accepted"),

@@ -23,7 +23,7 @@ from serving.conformance import Ask, conform
 from serving.errors import BundleError, InputError
 from serving.lambda_handler import Function
 from serving.predictor import Predictor
-from serving.remote import RemoteServer
+from serving.remote import RemoteServer, request_of
 from serving.settings import Settings
 from tests import tiny_generators
 from tests.bundles import forge, golden_with, trained_bundle
@@ -71,6 +71,19 @@ def http(bundle: Path, _: Path) -> Iterator[Ask]:
 
 
 @contextmanager
+def open_inference(bundle: Path, _: Path) -> Iterator[Ask]:
+    """The Open Inference Protocol."""
+    with TestClient(create_app(lambda: Predictor.open(bundle))) as client:
+        name = client.get("/info").json()["served_as"]
+
+        def ask(inputs: list[Any]) -> list[Any]:
+            (output,) = client.post(f"/v2/models/{name}/infer", json=request_of(inputs)).json()["outputs"]
+            return [json.loads(each) for each in output["data"]]
+
+        yield ask
+
+
+@contextmanager
 def aws_lambda(bundle: Path, _: Path) -> Iterator[Ask]:
     """The Lambda handler, by a plain invocation where an input is alone, by a Function URL's event else."""
     function = Function(Settings(bundle=bundle))
@@ -101,7 +114,7 @@ def batch(bundle: Path, folder: Path) -> Iterator[Ask]:
 
 
 @pytest.mark.parametrize("task", [*TOYS, "text-generation", SLOW])
-@pytest.mark.parametrize("way", [in_process, http, aws_lambda, batch])
+@pytest.mark.parametrize("way", [in_process, http, open_inference, aws_lambda, batch])
 def test_every_way(way: Callable[..., Any], task: str, bundle_of: Callable[[str], Path], tmp_path: Path) -> None:
     """Every golden answer of every task comes in every way, alone and beside others."""
     opened = Bundle.open(bundle_of(task))
@@ -119,7 +132,7 @@ def test_tuneship_serve(tiny_bundle: Path, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     rows = Bundle.open(tiny_bundle).manifest.golden.rows
     assert f"serves this bundle (fp32), sha256 {Bundle.open(tiny_bundle).digest}" in result.stdout
-    assert result.stdout.count(f"{rows} golden answers match") == 2
+    assert result.stdout.count(f"{rows} golden answers match") == 4
 
 
 def test_one_model_among_several(tiny_bundle: Path, tiny_int8_bundle: Path, tmp_path: Path) -> None:

@@ -156,10 +156,11 @@ def test_references(document: dict[str, Any]) -> None:
 
 def test_gets(client: TestClient, document: dict[str, Any]) -> None:
     """Every documented GET answers 200 with the documented media type."""
-    name = client.get("/info").json()["served_as"]
+    info = client.get("/info").json()
+    name, version = info["served_as"], info["bundle_sha256"][:12]
     for path, item in document["paths"].items():
         if "get" in item:
-            response = client.get(path.format(model=name))
+            response = client.get(path.format(model=name, version=version))
             assert response.status_code == 200
             assert response.headers["content-type"].split(";")[0] in item["get"]["responses"]["200"]["content"]
 

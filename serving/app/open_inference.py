@@ -1,0 +1,106 @@
+"""The Open Inference Protocol's endpoints, under ``/v2``."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from serving.app.about import About
+from serving.app.answering import encode, reply, truncated
+from serving.app.asking import ask
+from serving.app.exchange import exchange_of
+from serving.app.model import Model
+from serving.app.surface import Surface
+from serving.oip.inference import parse, render, version_of
+from serving.oip.metadata import model_metadata, server_metadata
+
+ACCEPTED = frozenset({"application/json", "application/octet-stream", ""})
+"""Binary tensors come as octets, and Triton's client tells of no content type at all."""
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+MODEL = "/v2/models/{model}"
+VERSION = "/versions/{version}"
+
+
+class OpenInference:
+    """Endpoints over the surface's models; health is told as everywhere."""
+
+    def __init__(self, surface: Surface, about: About) -> None:
+        self._surface, self._about = surface, about
+
+    def routes(self) -> list[Route]:
+        """All of them; a model's also under its one version."""
+        return [
+            Route("/v2", self.server),
+            Route("/v2/health/live", self._about.livez),
+            Route("/v2/health/ready", self._about.readyz),
+            *(route for within in (MODEL, MODEL + VERSION) for route in self._of_a_model(within)),
+        ]
+
+    async def server(self, _: HttpRequest) -> Response:
+        """``GET /v2``: name, version and extensions."""
+        return JSONResponse(server_metadata())
+
+    async def metadata(self, http: HttpRequest) -> Response:
+        """``GET /v2/models/{model}``: its versions and tensors."""
+        model = self._model(http)
+        return JSONResponse(model_metadata(model.predictor.task, model.predictor.manifest, model.name))
+
+    async def model_ready(self, http: HttpRequest) -> Response:
+        """``GET /v2/models/{model}/ready``: this model should be sent requests."""
+        self._model(http)
+        return await self._about.readyz(http)
+
+    async def infer(self, http: HttpRequest) -> Response:
+        """``POST /v2/models/{model}/infer``."""
+
+        async def answer(body: bytes, model: Model) -> Response:
+            self._model(http)
+            return await self._infer(http, body, model)
+
+        return await ask(self._surface, http, answer, accepted=ACCEPTED)
+
+    async def _infer(self, http: HttpRequest, body: bytes, model: Model) -> Response:
+        predictor, exchange = model.predictor, exchange_of(http.scope)
+        request = parse(body, _header_length(http), predictor.task, predictor.check)
+        encoded = await encode(request, model, exchange)
+        found = await reply(request, encoded, model, exchange)
+        content, binary = render(predictor.task, request, found, predictor.manifest, model.name)
+        if places := truncated(encoded):
+            content["parameters"] = {"truncated": places}
+        return _written(content, binary)
+
+    def _of_a_model(self, within: str) -> list[Route]:
+        return [
+            Route(within, self.metadata),
+            Route(f"{within}/ready", self.model_ready),
+            Route(f"{within}/infer", self.infer, methods=["POST"]),
+        ]
+
+    def _model(self, http: HttpRequest) -> Model:
+        """The model that the path names; raises Unavailable, or HTTPException 404 for another name or version."""
+        model = self._surface.model_of(http)
+        served, asked = version_of(model.predictor.manifest), http.path_params.get("version")
+        if asked not in (None, served):
+            raise HTTPException(404, f"{model.name} has no version {asked!r}; served is {served!r}")
+        return model
+
+
+def _header_length(http: HttpRequest) -> int | None:
+    given = http.headers.get(HEADER_LENGTH)
+    if given is None:
+        return None
+    if not given.isdecimal():
+        raise HTTPException(400, f"{HEADER_LENGTH} is {given!r}; a number of bytes is accepted")
+    return int(given)
+
+
+def _written(content: dict[str, object], binary: bytes) -> Response:
+    if not binary:
+        return JSONResponse(content)
+    head = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return Response(head + binary, media_type="application/octet-stream", headers={HEADER_LENGTH: str(len(head))})
