@@ -49,6 +49,7 @@ def run(script: str, checkout: Path) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_the_road_works_as_written(checkout: Path) -> None:
     """Every `sh` block runs in order; the shell asks the server it started and gets an answer."""
     port = str(free_port())

@@ -38,7 +38,9 @@ function heading(line) {
 
 function tableOf(lines) {
   const [head, ...rows] = lines.filter(line => !/^\|[\s:|-]+\|?$/.test(line)).map(line => line.replace(/^\||\|$/g, "").split("|"));
-  const row = (cells, name, attributes) => el("tr", {}, ...cells.map(cell => el(name, attributes, ...inline(cell.trim()))));
+  // A head that says nothing is none, and would be read out as one.
+  const cellOf = (text, name, attributes) => text ? el(name, attributes, ...inline(text)) : el("td", {});
+  const row = (cells, name, attributes) => el("tr", {}, ...cells.map(cell => cellOf(cell.trim(), name, attributes)));
   return el("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": "table"},
     el("table", {}, el("thead", {}, row(head, "th", {scope: "col"})), el("tbody", {}, ...rows.map(cells => row(cells, "td", {})))));
 }

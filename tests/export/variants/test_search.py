@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -109,20 +110,23 @@ def test_a_variant_that_fails_is_dropped_with_its_reason(
     assert record_of(bundle)["chosen"] == "fp32"
 
 
+def copied(run: Run, folder: Path) -> Run:
+    """The run and the rows beside it, that a test may write into."""
+    return Run(Path(shutil.copytree(run.root.parent, folder / "copy")) / run.root.name)
+
+
 def test_where_fp32_fails_nothing_is_written(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a proven fp32 there is nothing to fall back on, and no bundle."""
     only(monkeypatch, {})
     monkeypatch.setattr("export.proof.gates.MAX_LOGIT_DIFFERENCE", 1e-12)
     with pytest.raises(ProofFailed, match="no bundle was written"):
-        export_run(tiny_run, tmp_path / "out" / "bundle", "auto")
+        export_run(copied(tiny_run, tmp_path), tmp_path / "out" / "bundle", "auto")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_changed_training_rows_are_refused(tiny_run: Run, tmp_path: Path) -> None:
     """Calibration wants the rows that the run was trained with; other rows in their place are found out."""
-    import shutil
-
-    run = Run(Path(shutil.copytree(tiny_run.root.parent, tmp_path / "copy")) / tiny_run.root.name)
+    run = copied(tiny_run, tmp_path)
     record = run.read_record()
     record["data"]["splits"]["train"]["sha256"] = "0" * 64
     run.write_record(record)
