@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from bench.figures import Figure, median_of
 from bench.process import pinned
@@ -15,19 +16,13 @@ ROWS_AT_A_TIME = 32
 QUERIES = 960
 
 
-class OneBatch(Predictor):
-    """A predictor that pads all the rows it is given to the longest."""
-
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        yield list(range(len(lengths)))
-
-
 def measure_batching(subject: Subject, repeats: int) -> list[Figure]:
     """Queries a second of the fp32 bundle on one core, both ways in turn, and their ratio pair by pair."""
     texts = random.Random(0).sample(subject.texts, min(QUERIES, len(subject.texts)))
     with pinned({0}):
-        ours, naive = (kind.open(subject.bundles["fp32"].absolute()) for kind in (Predictor, OneBatch))
-        pairs = [(_rate(ours, texts), _rate(naive, texts)) for _ in range(repeats)]
+        predictor = Predictor.open(subject.bundles["fp32"].absolute())
+        ways = (predictor.run, predictor.together)
+        pairs = [tuple(_rate(predictor, way, texts) for way in ways) for _ in range(repeats)]
     return [
         median_of("predictor, fp32, 32 random queries", [mine for mine, _ in pairs], "per s"),
         median_of("the same in one padded batch", [other for _, other in pairs], "per s"),
@@ -35,9 +30,9 @@ def measure_batching(subject: Subject, repeats: int) -> list[Figure]:
     ]
 
 
-def _rate(predictor: Predictor, texts: Sequence[str]) -> float:
+def _rate(predictor: Predictor, run: Callable[[Sequence[Any]], Any], texts: Sequence[str]) -> float:
     windows = [window for each in predictor.encode(texts) for window in each.windows]
     start = time.perf_counter()
     for first in range(0, len(windows), ROWS_AT_A_TIME):
-        predictor.run(windows[first : first + ROWS_AT_A_TIME])
+        run(windows[first : first + ROWS_AT_A_TIME])
     return len(windows) / (time.perf_counter() - start)
