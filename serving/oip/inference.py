@@ -64,8 +64,7 @@ def parse(body: bytes, header_length: int | None, task: Task, check: Check) -> R
     if not 0 <= end <= len(body):
         raise InputError(f"Inference-Header-Content-Length is {end}; the body has {len(body)} bytes")
     content = _content(body[:end], task)
-    texts = _columns(texts_of(content.inputs, body[end:]), task)
-    inputs = [_input(row, task) for row in zip(*texts.values(), strict=True)]
+    inputs = _rows(_columns(texts_of(content.inputs, body[end:]), task))
     given = {name: value for name, value in content.parameters.items() if name != BINARY_OUTPUT}
     wish = Wish(content.id, _wanted(content, task))
     return Request(check_inputs(inputs, task, check), False, parameters_of(given, task.parameters_type), wish)
@@ -121,9 +120,11 @@ def _columns(texts: dict[str, list[str]], task: Task) -> dict[str, list[str]]:
     return {name: texts[name] for name in names}
 
 
-def _input(row: Sequence[str], task: Task) -> Any:
-    names = input_names(task)
-    return row[0] if names == ["text"] else dict(zip(names, row, strict=True))
+def _rows(columns: dict[str, list[str]]) -> list[Any]:
+    """The inputs: bare texts, or objects of their parts."""
+    if columns.keys() == {"text"}:
+        return columns["text"]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _wanted(content: _Body, task: Task) -> dict[str, bool]:
