@@ -34,7 +34,11 @@ class Stream:
         windows = [each.windows[0] for each in self._encoded]
         self._work = asyncio.create_task(batcher.submit(windows, timing, deadline))
         self._work.add_done_callback(lambda _: self._pieces.put_nowait(None))
-        self._first = await self._pieces.get()
+        try:
+            self._first = await self._pieces.get()
+        except asyncio.CancelledError:
+            self._stop()
+            raise
         if self._first is None:
             await self._work
 
@@ -51,7 +55,12 @@ class Stream:
             await self._work
             yield self._events.closing()
         finally:
-            self._gone.set()
+            self._stop()
+
+    def _stop(self) -> None:
+        """Drop the prompts that wait, and stop at the next token of those that run."""
+        self._gone.set()
+        self._work.cancel()
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         for number, each in enumerate(self._encoded):

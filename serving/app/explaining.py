@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
 from serving.app.asking import ask
-from serving.app.exchange import exchange_of
+from serving.app.exchange import Exchange, exchange_of
 from serving.app.model import Model
 from serving.app.surface import Surface
 from serving.explaining.explainer import Explainer
@@ -32,25 +31,24 @@ class Explaining:
         """``POST /explain``."""
 
         async def answer(body: bytes, model: Model) -> Response:
-            return JSONResponse(await self._explain(http, body, model))
+            return JSONResponse(await self._explain(body, model, exchange_of(http.scope)))
 
         return await ask(self._surface, http, answer)
 
-    async def _explain(self, http: HttpRequest, body: bytes, model: Model) -> dict[str, Any]:
+    async def _explain(self, body: bytes, model: Model, exchange: Exchange) -> dict[str, Any]:
         """The engine sees rows like any others; all else happens off the event loop, which others' requests need."""
         inputs, wish = parse(body, model.predictor.task)
-        exchange_of(http.scope).items = [inputs]
+        exchange.items = [inputs]
         explainer = Explainer(model.predictor)
         encoded = await asyncio.to_thread(explainer.encode, inputs)
-        results = await model.batcher.submit(encoded.windows)
+        results = await model.batcher.submit(encoded.windows, deadline=exchange.deadline)
         plan = await asyncio.to_thread(explainer.plan, encoded, results, wish)
-        return await asyncio.to_thread(plan.explanation, await self._run(http, model, plan.rows))
+        return await asyncio.to_thread(plan.explanation, await _run(model, plan.rows, exchange.deadline))
 
-    async def _run(self, http: HttpRequest, model: Model, rows: Sequence[Hidden]) -> list[Any]:
-        """The rows' logits, a few rows at a time; given up when nobody waits for them any more."""
-        results: list[Any] = []
-        for at in range(0, len(rows), ROWS_AT_ONCE):
-            if await http.is_disconnected():
-                raise ClientDisconnect
-            results += await model.batcher.submit(rows[at : at + ROWS_AT_ONCE])
-        return results
+
+async def _run(model: Model, rows: Sequence[Hidden], deadline: float) -> list[Any]:
+    """The rows' logits, a few rows at a time."""
+    results: list[Any] = []
+    for at in range(0, len(rows), ROWS_AT_ONCE):
+        results += await model.batcher.submit(rows[at : at + ROWS_AT_ONCE], deadline=deadline)
+    return results
