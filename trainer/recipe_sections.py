@@ -156,7 +156,9 @@ class Training(Section):
     )
     max_grad_norm: float = Field(default=1.0, gt=0, le=1e6, description="gradients are clipped to this norm")
     seed: int = Field(default=0, ge=0, lt=2**32, description="of the head's first weights, dropout and batch order")
-    bf16: bool | None = Field(default=None, description="bfloat16 autocast; null: where the hardware computes in it")
+    bf16: bool | None = Field(
+        default=None, description="bfloat16 autocast; null: where it is faster, on a GPU or a CPU with AMX"
+    )
     trainable: Literal["all", "classifier", "last_layers", "lora"] = Field(
         default="all",
         description="classifier: the backbone stays as it is; last_layers: its last ones learn; lora: adapters learn",

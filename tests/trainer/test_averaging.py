@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 from serving.errors import InputError
 from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
 from trainer.averaging import learned_weights
+from trainer.loop import TaskTrainer
 
 
 class Ends(TrainerCallback):  # type: ignore[misc]
@@ -24,6 +25,13 @@ class Ends(TrainerCallback):  # type: ignore[misc]
     def on_epoch_end(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
         """Remember them."""
         self.seen.append(learned_weights(model))
+
+
+def worse_and_worse(trainer: TaskTrainer, **_: Any) -> dict[str, float]:
+    """A validation that prefers the first epoch, logged as a real one is."""
+    found = {"eval_accuracy": 0.5 / (1 + trainer.state.global_step), "eval_loss": 1.0}
+    trainer.log(found)
+    return found
 
 
 def test_mean(toy: MakeRecipe, tmp_path: Path) -> None:
@@ -45,10 +53,7 @@ def test_validation_chooses(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest
     """The mean is kept exactly where validation finds it no worse than the best epoch."""
     score = 1.0 if better else -1.0
     monkeypatch.setattr("trainer.loop.TaskTrainer.validated", lambda self: {"accuracy": score, "loss": 1.0})
-    monkeypatch.setattr(
-        "trainer.loop.TaskTrainer.evaluate",
-        lambda self, **_: {"eval_accuracy": 0.5 / (1 + self.state.global_step), "eval_loss": 1.0},
-    )
+    monkeypatch.setattr("trainer.loop.TaskTrainer.evaluate", worse_and_worse)
     plain = fit(toy(), tmp_path / "plain")
     run = fit(toy(training={"weight_averaging_epochs": 3}), tmp_path / "run")
     record = run.read_record()
