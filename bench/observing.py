@@ -47,6 +47,11 @@ def _note(exchange: Exchange) -> None:
     exchange.encoding = exchange.encoded = timing.submitted = timing.begun = timing.answered = time.perf_counter()
 
 
+def never() -> bool:
+    """Of a server that nobody asks to end."""
+    return False
+
+
 def layers() -> dict[str, ASGIApp]:
     """The endpoint bare, and with each layer more."""
     quiet, talkative = LogSettings(), LogSettings(format="json", requests=True)
@@ -55,9 +60,9 @@ def layers() -> dict[str, ASGIApp]:
     observed, logged = (Watching(Metrics(), log, traces=False) for log in (quiet, talkative))
     return {
         "bare": endpoint,
-        "observed: id, headers, metrics": Observed(endpoint, observed.watchers, observed.failed),
-        "and API keys (2)": Observed(Gated(endpoint, [gate]), observed.watchers, observed.failed),
-        "and a JSON log line": Observed(Gated(endpoint, [gate]), logged.watchers, logged.failed),
+        "observed: id, headers, metrics": Observed(endpoint, observed.watchers, observed.failed, never),
+        "and API keys (2)": Observed(Gated(endpoint, [gate]), observed.watchers, observed.failed, never),
+        "and a JSON log line": Observed(Gated(endpoint, [gate]), logged.watchers, logged.failed, never),
     }
 
 

@@ -70,6 +70,9 @@ class Metrics:
         self.reloads = self._counter(
             "tuneship_reloads", "Looks for a new version, by what came of them.", "model", "outcome"
         )
+        self._connections = self._counter(
+            "tuneship_connections_refused", "Connections that the server ended, by why.", "reason"
+        )
         ProcessCollector(registry=self._registry)
         self._series: dict[tuple[str, str, str, int], tuple[Count, Distribution]] = {}
         self._models: dict[str, ModelMetrics] = {}
@@ -82,6 +85,10 @@ class Metrics:
         count, distribution = series
         count.inc()
         distribution.observe(seconds)
+
+    def refused_connection(self, reason: str) -> None:
+        """Count a connection that the server ended; ``reason`` is one of `serving.connections`' few."""
+        self._connections.labels(reason).inc()
 
     def serves(self, model: str, predictor: Predictor, *, instead_of: Predictor | None = None) -> None:
         """Record which bundle answers under a model's name, by which of its variants; and which does so no longer."""

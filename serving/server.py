@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 
 from serving.app import create_app
+from serving.connections import bounded
 from serving.errors import InputError
 from serving.logs import set_up_logs
 from serving.predictor import Predictor
@@ -20,7 +21,7 @@ from serving.settings import Settings
 from serving.sources import find_bundles
 
 GRACE_SECONDS = 20
-"""After SIGTERM, how long accepted requests may take; orchestrators usually wait 30 s before they kill."""
+"""Once no connection is taken any more, how long accepted requests may last. Orchestrators kill 30 s after SIGTERM."""
 
 
 def serve_bundles(
@@ -33,6 +34,8 @@ def serve_bundles(
     options: Mapping[str, str] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was accepted. SIGHUP looks for new versions.
+
+    SIGTERM is announced first, see `serving.app.ending`; SIGINT, which is a person's, is not.
 
     ``specs`` are ``[NAME=]PATH``, the first the default; ``options`` are TUNESHIP_ variables that go before the
     environment's.
@@ -53,14 +56,15 @@ def serve_bundles(
         *bundles, watch=settings.watch, traffic=settings.traffic,
         log=settings.log, protection=settings.protection, traces=settings.traces,
     )  # fmt: skip
+    connection = bounded(settings.traffic, app.surface.metrics.refused_connection)
     config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", log_config=None, log_level="warning", access_log=False,
+        app, loop="uvloop", http=connection, log_config=None, log_level="warning", access_log=False,
         server_header=False, timeout_graceful_shutdown=GRACE_SECONDS, backlog=2048,
     )  # fmt: skip
     # When all is answered uvicorn raises the signal anew, which would end the process as if it had been killed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    signal.signal(signal.SIGHUP, lambda *_: app.state.surface.reload_soon())
+    signal.signal(signal.SIGHUP, lambda *_: app.surface.reload_soon())
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -17,9 +17,11 @@ import httpx
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml.exceptions import BentoMLException
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import HTTP_PROTOCOLS
 
 from serving.app import create_app
 from serving.bundle import MANIFEST
+from serving.connections import bounded
 from serving.errors import BundleError
 from serving.logs import LogSettings, set_up_logs
 from serving.settings import Settings
@@ -55,6 +57,10 @@ async def _pass_on(self: TimeoutMiddleware, scope: Any, receive: Any, send: Any)
 # app's own to say, see `serving.traffic`.
 TimeoutMiddleware.__call__ = _pass_on
 
+# BentoML configures uvicorn after this module is loaded, and leaves what a connection is to what "auto" stands for.
+CONNECTIONS: dict[str, Any] = HTTP_PROTOCOLS  # uvicorn takes a class as well as its name
+CONNECTIONS["auto"] = bounded(settings.traffic, app.surface.metrics.refused_connection)
+
 
 @bentoml.service(
     # Not "tuneship": BentoML would take "tuneship:TAG" for the module tuneship.py and load the checkout's code, not the
@@ -81,7 +87,7 @@ class Tuneship:
 
     def __is_ready__(self) -> bool:
         """BentoML's /readyz asks this."""
-        return bool(app.state.surface.ready)
+        return bool(app.surface.ready)
 
 
 class Straight:

@@ -16,12 +16,18 @@ class Traffic:
         workers: engine threads of each model.
         wait_seconds: how long a request may wait for its turn; a caller may ask for less.
         body_seconds: how long a request's body may take to arrive.
+        head_seconds: how long a request's head may take; a connection that asks for nothing is ended as soon.
+        max_connections: that are open at a time.
+        drain_seconds: from SIGTERM, when ``/readyz`` says no, until no connection is taken any more.
     """
 
     bounds: Bounds = field(default_factory=Bounds)
     workers: int = 1
     wait_seconds: float = 30.0
     body_seconds: float = 20.0
+    head_seconds: float = 10.0
+    max_connections: int = 800
+    drain_seconds: float = 3.0
 
 
 DEFAULT = Traffic()

@@ -32,7 +32,7 @@ def served(tiny_bundle: Path) -> Labels:
     app = create_app(lambda: Predictor.open(tiny_bundle))
     with TestClient(app) as client:
         assert client.portal is not None
-        client.portal.call(app.state.surface.models.reload)
+        client.portal.call(app.surface.models.reload)
         for _ in range(2):
             client.post("/predict", json={"inputs": ["where is my parcel?"] * 100})
         families = text_string_to_metric_families(client.get("/metrics").text)

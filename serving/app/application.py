@@ -37,10 +37,14 @@ class App(Starlette):
     """The routes, and around all of them what observes."""
 
     watching: Watching
+    surface: Surface
 
     def build_middleware_stack(self) -> ASGIApp:
         """Starlette's own, observed from outside, so that a failure's 500 is seen too."""
-        return Observed(super().build_middleware_stack(), self.watching.watchers, self.watching.failed)
+        watching = self.watching
+        return Observed(
+            super().build_middleware_stack(), watching.watchers, watching.failed, lambda: self.surface.draining
+        )
 
 
 def create_app(
@@ -88,7 +92,7 @@ def create_app(
         exception_handlers={HTTPException: http_error, Unavailable: http_error, Exception: server_error},
     )
     app.watching = watching
-    app.state.surface = surface
+    app.surface = surface
     return app
 
 

@@ -21,8 +21,9 @@ Failed = Callable[[Exchange, Exception], None]
 class Observed:
     """The outermost layer of the app. It waits for nothing and keeps nothing."""
 
-    def __init__(self, app: ASGIApp, watchers: Sequence[Watcher], failed: Failed) -> None:
+    def __init__(self, app: ASGIApp, watchers: Sequence[Watcher], failed: Failed, draining: Callable[[], bool]) -> None:
         self._app = app
+        self._draining = draining
         self._watchers = watchers
         self._failed = failed
         self._ids = RequestIds()
@@ -37,7 +38,10 @@ class Observed:
         async def reply(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                message["headers"] = secured([*message.get("headers", ()), *_about(exchange)])
+                headers = [*message.get("headers", ()), *_about(exchange)]
+                if self._draining():  # so that no caller sends its next request on a connection that is about to end
+                    headers.append((b"connection", b"close"))
+                message["headers"] = secured(headers)
             await send(message)
 
         try:

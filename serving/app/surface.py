@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
+from serving.app.ending import announced
 from serving.app.model import Model
 from serving.app.models import Models, Served
 from serving.batching.errors import Unavailable
@@ -52,6 +53,10 @@ class Surface:
         """The version that answers where no model is named; raises Unavailable where it may not be asked."""
         return self.models.default.model
 
+    def drain(self) -> None:
+        """Say to send no more; may be called from a signal's handler."""
+        self.draining = True
+
     def tell_depth(self) -> None:
         """Publish how many windows wait for each engine."""
         for served in self._models if self._open else ():
@@ -65,7 +70,8 @@ class Surface:
         self._open = True
         try:
             async with self._models.watched(self._watch):
-                yield
+                with announced(self.drain, self.traffic.drain_seconds):
+                    yield
         finally:
             self.draining, self._open = True, False
             await self._models.close()

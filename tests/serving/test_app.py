@@ -258,7 +258,7 @@ def test_overload(tiny_bundle: Path) -> None:
         first = asyncio.create_task(http.post("/predict", json={"inputs": TEXT}))
         await until(lambda: slow.asked == 1)
         second = asyncio.create_task(http.post("/predict", json={"inputs": [TEXT, "stop"]}))
-        await until(lambda: app.state.surface.model.batcher.depth == 2)
+        await until(lambda: app.surface.model.batcher.depth == 2)
         assert re.search(r"\ntuneship_queue_depth\{.*\} 2.0\n", (await http.get("/metrics")).text)
         refused = await http.post("/predict", json={"inputs": TEXT})
         assert refused.status_code == 429

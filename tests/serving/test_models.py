@@ -182,7 +182,7 @@ def test_new_version_under_traffic(versions: Path) -> None:
         askers = [asyncio.create_task(ask()) for _ in range(4)]
         await until(lambda: len(seen) > 10)
         turn(versions / "current", "v2")
-        app.state.surface.reload_soon()
+        app.surface.reload_soon()
         await until(lambda: {True} in seen)
         at = len(seen)
         await until(lambda: len(seen) > at + 20)
@@ -201,11 +201,11 @@ def test_what_began_is_finished(versions: Path) -> None:
     app = create_app(BundleFolder(versions / "current"))
 
     async def scenario(http: httpx.AsyncClient) -> None:
-        old = app.state.surface.model
+        old = app.surface.model
         with old.held():
             turn(versions / "current", "v2")
-            app.state.surface.reload_soon()
-            await until(lambda: app.state.surface.model is not old)
+            app.surface.reload_soon()
+            await until(lambda: app.surface.model is not old)
             assert labels((await http.post("/predict", json={"inputs": TEXTS})).json()) == {
                 f"{label} 2" for label in old.predictor.manifest.labels
             }
@@ -223,7 +223,7 @@ def test_corrupted_version(versions: Path, caplog: pytest.LogCaptureFixture) -> 
         before = (await http.get("/info")).json()["bundle_sha256"]
         turn(versions / "current", "v2")
         with caplog.at_level(logging.WARNING, "tuneship"):
-            await app.state.surface.models.reload()
+            await app.surface.models.reload()
         info = (await http.get("/info")).json()
         assert info["bundle_sha256"] == before
         assert info["last_reload"]["outcome"] == "refused"
@@ -231,7 +231,7 @@ def test_corrupted_version(versions: Path, caplog: pytest.LogCaptureFixture) -> 
         assert 'tuneship_reloads_total{model="support",outcome="refused"} 1.0' in (await http.get("/metrics")).text
         assert (await http.post("/predict", json={"inputs": TEXTS})).status_code == 200
         turn(versions / "current", "v1")
-        await app.state.surface.models.reload()
+        await app.surface.models.reload()
         assert (await http.get("/info")).json()["last_reload"]["outcome"] == "unchanged"
 
     serve(app, scenario)
@@ -245,7 +245,7 @@ def test_another_task(versions: Path, task_bundle: Any) -> None:
 
     async def scenario(http: httpx.AsyncClient) -> None:
         turn(versions / "current", str(task_bundle("regression")))
-        await app.state.surface.models.reload()
+        await app.surface.models.reload()
         last = (await http.get("/info")).json()["last_reload"]
         assert last["outcome"] == "refused"
         assert "it is of task regression, and run of text-classification" in last["reason"]
@@ -258,12 +258,12 @@ def test_watched(versions: Path) -> None:
     app = create_app(BundleFolder(versions / "current"), watch=0.02)
 
     async def scenario(http: httpx.AsyncClient) -> None:
-        old = app.state.surface.model
+        old = app.surface.model
         turn(versions / "current", "v2")
-        await until(lambda: app.state.surface.model is not old)
+        await until(lambda: app.surface.model is not old)
         metrics = (await http.get("/metrics")).text
         assert old.predictor.bundle.digest not in metrics
-        assert app.state.surface.model.predictor.bundle.digest in metrics
+        assert app.surface.model.predictor.bundle.digest in metrics
 
     serve(app, scenario)
 
@@ -277,9 +277,9 @@ def test_the_old_version_is_freed(versions: Path) -> None:
 
     async def scenario(http: httpx.AsyncClient) -> None:
         assert (await http.post("/predict", json={"inputs": TEXTS})).status_code == 200
-        old = weakref.ref(app.state.surface.model.predictor)
+        old = weakref.ref(app.surface.model.predictor)
         turn(versions / "current", "v2")
-        await app.state.surface.models.reload()
+        await app.surface.models.reload()
         await asyncio.sleep(0.05)
         gc.collect()
         assert old() is None

@@ -1,0 +1,127 @@
+"""The connections of the server: how many there may be, and how long each may take to say what it wants.
+
+uvicorn has no bound for either: its ``limit_concurrency`` refuses the requests of every caller while one of them holds
+too many connections, a request's head may take for ever, and be of any size. These are uvicorn's own connections, with
+what each of them has to watch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving.traffic import Traffic
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Of a request's line and headers, as far as they need more than one read. 8 kB to 64 kB is what servers allow."""
+
+HINTS = {
+    503: "this server has all the connections that it takes; try again in 1 s",
+    408: "the request's head took too long",
+    431: f"the request's head has more than {MAX_HEAD_BYTES:,} bytes",
+}
+
+Refused = Callable[[str], None]
+"""Told why a connection was ended: ``limit``, ``slow_head``, ``large_head`` or ``slow_reader``."""
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """One connection.
+
+    Its timer is looked at as often as a head may last and not once a request, so that watching costs nothing.
+    """
+
+    traffic: Traffic
+    refused: Refused
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a head."""
+        super().connection_made(transport)
+        self._head_since: float | None = self.loop.time()
+        self._head_bytes = self._unread = 0
+        self._over = len(self.connections) > self.traffic.max_connections
+        self._timer = self.loop.call_later(1 if self._over else self.traffic.head_seconds, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is left to be watched."""
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Of a head, of a body, or of neither: what no request accounts for is taken for a head that is late."""
+        if self._over:
+            self._refuse(503, "limit")
+            return
+        if self._head_since is None and self._idle:
+            self._head_since, self._head_bytes = self.loop.time(), 0
+        super().data_received(data)
+        if self._head_since is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(431, "large_head")
+
+    def on_headers_complete(self) -> None:
+        """The head is there; how long the body may take is the app's to say."""
+        self._head_since = None
+        super().on_headers_complete()
+
+    @property
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _look(self) -> None:
+        """End what is late; else look again when it could be."""
+        if self._over:
+            self._refuse(503, "limit")
+        elif self._reads_nothing():
+            self.refused("slow_reader")
+            self.transport.abort()
+        elif (left := self._left()) <= 0:
+            self._end_slow_head()
+        else:
+            self._timer = self.loop.call_later(left, self._look)
+
+    def _left(self) -> float:
+        """Seconds until the head is late."""
+        if self._head_since is None:
+            return self.traffic.head_seconds
+        return self._head_since + self.traffic.head_seconds - self.loop.time()
+
+    def _end_slow_head(self) -> None:
+        if self._head_bytes:
+            self._refuse(408, "slow_head")
+        else:  # nobody has asked for anything, such as a browser that connects ahead
+            self.transport.close()
+
+    def _reads_nothing(self) -> bool:
+        """Whether the caller has taken nothing of its answer since the last look."""
+        before, self._unread = self._unread, self.transport.get_write_buffer_size()
+        return 0 < before <= self._unread
+
+    def _refuse(self, status: int, reason: str) -> None:
+        if self.transport.is_closing():
+            return
+        self.refused(reason)
+        self.transport.write(_answer(status))
+        self.transport.close()
+
+
+def bounded(traffic: Traffic, refused: Refused) -> type[BoundedConnection]:
+    """The class of a server's connections, as uvicorn's ``http`` takes it."""
+    members: dict[str, Any] = {"traffic": traffic, "refused": staticmethod(refused)}
+    return type("Connection", (BoundedConnection,), members)
+
+
+def _answer(status: int) -> bytes:
+    """A whole response in the shape of every other refusal; what follows it on the connection is not read."""
+    body = f'{{"error":"{HINTS[status]}","error_type":"connection"}}'
+    retry = "Retry-After: 1\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else ""
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n{retry}Connection: close\r\n\r\n"
+    )
+    return (head + body).encode()

@@ -1,0 +1,177 @@
+"""Slow, large and many: what a connection may do, on real sockets of a real server."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from bench.process import free_port
+from serving.connections import MAX_HEAD_BYTES
+from tests.serving.processes import ServerProcess, get, python, running
+
+LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+HEAD_SECONDS = 0.6
+
+
+@pytest.fixture(scope="module")
+def strict(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that takes four connections and waits 0.6 seconds for a head."""
+    port, log = free_port(), tmp_path_factory.mktemp("strict") / "log.txt"
+    variables = {"TUNESHIP_HEAD_SECONDS": HEAD_SECONDS, "TUNESHIP_MAX_CONNECTIONS": 4}
+    with running(python("-m", "tuneship", "serve", tiny_bundle, "--port", port), port, log, **variables) as process:
+        yield process
+
+
+def connect(server: ServerProcess) -> socket.socket:
+    """A connection that says nothing yet."""
+    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+
+
+def rest(connection: socket.socket) -> bytes:
+    """Everything up to the end of the connection."""
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return received
+
+
+def ask(connection: socket.socket) -> bytes:
+    """One request on a connection that stays open."""
+    connection.sendall(LIVE)
+    return connection.recv(65536)
+
+
+def takes(connection: socket.socket, data: bytes) -> bool:
+    """Whether the other end still takes what is sent."""
+    try:
+        connection.sendall(data)
+    except ConnectionError:
+        return False
+    return True
+
+
+def refused(server: ServerProcess, reason: str) -> float:
+    """How many connections /metrics says to have been ended for a reason."""
+    found = re.search(
+        rf'tuneship_connections_refused_total{{reason="{reason}"}} (\S+)', get(f"{server.url}/metrics")[1]
+    )
+    return float(found[1]) if found else 0.0
+
+
+def test_slow_head(strict: ServerProcess) -> None:
+    """A head that comes byte after byte is given up with 408, and counted."""
+    before = refused(strict, "slow_head")
+    with connect(strict) as connection:
+        for byte in LIVE[:5]:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.01)
+        answer = rest(connection)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b"Connection: close" in head
+    assert json.loads(body) == {"error": "the request's head took too long", "error_type": "connection"}
+    assert refused(strict, "slow_head") == before + 1
+
+
+def test_slow_head_of_a_later_request(strict: ServerProcess) -> None:
+    """A connection that has been answered before is held to the same."""
+    with connect(strict) as connection:
+        assert b" 200 OK" in ask(connection)
+        connection.sendall(LIVE[:9])
+        assert rest(connection).startswith(b"HTTP/1.1 408 ")
+
+
+def test_says_nothing(strict: ServerProcess) -> None:
+    """A connection that asks for nothing is ended without a word."""
+    with connect(strict) as connection:
+        assert rest(connection) == b""
+
+
+def test_blank_lines(strict: ServerProcess) -> None:
+    """Blank lines, which a parser skips, keep no connection open."""
+    with connect(strict) as connection:
+        assert b" 200 OK" in ask(connection)
+        until(lambda: not takes(connection, b"\r\n"))
+
+
+def test_quick_heads_are_not_counted_together(strict: ServerProcess) -> None:
+    """A connection may live much longer than a head, as long as each head comes in time."""
+    with connect(strict) as connection:
+        end = time.monotonic() + 3 * HEAD_SECONDS
+        while time.monotonic() < end:
+            assert b" 200 OK" in ask(connection)
+            time.sleep(HEAD_SECONDS / 3)
+
+
+def test_large_head(server: ServerProcess) -> None:
+    """A head without end is refused with 431 instead of being kept."""
+    with connect(server) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\n")
+        received = b""
+        try:
+            for number in range(200):
+                connection.sendall(b"X-%d: " % number + b"a" * 1000 + b"\r\n")
+                time.sleep(0.001)
+            received = rest(connection)
+        except ConnectionError:  # what we still sent met a closed connection
+            pass
+    assert not received or received.startswith(b"HTTP/1.1 431 ")
+    assert refused(server, "large_head") >= 1
+
+
+def test_head_of_allowed_size(server: ServerProcess) -> None:
+    """A long head that is within the bound is answered, in however many parts it comes."""
+    with connect(server) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n")
+        for _ in range(MAX_HEAD_BYTES // 2000):
+            connection.sendall(b"X-Long: " + b"a" * 1000 + b"\r\n")
+            time.sleep(0.001)
+        connection.sendall(b"\r\n")
+        assert rest(connection).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_too_many(strict: ServerProcess) -> None:
+    """Past the bound a connection is told to come again; those that were there go on, a place that is left is free."""
+    with ExitStack() as stack:
+        inside = [stack.enter_context(connect(strict)) for _ in range(4)]
+        assert all(b" 200 OK" in ask(each) for each in inside)
+        with connect(strict) as outside:
+            outside.sendall(LIVE)
+            answer = rest(outside)
+        assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert b"Retry-After: 1\r\n" in answer
+        assert b"all the connections that it takes" in answer
+        assert all(b" 200 OK" in ask(each) for each in inside)
+    until(lambda: get(f"{strict.url}/livez")[0] == 200)
+    assert refused(strict, "limit") >= 1
+
+
+def test_reads_nothing(strict: ServerProcess) -> None:
+    """Who asks and asks and takes no answer is cut off, so that answers do not pile up."""
+    before = refused(strict, "slow_reader")
+    with connect(strict) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setblocking(False)
+        asked = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 40
+        end, pending = time.monotonic() + 15, asked
+        while time.monotonic() < end and refused(strict, "slow_reader") == before:
+            try:
+                pending = pending[connection.send(pending) :] or asked
+            except (BlockingIOError, ConnectionError):
+                time.sleep(0.05)
+    assert refused(strict, "slow_reader") == before + 1
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, ten seconds at most."""
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
