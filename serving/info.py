@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from serving.bundle import Manifest
 from serving.explaining.limits import LIMITS
 from serving.machine import describe_machine
 from serving.predictor import Predictor
+from serving.traffic import Traffic
 
 
-def describe(predictor: Predictor) -> dict[str, Any]:
+def limits_of(manifest: Manifest, traffic: Traffic) -> dict[str, float]:
+    """All that a request is held to: the bundle's limits, the tokens of a window, an explanation's, the server's."""
+    return {**manifest.limits.model_dump(), "max_length": manifest.tokenizer.max_length, **LIMITS, **traffic.limits}
+
+
+def describe(predictor: Predictor, traffic: Traffic) -> dict[str, Any]:
     """Model, labels, limits, the bundle's hash, the served variant and the verdict of its proof, as plain JSON."""
     manifest, choice = predictor.manifest, predictor.choice
     return {
@@ -19,7 +26,7 @@ def describe(predictor: Predictor) -> dict[str, Any]:
         "model": manifest.model,
         "labels": manifest.labels,
         "settings": manifest.settings,
-        "limits": {**manifest.limits.model_dump(), "max_length": manifest.tokenizer.max_length, **LIMITS},
+        "limits": limits_of(manifest, traffic),
         "variant": manifest.graph.variant,
         "variant_preferred": choice.preferred,
         "variants_passed_over": [asdict(each) for each in choice.passed_over],

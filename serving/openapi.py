@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving.bundle import Bundle
 from serving.dialects import DIALECTS, HUGGING_FACE
 from serving.explaining.schema import schemas
 from serving.explaining.targets import unexplained
+from serving.openapi_refusals import refusals
 from serving.tasks import task_of
 from serving.tasks.base import Task, object_schema
-
-ERRORS = {
-    "400": "The body is not UTF-8 or not JSON.",
-    "413": "The body, the number of texts or a text is past the limits.",
-    "415": "The content type is not application/json.",
-    "422": "The shape is wrong, a key is unknown, or a text is empty.",
-    "429": "Too many texts are waiting; come back after `Retry-After` seconds.",
-}
 
 MISSING = {"404": "No model has this name."}
 
@@ -26,26 +19,44 @@ Json = dict[str, Any]
 
 TEXT = {"type": "string"}
 
+TRUNCATED = {
+    "X-Truncated": {
+        "description": "places of the inputs of which the end was not read, such as `0,3`; absent where there are none",
+        "schema": TEXT,
+    }
+}
 
-def document(bundle: Bundle, models: Sequence[str]) -> Json:
-    """The document of a whole server as plain JSON: the default model's bundle, and the names of all ``models``."""
+TIMEOUT = {
+    "name": "Request-Timeout",
+    "in": "header",
+    "description": "seconds that the caller waits for an answer, if that is less than the server's `wait_seconds`",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
+
+
+def document(bundle: Bundle, models: Sequence[str], limits: Mapping[str, float]) -> Json:
+    """The document of a whole server as plain JSON: the default model's bundle, and the names of all ``models``.
+
+    ``limits`` are those of `serving.info.limits_of`.
+    """
     task = task_of(bundle.manifest)
     paths = {path or "/": item for path, item in _of_a_model(task).items()}
-    return _document(bundle, task, paths | _of_any_model(models) | _of_all(models))
+    return _document(bundle, task, paths | _of_any_model(models) | _of_all(models), limits)
 
 
-def model_document(bundle: Bundle, within: str) -> Json:
+def model_document(bundle: Bundle, within: str, limits: Mapping[str, float]) -> Json:
     """The document of one model's own endpoints, which lie ``within`` a path."""
     task = task_of(bundle.manifest)
-    return _document(bundle, task, {within + path: item for path, item in _of_a_model(task).items()})
+    return _document(bundle, task, {within + path: item for path, item in _of_a_model(task).items()}, limits)
 
 
-def _document(bundle: Bundle, task: Task, paths: Json) -> Json:
+def _document(bundle: Bundle, task: Task, paths: Json, limits: Mapping[str, float]) -> Json:
     manifest = bundle.manifest
     about = f"{manifest.task}, served by Tuneship. `GET /info` tells what was proven of it."
     return {
         "openapi": "3.1.0",
         "info": {"title": manifest.name, "version": manifest.digest[:12], "description": about},
+        "x-limits": dict(limits),
         "paths": paths,
         "components": {"schemas": _schemas(task)},
     }
@@ -147,27 +158,24 @@ def _predict(task: Task) -> Json:
 def _post(summary: str, request: str, answer: str, description: str) -> Json:
     return {
         "summary": summary,
+        "parameters": [TIMEOUT],
         "requestBody": {"required": True, "content": _content(_reference(request))},
         "responses": {
-            "200": {"description": description, "content": _content(_reference(answer))},
-            **_errors(),
+            "200": {"description": description, "headers": TRUNCATED, "content": _content(_reference(answer))},
+            **refusals("Error"),
         },
     }
 
 
 def _any_post(summary: str, error: str = "Error") -> Json:
     """An operation in a shape that others define, or that differs between models."""
-    answers = {"200": {"description": "OK", "content": {"application/json": {}}}}
+    answers = {"200": {"description": "OK", "headers": TRUNCATED, "content": {"application/json": {}}}}
     return {
         "summary": summary,
+        "parameters": [TIMEOUT],
         "requestBody": {"content": {"application/json": {}}},
-        "responses": answers | _errors(error),
+        "responses": answers | refusals(error),
     }
-
-
-def _errors(error: str = "Error") -> Json:
-    content = _content(_reference(error))
-    return {status: {"description": text, "content": content} for status, text in ERRORS.items()}
 
 
 def _schemas(task: Task) -> Json:

@@ -29,5 +29,17 @@ class Traffic:
     max_connections: int = 800
     drain_seconds: float = 3.0
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """Those of them that a caller meets with, by the names that ``/info`` gives them."""
+        return {
+            "max_queue": self.bounds.rows,
+            "max_queue_tokens": self.bounds.tokens,
+            "wait_seconds": self.wait_seconds,
+            "body_seconds": self.body_seconds,
+            "head_seconds": self.head_seconds,
+            "max_connections": self.max_connections,
+        }
+
 
 DEFAULT = Traffic()

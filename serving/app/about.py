@@ -14,7 +14,7 @@ from serving.app.page import PAGE, POLICY
 from serving.app.surface import Surface
 from serving.bundle import CARD
 from serving.dialects.openai import model_object
-from serving.info import describe
+from serving.info import describe, limits_of
 from serving.openapi import document, model_document
 
 
@@ -27,7 +27,7 @@ class About:
     async def info(self, http: HttpRequest) -> Response:
         """``GET /info``: the model, its labels and limits, the bundle's hash and the verdict of its proof."""
         served = self._surface.served(http)
-        return JSONResponse(describe(served.model.predictor) | _service(served))
+        return JSONResponse(describe(served.model.predictor, self._surface.traffic) | _service(served))
 
     async def models(self, _: HttpRequest) -> Response:
         """``GET /models``: what is served, the default first."""
@@ -70,9 +70,10 @@ class About:
         """``GET /openapi.json``: the endpoints, described; within a model its own."""
         served = self._surface.served(http)
         bundle = served.model.predictor.bundle
+        limits = limits_of(bundle.manifest, self._surface.traffic)
         if "model" in http.path_params:
-            return JSONResponse(model_document(bundle, f"/models/{quote(served.name, safe='')}"))
-        return JSONResponse(document(bundle, [each.name for each in self._surface.models]))
+            return JSONResponse(model_document(bundle, f"/models/{quote(served.name, safe='')}", limits))
+        return JSONResponse(document(bundle, [each.name for each in self._surface.models], limits))
 
 
 def _service(served: Served) -> dict[str, Any]:

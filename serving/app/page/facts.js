@@ -4,6 +4,8 @@ const SHARES = ["accuracy", "macro_f1", "micro_f1", "entity_f1", "f1", "exact_ma
 
 const LIMITS = {
   max_inputs: "Inputs a request", max_characters: "Characters a text", max_body_bytes: "Bytes a request", max_length: "Tokens a window",
+  max_queue: "Windows that may wait", max_queue_tokens: "Their tokens", wait_seconds: "Seconds a request waits", body_seconds: "Seconds a body takes",
+  head_seconds: "Seconds a head takes", max_connections: "Connections",
   max_explain_rows: "Rows an explanation", max_explain_tokens: "Tokens an explanation",
 };
 
