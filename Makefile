@@ -9,6 +9,8 @@ RUN     ?= runs/$(basename $(notdir $(RECIPE)))
 OUT     ?= bundles/$(notdir $(RUN))
 VARIANT ?= fp32
 PORT    ?= 3000
+# Processes that the fast tests are shared out to, one CPU and about 1 GB each
+WORKERS ?= 2
 # More words for docker build, for example:  make image DOCKER_BUILD_ARGS="--network host"
 DOCKER_BUILD_ARGS ?=
 
@@ -61,7 +63,7 @@ need-bundle:
 	@test -n "$(BUNDLE)" || { echo "say which bundle: make $(MAKECMDGOALS) BUNDLE=bundles/quickstart"; exit 2; }
 
 check: lint types  ## what to run before a commit: lint, types, the fast tests
-	$(BIN)/python -m pytest -q -m "not slow and not docker"
+	$(BIN)/python -m pytest -q -m "not slow and not docker" -n $(WORKERS) --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .
@@ -70,8 +72,8 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-test: lint types  ## everything, as CI runs it
-	$(BIN)/python -m pytest -q
+test: check  ## everything, as CI runs it
+	$(BIN)/python -m pytest -q -m "slow or docker"
 
 bench: setup  ## measure what the README claims
 	$(BIN)/python -m bench all $(ARGS)

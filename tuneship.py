@@ -55,9 +55,11 @@ def train(
 ) -> None:
     """Fine-tune as the recipe says. Run it again to resume an interrupted run."""
     from trainer.recipe import load_recipe
-    from trainer.train import train as run_training
 
-    run = run_training(load_recipe(recipe, set_ or []), output, overwrite=overwrite)
+    settings = load_recipe(recipe, set_ or [])
+    from trainer.train import train as run_training  # takes seconds, which a mistake in a recipe need not wait for
+
+    run = run_training(settings, output, overwrite=overwrite)
     out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
 
 
@@ -123,17 +125,17 @@ def export(
     threads: Threads = None,
 ) -> None:
     """Convert a run to ONNX and prove that it answers as measured; only then write the bundle."""
-    from export.pack import export_run
+    from trainer.run import Run as TrainedRun
+
+    trained = TrainedRun.open(run)
+    from export.pack import export_run  # as above
     from export.table import parity_table
     from export.variants.table import variants_table
     from serving.settings import available_cpus
-    from trainer.run import Run as TrainedRun
 
     with out.status("converting and proving…") as status:
         threads = threads or available_cpus()
-        result = export_run(
-            TrainedRun.open(run), output, variant, threads=threads, fallback=fallback, tell=status.update
-        )
+        result = export_run(trained, output, variant, threads=threads, fallback=fallback, tell=status.update)
     if result.candidates:
         out.print(variants_table(result.candidates, result.parity.variant))
     out.print(parity_table(result.parity))

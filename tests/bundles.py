@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -14,6 +15,8 @@ from unittest import mock
 import pytest
 
 from serving.bundle import MANIFEST, SIGNATURE, FileEntry, Manifest, sha256_of
+from tests.sharing import made_once
+from tests.tiny_generators import BACKBONES
 from tests.toys import write_toy
 
 if TYPE_CHECKING:
@@ -23,65 +26,83 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven fp32 bundle of the tiny run; read it, never write into it."""
-    return _export(tiny_run, tmp_path_factory.mktemp("fp32") / "bundle", "fp32")
+    return _exported_once(tmp_path_factory, "tiny-fp32", tiny_run, "fp32")
 
 
 @pytest.fixture(scope="session")
 def tiny_dynamic_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven int8-dynamic bundle of the tiny run; read it, never write into it."""
-    return _export(tiny_run, tmp_path_factory.mktemp("dynamic") / "bundle", "int8-dynamic")
+    return _exported_once(tmp_path_factory, "tiny-dynamic", tiny_run, "int8-dynamic")
 
 
 @pytest.fixture(scope="session")
 def tiny_int8_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven int8 bundle of the tiny run; read it, never write into it."""
-    return _export(tiny_run, tmp_path_factory.mktemp("int8") / "bundle", "int8")
+    return _exported_once(tmp_path_factory, "tiny-int8", tiny_run, "int8")
 
 
 @pytest.fixture(scope="session")
 def tiny_fallback_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven bundle of the tiny run, int8 with fp32 to fall back on; read it, never write into it."""
-    from export.pack import export_run
-
-    return export_run(tiny_run, tmp_path_factory.mktemp("both") / "bundle", "int8", fallback=True).bundle
+    return _exported_once(tmp_path_factory, "tiny-both", tiny_run, "int8", fallback=True)
 
 
 @pytest.fixture(scope="session")
 def task_run(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
-    """Gives the finished run of a toy (`tests.toys.TOYS`), trained when it is first asked for; never write into it."""
+    """Gives the finished run of a toy (`tests.toys`), trained when it is first asked for; never write into it."""
+    from trainer.run import Run
+
+    def made(toy: str, folder: Path) -> None:
+        if toy in BACKBONES:
+            _train(toy, BACKBONES[toy](folder / "backbone"), folder, training={"num_train_epochs": 3})
+        else:
+            _train(toy, tiny_backbone, folder)
 
     @functools.cache
     def run_of(toy: str) -> Run:
-        return _train(toy, tiny_backbone, tmp_path_factory.mktemp(toy.replace(" ", "-")))
+        return Run.open(made_once(tmp_path_factory, f"run-{_file_name(toy)}", partial(made, toy)) / "run")
 
     return run_of
 
 
 @pytest.fixture(scope="session")
 def task_bundle(task_run: Callable[[str], Run], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Gives the proven fp32 bundle of a toy (`tests.toys.TOYS`), made when first asked for; never write into it."""
+    """Gives the proven fp32 bundle of a toy (`tests.toys`), made when it is first asked for; never write into it."""
 
     @functools.cache
     def bundle_of(toy: str) -> Path:
-        return _export(task_run(toy), tmp_path_factory.mktemp("bundle") / toy.replace(" ", "-"), "fp32")
+        return _exported_once(tmp_path_factory, _file_name(toy), task_run(toy), "fp32")
 
     return bundle_of
 
 
-def _train(toy: str, backbone: Path, folder: Path) -> Run:
+def _exported_once(
+    factory: pytest.TempPathFactory, name: str, run: Run, variant: str, *, fallback: bool = False
+) -> Path:
+    """The bundle is named as its folder is."""
+    make = partial(_export, run, variant=variant, fallback=fallback)
+    return made_once(factory, f"bundle-{name}", lambda folder: make(folder / name)) / name
+
+
+def _file_name(toy: str) -> str:
+    return toy.replace(" ", "-")
+
+
+def _train(toy: str, backbone: Path, folder: Path, **sections: Any) -> Run:
     from rich.console import Console
 
     from trainer.recipe import load_recipe
     from trainer.train import train
 
-    return train(load_recipe(write_toy(folder, backbone, toy)), folder / "run", console=Console(file=io.StringIO()))
+    recipe = load_recipe(write_toy(folder, backbone, toy, **sections))
+    return train(recipe, folder / "run", console=Console(file=io.StringIO()))
 
 
-def _export(run: Run, output: Path, variant: str) -> Path:
+def _export(run: Run, output: Path, variant: str, *, fallback: bool = False) -> Path:
     from export.pack import export_run
 
     with mock.patch("export.proof.hard_strings.STRINGS", 300):
-        return export_run(run, output, variant).bundle
+        return export_run(run, output, variant, fallback=fallback).bundle
 
 
 def manifest_of(bundle: Path) -> Manifest:
@@ -109,13 +130,8 @@ def trained_bundle(
     toy: str, backbone: Path, folder: Path, model_head: Mapping[str, Any] | None = None, **training: Any
 ) -> Path:
     """A proven bundle of a toy on a base model, trained as told."""
-    from rich.console import Console
-
-    from trainer.recipe import load_recipe
-    from trainer.train import train
-
-    recipe = load_recipe(write_toy(folder, backbone, toy, training=training, model_head=model_head or {}))
-    return _export(train(recipe, folder / "run", console=Console(file=io.StringIO())), folder / "bundle", "fp32")
+    run = _train(toy, backbone, folder, training=training, model_head=model_head or {})
+    return _export(run, folder / "bundle", "fp32")
 
 
 def with_limits(source: Path, target: Path, **limits: int) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +19,26 @@ from tests.bundles import (  # noqa: F401 - fixtures, for every room
     tiny_fallback_bundle,
     tiny_int8_bundle,
 )
+from tests.sharing import made_once
+
+# One processor for each of a run's processes, in what they start too: they would wait for each other's threads.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 if TYPE_CHECKING:
     from trainer.run import Run
 
 
+def pytest_collection_finish() -> None:
+    """Spare each garbage collection, of which every training calls for some, what was imported and stays."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random two-layer BERT and its tokenizer."""
-    return tiny.make_backbone(tmp_path_factory.mktemp("backbone") / "tiny-bert")
+    home = made_once(tmp_path_factory, "backbone", lambda folder: tiny.make_backbone(folder / "tiny-bert"))
+    return home / "tiny-bert"
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +47,11 @@ def tiny_run(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> R
     from rich.console import Console
 
     from trainer.recipe import load_recipe
+    from trainer.run import Run
     from trainer.train import train
 
-    folder = tmp_path_factory.mktemp("tiny-run")
-    recipe = load_recipe(tiny.write_recipe(folder, tiny_backbone))
-    return train(recipe, folder / "run", console=Console(file=io.StringIO()))
+    def make(folder: Path) -> None:
+        recipe = load_recipe(tiny.write_recipe(folder, tiny_backbone))
+        train(recipe, folder / "run", console=Console(file=io.StringIO()))
+
+    return Run.open(made_once(tmp_path_factory, "tiny-run", make) / "run")

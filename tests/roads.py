@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +36,8 @@ ENCODER_TOYS = {
 """What an encoder is for, by the table's column, and the toy that tries it."""
 
 GENERATORS: dict[str, tuple[str, Callable[[Path], Path]]] = {
-    # Of common size: T5 does not scale its attention, so that large weights would show float rounding, and that alone.
-    "T5": ("text2text-generation", partial(tiny_generators.make_t5, factor=1.0)),
-    "GPT-2": ("text-generation", tiny_generators.make_gpt2),
+    "T5": ("text2text-generation", tiny_generators.BACKBONES["text2text-generation"]),
+    "GPT-2": ("text-generation", tiny_generators.BACKBONES["text-generation"]),
     "Llama": ("text-generation", tiny_generators.make_llama),
 }
 COLUMNS = (*ENCODER_TOYS, "generation")

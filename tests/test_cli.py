@@ -92,10 +92,10 @@ def test_a_wrong_path_is_a_message(arguments: tuple[str, ...], words: list[str],
     assert all(word in result.stderr for word in words)
 
 
-def test_a_replay_tells_what_differs(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_replay_tells_what_differs(tiny_run: Run) -> None:
     """What is not as the lock has it is printed a line a check, with exit status 1."""
-    home = tmp_path_factory.mktemp("replayed")  # as deep as the original: the base model's path is relative
-    shutil.copytree(tiny_run.root.parent, home, dirs_exist_ok=True)
+    original = tiny_run.root.parent
+    home = shutil.copytree(original, original.with_name("replayed"))  # as deep: the base model's path is relative
     result = tuneship("replay", home / "run", "--set", "training.seed=7")
     assert result.returncode == 1
     assert "✗ recipe: training.seed: 0 in the lock, 7 now" in result.stdout

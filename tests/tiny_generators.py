@@ -12,6 +12,7 @@ still, so that some answers end by it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,13 @@ def make_llama(folder: Path) -> Path:
 
 
 MAKERS: dict[str, Callable[[Path], Path]] = {"t5": make_t5, "gpt2": make_gpt2, "llama": make_llama}
+
+# Of common size: T5 does not scale its attention, so that large weights would show float rounding, and that alone.
+BACKBONES: dict[str, Callable[[Path], Path]] = {
+    "text2text-generation": partial(make_t5, factor=1.0),
+    "text-generation": make_gpt2,
+}
+"""What is trained for a task whose answers are generated."""
 
 
 def _spread(kind: Any, config: Any, factor: float, *, end_factor: float, seed: int = 0) -> Any:

@@ -17,8 +17,8 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 PARENT = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
-print(child.pid, flush=True)
+own = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", own], start_new_session=True)
 time.sleep(60)
 """
 

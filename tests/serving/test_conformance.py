@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,36 +23,15 @@ from serving.lambda_handler import Function
 from serving.predictor import Predictor
 from serving.remote import RemoteServer, request_of
 from serving.settings import Settings
-from tests import tiny_generators
-from tests.bundles import forge, golden_with, trained_bundle
+from tests.bundles import forge, golden_with
 from tests.containers import build_image, container, docker, wait_until_ready, why_no_engine
 from tests.serving.processes import python, running
 from tests.serving.runtime_api import RuntimeApi
 from tests.serving.test_lambda_handler import event_of
 from tests.test_cli import assert_refused, tuneship
-from tests.toys import TOYS
+from tests.toys import GENERATING_TOYS, TOYS
 
-GENERATORS = {
-    "text-generation": tiny_generators.make_gpt2,
-    "text2text-generation": partial(tiny_generators.make_t5, factor=1.0),
-}
-TASKS = (*TOYS, *GENERATORS)
-SLOW = pytest.param("text2text-generation", marks=pytest.mark.slow)
-"""Trained for this alone; text generation goes the same ways."""
-
-
-@pytest.fixture(scope="module")
-def bundle_of(task_bundle: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Gives the proven bundle of a task, of generating ones too; never write into it."""
-
-    @functools.cache
-    def bundle(task: str) -> Path:
-        if task in TOYS:
-            return task_bundle(task)
-        folder = tmp_path_factory.mktemp(task)
-        return trained_bundle(task, GENERATORS[task](folder / "backbone"), folder, num_train_epochs=1)
-
-    return bundle
+TASKS = (*TOYS, *GENERATING_TOYS)
 
 
 @contextmanager
@@ -113,11 +90,11 @@ def batch(bundle: Path, folder: Path) -> Iterator[Ask]:
     yield ask
 
 
-@pytest.mark.parametrize("task", [*TOYS, "text-generation", SLOW])
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("way", [in_process, http, open_inference, aws_lambda, batch])
-def test_every_way(way: Callable[..., Any], task: str, bundle_of: Callable[[str], Path], tmp_path: Path) -> None:
+def test_every_way(way: Callable[..., Any], task: str, task_bundle: Callable[[str], Path], tmp_path: Path) -> None:
     """Every golden answer of every task comes in every way, alone and beside others."""
-    opened = Bundle.open(bundle_of(task))
+    opened = Bundle.open(task_bundle(task))
     with way(opened.root, tmp_path) as ask:
         reports = conform(opened, way.__name__, ask)
     assert [report.rows for report in reports] == [opened.manifest.golden.rows] * 2
@@ -149,9 +126,9 @@ def test_one_model_among_several(tiny_bundle: Path, tiny_int8_bundle: Path, tmp_
 @pytest.mark.parametrize(
     "task", ["text-classification", *(pytest.param(task, marks=pytest.mark.slow) for task in TASKS[1:])]
 )
-def test_bentoml(task: str, bundle_of: Callable[[str], Path], tmp_path: Path) -> None:
+def test_bentoml(task: str, task_bundle: Callable[[str], Path], tmp_path: Path) -> None:
     """The same of a real `bentoml serve`."""
-    port, opened = free_port(), Bundle.open(bundle_of(task))
+    port, opened = free_port(), Bundle.open(task_bundle(task))
     command = python("-m", "bentoml", "serve", "serving.service:Tuneship", "--host", "127.0.0.1", "--port", port)
     variables = {"TUNESHIP_BUNDLE": opened.root, "BENTOML_HOME": tmp_path / "home", "BENTOML_DO_NOT_TRACK": "True"}
     with running(command, port, tmp_path / "log", **variables) as process:
@@ -164,9 +141,9 @@ def test_bentoml(task: str, bundle_of: Callable[[str], Path], tmp_path: Path) ->
 @pytest.mark.docker
 @pytest.mark.skipif(bool(why_no_engine()), reason=why_no_engine() or "engine")
 @pytest.mark.parametrize("task", ["text-classification", "token-classification", "question-answering"])
-def test_container(task: str, bundle_of: Callable[[str], Path], tmp_path: Path) -> None:
+def test_container(task: str, task_bundle: Callable[[str], Path], tmp_path: Path) -> None:
     """The same of the built image in each of its modes: HTTP, BentoML, Lambda, batch."""
-    opened = Bundle.open(bundle_of(task))
+    opened = Bundle.open(task_bundle(task))
     image = build_image(opened.root, tmp_path)
     for mode in ("serve", "bentoml"):
         port = free_port()

@@ -20,7 +20,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser
 
 from bench.process import free_port
-from tests.bundles import forge, trained_bundle
+from tests.bundles import forge
 from tests.serving.browser import CHROMIUM, NARROW, Visit, chromium, photograph, violations, visiting
 from tests.serving.processes import ServerProcess, python, running
 from tests.toys import TOYS
@@ -332,12 +332,9 @@ def test_one_of_several_models(
 
 
 @pytest.mark.slow
-def test_generation_is_streamed(browser: Browser, tmp_path: Path) -> None:
+def test_generation_is_streamed(browser: Browser, task_bundle: Callable[[str], Path], tmp_path: Path) -> None:
     """A generated text comes as a stream behind its prompt, and is what the server answers at once."""
-    from tests.tiny_generators import make_gpt2
-
-    bundle = trained_bundle("text-generation", make_gpt2(tmp_path / "backbone"), tmp_path, num_train_epochs=1)
-    with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
+    with serving(task_bundle("text-generation"), folder=tmp_path) as server, visiting(browser, server.url) as visit:
         page = visit.open(["I want my money back"])
         page.wait_for_selector(".generated .cursor", state="detached")
         answer = page.evaluate(

@@ -20,7 +20,6 @@ from export.variants.table import variants_table
 from serving.bundle import Bundle
 from serving.errors import InputError
 from serving.predictor import Predictor
-from tests import tiny_generators
 from trainer.run import Run
 
 
@@ -149,12 +148,9 @@ def test_the_table_fits_a_terminal(found: Export) -> None:
 
 
 @pytest.mark.slow
-def test_a_generating_model_has_fewer_variants(tmp_path: Path) -> None:
+def test_a_generating_model_has_fewer_variants(task_run: Callable[[str], Run], tmp_path: Path) -> None:
     """Static scales are for encoders: of a generating model, fp32 and dynamic int8 are tried."""
-    from tests.bundles import trained_bundle
-
-    trained_bundle("text-generation", tiny_generators.make_gpt2(tmp_path / "backbone"), tmp_path, num_train_epochs=1)
-    result = export_run(Run.open(tmp_path / "run"), tmp_path / "auto", "auto")
+    result = export_run(copied(task_run("text-generation"), tmp_path), tmp_path / "auto", "auto")
     assert [each.variant.name for each in result.candidates] == ["fp32", "int8-dynamic"]
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,13 @@ from starlette.testclient import TestClient
 
 from serving.app import create_app
 from serving.predictor import Predictor
-from tests import tiny_generators
-from tests.bundles import trained_bundle
-
-MAKERS = {
-    "text-generation": tiny_generators.make_gpt2,
-    "text2text-generation": partial(tiny_generators.make_t5, factor=1.0),
-}
+from tests.toys import GENERATING_TOYS
 
 
-@pytest.fixture(scope="module", params=MAKERS)
-def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=GENERATING_TOYS)
+def bundle(request: pytest.FixtureRequest, task_bundle: Callable[[str], Path]) -> Path:
     """A proven bundle of each generating task."""
-    folder = tmp_path_factory.mktemp(request.param)
-    return trained_bundle(request.param, MAKERS[request.param](folder / "backbone"), folder, num_train_epochs=3)
+    return task_bundle(request.param)
 
 
 @pytest.fixture(scope="module")

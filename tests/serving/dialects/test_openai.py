@@ -12,8 +12,6 @@ import pytest
 
 from bench.process import free_port
 from serving.predictor import Predictor
-from tests import tiny_generators
-from tests.bundles import trained_bundle
 from tests.serving.processes import ServerProcess, python, running
 
 TEXTS = ["where is my parcel?", "refund order 17"]
@@ -26,11 +24,9 @@ def client_of(url: str) -> openai.OpenAI:
 
 
 @pytest.fixture(scope="module")
-def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def generator(task_bundle: Callable[[str], Path]) -> Path:
     """A proven bundle of a tiny GPT-2."""
-    folder = tmp_path_factory.mktemp("openai")
-    backbone = tiny_generators.make_gpt2(folder / "backbone")
-    return trained_bundle("text-generation", backbone, folder, num_train_epochs=3)
+    return task_bundle("text-generation")
 
 
 @pytest.fixture(scope="module")
