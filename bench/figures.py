@@ -60,7 +60,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class ServerFigures:
-    """What one server did under load, one entry a round in each list.
+    """What one server did under load, one entry a round in each list; of the bare runtime, ``rate`` alone.
 
     Units: seconds for ``ready_after``, ``p50`` and ``p99``; answers a second for ``rate``; bytes for ``memory``.
     """
@@ -71,6 +71,7 @@ class ServerFigures:
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
 
 
@@ -113,16 +114,19 @@ def servers_table(servers: Sequence[ServerFigures]) -> Table:
 
 
 def _server_cells(server: ServerFigures) -> list[str]:
-    middle = statistics.median
     return [
         server.name,
-        f"{middle(server.ready_after):.1f}",
-        f"{middle(server.rate):,.0f}\n{min(server.rate):,.0f}-{max(server.rate):,.0f}",
-        f"{middle(server.p50) * 1000:,.0f}",
-        f"{middle(server.p99) * 1000:,.0f}",
-        f"{middle(server.memory) / 1e6:,.0f}",
+        _middle(server.ready_after, 1, ".1f"),
+        f"{_middle(server.rate)}\n{min(server.rate):,.0f}-{max(server.rate):,.0f}",
+        _middle(server.p50, 1000),
+        _middle(server.p99, 1000),
+        _middle(server.memory, 1e-6),
         f"{sum(server.errors.values()):,}",
     ]
+
+
+def _middle(samples: Sequence[float], scale: float = 1, form: str = ",.0f") -> str:
+    return format(statistics.median(samples) * scale, form) if samples else "–"
 
 
 def _measured(figure: Figure) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,15 @@ QUIET = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1", "PYTHONWA
 BENTO_OPTIONS = ("--working-dir", str(ROOT), "--host", "127.0.0.1")
 
 
+class Kind(StrEnum):
+    """What a server is to the comparison."""
+
+    ours = "ours"
+    torch = "torch"
+    onnxruntime = "onnxruntime"
+    noop = "noop"
+
+
 @dataclass(frozen=True)
 class System:
     """A server under test.
@@ -25,15 +36,20 @@ class System:
         variant: whose predictor says what its answers must be.
         content: the JSON that asks for one text.
         best_label: takes the best label out of the JSON answered.
+        ready: answers 200 once requests may be sent.
+        missing: why it cannot be started here, if it cannot.
     """
 
     name: str
+    kind: Kind
     command: Callable[[int], list[str]]
     variant: str
     path: str
     content: Callable[[str], Any]
     best_label: BestLabel
     environment: Mapping[str, str] = field(default_factory=dict)
+    ready: str = "/readyz"
+    missing: str = ""
 
 
 def tuneship_serve(bundle: Path, port: int) -> list[str]:
@@ -47,31 +63,23 @@ def bentoml_serve(service: str, port: int) -> list[str]:
 
 
 def ours(subject: Subject) -> list[System]:
-    """Tuneship's own server with both variants, and the int8 bundle under BentoML."""
-    bento = {**QUIET, "TUNESHIP_BUNDLE": str(subject.bundles["int8"].absolute())}
+    """Tuneship's own server and the same app under BentoML, each with both variants."""
     return [
-        _tuneship("tuneship serve, int8", "int8", lambda port: tuneship_serve(subject.bundles["int8"], port), QUIET),
-        _tuneship("tuneship serve, fp32", "fp32", lambda port: tuneship_serve(subject.bundles["fp32"], port), QUIET),
-        _tuneship(
-            "tuneship in BentoML, int8",
-            "int8",
-            lambda port: bentoml_serve("serving.service:Tuneship", port),
-            bento,
-        ),
+        *(tuneship(subject.bundles[variant], variant) for variant in ("int8", "fp32")),
+        *(tuneship_in_bentoml(subject.bundles[variant], variant) for variant in ("int8", "fp32")),
     ]
 
 
-def peer(subject: Subject) -> System:
-    """BentoML + transformers on the same checkpoint."""
-    return System(
-        name="BentoML + transformers",
-        command=lambda port: bentoml_serve("bench.peers.bentoml_transformers:Classifier", port),
-        variant="fp32",
-        path="/classify",
-        content=lambda text: {"texts": [text]},
-        best_label=lambda answer: answer[0]["label"],
-        environment={**QUIET, "BENCH_CHECKPOINT": str(subject.run.checkpoint.absolute())},
-    )
+def tuneship(bundle: Path, variant: str) -> System:
+    """``tuneship serve``."""
+    return _tuneship(f"tuneship serve, {variant}", variant, lambda port: tuneship_serve(bundle, port), QUIET)
+
+
+def tuneship_in_bentoml(bundle: Path, variant: str) -> System:
+    """``bentoml serve serving.service:Tuneship``."""
+    environment = {**QUIET, "TUNESHIP_BUNDLE": str(bundle.absolute())}
+    command = partial(bentoml_serve, "serving.service:Tuneship")
+    return _tuneship(f"tuneship in BentoML, {variant}", variant, command, environment)
 
 
 def noop() -> System:
@@ -79,7 +87,8 @@ def noop() -> System:
     from bench.noop_server import LABEL
 
     return System(
-        name="no-op server (ceiling)",
+        name="no-op server (the load's limit)",
+        kind=Kind.noop,
         command=lambda port: [sys.executable, "-m", "bench.noop_server", str(port)],
         variant=LABEL,
         path="/readyz",
@@ -91,6 +100,7 @@ def noop() -> System:
 def _tuneship(name: str, variant: str, command: Callable[[int], list[str]], environment: Mapping[str, str]) -> System:
     return System(
         name,
+        Kind.ours,
         command,
         variant,
         "/predict",

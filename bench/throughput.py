@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
+from bench.ceiling import IN_HAND, Ceiling
+from bench.comparison import compare
+from bench.cores import Cores
 from bench.errors import MeasurementError
-from bench.figures import Asked, Figure, ServerFigures, median_of
+from bench.figures import Figure, ServerFigures, skipped
 from bench.load import Query, Round, render, run_load
 from bench.noop_server import LABEL
+from bench.peers.registry import peers
 from bench.process import free_port, pinned, spawned, wait_ready
 from bench.subject import Subject
-from bench.systems import System, noop, ours, peer
-
-ASKED_RATIO = Asked("≥", 3.0)
-ASKED_ERRORS = Asked("≤", 0.0)
+from bench.systems import Kind, System, noop, ours
 
 
 @dataclass(frozen=True)
@@ -37,41 +37,61 @@ class Plan:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Cores:
-    """The CPU of the server and the CPU of the load."""
+@dataclass
+class Field:
+    """All that takes part, what was found of it, and why what could not be measured was not."""
 
-    server: set[int]
-    load: set[int]
+    systems: list[System]
+    ceilings: list[Ceiling]
+    found: dict[str, ServerFigures] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def choose(cls) -> Cores:
-        """The first two CPUs this process may use; raises MeasurementError if there is only one."""
-        cpus = sorted(os.sched_getaffinity(0))
-        if len(cpus) < 2:
-            raise MeasurementError("serving needs two CPUs, one for the server and one for the load; here is one")
-        return cls({cpus[0]}, {cpus[1]})
+    def of(self, name: str) -> ServerFigures:
+        """The row of that name."""
+        return self.found.setdefault(name, ServerFigures(name))
+
+    def drop(self, system: System, reason: str) -> None:
+        """Go on without a peer."""
+        self.absent[system.name] = reason
+        self.found.pop(system.name, None)
 
 
 def measure_serving(
     subject: Subject, plan: Plan, logs: Path, console: Console
 ) -> tuple[list[Figure], list[ServerFigures]]:
-    """Answers a second of our servers and of the peer, and how many times faster ours are.
+    """Answers a second of our servers, of the peers and of the bare runtime, and how they compare.
 
-    Each round starts every server afresh, warms it up, and puts load on it. The ratio is taken within each round.
+    Each round starts every server afresh, warms it up, and puts load on it. Ratios are taken within each round. A peer
+    that is not installed, or does not start or answer, is left out and named.
     """
-    cores = Cores.choose()
-    systems = [*ours(subject), peer(subject), noop()]
-    texts = subject.texts
-    expected = {variant: subject.answers(variant) for variant in subject.bundles} | {LABEL: [LABEL] * len(texts)}
-    results = {system.name: ServerFigures(system.name) for system in systems}
+    cores, taking_part = Cores.choose(), _field(subject, plan)
+    pairs = {variant: _pairs(subject, variant, plan.seed) for variant in (*subject.bundles, LABEL)}
     for number in range(1, plan.rounds + 1):
-        for system in systems:
-            with console.status(f"round {number} of {plan.rounds}: {system.name}…"):
-                asked = shuffled(texts, expected[system.variant], plan.seed)
-                _measure(system, asked, plan, cores, logs, results[system.name])
-    servers = list(results.values())
-    return compare(servers, plan), servers
+        with console.status(f"round {number} of {plan.rounds}") as status:
+            for ceiling in taking_part.ceilings:
+                status.update(f"round {number} of {plan.rounds}: {ceiling.name}…")
+                texts = [text for text, _ in pairs[ceiling.variant]]
+                taking_part.of(ceiling.name).rate.append(ceiling.measure(texts, plan.seconds, cores.server, logs))
+            for system in taking_part.systems:
+                status.update(f"round {number} of {plan.rounds}: {system.name}…")
+                _take_part(system, pairs[system.variant], plan, cores, logs, taking_part)
+    figures = compare(taking_part.systems, taking_part.ceilings, taking_part.found, plan.connections)
+    missing = [skipped(name, "", None, reason) for name, reason in taking_part.absent.items()]
+    return [*figures, *missing], list(taking_part.found.values())
+
+
+def _field(subject: Subject, plan: Plan) -> Field:
+    """Of the bare runtime, int8 is run with as much in hand as the server has, and as a bulk job too."""
+    ways = (("int8", plan.connections), ("int8", IN_HAND), ("fp32", plan.connections))
+    ceilings = [Ceiling(variant, subject.bundles[variant], in_hand) for variant, in_hand in ways]
+    systems = [*ours(subject), *peers(subject), noop()]
+    absent = {system.name: system.missing for system in systems if system.missing}
+    return Field([system for system in systems if not system.missing], ceilings, absent=absent)
+
+
+def _pairs(subject: Subject, variant: str, seed: int) -> list[tuple[str, str]]:
+    labels = [LABEL] * len(subject.texts) if variant == LABEL else subject.answers(variant)
+    return shuffled(subject.texts, labels, seed)
 
 
 def shuffled(texts: Sequence[str], labels: Sequence[str], seed: int) -> list[tuple[str, str]]:
@@ -81,22 +101,31 @@ def shuffled(texts: Sequence[str], labels: Sequence[str], seed: int) -> list[tup
     return pairs
 
 
-def _measure(
-    system: System,
-    pairs: Sequence[tuple[str, str]],
-    plan: Plan,
-    cores: Cores,
-    logs: Path,
-    result: ServerFigures,
+def _take_part(
+    system: System, pairs: Sequence[tuple[str, str]], plan: Plan, cores: Cores, logs: Path, taking_part: Field
+) -> None:
+    """One round of one server; a peer that fails takes part no more."""
+    if system.name in taking_part.absent:
+        return
+    try:
+        measure_round(system, pairs, plan, cores, logs, taking_part.of(system.name))
+    except MeasurementError as error:
+        if system.kind is Kind.ours:
+            raise
+        taking_part.drop(system, str(error))
+
+
+def measure_round(
+    system: System, pairs: Sequence[tuple[str, str]], plan: Plan, cores: Cores, logs: Path, result: ServerFigures
 ) -> None:
     """One round of one server, added to ``result``."""
     port = free_port()
-    queries = [Query(render(port, system.path, system.content(text)), label) for text, label in pairs]
-    log = logs / (re.sub(r"\W+", "-", system.name) + ".log")
+    queries = rendered(system, port, pairs)
+    log = logs / log_name(system)
     with spawned(
         system.name, system.command(port), log=log, environment=system.environment, cpus=cores.server
     ) as child:
-        result.ready_after.append(wait_ready(child, port))
+        result.ready_after.append(wait_ready(child, port, system.ready))
         with pinned(cores.load):
             load = partial(run_load, port, queries, system.best_label, connections=plan.connections)
             warmup, found = load(seconds=plan.warmup), load(seconds=plan.seconds)
@@ -104,33 +133,23 @@ def _measure(
         result.memory.append(child.memory())
         if not found.latencies:
             raise MeasurementError(child.explain(f"answered nothing ({dict(found.errors)})"))
-    _add(result, found, warmup.errors + found.errors)
+    _add(result, found, [warmup, found])
 
 
-def _add(result: ServerFigures, found: Round, errors: Counter[str]) -> None:
+def rendered(system: System, port: int, pairs: Sequence[tuple[str, str]]) -> list[Query]:
+    """The requests that ask a server for each text."""
+    return [Query(render(port, system.path, system.content(text)), label) for text, label in pairs]
+
+
+def log_name(system: System) -> str:
+    """Where its output goes."""
+    return re.sub(r"\W+", "-", system.name) + ".log"
+
+
+def _add(result: ServerFigures, found: Round, both: Sequence[Round]) -> None:
     result.rate.append(found.rate)
     for percent, samples in ((50, result.p50), (99, result.p99)):
         samples.append(float(np.percentile(found.latencies, percent)))
-    for error, count in errors.items():
+    result.answered.append(sum(len(each.latencies) for each in both))
+    for error, count in sum((each.errors for each in both), Counter[str]()).items():
         result.errors[error] = result.errors.get(error, 0) + count
-
-
-def compare(servers: Sequence[ServerFigures], plan: Plan) -> list[Figure]:
-    """Figures of our servers beside the last but one, the peer; the last is the no-op server.
-
-    A ratio is taken within each round, where both met the same noise.
-    """
-    *own, theirs, _ = servers
-    note = f"{plan.connections} connections, one core, one text a request, {plan.rounds} rounds of {plan.seconds:g} s"
-    return [*(_ratio(server, theirs, note) for server in own), _errors(own)]
-
-
-def _ratio(server: ServerFigures, theirs: ServerFigures, note: str) -> Figure:
-    ratios = [mine / other for mine, other in zip(server.rate, theirs.rate, strict=True)]
-    return median_of(f"{server.name}, against {theirs.name}", ratios, "×", ASKED_RATIO, note)
-
-
-def _errors(servers: Sequence[ServerFigures]) -> Figure:
-    total = sum(sum(server.errors.values()) for server in servers)
-    note = "; ".join(f"{server.name}: {server.errors}" for server in servers if server.errors)
-    return Figure("our answers wrong or missing", float(total), "", ASKED_ERRORS, note=note)

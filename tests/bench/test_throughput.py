@@ -1,45 +1,24 @@
-"""Servers are compared on the same queries, round by round."""
+"""Servers are asked the same queries, and a peer that cannot take part is named and left out."""
 
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from bench.cores import Cores
 from bench.errors import MeasurementError
-from bench.figures import ServerFigures
-from bench.throughput import Cores, Plan, compare, shuffled
+from bench.noop_server import LABEL
+from bench.systems import Kind, System, noop
+from bench.throughput import Field, Plan, _take_part, shuffled
 
-PEER = ServerFigures("BentoML + transformers", rate=[100.0, 50.0, 80.0], errors={"status 503": 9})
-NOOP = ServerFigures("no-op", rate=[20_000.0])
-
-
-def test_ratios_are_taken_within_a_round() -> None:
-    """The figure is the median of the rounds' ratios, not the ratio of the medians."""
-    ours = ServerFigures("tuneship serve, int8", rate=[300.0, 250.0, 160.0])
-    ratio, errors = compare([ours, PEER, NOOP], Plan())
-    assert ratio.samples == (3.0, 5.0, 2.0)
-    assert ratio.value == 3.0
-    assert ratio.holds is True
-    assert errors.holds is True
-
-
-def test_every_server_of_ours_is_asked_to_be_three_times_as_fast() -> None:
-    """The bound holds for both variants, and one that does not reach it misses."""
-    servers = [ServerFigures(f"tuneship serve, {variant}", rate=[100.0] * 3) for variant in ("int8", "fp32")]
-    int8, fp32, _ = compare([*servers, PEER, NOOP], Plan())
-    assert int8.holds is False
-    assert fp32.holds is False
-
-
-def test_our_errors_miss_the_peers_do_not() -> None:
-    """One wrong answer of ours is a missed figure that says what happened."""
-    ours = ServerFigures("tuneship serve, int8", rate=[300.0] * 3, errors={"wrong label": 1})
-    *_, errors = compare([ours, PEER, NOOP], Plan())
-    assert errors.value == 1
-    assert errors.holds is False
-    assert "wrong label" in errors.note
-    assert "503" not in errors.note
+BROKEN = System(
+    "peer", Kind.torch, lambda port: [sys.executable, "-c", "raise SystemExit('no such model')"], "fp32", "/",
+    lambda text: text, lambda answer: str(answer),
+)  # fmt: skip
 
 
 def test_the_order_depends_on_the_seed_alone() -> None:
@@ -58,3 +37,24 @@ def test_two_cpus_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
     with pytest.raises(MeasurementError, match="needs two CPUs"):
         Cores.choose()
+
+
+def test_a_peer_that_does_not_start_is_left_out(tmp_path: Path) -> None:
+    """Its reason is kept, its row is gone, and later rounds do not start it again; a server of ours is a failure."""
+    cores, taking_part = Cores({0}, {0}), Field([BROKEN], [])
+    for _ in range(2):
+        _take_part(BROKEN, [("a", "b")], Plan(), cores, tmp_path, taking_part)
+    assert "no such model" in taking_part.absent["peer"]
+    assert not taking_part.found
+    with pytest.raises(MeasurementError, match="no such model"):
+        _take_part(replace(BROKEN, name="ours", kind=Kind.ours), [("a", "b")], Plan(), cores, tmp_path, taking_part)
+
+
+def test_a_round(tmp_path: Path) -> None:
+    """A real server's round gives a sample of everything."""
+    taking_part = Field([noop()], [])
+    plan = Plan(connections=4, seconds=0.2, warmup=0.1)
+    _take_part(noop(), [("a", LABEL)], plan, Cores({0}, {0}), tmp_path, taking_part)
+    row = taking_part.of(noop().name)
+    assert [len(each) for each in (row.rate, row.p50, row.p99, row.memory, row.answered, row.ready_after)] == [1] * 6
+    assert not row.errors
