@@ -15,7 +15,7 @@ WORKERS ?= 2
 DOCKER_BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train export verify serve bento image check lint types test bench docs lock clean
+.PHONY: help setup demo train export verify serve bento image check lint types test bench peers docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ types: setup
 
 test: check  ## everything, as CI runs it
 	$(BIN)/python -m pytest -q -m "slow or docker"
+
+peers: setup  ## make .venv-peers with the other servers that `make bench` compares with
+	$(BIN)/python -m bench.peers.setup $(PIP_ARGS)
 
 bench: setup  ## measure what the README claims
 	$(BIN)/python -m bench all $(ARGS)

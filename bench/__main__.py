@@ -21,6 +21,10 @@ from bench.errors import MeasurementError
 from bench.figures import Figure, ServerFigures, failed, figures_table, servers_table
 from bench.image import measure_image
 from bench.lambda_start import measure_lambda
+from bench.latency import measure_latency
+from bench.lengths import measure_lengths
+from bench.memory import measure_memory
+from bench.overload import measure_overload
 from bench.results import write_results
 from bench.startup import measure_startup
 from bench.subject import WORK, Subject, prepare
@@ -46,6 +50,10 @@ class Section(StrEnum):
     image = "image"
     batching = "batching"
     serving = "serving"
+    lengths = "lengths"
+    latency = "latency"
+    overload = "overload"
+    memory = "memory"
     all = "all"
 
 
@@ -57,6 +65,8 @@ class Bench:
     bundles: Path | None
     plan: Plan
     repeats: int
+    requests: int = 100_000
+    overload: float = 60.0
     figures: list[Figure] = field(default_factory=list)
     servers: list[ServerFigures] = field(default_factory=list)
     tasks: list[TaskFigures] = field(default_factory=list)
@@ -81,7 +91,12 @@ class Bench:
 
     def about(self) -> dict[str, Any]:
         """What was measured and how, for the results file."""
-        facts = {"repeats": self.repeats, "plan": asdict(self.plan)}
+        facts = {
+            "repeats": self.repeats,
+            "plan": asdict(self.plan),
+            "requests": self.requests,
+            "overload": self.overload,
+        }
         if "subject" not in self.__dict__:
             return facts
         return facts | {"run": str(self.subject.run.root), "bundles": self.subject.digests()}
@@ -98,15 +113,20 @@ class Bench:
             Section.lambda_: lambda: measure_lambda(self.subject, self.repeats, logs),
             Section.image: lambda: measure_image(self.repeats, logs),
             Section.batching: lambda: measure_batching(self.subject, self.repeats),
-            Section.serving: lambda: self._serving(logs),
+            Section.serving: lambda: self._servers(measure_serving(self.subject, self.plan, logs, err)),
+            Section.lengths: lambda: self._servers(measure_lengths(self.subject, self.plan, logs, err)),
+            Section.latency: lambda: measure_latency(self.subject, self.plan, logs, err),
+            Section.overload: lambda: measure_overload(self.subject, self.plan, self.overload, logs, err),
+            Section.memory: lambda: measure_memory(self.subject, self.plan, self.requests, logs, err),
         }
 
     def _tasks(self) -> list[Figure]:
         self.tasks = measure_tasks(err)
         return [figure for task in self.tasks for figure in task.figures]
 
-    def _serving(self, logs: Path) -> list[Figure]:
-        figures, self.servers = measure_serving(self.subject, self.plan, logs, err)
+    def _servers(self, measured: tuple[list[Figure], list[ServerFigures]]) -> list[Figure]:
+        figures, servers = measured
+        self.servers += servers
         return figures
 
 
@@ -130,10 +150,12 @@ def main(
     warmup: Annotated[float, typer.Option(min=0.1, help="Load before each round that is not counted.")] = 2.0,
     connections: Annotated[int, typer.Option(min=1, help="Keep-alive connections of the load.")] = 32,
     repeats: Annotated[int, typer.Option(min=1, help="How often each start is timed.")] = 5,
+    requests: Annotated[int, typer.Option(min=10, help="Requests that memory is watched over.")] = 100_000,
+    overload: Annotated[float, typer.Option(min=0.1, help="Seconds of overload.")] = 60.0,
     seed: Annotated[int, typer.Option(help="Orders the queries.")] = 0,
 ) -> None:
     """Measure; exit status 1 if a figure misses what was asked."""
-    bench = Bench(run, bundles, Plan(connections, rounds, seconds, warmup, seed), repeats)
+    bench = Bench(run, bundles, Plan(connections, rounds, seconds, warmup, seed), repeats, requests, overload)
     for each in sections_of(section):
         bench.measure(each)
     write_results(output, bench.figures, bench.servers, bench.about())

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import itertools
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -63,13 +64,21 @@ def render(port: int, path: str, content: Any) -> bytes:
     return head.encode() + body
 
 
-def run_load(port: int, queries: Sequence[Query], best_label: BestLabel, *, connections: int, seconds: float) -> Round:
-    """Put load on a local server for some seconds, going round the queries in order.
+def run_load(
+    port: int,
+    queries: Sequence[Query],
+    best_label: BestLabel,
+    *,
+    connections: int,
+    seconds: float = math.inf,
+    requests: float = math.inf,
+) -> Round:
+    """Put load on a local server for some seconds or so many requests, going round the queries in order.
 
     Args:
         best_label: takes the best label out of an answer's JSON.
     """
-    load = _Load(queries, best_label, seconds)
+    load, start = _Load(queries, best_label, seconds, requests), time.perf_counter()
     gc.collect()
     gc.disable()  # a collector's pause would be taken for the server's
     try:
@@ -77,19 +86,21 @@ def run_load(port: int, queries: Sequence[Query], best_label: BestLabel, *, conn
             runner.run(load.run(port, connections))
     finally:
         gc.enable()
-    return Round(seconds, load.answered, load.latencies, load.errors)
+    spent = seconds if seconds < math.inf else time.perf_counter() - start
+    return Round(spent, load.answered, load.latencies, load.errors)
 
 
 class _Load:
     """What the connections share: the queries to come, and what became of those before."""
 
-    def __init__(self, queries: Sequence[Query], best_label: BestLabel, seconds: float) -> None:
+    def __init__(self, queries: Sequence[Query], best_label: BestLabel, seconds: float, requests: float) -> None:
         self.queries: Iterator[Query] = itertools.cycle(queries)
         self.answered = 0
         self.latencies: list[float] = []
         self.errors: Counter[str] = Counter()
         self._best_label = best_label
         self._seconds = seconds
+        self._left = requests
 
     async def run(self, port: int, connections: int) -> None:
         """Open the connections and wait until each has its last answer, or the grace is over."""
@@ -97,14 +108,19 @@ class _Load:
         opened = [connection for _ in range(connections) if (connection := await self._connect(port))]
         if opened:
             ended = [connection.ended for connection in opened]
-            await asyncio.wait(ended, timeout=self._seconds + GRACE_SECONDS)
+            await asyncio.wait(ended, timeout=None if self._seconds == math.inf else self._seconds + GRACE_SECONDS)
         for connection in opened:
             connection.give_up()
 
     @property
     def over(self) -> bool:
         """Whether no further request is to be sent."""
-        return time.perf_counter() > self._deadline
+        return self._left <= 0 or time.perf_counter() > self._deadline
+
+    def next(self) -> Query:
+        """The query to send now."""
+        self._left -= 1
+        return next(self.queries)
 
     def take(self, query: Query, status: int, body: bytes, latency: float, in_time: bool) -> None:
         """Count an answer."""
@@ -172,7 +188,7 @@ class _Connection(asyncio.Protocol):
     def _send(self) -> None:
         if self.ended.done():
             return
-        self._query = next(self._load.queries)
+        self._query = self._load.next()
         self._parser = httptools.HttpResponseParser(self)
         self._body = b""
         self._sent = time.perf_counter()

@@ -38,10 +38,19 @@ class Raw:
 
     def best(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
         """The index of each text's best logit, ``[texts]``."""
-        rows = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+        rows = self.encode(texts)
         best = np.zeros(len(rows), dtype=np.int64)
         for batch in self._batches([len(row) for row in rows]):
-            best[batch] = self._run([rows[at] for at in batch]).argmax(axis=-1)
+            best[batch] = self.together([rows[at] for at in batch])
+        return best
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of each text, truncated, not padded."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+
+    def together(self, rows: Sequence[list[int]]) -> npt.NDArray[np.int64]:
+        """The index of each row's best logit, all in one batch padded to the longest."""
+        best: npt.NDArray[np.int64] = self._run(rows).argmax(axis=-1)
         return best
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:

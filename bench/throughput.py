@@ -65,7 +65,7 @@ def measure_serving(
     that is not installed, or does not start or answer, is left out and named.
     """
     cores, taking_part = Cores.choose(), _field(subject, plan)
-    pairs = {variant: _pairs(subject, variant, plan.seed) for variant in (*subject.bundles, LABEL)}
+    pairs = {variant: pairs_of(subject, variant, plan.seed) for variant in (*subject.bundles, LABEL)}
     for number in range(1, plan.rounds + 1):
         with console.status(f"round {number} of {plan.rounds}") as status:
             for ceiling in taking_part.ceilings:
@@ -89,7 +89,8 @@ def _field(subject: Subject, plan: Plan) -> Field:
     return Field([system for system in systems if not system.missing], ceilings, absent=absent)
 
 
-def _pairs(subject: Subject, variant: str, seed: int) -> list[tuple[str, str]]:
+def pairs_of(subject: Subject, variant: str, seed: int) -> list[tuple[str, str]]:
+    """The test texts and the best label that a variant gives each, or the no-op server's, shuffled."""
     labels = [LABEL] * len(subject.texts) if variant == LABEL else subject.answers(variant)
     return shuffled(subject.texts, labels, seed)
 

@@ -12,7 +12,7 @@ from transformers import BertModel, BertPreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 
-class MeanPooledForSequenceClassification(BertPreTrainedModel):
+class MeanPooledForSequenceClassification(BertPreTrainedModel):  # type: ignore[misc]
     """The mean of the token vectors, one linear layer: ``logits`` ``[texts, labels]``."""
 
     def __init__(self, config: Any) -> None:

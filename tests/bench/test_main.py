@@ -56,6 +56,10 @@ def test_all_stands_for_every_section() -> None:
         "image",
         "batching",
         "serving",
+        "lengths",
+        "latency",
+        "overload",
+        "memory",
     ]
     assert command.sections_of(command.Section.lambda_) == [command.Section.lambda_]
 

@@ -1,0 +1,77 @@
+"""Three times as many requests as a server can answer: it must go on answering, and refuse the others cleanly."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.cores import Cores
+from bench.figures import Asked, Figure
+from bench.load import run_load
+from bench.openload import Arrivals, run_arrivals
+from bench.process import free_port, pinned, spawned, wait_ready
+from bench.subject import Subject
+from bench.systems import System, noop, tuneship
+from bench.throughput import Plan, log_name, pairs_of, rendered
+
+TIMES = 3
+ASKED_GOODPUT = Asked("≥", 90.0)
+ASKED_NONE = Asked("≤", 0.0)
+
+
+def measure_overload(subject: Subject, plan: Plan, seconds: float, logs: Path, console: Console) -> list[Figure]:
+    """Goodput in percent of the capacity that 32 connections found just before, and what was neither answered nor 429.
+
+    The no-op server then gets as many requests: a generator that is late there would be the bottleneck here.
+    """
+    cores = Cores.choose()
+    with console.status(f"overload: {TIMES} times the capacity for {seconds:g} s…"):
+        capacity, found = _overload(tuneship(subject.bundles["int8"], "int8"), subject, plan, seconds, cores, logs)
+        check = _noop(subject, plan, TIMES * capacity, cores, logs)
+    return _figures(capacity, found, check)
+
+
+def _overload(
+    system: System, subject: Subject, plan: Plan, seconds: float, cores: Cores, logs: Path
+) -> tuple[float, Arrivals]:
+    port = free_port()
+    queries = rendered(system, port, pairs_of(subject, system.variant, plan.seed))
+    with spawned(
+        system.name, system.command(port), log=logs / log_name(system), environment=system.environment,
+        cpus=cores.server,
+    ) as child:  # fmt: skip
+        wait_ready(child, port, system.ready)
+        load = partial(run_load, port, queries, system.best_label, connections=plan.connections)
+        with pinned(cores.load):
+            load(seconds=plan.warmup)
+            capacity = load(seconds=2 * plan.seconds).rate
+            found = run_arrivals(
+                port, queries, system.best_label, rate=TIMES * capacity, seconds=seconds, seed=plan.seed
+            )
+        child.require_alive()
+    return capacity, found
+
+
+def _noop(subject: Subject, plan: Plan, rate: float, cores: Cores, logs: Path) -> Arrivals:
+    system, port = noop(), free_port()
+    queries = rendered(system, port, pairs_of(subject, system.variant, plan.seed))
+    with spawned(system.name, system.command(port), log=logs / log_name(system), cpus=cores.server) as child:
+        wait_ready(child, port, system.ready)
+        with pinned(cores.load):
+            return run_arrivals(port, queries, system.best_label, rate=rate, seconds=plan.seconds, seed=plan.seed)
+
+
+def _figures(capacity: float, found: Arrivals, check: Arrivals) -> list[Figure]:
+    name, offered = "overload, tuneship serve, int8", found.sent / found.seconds
+    wrong = "; ".join(f"{count:,} × {error}" for error, count in found.errors.items())
+    return [
+        Figure(f"{name}: capacity, {found.seconds:g} s of load", capacity, "per s"),
+        Figure(f"{name}: offered", offered, "per s"),
+        Figure(f"{name}: goodput ÷ capacity", 100 * found.goodput / capacity, "%", ASKED_GOODPUT),
+        Figure(f"{name}: clean 429s", 100 * found.refused / found.sent, "% of all"),
+        Figure(f"{name}: neither answer nor clean 429", float(found.errors.total()), "", ASKED_NONE, note=wrong),
+        Figure(f"{name}: sent late", 100 * found.late / found.sent, "% of all"),
+        Figure("the same to the no-op server: sent late", 100 * check.late / check.sent, "% of all"),
+    ]
