@@ -1,8 +1,10 @@
-"""Writes 8 bits into a graph, in standard operators alone, so that any runtime reads it.
+"""Writes 8 bits into a graph.
 
-A layer becomes QuantizeLinear → DequantizeLinear → MatMul with an int8 weight behind a DequantizeLinear of its own;
-onnxruntime runs that as one integer product with a float32 result. What else reads the activations, such as the
-residual connection, keeps them in float32 (onnxruntime's own quantizer hands it the rounded ones).
+A layer becomes QuantizeLinear → MatMulIntegerToFloat: an integer product with a float32 result, to which the bias is
+added while it is still in the cache. That is onnxruntime's own operator; it makes the same of ONNX's standard ones
+(DequantizeLinear → MatMul → Add), but adds the bias in a pass of its own, and looks up zero points of weights that are
+all 0. What else reads the activations, such as the residual connection, keeps them in float32 (onnxruntime's own
+quantizer hands it the rounded ones).
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from export.variants.linear import Group, Linear
 from export.variants.ranges import Range, quantized_weight
+
+CONTRIB = "com.microsoft"
+"""The domain of onnxruntime's own operators."""
 
 TABLE_ROWS = 64
 """A table with fewer rows, such as that of token types, is not worth it."""
@@ -30,7 +35,7 @@ class _Writer:
         self.model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
-    def node(self, kind: str, inputs: Sequence[str], output: str, **options: int) -> str:
+    def node(self, kind: str, inputs: Sequence[str], output: str, **options: int | str) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=f"{output}/{kind}", **options))
         return output
 
@@ -39,6 +44,8 @@ class _Writer:
         graph = self.model.graph
         del graph.node[:]
         graph.node.extend(self.nodes)
+        if CONTRIB in {node.domain for node in graph.node} - {each.domain for each in self.model.opset_import}:
+            self.model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
         read = {name for node in graph.node for name in node.input} | {each.name for each in graph.output}
         kept = [each for each in graph.initializer if each.name in read]
         del graph.initializer[:]
@@ -51,10 +58,11 @@ def quantized(model: ModelProto, groups: Sequence[Group], ranges: Mapping[str, R
     copy.CopyFrom(model)
     writer, done = _Writer(copy), dict[str, str]()
     layers = {layer.node.output[0]: layer for group in groups for layer in group.layers}
+    added = {layer.output for layer in layers.values() if layer.added_by}
     for node in copy.graph.node:
         layer = layers.get(node.output[0])
         if layer is None:
-            writer.nodes.append(node)
+            writer.nodes.extend([] if node.output[0] in added else [node])
             continue
         source = node.input[0]
         if source not in done:
@@ -85,24 +93,16 @@ def _activations(writer: _Writer, source: str, chosen: Range) -> str:
         values = writer.node("Mul", [source, inverse], f"{source}/smoothed")
     writer.constant(facts[0], np.asarray(chosen.scale))
     writer.constant(facts[1], np.asarray(chosen.zero_point))
-    eight = writer.node("QuantizeLinear", [values, *facts], f"{source}/quantized")
-    return writer.node("DequantizeLinear", [eight, *facts], f"{source}/dequantized")
+    return writer.node("QuantizeLinear", [values, *facts], f"{source}/quantized")
 
 
 def _product(writer: _Writer, layer: Linear, values: str, chosen: Range) -> None:
-    output = layer.node.output[0]
+    source, output = layer.node.input[0], layer.output
     weight = layer.weight if chosen.smoothing is None else layer.weight * chosen.smoothing[:, None]
     eight, scale = quantized_weight(weight)
-    names = [
-        writer.constant(f"{output}/weight", eight),
-        writer.constant(f"{output}/weight_scale", scale),
-        writer.constant(f"{output}/weight_zero_point", np.zeros(len(scale), dtype=np.int8)),
-    ]
-    matrix = writer.node("DequantizeLinear", names, f"{output}/weight_dequantized", axis=1)
-    if layer.bias is None:
-        writer.node("MatMul", [values, matrix], output)
-    else:
-        writer.node("Add", [writer.node("MatMul", [values, matrix], f"{output}/product"), layer.bias], output)
+    names = [writer.constant(f"{output}/weight", eight), writer.constant(f"{output}/weight_scale", scale)]
+    inputs = [values, names[0], f"{source}/scale", names[1], f"{source}/zero_point", "", layer.bias or ""]
+    writer.node("MatMulIntegerToFloat", inputs, output, domain=CONTRIB)
 
 
 def _tables(model: ModelProto) -> Collection[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 from onnx import numpy_helper
 
@@ -17,7 +18,7 @@ from export.graph import export_graph
 from export.variants import static
 from export.variants.calibration import Calibration
 from export.variants.linear import groups_of
-from export.variants.ranges import best_range, observe, quantized_weight
+from export.variants.ranges import Range, best_range, observe, quantized_weight, rounded_weight
 from export.variants.rewrite import quantized, with_small_tables
 from export.variants.runs import session_of
 from serving.bundle import Bundle
@@ -90,15 +91,76 @@ def test_neighbours_and_padding_do_not_matter(graph: Callable[..., onnx.ModelPro
     assert 0 < np.abs(alone - wanted).mean() < 0.2 * np.abs(wanted).mean()
 
 
-def test_the_graph_is_smaller_and_standard(graph: Callable[..., onnx.ModelProto]) -> None:
-    """Embeddings and layers are int8; every operator is ONNX's own, so that other runtimes read the file."""
+def test_the_graph_is_smaller(graph: Callable[..., onnx.ModelProto]) -> None:
+    """Embeddings and layers are int8; the products are onnxruntime's own, all else is ONNX's."""
     model = graph("BERT")
     small = in_eight_bits(model)
     onnx.checker.check_model(small)
     assert small.ByteSize() < 0.6 * model.ByteSize()
-    assert {node.domain for node in small.graph.node} == {""}
+    assert {node.op_type for node in small.graph.node if node.domain} == {"MatMulIntegerToFloat"}
     kinds = [each.data_type for each in small.graph.initializer if len(each.dims) == 2]
     assert kinds.count(onnx.TensorProto.INT8) >= 2 * 6 + 1
+
+
+@pytest.mark.parametrize(
+    ("nodes", "kinds"),
+    [
+        ("y = Gemm <transB = 1> (x, wt, b)", []),
+        ("p = MatMul (x, w)  y = Add (p, b)", []),
+        ("p = MatMul (x, w)  y = Add (b, p)", []),
+        ("y = MatMul (x, w)", []),
+        ("p = MatMul (x, w)  q = Add (p, b)  y = Mul (q, p)", ["Add", "Mul"]),
+        ("p = MatMul (x, w)  y = Add (p, one)", ["Add"]),
+        ("p = MatMul (x, w)  y = Add (p, p)", ["Add"]),
+        ("p = MatMul (x, w)  y = Add (p, x)", ["Add"]),
+    ],
+)
+def test_a_layer_is_its_formula(nodes: str, kinds: list[str]) -> None:
+    """Whatever way a bias is added: rounded activations times rounded weights, plus the bias; else it stays outside."""
+    model = layer_then_another(nodes)
+    group = groups_of(model)[0]
+    x = np.random.default_rng(1).normal(size=(9, 6)).astype(np.float32)
+    x[:, 2] *= 30
+    chosen = best_range(group, x)
+    small = quantized(model, [group], {"x": chosen})
+    feeds = {"x": x, "rounded": chosen.rounded(x / smoothing_of(chosen))}
+    found = session_of(small).run(None, {"x": x})[0]
+    np.testing.assert_allclose(found, session_of(on_rounded(model, chosen)).run(None, feeds)[0], rtol=1e-5, atol=1e-3)
+    inner = [node.op_type for node in small.graph.node if node.op_type in ("Add", "Mul") and "smooth" not in node.name]
+    assert inner == kinds
+
+
+def layer_then_another(nodes: str) -> onnx.ModelProto:
+    """A layer of 6 inputs and 6 outputs, written so, and another behind it."""
+    model = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 17]> g (float[n, 6] x) => (float[n, 2] z) {{ {nodes} z = MatMul (y, v) }}'
+    )
+    random = np.random.default_rng(0)
+    w = random.normal(size=(6, 6)).astype(np.float32)
+    values = {"w": w, "wt": w.T, "b": random.normal(size=6), "one": np.ones(1), "v": random.normal(size=(6, 2))}
+    read = {name for node in model.graph.node for name in node.input}
+    constants = {name: np.ascontiguousarray(each, np.float32) for name, each in values.items() if name in read}
+    model.graph.initializer.extend(numpy_helper.from_array(each, name) for name, each in constants.items())
+    return model
+
+
+def on_rounded(model: onnx.ModelProto, chosen: Range) -> onnx.ModelProto:
+    """The same in float32, the first layer's product made of what 8 bits leave of the weight and of its activations."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    product = copy.graph.node[0]
+    product.input[0] = "rounded"
+    copy.graph.input.append(onnx.helper.make_tensor_value_info("rounded", onnx.TensorProto.FLOAT, ["n", 6]))
+    weight = next(each for each in copy.graph.initializer if each.name == product.input[1])
+    turned = product.op_type == "Gemm"
+    values = numpy_helper.to_array(weight).T if turned else numpy_helper.to_array(weight)
+    left = rounded_weight(values * smoothing_of(chosen)[:, None])
+    weight.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(left.T if turned else left), weight.name))
+    return copy
+
+
+def smoothing_of(chosen: Range) -> Any:
+    return np.ones(6, np.float32) if chosen.smoothing is None else chosen.smoothing
 
 
 def test_layers_that_read_the_same_form_a_group(graph: Callable[..., onnx.ModelProto]) -> None:
