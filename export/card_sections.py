@@ -133,14 +133,16 @@ def _variants(search: Record) -> str:
             f"{each['bytes'] / 1e6:.1f} MB" if each["bytes"] else "",
             f"{each['speed']['ratio']:.2f} ×" if each["speed"] else "",
             f"{each['answers_equal']:,} of {each['compared']:,}" if each["compared"] else "",
+            each["rows"] or "",
             "holds" if each["holds"] else each["reason"],
         ]
         for each in search["candidates"]
     ]
+    figure = f"\n\n![size, speed and quality of the variants]({search['figure']})" if "figure" in search else ""
     return (
         "## Variants\n\n"
-        + _table(["variant", "size", "speed", "equal answers", "verdict"], rows)
-        + (f"\n\nAsked: {search['asked']}. Speed: {search['speed']}.")
+        + _table(["variant", "size", "speed", "equal answers", "of rows", "verdict"], rows)
+        + f"{figure}\n\nAsked: {search['asked']}. Speed: {search['speed']}."
     )
 
 

@@ -132,7 +132,7 @@ def _searched(
     if fp32.parity is None or fp32.made is None:
         raise ProofFailed(f"fp32 cannot be made, and so nothing else: {fp32.reason}")
     _require_proof(fp32.parity, workshop.run, FP32)
-    _write_json(folder / SEARCH, record_of(candidates, best))
+    _write_json(folder / SEARCH, record_of(candidates, best) | {"figure": FIGURE})
     draw(candidates, best, folder / FIGURE)
     chosen = [best, *([fp32] if best is not fp32 else [])]
     return [Proven(each.made, each.parity) for each in chosen if each.made and each.parity], candidates
@@ -141,7 +141,7 @@ def _searched(
 def _write_facts(proven: Proven, folder: Path) -> None:
     """How a fitted variant came to be, where there is more to say than its name."""
     if proven.made.facts:
-        candidate = Candidate(proven.made.variant, proven.made, proven.made.size, proven.parity)
+        candidate = Candidate(proven.made.variant, proven.made, proven.made.size, parity=proven.parity)
         _write_json(folder / SEARCH, record_of([candidate], candidate))
 
 

@@ -17,6 +17,7 @@ from export.graph import OPSET
 from export.graphs import Graphs, write_graphs
 from export.manifest import TOKENIZER, draft_manifest, entries_of
 from export.proof.expected import Expected, expect
+from export.proof.judge import Judgement, judge
 from export.proof.parity import Parity
 from export.proof.prove import prove
 from export.proof.reference import reference_of
@@ -108,14 +109,11 @@ class Workshop:
     def make(self, variant: Variant, folder: Path) -> Made:
         """Write the variant into an empty folder; raises InputError where it cannot be made of this model."""
         self._write_tokenizer(folder / TOKENIZER)
-        calibration = Calibration(self._feeds, lambda: self._judged(variant, folder))
+        calibration = Calibration(self._feeds, lambda: self.judge(self._made(variant, folder, {})))
         facts: dict[str, Any] = {}
         for name in self.graphs.files:
             facts |= variant.make(self.source / name, folder / name, calibration)
         return self._made(variant, folder, facts)
-
-    def _judged(self, variant: Variant, folder: Path) -> Parity:
-        return prove(self.validation, self.predictor(self._made(variant, folder, {})), variant)
 
     def _feeds(self) -> Feeds:
         """Training rows as the graph takes them, each alone."""
@@ -145,6 +143,10 @@ class Workshop:
     def predictor(self, made: Made, threads: int | None = None) -> Predictor:
         """What will serve the variant."""
         return Predictor(made.bundle, threads=threads or self.threads)
+
+    def judge(self, made: Made) -> Judgement:
+        """Hold the variant's answers against the checkpoint's on validation rows; raises InputError without those."""
+        return judge(self.validation, self.predictor(made))
 
     def prove(self, made: Made, predictor: Predictor) -> Parity:
         """Hold the variant against the checkpoint on the test rows."""

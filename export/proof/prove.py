@@ -9,9 +9,10 @@ from export.proof.difference import largest_of
 from export.proof.expected import Expected
 from export.proof.gates import gates_of
 from export.proof.invariance import measure_invariance
+from export.proof.judge import change_of
 from export.proof.parity import Parity
 from export.proof.served import Served, serve
-from export.proof.statistics import Change, Flips, count_flips, measure_change
+from export.proof.statistics import Flips, count_flips
 from export.proof.tokens import lock_tokens
 from export.proof.worst import worst_rows
 from export.variants.variant import Variant
@@ -22,7 +23,7 @@ def prove(expected: Expected, predictor: Predictor, variant: Variant) -> Parity:
     """Hold a variant against the reference on every evaluation row and hard input, as the task answers and scores."""
     served = serve(expected, predictor)
     tokens, invariance = lock_tokens(expected, predictor), measure_invariance(predictor, served)
-    change = _change(served)
+    change = change_of(served)
     return Parity(
         variant=variant.name,
         rows=len(expected.evaluation),
@@ -43,21 +44,6 @@ def prove(expected: Expected, predictor: Predictor, variant: Variant) -> Parity:
         tokenizer=tokens,
         worst_rows=worst_rows(served),
     )
-
-
-def _change(served: Served) -> Change:
-    """The change of the task's metric; no number where an answer is none, as broken weights give."""
-    expected = served.expected
-    learning, rows = expected.learning, expected.evaluation
-    metric, budget = learning.proof_metric, learning.recipe.export.max_metric_drop
-    before = expected.scores[metric]
-    try:
-        after = learning.scores(rows, served.row_answers)[metric]
-    except ValueError:  # correlations refuse what is not a finite number
-        nan = float("nan")
-        return Change(metric, before, nan, nan, nan, nan, (nan, nan), 0, 0, len(rows), budget, None)
-    sides = [learning.weighted(metric, rows, answers) for answers in (expected.row_answers, served.row_answers)]
-    return measure_change(metric, (before, after), (sides[0], sides[1]), len(rows), budget)
 
 
 def _flips(served: Served) -> Flips:

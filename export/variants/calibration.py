@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from export.proof.parity import Parity
+    from export.proof.judge import Judgement
 
 Feeds = list[Mapping[str, npt.NDArray[np.int64]]]
 """Inputs of the graph, a training row each, alone and so without padding."""
@@ -29,7 +29,7 @@ class Calibration:
     """
 
     read: Callable[[], Feeds]
-    judge: Callable[[], Parity]
+    judge: Callable[[], Judgement]
 
     @cached_property
     def feeds(self) -> Feeds:

@@ -11,21 +11,21 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from export.variants.agreement import agreement
 from export.variants.search import Candidate
-from export.variants.static import agreement
 
-HOLDS, DROPPED, INK = "#1f77b4", "#c44e52", "#22303c"
+HOLDS, DROPPED, SLOWER, INK = "#1f77b4", "#c44e52", "#7b8794", "#22303c"
 
 
 def draw(candidates: Sequence[Candidate], chosen: Candidate, path: Path) -> None:
     """A point a variant: its graph's size across, its speed upwards, its answers that equal the checkpoint's beside it.
 
-    What may not be served is red; a ring marks what is.
+    What failed is red, what is not proven because another is faster grey; a ring marks what is served.
     """
     with plt.rc_context({"svg.hashsalt": "tuneship", "axes.edgecolor": INK, "text.color": INK, "font.size": 10}):
         figure, axes = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
         for each in candidates:
-            if each.size and each.parity and each.pace:
+            if each.size and each.found and each.pace:
                 _point(axes, each, each is chosen)
         axes.set_xlabel("size of the graph, MB")
         axes.set_ylabel("queries a second, times fp32's (one core)")
@@ -42,12 +42,12 @@ def draw(candidates: Sequence[Candidate], chosen: Candidate, path: Path) -> None
 
 def _point(axes: Axes, candidate: Candidate, chosen: bool) -> None:
     assert candidate.size
-    assert candidate.parity
+    assert candidate.found
     assert candidate.pace
     place = candidate.size / 1e6, candidate.pace.ratio
-    colour = DROPPED if candidate.reason else HOLDS
+    colour = HOLDS if not candidate.reason else SLOWER if candidate.slower else DROPPED
     axes.plot(*place, "o", color=colour, markersize=8)
     if chosen:
         axes.plot(*place, "o", color=INK, markersize=15, fillstyle="none")
-    text = f"{candidate.variant.name}, {agreement(candidate.parity):.2%} equal"
+    text = f"{candidate.variant.name}, {agreement(candidate.found):.2%} equal"
     axes.annotate(text, place, xytext=(10, 6), textcoords="offset points", fontsize=9, color=colour)

@@ -1,4 +1,8 @@
-"""The fastest variant that holds: each is made, proven and timed on this machine, and what fails a gate is dropped."""
+"""The fastest variant that holds.
+
+Each is made, judged on validation rows and timed on this machine. The whole proof, on the test rows, is then asked of
+the fastest first, and of the next only where that fails: what is slower than the choice need not be proven.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from export.proof.judge import Judgement
 from export.proof.parity import Parity
+from export.variants.agreement import AGREEMENT, agreement, agrees
 from export.variants.registry import FP32, variants_for
 from export.variants.speed import Pace, pace_of
-from export.variants.static import AGREEMENT, agreement, agrees
 from export.variants.variant import Variant
 from export.workshop import Made, Workshop
 from serving.errors import BundleError, InputError
@@ -22,50 +27,66 @@ class Candidate:
     """One variant, and what came of it.
 
     Attributes:
-        made, size, parity, pace: None as far as it did not get; ``size`` is the graphs' bytes.
-        reason: why it is not to be served; empty where it may be.
+        made, size, judged, pace, parity: None as far as it did not get; ``size`` is the graphs' bytes.
+        reason: why it is not served; empty where it may be.
+        slower: the reason is that another, proven one is as fast or faster.
     """
 
     variant: Variant
     made: Made | None = None
     size: int | None = None
-    parity: Parity | None = None
+    judged: Judgement | None = None
     pace: Pace | None = None
+    parity: Parity | None = None
     reason: str = ""
+    slower: bool = False
+
+    @property
+    def found(self) -> Parity | Judgement | None:
+        """How good its answers are: on the test rows where it was proven, else on validation rows."""
+        return self.parity or self.judged
 
     def to_json(self) -> dict[str, Any]:
         """Every figure of it."""
-        parity, made = self.parity, self.made
+        found, made = self.found, self.made
         return {
             "variant": self.variant.name,
             "about": self.variant.about,
-            "holds": not self.reason,
+            "proven": self.parity is not None,
+            "holds": self.parity is not None and not self.reason,
             "reason": self.reason,
             "bytes": self.size,
             "speed": dataclasses.asdict(self.pace) if self.pace else None,
-            "answers_equal": parity.answers_equal if parity else None,
-            "compared": parity.compared if parity else None,
-            "score": parity.score if parity else None,
-            "reference_score": parity.reference_score if parity else None,
+            "answers_equal": found.answers_equal if found else None,
+            "compared": found.compared if found else None,
+            "score": found.score if found else None,
+            "reference_score": found.reference_score if found else None,
+            "rows": ("test" if self.parity else "validation") if found else None,
             "row_independent": self.variant.row_independent,
             "facts": made.facts if made else {},
         }
 
 
 def search(workshop: Workshop, folder: Path, generates: bool, tell: Callable[[str], None]) -> list[Candidate]:
-    """Try every variant that this model can be written as, fp32 first, each in a folder of its own under ``folder``."""
-    candidates: list[Candidate] = []
-    variants = list(dict.fromkeys(each.name for each in variants_for(generates).values()))
-    for at, name in enumerate(variants, 1):
-        variant = next(each for each in variants_for(generates).values() if each.name == name)
-        tell(f"variant {at} of {len(variants)}, {name}: converting, proving, timing…")
-        candidates.append(_tried(workshop, variant, folder / name, candidates))
-    return candidates
+    """Try every variant that this model can be written as, each in a folder of its own under ``folder``.
+
+    fp32 is first; where that does not hold, it is the only one.
+    """
+    exact, *others = {each.name: each for each in variants_for(generates).values()}.values()
+    tell(f"{exact.name}: converting, proving, timing…")
+    fp32 = _with_proof(workshop, _tried(workshop, exact, folder / exact.name, None, judged=False))
+    if fp32.reason:
+        return [fp32]
+    found = []
+    for at, variant in enumerate(others, 2):
+        tell(f"variant {at} of {len(others) + 1}, {variant.name}: converting, judging, timing…")
+        found.append(_tried(workshop, variant, folder / variant.name, fp32.made, judged=not generates))
+    return [fp32, *_proven(workshop, fp32, found, tell)]
 
 
 def best_of(candidates: Sequence[Candidate]) -> Candidate:
     """The fastest that holds; fp32 itself where nothing that holds is faster, or where fp32 alone was tried."""
-    return max(candidates, key=lambda each: 0.0 if each.reason or not each.pace else each.pace.ratio)
+    return max(candidates, key=lambda each: 0.0 if each.reason else _ratio(each))
 
 
 def record_of(candidates: Sequence[Candidate], chosen: Candidate) -> dict[str, Any]:
@@ -73,20 +94,58 @@ def record_of(candidates: Sequence[Candidate], chosen: Candidate) -> dict[str, A
     return {
         "chosen": chosen.variant.name,
         "asked": f"every gate of the proof, and at least {AGREEMENT:.0%} of the answers equal to the checkpoint's",
-        "speed": "items a second on one thread, and how many times fp32's, by turns; medians",
+        "speed": "items a second of one core's time, and how many times fp32's, by turns; medians",
         "candidates": [each.to_json() for each in candidates],
     }
 
 
-def _tried(workshop: Workshop, variant: Variant, folder: Path, before: Sequence[Candidate]) -> Candidate:
+def _tried(workshop: Workshop, variant: Variant, folder: Path, fp32: Made | None, *, judged: bool) -> Candidate:
     folder.mkdir()
     try:
         made = workshop.make(variant, folder)
-        parity = workshop.prove(made, workshop.predictor(made))
+        judgement = workshop.judge(made) if judged else None
     except (InputError, BundleError) as error:
-        return Candidate(variant, reason=str(error).splitlines()[0])
-    pace = _pace(workshop, made, before)
-    return Candidate(variant, made, made.size, parity, pace, _reason(parity))
+        return Candidate(variant, reason=_first_line(error))
+    items = workshop.expected.asked
+    pace = pace_of(workshop.predictor(made, threads=1), workshop.predictor(fp32 or made, threads=1), items)
+    return Candidate(variant, made, made.size, judgement, pace, reason=_too_far(judgement))
+
+
+def _proven(
+    workshop: Workshop, fp32: Candidate, others: Sequence[Candidate], tell: Callable[[str], None]
+) -> list[Candidate]:
+    """The others in their order, proven from the fastest on until one holds; those left say why they are not."""
+    found, chosen = dict[str, Candidate](), fp32
+    for each in sorted(others, key=lambda each: -_ratio(each)):
+        if each.reason:
+            pass
+        elif _ratio(each) > _ratio(chosen):
+            tell(f"{each.variant.name}: proving on the test rows…")
+            each = _with_proof(workshop, each)
+            chosen = chosen if each.reason else each
+        else:
+            reason = f"no faster than {chosen.variant.name}, and so not proven"
+            each = dataclasses.replace(each, reason=reason, slower=True)
+        found[each.variant.name] = each
+    return [found[each.variant.name] for each in others]
+
+
+def _with_proof(workshop: Workshop, candidate: Candidate) -> Candidate:
+    if candidate.made is None:
+        return candidate
+    try:
+        parity = workshop.prove(candidate.made, workshop.predictor(candidate.made))
+    except (InputError, BundleError) as error:
+        return dataclasses.replace(candidate, reason=_first_line(error))
+    return dataclasses.replace(candidate, parity=parity, reason="; ".join(parity.failures) or _too_far(parity))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def _ratio(candidate: Candidate) -> float:
+    return candidate.pace.ratio if candidate.pace else 0.0
 
 
 def _pace(workshop: Workshop, made: Made, before: Sequence[Candidate]) -> Pace:
@@ -95,9 +154,7 @@ def _pace(workshop: Workshop, made: Made, before: Sequence[Candidate]) -> Pace:
     return pace_of(workshop.predictor(made, threads=1), workshop.predictor(baseline, threads=1), items)
 
 
-def _reason(parity: Parity) -> str:
-    if not parity.passed:
-        return "; ".join(parity.failures)
-    if not agrees(parity):
-        return f"{agreement(parity):.2%} of the answers are the checkpoint's, and {AGREEMENT:.0%} are asked"
-    return ""
+def _too_far(found: Parity | Judgement | None) -> str:
+    if found is None or agrees(found):
+        return ""
+    return f"{agreement(found):.2%} of the answers are the checkpoint's, and {AGREEMENT:.0%} are asked"

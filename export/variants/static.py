@@ -14,16 +14,14 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 
-from export.proof.parity import Parity
+from export.proof.judge import Judgement
+from export.variants.agreement import agrees
 from export.variants.calibration import Calibration, Feeds
 from export.variants.linear import Array, Group, groups_of
 from export.variants.ranges import Range, best_range, facts, observe
 from export.variants.rewrite import quantized, with_small_tables
 from export.variants.runs import session_of
 from serving.errors import InputError
-
-AGREEMENT = 0.99
-"""Share of the inputs that must be answered as the checkpoint answers them; of few inputs one may always differ."""
 
 FEEDS_FOR_SENSITIVITY = 64
 
@@ -40,40 +38,30 @@ def static_int8(fp32: Path, target: Path, calibration: Calibration) -> dict[str,
     seen = observe(model, groups, calibration.feeds)
     ranges = {group.input: best_range(group, seen[group.input]) for group in groups}
     base = with_small_tables(model)
-    reverted, parity = _fitted(base, groups, ranges, target, calibration)
+    reverted, judged = _fitted(base, groups, ranges, target, calibration)
     return {
         "calibration": calibration.record,
         "groups": facts(ranges),
         "reverted": reverted,
-        "validation": {"answers_equal": parity.answers_equal, "compared": parity.compared, "score": parity.score},
+        "validation": {"answers_equal": judged.answers_equal, "compared": judged.compared, "score": judged.score},
     }
-
-
-def agreement(parity: Parity) -> float:
-    """The share of the inputs that are answered as the checkpoint answers them."""
-    return parity.answers_equal / parity.compared
-
-
-def agrees(parity: Parity) -> bool:
-    """Whether enough inputs are answered as the checkpoint answers them."""
-    return parity.compared - parity.answers_equal <= max(1, (1 - AGREEMENT) * parity.compared)
 
 
 def _fitted(
     model: ModelProto, groups: list[Group], ranges: dict[str, Range], target: Path, calibration: Calibration
-) -> tuple[list[str], Parity]:
+) -> tuple[list[str], Judgement]:
     """Write ever fewer groups in 8 bits, until the gates hold on the validation rows; gives those that went back."""
     kept, worst_first = groups, list[str]()
     while kept:
         onnx.save(quantized(model, kept, ranges), str(target))
-        parity = calibration.judge()
-        if agrees(parity) and parity.change.change >= -parity.change.budget:
-            return [group.input for group in groups if group not in kept], parity
+        judged = calibration.judge()
+        if agrees(judged) and judged.change.change >= -judged.change.budget:
+            return [group.input for group in groups if group not in kept], judged
         worst_first = worst_first or _by_sensitivity(model, groups, ranges, calibration.feeds)
         kept = [group for group in kept if group.input != worst_first[len(groups) - len(kept)]]
     raise InputError(
         "no part of the graph can be put into 8 bits: even with one layer, "
-        f"{parity.compared - parity.answers_equal} of {parity.compared} validation answers differ from the checkpoint's"
+        f"{judged.compared - judged.answers_equal} of {judged.compared} validation answers differ from the checkpoint's"
     )
 
 

@@ -8,8 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from export.variants.agreement import agreement
 from export.variants.search import Candidate
-from export.variants.static import agreement
 from trainer.scores.shown import shown
 
 
@@ -28,13 +28,13 @@ def variants_table(candidates: Sequence[Candidate], chosen: str) -> Table:
 
 
 def _figures(candidate: Candidate) -> list[str]:
-    size, parity, pace = candidate.size, candidate.parity, candidate.pace
-    if not (size and parity and pace):
+    size, found, pace = candidate.size, candidate.found, candidate.pace
+    if not (size and found and pace):
         return [""] * 5
     return [
         f"{size / 1e6:.1f}",
         f"{pace.rate:,.0f}",
         f"{pace.ratio:.2f}",
-        f"{agreement(parity):.2%}",
-        shown(parity.metric, parity.score),
+        f"{agreement(found):.2%}",
+        shown(found.metric, found.score),
     ]
