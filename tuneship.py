@@ -135,7 +135,8 @@ def export(
 
     with out.status("converting and proving…") as status:
         threads = threads or available_cpus()
-        result = export_run(trained, output, variant, threads=threads, fallback=fallback, tell=status.update)
+        tell = status.update if out.is_terminal else err.print  # a log gets a line a step
+        result = export_run(trained, output, variant, threads=threads, fallback=fallback, tell=tell)
     if result.candidates:
         out.print(variants_table(result.candidates, result.parity.variant))
     out.print(parity_table(result.parity))

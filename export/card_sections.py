@@ -133,7 +133,7 @@ def _variants(search: Record) -> str:
             f"{each['bytes'] / 1e6:.1f} MB" if each["bytes"] else "",
             f"{each['speed']['ratio']:.2f} ×" if each["speed"] else "",
             f"{each['answers_equal']:,} of {each['compared']:,}" if each["compared"] else "",
-            each["rows"] or "",
+            each.get("rows") or "",
             "holds" if each["holds"] else each["reason"],
         ]
         for each in search["candidates"]

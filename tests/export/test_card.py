@@ -90,10 +90,12 @@ def test_what_the_recipe_says_is_in_the_card(tiny_bundle: Path) -> None:
 def test_variants_are_listed_where_they_were_tried(tiny_bundle: Path, tmp_path: Path) -> None:
     """From variants.json: what is served, what was dropped, and why."""
     candidate: dict[str, Any] = {"variant": "fp32", "bytes": 2_000_000, "speed": {"ratio": 1.0}, "answers_equal": 38}
-    kept = candidate | {"compared": 38, "holds": True, "reason": ""}
+    kept = candidate | {"compared": 38, "rows": "test", "holds": True, "reason": ""}
     dropped = kept | {"variant": "int8", "speed": None, "holds": False, "reason": "answers changed | by neighbours"}
     search = {"chosen": "fp32", "asked": "every gate", "speed": "items a second", "candidates": [kept, dropped]}
+    search |= {"figure": "variants.svg"}
     bundle = forge(tiny_bundle, tmp_path / "b", files={"variants.json": json.dumps(search).encode()})
     card = card_of(manifest_of(bundle), bundle)
-    assert "| fp32 (served) | 2.0 MB | 1.00 × | 38 of 38 | holds |" in card
+    assert "| fp32 (served) | 2.0 MB | 1.00 × | 38 of 38 | test | holds |" in card
+    assert "](variants.svg)" in card
     assert "answers changed \\| by neighbours" in card

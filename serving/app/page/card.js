@@ -4,7 +4,7 @@ function markdown(source) {
   const lines = source.replace(/^---\n[\s\S]*?\n---\n/, "").split("\n"), blocks = [];
   while (lines.length) {
     const line = lines[0];
-    if (!line.trim()) lines.shift();
+    if (!line.trim() || line.startsWith("![")) lines.shift(); // figures lie in the bundle, which is not served
     else if (line.startsWith("```")) blocks.push(fence(lines));
     else if (/^#{1,4} /.test(line)) blocks.push(heading(lines.shift()));
     else if (line.startsWith("|")) blocks.push(tableOf(taken(lines, each => each.startsWith("|"))));

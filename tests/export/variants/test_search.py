@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from export.pack import Export, ProofFailed, export_run
+from export.proof.gates import Gate
+from export.proof.parity import Parity
 from export.variants import search
 from export.variants.registry import VARIANTS
 from export.variants.search import Candidate, best_of
 from export.variants.speed import Pace
 from export.variants.table import variants_table
+from export.workshop import Made, Workshop
 from serving.bundle import Bundle
 from serving.errors import InputError
 from serving.predictor import Predictor
@@ -107,6 +110,45 @@ def test_a_variant_that_fails_is_dropped_with_its_reason(
     assert reasons["int8"] == "this one needs what is not here"
     assert reasons["fp16"]
     assert record_of(bundle)["chosen"] == "fp32"
+
+
+def test_what_is_slower_is_not_proven(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fastest is proven first, the next one where that fails; what is slower than the choice is only judged."""
+    only(monkeypatch, {name: VARIANTS[name].make for name in ("int8-dynamic", "int8-weights", "fp16")})
+    paced(monkeypatch, {"fp32": 1.0, "int8-dynamic": 1.2, "int8-weights": 9.0, "fp16": 2.0})
+    proven = failing(monkeypatch, "int8-weights")
+    record = record_of(export_run(tiny_run, tmp_path / "bundle", "auto").bundle)
+    found = {each["variant"]: each for each in record["candidates"]}
+    assert proven == ["fp32", "int8-weights", "fp16"]
+    assert record["chosen"] == "fp16"
+    assert (found["fp16"]["rows"], found["int8-dynamic"]["rows"]) == ("test", "validation")
+    assert found["int8-dynamic"]["reason"] == "no faster than fp16, and so not proven"
+    assert found["int8-dynamic"]["compared"] > 0
+    assert [each["proven"] for each in record["candidates"]] == [True, False, True, True]
+
+
+def paced(monkeypatch: pytest.MonkeyPatch, ratios: dict[str, float]) -> None:
+    """Each variant is found to be so fast."""
+
+    def pace_of(candidate: Predictor, *_: object) -> Pace:
+        ratio = ratios[candidate.manifest.graph.variant]
+        return Pace(ratio, ratio, (ratio, ratio))
+
+    monkeypatch.setattr(search, "pace_of", pace_of)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
+    """A gate of this variant's proof does not hold; the list is of what was asked for its proof, in order."""
+    prove, asked = Workshop.prove, list[str]()
+
+    def proven(workshop: Workshop, made: Made, predictor: Predictor) -> Parity:
+        asked.append(made.variant.name)
+        found = prove(workshop, made, predictor)
+        failed = replace(found, gates=[Gate("padding", False, 1.0, "0")])
+        return failed if made.variant.name == name else found
+
+    monkeypatch.setattr(Workshop, "prove", proven)
+    return asked
 
 
 def copied(run: Run, folder: Path) -> Run:
