@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from serving.bundle import Manifest
+from serving.dialects import tei_info
 from serving.explaining.limits import LIMITS
 from serving.machine import describe_machine
 from serving.predictor import Predictor
@@ -18,9 +19,12 @@ def limits_of(manifest: Manifest, traffic: Traffic) -> dict[str, float]:
 
 
 def describe(predictor: Predictor, traffic: Traffic) -> dict[str, Any]:
-    """Model, labels, limits, the bundle's hash, the served variant and the verdict of its proof, as plain JSON."""
+    """Model, labels, limits, the bundle's hash, the served variant and the verdict of its proof, as plain JSON.
+
+    Among them are the names that text-embeddings-inference gives such things."""
     manifest, choice = predictor.manifest, predictor.choice
     return {
+        **tei_info.describe(predictor, traffic),
         "name": manifest.name,
         "task": manifest.task,
         "model": manifest.model,

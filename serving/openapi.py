@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving.bundle import Bundle
-from serving.dialects import DIALECTS, HUGGING_FACE
+from serving.dialects import DIALECTS, HUGGING_FACE, tei
 from serving.explaining.schema import schemas
 from serving.explaining.targets import unexplained
 from serving.openapi_refusals import refusals
@@ -71,6 +71,7 @@ def _of_a_model(task: Task) -> Json:
         **_dialects(task),
         **_explain(task),
         "/info": {"get": _get("Model, labels, limits, bundle hash and the parity verdict", "application/json")},
+        "/tei/info": {"get": _get("The same, as text-embeddings-inference asks", "application/json")},
         "/card": {"get": _get("The model card", "text/markdown")},
         "/openapi.json": {"get": _get("This document", "application/json")},
     }
@@ -84,6 +85,7 @@ def _of_any_model(models: Sequence[str]) -> Json:
     posts["/explain"] = _any_post("Which words the answer to an input rests on")
     gets = {
         "/info": _get("The model's information", "application/json", MISSING),
+        "/tei/info": _get("The same, as text-embeddings-inference asks", "application/json", MISSING),
         "/card": _get("The model's card", "text/markdown", MISSING),
         "/openapi.json": _get("The model's own endpoints, in full", "application/json", MISSING),
     }
@@ -108,6 +110,9 @@ def _of_all(models: Sequence[str]) -> Json:
         "/livez": {"get": _get("The process answers", "text/plain")},
         "/readyz": {"get": _get(ready, "text/plain", {"503": "Not yet."})},
         "/metrics": {"get": _get("Prometheus metrics", "text/plain")},
+        "/health": {"get": _probe(ready)},
+        "/tei/health": {"get": _probe(ready)},
+        "/tei/metrics": {"get": _get("Prometheus metrics", "text/plain")},
         **_open_inference(models),
         "/ping": {"get": _get(ready + ": SageMaker's question", "text/plain", {"503": "Not yet."})},
         "/invocations": {"post": _any_post("The same as /predict, as SageMaker asks; also lines of it as JSON lines")},
@@ -145,23 +150,26 @@ def _dialects(task: Task) -> Json:
 def _explain(task: Task) -> Json:
     if unexplained(task):
         return {}
-    return {
-        "/explain": {"post": _post("Which words the answer to an input rests on", "Explain", "Explanation", "Scores")}
-    }
+    summary = "Which words the answer to an input rests on"
+    return {"/explain": {"post": _post(summary, _reference("Explain"), _reference("Explanation"), "Scores")}}
 
 
 def _predict(task: Task) -> Json:
     summary = f"{task.name.replace('-', ' ').capitalize()}: one input or several"
-    return _post(summary, "Request", "Answers", "One answer an input, in order")
+    request, answer = _reference("Request"), _reference("Answers")
+    if isinstance(task, tei.SCORED):
+        request = {"anyOf": [request, _reference("TeiRequest")]}
+        answer = {"anyOf": [answer, task.answer_schema()]}
+    return _post(summary, request, answer, "One answer an input, in order")
 
 
-def _post(summary: str, request: str, answer: str, description: str) -> Json:
+def _post(summary: str, request: Json, answer: Json, description: str) -> Json:
     return {
         "summary": summary,
         "parameters": [TIMEOUT],
-        "requestBody": {"required": True, "content": _content(_reference(request))},
+        "requestBody": {"required": True, "content": _content(request)},
         "responses": {
-            "200": {"description": description, "headers": TRUNCATED, "content": _content(_reference(answer))},
+            "200": {"description": description, "headers": TRUNCATED, "content": _content(answer)},
             **refusals("Error"),
         },
     }
@@ -185,6 +193,7 @@ def _schemas(task: Task) -> Json:
     parameters = task.parameters_type.model_json_schema()
     return {
         "Request": object_schema({"inputs": {"oneOf": [one, several]}, "parameters": parameters}, ["inputs"]),
+        **({"TeiRequest": tei.request_schema(task)} if isinstance(task, tei.SCORED) else {}),
         **schemas(task),
         "Answers": answers if task.lone_answer_in_list else {"anyOf": [answers, answer]},
         "Error": object_schema({"error": TEXT, "error_type": TEXT}),
@@ -201,6 +210,12 @@ def _schemas(task: Task) -> Json:
 def _get(summary: str, media_type: str, errors: dict[str, str] | None = None) -> Json:
     refused = {status: {"description": text} for status, text in (errors or {}).items()}
     return {"summary": summary, "responses": {"200": {"description": "OK", "content": {media_type: {}}}, **refused}}
+
+
+def _probe(summary: str) -> Json:
+    """An operation without an answer's body, as text-embeddings-inference has it."""
+    unhealthy = {"description": "Not yet.", "content": _content(_reference("Error"))}
+    return {"summary": summary, "responses": {"200": {"description": "OK"}, "503": unhealthy}}
 
 
 def _content(schema: Json) -> Json:

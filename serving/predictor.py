@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Predictor:
         self.manifest = bundle.manifest
         self.choice = Choice(bundle.manifest.graph.variant, bundle.manifest.graph.variant)
         self.task = task_of(bundle.manifest)
-        self.tokenizer = _load_tokenizer(bundle, self.task)
+        self.tokenizer = _load_tokenizer(bundle, self.task, self.task.truncation_side)
         self._engine = engine_of(bundle, self.task, self.tokenizer, threads)
 
     @classmethod
@@ -106,12 +107,23 @@ class Predictor:
         Raises InputError for an item that is longer, where the parameters say that it may not be truncated.
         """
         segments = [self.task.segments(item) for item in items]
+        tokenizer = self._other_tokenizer if self._cuts_otherwise(parameters) else self.tokenizer
         # The fast way is the one without offsets.
-        encode = self.tokenizer.encode_batch if self.task.needs_offsets else self.tokenizer.encode_batch_fast
+        encode = tokenizer.encode_batch if self.task.needs_offsets else tokenizer.encode_batch_fast
         return [
             self._encoded(item, encoding, parameters, f"inputs[{place}]" if len(items) > 1 else "inputs")
             for place, (item, encoding) in enumerate(zip(items, encode(segments), strict=True))
         ]
+
+    def _cuts_otherwise(self, parameters: Any) -> bool:
+        asked = parameters.truncation_direction if parameters else None
+        return not self.task.slides and asked not in (None, self.task.truncation_side)
+
+    @cached_property
+    def _other_tokenizer(self) -> Tokenizer:
+        """The same, cutting off the other end: made when first asked for, since few ask and vocabularies are large."""
+        side = self.task.truncation_side
+        return _load_tokenizer(self.bundle, self.task, "left" if side == "right" else "right")
 
     def _encoded(self, item: Any, encoding: Encoding, parameters: Any, field: str) -> Encoded:
         truncated = self.task.truncates(encoding)
@@ -198,14 +210,14 @@ def _largest_difference(logits: Sequence[Logits], recorded: Sequence[list[Any]],
     return float(np.max([np.abs(ours - theirs).max() for ours, theirs in zip(logits, expected, strict=True)]))
 
 
-def _load_tokenizer(bundle: Bundle, task: Task) -> Tokenizer:
+def _load_tokenizer(bundle: Bundle, task: Task, truncation_side: str) -> Tokenizer:
     spec = bundle.manifest.tokenizer
     try:
         tokenizer = Tokenizer.from_buffer(bundle.read(spec.file))
         tokenizer.no_padding()
         _check_stride(tokenizer, spec.max_length, task)
         tokenizer.enable_truncation(
-            spec.max_length, stride=task.stride, strategy=task.truncation, direction=task.truncation_side
+            spec.max_length, stride=task.stride, strategy=task.truncation, direction=truncation_side
         )
     except ValueError as error:
         raise BundleError(f"{spec.file} is not a tokenizer that this version can read: {error}") from error

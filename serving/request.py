@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,6 +15,8 @@ from serving.tasks.base import Encoded, Task
 ACCEPTED = {"inputs", "parameters"}
 
 Check = Callable[[Any, str], Any]
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,13 @@ def parse(body: bytes, task: Task, check: Check | None = None) -> Request:
         InputTooLarge: the body, the number of inputs or a text is past the bundle's limits.
         InputError: the shape is wrong, a key is unknown, or an input cannot be answered.
     """
-    content = require_object(load_json(body, task))
-    inputs = content["inputs"]
-    items = check_inputs(inputs, task, check or task.check)
+    return parse_content(load_json(body, task), task, check or task.check)
+
+
+def parse_content(content: Any, task: Task, check: Check) -> Request:
+    """The same of a body's JSON value."""
+    inputs = require_object(content)["inputs"]
+    items = check_inputs(inputs, task, check)
     return Request(items, not isinstance(inputs, list), parameters_of(content.get("parameters"), task.parameters_type))
 
 
@@ -74,7 +80,11 @@ def content_of(model: type[Any], path: str, purpose: str, body: bytes, task: Tas
     """The body as a model of a dialect that speaks of one kind of task; else InputError."""
     if not isinstance(task, kind):
         raise InputError(f"{path} {purpose}, and this bundle's task is {task.name}; send to /predict")
-    content = load_json(body, task)
+    return model_of(model, load_json(body, task))
+
+
+def model_of(model: type[Body], content: Any) -> Body:
+    """A body's JSON value as a model of it; raises InputError that names the field and what is known."""
     try:
         return model.model_validate(content)
     except ValidationError as error:

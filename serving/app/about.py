@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from serving.app.models import Served
 from serving.app.page import PAGE, POLICY
+from serving.app.refusals import refusal
 from serving.app.surface import Surface
 from serving.bundle import CARD
 from serving.dialects.openai import model_object
@@ -59,6 +60,12 @@ class About:
     async def readyz(self, _: HttpRequest) -> Response:
         """``GET /readyz``: the bundle is loaded and answers as it did when it was proven."""
         return PlainTextResponse("ready\n") if self._surface.ready else PlainTextResponse("not ready\n", 503)
+
+    async def health(self, _: HttpRequest) -> Response:
+        """``GET /health``: the same, as text-embeddings-inference tells it."""
+        if self._surface.ready:
+            return Response()
+        return refusal(503, "unhealthy", "unhealthy: the server is starting or stopping")
 
     async def metrics(self, _: HttpRequest) -> Response:
         """``GET /metrics``: Prometheus exposition format."""

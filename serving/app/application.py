@@ -102,6 +102,7 @@ def _of_a_model(within: str, answering: Answering, explaining: Explaining, about
         *(Route(within + path, answering.speaking(dialect), methods=["POST"]) for path, dialect in paths.items()),
         Route(f"{within}/explain", explaining.explain, methods=["POST"]),
         Route(f"{within}/info", about.info),
+        Route(f"{within}/tei/info", about.info),
         Route(f"{within}/card", about.card),
         Route(f"{within}/openapi.json", about.openapi),
     ]
@@ -116,6 +117,9 @@ def _of_all(about: About) -> list[Route]:
         Route("/v1/models/{model}", about.openai_model),
         Route("/livez", about.livez),
         Route("/readyz", about.readyz),
+        Route("/health", about.health),
         Route("/metrics", about.metrics),
+        Route("/tei/health", about.health),
+        Route("/tei/metrics", about.metrics),
         Route("/docs.json", about.openapi),  # where BentoML's own documentation page looks
     ]

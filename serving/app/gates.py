@@ -16,8 +16,10 @@ from serving.protection import Protection
 Gate = Callable[[Scope], Response | None]
 """Gives the refusal of a request, or nothing where it may pass."""
 
-PROBES = frozenset({"/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready"})
+PROBES = frozenset({"/livez", "/readyz", "/ping", "/health", "/tei/health", "/v2/health/live", "/v2/health/ready"})
 """What orchestrators ask: by an address of their own choice and without a key. It tells nothing but ready or not."""
+
+METRICS = ("/metrics", "/tei/metrics")
 
 READ_BY_PAGES = ("X-Request-ID", "Server-Timing", "Retry-After")
 SENT_BY_PAGES = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
@@ -46,7 +48,9 @@ class KeyGate:
     def __init__(self, keys: Keys, *, open_metrics: bool) -> None:
         self._keys = keys
         # The page holds no secret, and is where a user types the key.
-        self._open = {("GET", "/"), ("HEAD", "/")} | ({("GET", "/metrics")} if open_metrics else set())
+        self._open = {("GET", "/"), ("HEAD", "/")} | (
+            {("GET", "/metrics"), ("GET", "/tei/metrics")} if open_metrics else set()
+        )
 
     def __call__(self, scope: Scope) -> Response | None:
         """401 without a key that is accepted."""

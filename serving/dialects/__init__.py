@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from serving.dialects import completions, embeddings, openai
+from serving.dialects import completions, embeddings, openai, predict, tei
 from serving.generation.plan import Token
-from serving.request import Check, Reply, Request, parse, render
+from serving.request import Check, Reply, Request
 from serving.tasks import TASKS
 from serving.tasks.base import Encoded, Task
 from serving.tasks.feature_extraction import FeatureExtraction
@@ -47,23 +47,22 @@ class Dialect:
 
 VECTORS = frozenset({FeatureExtraction.name})
 
-HUGGING_FACE = Dialect(
-    "Hugging Face's inference shape",
-    frozenset(TASKS),
-    parse,
-    render,
-)
+HUGGING_FACE = Dialect("Hugging Face's inference shapes", frozenset(TASKS), predict.parse, predict.render)
+
+EMBED = Dialect("Sentence vectors, as text-embeddings-inference", VECTORS, tei.parse_embed, tei.render)
 
 DIALECTS = {
     "/predict": HUGGING_FACE,
-    "/embed": Dialect(
-        "Sentence vectors, as text-embeddings-inference", VECTORS, embeddings.parse_tei, embeddings.render_tei
+    "/embed": EMBED,
+    "/tei/predict": Dialect(
+        "Labels and scores, always as text-embeddings-inference", tei.SCORING, tei.parse_predict, tei.render
     ),
+    "/tei/embed": EMBED,
     "/v1/embeddings": Dialect(
         "Sentence vectors, as OpenAI",
         VECTORS,
-        embeddings.parse_openai,
-        embeddings.render_openai,
+        embeddings.parse,
+        embeddings.render,
         named=openai.named,
     ),
     completions.PATH: Dialect(

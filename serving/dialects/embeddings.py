@@ -1,8 +1,4 @@
-"""Sentence vectors in the shapes of text-embeddings-inference (``/embed``) and of OpenAI (``/v1/embeddings``).
-
-Formats: https://huggingface.github.io/text-embeddings-inference and
-https://platform.openai.com/docs/api-reference/embeddings.
-"""
+"""Sentence vectors in OpenAI's shape: https://platform.openai.com/docs/api-reference/embeddings."""
 
 from __future__ import annotations
 
@@ -24,15 +20,6 @@ Dimensions = Annotated[int, Field(ge=1)] | None
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-
-class _TeiBody(_Body):
-    inputs: Any
-    normalize: bool = True
-    truncate: bool = True
-    dimensions: Dimensions = None
-
-
-class _OpenAiBody(_Body):
     input: Any
     model: str = ""
     encoding_format: Literal["float", "base64"] = "float"
@@ -40,27 +27,15 @@ class _OpenAiBody(_Body):
     user: str | None = None
 
 
-def parse_tei(body: bytes, task: Task, check: Check) -> Request:
-    """The texts of an ``/embed`` request; raises InputError."""
-    wish = content_of(_TeiBody, "/embed", PURPOSE, body, task, FeatureExtraction)
-    parameters = Parameters(normalize=wish.normalize, truncate=wish.truncate, dimensions=wish.dimensions)
-    return Request(check_inputs(wish.inputs, task, check), False, parameters, wish)
-
-
-def render_tei(task: Task, request: Request, reply: Reply) -> Any:
-    """A list of vectors, for a lone text too."""
-    return reply.answers
-
-
-def parse_openai(body: bytes, task: Task, check: Check) -> Request:
+def parse(body: bytes, task: Task, check: Check) -> Request:
     """The texts of a ``/v1/embeddings`` request; ``model`` may be anything, for there is one. Raises InputError."""
-    wish = content_of(_OpenAiBody, "/v1/embeddings", PURPOSE, body, task, FeatureExtraction)
+    wish = content_of(_Body, "/v1/embeddings", PURPOSE, body, task, FeatureExtraction)
     return Request(check_inputs(wish.input, task, check, "input"), False, Parameters(dimensions=wish.dimensions), wish)
 
 
-def render_openai(task: Task, request: Request, reply: Reply) -> Any:
+def render(task: Task, request: Request, reply: Reply) -> Any:
     """An object list with one vector a text, numbers or base64 of little-endian float32, and the tokens used."""
-    wish: _OpenAiBody = request.wish
+    wish: _Body = request.wish
     tokens = sum(len(window.ids) for each in reply.encoded for window in each.windows)
     data = [
         {"object": "embedding", "index": index, "embedding": _written(vector, wish.encoding_format)}

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from serving.bundle import Manifest
 from serving.errors import InputError
 from serving.oip.tensors import Tensor, TensorHead, texts_of
-from serving.request import Check, Reply, Request, check_inputs, load_json, parameters_of
+from serving.request import Check, Reply, Request, check_inputs, load_json, model_of, parameters_of
 from serving.tasks.base import Datatype, Task
 
 WHOLE = "output"
@@ -63,7 +63,7 @@ def parse(body: bytes, header_length: int | None, task: Task, check: Check) -> R
     end = len(body) if header_length is None else header_length
     if not 0 <= end <= len(body):
         raise InputError(f"Inference-Header-Content-Length is {end}; the body has {len(body)} bytes")
-    content = _content(body[:end], task)
+    content = model_of(_Body, load_json(body[:end], task))
     inputs = _rows(_columns(texts_of(content.inputs, body[end:]), task))
     given = {name: value for name, value in content.parameters.items() if name != BINARY_OUTPUT}
     wish = Wish(content.id, _wanted(content, task))
@@ -99,15 +99,6 @@ def input_names(task: Task) -> list[str]:
 def output_datatypes(task: Task) -> dict[str, Datatype]:
     """The tensors an answer may have."""
     return {**task.columns, WHOLE: "BYTES"}
-
-
-def _content(header: bytes, task: Task) -> _Body:
-    try:
-        return _Body.model_validate(load_json(header, task))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise InputError(f"{field}: {first['msg']}", field=field) from error
 
 
 def _columns(texts: dict[str, list[str]], task: Task) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -33,6 +33,9 @@ class Parameters(base.Parameters):
     threshold: (
         Annotated[float, Field(ge=0, le=1, description="one for all labels, in place of the tuned ones")] | None
     ) = None
+    function_to_apply: Literal["sigmoid", "none"] | None = Field(
+        default=None, description="what turns logits into scores; absent: sigmoid. Thresholds are probabilities anyway"
+    )
 
 
 DEFAULT = Parameters()
@@ -67,9 +70,10 @@ class MultiLabelClassification(Task):
     ) -> list[LabelScore]:
         """The labels at or above their thresholds, best first; ``logits`` hold one array [labels]."""
         wish = parameters or DEFAULT
-        scores = apply_function(logits[0], "sigmoid")
-        order = [index for index in np.argsort(-scores, kind="stable") if scores[index] >= self._threshold(index, wish)]
-        return ranked(self.labels, scores, order[: wish.top_k])
+        chances = apply_function(logits[0], "sigmoid")
+        best = np.argsort(-chances, kind="stable")
+        order = [index for index in best if chances[index] >= self._threshold(index, wish)][: wish.top_k]
+        return ranked(self.labels, apply_function(logits[0], wish.function_to_apply or "sigmoid"), order)
 
     def decision(self, answer: list[LabelScore]) -> Hashable:
         """The set of answered labels."""
