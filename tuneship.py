@@ -287,6 +287,10 @@ def serve(
     ],
     port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="TCP port.")] = 3000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Speak the Open Inference Protocol over gRPC here. [default: no]"),
+    ] = None,
     require_signature: TrustedKey = None,
     threads: Threads = None,
     watch: Annotated[
@@ -316,6 +320,7 @@ def serve(
     from serving.server import serve_bundles
 
     options = {
+        "TUNESHIP_GRPC_PORT": grpc_port,
         "TUNESHIP_WATCH": watch,
         "TUNESHIP_LOG_FORMAT": log_format,
         "TUNESHIP_LOG_REQUESTS": log_requests,

@@ -13,61 +13,20 @@ import base64
 import json
 import os
 import sys
-from collections.abc import MutableMapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 from serving.app import create_app
+from serving.inprocess import Call, Reply, send
 from serving.logs import LogSettings, set_up_logs
 from serving.settings import Settings
 from serving.sources import find_bundles
 
 Event = dict[str, Any]
-Message = MutableMapping[str, Any]
 
 
 class InvocationError(Exception):
     """A plain invocation that was refused; Lambda reports it to the caller as the function's error."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """An HTTP request, freed of the event it came in."""
-
-    method: str
-    path: str
-    query: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-    def scope(self) -> dict[str, Any]:
-        """The ASGI connection scope of this request."""
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": self.method,
-            "scheme": "https",
-            "path": self.path,
-            "raw_path": self.path.encode(),
-            "query_string": self.query.encode(),
-            "root_path": "",
-            "headers": [(name.lower().encode(), _latin(value)) for name, value in self.headers.items()],
-        }
-
-
-def _latin(value: str) -> bytes:
-    return value.encode("latin-1", "replace")
-
-
-@dataclass
-class Reply:
-    """What the app answered."""
-
-    status: int = 500
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
 
 
 class Function:
@@ -103,19 +62,7 @@ class Function:
         self._loop.close()
 
     def _send(self, call: Call) -> Reply:
-        reply = Reply()
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": call.body, "more_body": False}
-
-        async def send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                reply.status = message["status"]
-                reply.headers = {name.decode(): value.decode("latin-1") for name, value in message["headers"]}
-            else:
-                reply.body += message.get("body", b"")
-
-        self._loop.run_until_complete(self._app(call.scope(), receive, send))
+        reply = self._loop.run_until_complete(send(call, self._app))
         self._app.watching.flush()  # Lambda freezes the process between two events
         return reply
 

@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 
 from serving.app import create_app
+from serving.app.application import App
 from serving.connections import bounded
 from serving.errors import InputError
 from serving.logs import set_up_logs
@@ -47,6 +48,8 @@ def serve_bundles(
     settings = Settings.from_environment(options=options or {})
     set_up_logs(settings.log)
     listener = _listen(host, port)
+    if settings.grpc_port:
+        _listen(host, settings.grpc_port).close()
     key = trusted_key or settings.trusted_key
     bundles = find_bundles(specs, threads=threads or settings.threads, trusted_key=key, limits=settings.limits)
     # Loaded here and not in the app's start-up, so that a bad bundle is a message and not a traceback.
@@ -56,6 +59,8 @@ def serve_bundles(
         *bundles, watch=settings.watch, traffic=settings.traffic,
         log=settings.log, protection=settings.protection, traces=settings.traces,
     )  # fmt: skip
+    if settings.grpc_port:
+        _serve_grpc(app, host, settings)
     connection = bounded(settings.traffic, app.surface.metrics.refused_connection)
     config = uvicorn.Config(
         app, loop="uvloop", http=connection, log_config=None, log_level="warning", access_log=False,
@@ -66,6 +71,16 @@ def serve_bundles(
         signal.signal(number, _end)
     signal.signal(signal.SIGHUP, lambda *_: app.surface.reload_soon())
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _serve_grpc(app: App, host: str, settings: Settings) -> None:
+    try:
+        from serving.oip.grpc_server import serve_beside
+    except ImportError as error:
+        raise InputError(f"--grpc-port needs the extra grpc: pip install '.[grpc]' ({error})") from error
+    names = settings.protection.allowed_hosts
+    address = f"[{host}]:{settings.grpc_port}" if ":" in host else f"{host}:{settings.grpc_port}"
+    serve_beside(app, address, host=names[0] if names else host, grace=GRACE_SECONDS)
 
 
 def _end(_: int, __: FrameType | None) -> None:

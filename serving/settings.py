@@ -31,7 +31,8 @@ class Settings:
     ``bundle`` is a folder; ``threads`` the CPU threads of the graph; ``traffic`` how much is taken in;
     ``trusted_key`` a public key in PEM whose owner must have signed the bundle, None where nobody must; ``limits`` what
     a request may hold at most, where the bundle allows more; ``watch`` the seconds between two looks for new versions,
-    None for none; ``traces`` whether OpenTelemetry's variables ask for them.
+    None for none; ``traces`` whether OpenTelemetry's variables ask for them; ``grpc_port`` that of gRPC, None for
+    none.
     """
 
     bundle: Path = DEFAULT_BUNDLE
@@ -43,6 +44,7 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     protection: Protection = field(default_factory=Protection)
     traces: bool = False
+    grpc_port: int | None = None
 
     @classmethod
     def from_environment(
@@ -63,6 +65,7 @@ class Settings:
             log=LogSettings.from_environment(environment),
             protection=Protection.from_environment(environment),
             traces=_asks_for_traces(environment),
+            grpc_port=positive(environment, "TUNESHIP_GRPC_PORT"),
         )
 
 

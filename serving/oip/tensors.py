@@ -15,7 +15,8 @@ from serving.errors import InputError
 from serving.tasks.base import Datatype
 
 NUMBERS: dict[Datatype, str] = {"FP32": "<f4", "INT64": "<i8"}
-_LENGTH = struct.Struct("<I")
+LENGTH = struct.Struct("<I")
+"""In front of each text of a binary tensor: how many bytes it has."""
 
 
 class TensorHead(BaseModel):
@@ -53,7 +54,7 @@ class Tensor:
         if self.datatype != "BYTES":
             return np.asarray(self.data, dtype=NUMBERS[self.datatype]).tobytes()
         texts = [text.encode() for text in self.data]
-        return b"".join(part for text in texts for part in (_LENGTH.pack(len(text)), text))
+        return b"".join(part for text in texts for part in (LENGTH.pack(len(text)), text))
 
 
 def texts_of(heads: Sequence[TensorHead], binary: bytes) -> dict[str, list[str]]:
@@ -107,8 +108,8 @@ def _split(data: bytes, size: int, field: str) -> Iterator[str]:
         raise InputError(f"{field} tells of {size:,} bytes; {len(data):,} follow", field=field)
     start = 0
     while start < size:
-        end = start + _LENGTH.size
-        stop = end + (_LENGTH.unpack_from(data, start)[0] if end <= size else size)
+        end = start + LENGTH.size
+        stop = end + (LENGTH.unpack_from(data, start)[0] if end <= size else size)
         if stop > size:
             raise InputError(f"{field}: a text is cut off at byte {start:,} of its binary data", field=field)
         yield _decoded(data[end:stop], field)
