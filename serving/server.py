@@ -69,7 +69,6 @@ def serve_bundles(
     # When all is answered uvicorn raises the signal anew, which would end the process as if it had been killed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    signal.signal(signal.SIGHUP, lambda *_: app.surface.reload_soon())
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -6,6 +6,7 @@ BentoML's own per-request machinery is configured away, each part for a reason g
 from __future__ import annotations
 
 import os
+from functools import partialmethod
 from typing import Any
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # BentoML reports usage unless told not to
@@ -16,6 +17,7 @@ import bentoml
 import httpx
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml.exceptions import BentoMLException
+from circus.watcher import Watcher
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import HTTP_PROTOCOLS
 
@@ -56,6 +58,10 @@ async def _pass_on(self: TimeoutMiddleware, scope: Any, receive: Any, send: Any)
 # in memory for as long as the timeout lasts, and its configuration knows no "none". How long a request may take is the
 # app's own to say, see `serving.traffic`.
 TimeoutMiddleware.__call__ = _pass_on
+
+# At SIGHUP `bentoml serve` would replace its worker, whatever bundle is there by then. Circus, which does this for it,
+# can pass the signal on instead: the worker looks for a new version as `tuneship serve` does.
+Watcher.__init__ = partialmethod(Watcher.__init__, send_hup=True)
 
 # BentoML configures uvicorn after this module is loaded, and leaves what a connection is to what "auto" stands for.
 CONNECTIONS: dict[str, Any] = HTTP_PROTOCOLS  # uvicorn takes a class as well as its name

@@ -59,8 +59,7 @@ class OpenInference:
         """``POST /v2/models/{model}/infer``."""
 
         async def answer(body: bytes, model: Model) -> Response:
-            self._model(http)
-            return await self._infer(http, body, model)
+            return await self._infer(http, body, _of_version(http, model))
 
         return await ask(self._surface, http, answer, accepted=ACCEPTED)
 
@@ -83,11 +82,15 @@ class OpenInference:
 
     def _model(self, http: HttpRequest) -> Model:
         """The model that the path names; raises Unavailable, or HTTPException 404 for another name or version."""
-        model = self._surface.model_of(http)
-        served, asked = version_of(model.predictor.manifest), http.path_params.get("version")
-        if asked not in (None, served):
-            raise HTTPException(404, f"{model.name} has no version {asked!r}; served is {served!r}")
-        return model
+        return _of_version(http, self._surface.model_of(http))
+
+
+def _of_version(http: HttpRequest, model: Model) -> Model:
+    """The model, if it is of the version that the path names or the path names none."""
+    served, asked = version_of(model.predictor.manifest), http.path_params.get("version")
+    if asked not in (None, served):
+        raise HTTPException(404, f"{model.name} has no version {asked!r}; served is {served!r}")
+    return model
 
 
 def _header_length(http: HttpRequest) -> int | None:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
 from serving.app.ending import announced
+from serving.app.hangup import on_hangup
 from serving.app.model import Model
 from serving.app.models import Models, Served
 from serving.batching.errors import Unavailable
@@ -70,7 +71,7 @@ class Surface:
         self._open = True
         try:
             async with self._models.watched(self._watch):
-                with announced(self.drain, self.traffic.drain_seconds):
+                with announced(self.drain, self.traffic.drain_seconds), on_hangup(self.reload_soon):
                     yield
         finally:
             self.draining, self._open = True, False

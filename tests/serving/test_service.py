@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import signal
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,6 +156,27 @@ def test_same_settings(tiny_bundle: Path, tmp_path: Path) -> None:
     assert {(401, "other"), (200, "/")} <= set(requests)
     assert "bentoml" in {line["logger"].partition(".")[0] for line in lines}
     assert not re.search(f"{key}|secret", json.dumps(lines))
+
+
+@pytest.mark.slow
+def test_hangup(tiny_bundle: Path, tmp_path: Path) -> None:
+    """SIGHUP to `bentoml serve` makes its worker look for a new version; a bad one is refused, and nothing restarts."""
+    bundle, port = shutil.copytree(tiny_bundle, tmp_path / "bundle"), free_port()
+    command = python("-m", "bentoml", "serve", "serving.service:Tuneship", "--host", "127.0.0.1", "--port", port)
+    variables = {"TUNESHIP_BUNDLE": bundle, "BENTOML_HOME": tmp_path / "home", "BENTOML_DO_NOT_TRACK": "True"}
+    with running(command, port, tmp_path / "log", **variables) as process:
+        started = re.search(r"process_start_time_seconds \S+", get(f"{process.url}/metrics")[1])
+        (bundle / "README.md").write_text("# Another\n")
+        process.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while (last := json.loads(get(f"{process.url}/info")[1])["last_reload"]) is None:
+            assert time.monotonic() < deadline, process.log.read_text()
+            time.sleep(0.05)
+        assert last["outcome"] == "refused"
+        assert "README.md was altered" in last["reason"]
+        assert started is not None
+        assert started[0] in get(f"{process.url}/metrics")[1]
+        assert process.stop() == 0
 
 
 def test_no_bundle(tmp_path: Path) -> None:
