@@ -1,0 +1,64 @@
+"""Open-loop load sends when requests are due, and tells answers, clean refusals and errors apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.load import Query, render
+from bench.openload import Arrivals, run_arrivals
+from bench.process import free_port
+from tests.bench.conftest import Start
+from tests.bench.test_load import RIGHT, answer, best_label
+
+BUSY = "429 Too Many Requests"
+
+
+def arrivals(port: int, seed: int = 0, rate: float = 400.0) -> Arrivals:
+    """A short load of one query."""
+    query = Query(render(port, "/predict", {"inputs": "money back"}), "refund")
+    return run_arrivals(port, [query], best_label, rate=rate, seconds=0.3, seed=seed)
+
+
+def test_every_request_is_accounted_for(scripted: Start) -> None:
+    """As many are sent as chance wants, the same for the same seed, and each is answered."""
+    port = scripted(answer(RIGHT))
+    found, again, other = arrivals(port), arrivals(port), arrivals(port, seed=1)
+    assert found.sent == again.sent != other.sent
+    assert 60 < found.sent < 180
+    assert len(found.latencies) == found.sent
+    assert 0 < found.in_time <= found.sent
+    assert found.goodput == found.in_time / 0.3
+    assert not found.errors
+
+
+def test_a_clean_refusal(scripted: Start) -> None:
+    """429 with Retry-After in seconds is a refusal and no error."""
+    found = arrivals(scripted(answer(b"{}", "Content-Length: 2", "retry-AFTER: 3", status=BUSY)))
+    assert found.refused == found.sent > 0
+    assert not found.errors
+    assert found.latencies == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (answer(b"{}", status=BUSY), "status 429 without Retry-After"),
+        (answer(b"{}", "Content-Length: 2", "Retry-After: soon", status=BUSY), "status 429 without Retry-After"),
+        (answer(b"{}", "Content-Length: 2", "Retry-After: 3", status="503 Service Unavailable"), "status 503"),
+        (answer(RIGHT.replace(b"refund", b"cancel")), "wrong label"),
+        (answer(b"<html>"), "unreadable answer"),
+        (b"not HTTP at all\r\n\r\n", "not an HTTP answer"),
+        (b"", "connection lost"),
+    ],
+    ids=["bare 429", "vague 429", "503", "label", "no JSON", "no HTTP", "closed"],
+)
+def test_errors_are_named(scripted: Start, reply: bytes, error: str) -> None:
+    """Whatever is neither an answer nor a clean refusal is an error under its name, once a request."""
+    found = arrivals(scripted(reply), rate=60)
+    assert found.errors == {error: found.sent}
+
+
+def test_nobody_listens() -> None:
+    """A refused connection is an error of its own."""
+    found = arrivals(free_port(), rate=60)
+    assert found.errors == {"no connection: Connection refused": found.sent}
