@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Callable
@@ -93,7 +94,7 @@ class Bench:
         """What was measured and how, for the results file."""
         facts = {
             "repeats": self.repeats,
-            "plan": asdict(self.plan),
+            "plan": {name: value for name, value in asdict(self.plan).items() if value != math.inf},
             "requests": self.requests,
             "overload": self.overload,
         }

@@ -115,7 +115,12 @@ class _Load:
     @property
     def over(self) -> bool:
         """Whether no further request is to be sent."""
-        return self._left <= 0 or time.perf_counter() > self._deadline
+        return self._left <= 0 or self.late
+
+    @property
+    def late(self) -> bool:
+        """Whether the round's time is over."""
+        return time.perf_counter() > self._deadline
 
     def next(self) -> Query:
         """The query to send now."""
@@ -172,13 +177,13 @@ class _Connection(asyncio.Protocol):
         self._body += part
 
     def on_message_complete(self) -> None:
-        latency, in_time = time.perf_counter() - self._sent, not self._load.over
+        latency, in_time, more = time.perf_counter() - self._sent, not self._load.late, not self._load.over
         query, status, body = self._query, self._parser.get_status_code(), self._body
-        if in_time and self._parser.should_keep_alive():
+        if more and self._parser.should_keep_alive():
             # Soon and not now: the parser's callback must return before the parser is replaced.
             self._loop.call_soon(self._send)
         else:
-            self._finish("connection closed by the server" if in_time else "")
+            self._finish("connection closed by the server" if more else "")
         self._load.take(query, status, body, latency, in_time)
 
     def give_up(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections import Counter
@@ -28,13 +29,14 @@ from bench.systems import Kind, System, noop, ours
 
 @dataclass(frozen=True)
 class Plan:
-    """How load is made; ``seconds`` and ``warmup`` are those of one round of one server."""
+    """How load is made; ``seconds``, ``requests`` (whichever ends it) and ``warmup`` are those of a server's round."""
 
     connections: int = 32
     rounds: int = 3
     seconds: float = 6.0
     warmup: float = 2.0
     seed: int = 0
+    requests: float = math.inf
 
 
 @dataclass
@@ -129,10 +131,10 @@ def measure_round(
         result.ready_after.append(wait_ready(child, port, system.ready))
         with pinned(cores.load):
             load = partial(run_load, port, queries, system.best_label, connections=plan.connections)
-            warmup, found = load(seconds=plan.warmup), load(seconds=plan.seconds)
+            warmup, found = load(seconds=plan.warmup), load(seconds=plan.seconds, requests=plan.requests)
         child.require_alive()
         result.memory.append(child.memory())
-        if not found.latencies:
+        if not found.answered:
             raise MeasurementError(child.explain(f"answered nothing ({dict(found.errors)})"))
     _add(result, found, [warmup, found])
 
