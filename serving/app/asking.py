@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from serving.app.body import JSON, read_body
 from serving.app.exchange import exchange_of
-from serving.app.leaving import while_present
+from serving.app.leaving import WhilePresent
 from serving.app.model import Model
 from serving.app.patience import patience_of
 from serving.app.refusals import REFUSED, refused
@@ -35,8 +35,7 @@ async def ask(
         name = named(body) if named and len(surface.models) > 1 else ""
         model = surface.model_of(http, name)  # anew, so that a slow sender does not keep an old version alive
         exchange.model = model.name
-        with model.held():
-            async with while_present(http.receive):
-                return await answer(body, model)
+        with model.held(), WhilePresent(http.receive):
+            return await answer(body, model)
     except REFUSED as error:
         return refused(error, model.batcher.seconds_to_drain if model else 0.0, openai=named is not None)
