@@ -27,7 +27,8 @@ is the bundle's identity |
 | `golden.jsonl` | recorded answers, a row each, see below; every server replays them before its first request; \
 `golden.NAME.jsonl` for a fallback |
 | `parity.json` | every figure of the proof; `parity.NAME.json` for a fallback |
-| `variants.json`, `variants.svg` | with `--variant auto`: each variant tried, its figures, why it was dropped; \
+| `variants.json`, `variants.svg` | with `--variant auto`: each variant tried, its figures, on test rows \
+where it was proven and else on validation rows, and why it is not served; \
 with `int8`: how it was calibrated, and which layers are float32 |
 | `reference.json` | what is usual: facts of the test set's answers, which a server's drift is measured against |
 | `README.md` | the model card |
