@@ -107,7 +107,7 @@ class Bench:
         logs = WORK / "logs"
         return {
             Section.tasks: self._tasks,
-            Section.variants: lambda: measure_variants(err),
+            Section.variants: lambda: measure_variants(self.run, err),
             Section.accuracy: lambda: measure_accuracy(self.subject),
             Section.size: lambda: measure_size(self.subject),
             Section.startup: lambda: measure_startup(self.subject, self.repeats, logs),

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 
 from bench.figures import Asked, Figure
 from bench.process import ROOT
 from bench.subject import WORK
 from serving.settings import available_cpus
+from trainer.run import Run
 
 RECIPES = ("banking77", "sst2")
 ASKED_SPEED, ASKED_EQUAL, ASKED_CHANGED = Asked("≥", 2.0), Asked("≥", 99.0), Asked("≤", 0.0)
 
 
-def measure_variants(console: Console) -> list[Figure]:
-    """Each recipe trained (or found trained), exported by ``--variant auto``, its table shown; the choice's figures.
+def measure_variants(run: Path | None, console: Console) -> list[Figure]:
+    """A run, or without one each recipe trained (or found trained), exported by ``--variant auto``, its table shown.
 
     Raises:
-        InputError: the data is not there.
+        InputError: the run is not finished, or the data is not there.
         ProofFailed: not even fp32 answers as its checkpoint does.
     """
-    return [figure for recipe in RECIPES for figure in _measure(recipe, console)]
+    if run:
+        return _measure(run.resolve().name, Run.open(run), console)
+    return [figure for recipe in RECIPES for figure in _measure(recipe, _trained(recipe, console), console)]
 
 
-def _measure(recipe: str, console: Console) -> list[Figure]:
-    from export.pack import export_run
-    from export.variants.search import best_of
-    from export.variants.table import variants_table
+def _trained(recipe: str, console: Console) -> Run:
     from trainer.recipe import load_recipe
     from trainer.train import train
 
-    folder = WORK / "tasks" / recipe
-    run = train(load_recipe(ROOT / "recipes" / f"{recipe}.yaml"), folder / "run", console=console)
-    with console.status(f"{recipe}: finding the fastest variant…") as status:
-        result = export_run(run, folder / "auto", "auto", threads=available_cpus(), tell=status.update)
+    return train(load_recipe(ROOT / "recipes" / f"{recipe}.yaml"), WORK / "tasks" / recipe / "run", console=console)
+
+
+def _measure(name: str, run: Run, console: Console) -> list[Figure]:
+    from export.pack import export_run
+    from export.variants.search import best_of
+    from export.variants.table import variants_table
+
+    with console.status(f"{name}: finding the fastest variant…") as status:
+        tell = status.update if console.is_terminal else console.print
+        result = export_run(run, WORK / "auto" / name, "auto", threads=available_cpus(), tell=tell)
     best, parity = best_of(result.candidates), result.parity
     console.print(variants_table(result.candidates, best.variant.name))
     assert best.pace
@@ -41,7 +50,7 @@ def _measure(recipe: str, console: Console) -> list[Figure]:
     low, high = best.pace.spread
     changed = parity.invariance.neighbours.changed + parity.invariance.padding.changed
     equal = 100 * parity.answers_equal / parity.compared
-    name = f"{recipe}, {best.variant.name}"
+    name = f"{name}, {best.variant.name}"
     return [
         Figure(f"{name}, throughput ÷ fp32, one core", best.pace.ratio, "×", ASKED_SPEED, (low, best.pace.ratio, high)),
         Figure(
