@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import matplotlib
 
@@ -15,23 +17,24 @@ from export.variants.agreement import agreement
 from export.variants.search import Candidate
 
 HOLDS, DROPPED, SLOWER, INK = "#1f77b4", "#c44e52", "#7b8794", "#22303c"
+KEY = "ringed: served · blue: proven · grey: slower, judged on validation rows · red: failed"
+
+
+APART = 0.08
+"""Of the figure's height, between two names."""
 
 
 def draw(candidates: Sequence[Candidate], chosen: Candidate, path: Path) -> None:
-    """A point a variant: its graph's size across, its speed upwards, its answers that equal the checkpoint's beside it.
-
-    What failed is red, what is not proven because another is faster grey; a ring marks what is served.
-    """
+    """A point a variant: its graph's size across, its speed upwards, beside it its share of equal answers."""
+    points = sorted((_Point.of(each, chosen) for each in candidates if _complete(each)), key=lambda point: point.y)
     with plt.rc_context({"svg.hashsalt": "tuneship", "axes.edgecolor": INK, "text.color": INK, "font.size": 10}):
         figure, axes = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
-        for each in candidates:
-            if each.size and each.found and each.pace:
-                _point(axes, each, each is chosen)
+        axes.set_title(KEY, fontsize=9, loc="left")
         axes.set_xlabel("size of the graph, MB")
         axes.set_ylabel("queries a second, times fp32's (one core)")
-        axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
-        axes.margins(x=0.25, y=0.15)
+        axes.set_xlim(0, 1.15 * max(point.x for point in points))
+        axes.set_ylim(0, 1.15 * max(point.y for point in points))
+        _mark(axes, points)
         axes.grid(color="#e6e9ec", linewidth=0.8)
         axes.set_axisbelow(True)
         for side in ("top", "right"):
@@ -40,14 +43,52 @@ def draw(candidates: Sequence[Candidate], chosen: Candidate, path: Path) -> None
         plt.close(figure)
 
 
-def _point(axes: Axes, candidate: Candidate, chosen: bool) -> None:
-    assert candidate.size
-    assert candidate.found
-    assert candidate.pace
-    place = candidate.size / 1e6, candidate.pace.ratio
-    colour = HOLDS if not candidate.reason else SLOWER if candidate.slower else DROPPED
-    axes.plot(*place, "o", color=colour, markersize=8)
-    if chosen:
-        axes.plot(*place, "o", color=INK, markersize=15, fillstyle="none")
-    text = f"{candidate.variant.name}, {agreement(candidate.found):.2%} equal"
-    axes.annotate(text, place, xytext=(10, 6), textcoords="offset points", fontsize=9, color=colour)
+@dataclass(frozen=True)
+class _Point:
+    x: float
+    y: float
+    name: str
+    colour: str
+    ringed: bool
+
+    @classmethod
+    def of(cls, candidate: Candidate, chosen: Candidate) -> _Point:
+        assert candidate.size
+        assert candidate.found
+        assert candidate.pace
+        colour = HOLDS if not candidate.reason else SLOWER if candidate.slower else DROPPED
+        name = f"{candidate.variant.name}, {agreement(candidate.found):.2%} equal"
+        return cls(candidate.size / 1e6, candidate.pace.ratio, name, colour, candidate is chosen)
+
+
+def _complete(candidate: Candidate) -> bool:
+    return bool(candidate.size and candidate.found and candidate.pace)
+
+
+def _mark(axes: Axes, points: Sequence[_Point]) -> None:
+    wide, high = axes.get_xlim()[1], axes.get_ylim()[1]
+    for point, level in zip(points, spread([point.y / high for point in points]), strict=True):
+        axes.plot(point.x, point.y, "o", color=point.colour, markersize=8)
+        if point.ringed:
+            axes.plot(point.x, point.y, "o", color=INK, markersize=15, fillstyle="none")
+        left = point.x > 0.6 * wide  # where its name would not fit on the right
+        place = point.x + (-1 if left else 1) * 0.025 * wide, level * high
+        side: Literal["right", "left"] = "right" if left else "left"
+        axes.annotate(point.name, place, ha=side, va="center", fontsize=9, color=point.colour)
+
+
+def spread(levels: Sequence[float]) -> list[float]:
+    """Rising levels moved as little apart as it takes for each two to be APART."""
+    groups: list[list[float]] = []
+    for level in levels:
+        groups.append([level])
+        while len(groups) > 1 and _placed(groups[-1])[0] < _placed(groups[-2])[-1] + APART - 1e-9:
+            last = groups.pop()
+            groups[-1] += last
+    return [place for group in groups for place in _placed(group)]
+
+
+def _placed(group: Sequence[float]) -> list[float]:
+    """The levels of a group, APART, around their own mean."""
+    middle = sum(group) / len(group)
+    return [middle + (at - (len(group) - 1) / 2) * APART for at in range(len(group))]
