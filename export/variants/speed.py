@@ -14,6 +14,8 @@ from typing import Any
 from serving.predictor import Predictor
 
 ITEMS, ITEMS_AT_A_TIME, ROUNDS = 256, 64, 7
+ROUNDS_AT_LEAST, HOPELESS = 3, 0.9
+"""What is this slow in each of the first rounds is not measured further."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,16 @@ def pace_of(candidate: Predictor, baseline: Predictor, items: Sequence[Any]) -> 
     """Measure on the first ITEMS items; both predictors were loaded for one thread."""
     some = items[:ITEMS]
     _seconds(candidate, some), _seconds(baseline, some)  # not counted: first calls fill caches
-    rounds = [(_seconds(candidate, some), _seconds(baseline, some)) for _ in range(ROUNDS)]
+    rounds: list[tuple[float, float]] = []
+    while len(rounds) < ROUNDS and not _hopeless(rounds):
+        rounds.append((_seconds(candidate, some), _seconds(baseline, some)))
     ratios = [theirs / ours for ours, theirs in rounds]
     rate = statistics.median(len(some) / ours for ours, _ in rounds)
     return Pace(rate, statistics.median(ratios), (min(ratios), max(ratios)))
+
+
+def _hopeless(rounds: Sequence[tuple[float, float]]) -> bool:
+    return len(rounds) >= ROUNDS_AT_LEAST and all(theirs < HOPELESS * ours for ours, theirs in rounds)
 
 
 def _seconds(predictor: Predictor, items: Sequence[Any]) -> float:
