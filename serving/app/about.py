@@ -7,8 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request as HttpRequest
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from serving.app.json_response import JSONResponse
 from serving.app.models import Served
 from serving.app.page import PAGE, POLICY
 from serving.app.refusals import refusal

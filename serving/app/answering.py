@@ -6,10 +6,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from serving.app.asking import ask
 from serving.app.exchange import Exchange, exchange_of
+from serving.app.json_response import JSONResponse
 from serving.app.model import Model
 from serving.app.surface import Surface
 from serving.dialects import Dialect, Events

@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from serving.app.about import About
 from serving.app.answering import Answering
+from serving.app.direct import Direct
 from serving.app.explaining import Explaining
 from serving.app.gates import gates
 from serving.app.observed import Observed
@@ -79,16 +81,17 @@ def create_app(
             yield
         await asyncio.to_thread(watching.close)
 
+    of_the_default = _of_a_model("", *model)
     app = App(
         routes=[
-            *_of_a_model("", *model),
+            *of_the_default,
             *_of_all(about),
             *_of_a_model(MODEL, *model),
             *OpenInference(surface, about).routes(),
             *SageMaker(surface, about).routes(),
         ],
         lifespan=lifespan,
-        middleware=gates(protection),
+        middleware=[*gates(protection), Middleware(Direct, routes=of_the_default)],
         exception_handlers={HTTPException: http_error, Unavailable: http_error, Exception: server_error},
     )
     app.watching = watching

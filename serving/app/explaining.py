@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from serving.app.asking import ask
 from serving.app.exchange import Exchange, exchange_of
+from serving.app.json_response import JSONResponse
 from serving.app.model import Model
 from serving.app.surface import Surface
 from serving.explaining.explainer import Explainer

@@ -6,13 +6,14 @@ import json
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.app.about import About
 from serving.app.answering import encode, reply, truncated
 from serving.app.asking import ask
 from serving.app.exchange import exchange_of
+from serving.app.json_response import JSONResponse
 from serving.app.model import Model
 from serving.app.surface import Surface
 from serving.oip.inference import parse, render, version_of

@@ -7,8 +7,9 @@ import math
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from serving.app.json_response import JSONResponse
 from serving.batching.errors import Expired, Overloaded, Unanswered, Unavailable
 from serving.errors import InputError, InputTooLarge, MalformedInput
 

@@ -37,7 +37,8 @@ def apply_function(logits: Logits, name: str) -> Scores:
 
 def ranked(labels: Sequence[str], scores: Scores, order: Iterable[int]) -> list[LabelScore]:
     """The labels in ``order`` with their scores."""
-    return [{"label": labels[index], "score": float(scores[index])} for index in order]
+    numbers = scores.tolist()
+    return [{"label": labels[index], "score": numbers[index]} for index in order]
 
 
 def scores_schema(labels: Sequence[str]) -> dict[str, Any]:
