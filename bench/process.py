@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 20
 READY_SECONDS = 120
 LOG_LINES = 15
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,8 @@ class Child:
     log: Path
 
     def memory(self) -> int:
-        """Resident bytes of the process and all that descend from it; pages they share count in each."""
-        return sum(map(_resident, [self.process.pid, *descendants(self.process.pid)]))
+        """Resident bytes of the process and all that descend from it; a page that several share is divided by them."""
+        return sum(map(_proportional, [self.process.pid, *descendants(self.process.pid)]))
 
     def require_alive(self) -> None:
         """Raise MeasurementError, with the last log lines, if the process has ended."""
@@ -128,9 +127,11 @@ def _answers(port: int, path: str) -> bool:
         connection.close()
 
 
-def _resident(pid: int) -> int:
+def _proportional(pid: int) -> int:
+    """The proportional set size, see proc_pid_smaps(5)."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
     except OSError:  # it ended since it was listed
         return 0
 
