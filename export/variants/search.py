@@ -106,8 +106,8 @@ def _tried(workshop: Workshop, variant: Variant, folder: Path, fp32: Made | None
         judgement = workshop.judge(made) if judged else None
     except (InputError, BundleError) as error:
         return Candidate(variant, reason=_first_line(error))
-    items = workshop.expected.asked
-    pace = pace_of(workshop.predictor(made, threads=1), workshop.predictor(fp32 or made, threads=1), items)
+    baseline = workshop.predictor(fp32, threads=1) if fp32 else None
+    pace = pace_of(workshop.predictor(made, threads=1), baseline, workshop.expected.asked)
     return Candidate(variant, made, made.size, judgement, pace, reason=_too_far(judgement))
 
 
@@ -124,7 +124,7 @@ def _proven(
             each = _with_proof(workshop, each)
             chosen = chosen if each.reason else each
         else:
-            reason = f"no faster than {chosen.variant.name}, and so not proven"
+            reason = f"slower than {chosen.variant.name}; not proven"
             each = dataclasses.replace(each, reason=reason, slower=True)
         found[each.variant.name] = each
     return [found[each.variant.name] for each in others]

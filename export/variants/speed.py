@@ -31,9 +31,12 @@ class Pace:
     spread: tuple[float, float]
 
 
-def pace_of(candidate: Predictor, baseline: Predictor, items: Sequence[Any]) -> Pace:
-    """Measure on the first ITEMS items; both predictors were loaded for one thread."""
+def pace_of(candidate: Predictor, baseline: Predictor | None, items: Sequence[Any]) -> Pace:
+    """Measure on the first ITEMS items; both were loaded for one thread. None: the candidate is the baseline."""
     some = items[:ITEMS]
+    if baseline is None:
+        times = [_seconds(candidate, some) for _ in range(1 + ROUNDS_AT_LEAST)][1:]
+        return Pace(len(some) / statistics.median(times), 1.0, (1.0, 1.0))
     _seconds(candidate, some), _seconds(baseline, some)  # not counted: first calls fill caches
     rounds: list[tuple[float, float]] = []
     while len(rounds) < ROUNDS and not _hopeless(rounds):

@@ -122,7 +122,7 @@ def test_what_is_slower_is_not_proven(tiny_run: Run, tmp_path: Path, monkeypatch
     assert proven == ["fp32", "int8-weights", "fp16"]
     assert record["chosen"] == "fp16"
     assert (found["fp16"]["rows"], found["int8-dynamic"]["rows"]) == ("test", "validation")
-    assert found["int8-dynamic"]["reason"] == "no faster than fp16, and so not proven"
+    assert found["int8-dynamic"]["reason"] == "slower than fp16; not proven"
     assert found["int8-dynamic"]["compared"] > 0
     assert [each["proven"] for each in record["candidates"]] == [True, False, True, True]
 

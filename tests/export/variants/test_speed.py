@@ -31,10 +31,18 @@ def test_what_is_clearly_slower_is_soon_left(
     assert asked.count("candidate") == asked.count("baseline") == rounds + 1
 
 
+def test_the_baseline_is_as_fast_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """fp32 is timed for its rate alone."""
+    monkeypatch.setattr(speed, "_seconds", lambda *_: 0.5)
+    anything: Any = None
+    assert pace_of(anything, None, ["an item"]) == speed.Pace(2.0, 1.0, (1.0, 1.0))
+
+
 def test_the_median_ignores_one_disturbed_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """A round in which something else took the core shows in the spread alone."""
     times = iter([1.0, 1.0, *[0.5, 1.0] * 3, 5.0, 1.0, *[0.5, 1.0] * 3])
     monkeypatch.setattr(speed, "_seconds", lambda *_: next(times))
     anything: Any = None
-    pace = pace_of(anything, anything, ["an item"])
+    another: Any = "baseline"
+    pace = pace_of(anything, another, ["an item"])
     assert (pace.ratio, pace.spread) == (2.0, (0.2, 2.0))
