@@ -14,7 +14,8 @@ from trainer.averaging import EpochWeights, learned_weights, put_weights
 from trainer.checks import warnings_of
 from trainer.few_shot import chosen, described, fitted, sentence_vectors
 from trainer.freezing import choose_weights, merge_adapters
-from trainer.heads import Model, PooledClassifier, set_bias
+from trainer.heads import Model, PooledClassifier, backbone_of, set_bias
+from trainer.interpolation import interpolate
 from trainer.loop import TaskTrainer, arguments
 from trainer.model import build_model, save_checkpoint
 from trainer.plan import Plan, material_of
@@ -36,6 +37,8 @@ def learn(plan: Plan, run: Run, console: Console, callbacks: Sequence[TrainerCal
         trainer = _trainer(plan, run, material, [progress, *([mean] if mean else []), *callbacks])
         _train_or_resume(trainer, run, console)
         averaged = _averaged(trainer, mean) if mean else None
+        merge_adapters(trainer.model)
+        interpolated = _interpolated(trainer, plan) if plan.recipe.training.weight_interpolation else None
     settings = _save(plan, run, trainer.model, material)
     return {
         "settings": settings.model_dump(mode="json"),
@@ -44,6 +47,7 @@ def learn(plan: Plan, run: Run, console: Console, callbacks: Sequence[TrainerCal
         "metric": plan.recipe.metric,
         "best_step": None if averaged and averaged["kept"] else _kept_step(trainer),
         "averaged": averaged,
+        "interpolated": interpolated,
         "history": _history(trainer),
     }
 
@@ -74,8 +78,7 @@ def fit(plan: Plan, few: FewShot, run: Run, console: Console) -> dict[str, Any]:
 
 
 def _save(plan: Plan, run: Run, model: Model, material: Material) -> Settings:
-    """The checkpoint, adapters merged, with the settings that validation taught."""
-    merge_adapters(model)
+    """The checkpoint, with the settings that validation taught."""
     settings = plan.learning.tuned_by(model.eval(), material, plan.recipe.training.per_device_eval_batch_size)
     task = plan.learning.task(plan.splits.labels, settings)
     save_checkpoint(model, plan.form, task, plan.tokenizer, run.checkpoint)
@@ -112,6 +115,11 @@ def _averaged(trainer: TaskTrainer, mean: EpochWeights) -> dict[str, Any]:
     if not kept:
         put_weights(trainer.model, before)
     return {"epochs": list(mean.epochs), "kept": kept, "validation": found}
+
+
+def _interpolated(trainer: TaskTrainer, plan: Plan) -> dict[str, Any]:
+    """Go back towards the base model as far as validation likes it; what the record says."""
+    return interpolate(trainer, backbone_of(build_model(plan.base, plan.form, plan.splits.labels)))
 
 
 def _kept_step(trainer: TaskTrainer) -> int:

@@ -187,6 +187,11 @@ class Training(Section):
         description="also try the mean of the weights at the ends of so many last epochs; kept if validation is no"
         " worse, or under load_best_model_at_end: false in any case",
     )
+    weight_interpolation: bool = Field(
+        default=False,
+        description="after training, also try backbone weights between the base model's and the fine-tuned ones"
+        " (WiSE-FT); validation chooses how far to go back",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Training:
@@ -206,6 +211,10 @@ class Training(Section):
                 f"training.weight_averaging_epochs: {averaged} of {self.num_train_epochs} epochs cannot be averaged;"
                 " give at most training.num_train_epochs"
             )
+        if self.weight_interpolation and not self.load_best_model_at_end:
+            raise ValueError("training.weight_interpolation: goes with training.load_best_model_at_end: true")
+        if self.weight_interpolation and self.trainable == "classifier":
+            raise ValueError("training.weight_interpolation: the backbone does not learn under trainable: classifier")
         if self.lora is not None and self.trainable != "lora":
             raise ValueError("training.lora: goes with training.trainable: lora, and only with it")
         return self

@@ -64,7 +64,7 @@ def _learning(record: dict[str, Any]) -> str:
         return ""
     return (
         "## Learning\n\n![Losses and validation figures over epochs](figures/learning-curve.png)\n\n"
-        f"Kept: {_kept(record)}."
+        f"Kept: {_kept(record)}{_interpolated(record)}."
     )
 
 
@@ -81,6 +81,18 @@ def _kept(record: dict[str, Any]) -> str:
     best = record["recipe"]["training"].get("load_best_model_at_end", True)
     step = f"step {record['best_step']}, {f'the best validation {readable(metric)}' if best else 'the last'}"
     return f"{step}; not {mean}" if averaged else step
+
+
+def _interpolated(record: dict[str, Any]) -> str:
+    """How far the kept weights went back towards the base model's, and what validation found on the way."""
+    found, metric = record.get("interpolated"), record["metric"]
+    if not found:
+        return ""
+    scores = ", ".join(f"{fraction}: {shown(metric, score)}" for fraction, score in found["validation"].items())
+    return (
+        f"; the backbone at {found['fraction']} of the way from the base model's weights to these"
+        f" (validation {readable(metric)} at {scores})"
+    )
 
 
 def _errors(record: dict[str, Any]) -> str:
