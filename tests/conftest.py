@@ -21,9 +21,9 @@ from tests.bundles import (  # noqa: F401 - fixtures, for every room
 )
 from tests.sharing import made_once
 
-# One processor for each of a run's processes, in what they start too: they would wait for each other's threads.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ["OMP_NUM_THREADS"] = "1"
+# One processor for each of a run's processes, in what they start too: they would wait for each other's threads, and a
+# toy that is trained by one thread is the same model however the tests are run.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 if TYPE_CHECKING:
     from trainer.run import Run
