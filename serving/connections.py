@@ -8,6 +8,8 @@ what each of them has to watch.
 from __future__ import annotations
 
 import asyncio
+import logging
+import resource
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +26,11 @@ HINTS = {
     408: "the request's head took too long",
     431: f"the request's head has more than {MAX_HEAD_BYTES:,} bytes",
 }
+
+SPARE_DESCRIPTORS = 256
+"""For what is no connection: files, logs, the event loop's own."""
+
+logger = logging.getLogger("tuneship")
 
 Refused = Callable[[str], None]
 """Told why a connection was ended: ``limit``, ``slow_head``, ``large_head`` or ``slow_reader``."""
@@ -111,9 +118,22 @@ class BoundedConnection(HttpToolsProtocol):
 
 
 def bounded(traffic: Traffic, refused: Refused) -> type[BoundedConnection]:
-    """The class of a server's connections, as uvicorn's ``http`` takes it."""
+    """The class of a server's connections, as uvicorn's ``http`` takes it; the process gets descriptors for them."""
+    _make_room(traffic.max_connections + SPARE_DESCRIPTORS)
     members: dict[str, Any] = {"traffic": traffic, "refused": staticmethod(refused)}
     return type("Connection", (BoundedConnection,), members)
+
+
+def _make_room(descriptors: int) -> None:
+    """Shells and service managers often allow 1,024, and leave it to the process to ask for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = descriptors if hard == resource.RLIM_INFINITY else min(descriptors, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < descriptors:
+        logger.warning(
+            "this process may open %d files; it would need %d for all the connections it takes", most, descriptors
+        )
 
 
 def _answer(status: int) -> bytes:

@@ -17,7 +17,7 @@ class Traffic:
         wait_seconds: how long a request may wait for its turn; a caller may ask for less.
         body_seconds: how long a request's body may take to arrive.
         head_seconds: how long a request's head may take; a connection that asks for nothing is ended as soon.
-        max_connections: that are open at a time.
+        max_connections: that are open at a time: more than may wait, so that a full queue is told as what it is.
         drain_seconds: from SIGTERM, when ``/readyz`` says no, until no connection is taken any more.
     """
 
@@ -26,7 +26,7 @@ class Traffic:
     wait_seconds: float = 30.0
     body_seconds: float = 20.0
     head_seconds: float = 10.0
-    max_connections: int = 800
+    max_connections: int = 2048
     drain_seconds: float = 3.0
 
     @property

@@ -175,3 +175,12 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_descriptors_for_all(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A server that is started with few descriptors gets enough for the connections it takes, and they are answered."""
+    port = free_port()
+    command = ["bash", "-c", 'ulimit -Sn 64; exec "$@"', "-", *python("-m", "tuneship", "serve", tiny_bundle, "--port")]
+    with running([*command, str(port)], port, tmp_path / "log") as server, ExitStack() as stack:
+        callers = [stack.enter_context(connect(server)) for _ in range(100)]
+        assert all(b" 200 OK" in ask(each) for each in callers)
