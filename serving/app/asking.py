@@ -30,10 +30,17 @@ async def ask(
     exchange, traffic, model = exchange_of(http.scope), surface.traffic, None
     try:
         exchange.deadline = exchange.begun + patience_of(http.headers, traffic.wait_seconds)
-        limits = surface.model_of(http).predictor.manifest.limits
+        model, told_by_body = surface.model_of(http), named is not None and len(surface.models) > 1
+        if not told_by_body:
+            exchange.model = model.name
+            model.batcher.admit()
+        limits, model = (
+            model.predictor.manifest.limits,
+            None,
+        )  # so that a slow sender does not keep an old version alive
         body = await read_body(http, limits.max_body_bytes, traffic.body_seconds, accepted)
-        name = named(body) if named and len(surface.models) > 1 else ""
-        model = surface.model_of(http, name)  # anew, so that a slow sender does not keep an old version alive
+        name = named(body) if named and told_by_body else ""
+        model = surface.model_of(http, name)
         exchange.model = model.name
         with model.held(), WhilePresent(http.receive):
             return await answer(body, model)

@@ -84,6 +84,10 @@ class Batcher:
         """How long the rows that wait will take, at the pace measured lately."""
         return self._pace.seconds(self._queue.tokens)
 
+    def admit(self) -> None:
+        """Raise Overloaded where no row would fit: asked before a request is read, so that refusing it costs little."""
+        self._queue.admit()
+
     async def submit(
         self, windows: Sequence[Window], timing: Timing | None = None, deadline: float = math.inf
     ) -> list[Any]:

@@ -86,14 +86,15 @@ class Queue:
 
         Where nobody waits, any number does: else a request larger than the bounds could never be answered.
         """
-        tokens = sum(row.tokens for row in rows)
-        full = len(self) + len(rows) > self._bounds.rows or self.tokens + tokens > self._bounds.tokens
-        if full and self._by_length:
-            raise Overloaded(f"{len(self):,} texts of {self.tokens:,} tokens are waiting already")
+        self._admit(len(rows), sum(row.tokens for row in rows))
         rank = now
         for row in rows:
             self._add(row, min(rank + PATIENCE, row.deadline))
             rank += row.tokens * self.seconds_per_token
+
+    def admit(self) -> None:
+        """Raise Overloaded if the smallest row would not fit."""
+        self._admit(1, 1)
 
     def take(self, now: float) -> Taken:
         """Remove the next batch, and what needs no answer any more. The batch is empty only if nothing else waits."""
@@ -121,6 +122,11 @@ class Queue:
         if row.waiting:
             del self._by_length[bisect_left(self._by_length, (row.tokens, row.number))]
             self._forget(row)
+
+    def _admit(self, rows: int, tokens: int) -> None:
+        full = len(self) + rows > self._bounds.rows or self.tokens + tokens > self._bounds.tokens
+        if full and self._by_length:
+            raise Overloaded(f"{len(self):,} texts of {self.tokens:,} tokens are waiting already")
 
     def _add(self, row: Row, due: float) -> None:
         row.due, row.number, row.waiting = due, next(self._numbers), True

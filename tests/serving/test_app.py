@@ -250,7 +250,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def test_overload(tiny_bundle: Path) -> None:
-    """When the queue is full a request gets 429 and Retry-After at once; what was accepted is answered."""
+    """When the queue is full a request gets 429 and Retry-After at once, unread; what was accepted is answered."""
     slow = Slow(Bundle.open(tiny_bundle))
 
     async def scenario(http: httpx.AsyncClient, app: Starlette) -> None:
@@ -265,6 +265,8 @@ def test_overload(tiny_bundle: Path) -> None:
         assert refused.json()["error_type"] == "overloaded"
         assert int(refused.headers["retry-after"]) >= 1
         assert refused.json()["error"].endswith(f"try again in {refused.headers['retry-after']} s")
+        unread = await http.post("/predict", content=b"no JSON", headers={"content-type": "application/json"})
+        assert unread.status_code == 429
         assert (await http.get("/livez")).status_code == 200
         slow.go.set()
         assert [(await each).status_code for each in (first, second)] == [200, 200]

@@ -45,7 +45,10 @@ def rest(connection: socket.socket) -> bytes:
 def ask(connection: socket.socket) -> bytes:
     """One request on a connection that stays open."""
     connection.sendall(LIVE)
-    return connection.recv(65536)
+    received = b""
+    while not received.endswith(b"\r\n\r\nok\n") and (part := connection.recv(65536)):
+        received += part
+    return received
 
 
 def takes(connection: socket.socket, data: bytes) -> bool:

@@ -130,9 +130,12 @@ def test_bounds() -> None:
     waiting.put(rows(40, 40), 0)
     with pytest.raises(Overloaded, match="2 texts of 80 tokens are waiting already"):
         waiting.put(rows(21), 0)
+    waiting.admit()
     waiting.put(rows(20), 0)
     with pytest.raises(Overloaded):
         waiting.put(rows(1), 0)
+    with pytest.raises(Overloaded):
+        waiting.admit()
     assert len(waiting) == 3
 
 
