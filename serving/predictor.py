@@ -92,7 +92,7 @@ class Predictor:
         """As `predict`, each answer beside what was read of its input."""
         items = [self.check(each, f"inputs[{index}]") for index, each in enumerate(inputs)]
         encoded = self.encode(items, parameters)
-        results = iter(self.run([window for each in encoded for window in each.windows]))
+        results = iter(self.run_finite([window for each in encoded for window in each.windows]))
         return [(each, self.task.decode(each, [next(results) for _ in each.windows], parameters)) for each in encoded]
 
     def check(self, inputs: Any, field: str = "inputs") -> Any:
@@ -142,6 +142,16 @@ class Predictor:
         depends on somebody else's text.
         """
         return self._engine.run(windows)
+
+    def run_finite(self, windows: Sequence[Any]) -> list[Any]:
+        """As `run`, for whoever answers by the results: raises RuntimeError where a logit is no finite number.
+
+        Such a graph fails its proof, but for an input that was not in it; JSON has no word for what it gives.
+        """
+        results = self.run(windows)
+        if not all(np.isfinite(each).all() for each in results if isinstance(each, np.ndarray)):
+            raise RuntimeError("the graph gave a logit that is not a finite number")
+        return results
 
     def together(self, windows: Sequence[Any], length: int = 0) -> list[Any]:
         """The results of windows that share a batch, padded to ``length`` tokens at least: the proof's stress, by the

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 
 class JSONResponse(Response):
-    """What is JSON already but for being written; a float that is not finite never gets here, see `serving.engine`."""
+    """What is JSON already but for being written. Every float is finite, see `Predictor.run_finite`."""
 
     media_type = "application/json"
 

@@ -25,7 +25,11 @@ class Model:
     def __init__(self, predictor: Predictor, name: str, metrics: ModelMetrics, traffic: Traffic) -> None:
         self.predictor, self.name, self.metrics = predictor, name, metrics
         self.batcher = Batcher(
-            predictor.run, shape=predictor.shape, bounds=traffic.bounds, workers=traffic.workers, observer=metrics
+            predictor.run_finite,
+            shape=predictor.shape,
+            bounds=traffic.bounds,
+            workers=traffic.workers,
+            observer=metrics,
         )
         self._holds = 0
         self._released = asyncio.Event()

@@ -19,6 +19,14 @@ from tests.bundles import forge, golden_with
 Change = Callable[[dict[str, Any]], None]
 
 
+class Overflowing(Predictor):
+    """Its graph gives no number for the last label."""
+
+    def run(self, windows: Sequence[Any]) -> list[Any]:
+        """The logits, the last of them lost."""
+        return [np.append(logits[:-1], np.float32("nan")) for logits in super().run(windows)]
+
+
 def labels_of(predictor: Predictor, texts: Sequence[str]) -> list[str]:
     """The best label of each text."""
     return [answer[0]["label"] for answer in predictor.predict(texts)]
@@ -77,6 +85,14 @@ def test_neighbours_dynamic_int8(dynamic_predictor: Predictor, texts: list[str])
     windows = windows_of(dynamic_predictor, texts)
     alone = np.stack([dynamic_predictor.run([window])[0] for window in windows])
     assert np.stack(dynamic_predictor.run(windows)).tobytes() == alone.tobytes()
+
+
+def test_no_number_is_no_answer(tiny_bundle: Path) -> None:
+    """A logit that is no number is an error, never a score; the proof sees it as it is."""
+    predictor = Overflowing(Bundle.open(tiny_bundle))
+    assert np.isnan(predictor.run(windows_of(predictor, ["stop"]))[0]).any()
+    with pytest.raises(RuntimeError, match="not a finite number"):
+        predictor.predict(["stop"])
 
 
 def test_nothing_to_answer(predictor: Predictor) -> None:

@@ -112,7 +112,7 @@ def test_malformed(task: TextClassification, raw: bytes, message: str) -> None:
         ({"inputs": "a", "parameters": {"top_k": 1.5}}, r"parameters\.top_k: "),
         (
             {"inputs": "a", "parameters": {"max_length": 5}},
-            r"parameters\.max_length: .*; accepted parameters: truncate, top_k, function_to_apply",
+            r"parameters\.max_length: .*; accepted parameters: truncate, truncation_direction, top_k, function",
         ),
         (
             {"inputs": "a", "parameters": {"function_to_apply": "relu"}},
