@@ -12,6 +12,7 @@ from rich.console import Console
 from transformers import TrainerCallback
 
 from trainer import facts
+from trainer.energy import EnergyMeter
 from trainer.evaluate import Evaluation, evaluate
 from trainer.hold import held
 from trainer.learn import fit, learn
@@ -42,7 +43,7 @@ def train(
     Raises InputError for a recipe, data or folder that cannot be used, the folder is not touched then, and where
     another training is at work in it.
     """
-    console, clock, run = console or Console(), facts.Stopwatch(), Run(output)
+    console, clock, meter, run = console or Console(), facts.Stopwatch(), EnergyMeter(), Run(output)
     with clock.stage("data"):
         plan = make_plan(recipe, output)
         record = plan.facts(output)
@@ -56,7 +57,7 @@ def train(
         with locked_by(run, record, plan.base, threads, console) as lock:
             record |= _make(plan, run, clock, console, callbacks)
             lock.finished(run, record["metrics"]).write(run)
-        run.write_record(record | {"seconds": clock.seconds})
+        run.write_record(record | {"seconds": clock.seconds, "energy_joules": meter.joules})
         shutil.rmtree(run.state, ignore_errors=True)
     show_summary(console, record)
     return run

@@ -142,7 +142,7 @@ def test_bentoml(task: str, task_bundle: Callable[[str], Path], tmp_path: Path) 
 @pytest.mark.skipif(bool(why_no_engine()), reason=why_no_engine() or "engine")
 @pytest.mark.parametrize("task", ["text-classification", "token-classification", "question-answering"])
 def test_container(task: str, task_bundle: Callable[[str], Path], tmp_path: Path) -> None:
-    """The same of the built image in each of its modes: HTTP, BentoML, Lambda, batch."""
+    """The same of the built image in each of its modes: HTTP and Open Inference, bare and in BentoML; Lambda; batch."""
     opened = Bundle.open(task_bundle(task))
     image = build_image(opened.root, tmp_path)
     for mode in ("serve", "bentoml"):
@@ -151,6 +151,7 @@ def test_container(task: str, task_bundle: Callable[[str], Path], tmp_path: Path
             wait_until_ready(port, name)
             result = tuneship("verify", opened.root, "--url", f"http://127.0.0.1:{port}")
             assert result.returncode == 0, result.stdout + result.stderr
+            assert result.stdout.count(f"{opened.manifest.golden.rows} golden answers match") == 4
     with RuntimeApi() as api, ExitStack() as stack:
         variables = ("--read-only", "--env", f"AWS_LAMBDA_RUNTIME_API={api.address}")
         stack.enter_context(container(*variables, image=image, command=("lambda",)))
