@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import subprocess
 import tomllib
@@ -10,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from export.bundle_reference import bundle_reference
+from serving.version import VERSION
 from trainer.recipe import load_recipe
 from trainer.recipe_reference import recipe_reference
 
@@ -109,3 +111,8 @@ def test_ci_runs_the_readmes_test_command() -> None:
     """.ci/run ends in the command that the README names."""
     assert "make test" in (ROOT / "README.md").read_text()
     assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("\nmake test")
+
+
+def test_one_version() -> None:
+    """What is installed and what a server tells is one version."""
+    assert importlib.metadata.version("tuneship") == VERSION

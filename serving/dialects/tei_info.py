@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Any
 
 from serving.dialects.tei import SCORED
 from serving.predictor import Predictor
 from serving.tasks.feature_extraction import FeatureExtraction
 from serving.traffic import Traffic
+from serving.version import VERSION
 
 
 def describe(predictor: Predictor, traffic: Traffic) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def describe(predictor: Predictor, traffic: Traffic) -> dict[str, Any]:
         "max_client_batch_size": manifest.limits.max_inputs,
         "auto_truncate": True,
         "tokenization_workers": 1,
-        "version": importlib.metadata.version("tuneship"),
+        "version": VERSION,
         "sha": None,
         "docker_label": None,
     }

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Any
 
 from serving.bundle import Manifest
 from serving.oip.inference import WHOLE, input_names, output_datatypes, version_of
 from serving.tasks.base import Task
+from serving.version import VERSION
 
 EXTENSIONS = ["binary_tensor_data"]
 
 
 def server_metadata() -> dict[str, Any]:
     """``GET /v2``."""
-    return {"name": "tuneship", "version": importlib.metadata.version("tuneship"), "extensions": EXTENSIONS}
+    return {"name": "tuneship", "version": VERSION, "extensions": EXTENSIONS}
 
 
 def model_metadata(task: Task, manifest: Manifest, name: str) -> dict[str, Any]:
