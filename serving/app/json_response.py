@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -15,4 +16,7 @@ class JSONResponse(Response):
 
     def render(self, content: Any) -> bytes:
         """UTF-8, without white space."""
-        return orjson.dumps(content)
+        try:
+            return orjson.dumps(content)
+        except TypeError:  # a whole number past 64 bits, such as a schema's largest seed, which orjson does not write
+            return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
