@@ -34,10 +34,8 @@ async def ask(
         if not told_by_body:
             exchange.model = model.name
             model.batcher.admit()
-        limits, model = (
-            model.predictor.manifest.limits,
-            None,
-        )  # so that a slow sender does not keep an old version alive
+        limits = model.predictor.manifest.limits
+        model = None  # so that a slow sender does not keep an old version alive
         body = await read_body(http, limits.max_body_bytes, traffic.body_seconds, accepted)
         name = named(body) if named and told_by_body else ""
         model = surface.model_of(http, name)

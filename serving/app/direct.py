@@ -6,14 +6,11 @@ The endpoints here have one path each and raise nothing that it would have to an
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-
-Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 
 
 class Direct:
