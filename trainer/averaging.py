@@ -8,6 +8,7 @@ run resumes from, so that a resumed run averages the same numbers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,18 @@ class EpochWeights(TrainerCallback):  # type: ignore[misc]
 
     def weights(self) -> dict[str, Tensor]:
         """The mean of the kept weights, each tensor summed in float64."""
-        files = [load_file(self._file(epoch)) for epoch in self.epochs]
-        return {
-            name: torch.stack([file[name].double() for file in files]).mean(dim=0).to(first.dtype)
-            for name, first in files[0].items()
-        }
+        return mean_of([load_file(self._file(epoch)) for epoch in self.epochs])
 
     def _file(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch}.safetensors"
+
+
+def mean_of(models: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each tensor over models of the same form, summed in float64."""
+    return {
+        name: torch.stack([model[name].double() for model in models]).mean(dim=0).to(first.dtype)
+        for name, first in models[0].items()
+    }
 
 
 def learned_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -24,31 +26,30 @@ from trainer.quiet import quiet_transformers
 from trainer.recipe_sections import FewShot
 from trainer.resume import newest_state
 from trainer.run import Run
+from trainer.soup import Facts, Soup, Train
 from trainer.validation import Material
 
 
 def learn(plan: Plan, run: Run, console: Console, callbacks: Sequence[TrainerCallback]) -> dict[str, Any]:
     """Train, or go on training, and save the best checkpoint; returns what the record says of it."""
-    material = material_of(plan)
+    material, settings = material_of(plan), plan.recipe.training
     warnings = warnings_of(plan.splits, material.train.truncated, plan.tokenizer.model_max_length)
     show_data(console, run.read_record(), warnings)
     with TrainingProgress(console, plan.recipe.metric) as progress, quiet_transformers():
-        mean = _epoch_weights(plan, run)
-        trainer = _trainer(plan, run, material, [progress, *([mean] if mean else []), *callbacks])
-        _train_or_resume(trainer, run, console)
-        averaged = _averaged(trainer, mean) if mean else None
-        merge_adapters(trainer.model)
-        interpolated = _interpolated(trainer, plan) if plan.recipe.training.weight_interpolation else None
-    settings = _save(plan, run, trainer.model, material)
+        train = partial(_trained, plan, material, console, [progress, *callbacks])
+        if settings.weight_soup_runs:
+            trainer, found = _souped(plan, material, run.state, train)
+        else:
+            trainer, found = train(settings.seed, run.state)
+        interpolated = _interpolated(trainer, plan) if settings.weight_interpolation else None
+    tuned = _save(plan, run, trainer.model, material)
     return {
-        "settings": settings.model_dump(mode="json"),
+        "settings": tuned.model_dump(mode="json"),
         "warnings": warnings,
-        "seed": plan.recipe.training.seed,
+        "seed": settings.seed,
         "metric": plan.recipe.metric,
-        "best_step": None if averaged and averaged["kept"] else _kept_step(trainer),
-        "averaged": averaged,
+        **found,
         "interpolated": interpolated,
-        "history": _history(trainer),
     }
 
 
@@ -85,8 +86,35 @@ def _save(plan: Plan, run: Run, model: Model, material: Material) -> Settings:
     return settings
 
 
-def _trainer(plan: Plan, run: Run, material: Material, callbacks: list[TrainerCallback]) -> TaskTrainer:
-    """A fresh model and its trainer; the seed decides the head's first weights too."""
+def _trained(
+    plan: Plan, material: Material, console: Console, callbacks: Sequence[TrainerCallback], seed: int, state: Path
+) -> tuple[TaskTrainer, Facts]:
+    """One training, or the rest of it: its trainer, adapters merged, and what the record says."""
+    if plan.recipe.training.weight_soup_runs:
+        console.print(f"training with seed {seed}", highlight=False)
+    mean = _epoch_weights(plan, state)
+    trainer = _trainer(plan, material, seed, state, [*([mean] if mean else []), *callbacks])
+    _train_or_resume(trainer, state, console)
+    averaged = _averaged(trainer, mean) if mean else None
+    merge_adapters(trainer.model)
+    best_step = None if averaged and averaged["kept"] else _kept_step(trainer)
+    return trainer, {"best_step": best_step, "averaged": averaged, "history": _history(trainer)}
+
+
+def _souped(plan: Plan, material: Material, state: Path, train: Train) -> tuple[TaskTrainer, Facts]:
+    """The mean of trainings with the recipe's seed and those after it: a trainer with it, and what the record says."""
+    settings = plan.recipe.training
+    soup = Soup(state / "soup", range(settings.seed, settings.seed + (settings.weight_soup_runs or 1)))
+    soup.cook(train)
+    trainer = _trainer(plan, material, settings.seed, state, [])
+    merge_adapters(trainer.model)
+    return trainer, soup.serve(trainer)
+
+
+def _trainer(
+    plan: Plan, material: Material, seed: int, state: Path, callbacks: Sequence[TrainerCallback]
+) -> TaskTrainer:
+    """A fresh model and its trainer. The head's first weights come from the recipe's seed, all else from ``seed``."""
     settings = plan.recipe.training
     set_seed(settings.seed)
     model = build_model(plan.base, plan.form, plan.splits.labels)
@@ -96,14 +124,14 @@ def _trainer(plan: Plan, run: Run, material: Material, callbacks: list[TrainerCa
     choose_weights(model, settings)
     rows_a_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
     steps = -(-len(material.train) // rows_a_step)
-    return TaskTrainer(model, arguments(settings, plan.recipe.metric, run.state, steps), material, callbacks)
+    return TaskTrainer(model, arguments(settings, plan.recipe.metric, state, steps, seed), material, [*callbacks])
 
 
-def _epoch_weights(plan: Plan, run: Run) -> EpochWeights | None:
+def _epoch_weights(plan: Plan, state: Path) -> EpochWeights | None:
     """What keeps the epochs' weights, if the recipe wants their mean."""
     settings = plan.recipe.training
     count = settings.weight_averaging_epochs
-    return EpochWeights(run.state, count, settings.num_train_epochs) if count else None
+    return EpochWeights(state, count, settings.num_train_epochs) if count else None
 
 
 def _averaged(trainer: TaskTrainer, mean: EpochWeights) -> dict[str, Any]:
@@ -127,9 +155,9 @@ def _kept_step(trainer: TaskTrainer) -> int:
     return int(state.best_global_step if trainer.args.load_best_model_at_end else state.global_step)
 
 
-def _train_or_resume(trainer: TaskTrainer, run: Run, console: Console) -> None:
+def _train_or_resume(trainer: TaskTrainer, state: Path, console: Console) -> None:
     """Whichever it is, the trainer's model has the best checkpoint's weights after it."""
-    saved = newest_state(run.state)
+    saved = newest_state(state)
     if saved is None:
         trainer.train()
         return

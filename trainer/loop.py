@@ -38,8 +38,13 @@ _SCHEDULERS = {"constant": "constant_with_warmup"}
 _OPTIMISERS = {"adamw": "adamw_torch_fused"}  # fused: a whole step of MiniLM is a third faster on two cores
 
 
-def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int) -> TrainingArguments:
-    """The recipe's settings as transformers' own; ``state`` holds what an interrupted run resumes from."""
+def arguments(
+    settings: Training, metric: str, state: Path, steps_an_epoch: int, seed: int | None = None
+) -> TrainingArguments:
+    """The recipe's settings as transformers' own; ``state`` holds what an interrupted run resumes from.
+
+    ``seed`` is that of dropout and batch order, the recipe's if absent.
+    """
     schedule, optimiser = settings.lr_scheduler_type, settings.optim
     return TrainingArguments(
         output_dir=str(state.absolute()),
@@ -54,7 +59,7 @@ def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int)
         optim=_OPTIMISERS.get(optimiser, optimiser),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
-        seed=settings.seed,
+        seed=settings.seed if seed is None else seed,
         eval_strategy=settings.eval_strategy,
         save_strategy=settings.eval_strategy,
         eval_steps=settings.eval_steps,
@@ -121,7 +126,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         batch = self.args.train_batch_size
-        self.order = LengthBucketSampler(self.train_dataset.lengths(), batch, self.settings.seed)
+        self.order = LengthBucketSampler(self.train_dataset.lengths(), batch, self.args.seed)
         return self.order
 
     def _run_epoch(self, *, epoch: int, **facts: Any) -> None:

@@ -187,6 +187,13 @@ class Training(Section):
         description="also try the mean of the weights at the ends of so many last epochs; kept if validation is no"
         " worse, or under load_best_model_at_end: false in any case",
     )
+    weight_soup_runs: int | None = Field(
+        default=None,
+        ge=2,
+        le=32,
+        description="train so many times, from seed on, and take the mean of the weights (a model soup); kept unless"
+        " one of them has a lower validation loss, or under load_best_model_at_end: false in any case",
+    )
     weight_interpolation: bool = Field(
         default=False,
         description="after training, also try backbone weights between the base model's and the fine-tuned ones"

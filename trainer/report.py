@@ -70,6 +70,18 @@ def _learning(record: dict[str, Any]) -> str:
 
 def _kept(record: dict[str, Any]) -> str:
     """Which weights were kept, and why."""
+    soup = record.get("soup")
+    if not soup:
+        return _kept_of_one(record)
+    seeds = [*soup["seeds"]]
+    alone = ", ".join(f"seed {seed}: {member['loss']:.4f}" for seed, member in soup["seeds"].items())
+    mean = f"the mean of the weights of {len(seeds)} trainings, seeds {seeds[0]} to {seeds[-1]}"
+    mean += f" (validation loss {soup['validation']['loss']:.4f}; {alone})"
+    curve = f"the curves are those of seed {soup['best_seed']}"
+    return f"{mean}; {curve}" if soup["kept"] else f"{_kept_of_one(record)}, of seed {soup['best_seed']}; not {mean}"
+
+
+def _kept_of_one(record: dict[str, Any]) -> str:
     averaged, metric = record.get("averaged"), record["metric"]
     mean = ""
     if averaged:
