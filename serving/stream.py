@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 from functools import partial
 
-from serving.batching import Batcher
+from serving.batching.batcher import Batcher
 from serving.batching.observing import Timing
 from serving.dialects import Events
 from serving.generation.plan import Token

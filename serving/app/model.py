@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from serving.batching import Batcher
+from serving.batching.batcher import Batcher
 from serving.batching.observing import Timing
 from serving.model_metrics import ModelMetrics
 from serving.predictor import Predictor

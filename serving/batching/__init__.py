@@ -7,8 +7,3 @@ pace      how fast the engine works, as measured
 observing what is told to whoever counts
 errors    why a good request is not answered
 """
-
-from serving.batching.batcher import Batcher
-from serving.batching.shape import Bounds, Shape
-
-__all__ = ["Batcher", "Bounds", "Shape"]

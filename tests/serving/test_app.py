@@ -18,7 +18,7 @@ from tokenizers import Encoding
 
 from serving.app import create_app
 from serving.app.model import INLINE_CHARACTERS
-from serving.batching import Bounds
+from serving.batching.shape import Bounds
 from serving.bundle import Bundle
 from serving.errors import BundleError
 from serving.predictor import Predictor

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tokenizers import Encoding
 
-from serving.batching import Shape
+from serving.batching.shape import Shape
 from serving.bundle import Bundle, TokenizerSpec
 from serving.engine import Inputs, WindowEngine, _rectangle
 from serving.predictor import Predictor

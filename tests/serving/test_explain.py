@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from serving.app import create_app
-from serving.batching import Bounds
+from serving.batching.shape import Bounds
 from serving.errors import InputError
 from serving.explaining.explainer import Explainer
 from serving.explaining.hiding import replacement_of, replacements

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from tokenizers import Encoding
 
 from serving.app import create_app
-from serving.batching import Bounds
+from serving.batching.shape import Bounds
 from serving.bundle import Bundle
 from serving.explaining.limits import LIMITS
 from serving.predictor import Predictor

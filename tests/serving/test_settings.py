@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.batching import Bounds
+from serving.batching.shape import Bounds
 from serving.errors import InputError
 from serving.settings import DEFAULT_BUNDLE, Settings, _cgroup_cpus, available_cpus
 from serving.traffic import Traffic

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from serving.batching import Batcher
+from serving.batching.batcher import Batcher
 from serving.dialects import DIALECTS, completions
 from serving.request import Request
 from serving.stream import Stream

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.batching import Batcher, Bounds, Shape
+from serving.batching.batcher import Batcher
 from serving.batching.errors import Expired, Overloaded, Unavailable
 from serving.batching.observing import Timing
+from serving.batching.shape import Bounds, Shape
 from serving.tasks.base import Logits
 
 

@@ -9,9 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from serving.batching import Bounds, Shape
 from serving.batching.errors import Overloaded
 from serving.batching.policy import PATIENCE, Queue, Row
+from serving.batching.shape import Bounds, Shape
 
 SECONDS_PER_TOKEN = 0.001
 
