@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from serving.errors import InputError
+from serving.keys import Keys
 from serving.variables import Environment, flag, words
 
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+|\*")
@@ -43,10 +44,9 @@ class Protection:
             allowed_hosts=tuple(host.lower() for host in words(environment, "TUNESHIP_ALLOWED_HOSTS")),
         )
 
-    @property
-    def needs_key(self) -> bool:
-        """Whether callers must show a key."""
-        return bool(self.api_keys or self.api_keys_file)
+    def keys(self) -> Keys | None:
+        """The keys of which callers must show one, read now; None where they need none. Raises InputError."""
+        return Keys(self.api_keys, self.api_keys_file) if self.api_keys or self.api_keys_file else None
 
 
 def _origins(environment: Environment) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
 import socket
@@ -18,6 +17,7 @@ from serving.app.application import App
 from serving.connections import bounded
 from serving.errors import InputError
 from serving.logs import set_up_logs
+from serving.memory import settle
 from serving.predictor import Predictor
 from serving.settings import Settings
 from serving.sources import find_bundles
@@ -62,8 +62,7 @@ def serve_bundles(
     )  # fmt: skip
     if settings.grpc_port:
         _serve_grpc(app, host, settings)
-    gc.collect()
-    gc.freeze()  # what is there now stays: going through it again would hold every request up for 30 ms
+    settle()
     connection = bounded(settings.traffic, app.surface.metrics.refused_connection)
     config = uvicorn.Config(
         app, loop="uvloop", http=connection, log_config=None, log_level="warning", access_log=False,

@@ -6,8 +6,10 @@ BentoML's own per-request machinery is configured away, each part for a reason g
 from __future__ import annotations
 
 import os
-from functools import partialmethod
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property, partialmethod
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # BentoML reports usage unless told not to
 
@@ -18,16 +20,21 @@ import httpx
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml.exceptions import BentoMLException
 from circus.watcher import Watcher
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import HTTP_PROTOCOLS
 
-from serving.app import create_app
 from serving.bundle import MANIFEST
 from serving.connections import bounded
 from serving.errors import BundleError
 from serving.logs import LogSettings, set_up_logs
+from serving.memory import settle
 from serving.settings import Settings
 from serving.sources import find_bundles
+
+if TYPE_CHECKING:
+    from serving.app.application import App
 
 settings = Settings.from_environment()
 
@@ -37,14 +44,50 @@ if not [*settings.bundle.glob(MANIFEST), *settings.bundle.glob(f"*/{MANIFEST}")]
         f"there is no bundle at {settings.bundle}. Put one there (make bento BUNDLE=…) or set TUNESHIP_BUNDLE."
     )
 
-
+# As here: found out by the worker, anything malformed would have it started again and again.
 bundles = find_bundles(
     [str(settings.bundle)], threads=settings.threads, trusted_key=settings.trusted_key, limits=settings.limits
 )
-app = create_app(
-    *bundles, watch=settings.watch, traffic=settings.traffic,
-    log=settings.log, protection=settings.protection, traces=settings.traces,
-)  # fmt: skip
+settings.protection.keys()
+
+
+class Late(Starlette):
+    """The app, made in the process that serves it.
+
+    `bentoml serve` imports this module in a parent too, which only watches its worker, and would hold the app,
+    onnxruntime and all, for nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(lifespan=self._while_serving)
+
+    @cached_property
+    def app(self) -> App:
+        """The app itself."""
+        from serving.app import create_app
+
+        return create_app(
+            *bundles, watch=settings.watch, traffic=settings.traffic,
+            log=settings.log, protection=settings.protection, traces=settings.traces,
+        )  # fmt: skip
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """The app's: BentoML answers for itself what none of them matches."""
+        return self.app.routes
+
+    @asynccontextmanager
+    async def _while_serving(self, _: Starlette) -> AsyncIterator[None]:
+        async with self.app.router.lifespan_context(self.app):
+            settle()
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        await self.app(scope, receive, send)
+
+
+late = Late()
 
 if settings.log != LogSettings():  # else BentoML's own format, and no line a request
     set_up_logs(settings.log)
@@ -65,7 +108,7 @@ Watcher.__init__ = partialmethod(Watcher.__init__, send_hup=True)
 
 # BentoML configures uvicorn after this module is loaded, and leaves what a connection is to what "auto" stands for.
 CONNECTIONS: dict[str, Any] = HTTP_PROTOCOLS  # uvicorn takes a class as well as its name
-CONNECTIONS["auto"] = bounded(settings.traffic, app.surface.metrics.refused_connection)
+CONNECTIONS["auto"] = bounded(settings.traffic, lambda reason: late.app.surface.metrics.refused_connection(reason))
 
 
 @bentoml.service(
@@ -77,14 +120,14 @@ CONNECTIONS["auto"] = bounded(settings.traffic, app.surface.metrics.refused_conn
     logging={"access": {"enabled": False}},  # a log line a request costs more than routing it
     tracing={"excluded_urls": ".*"},  # spans are made even where nobody collects them
 )
-@bentoml.asgi_app(app, path="/")
+@bentoml.asgi_app(late, path="/")
 class Tuneship:
     """Serves one bundle; see `serving.app` for the endpoints."""
 
     @bentoml.api(route="/predict")  # type: ignore[untyped-decorator]
     async def predict(self, inputs: Any, parameters: dict[str, Any] | None = None) -> Any:
         """One input or several, in Hugging Face's shape of the bundle's task; GET /openapi.json tells it in full."""
-        transport = httpx.ASGITransport(app)
+        transport = httpx.ASGITransport(late)
         async with httpx.AsyncClient(transport=transport, base_url="http://tuneship") as client:
             response = await client.post("/predict", json={"inputs": inputs, "parameters": parameters})
         if response.is_error:
@@ -93,7 +136,7 @@ class Tuneship:
 
     def __is_ready__(self) -> bool:
         """BentoML's /readyz asks this."""
-        return bool(app.surface.ready)
+        return bool(late.app.surface.ready)
 
 
 class Straight:
@@ -108,7 +151,7 @@ class Straight:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on."""
-        answers = app if scope["type"] == "http" and scope["path"] == "/predict" else self._inner
+        answers = late.app if scope["type"] == "http" and scope["path"] == "/predict" else self._inner
         await answers(scope, receive, send)
 
 

@@ -6,11 +6,13 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from serving.bundle import MANIFEST, read_manifest
 from serving.errors import InputError
-from serving.predictor import Predictor
+
+if TYPE_CHECKING:
+    from serving.predictor import Predictor
 
 
 class Source(Protocol):
@@ -57,6 +59,8 @@ class BundleFolder:
             return None
 
     def _open(self) -> Predictor:
+        from serving.predictor import Predictor  # here, as whoever only looks for bundles needs no onnxruntime
+
         # Resolved once, so that a link turned meanwhile does not mix the files of two versions.
         predictor = Predictor.open(self.root.resolve(), threads=self.threads, trusted_key=self.trusted_key)
         predictor.lower_limits(self.limits)

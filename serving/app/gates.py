@@ -85,8 +85,7 @@ def gates(protection: Protection) -> list[Middleware]:
     asked: list[Gate] = []
     if protection.allowed_hosts:
         asked.append(HostGate(protection.allowed_hosts))
-    if protection.needs_key:
-        keys = Keys(protection.api_keys, protection.api_keys_file)
+    if keys := protection.keys():
         asked.append(KeyGate(keys, open_metrics=protection.open_metrics))
     gated = [Middleware(Gated, gates=asked)] if asked else []
     return [*_cross_origin(protection.cors_origins), *gated]

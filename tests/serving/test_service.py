@@ -189,6 +189,27 @@ def test_no_bundle(tmp_path: Path) -> None:
     assert f"there is no bundle at {tmp_path}. Put one there (make bento BUNDLE=…) or set" in result.stderr
 
 
+def test_malformed_keys(tiny_bundle: Path, tmp_path: Path) -> None:
+    """API keys that cannot be read end `bentoml serve` at once, rather than have its worker started again and again."""
+    variables = {"TUNESHIP_BUNDLE": tiny_bundle, "TUNESHIP_API_KEYS_FILE": tmp_path / "absent"}
+    result = subprocess.run(
+        python("-c", "import serving.service"),
+        cwd=ROOT, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "absent cannot be read as a file of API keys" in result.stderr
+
+
+def test_the_parent_holds_no_model(tiny_bundle: Path) -> None:
+    """What `bentoml serve` imports in the process that only watches its worker has no runtime in it, and no app."""
+    script = "import sys, serving.service; print(*sys.modules)"
+    result = subprocess.run(
+        python("-c", script),
+        cwd=ROOT, env=environment(TUNESHIP_BUNDLE=tiny_bundle), capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert {"onnxruntime", "tokenizers", "numpy", "serving.app"}.isdisjoint(result.stdout.split())
+
+
 def test_requires_a_signature(tiny_bundle: Path, tmp_path: Path) -> None:
     """Where a signature is demanded the service does not load an unsigned bundle."""
     variables = {"TUNESHIP_BUNDLE": tiny_bundle, "TUNESHIP_REQUIRE_SIGNATURE": make_keys(tmp_path / "keys").public}
