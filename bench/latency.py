@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,14 @@ from rich.console import Console
 
 from bench.cores import Cores
 from bench.figures import Asked, Figure, median_of
-from bench.load import run_load
-from bench.openload import run_arrivals
-from bench.process import free_port, pinned, spawned, wait_ready
+from bench.started import started
 from bench.subject import Subject
 from bench.systems import System, tuneship, tuneship_in_bentoml
-from bench.throughput import Plan, log_name, pairs_of, rendered
+from bench.throughput import Plan, pairs_of
 
 SHARE = 0.6
+RARE = 0.03
+"""Of the load at which a request is alone: what a lone caller waits for, rather than one that keeps the caches warm."""
 ARRIVALS_LAST = 3
 """Times a round's seconds: a percentile of the slowest needs more answers than a rate does."""
 
@@ -28,11 +27,17 @@ ASKED_ERRORS = Asked("≤", 0.0)
 
 @dataclass(frozen=True)
 class Waits:
-    """One round: seconds of the median alone and of the busy 99th percentile, most answers a second, errors."""
+    """One round, in seconds, and how many went wrong.
+
+    Attributes:
+        alone: the median of one connection that asks again at once.
+        rare: the median of requests that find the server idle, nearly all of them.
+        busy: the 99th percentile at 60 % load.
+    """
 
     alone: float
+    rare: float
     busy: float
-    capacity: float
     errors: int
 
 
@@ -48,31 +53,32 @@ def measure_latency(subject: Subject, plan: Plan, logs: Path, console: Console) 
 
 
 def _round(system: System, subject: Subject, plan: Plan, cores: Cores, logs: Path) -> Waits:
-    port = free_port()
-    queries = rendered(system, port, pairs_of(subject, system.variant, plan.seed))
-    log = logs / log_name(system)
-    with spawned(
-        system.name, system.command(port), log=log, environment=system.environment, cpus=cores.server
-    ) as child:
-        wait_ready(child, port, system.ready)
-        load = partial(run_load, port, queries, system.best_label)
-        with pinned(cores.load):
-            load(connections=plan.connections, seconds=plan.warmup)
-            alone = load(connections=1, seconds=plan.seconds)
-            full = load(connections=plan.connections, seconds=plan.seconds)
-            busy = run_arrivals(
-                port, queries, system.best_label, rate=SHARE * full.rate, seconds=ARRIVALS_LAST * plan.seconds,
-                seed=plan.seed,
-            )  # fmt: skip
-        child.require_alive()
-    errors = sum((alone.errors + full.errors + busy.errors).values()) + busy.refused + busy.late
-    return Waits(float(np.median(alone.latencies)), float(np.percentile(busy.latencies, 99)), full.rate, errors)
+    with started(system, pairs_of(subject, system.variant, plan.seed), cores, logs) as server:
+        server.load(plan.connections, seconds=plan.warmup)
+        alone = server.load(1, seconds=plan.seconds)
+        full = server.load(plan.connections, seconds=plan.seconds)
+        rare, busy = (
+            server.arrivals(share * full.rate, ARRIVALS_LAST * plan.seconds, plan.seed) for share in (RARE, SHARE)
+        )
+    errors = sum((alone.errors + full.errors + rare.errors + busy.errors).values())
+    lost = sum(each.refused + each.late for each in (rare, busy))
+    return Waits(
+        float(np.median(alone.latencies)), float(np.median(rare.latencies)), float(np.percentile(busy.latencies, 99)),
+        errors + lost,
+    )  # fmt: skip
 
 
 def _figures(name: str, waits: list[Waits]) -> list[Figure]:
     return [
-        median_of(f"{name}: median alone", [1000 * each.alone for each in waits], "ms"),
+        median_of(f"{name}: median alone, one behind the other", [1000 * each.alone for each in waits], "ms"),
+        median_of(f"{name}: median alone, at 3 % load", [1000 * each.rare for each in waits], "ms"),
         median_of(f"{name}: p99 at 60 % load", [1000 * each.busy for each in waits], "ms"),
-        median_of(f"{name}: p99 at 60 % ÷ median alone", [each.busy / each.alone for each in waits], "×", ASKED_WAIT),
+        median_of(
+            f"{name}: p99 at 60 % ÷ median one behind the other",
+            [each.busy / each.alone for each in waits],
+            "×",
+            ASKED_WAIT,
+        ),
+        median_of(f"{name}: p99 at 60 % ÷ median at 3 %", [each.busy / each.rare for each in waits], "×"),
         Figure(f"{name}: errors, late requests", float(sum(each.errors for each in waits)), "", ASKED_ERRORS),
     ]

@@ -11,11 +11,10 @@ from rich.console import Console
 
 from bench.cores import Cores
 from bench.figures import Asked, Figure
-from bench.load import run_load
-from bench.process import free_port, pinned, spawned, wait_ready
+from bench.started import started
 from bench.subject import Subject
 from bench.systems import System, tuneship, tuneship_in_bentoml
-from bench.throughput import Plan, log_name, pairs_of, rendered
+from bench.throughput import Plan, pairs_of
 
 PARTS = 10
 ASKED_MEMORY = Asked("≤", 250.0)
@@ -46,21 +45,13 @@ def measure_memory(subject: Subject, plan: Plan, requests: int, logs: Path, cons
 
 
 def _course(system: System, subject: Subject, plan: Plan, requests: int, cores: Cores, logs: Path) -> Course:
-    port, course = free_port(), Course()
-    queries = rendered(system, port, pairs_of(subject, system.variant, plan.seed))
-    with spawned(
-        system.name, system.command(port), log=logs / log_name(system), environment=system.environment,
-        cpus=cores.server,
-    ) as child:  # fmt: skip
-        wait_ready(child, port, system.ready)
-        course.memory.append(child.memory() / 1e6)
+    course = Course()
+    with started(system, pairs_of(subject, system.variant, plan.seed), cores, logs) as server:
+        course.memory.append(server.child.memory() / 1e6)
         for _ in range(PARTS):
-            with pinned(cores.load):
-                found = run_load(
-                    port, queries, system.best_label, connections=plan.connections, requests=requests // PARTS
-                )
-            child.require_alive()
-            course.memory.append(child.memory() / 1e6)
+            found = server.load(plan.connections, requests=requests // PARTS)
+            server.child.require_alive()
+            course.memory.append(server.child.memory() / 1e6)
             course.p99.append(float(np.percentile(found.latencies, 99)))
             course.errors += found.errors
     return course

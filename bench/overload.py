@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from bench.cores import Cores
 from bench.figures import Asked, Figure
-from bench.load import run_load
-from bench.openload import Arrivals, run_arrivals
-from bench.process import free_port, pinned, spawned, wait_ready
+from bench.openload import Arrivals
+from bench.started import started
 from bench.subject import Subject
 from bench.systems import System, noop, tuneship
-from bench.throughput import Plan, log_name, pairs_of, rendered
+from bench.throughput import Plan, pairs_of
 
 TIMES = 3
 ASKED_GOODPUT = Asked("≥", 90.0)
@@ -36,31 +34,16 @@ def measure_overload(subject: Subject, plan: Plan, seconds: float, logs: Path, c
 def _overload(
     system: System, subject: Subject, plan: Plan, seconds: float, cores: Cores, logs: Path
 ) -> tuple[float, Arrivals]:
-    port = free_port()
-    queries = rendered(system, port, pairs_of(subject, system.variant, plan.seed))
-    with spawned(
-        system.name, system.command(port), log=logs / log_name(system), environment=system.environment,
-        cpus=cores.server,
-    ) as child:  # fmt: skip
-        wait_ready(child, port, system.ready)
-        load = partial(run_load, port, queries, system.best_label, connections=plan.connections)
-        with pinned(cores.load):
-            load(seconds=plan.warmup)
-            capacity = load(seconds=2 * plan.seconds).rate
-            found = run_arrivals(
-                port, queries, system.best_label, rate=TIMES * capacity, seconds=seconds, seed=plan.seed
-            )
-        child.require_alive()
-    return capacity, found
+    with started(system, pairs_of(subject, system.variant, plan.seed), cores, logs) as server:
+        server.load(plan.connections, seconds=plan.warmup)
+        capacity = server.load(plan.connections, seconds=2 * plan.seconds).rate
+        return capacity, server.arrivals(TIMES * capacity, seconds, plan.seed)
 
 
 def _noop(subject: Subject, plan: Plan, rate: float, cores: Cores, logs: Path) -> Arrivals:
-    system, port = noop(), free_port()
-    queries = rendered(system, port, pairs_of(subject, system.variant, plan.seed))
-    with spawned(system.name, system.command(port), log=logs / log_name(system), cpus=cores.server) as child:
-        wait_ready(child, port, system.ready)
-        with pinned(cores.load):
-            return run_arrivals(port, queries, system.best_label, rate=rate, seconds=plan.seconds, seed=plan.seed)
+    system = noop()
+    with started(system, pairs_of(subject, system.variant, plan.seed), cores, logs) as server:
+        return server.arrivals(rate, plan.seconds, plan.seed)
 
 
 def _figures(capacity: float, found: Arrivals, check: Arrivals) -> list[Figure]:

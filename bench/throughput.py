@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +17,10 @@ from bench.comparison import compare
 from bench.cores import Cores
 from bench.errors import MeasurementError
 from bench.figures import Figure, ServerFigures, skipped
-from bench.load import Query, Round, render, run_load
+from bench.load import Round
 from bench.noop_server import LABEL
 from bench.peers.registry import peers
-from bench.process import free_port, pinned, spawned, wait_ready
+from bench.started import started
 from bench.subject import Subject
 from bench.systems import Kind, System, noop, ours
 
@@ -122,31 +120,15 @@ def measure_round(
     system: System, pairs: Sequence[tuple[str, str]], plan: Plan, cores: Cores, logs: Path, result: ServerFigures
 ) -> None:
     """One round of one server, added to ``result``."""
-    port = free_port()
-    queries = rendered(system, port, pairs)
-    log = logs / log_name(system)
-    with spawned(
-        system.name, system.command(port), log=log, environment=system.environment, cpus=cores.server
-    ) as child:
-        result.ready_after.append(wait_ready(child, port, system.ready))
-        with pinned(cores.load):
-            load = partial(run_load, port, queries, system.best_label, connections=plan.connections)
-            warmup, found = load(seconds=plan.warmup), load(seconds=plan.seconds, requests=plan.requests)
-        child.require_alive()
-        result.memory.append(child.memory())
+    with started(system, pairs, cores, logs) as server:
+        result.ready_after.append(server.ready_after)
+        warmup = server.load(plan.connections, seconds=plan.warmup)
+        found = server.load(plan.connections, seconds=plan.seconds, requests=plan.requests)
+        server.child.require_alive()
+        result.memory.append(server.child.memory())
         if not found.answered:
-            raise MeasurementError(child.explain(f"answered nothing ({dict(found.errors)})"))
+            raise MeasurementError(server.child.explain(f"answered nothing ({dict(found.errors)})"))
     _add(result, found, [warmup, found])
-
-
-def rendered(system: System, port: int, pairs: Sequence[tuple[str, str]]) -> list[Query]:
-    """The requests that ask a server for each text."""
-    return [Query(render(port, system.path, system.content(text)), label) for text, label in pairs]
-
-
-def log_name(system: System) -> str:
-    """Where its output goes."""
-    return re.sub(r"\W+", "-", system.name) + ".log"
 
 
 def _add(result: ServerFigures, found: Round, both: Sequence[Round]) -> None:
