@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import matplotlib
 
@@ -16,7 +15,7 @@ from matplotlib.axes import Axes
 from export.variants.agreement import agreement
 from export.variants.search import Candidate
 
-HOLDS, DROPPED, SLOWER, INK = "#1f77b4", "#c44e52", "#7b8794", "#22303c"
+HOLDS, DROPPED, SLOWER, INK, LEAD = "#1f77b4", "#c44e52", "#7b8794", "#22303c", "#c3cad1"
 KEY = "ringed: served · blue: proven · grey: slower, judged on validation rows · red: failed"
 
 
@@ -28,11 +27,11 @@ def draw(candidates: Sequence[Candidate], chosen: Candidate, path: Path) -> None
     """A point a variant: its graph's size across, its speed upwards, beside it its share of equal answers."""
     points = sorted((_Point.of(each, chosen) for each in candidates if _complete(each)), key=lambda point: point.y)
     with plt.rc_context({"svg.hashsalt": "tuneship", "axes.edgecolor": INK, "text.color": INK, "font.size": 10}):
-        figure, axes = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
+        figure, axes = plt.subplots(figsize=(8.6, 4.2), layout="constrained")
         axes.set_title(KEY, fontsize=9, loc="left")
         axes.set_xlabel("size of the graph, MB")
         axes.set_ylabel("queries a second, times fp32's (one core)")
-        axes.set_xlim(0, 1.15 * max(point.x for point in points))
+        axes.set_xlim(0, 1.08 * max(point.x for point in points))
         axes.set_ylim(0, 1.15 * max(point.y for point in points))
         _mark(axes, points)
         axes.grid(color="#e6e9ec", linewidth=0.8)
@@ -66,15 +65,18 @@ def _complete(candidate: Candidate) -> bool:
 
 
 def _mark(axes: Axes, points: Sequence[_Point]) -> None:
+    """The points, and right of the axes their names, a thin line to each: there no point can lie on a name."""
     wide, high = axes.get_xlim()[1], axes.get_ylim()[1]
     for point, level in zip(points, spread([point.y / high for point in points]), strict=True):
+        place = 1.04 * wide, level * high
+        axes.plot([point.x, place[0]], [point.y, place[1]], color=LEAD, linewidth=0.8, clip_on=False, zorder=1)
         axes.plot(point.x, point.y, "o", color=point.colour, markersize=8)
         if point.ringed:
             axes.plot(point.x, point.y, "o", color=INK, markersize=15, fillstyle="none")
-        left = point.x > 0.6 * wide  # where its name would not fit on the right
-        place = point.x + (-1 if left else 1) * 0.025 * wide, level * high
-        side: Literal["right", "left"] = "right" if left else "left"
-        axes.annotate(point.name, place, ha=side, va="center", fontsize=9, color=point.colour)
+        axes.annotate(
+            point.name, place, (4, 0), textcoords="offset points", va="center", fontsize=9, color=point.colour,
+            annotation_clip=False,
+        )  # fmt: skip
 
 
 def spread(levels: Sequence[float]) -> list[float]:
