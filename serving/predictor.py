@@ -115,6 +115,10 @@ class Predictor:
             for place, (item, encoding) in enumerate(zip(items, encode(segments), strict=True))
         ]
 
+    def encodes_at_once(self, parameters: Any = None) -> bool:
+        """Whether `encode` has the tokenizer it needs: the one that cuts off the other end is made when first asked."""
+        return not self._cuts_otherwise(parameters) or "_other_tokenizer" in vars(self)
+
     def _cuts_otherwise(self, parameters: Any) -> bool:
         asked = parameters.truncation_direction if parameters else None
         return not self.task.slides and asked not in (None, self.task.truncation_side)

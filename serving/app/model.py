@@ -46,7 +46,7 @@ class Model:
 
     async def encode(self, request: Request) -> list[Encoded]:
         """The windows of each of a request's items."""
-        if request.characters <= INLINE_CHARACTERS:
+        if request.characters <= INLINE_CHARACTERS and self.predictor.encodes_at_once(request.parameters):
             return self.predictor.encode(request.items, request.parameters)
         return await asyncio.to_thread(self.predictor.encode, request.items, request.parameters)
 

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from tokenizers import Encoding
 
+import serving.predictor as predictor_module
 from serving.app import create_app
 from serving.app.model import INLINE_CHARACTERS
 from serving.batching.shape import Bounds
@@ -100,6 +101,24 @@ def test_long_text(client: TestClient, predictor: Predictor) -> None:
     """A text too long to be tokenised on the event loop is answered the same."""
     text = "where is my parcel " * (INLINE_CHARACTERS // 10)
     assert client.post("/predict", json={"inputs": text}).json() == predictor.predict([text])
+
+
+def test_other_end(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tokenizer that cuts off the other end is made when first asked for, on a thread: others are answered on."""
+    fresh, made = Predictor.open(tiny_bundle), list[str]()
+    whole = predictor_module._load_tokenizer
+
+    def load(*args: Any) -> Any:
+        made.append(threading.current_thread().name)
+        return whole(*args)
+
+    monkeypatch.setattr(predictor_module, "_load_tokenizer", load)
+    body = {"inputs": "where is my parcel " * 100 + "stop", "parameters": {"truncation_direction": "left"}}
+    with TestClient(create_app(lambda: fresh)) as client:
+        answers = [client.post("/predict", json=body) for _ in range(2)]
+    assert [answer.headers.get("x-truncated") for answer in answers] == ["0", "0"]
+    (name,) = made
+    assert name.startswith("asyncio_")
 
 
 @pytest.mark.parametrize(
