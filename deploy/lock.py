@@ -21,7 +21,9 @@ def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     serve = project["dependencies"]
-    write("requirements.txt", "Everything a server needs", serve, leave_out=("setuptools",))
+    # Traces too: whoever sets an endpoint for all containers of a cluster builds no image for it.
+    served = [*serve, *extras["otel"]]
+    write("requirements.txt", "Everything a server needs", served, leave_out=("setuptools",))
     everything = [*serve, *(pin for extra in extras.values() for pin in extra)]
     write("requirements-dev.txt", "Everything: serving, training, signing, tests", everything)
 

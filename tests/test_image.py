@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -93,6 +94,22 @@ def test_telemetry_is_off(image: str) -> None:
     environment = docker("image", "inspect", image, "--format", "{{json .Config.Env}}")
     assert "ORT_DISABLE_TELEMETRY=1" in environment
     assert "BENTOML_DO_NOT_TRACK=True" in environment
+
+
+def test_it_sends_traces_where_an_endpoint_is_set(image: str) -> None:
+    """What an operator sets for all containers works here, with nothing to install."""
+    from tests.serving.receiver import Receiver
+
+    receiver, port = Receiver(), free_port()
+    threading.Thread(target=receiver.server.serve_forever, daemon=True).start()
+    options = ("--read-only", "--env", f"PORT={port}", "--env", f"OTEL_EXPORTER_OTLP_ENDPOINT={receiver.url}")
+    with container(*options, image=image) as name:
+        wait_until_ready(port, name)
+        ask(port)
+        docker("stop", "--time", "20", name)
+    receiver.server.shutdown()
+    receiver.server.server_close()
+    assert "POST /predict" in {span.name for span in receiver.spans}
 
 
 def test_it_verifies_its_bundle(image: str) -> None:
