@@ -34,7 +34,10 @@ def docker(*arguments: str, timeout: float = 120) -> str:
 
 
 def build_image(bundle: Path, folder: Path) -> str:
-    """Build the image from the repository's Dockerfile with this bundle inside; gives its name."""
+    """Build the image from the repository's Dockerfile with this bundle inside; gives its id.
+
+    Its name is the newest one's, of whatever test run of this machine: another run's may take it away meanwhile.
+    """
     context = folder / "context"
     for name in ("Dockerfile", ".dockerignore", "requirements.txt", "tuneship.py"):
         context.mkdir(exist_ok=True)
@@ -43,12 +46,13 @@ def build_image(bundle: Path, folder: Path) -> str:
     (context / "deploy").mkdir()
     shutil.copy(ROOT / "deploy" / "entrypoint.sh", context / "deploy")
     shutil.copytree(bundle, context / "bundle")
-    docker("build", "--network", "host", "--tag", IMAGE, str(context), timeout=900)
-    return IMAGE
+    number = folder / "image-id"
+    docker("build", "--network", "host", "--tag", IMAGE, "--iidfile", str(number), str(context), timeout=900)
+    return number.read_text().strip()
 
 
 @contextmanager
-def container(*options: str, image: str = IMAGE, command: tuple[str, ...] = ()) -> Iterator[str]:
+def container(*options: str, image: str, command: tuple[str, ...] = ()) -> Iterator[str]:
     """A running container's name; it is stopped and removed at the end."""
     name = f"tuneship-test-{free_port()}"
     docker("run", "--detach", "--rm", "--network", "host", "--name", name, *options, image, *command)
