@@ -191,8 +191,8 @@ class Training(Section):
         default=None,
         ge=2,
         le=32,
-        description="train so many times, from seed on, and take the mean of the weights (a model soup); kept unless"
-        " one of them has a lower validation loss, or under load_best_model_at_end: false in any case",
+        description="train so many times, from seed on, and take the mean of the weights (a model soup); kept if its"
+        " validation loss is no higher than theirs on average, or under load_best_model_at_end: false in any case",
     )
     weight_interpolation: bool = Field(
         default=False,

@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from safetensors.torch import load_file, save_file
@@ -46,16 +47,18 @@ class Soup:
             shutil.rmtree(states, ignore_errors=True)
 
     def serve(self, trainer: TaskTrainer) -> Facts:
-        """Give the trainer's model the mean, unless it loses to the best of them; returns what the record says.
+        """Give the trainer's model the mean, unless it loses to them; returns what the record says.
 
-        The judge is the validation loss: it tells apart what a few hundred right or wrong answers cannot. Where the
-        recipe lets validation choose nothing, the mean is taken in any case.
+        It loses where its validation loss is above the mean of theirs: then no valley holds them all. The best of
+        several is no judge, being the best by luck too; nor are a few hundred right or wrong answers. Where the recipe
+        lets validation choose nothing, the mean is taken in any case.
         """
         members = {seed: json.loads(self._facts(seed).read_text(encoding="utf-8")) for seed in self.seeds}
+        losses = {seed: float(members[seed]["validation"]["loss"]) for seed in self.seeds}
+        best = min(self.seeds, key=losses.__getitem__)
         _put(trainer.model, mean_of([load_file(self._weights(seed)) for seed in self.seeds]))
         found = trainer.validated()
-        best = min(self.seeds, key=lambda seed: float(members[seed]["validation"]["loss"]))
-        kept = not trainer.args.load_best_model_at_end or found["loss"] <= members[best]["validation"]["loss"]
+        kept = not trainer.args.load_best_model_at_end or found["loss"] <= fmean(losses.values())
         if not kept:
             _put(trainer.model, load_file(self._weights(best)))
         told = {str(seed): member["validation"] for seed, member in members.items()}
