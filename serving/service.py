@@ -6,9 +6,7 @@ BentoML's own per-request machinery is configured away, each part for a reason g
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import cached_property, partialmethod
+from functools import partialmethod
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # BentoML reports usage unless told not to
@@ -20,16 +18,14 @@ import httpx
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml.exceptions import BentoMLException
 from circus.watcher import Watcher
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import HTTP_PROTOCOLS
 
 from serving.bundle import MANIFEST
 from serving.connections import bounded
 from serving.errors import BundleError
+from serving.late import Late
 from serving.logs import LogSettings, set_up_logs
-from serving.memory import settle
 from serving.settings import Settings
 from serving.sources import find_bundles
 
@@ -51,43 +47,16 @@ bundles = find_bundles(
 settings.protection.keys()
 
 
-class Late(Starlette):
-    """The app, made in the process that serves it.
+def _make() -> App:
+    from serving.app import create_app  # not in the parent process, see `serving.late`
 
-    `bentoml serve` imports this module in a parent too, which only watches its worker, and would hold the app,
-    onnxruntime and all, for nothing.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(lifespan=self._while_serving)
-
-    @cached_property
-    def app(self) -> App:
-        """The app itself."""
-        from serving.app import create_app
-
-        return create_app(
-            *bundles, watch=settings.watch, traffic=settings.traffic,
-            log=settings.log, protection=settings.protection, traces=settings.traces,
-        )  # fmt: skip
-
-    @property
-    def routes(self) -> list[BaseRoute]:
-        """The app's: BentoML answers for itself what none of them matches."""
-        return self.app.routes
-
-    @asynccontextmanager
-    async def _while_serving(self, _: Starlette) -> AsyncIterator[None]:
-        async with self.app.router.lifespan_context(self.app):
-            settle()
-            yield
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer."""
-        await self.app(scope, receive, send)
+    return create_app(
+        *bundles, watch=settings.watch, traffic=settings.traffic,
+        log=settings.log, protection=settings.protection, traces=settings.traces,
+    )  # fmt: skip
 
 
-late = Late()
+late = Late(_make)
 
 if settings.log != LogSettings():  # else BentoML's own format, and no line a request
     set_up_logs(settings.log)
