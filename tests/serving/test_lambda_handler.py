@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 from tokenizers import Encoding
 
-from serving import lambda_handler, sources
+from serving import lambda_handler
 from serving.errors import BundleError
 from serving.lambda_handler import Function, InvocationError
 from serving.predictor import Predictor
@@ -318,7 +318,7 @@ class Broken(Predictor):
 
 def test_server_error(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A failure of the engine is a 500 that tells the caller nothing, the log everything, and stops nothing."""
-    monkeypatch.setattr(sources, "Predictor", Broken)
+    monkeypatch.setattr("serving.predictor.Predictor", Broken)
     function = Function(Settings(bundle=tiny_bundle))
     with caplog.at_level(logging.ERROR):
         answer = function(function_url("POST", "/predict", BODY))
