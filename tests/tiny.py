@@ -92,22 +92,28 @@ def _tokenizer() -> Any:
     from tokenizers.normalizers import BertNormalizer
     from tokenizers.pre_tokenizers import BertPreTokenizer
     from tokenizers.processors import TemplateProcessing
-    from tokenizers.trainers import WordPieceTrainer
     from transformers import BertTokenizerFast
 
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trained = Tokenizer(WordPiece(unk_token="[UNK]"))
-    trained.normalizer, trained.pre_tokenizer = BertNormalizer(), BertPreTokenizer()
-    trained.train_from_iterator(
-        [text for text, _ in toy_rows()],
-        WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False),
-    )
-    cls, sep = trained.token_to_id("[CLS]"), trained.token_to_id("[SEP]")
-    trained.post_processor = TemplateProcessing(
+    vocabulary = _vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
+    made = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    made.normalizer, made.pre_tokenizer = BertNormalizer(), BertPreTokenizer()
+    made.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", cls), ("[SEP]", sep)],
+        special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
     )
-    trained.enable_truncation(12)  # as the packaged MiniLM's tokenizer.json does: nobody may rely on it
-    trained.enable_padding(length=12)
-    return BertTokenizerFast(tokenizer_object=trained, model_max_length=64)
+    made.enable_truncation(12)  # as the packaged MiniLM's tokenizer.json does: nobody may rely on it
+    made.enable_padding(length=12)
+    return BertTokenizerFast(tokenizer_object=made, model_max_length=64)
+
+
+def _vocabulary(special: tuple[str, ...]) -> dict[str, int]:
+    """The toy's words, and letters for all others. What a trainer finds differs from run to run, and so would toys."""
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+
+    texts = [BertNormalizer().normalize_str(text) for text, _ in toy_rows()]
+    words = {word for text in texts for word, _ in BertPreTokenizer().pre_tokenize_str(text)}
+    letters = set("".join(words))
+    pieces = sorted(words | letters | {f"##{letter}" for letter in letters})
+    return {piece: number for number, piece in enumerate((*special, *pieces))}
