@@ -8,6 +8,7 @@ Nothing is trained, so that there is nothing to resume.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -23,8 +24,9 @@ FRACTIONS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 def interpolate(trainer: TaskTrainer, base: nn.Module) -> dict[str, Any]:
     """Leave the model at the fraction that validation prefers; returns what the record says of it.
 
-    ``base`` is the backbone before training, the trained one's adapters are merged. Of fractions with the same score
-    the one of the lowest loss is taken.
+    Scores within one standard error of the best are one score, as so many rows cannot tell them apart, and of those
+    fractions the one of the lowest loss is taken (after the rule of Breiman et al. 1984, "Classification and Regression
+    Trees"). ``base`` is the backbone before training, the trained one's adapters are merged.
     """
     backbone, metric = backbone_of(trainer.model), trainer.args.metric_for_best_model
     start, end = _weights(base), _weights(backbone)
@@ -32,9 +34,23 @@ def interpolate(trainer: TaskTrainer, base: nn.Module) -> dict[str, Any]:
     for fraction in FRACTIONS:
         _put(backbone, start, end, fraction)
         tried[fraction] = trainer.validated()
-    best = max(FRACTIONS, key=lambda fraction: (tried[fraction][metric], -tried[fraction]["loss"]))
-    _put(backbone, start, end, best)
-    return {"fraction": best, "validation": {str(fraction): scores[metric] for fraction, scores in tried.items()}}
+    enough = _as_good_as(max(scores[metric] for scores in tried.values()), len(trainer.material.validation_rows))
+    chosen = min(
+        (fraction for fraction in FRACTIONS if tried[fraction][metric] >= enough),
+        key=lambda fraction: tried[fraction]["loss"],
+    )
+    _put(backbone, start, end, chosen)
+    return {
+        "fraction": chosen,
+        "validation": {str(fraction): scores[metric] for fraction, scores in tried.items()},
+        "losses": {str(fraction): scores["loss"] for fraction, scores in tried.items()},
+    }
+
+
+def _as_good_as(best: float, rows: int) -> float:
+    """The lowest score within a standard error of the best, that of a share of so many rows."""
+    share = min(max(best, 0.0), 1.0)
+    return best - math.sqrt(share * (1 - share) / rows)
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:

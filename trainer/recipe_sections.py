@@ -197,7 +197,7 @@ class Training(Section):
     weight_interpolation: bool = Field(
         default=False,
         description="after training, also try backbone weights between the base model's and the fine-tuned ones"
-        " (WiSE-FT); validation chooses how far to go back",
+        " (WiSE-FT): of those that validation cannot tell from the best, the ones of the lowest loss",
     )
 
     @model_validator(mode="after")

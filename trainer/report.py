@@ -101,9 +101,10 @@ def _interpolated(record: dict[str, Any]) -> str:
     if not found:
         return ""
     scores = ", ".join(f"{fraction}: {shown(metric, score)}" for fraction, score in found["validation"].items())
+    losses = ", ".join(f"{fraction}: {loss:.4f}" for fraction, loss in found["losses"].items())
     return (
         f"; the backbone at {found['fraction']} of the way from the base model's weights to these"
-        f" (validation {readable(metric)} at {scores})"
+        f" (validation {readable(metric)} at {scores}; loss at {losses})"
     )
 
 
