@@ -37,8 +37,8 @@ def learn(plan: Plan, run: Run, console: Console, callbacks: Sequence[TrainerCal
     show_data(console, run.read_record(), warnings)
     with TrainingProgress(console, plan.recipe.metric) as progress, quiet_transformers():
         train = partial(_trained, plan, material, console, [progress, *callbacks])
-        if settings.weight_soup_runs:
-            trainer, found = _souped(plan, material, run.state, train)
+        if runs := settings.weight_soup_runs:
+            trainer, found = _souped(plan, material, run.state, runs, train)
         else:
             trainer, found = train(settings.seed, run.state)
         interpolated = _interpolated(trainer, plan) if settings.weight_interpolation else None
@@ -101,12 +101,12 @@ def _trained(
     return trainer, {"best_step": best_step, "averaged": averaged, "history": _history(trainer)}
 
 
-def _souped(plan: Plan, material: Material, state: Path, train: Train) -> tuple[TaskTrainer, Facts]:
+def _souped(plan: Plan, material: Material, state: Path, runs: int, train: Train) -> tuple[TaskTrainer, Facts]:
     """The mean of trainings with the recipe's seed and those after it: a trainer with it, and what the record says."""
-    settings = plan.recipe.training
-    soup = Soup(state / "soup", range(settings.seed, settings.seed + (settings.weight_soup_runs or 1)))
+    seed = plan.recipe.training.seed
+    soup = Soup(state / "soup", range(seed, seed + runs))
     soup.cook(train)
-    trainer = _trainer(plan, material, settings.seed, state, [])
+    trainer = _trainer(plan, material, seed, state, [])
     merge_adapters(trainer.model)
     return trainer, soup.serve(trainer)
 

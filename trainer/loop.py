@@ -38,12 +38,10 @@ _SCHEDULERS = {"constant": "constant_with_warmup"}
 _OPTIMISERS = {"adamw": "adamw_torch_fused"}  # fused: a whole step of MiniLM is a third faster on two cores
 
 
-def arguments(
-    settings: Training, metric: str, state: Path, steps_an_epoch: int, seed: int | None = None
-) -> TrainingArguments:
+def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int, seed: int) -> TrainingArguments:
     """The recipe's settings as transformers' own; ``state`` holds what an interrupted run resumes from.
 
-    ``seed`` is that of dropout and batch order, the recipe's if absent.
+    ``seed`` is that of dropout and batch order: the recipe's own, or one of those after it.
     """
     schedule, optimiser = settings.lr_scheduler_type, settings.optim
     return TrainingArguments(
@@ -59,7 +57,7 @@ def arguments(
         optim=_OPTIMISERS.get(optimiser, optimiser),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
-        seed=settings.seed if seed is None else seed,
+        seed=seed,
         eval_strategy=settings.eval_strategy,
         save_strategy=settings.eval_strategy,
         eval_steps=settings.eval_steps,

@@ -17,10 +17,8 @@ from statistics import fmean
 from typing import Any
 
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from trainer.averaging import mean_of
-from trainer.heads import Model
 from trainer.loop import TaskTrainer
 from trainer.run import write_atomically
 
@@ -56,11 +54,11 @@ class Soup:
         members = {seed: json.loads(self._facts(seed).read_text(encoding="utf-8")) for seed in self.seeds}
         losses = {seed: float(members[seed]["validation"]["loss"]) for seed in self.seeds}
         best = min(self.seeds, key=losses.__getitem__)
-        _put(trainer.model, mean_of([load_file(self._weights(seed)) for seed in self.seeds]))
+        trainer.model.load_state_dict(mean_of([load_file(self._weights(seed)) for seed in self.seeds]))
         found = trainer.validated()
         kept = not trainer.args.load_best_model_at_end or found["loss"] <= fmean(losses.values())
         if not kept:
-            _put(trainer.model, load_file(self._weights(best)))
+            trainer.model.load_state_dict(load_file(self._weights(best)))
         told = {str(seed): member["validation"] for seed, member in members.items()}
         soup = {"kept": kept, "validation": found, "seeds": told, "best_seed": best}
         return {**members[best]["facts"], "soup": soup} | ({"best_step": None} if kept else {})
@@ -77,7 +75,3 @@ class Soup:
     def _facts(self, seed: int) -> Path:
         """Written last: where it is, the training is whole."""
         return self._folder / f"seed-{seed}.json"
-
-
-def _put(model: Model, weights: dict[str, Tensor]) -> None:
-    model.load_state_dict(weights)

@@ -41,9 +41,9 @@ def subject(monkeypatch: pytest.MonkeyPatch) -> Subject:
 
     for module in (latency, memory, overload):
         monkeypatch.setattr(module, "tuneship", stand_in("bare"))
-        monkeypatch.setattr(module.Cores, "choose", lambda: Cores({0}, {0}))
     for module in (latency, memory):
         monkeypatch.setattr(module, "tuneship_in_bentoml", stand_in("mounted"))
+    monkeypatch.setattr(Cores, "choose", lambda: Cores({0}, {0}))
     return cast(Subject, Texts())
 
 

@@ -179,44 +179,41 @@ def test_hangup(tiny_bundle: Path, tmp_path: Path) -> None:
         assert process.stop() == 0
 
 
+def run_python(script: str, **variables: object) -> subprocess.CompletedProcess[str]:
+    """A fresh interpreter's run of a script in the project, with these variables."""
+    return subprocess.run(
+        python("-c", script),
+        cwd=ROOT, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
 def test_no_bundle(tmp_path: Path) -> None:
     """Without a bundle the service does not even import, so that no Bento without one is built."""
-    result = subprocess.run(
-        python("-c", "import serving.service"),
-        cwd=ROOT, env=environment(TUNESHIP_BUNDLE=tmp_path), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    result = run_python("import serving.service", TUNESHIP_BUNDLE=tmp_path)
     assert result.returncode == 1
     assert f"there is no bundle at {tmp_path}. Put one there (make bento BUNDLE=…) or set" in result.stderr
 
 
 def test_malformed_keys(tiny_bundle: Path, tmp_path: Path) -> None:
     """API keys that cannot be read end `bentoml serve` at once, rather than have its worker started again and again."""
-    variables = {"TUNESHIP_BUNDLE": tiny_bundle, "TUNESHIP_API_KEYS_FILE": tmp_path / "absent"}
-    result = subprocess.run(
-        python("-c", "import serving.service"),
-        cwd=ROOT, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    keys = tmp_path / "absent"
+    result = run_python("import serving.service", TUNESHIP_BUNDLE=tiny_bundle, TUNESHIP_API_KEYS_FILE=keys)
     assert result.returncode == 1
     assert "absent cannot be read as a file of API keys" in result.stderr
 
 
 def test_the_parent_holds_no_model(tiny_bundle: Path) -> None:
     """What `bentoml serve` imports in the process that only watches its worker has no runtime in it, and no app."""
-    script = "import sys, serving.service; print(*sys.modules)"
-    result = subprocess.run(
-        python("-c", script),
-        cwd=ROOT, env=environment(TUNESHIP_BUNDLE=tiny_bundle), capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+    result = run_python("import sys, serving.service; print(*sys.modules)", TUNESHIP_BUNDLE=tiny_bundle)
+    assert result.returncode == 0, result.stderr
     assert {"onnxruntime", "tokenizers", "numpy", "serving.app"}.isdisjoint(result.stdout.split())
 
 
 def test_requires_a_signature(tiny_bundle: Path, tmp_path: Path) -> None:
     """Where a signature is demanded the service does not load an unsigned bundle."""
-    variables = {"TUNESHIP_BUNDLE": tiny_bundle, "TUNESHIP_REQUIRE_SIGNATURE": make_keys(tmp_path / "keys").public}
-    result = subprocess.run(
-        python("-c", "import serving.service; serving.service.bundles[0].open()"),
-        cwd=ROOT, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    key = make_keys(tmp_path / "keys").public
+    script = "import serving.service; serving.service.bundles[0].open()"
+    result = run_python(script, TUNESHIP_BUNDLE=tiny_bundle, TUNESHIP_REQUIRE_SIGNATURE=key)
     assert result.returncode == 1
     assert "is not signed: it has no model.sig" in result.stderr
 
@@ -248,11 +245,7 @@ def test_bentoml_keeps_no_request(tiny_bundle: Path) -> None:
 
     Nor is there an access log or a metric around each request.
     """
-    result = subprocess.run(
-        python("-c", TIMERS),
-        cwd=ROOT, env=environment(TUNESHIP_BUNDLE=tiny_bundle, BENTOML_DO_NOT_TRACK="True"),
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    result = run_python(TIMERS, TUNESHIP_BUNDLE=tiny_bundle, BENTOML_DO_NOT_TRACK="True")
     assert result.returncode == 0, result.stderr
     layers, timers = result.stdout.splitlines()[-2:]
     assert {"AccessLogMiddleware", "RunnerTrafficMetricsMiddleware"}.isdisjoint(layers.split())

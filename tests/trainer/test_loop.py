@@ -46,7 +46,7 @@ def trainer_for(base: Path, state: Path, **settings: Any) -> TaskTrainer:
     torch.manual_seed(0)
     model = build_model(find_backbone(str(base)), Form("sequence", "mean", 3), ["a", "b", "c"])
     choose_weights(model, found.recipe.training)
-    args = arguments(found.recipe.training, "accuracy", state, 1)
+    args = arguments(found.recipe.training, "accuracy", state, 1, found.recipe.training.seed)
     return TaskTrainer(model, args, Material(found, task, tokenizer, examples, examples, rows), [])
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainerCallback
 
 from serving.errors import InputError
-from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
+from tests.trainer.conftest import MakeRecipe, Stopped, fit, weights
 from trainer.loop import TaskTrainer
 from trainer.soup import Soup
 
@@ -85,11 +86,10 @@ def test_resume(toy: MakeRecipe, tmp_path: Path, stop: int) -> None:
     assert resumed.read_record()["soup"] == whole.read_record()["soup"]
 
 
-class StopAtTotal(StopAt):
+class StopAtTotal(TrainerCallback):  # type: ignore[misc]
     """Stops after so many steps of all trainings together."""
 
     def __init__(self, step: int) -> None:
-        super().__init__(step)
         self.left = step
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
