@@ -345,21 +345,21 @@ def test_server_error(tiny_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("method", "path", "status", "message"),
     [
-        ("GET", "/nothing", 404),
-        ("POST", "/predict/more", 404),
-        ("GET", "/predict", 405),
-        ("PUT", "/predict", 405),
-        ("POST", "/info", 405),
-        ("DELETE", "/", 405),
+        ("GET", "/nothing", 404, "there is nothing at /nothing; GET /openapi.json tells of every path"),
+        ("POST", "/predict/more", 404, "there is nothing at /predict/more; GET /openapi.json tells of every path"),
+        ("GET", "/predict", 405, "/predict takes POST, not GET"),
+        ("PUT", "/predict", 405, "/predict takes POST, not PUT"),
+        ("POST", "/info", 405, "/info takes GET or HEAD, not POST"),
+        ("DELETE", "/", 405, "/ takes POST, not DELETE"),
     ],
 )
-def test_no_such_endpoint(client: TestClient, method: str, path: str, status: int) -> None:
-    """An unknown path or method gets a JSON error too, and 405 says what is allowed."""
+def test_no_such_endpoint(client: TestClient, method: str, path: str, status: int, message: str) -> None:
+    """An unknown path or method gets a JSON error too, that says where to look or what is allowed."""
     response = client.request(method, path)
     assert response.status_code == status
-    assert response.json().keys() == {"error", "error_type"}
+    assert response.json() == {"error": message, "error_type": "http"}
     assert ("allow" in response.headers) == (status == 405)
 
 

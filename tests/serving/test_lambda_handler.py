@@ -200,8 +200,8 @@ def test_binary_junk(function: Function, kind: str) -> None:
         ("POST", "/predict", json.dumps({"inputs": "x" * 100_001}), {}, 413, "100,001 characters"),
         ("POST", "/predict", "x" * (4 * 2**20 + 1), {}, 413, "more than 4,194,304 bytes"),
         ("POST", "/predict", BODY, {"content_type": "text/plain"}, 415, "application/json, not text/plain"),
-        ("GET", "/predict", None, {}, 405, "Method Not Allowed"),
-        ("GET", "/nothing", None, {}, 404, "Not Found"),
+        ("GET", "/predict", None, {}, 405, "/predict takes POST, not GET"),
+        ("GET", "/nothing", None, {}, 404, "nothing at /nothing"),
     ],
     ids=range(8),
 )
