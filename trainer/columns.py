@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from serving.errors import InputError
+from serving.tasks.texts import encodable, json_type
 from trainer.table import Table
 
 MAX_TEXT_CHARACTERS = 1_000_000
@@ -63,12 +64,12 @@ def text_problem(value: Any) -> str | None:
     if value is None:
         return "is missing"
     if not isinstance(value, str):
-        return f"is not text but {type(value).__name__}"
+        return f"is not text but {json_type(value)}"
     if len(value) > MAX_TEXT_CHARACTERS:
         return f"has {len(value):,} characters; at most {MAX_TEXT_CHARACTERS:,} are accepted"
     if not value.strip():
         return "is empty"
-    return None if _is_unicode(value) else "holds half of a surrogate pair, which is no character"
+    return None if encodable(value) else "holds half of a surrogate pair, which is no character"
 
 
 def label_name(value: str | int) -> str:
@@ -80,8 +81,8 @@ def _label_problem(value: Any) -> str | None:
     if value is None or value == "":
         return "is missing"
     if not isinstance(value, (str, int)):
-        return f"is {type(value).__name__}; a label is text, a whole number, or true or false"
-    return None if not isinstance(value, str) or _is_unicode(value) else "is no valid Unicode"
+        return f"is {str(value)[:40]}; a label is text, a whole number, or true or false"
+    return None if not isinstance(value, str) or encodable(value) else "is no valid Unicode"
 
 
 def _number_problem(value: Any) -> str | None:
@@ -92,14 +93,6 @@ def _number_problem(value: Any) -> str | None:
     except ValueError:
         number = math.nan
     return None if math.isfinite(number) else f"is {str(value)[:40]!r}; a finite number is needed"
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _separator_hint(table: Table) -> str:

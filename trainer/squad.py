@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.errors import InputError
+from serving.tasks.texts import encodable, json_type
 from trainer.table import Table, text_of
 
 COLUMNS = ("id", "title", "question", "context", "answers")
@@ -60,7 +61,7 @@ class _Part:
         value = self._get(field, str, "text")
         if not value.strip():
             raise self.wrong(field, "is empty")
-        if not _is_unicode(value):
+        if not encodable(value):
             raise self.wrong(field, "holds half of a surrogate pair, which is no character")
         return str(value)
 
@@ -68,7 +69,7 @@ class _Part:
         """The objects of a list, called by ``noun`` and number, and by their own field ``name`` where they have it."""
         for number, value in enumerate(self._get(field, list, "a list"), 1):
             if not isinstance(value, dict):
-                raise self.wrong(f"{field}[{number - 1}]", f"is {_json_type(value)}; an object is accepted")
+                raise self.wrong(f"{field}[{number - 1}]", f"is {json_type(value)}; an object is accepted")
             called = f" ({_shown(str(value[name]))})" if value.get(name) else ""
             yield _Part(f"{self.where}, {noun} {number}{called}", value)
 
@@ -90,7 +91,7 @@ class _Part:
             raise self.wrong(field, f"is missing; {accepted} is accepted")
         value = self.value[field]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise self.wrong(field, f"is {_json_type(value)}; {accepted} is accepted")
+            raise self.wrong(field, f"is {json_type(value)}; {accepted} is accepted")
         return value
 
 
@@ -165,16 +166,3 @@ def _json(path: Path) -> Any:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _json_type(value: Any) -> str:
-    names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object", str: "text"}
-    return "null" if value is None else names[type(value)]

@@ -32,7 +32,7 @@ def check_text(value: Any, field: str, limits: Limits) -> str:
     limit = limits.max_characters
     if len(value) > limit:
         raise InputTooLarge(f"{field} has {len(value):,} characters; at most {limit:,} are accepted", field=field)
-    if not _encodable(value):
+    if not encodable(value):
         raise InputError(f"{field} holds a lone surrogate and cannot be written as UTF-8", field=field)
     return value
 
@@ -80,11 +80,12 @@ def segments_schema(limits: Limits, *, pair: bool) -> dict[str, Any]:
 
 def json_type(value: Any) -> str:
     """What a JSON value is, in words."""
-    names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object", str: "a text"}
     return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether UTF-8 can hold it: half of a surrogate pair, which JSON can write, is no character."""
     if text.isascii():
         return True
     try:

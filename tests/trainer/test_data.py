@@ -53,13 +53,13 @@ GOOD: list[Pair] = [("one", "a"), ("two", "b"), ("three", "a"), ("four", "b")]
         (("", "a"), "row 5: text is empty"),
         (("  \n", "a"), "row 5: text is empty"),
         ((None, "a"), "row 5: text is missing"),
-        ((7, "a"), "row 5: text is not text but int"),
-        ((["x"], "a"), "row 5: text is not text but list"),
+        ((7, "a"), "row 5: text is not text but a number"),
+        ((["x"], "a"), "row 5: text is not text but a list"),
         (("x" * 1_000_001, "a"), "row 5: text has 1,000,001 characters; at most 1,000,000 are accepted"),
         (("half \ud83d", "a"), "row 5: text holds half of a surrogate pair"),
         (("x", None), "row 5: label is missing"),
         (("x", ""), "row 5: label is missing"),
-        (("x", 0.5), "row 5: label is float; a label is text, a whole number, or true or false"),
+        (("x", 0.5), "row 5: label is 0.5; a label is text, a whole number, or true or false"),
     ],
 )
 def test_bad_row(tmp_path: Path, row: Pair, expected: str) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from serving.tasks import multi_label_classification as serving
 from serving.tasks.base import Encoded, Logits, Settings, Task
 from serving.tasks.scores import apply_function
+from serving.tasks.texts import json_type
 from trainer import columns
 from trainer.rows import Rows, texts_of
 from trainer.scores.thresholds import best_thresholds
@@ -173,4 +174,4 @@ def _labels_problem(value: Any) -> str | None:
         return "is missing; a row without labels has an empty list or text"
     if isinstance(value, (list, tuple)):
         return None if all(isinstance(each, (str, int)) for each in value) else "holds something else than labels"
-    return None if isinstance(value, (str, int)) else f"is {type(value).__name__}; labels are text, or a list of it"
+    return None if isinstance(value, (str, int)) else f"is {json_type(value)}; labels are text, or a list of it"

@@ -17,6 +17,7 @@ from torch import Tensor
 from serving.errors import InputError
 from serving.tasks import token_classification as serving
 from serving.tasks.base import Encoded, Logits, Settings, Task
+from serving.tasks.texts import json_type
 from serving.tasks.token_classification import OUTSIDE
 from trainer import columns
 from trainer.conll import to_bio
@@ -197,7 +198,7 @@ def _list_problem(value: Any) -> str | None:
     if value is None:
         return "is missing"
     if not isinstance(value, (list, tuple)):
-        return f"is {type(value).__name__}; a list is needed, one element a token"
+        return f"is {json_type(value)}; a list is needed, one element a token"
     if not value:
         return "is an empty list"
     return None if all(isinstance(each, (str, int)) for each in value) else "holds something else than texts"

@@ -320,7 +320,7 @@ def test_check() -> None:
         ({"context": "a"}, r"^inputs\.question is missing", "inputs.question"),
         ({"question": " ", "context": "a"}, r"^inputs\.question is empty", "inputs.question"),
         ({"question": "a", "context": 3}, r"^inputs\.context must be a text, found a number", "inputs.context"),
-        ("a", r'^inputs must be an object {"question": "…", "context": "…"}, found str', "inputs"),
+        ("a", r'^inputs must be an object {"question": "…", "context": "…"}, found a text', "inputs"),
         ({"question": "a", "context": "b", "id": 1}, "^inputs: unknown key 'id'", "inputs"),
     ],
 )

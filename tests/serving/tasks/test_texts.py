@@ -87,7 +87,7 @@ def test_missing_side(missing: str) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("a text", r'^inputs must be an object {"text": "…", "text_pair": "…"}, found str$'),
+        ("a text", r'^inputs must be an object {"text": "…", "text_pair": "…"}, found a text$'),
         (["a", "b"], r"^inputs must be an object .* found a list$"),
         (None, r"^inputs must be an object .* found null$"),
         ({**PAIR, "label": 1}, r"^inputs: unknown key 'label'; give {\"text\""),

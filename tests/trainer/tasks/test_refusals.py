@@ -131,7 +131,7 @@ CASES = {
     ),
     "tags in no list": Case(
         "token-classification", [TAGGED[0], {"tokens": ["a"], "tags": "O"}], TAGGED,
-        "train.jsonl (rows counted from 1, without a header), row 2: tags is str; a list is needed",
+        "train.jsonl (rows counted from 1, without a header), row 2: tags is a text; a list is needed",
     ),
     "rows without an entity": Case(
         "token-classification", [tagged("O", "O", "O", "O")], TAGGED, "train.jsonl: no training row has an entity",
