@@ -113,17 +113,14 @@ class _Load:
             connection.give_up()
 
     @property
-    def over(self) -> bool:
-        """Whether no further request is to be sent."""
-        return self._left <= 0 or self.late
-
-    @property
     def late(self) -> bool:
         """Whether the round's time is over."""
         return time.perf_counter() > self._deadline
 
-    def next(self) -> Query:
-        """The query to send now."""
+    def next(self) -> Query | None:
+        """The query to send next, counted as sent; None once no further one is."""
+        if self._left <= 0 or self.late:
+            return None
         self._left -= 1
         return next(self.queries)
 
@@ -162,7 +159,10 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
-        self._send()
+        if first := self._load.next():
+            self._send(first)
+        else:
+            self._finish("")
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -177,23 +177,23 @@ class _Connection(asyncio.Protocol):
         self._body += part
 
     def on_message_complete(self) -> None:
-        latency, in_time, more = time.perf_counter() - self._sent, not self._load.late, not self._load.over
+        latency, in_time, further = time.perf_counter() - self._sent, not self._load.late, self._load.next()
         query, status, body = self._query, self._parser.get_status_code(), self._body
-        if more and self._parser.should_keep_alive():
+        if further and self._parser.should_keep_alive():
             # Soon and not now: the parser's callback must return before the parser is replaced.
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self._send, further)
         else:
-            self._finish("connection closed by the server" if more else "")
+            self._finish("connection closed by the server" if further else "")
         self._load.take(query, status, body, latency, in_time)
 
     def give_up(self) -> None:
         """The grace is over: what is not answered now is lost."""
         self._finish(f"no answer within {GRACE_SECONDS:.0f} s of the end")
 
-    def _send(self) -> None:
+    def _send(self, query: Query) -> None:
         if self.ended.done():
             return
-        self._query = self._load.next()
+        self._query = query
         self._parser = httptools.HttpResponseParser(self)
         self._body = b""
         self._sent = time.perf_counter()

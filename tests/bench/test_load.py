@@ -116,6 +116,14 @@ def test_queries_go_round(scripted: Start) -> None:
     assert abs(found.errors["wrong label"] - len(found.latencies) / 2) <= 1
 
 
+@pytest.mark.parametrize(("connections", "requests"), [(8, 20), (8, 3)])
+def test_so_many_requests_and_no_more(scripted: Start, connections: int, requests: int) -> None:
+    """A round of so many requests sends as many, whichever of its connections come to the end of them together."""
+    query = Query(render(port := scripted(answer(RIGHT)), "/predict", {"inputs": "money back"}), "refund")
+    found = run_load(port, [query], best_label, connections=connections, requests=requests)
+    assert (found.answered, found.errors.total()) == (requests, 0)
+
+
 def test_against_the_noop_server(tmp_path: Path) -> None:
     """The no-op server is a real process, and the generator is far from being the bottleneck of a classifier."""
     port = free_port()
