@@ -16,6 +16,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serving.coalescing import Coalescing
 from serving.traffic import Traffic
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -47,7 +48,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
-        super().connection_made(transport)
+        super().connection_made(Coalescing(transport, self.loop))
         self._head_since: float | None = self.loop.time()
         self._head_bytes = self._unread = 0
         self._over = len(self.connections) > self.traffic.max_connections
