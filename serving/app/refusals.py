@@ -55,7 +55,7 @@ def refused(error: Exception, seconds_to_drain: float, *, openai: bool = False) 
 async def http_error(http: HttpRequest, error: Exception) -> Response:
     """Starlette's own refusals in the same shape; an unknown path or method is told what there is."""
     if isinstance(error, HTTPException):
-        error = HTTPException(error.status_code, _advice(http, error) or error.detail, error.headers)
+        error = HTTPException(error.status_code, _detail(http, error), error.headers)
     return refused(error, 0.0, openai="/v1/" in http.url.path)
 
 
@@ -64,10 +64,10 @@ async def server_error(_: HttpRequest, error: Exception) -> Response:
     return refusal(500, "backend", "the server failed on this request; its log tells why")
 
 
-def _advice(http: HttpRequest, error: HTTPException) -> str:
+def _detail(http: HttpRequest, error: HTTPException) -> str:
     path, routed = http.url.path, error.detail == HTTPStatus(error.status_code).phrase  # no endpoint's own words
     if routed and error.status_code == HTTPStatus.NOT_FOUND:
         return f"there is nothing at {path}; GET /openapi.json tells of every path"
     if routed and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and error.headers:
         return f"{path} takes {' or '.join(sorted(error.headers['Allow'].split(', ')))}, not {http.method}"
-    return ""
+    return error.detail
