@@ -11,7 +11,8 @@ import asyncio
 import io
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from prometheus_client import Counter, Histogram
 from starlette.responses import JSONResponse
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.app.exchange import Exchange, exchange_of
 from serving.app.gates import Gated, KeyGate
+from serving.app.interruption import Within
 from serving.app.observed import Observed
 from serving.app.watching import Watching
 from serving.drift import Drift, reference_of
@@ -82,11 +84,15 @@ async def _round(app: ASGIApp) -> float:
 
 async def measure(apps: dict[str, ASGIApp]) -> dict[str, float]:
     """Microseconds a request, the median of rounds that take turns."""
-    found: dict[str, list[float]] = {name: [] for name in apps}
+    return await _in_turn({name: partial(_round, app) for name, app in apps.items()})
+
+
+async def _in_turn(rounds: dict[str, Callable[[], Awaitable[float]]]) -> dict[str, float]:
+    found: dict[str, list[float]] = {name: [] for name in rounds}
     for _ in range(ROUNDS):
-        for name, app in apps.items():
-            found[name].append(await _round(app))
-    return {name: statistics.median(rounds) for name, rounds in found.items()}
+        for name, one in rounds.items():
+            found[name].append(await one())
+    return {name: statistics.median(times) for name, times in found.items()}
 
 
 def stages() -> float:
@@ -123,6 +129,26 @@ def clients_own() -> float:
     return _microseconds(one)
 
 
+async def time_limits() -> dict[str, float]:
+    """What it takes to limit the time of a block: ours, and asyncio's own."""
+
+    async def ours() -> None:
+        with Within(1.0):
+            pass
+
+    async def theirs() -> None:
+        async with asyncio.timeout(1.0):
+            pass
+
+    async def one(block: Callable[[], Awaitable[None]]) -> float:
+        start = time.process_time()
+        for _ in range(REQUESTS):
+            await block()
+        return (time.process_time() - start) / REQUESTS * 1e6
+
+    return await _in_turn({"a time limit": partial(one, ours), "by asyncio.timeout": partial(one, theirs)})
+
+
 def _microseconds(call: Callable[[], None], times: int = 20_000) -> float:
     rounds = []
     for _ in range(5):
@@ -140,6 +166,8 @@ def main() -> None:
         print(f"{name:34} {microseconds:7.1f} µs   +{microseconds - found['bare']:.1f}")
     print(f"{'the counts of an input':34} {stages():7.1f} µs")
     print(f"{'by the classes of the client':34} {clients_own():7.1f} µs")
+    for name, microseconds in asyncio.run(time_limits()).items():
+        print(f"{name:34} {microseconds:7.1f} µs")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -122,9 +123,14 @@ def check_inputs(inputs: Any, task: Task, check: Check, field: str = "inputs") -
 def parameters_of(parameters: Any, model: type[BaseModel]) -> Any:
     """The caller's parameters, checked; raises InputError that names the field and what is known."""
     try:
-        return model.model_validate({} if parameters is None else parameters)
+        return _defaults(model) if parameters is None else model.model_validate(parameters)
     except ValidationError as error:
         raise InputError(_explain(error, model), field="parameters") from error
+
+
+@cache
+def _defaults(model: type[BaseModel]) -> Any:
+    return model()
 
 
 def require_object(content: Any) -> dict[str, Any]:

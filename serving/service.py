@@ -30,6 +30,8 @@ from serving.settings import Settings
 from serving.sources import find_bundles
 
 if TYPE_CHECKING:
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
     from serving.app.application import App
 
 settings = Settings.from_environment()
@@ -50,20 +52,31 @@ settings.protection.keys()
 def _make() -> App:
     from serving.app import create_app  # not in the parent process, see `serving.late`
 
+    _make_no_spans()
     return create_app(
         *bundles, watch=settings.watch, traffic=settings.traffic,
         log=settings.log, protection=settings.protection, traces=settings.traces,
     )  # fmt: skip
 
 
+def _make_no_spans() -> None:
+    """BentoML makes a span of each request even where nobody collects them, and matches its path before it makes none.
+
+    The app's own spans are another's, see `serving.app.tracing`.
+    """
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+    OpenTelemetryMiddleware.__call__ = _pass_on  # type: ignore[method-assign]
+
+
+async def _pass_on(self: TimeoutMiddleware | OpenTelemetryMiddleware, scope: Any, receive: Any, send: Any) -> None:
+    await self.app(scope, receive, send)
+
+
 late = Late(_make)
 
 if settings.log != LogSettings():  # else BentoML's own format, and no line a request
     set_up_logs(settings.log)
-
-
-async def _pass_on(self: TimeoutMiddleware, scope: Any, receive: Any, send: Any) -> None:
-    await self.app(scope, receive, send)
 
 
 # BentoML never cancels a request's timer (bentoml/_internal/server/http/traffic.py): each finished request would stay
@@ -87,7 +100,6 @@ CONNECTIONS["auto"] = bounded(settings.traffic, lambda reason: late.app.surface.
     workers=1,  # the engine uses every CPU of the container; scale by containers
     metrics={"enabled": False},  # would add a time series for each path anybody asks for; /metrics is the app's own
     logging={"access": {"enabled": False}},  # a log line a request costs more than routing it
-    tracing={"excluded_urls": ".*"},  # spans are made even where nobody collects them
 )
 @bentoml.asgi_app(late, path="/")
 class Tuneship:

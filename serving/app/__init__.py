@@ -9,6 +9,8 @@
     about         the endpoints that tell of the server: health, information, metrics, documents, the page
     asking        how every endpoint asks a model
     body          a request's body, within its limit
+    interruption  a request that is left early: its time is over, its caller has gone
+    observed      what is around all of it: ids, headers, counts, the answer to a failure
     refusals      exceptions to statuses and error bodies
 
 Start reading at `application`.

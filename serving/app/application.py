@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -19,7 +19,7 @@ from serving.app.explaining import Explaining
 from serving.app.gates import gates
 from serving.app.observed import Observed
 from serving.app.open_inference import OpenInference
-from serving.app.refusals import http_error, server_error
+from serving.app.refusals import http_error
 from serving.app.sagemaker import SageMaker
 from serving.app.surface import Surface
 from serving.app.watching import Watching
@@ -40,13 +40,15 @@ class App(Starlette):
 
     watching: Watching
     surface: Surface
+    straight: Sequence[Route]
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Starlette's own, observed from outside, so that a failure's 500 is seen too."""
+        """As Starlette's own, but that the routes in ``straight`` have a way of their own, and failures end outside."""
+        app: ASGIApp = Direct(ExceptionMiddleware(self.router, self.exception_handlers), self.straight)
+        for each in reversed(self.user_middleware):
+            app = each.cls(app, *each.args, **each.kwargs)
         watching = self.watching
-        return Observed(
-            super().build_middleware_stack(), watching.watchers, watching.failed, lambda: self.surface.draining
-        )
+        return Observed(app, watching.watchers, watching.failed, lambda: self.surface.draining)
 
 
 def create_app(
@@ -91,11 +93,12 @@ def create_app(
             *SageMaker(surface, about).routes(),
         ],
         lifespan=lifespan,
-        middleware=[*gates(protection), Middleware(Direct, routes=of_the_default)],
-        exception_handlers={HTTPException: http_error, Unavailable: http_error, Exception: server_error},
+        middleware=gates(protection),
+        exception_handlers={HTTPException: http_error, Unavailable: http_error},
     )
     app.watching = watching
     app.surface = surface
+    app.straight = of_the_default
     return app
 
 

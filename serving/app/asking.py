@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from serving.app.body import JSON, read_body
 from serving.app.exchange import exchange_of
-from serving.app.leaving import WhilePresent
+from serving.app.interruption import WhilePresent
 from serving.app.model import Model
 from serving.app.patience import patience_of
 from serving.app.refusals import REFUSED, refused
@@ -29,18 +29,18 @@ async def ask(
     """
     exchange, traffic, model = exchange_of(http.scope), surface.traffic, None
     try:
-        exchange.deadline = exchange.begun + patience_of(http.headers, traffic.wait_seconds)
+        exchange.deadline = exchange.begun + patience_of(exchange.headers, traffic.wait_seconds)
         model, told_by_body = surface.model_of(http), named is not None and len(surface.models) > 1
         if not told_by_body:
             exchange.model = model.name
             model.batcher.admit()
         limits = model.predictor.manifest.limits
         model = None  # so that a slow sender does not keep an old version alive
-        body = await read_body(http, limits.max_body_bytes, traffic.body_seconds, accepted)
+        body = await read_body(exchange.headers, http.receive, limits.max_body_bytes, traffic.body_seconds, accepted)
         name = named(body) if named and told_by_body else ""
         model = surface.model_of(http, name)
         exchange.model = model.name
-        with model.held(), WhilePresent(http.receive):
+        with model, WhilePresent(http.receive):
             return await answer(body, model)
     except REFUSED as error:
         return refused(error, model.batcher.seconds_to_drain if model else 0.0, openai=named is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from starlette.types import Scope
@@ -22,7 +22,7 @@ class Exchange:
 
     Attributes:
         request_id: its name, see `serving.app.request_id`.
-        traceparent: of the caller's trace, as it came.
+        headers: the request's, by lower-case name; of several of a name, the last.
         begun: when the request's head was read.
         ended: when the last byte of the answer was handed on.
         status: of the answer.
@@ -37,12 +37,12 @@ class Exchange:
     """
 
     __slots__ = (
-        "begun", "deadline", "encoded", "encoding", "ended", "items", "model", "outcomes", "request_id", "scope",
-        "status", "timing", "tokens", "traceparent",
+        "begun", "deadline", "encoded", "encoding", "ended", "headers", "items", "model", "outcomes", "request_id",
+        "scope", "status", "timing", "tokens",
     )  # fmt: skip
 
-    def __init__(self, scope: Scope, request_id: str, traceparent: bytes | None) -> None:
-        self.scope, self.request_id, self.traceparent = scope, request_id, traceparent
+    def __init__(self, scope: Scope, headers: Mapping[bytes, bytes], request_id: str) -> None:
+        self.scope, self.headers, self.request_id = scope, headers, request_id
         self.begun = time.perf_counter()
         self.ended = self.encoding = self.encoded = 0.0
         self.deadline = math.inf

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from serving.batching.batcher import Batcher
 from serving.batching.observing import Timing
@@ -20,7 +19,10 @@ INLINE_CHARACTERS = 4096
 
 
 class Model:
-    """A predictor behind a batcher. Every method is called on the event loop that it was made on."""
+    """A predictor behind a batcher. Every method is called on the event loop that it was made on.
+
+    As a context it is kept from being closed: from when a request has chosen it until the batcher knows all of it.
+    """
 
     def __init__(self, predictor: Predictor, name: str, metrics: ModelMetrics, traffic: Traffic) -> None:
         self.predictor, self.name, self.metrics = predictor, name, metrics
@@ -34,15 +36,14 @@ class Model:
         self._holds = 0
         self._released = asyncio.Event()
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep the model from being closed, from when a request has chosen it until the batcher knows all of it."""
+    def __enter__(self) -> None:
+        """Hold it."""
         self._holds += 1
-        try:
-            yield
-        finally:
-            self._holds -= 1
-            self._released.set()
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        """Let go of it."""
+        self._holds -= 1
+        self._released.set()
 
     async def encode(self, request: Request) -> list[Encoded]:
         """The windows of each of a request's items."""

@@ -1,4 +1,7 @@
-"""Around everything: each request gets an id, each answer its headers, and what became of it is counted and told."""
+"""Around everything: each request gets an id, each answer its headers, and what became of it is counted and told.
+
+What fails is answered here too, so that the failure's 500 is seen as any other answer.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Callable, Sequence
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.app.exchange import KEY, Exchange
+from serving.app.refusals import server_error
 from serving.app.request_id import HEADER, RequestIds
 from serving.app.security_headers import secured
 
@@ -15,7 +19,7 @@ Watcher = Callable[[Exchange], None]
 """Told of each exchange when it is over, on the event loop."""
 
 Failed = Callable[[Exchange, Exception], None]
-"""Told of what the endpoints raised; the caller has its 500 by then."""
+"""Told of what the endpoints raised; the caller has its 500 by then, or no end of what it was sent."""
 
 
 class Observed:
@@ -47,6 +51,8 @@ class Observed:
         try:
             await self._app(scope, receive, reply)
         except Exception as error:  # told here once, with the request's id; the server would tell it without
+            if not exchange.status:  # nothing of an answer has gone out
+                await server_error()(scope, receive, reply)
             self._failed(exchange, error)
         finally:
             exchange.ended = time.perf_counter()
@@ -54,13 +60,8 @@ class Observed:
                 watcher(exchange)
 
     def _begin(self, scope: Scope) -> Exchange:
-        given = traceparent = None
-        for name, value in scope["headers"]:
-            if name == HEADER:
-                given = value
-            elif name == b"traceparent":
-                traceparent = value
-        exchange = scope[KEY] = Exchange(scope, self._ids.of(given), traceparent)
+        headers = dict(scope["headers"])
+        exchange = scope[KEY] = Exchange(scope, headers, self._ids.of(headers.get(HEADER)))
         return exchange
 
 

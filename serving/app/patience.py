@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-
-from starlette.datastructures import Headers
+from collections.abc import Mapping
 
 from serving.errors import InputError
 
-HEADERS = ("request-timeout", "x-request-timeout")
+HEADERS = (b"request-timeout", b"x-request-timeout")
 
 
-def patience_of(headers: Headers, most: float) -> float:
+def patience_of(headers: Mapping[bytes, bytes], most: float) -> float:
     """Seconds after which the answer need not be given any more.
 
     Args:
@@ -24,7 +23,8 @@ def patience_of(headers: Headers, most: float) -> float:
     return min([most, *(_seconds(name, headers[name]) for name in HEADERS if name in headers)])
 
 
-def _seconds(name: str, text: str) -> float:
+def _seconds(header: bytes, value: bytes) -> float:
+    name, text = header.decode(), value.decode("latin-1")
     try:
         seconds = float(text)
     except ValueError:

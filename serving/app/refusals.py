@@ -59,8 +59,8 @@ async def http_error(http: HttpRequest, error: Exception) -> Response:
     return refused(error, 0.0, openai="/v1/" in http.url.path)
 
 
-async def server_error(_: HttpRequest, error: Exception) -> Response:
-    """Starlette logs the traceback; the caller learns only that it was not the caller's fault."""
+def server_error() -> Response:
+    """The log tells the traceback; the caller learns only that it was not the caller's fault."""
     return refusal(500, "backend", "the server failed on this request; its log tells why")
 
 

@@ -36,7 +36,7 @@ class SageMaker:
 
     async def invocations(self, http: HttpRequest) -> Response:
         """``POST /invocations``: Hugging Face's shape, or a line of it for each answer's line."""
-        if content_type_of(http) not in JSON_LINES:
+        if content_type_of(exchange_of(http.scope).headers) not in JSON_LINES:
             return await self._answer_json(http)
 
         async def answer(body: bytes, model: Model) -> Response:

@@ -87,11 +87,11 @@ class Tracing:
                 stage.end(clock + int(ended * 1e9))
 
     def _parent(self, exchange: Exchange) -> Context | None:
-        if exchange.traceparent is None:
+        if (traceparent := exchange.headers.get(b"traceparent")) is None:
             return None
         headers = exchange.scope["headers"]
         state = ",".join(value.decode("latin-1") for name, value in headers if name == b"tracestate")
-        carrier = {"traceparent": exchange.traceparent.decode("latin-1"), "tracestate": state}
+        carrier = {"traceparent": traceparent.decode("latin-1"), "tracestate": state}
         return self._propagator.extract(carrier)
 
 

@@ -202,7 +202,7 @@ def test_what_began_is_finished(versions: Path) -> None:
 
     async def scenario(http: httpx.AsyncClient) -> None:
         old = app.surface.model
-        with old.held():
+        with old:
             turn(versions / "current", "v2")
             app.surface.reload_soon()
             await until(lambda: app.surface.model is not old)

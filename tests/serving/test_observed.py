@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from serving.app import create_app
+from serving.app.access_log import AccessLog
+from serving.app.observed import Observed
 from serving.app.request_id import RequestIds
 from serving.bundle import Bundle
+from serving.logs import LogSettings
 from serving.predictor import Predictor
 from tests.serving.test_app import Broken
 
@@ -84,6 +89,25 @@ def test_failure(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
     (record,) = (record for record in caplog.records if record.levelname == "ERROR")
     assert record.exc_info
     assert record.fields["request_id"] == "mine"  # type: ignore[attr-defined]
+
+
+def test_failure_on_the_way(caplog: pytest.LogCaptureFixture) -> None:
+    """What fails when its answer has begun gets no second answer, and is told and counted all the same."""
+    sent, over = [], []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("half way")
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    observed = Observed(app, [over.append], AccessLog(LogSettings()).failed, lambda: False)
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    asyncio.run(observed(scope, cast(Receive, None), send))
+    assert sent == ["http.response.start"]
+    assert [exchange.status for exchange in over] == [200]
+    assert [record.getMessage() for record in caplog.records] == ["the server failed on a request"]
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

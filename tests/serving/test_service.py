@@ -220,7 +220,16 @@ def test_requires_a_signature(tiny_bundle: Path, tmp_path: Path) -> None:
 
 TIMERS = """
 import asyncio
-from serving.service import Tuneship
+from bentoml._internal.configuration.containers import BentoMLContainer
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from serving.service import Tuneship, late
+
+made = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(made))
+BentoMLContainer.tracer_provider.set(provider)
 
 async def receive():
     return {"type": "http.request"}
@@ -230,10 +239,12 @@ async def send(message):
 
 async def main():
     app = Tuneship.to_asgi(is_main=True)
+    late.app  # as its start makes it
     for _ in range(200):
         scope = {"type": "http", "method": "GET", "path": "/livez", "query_string": b"", "headers": []}
         await app(scope, receive, send)
     print(*(layer.cls.__name__ for layer in app.user_middleware))
+    print(len(made.get_finished_spans()))
     print(len(asyncio.get_running_loop()._scheduled))
 
 asyncio.run(main())
@@ -243,10 +254,10 @@ asyncio.run(main())
 def test_bentoml_keeps_no_request(tiny_bundle: Path) -> None:
     """A request that is over leaves no timer behind: BentoML's would keep its context in memory until it runs out.
 
-    Nor is there an access log or a metric around each request.
+    Nor is there an access log, a metric or a span around each request.
     """
     result = run_python(TIMERS, TUNESHIP_BUNDLE=tiny_bundle, BENTOML_DO_NOT_TRACK="True")
     assert result.returncode == 0, result.stderr
-    layers, timers = result.stdout.splitlines()[-2:]
+    layers, spans, timers = result.stdout.splitlines()[-3:]
     assert {"AccessLogMiddleware", "RunnerTrafficMetricsMiddleware"}.isdisjoint(layers.split())
-    assert int(timers) == 0
+    assert (int(spans), int(timers)) == (0, 0)
