@@ -1,8 +1,8 @@
 """The raw runtime, the ceiling of a server: tokenise, run length-sorted batches of the graph, in a bare loop.
 
 Run as ``python -m bench.raw BUNDLE QUERIES SECONDS IN_HAND``: QUERIES is a JSON file of texts, of which IN_HAND at a
-time are tokenised, sorted by length and run in batches of the shape that the server's engine has, with the server's
-session. It prints one line of JSON: ``answered`` and ``seconds``.
+time are tokenised, sorted by length and run in batches by the rule of the server's engine, with the server's session.
+It prints one line of JSON: ``answered`` and ``seconds``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Raw:
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         batch: list[int] = []
         for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if batch and not self._shape.fits(len(batch) + 1, lengths[batch[0]], lengths[row]):
+            if batch and not self._shape.joins(len(batch), lengths[batch[0]], lengths[batch[-1]], lengths[row]):
                 yield batch
                 batch = []
             batch.append(row)

@@ -21,7 +21,7 @@ class Engine(Protocol):
     """What turns windows into results. It may be run on several threads at once.
 
     Attributes:
-        shape: what one call of its graph takes; windows handed over together that fit it are run together.
+        shape: what one call of its graph takes.
     """
 
     shape: Shape
@@ -30,10 +30,10 @@ class Engine(Protocol):
         """What stands for an encoding under a caller's parameters."""
 
     def run(self, windows: Sequence[Any]) -> list[Any]:
-        """The result of each window, in the order given."""
+        """The result of each window, in the order given, however many they are and however long."""
 
-    def together(self, windows: Sequence[Any], length: int) -> list[Any]:
-        """The results of windows that share a batch, whatever their lengths: what the proof forces, not what serves."""
+    def together(self, windows: Sequence[Any], length: int = 0) -> list[Any]:
+        """The results of windows that share a batch: those that the batcher chose, or that the proof puts together."""
 
     def logits(self, windows: Sequence[Any], results: Sequence[Any]) -> list[Logits]:
         """The logits behind each result: what the proof and the golden answers compare."""
@@ -76,9 +76,10 @@ class WindowEngine:
         return list(self._run(windows, length))
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """The rows by length, in batches that end where another call is cheaper than the padding to go on."""
         batch: list[int] = []
         for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if batch and not self.shape.fits(len(batch) + 1, lengths[batch[0]], lengths[row]):
+            if batch and not self.shape.joins(len(batch), lengths[batch[0]], lengths[batch[-1]], lengths[row]):
                 yield batch
                 batch = []
             batch.append(row)
@@ -108,7 +109,8 @@ def _place(length: int, longest: int, side: str) -> slice:
 
 
 def _rectangle(rows: Sequence[list[int]], filler: int, longest: int, spec: TokenizerSpec) -> npt.NDArray[np.int64]:
-    result = np.full((len(rows), longest), filler, dtype=np.int64)
-    for target, row in zip(result, rows, strict=True):
-        target[_place(len(row), longest, spec.padding_side)] = row
-    return result
+    """Rows of numbers as a matrix; lists are padded first, as an array for each of them would take longer."""
+    fillers = [[filler] * (longest - len(row)) for row in rows]
+    if spec.padding_side == "right":
+        return np.array([row + more for row, more in zip(rows, fillers, strict=True)], dtype=np.int64)
+    return np.array([more + row for row, more in zip(rows, fillers, strict=True)], dtype=np.int64)

@@ -152,15 +152,17 @@ class Predictor:
 
         Such a graph fails its proof, but for an input that was not in it; JSON has no word for what it gives.
         """
-        results = self.run(windows)
-        if not all(np.isfinite(each).all() for each in results if isinstance(each, np.ndarray)):
-            raise RuntimeError("the graph gave a logit that is not a finite number")
-        return results
+        return _finite(self.run(windows))
 
     def together(self, windows: Sequence[Any], length: int = 0) -> list[Any]:
-        """The results of windows that share a batch, padded to ``length`` tokens at least: the proof's stress, by the
-        engine's rules. A variant that is not row-independent still runs every window alone and unpadded."""
+        """The results of windows that share a batch, padded to ``length`` tokens at least: those that the batcher put
+        together, or the proof's stress. A variant that is not row-independent still runs every window alone and
+        unpadded."""
         return self._engine.together(windows, length)
+
+    def together_finite(self, windows: Sequence[Any]) -> list[Any]:
+        """As `together`, and as `run_finite`: how the server answers a batch."""
+        return _finite(self.together(windows))
 
     def logits(self, windows: Sequence[Any], results: Sequence[Any]) -> list[Logits]:
         """The logits behind the results: what the proof and the golden answers compare."""
@@ -206,6 +208,14 @@ class Predictor:
             return self.task.decision(golden.outputs)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise BundleError(f"{where} is not an answer of {self.task.name}. Export the bundle again.") from error
+
+
+def _finite(results: list[Any]) -> list[Any]:
+    """The results; raises RuntimeError where one holds a number that is not finite."""
+    logits = [each.ravel() for each in results if isinstance(each, np.ndarray)]
+    if logits and not np.isfinite(np.concatenate(logits)).all():
+        raise RuntimeError("the graph gave a logit that is not a finite number")
+    return results
 
 
 def tokens_of(encoding: Encoding) -> int:

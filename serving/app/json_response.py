@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 
 class JSONResponse(Response):
-    """What is JSON already but for being written. Every float is finite, see `Predictor.run_finite`."""
+    """What is JSON already but for being written. Every float is finite, see `Predictor.together_finite`."""
 
     media_type = "application/json"
 

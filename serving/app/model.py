@@ -27,7 +27,7 @@ class Model:
     def __init__(self, predictor: Predictor, name: str, metrics: ModelMetrics, traffic: Traffic) -> None:
         self.predictor, self.name, self.metrics = predictor, name, metrics
         self.batcher = Batcher(
-            predictor.run_finite,
+            predictor.together_finite,
             shape=predictor.shape,
             bounds=traffic.bounds,
             workers=traffic.workers,

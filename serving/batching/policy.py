@@ -6,8 +6,9 @@ so a request of many texts shares the engine with those that come after it, and 
 when a row arrives, and later arrivals are due later in the end: every row leads a batch some day, whatever its length.
 A close deadline overtakes only what came within PATIENCE before it.
 
-**Batches.** Behind the row that leads go those nearest to it in length, as many as the engine's shape takes. Only the
-leader's turn decides when a row runs at the latest; that others of its length go along costs nobody anything.
+**Batches.** Behind the row that leads go those nearest to it in length, as far as the engine's shape takes them, and of
+these so many that a token of theirs is cheapest: a call has a cost of its own, which they share, and each is padded to
+the longest. Only the leader's turn decides when a row runs at the latest.
 
 **Nothing waits for company.** `take` gives a batch whenever there is a row.
 """
@@ -18,7 +19,7 @@ import heapq
 import itertools
 import math
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -143,18 +144,30 @@ class Queue:
         self._by_deadline.tidy(len(self))
 
     def _around(self, leader: int) -> tuple[int, int]:
-        """The slice of the rows by length that makes a batch: nearest to the leader first, while they fit."""
-        low, high = leader, leader + 1
-        while wider := self._wider(low, high, self._by_length[leader][0]):
-            low, high = wider
-        return low, high
+        """The slice of the rows by length that makes a batch: of those that grow around the leader, the cheapest."""
+        best, least = (leader, leader + 1), math.inf
+        for low, high, tokens in self._growing(leader):
+            cost = self._shape.cost(high - low, self._by_length[high - 1][0]) / tokens
+            if cost <= least:
+                best, least = (low, high), cost
+        return best
 
-    def _wider(self, low: int, high: int, tokens: int) -> tuple[int, int] | None:
+    def _growing(self, leader: int) -> Iterator[tuple[int, int, int]]:
+        """Slices, each a row wider than the one before, nearest to the leader first; and the tokens in each."""
+        low, high, tokens = leader, leader + 1, self._by_length[leader][0]
+        yield low, high, tokens
+        while wider := self._wider(low, high, leader):
+            tokens += self._by_length[wider[0] if wider[0] < low else wider[1] - 1][0]
+            low, high = wider
+            yield low, high, tokens
+
+    def _wider(self, low: int, high: int, leader: int) -> tuple[int, int] | None:
         rows, sides = self._by_length, []
+        length = rows[leader][0]
         if low > 0:
-            sides.append((tokens - rows[low - 1][0], low - 1, high))
+            sides.append((length - rows[low - 1][0], low - 1, high))
         if high < len(rows):
-            sides.append((rows[high][0] - tokens, low, high + 1))
+            sides.append((rows[high][0] - length, low, high + 1))
         return next(((start, end) for _, start, end in sorted(sides) if self._fits(start, end)), None)
 
     def _fits(self, low: int, high: int) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Shape:
     """What one call of an engine takes.
 
-    The defaults were measured with MiniLM in fp32 on one core, 32 random banking77 queries at a time: 460 queries a
+    The defaults were measured with MiniLM on one core, 32 random banking77 queries at a time: in fp32 460 queries a
     second with them, 200 in one padded batch (``python -m bench batching``).
 
     Attributes:
@@ -17,16 +17,27 @@ class Shape:
             run by itself.
         ratio: how much longer than the shortest row the longest may be.
         rows: windows; 1 where a row's answer would depend on the rows beside it.
+        call: what a call costs whatever is in it, in the time that so many tokens take: less padding than that is
+            cheaper than another call.
     """
 
     tokens: int = 512
-    ratio: float = 1.25
+    ratio: float = 1.5
     rows: int = 512
+    call: int = 10
 
     def fits(self, rows: int, shortest: int, longest: int) -> bool:
         """Whether so many rows of such lengths may share a call; a lone row always may."""
         within = rows <= self.rows and rows * longest <= self.tokens and longest <= self.ratio * shortest
         return within or rows == 1
+
+    def joins(self, rows: int, shortest: int, longest: int, length: int) -> bool:
+        """Whether a longer row should share the call of so many: it fits, and is cheaper there than in another call."""
+        return rows * (length - longest) <= self.call and self.fits(rows + 1, shortest, length)
+
+    def cost(self, rows: int, longest: int) -> int:
+        """What a call with so many rows takes, in tokens' time."""
+        return self.call + rows * longest
 
 
 @dataclass(frozen=True)

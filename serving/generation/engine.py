@@ -53,7 +53,7 @@ class GenerationEngine:
         """The answers to each prompt; raises InputTooLarge where one leaves no room."""
         return [self._generate(prompt) for prompt in windows]
 
-    def together(self, windows: Sequence[Prompt], length: int) -> list[list[Generated]]:
+    def together(self, windows: Sequence[Prompt], length: int = 0) -> list[list[Generated]]:
         """The same: prompts are never batched, and never padded."""
         return self.run(windows)
 

@@ -73,7 +73,7 @@ class TextClassification(Task):
         """Every label, the answered one first, the others by falling score; ``logits`` hold one array [labels]."""
         wish = parameters or DEFAULT
         scores = self._scores(logits[0], wish.function_to_apply or "softmax")
-        order = np.argsort(-scores, kind="stable").tolist()
+        order = (-scores).argsort(kind="stable").tolist()
         return ranked(self.labels, scores, self._answered_first(logits[0], order)[: wish.top_k])
 
     def decision(self, answer: list[LabelScore]) -> Hashable:

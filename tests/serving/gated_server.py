@@ -14,14 +14,14 @@ from serving.predictor import Predictor
 
 def close_behind(gate: Path) -> None:
     """Make every predictor wait."""
-    run = Predictor.run
+    together = Predictor.together
 
-    def gated(self: Predictor, windows: Sequence[Any]) -> list[Any]:
+    def gated(self: Predictor, windows: Sequence[Any], length: int = 0) -> list[Any]:
         while gate.exists():
             time.sleep(0.002)
-        return run(self, windows)
+        return together(self, windows, length)
 
-    Predictor.run = gated  # type: ignore[method-assign]
+    Predictor.together = gated  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

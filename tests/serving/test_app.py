@@ -45,11 +45,11 @@ class Slow(Predictor):
     go = threading.Event()
     asked = answered = 0
 
-    def run(self, windows: Sequence[Encoding]) -> list[Logits]:
+    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """The real logits, later."""
         self.asked += 1
         assert self.go.wait(10)
-        logits = super().run(windows)
+        logits = super().together(windows, length)
         self.answered += 1
         return logits
 
@@ -57,7 +57,7 @@ class Slow(Predictor):
 class Broken(Predictor):
     """A predictor whose engine fails."""
 
-    def run(self, windows: Sequence[Encoding]) -> list[Logits]:
+    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """Fails, and tells what nobody outside should read."""
         raise RuntimeError("secret detail /etc/passwd")
 

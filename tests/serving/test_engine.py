@@ -77,6 +77,22 @@ def test_batches(predictor: Predictor, texts: list[str], monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
+    ("lengths", "batches"),
+    [
+        ([14, 10], [[10, 14]]),
+        ([10, 10, 10, 14], [[10, 10, 10], [14]]),
+        ([10, 10, 10, 13, 14, 14], [[10, 10, 10, 13, 14, 14]]),
+        ([3, 10], [[3], [10]]),
+        ([400, 200, 200, 300], [[200, 200], [300], [400]]),
+    ],
+)
+def test_padding_is_weighed_against_a_call(predictor: Predictor, lengths: list[int], batches: list[list[int]]) -> None:
+    """A batch goes on to longer rows while their padding costs less than the call that they would need else."""
+    found = engine_of(predictor)._batches(lengths)
+    assert [[lengths[row] for row in batch] for batch in found] == batches
+
+
+@pytest.mark.parametrize(
     ("side", "expected"),
     [("right", [[1, 2, 3], [4, 9, 9]]), ("left", [[1, 2, 3], [9, 9, 4]])],
 )

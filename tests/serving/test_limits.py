@@ -33,10 +33,10 @@ class Stoppable(Predictor):
 
     wait: Callable[[], None] = staticmethod(lambda: None)
 
-    def run(self, windows: Sequence[Encoding]) -> list[Logits]:
+    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """The real logits, later."""
         self.wait()
-        return super().run(windows)
+        return super().together(windows, length)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ TEXT = "my account is DE89 3704"
 class Leaky(Predictor):
     """A predictor whose engine fails and repeats the text it failed on."""
 
-    def run(self, windows: Sequence[Encoding]) -> list[Logits]:
+    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """Fail."""
         raise RuntimeError(f"cannot run {TEXT!r} of {TEXT}\nERROR forged line")
 

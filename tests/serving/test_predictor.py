@@ -26,6 +26,10 @@ class Overflowing(Predictor):
         """The logits, the last of them lost."""
         return [np.append(logits[:-1], np.float32("nan")) for logits in super().run(windows)]
 
+    def together(self, windows: Sequence[Any], length: int = 0) -> list[Any]:
+        """The same."""
+        return self.run(windows)
+
 
 def labels_of(predictor: Predictor, texts: Sequence[str]) -> list[str]:
     """The best label of each text."""
@@ -93,6 +97,8 @@ def test_no_number_is_no_answer(tiny_bundle: Path) -> None:
     assert np.isnan(predictor.run(windows_of(predictor, ["stop"]))[0]).any()
     with pytest.raises(RuntimeError, match="not a finite number"):
         predictor.predict(["stop"])
+    with pytest.raises(RuntimeError, match="not a finite number"):
+        predictor.together_finite(windows_of(predictor, ["stop"]))
 
 
 def test_nothing_to_answer(predictor: Predictor) -> None:

@@ -64,6 +64,23 @@ def test_shape(shape: Shape, batch: list[int]) -> None:
     assert len(waiting) == 5 - len(batch)
 
 
+@pytest.mark.parametrize(
+    ("others", "batch"),
+    [
+        ([14], [10, 14]),
+        ([10] * 10 + [14], [10] * 11),
+        ([10] * 2 + [14] * 10, [10] * 3 + [14] * 10),
+        ([6] * 10 + [9] * 3, [9, 9, 9, 10]),
+    ],
+)
+def test_cheapest(others: list[int], batch: list[int]) -> None:
+    """A longer row goes along where that is cheaper for each token than another call, and waits where it pads many."""
+    waiting = queue(Shape(ratio=2, call=10))
+    waiting.put(rows(10), 0)
+    waiting.put(rows(*others), 1)
+    assert lengths(waiting.take(1).batch) == batch
+
+
 def test_a_large_request_shares() -> None:
     """A lone text that comes while a request of 128 has run for a while does not wait for the rest of it."""
     waiting = queue(Shape(rows=1))
