@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
-# onnxruntime's Linux wheels send usage data unless this is set before the import.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-
-import onnxruntime
-
 from serving.bundle import Bundle
 from serving.errors import BundleError
+from serving.runtime import onnxruntime
 
 SLOWER_WHEN_FUSED = ["SkipLayerNormFusion", "BiasGeluFusion"]
 """Operators of onnxruntime that take longer on a CPU than those they replace. An addition and the normalization behind

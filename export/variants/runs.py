@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
-import serving.session  # noqa: F401  # isort: skip - switches onnxruntime's telemetry off, before the import
-import onnxruntime  # isort: skip
+from serving.runtime import onnxruntime
 
 
 def session_of(model: ModelProto) -> onnxruntime.InferenceSession:

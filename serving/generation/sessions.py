@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, cast
 
-import serving.session  # noqa: F401  # isort: skip - switches onnxruntime's telemetry off, before the import
-import onnxruntime  # isort: skip
 import numpy as np
 import numpy.typing as npt
 
 from serving.errors import BundleError, InputTooLarge
+from serving.runtime import onnxruntime
 
 CHUNK = 256
 """Prompt tokens in one run of the graph: attention's table of scores is this long a side, not as long as the prompt."""

@@ -94,3 +94,11 @@ def get(url: str) -> tuple[int, str]:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
+
+
+def run_python(script: str, **variables: object) -> subprocess.CompletedProcess[str]:
+    """A fresh interpreter's run of a script in the project, with these variables."""
+    return subprocess.run(
+        python("-c", script),
+        cwd=ROOT, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import signal
-import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from starlette.testclient import TestClient
 from bench.process import free_port
 from serving.predictor import Predictor
 from tests.keys import make_keys
-from tests.serving.processes import ROOT, ServerProcess, environment, get, python, running
+from tests.serving.processes import ServerProcess, get, python, run_python, running
 
 TEXTS = ["where is my parcel?", "refund order 17", "我的卡 👍🏽"]
 FOREIGN = re.compile(r"""(?:src|href|action)\s*=\s*["']?(?:https?:)?//|@import|url\(\s*["']?(?:https?:)?//""", re.I)
@@ -177,14 +176,6 @@ def test_hangup(tiny_bundle: Path, tmp_path: Path) -> None:
         assert started is not None
         assert started[0] in get(f"{process.url}/metrics")[1]
         assert process.stop() == 0
-
-
-def run_python(script: str, **variables: object) -> subprocess.CompletedProcess[str]:
-    """A fresh interpreter's run of a script in the project, with these variables."""
-    return subprocess.run(
-        python("-c", script),
-        cwd=ROOT, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
 
 
 def test_no_bundle(tmp_path: Path) -> None:
