@@ -156,19 +156,15 @@ class Queue:
         """Slices, each a row wider than the one before, nearest to the leader first; and the tokens in each."""
         low, high, tokens = leader, leader + 1, self._by_length[leader][0]
         yield low, high, tokens
-        while wider := self._wider(low, high, leader):
-            tokens += self._by_length[wider[0] if wider[0] < low else wider[1] - 1][0]
-            low, high = wider
+        while (row := self._nearest(low, high, leader)) is not None:
+            low, high, tokens = min(low, row), max(high, row + 1), tokens + self._by_length[row][0]
             yield low, high, tokens
 
-    def _wider(self, low: int, high: int, leader: int) -> tuple[int, int] | None:
-        rows, sides = self._by_length, []
-        length = rows[leader][0]
-        if low > 0:
-            sides.append((length - rows[low - 1][0], low - 1, high))
-        if high < len(rows):
-            sides.append((rows[high][0] - length, low, high + 1))
-        return next(((start, end) for _, start, end in sorted(sides) if self._fits(start, end)), None)
+    def _nearest(self, low: int, high: int, leader: int) -> int | None:
+        """Of the two rows beside a slice the one nearer to the leader in length, or the other where it does not fit."""
+        rows = self._by_length
+        sides = [(abs(rows[at][0] - rows[leader][0]), at) for at in (low - 1, high) if 0 <= at < len(rows)]
+        return next((at for _, at in sorted(sides) if self._fits(min(low, at), max(high, at + 1))), None)
 
     def _fits(self, low: int, high: int) -> bool:
         rows = self._by_length
