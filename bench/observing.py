@@ -68,7 +68,7 @@ def layers() -> dict[str, ASGIApp]:
     }
 
 
-async def _round(app: ASGIApp) -> float:
+async def _ask(app: ASGIApp) -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
@@ -76,23 +76,24 @@ async def _round(app: ASGIApp) -> float:
         pass
 
     scope = {"type": "http", "method": "POST", "path": "/predict", "headers": HEADERS, "query_string": b""}
-    start = time.process_time()
-    for _ in range(REQUESTS):
-        await app(dict(scope), receive, send)
-    return (time.process_time() - start) / REQUESTS * 1e6
+    await app(scope, receive, send)
+
+
+async def _in_turn(calls: dict[str, Callable[[], Awaitable[None]]]) -> dict[str, float]:
+    """Microseconds a call, the median of rounds that take turns."""
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(ROUNDS):
+        for name, call in calls.items():
+            start = time.process_time()
+            for _ in range(REQUESTS):
+                await call()
+            found[name].append((time.process_time() - start) / REQUESTS * 1e6)
+    return {name: statistics.median(times) for name, times in found.items()}
 
 
 async def measure(apps: dict[str, ASGIApp]) -> dict[str, float]:
-    """Microseconds a request, the median of rounds that take turns."""
-    return await _in_turn({name: partial(_round, app) for name, app in apps.items()})
-
-
-async def _in_turn(rounds: dict[str, Callable[[], Awaitable[float]]]) -> dict[str, float]:
-    found: dict[str, list[float]] = {name: [] for name in rounds}
-    for _ in range(ROUNDS):
-        for name, one in rounds.items():
-            found[name].append(await one())
-    return {name: statistics.median(times) for name, times in found.items()}
+    """Microseconds a request."""
+    return await _in_turn({name: partial(_ask, app) for name, app in apps.items()})
 
 
 def stages() -> float:
@@ -140,13 +141,7 @@ async def time_limits() -> dict[str, float]:
         async with asyncio.timeout(1.0):
             pass
 
-    async def one(block: Callable[[], Awaitable[None]]) -> float:
-        start = time.process_time()
-        for _ in range(REQUESTS):
-            await block()
-        return (time.process_time() - start) / REQUESTS * 1e6
-
-    return await _in_turn({"a time limit": partial(one, ours), "by asyncio.timeout": partial(one, theirs)})
+    return await _in_turn({"a time limit": ours, "by asyncio.timeout": theirs})
 
 
 def _microseconds(call: Callable[[], None], times: int = 20_000) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Raw:
         """The index of each text's best logit, ``[texts]``."""
         rows = self.encode(texts)
         best = np.zeros(len(rows), dtype=np.int64)
-        for batch in self._batches([len(row) for row in rows]):
+        for batch in self._shape.batches([len(row) for row in rows]):
             best[batch] = self.together([rows[at] for at in batch])
         return best
 
@@ -52,15 +52,6 @@ class Raw:
         """The index of each row's best logit, all in one batch padded to the longest."""
         best: npt.NDArray[np.int64] = self._run(rows).argmax(axis=-1)
         return best
-
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        batch: list[int] = []
-        for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if batch and not self._shape.joins(len(batch), lengths[batch[0]], lengths[batch[-1]], lengths[row]):
-                yield batch
-                batch = []
-            batch.append(row)
-        yield batch
 
     def _run(self, rows: Sequence[list[int]]) -> Any:
         ids = np.full((len(rows), max(map(len, rows))), self._pad, dtype=np.int64)

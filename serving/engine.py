@@ -63,7 +63,7 @@ class WindowEngine:
         unpadded, so that nobody's answer depends on somebody else's text.
         """
         results: list[Logits] = [np.empty(0, dtype=np.float32)] * len(windows)
-        for rows in self._batches([len(window.ids) for window in windows]):
+        for rows in self.shape.batches([len(window.ids) for window in windows]):
             batch = [windows[row] for row in rows]
             for row, logits in zip(rows, self._run(batch), strict=True):
                 results[row] = logits
@@ -74,17 +74,6 @@ class WindowEngine:
         if not self.manifest.graph.row_independent:
             return self.run(windows)
         return list(self._run(windows, length))
-
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """The rows by length, in batches that end where another call is cheaper than the padding to go on."""
-        batch: list[int] = []
-        for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if batch and not self.shape.joins(len(batch), lengths[batch[0]], lengths[batch[-1]], lengths[row]):
-                yield batch
-                batch = []
-            batch.append(row)
-        if batch:
-            yield batch
 
     def _run(self, windows: Sequence[Encoding], length: int = 0) -> Iterator[Logits]:
         output = self._session.run([self.manifest.graph.output], self.pad(windows, length))[0]

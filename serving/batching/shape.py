@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -31,13 +32,23 @@ class Shape:
         within = rows <= self.rows and rows * longest <= self.tokens and longest <= self.ratio * shortest
         return within or rows == 1
 
-    def joins(self, rows: int, shortest: int, longest: int, length: int) -> bool:
-        """Whether a longer row should share the call of so many: it fits, and is cheaper there than in another call."""
-        return rows * (length - longest) <= self.call and self.fits(rows + 1, shortest, length)
-
     def cost(self, rows: int, longest: int) -> int:
         """What a call with so many rows takes, in tokens' time."""
         return self.call + rows * longest
+
+    def batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """The places of rows by length, in batches that end where another call is cheaper than the padding to go on."""
+        batch: list[int] = []
+        for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+            if batch and not self._joins(len(batch), lengths[batch[0]], lengths[batch[-1]], lengths[row]):
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+    def _joins(self, rows: int, shortest: int, longest: int, length: int) -> bool:
+        return rows * (length - longest) <= self.call and self.fits(rows + 1, shortest, length)
 
 
 @dataclass(frozen=True)

@@ -68,28 +68,13 @@ def test_dynamic_int8_rows_run_alone(
 
 def test_batches(predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A row-independent graph gets rows of like length together, within the budget of padded tokens."""
-    shapes = watch(predictor, monkeypatch)
+    shapes, shape = watch(predictor, monkeypatch), Shape(tokens=512)
+    monkeypatch.setattr(engine_of(predictor), "shape", shape)
     predictor.predict(texts * 8)
     assert sum(rows for rows, _ in shapes) == 8 * len(texts)
-    assert len(shapes) < 8 * len(texts) / 4
-    assert all(rows * longest <= Shape().tokens for rows, longest in shapes)
+    assert len(shapes) < len(texts)
+    assert all(rows * longest <= shape.tokens for rows, longest in shapes)
     assert [longest for _, longest in shapes] == sorted(longest for _, longest in shapes)
-
-
-@pytest.mark.parametrize(
-    ("lengths", "batches"),
-    [
-        ([14, 10], [[10, 14]]),
-        ([10, 10, 10, 14], [[10, 10, 10], [14]]),
-        ([10, 10, 10, 13, 14, 14], [[10, 10, 10, 13, 14, 14]]),
-        ([3, 10], [[3], [10]]),
-        ([100, 50, 50, 75], [[50, 50], [75], [100]]),
-    ],
-)
-def test_padding_is_weighed_against_a_call(predictor: Predictor, lengths: list[int], batches: list[list[int]]) -> None:
-    """A batch goes on to longer rows while their padding costs less than the call that they would need else."""
-    found = engine_of(predictor)._batches(lengths)
-    assert [[lengths[row] for row in batch] for batch in found] == batches
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from bench.process import pinned
 from serving.runtime import on_every_cpu
 from tests.serving.processes import run_python
 
@@ -40,24 +41,17 @@ def test_imported_on_every_cpu(module: str) -> None:
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two CPUs")
 def test_several_stay() -> None:
     """A process that has several CPUs keeps just those, within and behind."""
-    before = os.sched_getaffinity(0)
-    some = set(sorted(before)[:2])
-    os.sched_setaffinity(0, some)
-    try:
+    some = set(sorted(os.sched_getaffinity(0))[:2])
+    with pinned(some):
         with on_every_cpu():
             assert os.sched_getaffinity(0) == some
         assert os.sched_getaffinity(0) == some
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def test_pinned_again_when_it_fails() -> None:
     """An import that fails leaves the process where it was."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    try:
+    one = {min(os.sched_getaffinity(0))}
+    with pinned(one):
         with pytest.raises(ImportError), on_every_cpu():
             raise ImportError
-        assert os.sched_getaffinity(0) == {min(before)}
-    finally:
-        os.sched_setaffinity(0, before)
+        assert os.sched_getaffinity(0) == one
