@@ -105,11 +105,9 @@ class _Arrivals:
 
     async def _open(self, asked: _Asked) -> None:
         try:
-            _, connection = await self._loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
+            await self._loop.create_connection(lambda: _Connection(self, asked), "127.0.0.1", self._port)
         except OSError as error:
             self.failed(asked, f"no connection: {error.strerror}")
-        else:
-            connection.ask(asked)
 
     def failed(self, asked: _Asked, error: str) -> None:
         """Count what is no answer."""
@@ -148,18 +146,23 @@ class _Asked:
 class _Connection(asyncio.Protocol):
     """A keep-alive connection with at most one request under way; httptools calls its ``on_…`` methods."""
 
-    def __init__(self, arrivals: _Arrivals) -> None:
+    def __init__(self, arrivals: _Arrivals, first: _Asked) -> None:
         self._arrivals = arrivals
-        self._asked: _Asked | None = None
+        self._asked: _Asked | None = first
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
+        assert self._asked
+        self.ask(self._asked)  # now: the server may speak first
 
     def ask(self, asked: _Asked) -> None:
         """Send a request."""
         self._asked, self._retry_after, self._body = asked, "", b""
         self._parser = httptools.HttpResponseParser(self)
-        self._transport.write(asked.query.request)
+        if self._transport.is_closing():  # the server has ended it just now
+            self._fail("connection lost")
+        else:
+            self._transport.write(asked.query.request)
 
     def close(self) -> None:
         """Nothing more will be asked."""

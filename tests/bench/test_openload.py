@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
+import socket
+
 import pytest
 
 from bench.load import Query, render
@@ -56,6 +60,28 @@ def test_errors_are_named(scripted: Start, reply: bytes, error: str) -> None:
     """Whatever is neither an answer nor a clean refusal is an error under its name, once a request."""
     found = arrivals(scripted(reply), rate=60)
     assert found.errors == {error: found.sent}
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["refused unasked", "closed after an answer"])
+def test_a_server_that_ends_connections(reads: bool) -> None:
+    """What is asked on a connection that the server ends, though it seemed to stay, is counted as lost."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        listener.settimeout(2)
+        pool.submit(end_all, listener, reads)
+        found = arrivals(listener.getsockname()[1], rate=1000)
+    assert found.errors.total() == found.sent > 0
+    assert set(found.errors) <= {"status 503", "connection lost"}
+
+
+def end_all(listener: socket.socket, reads: bool) -> None:
+    """Answer and end every connection, until none comes any more."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                if reads:
+                    connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
 
 
 def test_nobody_listens() -> None:
