@@ -11,19 +11,21 @@ import asyncio
 import logging
 import resource
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.coalescing import Coalescing
+from serving.entrance import CROWDED, Entrance
 from serving.traffic import Traffic
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers, as far as they need more than one read. 8 kB to 64 kB is what servers allow."""
 
 HINTS = {
-    503: "this server has all the connections that it takes; try again in 1 s",
+    429: "this server has all the connections that it takes; try again in 1 s",
     408: "the request's head took too long",
     431: f"the request's head has more than {MAX_HEAD_BYTES:,} bytes",
 }
@@ -45,6 +47,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     traffic: Traffic
     refused: Refused
+    entrance: Entrance
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
@@ -62,7 +65,7 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Of a head, of a body, or of neither: what no request accounts for is taken for a head that is late."""
         if self._over:
-            self._refuse(503, "limit")
+            self._refuse(429, "limit")
             return
         if self._head_since is None and self._idle:
             self._head_since, self._head_bytes = self.loop.time(), 0
@@ -71,6 +74,15 @@ class BoundedConnection(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(431, "large_head")
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """A request that asks for work begins when there is time for it; the others, such as probes, at once."""
+        begin = partial(super()._start_asgi_task, cycle, app)
+        if cycle.scope["method"] != "POST":
+            begin()
+        elif not self.entrance.enter(begin):
+            cycle.scope[CROWDED] = self.entrance.full  # type: ignore[literal-required]
+            begin()
 
     def on_headers_complete(self) -> None:
         """The head is there; how long the body may take is the app's to say."""
@@ -84,7 +96,7 @@ class BoundedConnection(HttpToolsProtocol):
     def _look(self) -> None:
         """End what is late; else look again when it could be."""
         if self._over:
-            self._refuse(503, "limit")
+            self._refuse(429, "limit")
         elif self._reads_nothing():
             self.refused("slow_reader")
             self.transport.abort()
@@ -121,7 +133,8 @@ class BoundedConnection(HttpToolsProtocol):
 def bounded(traffic: Traffic, refused: Refused) -> type[BoundedConnection]:
     """The class of a server's connections, as uvicorn's ``http`` takes it; the process gets descriptors for them."""
     _make_room(traffic.max_connections + SPARE_DESCRIPTORS)
-    members: dict[str, Any] = {"traffic": traffic, "refused": staticmethod(refused)}
+    entrance = Entrance(traffic.bounds.rows)
+    members: dict[str, Any] = {"traffic": traffic, "refused": staticmethod(refused), "entrance": entrance}
     return type("Connection", (BoundedConnection,), members)
 
 
@@ -140,7 +153,7 @@ def _make_room(descriptors: int) -> None:
 def _answer(status: int) -> bytes:
     """A whole response in the shape of every other refusal; what follows it on the connection is not read."""
     body = f'{{"error":"{HINTS[status]}","error_type":"connection"}}'
-    retry = "Retry-After: 1\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else ""
+    retry = "Retry-After: 1\r\n" if status == HTTPStatus.TOO_MANY_REQUESTS else ""
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n{retry}Connection: close\r\n\r\n"

@@ -16,6 +16,7 @@ from serving.app import create_app
 from serving.app.application import App
 from serving.connections import bounded
 from serving.errors import InputError
+from serving.listening import Server
 from serving.logs import set_up_logs
 from serving.memory import settle
 from serving.predictor import Predictor
@@ -71,7 +72,7 @@ def serve_bundles(
     # When all is answered uvicorn raises the signal anew, which would end the process as if it had been killed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config).run(sockets=[listener])
 
 
 def _serve_grpc(app: App, host: str, settings: Settings) -> None:

@@ -15,6 +15,7 @@ from http import HTTPStatus
 
 import bentoml
 import httpx
+import uvicorn
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml.exceptions import BentoMLException
 from circus.watcher import Watcher
@@ -25,6 +26,7 @@ from serving.bundle import MANIFEST
 from serving.connections import bounded
 from serving.errors import BundleError
 from serving.late import Late
+from serving.listening import Server
 from serving.logs import LogSettings, set_up_logs
 from serving.settings import Settings
 from serving.sources import find_bundles
@@ -91,6 +93,8 @@ Watcher.__init__ = partialmethod(Watcher.__init__, send_hup=True)
 # BentoML configures uvicorn after this module is loaded, and leaves what a connection is to what "auto" stands for.
 CONNECTIONS: dict[str, Any] = HTTP_PROTOCOLS  # uvicorn takes a class as well as its name
 CONNECTIONS["auto"] = bounded(settings.traffic, lambda reason: late.app.surface.metrics.refused_connection(reason))
+
+uvicorn.Server = Server  # type: ignore[misc]  # BentoML's worker makes its server by this name
 
 
 @bentoml.service(

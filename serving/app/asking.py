@@ -14,6 +14,8 @@ from serving.app.model import Model
 from serving.app.patience import patience_of
 from serving.app.refusals import REFUSED, refused
 from serving.app.surface import Surface
+from serving.batching.errors import Overloaded
+from serving.entrance import CROWDED
 
 Answer = Callable[[bytes, Model], Awaitable[Response]]
 Named = Callable[[bytes], str]
@@ -34,6 +36,8 @@ async def ask(
         if not told_by_body:
             exchange.model = model.name
             model.batcher.admit()
+        if CROWDED in http.scope:
+            raise Overloaded(http.scope[CROWDED])
         limits = model.predictor.manifest.limits
         model = None  # so that a slow sender does not keep an old version alive
         body = await read_body(exchange.headers, http.receive, limits.max_body_bytes, traffic.body_seconds, accepted)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 from tokenizers import Encoding
 
 import serving.predictor as predictor_module
@@ -21,6 +22,7 @@ from serving.app import create_app
 from serving.app.model import INLINE_CHARACTERS
 from serving.batching.shape import Bounds
 from serving.bundle import Bundle
+from serving.entrance import CROWDED
 from serving.errors import BundleError
 from serving.predictor import Predictor
 from serving.tasks.base import Logits
@@ -292,6 +294,25 @@ def test_overload(tiny_bundle: Path) -> None:
         assert (await http.post("/predict", json={"inputs": TEXT})).status_code == 200
 
     serve(slow, scenario, traffic=Traffic(Bounds(rows=2)))
+
+
+def test_crowded(predictor: Predictor) -> None:
+    """A request that came when too many waited to begin gets 429 and Retry-After, unread."""
+    why = "9 requests wait to be begun already"
+
+    async def scenario(_: httpx.AsyncClient, app: Starlette) -> None:
+        async def crowded(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, CROWDED: why}, receive, send)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(crowded), base_url="http://tuneship") as http:
+            refused = await http.post("/predict", content=b"no JSON", headers={"content-type": "application/json"})
+            assert refused.status_code == 429
+            assert refused.json() == {"error": f"{why}; try again in 1 s", "error_type": "overloaded"}
+            assert refused.headers["retry-after"] == "1"
+            counted = (await http.get("/metrics")).text
+            assert re.search(r'requests_total\{method="POST",model="\w+",route="/predict",status="429"\} 1.0', counted)
+
+    serve(predictor, scenario)
 
 
 def test_concurrent(predictor: Predictor, texts: list[str]) -> None:

@@ -148,7 +148,7 @@ def test_too_many(strict: ServerProcess) -> None:
         with connect(strict) as outside:
             outside.sendall(LIVE)
             answer = rest(outside)
-        assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert answer.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
         assert b"Retry-After: 1\r\n" in answer
         assert b"all the connections that it takes" in answer
         assert all(b" 200 OK" in ask(each) for each in inside)

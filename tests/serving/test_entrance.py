@@ -1,0 +1,79 @@
+"""Requests begin a few in each turn of the event loop, in the order in which they came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from serving.batching.shape import Bounds
+from serving.entrance import A_TURN, CROWDED, Entrance
+from serving.traffic import Traffic
+from tests.serving.listening import Listening, listening
+
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def entering(scenario: Callable[[Entrance, list[int], list[bool]], None], most: int, turns: int) -> list[list[int]]:
+    """Which requests had begun after each turn of the loop, those of the first turn being the scenario's."""
+    begun: list[int] = []
+    seen = []
+
+    async def main() -> None:
+        scenario(Entrance(most), begun, [])
+        for _ in range(turns):
+            seen.append([*begun])
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    return seen
+
+
+def test_turn_by_turn() -> None:
+    """So many begin at once, as many in the next turn, until none waits."""
+
+    def scenario(entrance: Entrance, begun: list[int], _: list[bool]) -> None:
+        assert all(entrance.enter(partial(begun.append, number)) for number in range(2 * A_TURN + 3))
+
+    seen = entering(scenario, 100, 4)
+    assert [len(each) for each in seen] == [A_TURN, 2 * A_TURN, 2 * A_TURN + 3, 2 * A_TURN + 3]
+    assert seen[-1] == sorted(seen[-1])
+
+
+def test_full() -> None:
+    """Where too many wait the next is not taken, and why is told; what waits is begun all the same."""
+
+    def scenario(entrance: Entrance, begun: list[int], taken: list[bool]) -> None:
+        taken += [entrance.enter(partial(begun.append, number)) for number in range(A_TURN + 3)]
+        assert taken == [True] * (A_TURN + 2) + [False]
+        assert entrance.full == "2 requests wait to be begun already"
+
+    assert len(entering(scenario, 2, 3)[-1]) == A_TURN + 2
+
+
+async def tell(scope: Scope, receive: Receive, send: Send) -> None:
+    """An app that tells whether it is to refuse."""
+    await PlainTextResponse(scope.get(CROWDED, "welcome"))(scope, receive, send)
+
+
+def test_of_all_connections() -> None:
+    """What comes in a turn on many connections is begun, waits or is to be refused; only a GET is not counted."""
+
+    async def scenario(served: Listening) -> None:
+        callers = [served.connect() for _ in range(A_TURN + 5)]
+        while served.connections < len(callers):
+            await asyncio.sleep(0)
+        for caller in callers[:-1]:
+            caller.sendall(POST)
+        callers[-1].sendall(GET)
+        answers = [await asyncio.to_thread(caller.recv, 65536) for caller in callers]
+        refused = [b"2 requests wait to be begun already" in answer for answer in answers]
+        assert refused.count(True) == 2
+        assert not refused[-1]
+        assert all(b"welcome" in answer for answer, no in zip(answers, refused, strict=True) if not no)
+
+    listening(tell, scenario, Traffic(Bounds(rows=2)))
