@@ -10,7 +10,7 @@ MEANINGS = {
     "413": "The body, the number of texts or a text is past `max_body_bytes`, `max_inputs` or `max_characters`.",
     "415": "The content type is not application/json.",
     "422": "The shape is wrong, a key is unknown, a text is empty, or past `max_length` tokens and not to be cut.",
-    "429": "`max_queue` texts, or `max_queue_tokens` tokens, are waiting; come back after `Retry-After` seconds.",
+    "429": "`max_queue` texts or requests, or `max_queue_tokens` tokens, wait; come back after `Retry-After` seconds.",
     "503": "The server is starting or stopping; come back after `Retry-After` seconds, or ask another.",
     "504": "`wait_seconds`, or those in `Request-Timeout`, were over before the request's turn came. It was not run.",
 }

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
+from starlette.routing import Match
 
 from serving.app.json_response import JSONResponse
 from serving.batching.errors import Expired, Overloaded, Unanswered, Unavailable
@@ -54,8 +55,8 @@ def refused(error: Exception, seconds_to_drain: float, *, openai: bool = False) 
 
 async def http_error(http: HttpRequest, error: Exception) -> Response:
     """Starlette's own refusals in the same shape; an unknown path or method is told what there is."""
-    if isinstance(error, HTTPException):
-        error = HTTPException(error.status_code, _detail(http, error), error.headers)
+    if isinstance(error, HTTPException) and error.detail == HTTPStatus(error.status_code).phrase:
+        error = _told(http, error)
     return refused(error, 0.0, openai="/v1/" in http.url.path)
 
 
@@ -64,10 +65,19 @@ def server_error() -> Response:
     return refusal(500, "backend", "the server failed on this request; its log tells why")
 
 
-def _detail(http: HttpRequest, error: HTTPException) -> str:
-    path, routed = http.url.path, error.detail == HTTPStatus(error.status_code).phrase  # no endpoint's own words
-    if routed and error.status_code == HTTPStatus.NOT_FOUND:
-        return f"there is nothing at {path}; GET /openapi.json tells of every path"
-    if routed and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and error.headers:
-        return f"{path} takes {' or '.join(sorted(error.headers['Allow'].split(', ')))}, not {http.method}"
-    return error.detail
+def _told(http: HttpRequest, error: HTTPException) -> HTTPException:
+    """One without words of its own, which is the routing's, with the way out."""
+    path = http.url.path
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return HTTPException(404, f"there is nothing at {path}; GET /openapi.json tells of every path", error.headers)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        methods = _methods(http)
+        message = f"{path} takes {' or '.join(methods)}, not {http.method}"
+        return HTTPException(405, message, {"Allow": ", ".join(methods)})
+    return error
+
+
+def _methods(http: HttpRequest) -> list[str]:
+    """What a path takes, by all of its routes: Starlette tells of the first."""
+    routes = [each for each in http.app.routes if each.matches(http.scope)[0] is not Match.NONE]
+    return sorted({method for each in routes for method in getattr(each, "methods", None) or ()})

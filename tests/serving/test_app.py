@@ -373,7 +373,7 @@ def test_server_error(tiny_bundle: Path) -> None:
         ("GET", "/predict", 405, "/predict takes POST, not GET"),
         ("PUT", "/predict", 405, "/predict takes POST, not PUT"),
         ("POST", "/info", 405, "/info takes GET or HEAD, not POST"),
-        ("DELETE", "/", 405, "/ takes POST, not DELETE"),
+        ("DELETE", "/", 405, "/ takes GET or HEAD or POST, not DELETE"),
     ],
 )
 def test_no_such_endpoint(client: TestClient, method: str, path: str, status: int, message: str) -> None:

@@ -102,3 +102,8 @@ def test_left_padding(tiny_bundle: Path, tmp_path: Path, predictor: Predictor) -
     assert mask[0, 0] == 0
     assert (inputs["input_ids"][mask == 0] == 3).all()
     assert list(inputs) == left.manifest.graph.inputs == predictor.manifest.graph.inputs
+
+
+def test_no_plan_for_each_shape(predictor: Predictor) -> None:
+    """onnxruntime keeps no plan of the memory for each shape that comes: they are many, and would be kept for good."""
+    assert not engine_of(predictor)._session.get_session_options().enable_mem_pattern
