@@ -1,7 +1,7 @@
 """uvicorn's server, taking connections as fast as they come.
 
 In a turn of its loop libuv, on which uvloop stands, accepts one connection for each handle that listens. A turn of a
-server that is busy takes milliseconds, so it would take a hundred connections a second or two, and whoever else wants
+server that is busy takes milliseconds, so it would take a hundred connections a second, and whoever else wants
 one would wait where no limit counts them and nobody tells them to come back later.
 """
 
@@ -20,5 +20,6 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen. What is listened on besides is closed with the servers that it was made for."""
-        further = [each.dup() for each in sockets or () for _ in range(A_TURN - 1)]
-        await super().startup([*(sockets or ()), *further] or None)
+        if sockets:
+            sockets = [*sockets, *(each.dup() for each in sockets for _ in range(A_TURN - 1))]
+        await super().startup(sockets)

@@ -35,20 +35,11 @@ class Listening:
 
 
 def listening(
-    app: ASGIApp,
-    scenario: Callable[[Listening], Coroutine[Any, Any, None]],
-    traffic: Traffic = DEFAULT,
-    **options: Any,
+    app: ASGIApp, scenario: Callable[[Listening], Coroutine[Any, Any, None]], traffic: Traffic = DEFAULT
 ) -> None:
-    """Serve an app while a scenario runs; ``options`` are uvicorn's."""
-    config = uvicorn.Config(
-        app,
-        http=bounded(traffic, lambda reason: None),
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        **options,
-    )
+    """Serve an app while a scenario runs."""
+    connection = bounded(traffic, lambda reason: None)
+    config = uvicorn.Config(app, http=connection, lifespan="off", log_level="warning", access_log=False)
 
     async def main() -> None:
         async with asyncio.timeout(30), _served(config) as served:

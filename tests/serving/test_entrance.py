@@ -18,13 +18,13 @@ POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-def entering(scenario: Callable[[Entrance, list[int], list[bool]], None], most: int, turns: int) -> list[list[int]]:
+def entering(scenario: Callable[[Entrance, list[int]], None], most: int, turns: int) -> list[list[int]]:
     """Which requests had begun after each turn of the loop, those of the first turn being the scenario's."""
     begun: list[int] = []
     seen = []
 
     async def main() -> None:
-        scenario(Entrance(most), begun, [])
+        scenario(Entrance(most), begun)
         for _ in range(turns):
             seen.append([*begun])
             await asyncio.sleep(0)
@@ -36,7 +36,7 @@ def entering(scenario: Callable[[Entrance, list[int], list[bool]], None], most: 
 def test_turn_by_turn() -> None:
     """So many begin at once, as many in the next turn, until none waits."""
 
-    def scenario(entrance: Entrance, begun: list[int], _: list[bool]) -> None:
+    def scenario(entrance: Entrance, begun: list[int]) -> None:
         assert all(entrance.enter(partial(begun.append, number)) for number in range(2 * A_TURN + 3))
 
     seen = entering(scenario, 100, 4)
@@ -47,8 +47,8 @@ def test_turn_by_turn() -> None:
 def test_full() -> None:
     """Where too many wait the next is not taken, and why is told; what waits is begun all the same."""
 
-    def scenario(entrance: Entrance, begun: list[int], taken: list[bool]) -> None:
-        taken += [entrance.enter(partial(begun.append, number)) for number in range(A_TURN + 3)]
+    def scenario(entrance: Entrance, begun: list[int]) -> None:
+        taken = [entrance.enter(partial(begun.append, number)) for number in range(A_TURN + 3)]
         assert taken == [True] * (A_TURN + 2) + [False]
         assert entrance.full == "2 requests wait to be begun already"
 
