@@ -11,16 +11,16 @@ import contextlib
 import gc
 import itertools
 import json
-import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 import httptools
 import uvloop
 
+from bench.chance import moments
 from bench.load import GRACE_SECONDS, BestLabel, Query
 
 LATE_SECONDS = 0.05
@@ -58,7 +58,7 @@ def run_arrivals(
     gc.disable()  # a collector's pause would be taken for the server's
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(arrivals.run(rate, random.Random(seed)))
+            runner.run(arrivals.run(moments(rate, seconds, seed)))
     finally:
         gc.enable()
     return arrivals.found
@@ -75,15 +75,15 @@ class _Arrivals:
         self._best_label = best_label
         self._under_way: set[asyncio.Future[None]] = set()
 
-    async def run(self, rate: float, chance: random.Random) -> None:
-        """Send until the time is over, then wait for what is under way."""
+    async def run(self, moments: Iterable[float]) -> None:
+        """Send at these moments, in seconds from now, then wait for what is under way."""
         self._loop = asyncio.get_running_loop()
-        due = time.perf_counter()
-        self._end = due + self.found.seconds
-        while (due := due + chance.expovariate(rate)) < self._end:
-            if (ahead := due - time.perf_counter()) > 0:
+        start = time.perf_counter()
+        self._end = start + self.found.seconds
+        for moment in moments:
+            if (ahead := start + moment - time.perf_counter()) > 0:
                 await asyncio.sleep(ahead)
-            self._send(due)
+            self._send(start + moment)
         if self._under_way:
             _, lost = await asyncio.wait(self._under_way, timeout=GRACE_SECONDS)
             if lost:

@@ -29,7 +29,7 @@ class Raw:
     def __init__(self, bundle: Bundle) -> None:
         spec = bundle.manifest.tokenizer
         self._graph = bundle.manifest.graph
-        self._shape = Shape() if self._graph.row_independent else Shape(rows=1)
+        self.shape = Shape() if self._graph.row_independent else Shape(rows=1)
         self._session = open_session(bundle, len(bundle.manifest.labels), threads=1)
         self._tokenizer = Tokenizer.from_buffer(bundle.read(spec.file))
         self._tokenizer.no_padding()
@@ -40,7 +40,7 @@ class Raw:
         """The index of each text's best logit, ``[texts]``."""
         rows = self.encode(texts)
         best = np.zeros(len(rows), dtype=np.int64)
-        for batch in self._shape.batches([len(row) for row in rows]):
+        for batch in self.shape.batches([len(row) for row in rows]):
             best[batch] = self.together([rows[at] for at in batch])
         return best
 
