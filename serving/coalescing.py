@@ -1,12 +1,16 @@
-"""A transport that sends what is written to it in one turn of the event loop all at once.
+"""A transport that sends what is written to it in one turn of the event loop all at once, and ends in time to be heard.
 
 uvicorn writes a response's head and its body apart, and uvloop sends whatever it is given right away: two system calls,
 and a caller that is woken up twice.
+
+A caller that still sends when its connection ends gets a reset, and with it loses the answer that is on its way (RFC
+9112, section 9.6).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 MOST_BYTES = 64 * 1024
@@ -14,12 +18,20 @@ MOST_BYTES = 64 * 1024
 
 
 class Coalescing(asyncio.Transport):
-    """Stands for a connection's own transport; only writing and ending differ."""
+    """Stands for a connection's own transport; only writing and ending differ.
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    Attributes:
+        lingers: it is to end as soon as the caller has sent all.
+    """
+
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, sending: Callable[[], bool]
+    ) -> None:
+        """``sending`` tells whether the caller is in the midst of a request."""
         super().__init__()
-        self._transport, self._loop = transport, loop
+        self._transport, self._loop, self._sending = transport, loop, sending
         self._written: list[bytes] = []
+        self.lingers = False
 
     def write(self, data: Any) -> None:
         """Send it when this turn is over, with whatever else is written until then."""
@@ -30,9 +42,12 @@ class Coalescing(asyncio.Transport):
             self._flush()
 
     def close(self) -> None:
-        """Send what was written, then end."""
+        """Send what was written, then end; where the caller still sends, only when told again."""
         self._flush()
-        self._transport.close()
+        if self._sending() and not self.lingers:
+            self.lingers = True
+        else:
+            self._transport.close()
 
     def abort(self) -> None:
         """End at once; what was not sent yet is lost."""

@@ -19,14 +19,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from serving.coalescing import Coalescing
 from serving.entrance import CROWDED, Entrance
+from serving.security_headers import secured
 from serving.traffic import Traffic
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers, as far as they need more than one read. 8 kB to 64 kB is what servers allow."""
 
 HINTS = {
-    429: "this server has all the connections that it takes; try again in 1 s",
+    400: "this is not an HTTP request",
     408: "the request's head took too long",
+    429: "this server has all the connections that it takes; try again in 1 s",
     431: f"the request's head has more than {MAX_HEAD_BYTES:,} bytes",
 }
 
@@ -36,7 +38,7 @@ SPARE_DESCRIPTORS = 256
 logger = logging.getLogger("tuneship")
 
 Refused = Callable[[str], None]
-"""Told why a connection was ended: ``limit``, ``slow_head``, ``large_head`` or ``slow_reader``."""
+"""Told why a connection was ended: ``limit``, ``slow_head``, ``large_head``, ``malformed`` or ``slow_reader``."""
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -51,7 +53,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
-        super().connection_made(Coalescing(transport, self.loop))
+        super().connection_made(Coalescing(transport, self.loop, lambda: self._in_body))
+        self._in_body = False
         self._head_since: float | None = self.loop.time()
         self._head_bytes = self._unread = 0
         self._over = len(self.connections) > self.traffic.max_connections
@@ -63,14 +66,17 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Of a head, of a body, or of neither: what no request accounts for is taken for a head that is late."""
+        """Of a head, of a body, or of neither: what no request accounts for is taken for a head that is late.
+
+        A body that is no more wanted, as its request is answered, is read to its end for as long as a head may take.
+        """
         if self._over:
             self._refuse(429, "limit")
             return
         if self._head_since is None and self._idle:
             self._head_since, self._head_bytes = self.loop.time(), 0
         super().data_received(data)
-        if self._head_since is not None:
+        if self._head_since is not None and not self._in_body:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(431, "large_head")
@@ -78,6 +84,8 @@ class BoundedConnection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """A request that asks for work begins when there is time for it; the others, such as probes, at once."""
         begin = partial(super()._start_asgi_task, cycle, app)
+        if cycle.waiting_for_100_continue:  # answered without its body, such a caller may send it or its next request
+            cycle.keep_alive = False
         if cycle.scope["method"] != "POST":
             begin()
         elif not self.entrance.enter(begin):
@@ -86,8 +94,19 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is there; how long the body may take is the app's to say."""
-        self._head_since = None
+        self._head_since, self._in_body = None, True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The caller has sent all of its request."""
+        self._head_since, self._in_body = None, False
+        super().on_message_complete()
+        if self.transport.lingers:  # type: ignore[attr-defined]
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, as whatever else is refused."""
+        self._refuse(400, "malformed")
 
     @property
     def _idle(self) -> bool:
@@ -112,7 +131,9 @@ class BoundedConnection(HttpToolsProtocol):
         return self._head_since + self.traffic.head_seconds - self.loop.time()
 
     def _end_slow_head(self) -> None:
-        if self._head_bytes:
+        if self._in_body:  # has been answered, and sends on and on
+            self.transport.abort()
+        elif self._head_bytes:
             self._refuse(408, "slow_head")
         else:  # nobody has asked for anything, such as a browser that connects ahead
             self.transport.close()
@@ -126,6 +147,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.refused(reason)
+        self._in_body = False  # nothing that still comes is read
         self.transport.write(_answer(status))
         self.transport.close()
 
@@ -153,9 +175,9 @@ def _make_room(descriptors: int) -> None:
 def _answer(status: int) -> bytes:
     """A whole response in the shape of every other refusal; what follows it on the connection is not read."""
     body = f'{{"error":"{HINTS[status]}","error_type":"connection"}}'
-    retry = "Retry-After: 1\r\n" if status == HTTPStatus.TOO_MANY_REQUESTS else ""
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n{retry}Connection: close\r\n\r\n"
-    )
-    return (head + body).encode()
+    headers = {"Content-Type": "application/json", "Content-Length": len(body), "Connection": "close"}
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers["Retry-After"] = 1
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    lines += [f"{name.decode()}: {value.decode()}" for name, value in secured([])]
+    return "\r\n".join([*lines, "", body]).encode()

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.app.exchange import KEY, Exchange
 from serving.app.refusals import server_error
 from serving.app.request_id import HEADER, RequestIds
-from serving.app.security_headers import secured
+from serving.security_headers import secured
 
 Watcher = Callable[[Exchange], None]
 """Told of each exchange when it is over, on the event loop."""

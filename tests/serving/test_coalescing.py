@@ -45,12 +45,12 @@ class Recorded(asyncio.Transport):
         return 7
 
 
-def told(*turns: Callable[[Coalescing], object]) -> list[bytes | str]:
+def told(*turns: Callable[[Coalescing], object], sending: bool = False) -> list[bytes | str]:
     """What the connection's own transport is told when each of these has a turn of its own."""
     recorded = Recorded()
 
     async def main() -> None:
-        coalescing = Coalescing(recorded, asyncio.get_running_loop())
+        coalescing = Coalescing(recorded, asyncio.get_running_loop(), lambda: sending)
         for turn in turns:
             turn(coalescing)
             await asyncio.sleep(0)
@@ -76,6 +76,17 @@ def test_an_end_comes_after_what_was_written() -> None:
     assert told(lambda transport: (both(transport), transport.abort())) == ["abort"]
 
 
+def test_an_end_waits_for_a_caller_that_still_sends() -> None:
+    """It has its answer, and the connection ends when told so again."""
+
+    def end(transport: Coalescing) -> None:
+        transport.close()
+        assert transport.lingers
+
+    assert told(both, end, sending=True) == [b"head body"]
+    assert told(both, end, lambda transport: transport.close(), sending=True) == [b"head body", "close"]
+
+
 def test_nothing_is_written_to_a_connection_that_is_gone() -> None:
     """Where the other end left within the turn, what was written is dropped."""
     assert told(lambda transport: (both(transport), transport._transport.abort())) == ["abort"]
@@ -86,7 +97,7 @@ def test_much_is_not_held_back() -> None:
     recorded = Recorded()
 
     async def main() -> None:
-        transport = Coalescing(recorded, asyncio.get_running_loop())
+        transport = Coalescing(recorded, asyncio.get_running_loop(), lambda: False)
         transport.write(b"x" * MOST_BYTES)
         assert (recorded.told, transport.get_write_buffer_size()) == ([], MOST_BYTES + 7)
         transport.write(b"y")

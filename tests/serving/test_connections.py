@@ -172,6 +172,81 @@ def test_reads_nothing(strict: ServerProcess) -> None:
     assert refused(strict, "slow_reader") == before + 1
 
 
+BODY = b'{"inputs": "%s"}' % (b"a" * 1_000_000)
+
+
+def post(path: str, *headers: str, length: int = len(BODY)) -> bytes:
+    """The head of a request with a large body."""
+    lines = [f"POST {path} HTTP/1.1", "Host: a", f"Content-Length: {length}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (post("/nowhere"), b"404"),
+        (post("/info"), b"405"),
+        (post("/predict", "Content-Type: text/plain"), b"415"),
+        (post("/predict", "Content-Type: application/json"), b"413"),
+    ],
+    ids=lambda value: value.decode() if len(value) == 3 else "",
+)
+def test_refused_before_its_end(strict: ServerProcess, head: bytes, status: bytes) -> None:
+    """What comes of a body behind its refusal is no request: the next one on the connection gets its own answer."""
+    before = refused(strict, "large_head")
+    with connect(strict) as connection:
+        connection.sendall(head)
+        time.sleep(0.05)
+        connection.sendall(BODY)
+        connection.sendall(LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        answers = rest(connection)
+    assert re.findall(rb"HTTP/1.1 (\d+) ", answers) == [status, b"200"]
+    assert refused(strict, "large_head") == before
+
+
+def test_refused_before_its_end_and_then_ended(strict: ServerProcess) -> None:
+    """A caller that reads when all is sent, and wants the connection closed then, gets its refusal and no reset."""
+    with connect(strict) as connection:
+        connection.sendall(post("/nowhere", "Connection: close"))
+        time.sleep(0.05)
+        for first in range(0, len(BODY), 50_000):
+            connection.sendall(BODY[first : first + 50_000])
+            time.sleep(0.001)
+        answer = rest(connection)
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_refused_and_sends_on(strict: ServerProcess) -> None:
+    """A body that nobody wants any more is read for as long as a head may take, and not for ever."""
+    with connect(strict) as connection:
+        connection.sendall(post("/nowhere", length=1 << 40))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
+        until(lambda: not takes(connection, b"a" * 1000))
+
+
+def test_asks_before_it_sends(strict: ServerProcess) -> None:
+    """Whoever asks first whether its body is wanted may send it or not; what follows is then not guessed at."""
+    with connect(strict) as connection:
+        connection.sendall(post("/nowhere", "Expect: 100-continue") + LIVE)
+        answer = rest(connection)
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"\r\nconnection: close\r\n" in answer.lower()
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_no_http(server: ServerProcess) -> None:
+    """What is no HTTP is refused in the shape of every other refusal, with the headers of every answer, and counted."""
+    before = refused(server, "malformed")
+    with connect(server) as connection:
+        connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00 TLS, as from a caller of https://\r\n\r\n")
+        head, _, body = rest(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"x-content-type-options: nosniff" in head
+    assert json.loads(body) == {"error": "this is not an HTTP request", "error_type": "connection"}
+    assert refused(server, "malformed") == before + 1
+
+
 def until(holds: Callable[[], bool]) -> None:
     """Wait until something holds, ten seconds at most."""
     end = time.monotonic() + 10
