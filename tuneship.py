@@ -215,7 +215,7 @@ def verify(
             raise InputError("--identity and --identity-provider go together: who signed, and who vouches for them")
         verify_identity(opened, identity, identity_provider, trust_config=trust_config)
         out.print(f"[green]✓[/] every file was signed by {escape(identity)}", soft_wrap=True)
-    if url:
+    if url is not None:
         show_findings(verifying.there(opened, RemoteServer(url, api_key)))
     else:
         show_findings(verifying.here(opened, threads or available_cpus()))

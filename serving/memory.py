@@ -7,7 +7,7 @@ import gc
 
 
 def settle() -> None:
-    """Give back what only loading needed, and leave the rest alone: to be called once, when all is loaded.
+    """Give back what only loading needed, or a version that has gone, and leave the rest alone.
 
     What is there now stays, and the collector going through it again would hold every request up for 30 ms. The C
     library keeps what was freed, tens of megabytes of a graph read and packed, unless it is told to let go of it.

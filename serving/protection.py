@@ -11,7 +11,8 @@ from serving.errors import InputError
 from serving.keys import Keys
 from serving.variables import Environment, flag, words
 
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+|\*")
+HOST = r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]"
+ORIGIN = rf"https?://({HOST})(:\d+)?|\*"
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class Protection:
         """From the TUNESHIP_ variables; raises InputError naming the variable."""
         file = environment.get("TUNESHIP_API_KEYS_FILE")
         return cls(
-            api_keys=words(environment, "TUNESHIP_API_KEYS"),
+            api_keys=_keys(environment, file),
             api_keys_file=Path(file) if file else None,
             open_metrics=flag(environment, "TUNESHIP_OPEN_METRICS") or False,
-            cors_origins=_origins(environment),
-            allowed_hosts=tuple(host.lower() for host in words(environment, "TUNESHIP_ALLOWED_HOSTS")),
+            cors_origins=_matching(environment, "TUNESHIP_CORS_ORIGINS", ORIGIN, "origin; such as https://example.org"),
+            allowed_hosts=_matching(environment, "TUNESHIP_ALLOWED_HOSTS", HOST, "host's name; such as example.org"),
         )
 
     def keys(self) -> Keys | None:
@@ -49,10 +50,22 @@ class Protection:
         return Keys(self.api_keys, self.api_keys_file) if self.api_keys or self.api_keys_file else None
 
 
-def _origins(environment: Environment) -> tuple[str, ...]:
-    name = "TUNESHIP_CORS_ORIGINS"
-    origins = words(environment, name)
-    for origin in origins:
-        if not ORIGIN.fullmatch(origin):
-            raise InputError(f"{name}: {origin!r} is no origin; such as https://example.org is one", field=name)
-    return origins
+def _keys(environment: Environment, file: str | None) -> tuple[str, ...]:
+    """Raises InputError where a variable is set and names no key.
+
+    Elsewhere empty means unset; here it would let everybody in where somebody meant to let in a few.
+    """
+    keys = words(environment, "TUNESHIP_API_KEYS")
+    for name, found in (("TUNESHIP_API_KEYS", keys), ("TUNESHIP_API_KEYS_FILE", file)):
+        if name in environment and not found:
+            raise InputError(f"{name} is empty; it names the keys that callers must show, or is not set", field=name)
+    return keys
+
+
+def _matching(environment: Environment, name: str, pattern: str, what: str) -> tuple[str, ...]:
+    """Words in lower case, as browsers and clients send them; raises InputError for one that is none."""
+    found = tuple(word.lower() for word in words(environment, name))
+    for word in found:
+        if not re.fullmatch(pattern, word):
+            raise InputError(f"{name}: {word!r} is no {what} is one", field=name)
+    return found

@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from serving.errors import InputError
 from serving.oip.inference import WHOLE
@@ -24,8 +24,8 @@ class RemoteServer:
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
         """Raises InputError unless the address is one of HTTP."""
-        if not url.startswith(("http://", "https://")):
-            raise InputError(f"{url} is no address of a server; one looks like http://127.0.0.1:3000", field="--url")
+        if not _is_address(url):
+            raise InputError(f"{url!r} is no address of a server; one looks like http://127.0.0.1:3000", field="--url")
         self.url = url.rstrip("/")
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if api_key:
@@ -70,6 +70,14 @@ class RemoteServer:
             except ValueError as error:
                 raise InputError(f"{request.full_url} gave no JSON: {error}", field="--url") from error
         raise AssertionError("the last try returns or raises")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # such as a bracket that is not closed, or a port that is no number
+        return False
 
 
 def request_of(inputs: list[Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import uvicorn
 
 from serving.app import create_app
 from serving.app.application import App
+from serving.app.hangup import Remembered
 from serving.connections import bounded
 from serving.errors import InputError
 from serving.listening import Server
@@ -47,6 +48,7 @@ def serve_bundles(
         BundleError: a bundle cannot be trusted, or does not answer on this machine as it did when it was proven.
         InputError: the address cannot be listened on, two models have one name, or a TUNESHIP_ variable is malformed.
     """
+    signal.signal(signal.SIGHUP, Remembered())
     settings = Settings.from_environment(options=options or {})
     set_up_logs(settings.log)
     listener = _listen(host, port)

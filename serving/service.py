@@ -124,11 +124,15 @@ class Tuneship:
         return bool(late.app.surface.ready)
 
 
-class Straight:
-    """Leads requests for ``/predict`` to the app as it is.
+BENTOML_OWN = ("/schema.json", "/docs", "/healthz", "/static_content/")
+"""What BentoML's clients and its documentation page ask for, and the app has not."""
 
-    The method above is what tells BentoML's own clients of it. Answered by BentoML, it would take bodies of any size,
-    and each request would pay for BentoML's machinery.
+
+class Straight:
+    """Leads all other requests to the app as it is.
+
+    The method above is what tells BentoML's own clients of ``/predict``. Answered by BentoML, it would take bodies of
+    any size, and each request would pay for BentoML's machinery; what is nowhere would be refused in another shape.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -136,7 +140,8 @@ class Straight:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on."""
-        answers = late.app if scope["type"] == "http" and scope["path"] == "/predict" else self._inner
+        own = scope["type"] != "http" or scope["path"].startswith(BENTOML_OWN)
+        answers = self._inner if own else late.app
         await answers(scope, receive, send)
 
 

@@ -20,6 +20,9 @@ from serving.variables import positive, seconds
 DEFAULT_BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
 """Where the image and the Bento carry their bundle: beside the package."""
 
+MOST_THREADS = 1024
+"""Of each kind: more than any machine has CPUs for, and few enough to be started."""
+
 LAMBDA_MB_PER_CPU = 1769
 """AWS Lambda gives one vCPU's worth of time per 1,769 MB of configured memory (AWS Lambda's developer guide)."""
 
@@ -57,7 +60,7 @@ class Settings:
         environment = {**environment, **options}
         return cls(
             bundle=Path(environment.get("TUNESHIP_BUNDLE") or DEFAULT_BUNDLE),
-            threads=positive(environment, "TUNESHIP_THREADS") or available_cpus(environment),
+            threads=positive(environment, "TUNESHIP_THREADS", MOST_THREADS) or available_cpus(environment),
             traffic=_traffic(environment),
             trusted_key=required_key(environment),
             limits=_limits(environment),
@@ -65,7 +68,7 @@ class Settings:
             log=LogSettings.from_environment(environment),
             protection=Protection.from_environment(environment),
             traces=_asks_for_traces(environment),
-            grpc_port=positive(environment, "TUNESHIP_GRPC_PORT"),
+            grpc_port=positive(environment, "TUNESHIP_GRPC_PORT", 65_535),
         )
 
 
@@ -76,12 +79,12 @@ def _traffic(environment: Mapping[str, str]) -> Traffic:
             rows=positive(environment, "TUNESHIP_MAX_QUEUE") or bounds.rows,
             tokens=positive(environment, "TUNESHIP_MAX_QUEUE_TOKENS") or bounds.tokens,
         ),
-        workers=positive(environment, "TUNESHIP_WORKERS") or DEFAULT.workers,
+        workers=positive(environment, "TUNESHIP_WORKERS", MOST_THREADS) or DEFAULT.workers,
         wait_seconds=seconds(environment, "TUNESHIP_WAIT_SECONDS", DEFAULT.wait_seconds),
         body_seconds=seconds(environment, "TUNESHIP_BODY_SECONDS", DEFAULT.body_seconds),
         head_seconds=seconds(environment, "TUNESHIP_HEAD_SECONDS", DEFAULT.head_seconds),
         max_connections=positive(environment, "TUNESHIP_MAX_CONNECTIONS") or DEFAULT.max_connections,
-        drain_seconds=seconds(environment, "TUNESHIP_DRAIN_SECONDS", DEFAULT.drain_seconds),
+        drain_seconds=seconds(environment, "TUNESHIP_DRAIN_SECONDS", DEFAULT.drain_seconds, zero=True),
     )
 
 

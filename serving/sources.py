@@ -26,7 +26,7 @@ class Source(Protocol):
         """The present version, verified and warm; raises BundleError where it is not to be trusted."""
 
     def state(self) -> Hashable:
-        """Changes when there may be another version to open."""
+        """That of the version `open` gives: changes when there may be another."""
 
 
 @dataclass
@@ -38,19 +38,24 @@ class BundleFolder:
     threads: int = 1
     trusted_key: Path | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
-    _opened: Predictor | None = field(default=None, repr=False)
+    _opened: tuple[Predictor, Hashable] | None = field(default=None, repr=False)
 
     def preload(self) -> Predictor:
         """Open it now, for the next `open` to give; raises BundleError."""
-        self._opened = self._open()
-        return self._opened
+        state = self._look()
+        self._opened = self._open(), state
+        return self._opened[0]
 
     def open(self) -> Predictor:
-        """The version that lies there now; raises BundleError."""
+        """The version that was preloaded, else the one that lies there now; raises BundleError."""
         opened, self._opened = self._opened, None
-        return opened or self._open()
+        return opened[0] if opened else self._open()
 
     def state(self) -> Hashable:
+        """What the files looked like before the version was opened that `open` would give."""
+        return self._opened[1] if self._opened else self._look()
+
+    def _look(self) -> Hashable:
         """Name, size, time and inode of every file: cheap to ask for, and new with every way to deploy."""
         try:
             files = sorted(path for path in self.root.resolve().rglob("*") if path.is_file())
@@ -99,6 +104,9 @@ def find_bundles(
         BundleError: there is no bundle.
     """
     places = [place for spec in specs for place in _places(spec)]
+    for root, name in places:
+        if not _is_name(name):
+            raise InputError(f"{root} cannot be served as {name!r}. Give it a name of letters and digits: NAME=PATH")
     found = [BundleFolder(root, name, threads, trusted_key, limits) for root, name in places]
     names = [folder.name for folder in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -123,6 +131,11 @@ def _split(spec: str) -> tuple[str, Path]:
     if not name or "/" in name:
         raise InputError(f"{spec}: a name is at least one character and holds no slash; give NAME=PATH")
     return name, Path(path)
+
+
+def _is_name(name: str) -> bool:
+    """Whether a path can hold it as it is: ``..`` would lead elsewhere, and nobody sees a space at an end."""
+    return name.isprintable() and name.strip() == name and name.strip(".") != "" and "/" not in name
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

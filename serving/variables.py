@@ -12,18 +12,19 @@ Environment = Mapping[str, str]
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-def positive(environment: Environment, name: str) -> int | None:
-    """A whole number of at least 1; None where the variable is empty or absent."""
+def positive(environment: Environment, name: str, most: int | None = None) -> int | None:
+    """A whole number of at least 1, and of ``most`` at most; None where the variable is empty or absent."""
     text = environment.get(name)
     if not text:
         return None
-    if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"{name} is {text!r}; a whole number of at least 1 is accepted", field=name)
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1 or (most and int(text) > most):
+        accepted = f"from 1 to {most:,}" if most else "of at least 1"
+        raise InputError(f"{name} is {text!r}; a whole number {accepted} is accepted", field=name)
     return int(text)
 
 
-def seconds(environment: Environment, name: str, absent: float) -> float:
-    """A number of seconds, 0 or more; ``absent`` where the variable is empty or absent."""
+def seconds(environment: Environment, name: str, absent: float, *, zero: bool = False) -> float:
+    """A number of seconds above 0, or 0 with ``zero``; ``absent`` where the variable is empty or absent."""
     text = environment.get(name)
     if not text:
         return absent
@@ -31,8 +32,10 @@ def seconds(environment: Environment, name: str, absent: float) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
-        raise InputError(f"{name} is {text!r}; a number of seconds is accepted", field=name)
+    if not (0 < value < math.inf or (zero and value == 0)):
+        raise InputError(
+            f"{name} is {text!r}; a number of seconds {'from' if zero else 'above'} 0 is accepted", field=name
+        )
     return value
 
 

@@ -96,6 +96,7 @@ def create_app(
         middleware=gates(protection),
         exception_handlers={HTTPException: http_error, Unavailable: http_error},
     )
+    app.router.redirect_slashes = False  # to an address made of the caller's Host, and of http:// behind TLS
     app.watching = watching
     app.surface = surface
     app.straight = of_the_default

@@ -26,12 +26,15 @@ async def read_body(
 
     ``seconds`` is how long it may take to arrive, so that nobody can hold a connection by sending byte after byte.
 
-    Raises HTTPException 415 for a content type that is not accepted and 408 for a body that is late, InputTooLarge past
-    the limit, ClientDisconnect.
+    Raises HTTPException 415 for a content type or a coding that is not accepted and 408 for a body that is late,
+    InputTooLarge past the limit, ClientDisconnect.
     """
     if (content_type := content_type_of(headers)) not in accepted:
         wanted = " or ".join(sorted(filter(None, accepted)))
         raise HTTPException(415, f"send Content-Type: {wanted}, not {content_type or 'none'}")
+    if (coding := headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()) != "identity":
+        # RFC 9110, section 15.5.16: what would have been accepted is told in Accept-Encoding.
+        raise HTTPException(415, f"send the body as it is, not coded as {coding!r}", {"Accept-Encoding": "identity"})
     try:
         with Within(seconds):
             return await _read(receive, limit)

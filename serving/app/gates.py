@@ -21,8 +21,12 @@ PROBES = frozenset({"/livez", "/readyz", "/ping", "/health", "/tei/health", "/v2
 
 METRICS = ("/metrics", "/tei/metrics")
 
-READ_BY_PAGES = ("X-Request-ID", "Server-Timing", "Retry-After")
-SENT_BY_PAGES = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
+BINARY = "Inference-Header-Content-Length"
+READ_BY_PAGES = ("X-Request-ID", "Server-Timing", "Retry-After", "X-Truncated", "WWW-Authenticate", BINARY)
+WAITS_BY_PAGES = ("Request-Timeout", "X-Request-Timeout")
+SENT_BY_PAGES = (
+    "Authorization", "Content-Type", "X-API-Key", "X-Request-ID", "traceparent", "tracestate", *WAITS_BY_PAGES, BINARY,
+)  # fmt: skip
 
 
 class Gated:

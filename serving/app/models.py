@@ -12,6 +12,7 @@ from typing import Literal
 
 from serving.app.model import Model
 from serving.errors import BundleError
+from serving.memory import settle
 from serving.metrics import Metrics
 from serving.predictor import Predictor
 from serving.sources import Source
@@ -88,13 +89,20 @@ class Served:
             return False
         if new.task != old.task:
             raise BundleError(f"it is of task {new.task}, and {self.name} of {old.task}. Serve it under another name.")
-        drained = asyncio.create_task(self.model.close())
+        drained = asyncio.create_task(_free(self.model))
         self._draining.add(drained)
         drained.add_done_callback(self._draining.discard)
         self._metrics.serves(self.name, predictor, instead_of=self.model.predictor)
         self.model = self._make(self.name, predictor)
         logger.info("%s: %s answers now, %s drains", self.name, new.digest[:12], old.digest[:12])
         return True
+
+
+async def _free(model: Model) -> None:
+    """Finish what was accepted, and give the memory back."""
+    await model.close()
+    del model
+    await asyncio.to_thread(settle)
 
 
 class Models:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import re
 import threading
@@ -180,6 +181,22 @@ def test_content_type(client: TestClient, content_type: str, named: str) -> None
     response = client.post("/predict", content=b'{"inputs": "a"}', headers={"content-type": content_type})
     assert response.status_code == 415
     assert response.json()["error"] == f"send Content-Type: application/json, not {named}"
+
+
+@pytest.mark.parametrize("path", ["/predict", "/invocations", "/explain", "/v2/models/run/infer"])
+def test_content_encoding(client: TestClient, path: str) -> None:
+    """A compressed body is refused with 415 that names the coding, and in a header what is taken."""
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    response = client.post(path, content=gzip.compress(b'{"inputs": "a"}'), headers=headers)
+    assert response.status_code == 415
+    assert response.json()["error"] == "send the body as it is, not coded as 'gzip'"
+    assert response.headers["accept-encoding"] == "identity"
+
+
+def test_content_encoding_identity(client: TestClient) -> None:
+    """A body that says to be as it is, is."""
+    response = client.post("/predict", json={"inputs": "a"}, headers={"content-encoding": "Identity"})
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=utf-8", "application/json;"])

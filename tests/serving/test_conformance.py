@@ -308,6 +308,10 @@ def test_a_fallen_back_server(tiny_fallback_bundle: Path, tmp_path: Path) -> Non
     [
         ("ftp://example.org", "is no address of a server"),
         ("file:///etc/passwd", "is no address of a server"),
+        ("", "^'' is no address of a server"),
+        ("http://", "is no address of a server"),
+        ("http://[::1", "is no address of a server"),
+        ("http://127.0.0.1:port", "is no address of a server"),
         ("http://127.0.0.1:9", "http://127.0.0.1:9/info cannot be reached"),
     ],
 )

@@ -173,6 +173,34 @@ def test_cors(tiny_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "header", ["Request-Timeout", "X-Request-ID", "traceparent", "Inference-Header-Content-Length"]
+)
+def test_cors_headers(tiny_bundle: Path, header: str) -> None:
+    """What any caller may say, a named origin's page may say."""
+    with app_with(tiny_bundle, cors_origins=("https://example.org",)) as client:
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": header.lower()}
+        answer = client.options("/predict", headers={"Origin": "https://example.org", **asked})
+        assert answer.status_code == 200, answer.text
+
+
+def test_cut_texts_are_told_to_pages(tiny_bundle: Path) -> None:
+    """A page of a named origin can read which of its texts were cut."""
+    with app_with(tiny_bundle, cors_origins=("https://example.org",)) as client:
+        answer = client.post("/predict", json={"inputs": "it " * 5000}, headers={"Origin": "https://example.org"})
+        assert answer.headers["X-Truncated"] == "0"
+        assert "X-Truncated" in answer.headers["access-control-expose-headers"]
+
+
+@pytest.mark.parametrize("path", ["/predict/", "/info/", "/models/run/predict/"])
+def test_leads_nowhere_else(client: TestClient, path: str) -> None:
+    """No answer sends a caller, with key and text, to an address made of what the caller said."""
+    for method in ("GET", "POST"):
+        answer = client.request(method, path, headers={"Host": "evil.example.org"}, follow_redirects=False)
+        assert answer.status_code == 404
+        assert "location" not in answer.headers
+
+
+@pytest.mark.parametrize(
     ("method", "path"), [("POST", "/predict"), ("GET", "/info"), ("GET", "/"), ("GET", "/nothing"), ("GET", "/readyz")]
 )
 def test_security_headers(server: ServerProcess, method: str, path: str) -> None:

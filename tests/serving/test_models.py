@@ -161,6 +161,10 @@ def test_names(tiny_bundle: Path, tmp_path: Path) -> None:
     for spec in (f"=/{tiny_bundle}", f"a/b={tiny_bundle}"):
         with pytest.raises(InputError, match="give NAME=PATH"):
             find_bundles([spec])
+    for name in ("..", ".", " ", "a\nb", " a", "a\x00"):
+        with pytest.raises(InputError, match="Give it a name of letters and digits"):
+            find_bundles([f"{name}={tiny_bundle}"])
+    assert find_bundles([f"Größe 1.5={tiny_bundle}"])[0].name == "Größe 1.5"
     with pytest.raises(BundleError, match="is not a bundle"):
         find_bundles([str(tmp_path)])
 
@@ -268,22 +272,42 @@ def test_watched(versions: Path) -> None:
     serve(app, scenario)
 
 
-def test_the_old_version_is_freed(versions: Path) -> None:
-    """Nothing holds the old version once it has drained."""
+def test_deployed_while_starting(versions: Path) -> None:
+    """A version that comes after the first was opened, and before the server is ready, is found by the next look."""
+    folder = BundleFolder(versions / "current", "support")
+    folder.preload()
+    turn(versions / "current", "v2")
+
+    async def scenario(http: httpx.AsyncClient) -> None:
+        assert not any(label.endswith(" 2") for label in (await http.get("/info")).json()["labels"])
+        await app.surface.models.reload()
+        assert all(label.endswith(" 2") for label in (await http.get("/info")).json()["labels"])
+
+    app = create_app(folder)
+    serve(app, scenario)
+
+
+def test_the_old_version_is_freed(versions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing holds the old version once it has drained, and its memory is given back then."""
     import gc
     import weakref
 
-    app = create_app(BundleFolder(versions / "current"))
+    app, held = create_app(BundleFolder(versions / "current")), list[bool]()
+    monkeypatch.setattr("serving.app.models.settle", lambda: held.append(old() is not None))
 
     async def scenario(http: httpx.AsyncClient) -> None:
         assert (await http.post("/predict", json={"inputs": TEXTS})).status_code == 200
+        nonlocal old
         old = weakref.ref(app.surface.model.predictor)
         turn(versions / "current", "v2")
         await app.surface.models.reload()
-        await asyncio.sleep(0.05)
+        while not held:
+            await asyncio.sleep(0.01)
         gc.collect()
         assert old() is None
+        assert held == [False]
 
+    old: Any = None
     serve(app, scenario)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -192,11 +195,37 @@ def test_hangup(tiny_bundle: Path, tmp_path: Path) -> None:
     with running(command, port, tmp_path / "log") as server:
         (bundle / "README.md").write_text("# Another\n")
         server.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 20
-        while "refused" not in server.log.read_text() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        _until(lambda: "refused" in server.log.read_text())
         assert re.search(r"new version of support refused, \w+ stays: .*README\.md was altered", server.log.read_text())
         listed = json.loads(get(f"{server.url}/models")[1])["models"]
         assert [each["name"] for each in listed] == ["support", "run"]
         assert listed[0]["last_reload"]["outcome"] == "refused"
         assert get(f"{server.url}/readyz") == (200, "ready\n")
+
+
+def test_hangup_while_starting(tiny_bundle: Path, tmp_path: Path) -> None:
+    """SIGHUP before the server is ready ends nothing, and is done when it can be."""
+    bundle, port, log = shutil.copytree(tiny_bundle, tmp_path / "bundle"), free_port(), tmp_path / "log"
+    more = [f"{name}={tiny_bundle}" for name in "abcdef"]
+    command = python("-m", "tuneship", "serve", bundle, *more, "--port", port)
+    told = threading.Thread(target=_hang_up_once_announced, args=(log, bundle))
+    told.start()
+    with running(["bash", "-c", f'echo $$ > {tmp_path}/pid; exec "$@"', "-", *command], port, log) as server:
+        told.join()
+        _until(lambda: json.loads(get(f"{server.url}/info")[1])["last_reload"] is not None)
+        assert json.loads(get(f"{server.url}/info")[1])["last_reload"]["outcome"] == "refused"
+
+
+def _hang_up_once_announced(log: Path, bundle: Path) -> None:
+    """When the first of the bundles is loaded, spoil it and say to look again."""
+    _until(lambda: log.is_file() and "serving run" in log.read_text())
+    (bundle / "README.md").write_text("# Another\n")
+    os.kill(int((log.parent / "pid").read_text()), signal.SIGHUP)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, twenty seconds at most."""
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)

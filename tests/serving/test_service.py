@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from huggingface_hub import InferenceClient
 from starlette.testclient import TestClient
@@ -119,6 +120,14 @@ def test_loads_nothing_foreign(service: ServerProcess, path: str) -> None:
     _, text = get(service.url + path)
     assert "googletagmanager" not in text
     assert not FOREIGN.search(text)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("POST", "/livez"), ("GET", "/models/no/info")])
+def test_what_is_nowhere(service: ServerProcess, client: TestClient, method: str, path: str) -> None:
+    """An unknown path or method is refused as without BentoML: in JSON, with an id and the headers of every answer."""
+    ours, alone = httpx.request(method, service.url + path), client.request(method, path)
+    assert (ours.status_code, ours.json()) == (alone.status_code, alone.json())
+    assert {"x-request-id", "x-content-type-options", "content-security-policy"} <= ours.headers.keys()
 
 
 def test_page(service: ServerProcess, client: TestClient) -> None:

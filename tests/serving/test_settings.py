@@ -46,14 +46,68 @@ def test_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.from_environment().traffic.bounds.rows == 5
 
 
-@pytest.mark.parametrize("name", ["TUNESHIP_THREADS", "TUNESHIP_MAX_QUEUE"])
-@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", " 2", "1e3", "²"])
+@pytest.mark.parametrize("name", ["TUNESHIP_MAX_CONNECTIONS", "TUNESHIP_MAX_QUEUE"])
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", " 2", "1e3", "²", "٣"])
 def test_refused(name: str, value: str) -> None:
     """A variable that is no whole number of at least 1 is named with what was found."""
     with pytest.raises(InputError) as caught:
         Settings.from_environment({name: value})
     assert str(caught.value) == f"{name} is {value!r}; a whole number of at least 1 is accepted"
     assert caught.value.field == name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "most"),
+    [
+        ("TUNESHIP_THREADS", "1025", "1,024"),
+        ("TUNESHIP_WORKERS", "100000", "1,024"),
+        ("TUNESHIP_GRPC_PORT", "65536", "65,535"),
+    ],
+)
+def test_too_many(name: str, value: str, most: str) -> None:
+    """What no machine can do is refused before it is tried."""
+    with pytest.raises(InputError) as caught:
+        Settings.from_environment({name: value})
+    assert str(caught.value) == f"{name} is '{value}'; a whole number from 1 to {most} is accepted"
+
+
+@pytest.mark.parametrize("name", ["TUNESHIP_HEAD_SECONDS", "TUNESHIP_BODY_SECONDS", "TUNESHIP_WAIT_SECONDS"])
+def test_no_time_at_all(name: str) -> None:
+    """No time for what every request needs would refuse them all; a drain may take none."""
+    with pytest.raises(InputError, match=f"^{name} is '0'; a number of seconds above 0 is accepted$"):
+        Settings.from_environment({name: "0"})
+    assert Settings.from_environment({"TUNESHIP_DRAIN_SECONDS": "0"}).traffic.drain_seconds == 0
+
+
+@pytest.mark.parametrize("value", ["", " ", " , "])
+def test_empty_keys(value: str) -> None:
+    """A secret that turns out to be empty lets nobody in who should be kept out."""
+    with pytest.raises(InputError, match=r"^TUNESHIP_API_KEYS is empty; it names the keys that callers must show"):
+        Settings.from_environment({"TUNESHIP_API_KEYS": value})
+    with pytest.raises(InputError, match=r"^TUNESHIP_API_KEYS_FILE is empty"):
+        Settings.from_environment({"TUNESHIP_API_KEYS_FILE": ""})
+
+
+@pytest.mark.parametrize("value", ["localhost:3000", "http://localhost", "*", "a b/c", "[::1", "*.example.org"])
+def test_no_host(value: str) -> None:
+    """What no Host header can be compared with is refused at the start, rather than every request later."""
+    with pytest.raises(InputError, match=r"is no host's name; such as example\.org is one$"):
+        Settings.from_environment({"TUNESHIP_ALLOWED_HOSTS": value})
+
+
+@pytest.mark.parametrize("value", ["example.org", "https://example.org/", "https://", "ftp://a.org", "null"])
+def test_no_origin(value: str) -> None:
+    """Nor is anything taken for an origin that no browser sends."""
+    with pytest.raises(InputError, match=r"is no origin; such as https://example\.org is one$"):
+        Settings.from_environment({"TUNESHIP_CORS_ORIGINS": value})
+
+
+def test_hosts_and_origins() -> None:
+    """They are compared in lower case, as they are sent."""
+    variables = {"TUNESHIP_ALLOWED_HOSTS": "Example.org [::1]", "TUNESHIP_CORS_ORIGINS": "https://Example.org:8443 *"}
+    protection = Settings.from_environment(variables).protection
+    assert protection.allowed_hosts == ("example.org", "[::1]")
+    assert protection.cors_origins == ("https://example.org:8443", "*")
 
 
 @pytest.mark.parametrize(
