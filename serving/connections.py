@@ -15,22 +15,23 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.coalescing import Coalescing
 from serving.entrance import CROWDED, Entrance
 from serving.security_headers import secured
-from serving.traffic import Traffic
-
-MAX_HEAD_BYTES = 64 * 1024
-"""Of a request's line and headers, as far as they need more than one read. 8 kB to 64 kB is what servers allow."""
+from serving.traffic import MAX_HEAD_BYTES, Traffic
 
 HINTS = {
-    400: "this is not an HTTP request",
+    400: "this is no HTTP request to this server",
     408: "the request's head took too long",
     429: "this server has all the connections that it takes; try again in 1 s",
     431: f"the request's head has more than {MAX_HEAD_BYTES:,} bytes",
 }
+
+LAST_SECONDS = 0.2
+"""At the end of the server, how long a connection may still say what is on its way."""
 
 SPARE_DESCRIPTORS = 256
 """For what is no connection: files, logs, the event loop's own."""
@@ -54,6 +55,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
         super().connection_made(Coalescing(transport, self.loop, lambda: self._in_body))
+        self.timeout_keep_alive = self.traffic.keep_alive_seconds  # type: ignore[assignment]  # any number will do
         self._in_body = False
         self._head_since: float | None = self.loop.time()
         self._head_bytes = self._unread = 0
@@ -66,20 +68,48 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Of a head, of a body, or of neither: what no request accounts for is taken for a head that is late.
-
-        A body that is no more wanted, as its request is answered, is read to its end for as long as a head may take.
-        """
+        """Of a head, of a body, or of neither: what no request accounts for is taken for a head that is late."""
         if self._over:
             self._refuse(429, "limit")
             return
         if self._head_since is None and self._idle:
             self._head_since, self._head_bytes = self.loop.time(), 0
-        super().data_received(data)
-        if self._head_since is not None and not self._in_body:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(431, "large_head")
+        if self._head_since is not None and not self._in_body and self._is_large(data):
+            self._refuse(431, "large_head")
+        else:
+            self._parse(data)
+
+    def _is_large(self, data: bytes) -> bool:
+        """Whether a head, of which this is more, has no end within the bound."""
+        self._head_bytes += len(data)
+        return (
+            self._head_bytes > MAX_HEAD_BYTES
+            and b"\r\n\r\n" not in data[: len(data) - self._head_bytes + MAX_HEAD_BYTES]
+        )
+
+    def _parse(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            if self.parser.get_method() == b"CONNECT":  # which is for proxies
+                self._refuse(400, "malformed")
+            else:
+                self._parse(self._without_upgrade() + data[offer.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(400, "malformed")
+
+    def _without_upgrade(self) -> bytes:
+        """The head that was parsed, without its offer to speak another protocol, for a parser that knows of none.
+
+        No other is spoken here, and whoever offers one goes on in HTTP/1.1 (RFC 9110, section 7.8); but httptools takes
+        what follows the head for the other protocol, the body too.
+        """
+        line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        headers = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        return b"\r\n".join([line, *headers, b"", b""])
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """A request that asks for work begins when there is time for it; the others, such as probes, at once."""
@@ -94,19 +124,32 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is there; how long the body may take is the app's to say."""
+        if self.parser.should_upgrade():
+            return
         self._head_since, self._in_body = None, True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The caller has sent all of its request."""
+        if self.parser.should_upgrade():
+            return
         self._head_since, self._in_body = None, False
         super().on_message_complete()
         if self.transport.lingers:  # type: ignore[attr-defined]
             self.transport.close()
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, as whatever else is refused."""
-        self._refuse(400, "malformed")
+    def on_response_complete(self) -> None:
+        """What still comes of the request is read for as long as a head may take."""
+        if self._in_body:
+            self._head_since = self.loop.time()
+        super().on_response_complete()
+
+    def shutdown(self) -> None:
+        """The server ends; a request that is on its way is answered before."""
+        if self._idle:
+            self.loop.call_later(LAST_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     @property
     def _idle(self) -> bool:
@@ -131,11 +174,10 @@ class BoundedConnection(HttpToolsProtocol):
         return self._head_since + self.traffic.head_seconds - self.loop.time()
 
     def _end_slow_head(self) -> None:
-        if self._in_body:  # has been answered, and sends on and on
-            self.transport.abort()
-        elif self._head_bytes:
+        if self._head_bytes and not self._in_body:
             self._refuse(408, "slow_head")
-        else:  # nobody has asked for anything, such as a browser that connects ahead
+        else:  # has been answered and sends on and on, or has asked for nothing, such as a browser that connects ahead
+            self._in_body = False
             self.transport.close()
 
     def _reads_nothing(self) -> bool:

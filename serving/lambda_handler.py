@@ -79,12 +79,17 @@ def _plain_call(event: Any) -> Call:
 def _call_v2(event: Event) -> Call:
     http = event["requestContext"]["http"]
     path = _without_stage(event["rawPath"], event["requestContext"].get("stage"))
-    return Call(http["method"], path, event.get("rawQueryString", ""), event.get("headers") or {}, _body(event))
+    return Call(http["method"], path, event.get("rawQueryString", ""), _headers(event), _body(event))
 
 
 def _call_v1(event: Event) -> Call:
     query = urlencode(event.get("multiValueQueryStringParameters") or {}, doseq=True)
-    return Call(event["httpMethod"], event["path"], query, event.get("headers") or {}, _body(event))
+    return Call(event["httpMethod"], event["path"], query, _headers(event), _body(event))
+
+
+def _headers(event: Event) -> dict[str, str]:
+    """Without those that a hand-made event leaves empty."""
+    return {name: value for name, value in (event.get("headers") or {}).items() if value is not None}
 
 
 def _without_stage(path: str, stage: str | None) -> str:
@@ -106,12 +111,9 @@ def _malformed_base64(error: ValueError) -> Reply:
 
 
 def _http_reply(reply: Reply) -> dict[str, Any]:
-    return {
-        "statusCode": reply.status,
-        "headers": reply.headers,
-        "body": reply.body.decode(),
-        "isBase64Encoded": False,
-    }
+    binary = reply.headers.get("content-type", "").startswith("application/octet-stream")
+    body = base64.b64encode(reply.body) if binary else reply.body
+    return {"statusCode": reply.status, "headers": reply.headers, "body": body.decode(), "isBase64Encoded": binary}
 
 
 def _plain_reply(reply: Reply) -> Any:

@@ -24,9 +24,6 @@ from serving.predictor import Predictor
 from serving.settings import Settings
 from serving.sources import find_bundles
 
-GRACE_SECONDS = 20
-"""Once no connection is taken any more, how long accepted requests may last. Orchestrators kill 30 s after SIGTERM."""
-
 
 def serve_bundles(
     specs: Sequence[str],
@@ -69,7 +66,8 @@ def serve_bundles(
     connection = bounded(settings.traffic, app.surface.metrics.refused_connection)
     config = uvicorn.Config(
         app, loop="uvloop", http=connection, log_config=None, log_level="warning", access_log=False,
-        server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE_SECONDS, backlog=2048,
+        server_header=False, proxy_headers=False, backlog=2048,
+        timeout_graceful_shutdown=settings.traffic.grace_seconds,  # type: ignore[arg-type]  # any number will do
     )  # fmt: skip
     # When all is answered uvicorn raises the signal anew, which would end the process as if it had been killed.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -84,7 +82,7 @@ def _serve_grpc(app: App, host: str, settings: Settings) -> None:
         raise InputError(f"--grpc-port needs the extra grpc: pip install '.[grpc]' ({error})") from error
     names = settings.protection.allowed_hosts
     address = f"[{host}]:{settings.grpc_port}" if ":" in host else f"{host}:{settings.grpc_port}"
-    serve_beside(app, address, host=names[0] if names else host, grace=GRACE_SECONDS)
+    serve_beside(app, address, host=names[0] if names else host, grace=settings.traffic.grace_seconds)
 
 
 def _end(_: int, __: FrameType | None) -> None:

@@ -83,8 +83,10 @@ def _traffic(environment: Mapping[str, str]) -> Traffic:
         wait_seconds=seconds(environment, "TUNESHIP_WAIT_SECONDS", DEFAULT.wait_seconds),
         body_seconds=seconds(environment, "TUNESHIP_BODY_SECONDS", DEFAULT.body_seconds),
         head_seconds=seconds(environment, "TUNESHIP_HEAD_SECONDS", DEFAULT.head_seconds),
+        keep_alive_seconds=seconds(environment, "TUNESHIP_KEEP_ALIVE_SECONDS", DEFAULT.keep_alive_seconds),
         max_connections=positive(environment, "TUNESHIP_MAX_CONNECTIONS") or DEFAULT.max_connections,
         drain_seconds=seconds(environment, "TUNESHIP_DRAIN_SECONDS", DEFAULT.drain_seconds, zero=True),
+        grace_seconds=seconds(environment, "TUNESHIP_GRACE_SECONDS", DEFAULT.grace_seconds),
     )
 
 

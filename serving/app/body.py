@@ -35,6 +35,8 @@ async def read_body(
     if (coding := headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()) != "identity":
         # RFC 9110, section 15.5.16: what would have been accepted is told in Accept-Encoding.
         raise HTTPException(415, f"send the body as it is, not coded as {coding!r}", {"Accept-Encoding": "identity"})
+    if _length(headers) > limit:  # before a caller that asks is told to go on
+        raise _too_large(limit)
     try:
         with Within(seconds):
             return await _read(receive, limit)
@@ -51,6 +53,16 @@ async def _read(receive: Receive, limit: int) -> bytes:
             raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > limit:
-            raise InputTooLarge(f"the body has more than {limit:,} bytes, the most that is accepted")
+            raise _too_large(limit)
         more = message.get("more_body", False)
     return bytes(body)
+
+
+def _length(headers: Mapping[bytes, bytes]) -> int:
+    """As the head tells it, 0 where it does not."""
+    told = headers.get(b"content-length", b"")
+    return int(told) if told.isdigit() and len(told) < 20 else 0
+
+
+def _too_large(limit: int) -> InputTooLarge:
+    return InputTooLarge(f"the body has more than {limit:,} bytes, the most that is accepted")

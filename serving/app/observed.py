@@ -5,14 +5,16 @@ What fails is answered here too, so that the failure's 500 is seen as any other 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.app.exchange import KEY, Exchange
-from serving.app.refusals import server_error
+from serving.app.refusals import refused, server_error
 from serving.app.request_id import HEADER, RequestIds
+from serving.batching.errors import Unavailable
 from serving.security_headers import secured
 
 Watcher = Callable[[Exchange], None]
@@ -50,6 +52,11 @@ class Observed:
 
         try:
             await self._app(scope, receive, reply)
+        except asyncio.CancelledError:  # the server ends and waits no longer, or who asked has gone
+            if not exchange.status:
+                await refused(Unavailable("the server is stopping"), 0.0)(scope, receive, reply)
+            if not self._draining():
+                raise
         except Exception as error:  # told here once, with the request's id; the server would tell it without
             if not exchange.status:  # nothing of an answer has gone out
                 await server_error()(scope, receive, reply)

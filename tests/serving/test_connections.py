@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import socket
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from bench.process import free_port
-from serving.connections import MAX_HEAD_BYTES
+from serving.predictor import Predictor
+from serving.traffic import MAX_HEAD_BYTES
 from tests.serving.processes import ServerProcess, get, python, running
 
 LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -235,6 +237,58 @@ def test_asks_before_it_sends(strict: ServerProcess) -> None:
     assert answer.count(b"HTTP/1.1") == 1
 
 
+ASKED = json.dumps({"inputs": "where is my parcel?"}).encode()
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"],
+        ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAA"],
+    ],
+    ids=["h2c", "websocket"],
+)
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_another_protocol_is_offered(server: ServerProcess, predictor: Predictor, offer: list[str], parts: int) -> None:
+    """Who offers another protocol, as Java's HTTP client does, is answered in HTTP/1.1, and asks again."""
+    request = post("/predict", "Content-Type: application/json", *offer, length=len(ASKED)) + ASKED
+    cuts = [0, *sorted([len(request) - len(ASKED), len(request) - 5][: parts - 1]), len(request)]
+    with connect(server) as connection:
+        for first, last in itertools.pairwise(cuts):
+            connection.sendall(request[first:last])
+            time.sleep(0.05)
+        connection.sendall(LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        answers = rest(connection)
+    assert re.findall(rb"HTTP/1.1 (\d+) ", answers) == [b"200", b"200"]
+    assert json.dumps(predictor.predict(["where is my parcel?"])[0][0]["label"]).encode() in answers
+
+
+def test_no_proxy(server: ServerProcess) -> None:
+    """CONNECT leads nowhere, and ends."""
+    with connect(server) as connection:
+        connection.sendall(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n")
+        assert rest(connection).startswith(b"HTTP/1.1 400 ")
+
+
+def test_large_head_at_once(server: ServerProcess) -> None:
+    """The bound of a head holds however it comes; a large body behind a small head is none."""
+    with connect(server) as connection:
+        connection.sendall(LIVE[:-2] + b"X-Long: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n")
+        assert rest(connection).startswith(b"HTTP/1.1 431 ")
+    with connect(server) as connection:
+        body = b'{"inputs": "a"' + b" " * (2 * MAX_HEAD_BYTES) + b"}"
+        headers = "Content-Type: application/json", "Connection: close"
+        connection.sendall(post("/predict", *headers, length=len(body)) + body)
+        assert rest(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_too_large_is_told_before_it_is_sent(strict: ServerProcess) -> None:
+    """Who asks first is told 413 by the length alone, and not to go on."""
+    with connect(strict) as connection:
+        connection.sendall(post("/predict", "Content-Type: application/json", "Expect: 100-continue", length=10**9))
+        assert rest(connection).startswith(b"HTTP/1.1 413 ")
+
+
 def test_no_http(server: ServerProcess) -> None:
     """What is no HTTP is refused in the shape of every other refusal, with the headers of every answer, and counted."""
     before = refused(server, "malformed")
@@ -243,7 +297,7 @@ def test_no_http(server: ServerProcess) -> None:
         head, _, body = rest(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"x-content-type-options: nosniff" in head
-    assert json.loads(body) == {"error": "this is not an HTTP request", "error_type": "connection"}
+    assert json.loads(body) == {"error": "this is no HTTP request to this server", "error_type": "connection"}
     assert refused(server, "malformed") == before + 1
 
 
@@ -262,3 +316,14 @@ def test_descriptors_for_all(tiny_bundle: Path, tmp_path: Path) -> None:
     with running([*command, str(port)], port, tmp_path / "log") as server, ExitStack() as stack:
         callers = [stack.enter_context(connect(server)) for _ in range(100)]
         assert all(b" 200 OK" in ask(each) for each in callers)
+
+
+def test_idle_between_requests(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A connection that has asked for nothing more for as long as it may is ended without a word."""
+    port = free_port()
+    command = python("-m", "tuneship", "serve", tiny_bundle, "--port", port)
+    with running(command, port, tmp_path / "log", TUNESHIP_KEEP_ALIVE_SECONDS=0.3) as server:
+        with connect(server) as connection:
+            assert b" 200 OK" in ask(connection)
+            assert rest(connection) == b""
+        assert json.loads(get(f"{server.url}/info")[1])["limits"]["keep_alive_seconds"] == 0.3

@@ -264,6 +264,20 @@ def test_null_headers(function: Function, kind: str) -> None:
     """An event without headers is a request without headers."""
     event = event_of(kind, "GET", "/livez") | {"headers": None, "multiValueQueryStringParameters": None}
     assert function(event)["statusCode"] == 200
+    event = event_of(kind, "GET", "/livez") | {"headers": {"Accept": None}}
+    assert function(event)["statusCode"] == 200
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_binary_answers(function: Function, kind: str) -> None:
+    """Binary tensors come back in base64, and nothing else does."""
+    outputs = [{"name": "score", "parameters": {"binary_data": True}}]
+    asked = {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": [TEXT]}], "outputs": outputs}
+    reply = function(event_of(kind, "POST", "/v2/models/run/infer", json.dumps(asked)))
+    assert (reply["statusCode"], reply["isBase64Encoded"]) == (200, True)
+    whole, length = base64.b64decode(reply["body"]), int(reply["headers"]["inference-header-content-length"])
+    (score,) = json.loads(whole[:length])["outputs"]
+    assert score["parameters"]["binary_data_size"] == len(whole) - length > 0
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,10 @@ def test_all_are_here(limits: dict[str, Any]) -> None:
     """No limit is told of that is not tried in this file, or, a connection's and an explanation's, in their own."""
     tried = {"max_inputs", "max_characters", "max_body_bytes", "max_length"}
     tried |= {"max_queue", "max_queue_tokens", "wait_seconds", "body_seconds"}
-    assert limits.keys() == tried | {"head_seconds", "max_connections"} | LIMITS.keys()
+    assert (
+        limits.keys()
+        == tried | {"head_seconds", "max_head_bytes", "keep_alive_seconds", "max_connections"} | LIMITS.keys()
+    )
 
 
 def test_max_inputs(limited: TestClient, limits: dict[str, Any]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import pytest
 from starlette.responses import PlainTextResponse
 
+from serving import connections
 from serving.listening import A_TURN
 from tests.serving.listening import Listening, listening
 
@@ -26,6 +28,51 @@ def test_many_in_a_turn() -> None:
         assert turns <= 2 * CALLERS / A_TURN
 
     listening(PlainTextResponse("hello"), scenario)
+
+
+def test_nobody_is_left_at_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was connected before the server stops to listen, and asks, is answered."""
+    monkeypatch.setattr(connections, "LAST_SECONDS", 2.0)
+
+    async def scenario(served: Listening) -> None:
+        callers = [served.connect() for _ in range(CALLERS)]  # the loop does not turn: none is accepted
+        for caller in callers:
+            caller.sendall(ASKED)
+        served.server.should_exit = True
+        answers = await asyncio.gather(*(asyncio.to_thread(whole, caller) for caller in callers))
+        assert all(answer.startswith(b"HTTP/1.1 200 OK") for answer in answers)
+
+    listening(PlainTextResponse("hello"), scenario)
+
+
+def test_what_is_on_its_way_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that comes on an idle connection while the server ends is answered, and the connection then ended."""
+    monkeypatch.setattr(connections, "LAST_SECONDS", 2.0)
+
+    async def scenario(served: Listening) -> None:
+        caller = served.connect()
+        while not served.connections:
+            await asyncio.sleep(0)
+        served.server.should_exit = True
+        while served.server.servers[0].is_serving():
+            await asyncio.sleep(0.01)
+        caller.sendall(ASKED)
+        answer = await asyncio.to_thread(whole, caller)
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert answer.endswith(b"hello")
+
+    listening(PlainTextResponse("hello"), scenario)
+
+
+ASKED = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def whole(connection: socket.socket) -> bytes:
+    """All that comes, to the end of the connection."""
+    received = b""
+    while part := connection.recv(65536):
+        received += part
+    return received
 
 
 def test_nothing_listens_at_the_end() -> None:

@@ -110,6 +110,33 @@ def test_failure_on_the_way(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.getMessage() for record in caplog.records] == ["the server failed on a request"]
 
 
+@pytest.mark.parametrize("draining", [True, False])
+def test_given_up(draining: bool) -> None:
+    """What the server gives up at its end is told to come again; only a caller's own cancellation goes on."""
+    sent, over = [], []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.Event().wait()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def main() -> bool:
+        observed = Observed(app, [over.append], AccessLog(LogSettings()).failed, lambda: draining)
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        task = asyncio.create_task(observed(scope, cast(Receive, None), send))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert asyncio.run(main()) is not draining
+    start, body = sent
+    assert start["status"] == over[0].status == 503
+    assert dict(start["headers"])[b"retry-after"] == b"1"
+    assert b"the server is stopping; try again in 1 s" in body["body"]
+
+
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     headers=st.lists(
