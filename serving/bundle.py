@@ -296,6 +296,8 @@ class Bundle:
 def read_manifest(root: Path) -> Manifest:
     """A bundle's manifest, its files unchecked; raises BundleError."""
     path = root / MANIFEST
+    if not root.exists():
+        raise BundleError(f"there is no folder {root}. Make a bundle: tuneship export RUN --output BUNDLE")
     if not path.is_file():
         raise BundleError(
             f"{root} is not a bundle: it has no {MANIFEST}. Make one: tuneship export RUN --output BUNDLE"

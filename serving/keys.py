@@ -77,7 +77,7 @@ def _from_file(path: Path | None) -> Iterator[str]:
     if path is None:
         return
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a file of API keys: {type(error).__name__}") from error
     kept = ((number, line.strip()) for number, line in enumerate(lines, 1))
@@ -87,7 +87,9 @@ def _from_file(path: Path | None) -> Iterator[str]:
 def _checked(keys: Iterable[tuple[int, str]], where: str) -> Iterator[str]:
     for number, key in keys:
         if not KEY.fullmatch(key):
-            raise InputError(f"{where} {number} is no key: 16 to 512 of A-Z a-z 0-9 - . _ ~ + / are accepted")
+            raise InputError(
+                f"{where} {number} is no key: 16 to 512 of A-Z a-z 0-9 - . _ ~ + / are accepted, and = at the end"
+            )
         yield key
 
 

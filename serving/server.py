@@ -48,9 +48,10 @@ def serve_bundles(
     signal.signal(signal.SIGHUP, Remembered())
     settings = Settings.from_environment(options=options or {})
     set_up_logs(settings.log)
-    listener = _listen(host, port)
+    settings.protection.keys()  # what is wrong with them is told before anything is loaded
+    listener = _listen(host, port, "--port")
     if settings.grpc_port:
-        _listen(host, settings.grpc_port).close()
+        _listen(host, settings.grpc_port, "--grpc-port").close()
     key = trusted_key or settings.trusted_key
     bundles = find_bundles(specs, threads=threads or settings.threads, trusted_key=key, limits=settings.limits)
     # Loaded here and not in the app's start-up, so that a bad bundle is a message and not a traceback.
@@ -89,12 +90,12 @@ def _end(_: int, __: FrameType | None) -> None:
     sys.exit(0)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, option: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=_family(host), reuse_port=False)
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"cannot listen on {host}:{port}: {reason}. Choose another --port or --host.") from error
+        raise InputError(f"cannot listen on {host}:{port}: {reason}. Choose another {option} or --host.") from error
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -80,6 +80,7 @@ def test_an_unknown_key_is_named(tiny_backbone: Path, tmp_path: Path) -> None:
         (("train", "nowhere.yaml", "--output", "{tmp}/run"), ["nowhere.yaml"]),
         (("export", "{tmp}/nothing", "--output", "{tmp}/bundle"), ["nothing", "tuneship train"]),
         (("verify", "{tmp}"), ["is not a bundle", "tuneship export"]),
+        (("verify", "{tmp}/absent"), ["there is no folder", "absent", "tuneship export"]),
         (("predict", "{tmp}", "--input", "a", "--output", "b"), ["is not a bundle"]),
         (("serve", "{tmp}", "--port", "0"), []),
     ],

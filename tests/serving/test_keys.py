@@ -42,6 +42,13 @@ def test_file(tmp_path: Path) -> None:
     assert not keys.accept(b"# ours")
 
 
+def test_file_with_a_mark(tmp_path: Path) -> None:
+    """A file that an editor has put a byte order mark into is read as any other."""
+    file = tmp_path / "keys"
+    file.write_text(f"{OLD}\n", encoding="utf-8-sig")
+    assert Keys(file=file).accept(OLD.encode())
+
+
 def test_compared_as_digests_of_equal_length(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every key is compared, in constant time, whichever of them matches, and however long what is shown."""
     compared = []
