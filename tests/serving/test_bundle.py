@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -241,7 +242,8 @@ def test_no_bundle(tmp_path: Path, kind: str) -> None:
         path.mkdir()
     elif kind == "a file":
         path.write_text("x")
-    with pytest.raises(BundleError, match=rf"is not a bundle: it has no {MANIFEST}.*tuneship export RUN"):
+    found = f"there is no folder {path}" if kind == "absent" else f"{path} is not a bundle: it has no {MANIFEST}"
+    with pytest.raises(BundleError, match=rf"^{re.escape(found)}\. .*tuneship export RUN"):
         Bundle.open(path)
 
 
