@@ -43,6 +43,9 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    places: ClassVar[bool] = False
+    """Whether the tokens' places in the text are needed, though the task by itself may do without."""
+
     truncate: bool = Field(default=True, description="false: an input of which the end would not be read is refused")
     truncation_direction: Literal["right", "left"] | None = Field(
         default=None, description="which end of a text that is too long is cut off; absent: the task's own"
