@@ -33,7 +33,7 @@ class Metrics:
             "tuneship_request_duration_seconds", "From a request's head to its answer's end.", SECONDS, "model", "route"
         )
         self.inputs = self._counter("tuneship_inputs", "Inputs answered.", "model")
-        self.outcomes = self._counter("tuneship_outcomes", "Labels answered.", "model", "label")
+        self.outcomes = self._counter("tuneship_outcomes", "Labels that the model answers.", "model", "label")
         self.scores = self._histogram("tuneship_score", "Score of the best answer to an input.", SCORES, "model")
         self.tokens = self._histogram("tuneship_input_tokens", "Tokens of an input, as run.", TOKENS, "model")
         self.tokenize = self._histogram(

@@ -33,7 +33,7 @@ class Exchange:
         encoded: when all were.
         timing: of the batcher.
         deadline: when the answer need not be given any more.
-        outcomes: the labels that were answered.
+        outcomes: the labels that the model answered, by its own thresholds.
     """
 
     __slots__ = (

@@ -94,6 +94,9 @@ class Task(ABC):
     columns: ClassVar[Mapping[str, Datatype]] = {}
     """The parts of an answer that a protocol of tensors gives by themselves, each as a matrix."""
 
+    altered_by: ClassVar[frozenset[str]] = frozenset()
+    """The parameters under which an answer may have other outcomes, or another confidence, than the model's own."""
+
     def __init__(self, labels: Sequence[str], settings: Settings, limits: Limits) -> None:
         self.labels = list(labels)
         self.settings = settings
@@ -146,7 +149,7 @@ class Task(ABC):
         return ()
 
     def confidence(self, answer: Any) -> float | None:
-        """The score, 0 to 1, of what an answer says first; None where the task or the caller's parameters give none."""
+        """The probability of what an answer says; None where the task gives none, or nothing is answered."""
         return None
 
     def row(self, answer: Any) -> dict[str, list[Any]]:
@@ -165,11 +168,6 @@ class Task(ABC):
     def windows(self, encoding: Encoding) -> list[Encoding]:
         """The windows of one tokenised item."""
         return [encoding, *encoding.overflowing] if self.slides else [encoding]
-
-
-def probability(score: float) -> float | None:
-    """The score, unless it is no probability: callers may ask for logits."""
-    return score if 0.0 <= score <= 1.0 else None
 
 
 def object_schema(properties: dict[str, Any], required: Sequence[str] | None = None) -> dict[str, Any]:
