@@ -61,6 +61,19 @@ def test_requests(fresh: TestClient) -> None:
     assert 0 < total(found, "tuneship_request_duration_seconds_sum", route="/predict") < 60
 
 
+@pytest.mark.parametrize(
+    ("name", "label", "values"),
+    [
+        ("tuneship_reloads_total", "outcome", {"swapped", "unchanged", "refused"}),
+        ("tuneship_connections_refused_total", "reason", {"limit", "slow_head", "large_head", "slow_reader"}),
+    ],
+)
+def test_counts_of_events_begin_at_zero(fresh: TestClient, name: str, label: str, values: set[str]) -> None:
+    """What is counted once in a while is there at 0 from the start: a series that is born at 1 has never increased."""
+    found = {dict(labels)[label]: count for (each, labels), count in samples(fresh).items() if each == name}
+    assert found == dict.fromkeys(values, 0)
+
+
 def test_stages(fresh: TestClient, predictor: Predictor) -> None:
     """Each input is measured where it waits and works: tokens, tokenising, queue, batches, inference, score, label."""
     texts = [TEXT, "stop"]
