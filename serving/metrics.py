@@ -18,6 +18,9 @@ TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128)
 SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
+REASONS = ("limit", "slow_head", "large_head", "slow_reader")
+"""Why the server ends a connection, as `serving.connections` says."""
+
 
 class Metrics:
     """The server's metrics, in a registry of their own."""
@@ -33,7 +36,7 @@ class Metrics:
             "tuneship_request_duration_seconds", "From a request's head to its answer's end.", SECONDS, "model", "route"
         )
         self.inputs = self._counter("tuneship_inputs", "Inputs answered.", "model")
-        self.outcomes = self._counter("tuneship_outcomes", "Labels answered.", "model", "label")
+        self.outcomes = self._counter("tuneship_outcomes", "Labels that the model answers.", "model", "label")
         self.scores = self._histogram("tuneship_score", "Score of the best answer to an input.", SCORES, "model")
         self.tokens = self._histogram("tuneship_input_tokens", "Tokens of an input, as run.", TOKENS, "model")
         self.tokenize = self._histogram(
@@ -73,6 +76,8 @@ class Metrics:
         self._connections = self._counter(
             "tuneship_connections_refused", "Connections that the server ended, by why.", "reason"
         )
+        for reason in REASONS:  # at 0, for Prometheus sees no increase where a series is born
+            self._connections.labels(reason)
         ProcessCollector(registry=self._registry)
         self._series: dict[tuple[str, str, str, int], tuple[Count, Distribution]] = {}
         self._models: dict[str, ModelMetrics] = {}
@@ -87,7 +92,7 @@ class Metrics:
         distribution.observe(seconds)
 
     def refused_connection(self, reason: str) -> None:
-        """Count a connection that the server ended; ``reason`` is one of `serving.connections`' few."""
+        """Count a connection that the server ended; ``reason`` is one of REASONS."""
         self._connections.labels(reason).inc()
 
     def serves(self, model: str, predictor: Predictor, *, instead_of: Predictor | None = None) -> None:

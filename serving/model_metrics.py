@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from serving.bundle import Bundle
 from serving.counting import Count
 from serving.drift import Drift
+from serving.request import Reply
 from serving.tasks import task_of
-from serving.tasks.base import Encoded
+from serving.tasks.base import Encoded, Parameters
 
 if TYPE_CHECKING:
     from serving.metrics import Metrics
@@ -50,11 +51,11 @@ class ModelMetrics:
             total += tokens
         return total
 
-    def answered(self, encoded: Sequence[Encoded], answers: Sequence[Any]) -> list[str]:
-        """Count the answers to inputs; gives their labels."""
-        self._inputs.inc(len(encoded))
+    def answered(self, reply: Reply, parameters: Parameters) -> list[str]:
+        """Count the answers to inputs; gives their labels: the model's own, whatever the caller's parameters."""
+        self._inputs.inc(len(reply.encoded))
         labels: list[str] = []
-        for each, answer in zip(encoded, answers, strict=True):
+        for each, answer in zip(reply.encoded, self._own(reply, parameters), strict=True):
             outcomes = self._task.outcomes(answer)
             for outcome in outcomes:
                 self._count(outcome)
@@ -78,6 +79,12 @@ class ModelMetrics:
         for distribution, psi in self._drift.indices().items():
             self._metrics.psi.labels(self._model, distribution).set(psi.value)
             self._metrics.psi_chance.labels(self._model, distribution).set(psi.chance)
+
+    def _own(self, reply: Reply, parameters: Parameters) -> Sequence[Any]:
+        """What the model answers by itself; decoded anew only where a caller's parameters may have altered it."""
+        if self._task.altered_by.isdisjoint(parameters.model_fields_set):
+            return reply.answers
+        return [self._task.decode(*each) for each in zip(reply.encoded, reply.results, strict=True)]
 
     def _count(self, outcome: str) -> None:
         if (counter := self._outcomes.get(outcome)) is None:

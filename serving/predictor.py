@@ -108,8 +108,8 @@ class Predictor:
         """
         segments = [self.task.segments(item) for item in items]
         tokenizer = self._other_tokenizer if self._cuts_otherwise(parameters) else self.tokenizer
-        # The fast way is the one without offsets.
-        encode = tokenizer.encode_batch if self.task.needs_offsets else tokenizer.encode_batch_fast
+        places = self.task.needs_offsets or (parameters is not None and parameters.places)
+        encode = tokenizer.encode_batch if places else tokenizer.encode_batch_fast  # which tells of no places
         return [
             self._encoded(item, encoding, parameters, f"inputs[{place}]" if len(items) > 1 else "inputs")
             for place, (item, encoding) in enumerate(zip(items, encode(segments), strict=True))

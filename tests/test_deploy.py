@@ -96,6 +96,13 @@ def test_dashboard_is_sound() -> None:
     assert {panel["datasource"]["uid"] for panel in panels} == {"${datasource}"}
 
 
+def test_all_models_are_those_that_were_asked() -> None:
+    """All models are those of any name: requests that asked none, such as scrapes and probes, are not among them."""
+    (model,) = (each for each in dashboard()["templating"]["list"] if each["name"] == "model")
+    assert re.fullmatch(model["allValue"], "support")
+    assert not re.fullmatch(model["allValue"], "")
+
+
 def test_rules_say_what_to_do() -> None:
     """Every rule has a severity, a summary and a description."""
     for rule in rules():

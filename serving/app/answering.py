@@ -68,7 +68,7 @@ async def encode(request: Request, model: Model, exchange: Exchange) -> list[Enc
 async def reply(request: Request, encoded: list[Encoded], model: Model, exchange: Exchange) -> Reply:
     """What the model answers, counted; raises as `Model.reply` does."""
     found = await model.reply(request, encoded, exchange.timing, exchange.deadline)
-    exchange.outcomes = model.metrics.answered(encoded, found.answers)
+    exchange.outcomes = model.metrics.answered(found, request.parameters)
     return found
 
 

@@ -28,12 +28,12 @@ class Exchange:
         status: of the answer.
         model: the name of the model that was asked, empty where none was.
         items: the checked inputs.
-        tokens: of all inputs together.
+        tokens: of all inputs together, and of the rows that an explanation runs.
         encoding: when the inputs began to be tokenised.
         encoded: when all were.
         timing: of the batcher.
         deadline: when the answer need not be given any more.
-        outcomes: the labels that were answered.
+        outcomes: the labels that the model answered, by its own thresholds.
     """
 
     __slots__ = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from serving.app.answering import encode, told
 from serving.app.asking import ask
 from serving.app.exchange import Exchange, exchange_of
 from serving.app.json_response import JSONResponse
@@ -32,24 +34,29 @@ class Explaining:
         """``POST /explain``."""
 
         async def answer(body: bytes, model: Model) -> Response:
-            return JSONResponse(await self._explain(body, model, exchange_of(http.scope)))
+            return await _explain(body, model, exchange_of(http.scope))
 
         return await ask(self._surface, http, answer)
 
-    async def _explain(self, body: bytes, model: Model, exchange: Exchange) -> dict[str, Any]:
-        """The engine sees rows like any others; all else happens off the event loop, which others' requests need."""
-        inputs, wish = parse(body, model.predictor.task)
-        exchange.items = [inputs]
-        explainer = Explainer(model.predictor)
-        encoded = await asyncio.to_thread(explainer.encode, inputs)
-        results = await model.batcher.submit(encoded.windows, deadline=exchange.deadline)
-        plan = await asyncio.to_thread(explainer.plan, encoded, results, wish)
-        return await asyncio.to_thread(plan.explanation, await _run(model, plan.rows, exchange.deadline))
+
+async def _explain(body: bytes, model: Model, exchange: Exchange) -> Response:
+    """The input is read as any other is, and the engine sees rows like any others; what an explanation costs besides
+    happens off the event loop, which others' requests need."""
+    explainer = Explainer(model.predictor)
+    request = parse(body, explainer.task, model.predictor.check)
+    (encoded,) = await encode(request, model, exchange)
+    results = await model.batcher.submit(encoded.windows, exchange.timing, exchange.deadline)
+    plan = await asyncio.to_thread(explainer.plan, encoded, results, request.parameters)
+    explanation = await asyncio.to_thread(plan.explanation, await _run(model, plan.rows, exchange))
+    return JSONResponse(explanation, headers=told([encoded]))
 
 
-async def _run(model: Model, rows: Sequence[Hidden], deadline: float) -> list[Any]:
-    """The rows' logits, a few rows at a time."""
+async def _run(model: Model, rows: Sequence[Hidden], exchange: Exchange) -> list[Any]:
+    """The rows' logits, a few rows at a time; they count as tokens of the request, and their time as inference."""
     results: list[Any] = []
     for at in range(0, len(rows), ROWS_AT_ONCE):
-        results += await model.batcher.submit(rows[at : at + ROWS_AT_ONCE], deadline=deadline)
+        some = rows[at : at + ROWS_AT_ONCE]
+        results += await model.batcher.submit(some, deadline=exchange.deadline)
+        exchange.tokens += sum(len(row.ids) for row in some)
+        exchange.timing.answered = time.perf_counter()
     return results

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from serving.app.model import Model
 from serving.errors import BundleError
@@ -54,6 +54,8 @@ class Served:
         predictor = await asyncio.to_thread(self.source.open)
         self.name = self.source.name or predictor.manifest.name
         self._metrics.serves(self.name, predictor)
+        for outcome in get_args(Outcome):  # at 0, for Prometheus sees no increase where a series is born
+            self._metrics.reloads.labels(self.name, outcome)
         self.model = self._make(self.name, predictor)
 
     async def reload(self) -> Reload:

@@ -42,7 +42,6 @@ class Plan:
         """The answer as plain JSON values, from the logits of each row."""
         values = np.array([self.target.read(logits) for logits in results])
         found = self.design.estimate(values)
-        window = self.encoded.windows[self.target.window]
         return {
             "method": self.wish.method,
             "output": self.wish.output,
@@ -54,7 +53,7 @@ class Plan:
             "replacement": {"kind": self.replacement.kind, "token": self.replacement.token},
             "rows": len(self.rows),
             "units_hidden_together": max(map(len, self.players)),
-            "truncated": bool(window.overflowing) and len(self.encoded.windows) == 1,
+            "truncated": self.encoded.truncated,
             "tokens": list(self._tokens(found.scores, found.errors)),
         }
 
@@ -78,6 +77,9 @@ class Explainer:
     """Explains what a predictor answers."""
 
     def __init__(self, predictor: Predictor) -> None:
+        """Over a predictor; raises InputError where its task is not explained."""
+        if reason := unexplained(predictor.task):
+            raise InputError(reason)
         self._predictor = predictor
 
     @property
@@ -87,18 +89,10 @@ class Explainer:
 
     def explain(self, inputs: Any, wish: Wish) -> dict[str, Any]:
         """The explanation of one input's answer; raises InputError."""
-        encoded = self.encode(inputs)
-        plan = self.plan(encoded, self._predictor.run(encoded.windows), wish)
-        return plan.explanation(self._predictor.run(plan.rows))
-
-    def encode(self, inputs: Any) -> Encoded:
-        """The windows of an input, with the places of their tokens; raises InputError."""
         predictor = self._predictor
-        if reason := unexplained(predictor.task):
-            raise InputError(reason)
-        item = predictor.check(inputs)
-        (encoding,) = predictor.tokenizer.encode_batch([predictor.task.segments(item)])
-        return Encoded(item, predictor.task.windows(encoding))
+        (encoded,) = predictor.encode([predictor.check(inputs)], wish)
+        plan = self.plan(encoded, predictor.run(encoded.windows), wish)
+        return plan.explanation(predictor.run(plan.rows))
 
     def plan(self, encoded: Encoded, results: Sequence[Logits], wish: Wish) -> Plan:
         """What to run next, once the windows' results are there; raises InputError, InputTooLarge."""

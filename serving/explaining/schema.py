@@ -37,7 +37,7 @@ def _explanation() -> Json:
         "replacement": object_schema({"kind": text, "token": text}),
         "rows": {**count, "description": "rows of the graph that this cost"},
         "units_hidden_together": {**count, "description": "above 1: a long text's units share their blocks' scores"},
-        "truncated": {**flag, "description": "whether the end of the text was not read at all"},
+        "truncated": {**flag, "description": "whether one end of the text was not read at all"},
         "tokens": {
             "type": "array",
             "items": object_schema({**token, "standard_error": number}, list(token)),

@@ -44,9 +44,7 @@ class Target:
 
 def target_of(task: Task, encoded: Encoded, results: Sequence[Logits], wish: Wish) -> Target:
     """What a wish means for an input that was answered; raises InputError where it means nothing."""
-    find = next((find for kind, find in TARGETS.items() if isinstance(task, kind)), None)
-    if find is None:
-        raise InputError(unexplained(task))
+    find = next(find for kind, find in TARGETS.items() if isinstance(task, kind))
     return find(task, encoded, results, wish)
 
 
@@ -71,7 +69,9 @@ def _text_classification(task: TextClassification, encoded: Encoded, results: Se
 
 
 def _multi_label(task: MultiLabelClassification, encoded: Encoded, results: Sequence[Logits], wish: Wish) -> Target:
-    label = _label(task, wish, default=task.labels[int(results[0].argmax())])
+    answered = task.decode(encoded, results)
+    likeliest = answered[0]["label"] if answered else task.labels[int(results[0].argmax())]
+    label = _label(task, wish, default=likeliest)
     at, function = task.labels.index(label), "sigmoid" if wish.output == "probability" else "none"
     return Target(lambda logits: _shown(logits, function, at), {"label": label})
 
@@ -137,9 +137,9 @@ def _label(task: Task, wish: Wish, default: str) -> str:
     if wish.target is None:
         return default
     if wish.target not in task.labels:
+        named = "a place" if isinstance(wish.target, Place) else repr(wish.target[:60])
         raise InputError(
-            f"parameters.target: {str(wish.target)[:60]!r} is no label; labels are: {_listed(task.labels)}",
-            field="parameters.target",
+            f"parameters.target: {named} is no label; labels are: {_listed(task.labels)}", field="parameters.target"
         )
     return str(wish.target)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from serving.errors import InputError
 from serving.explaining.hiding import Kind
 from serving.explaining.units import Granularity
-from serving.request import load_json, parameters_of, require_object
+from serving.request import Check, Request, load_json, parameters_of, require_object
 from serving.tasks import base
 from serving.tasks.base import Task
 
@@ -17,8 +17,10 @@ Output = Literal["logit", "probability"]
 Samples = Annotated[int, Field(ge=2, le=1024, multiple_of=2)]
 
 
-class Place(base.Parameters):
+class Place(BaseModel):
     """A passage, by its code points."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     start: int = Field(ge=0)
     end: int = Field(ge=1)
@@ -27,14 +29,15 @@ class Place(base.Parameters):
 class Wish(base.Parameters):
     """The parameters."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    places: ClassVar[bool] = True
 
     method: Literal["occlusion", "shap"] = Field(
         default="occlusion", description="occlusion: what is lost with each unit; shap: Shapley values"
     )
     target: str | Place | None = Field(
         default=None,
-        description="a label, the type or the place of an entity; absent: what is answered, best first",
+        description="a label, the type or the place of an entity; absent: what is answered, best first, and where no"
+        " label is, the likeliest",
     )
     output: Output = Field(default="logit", description="what is explained; a logit adds up, a probability saturates")
     granularity: Granularity = Field(default="word", description="what is hidden together")
@@ -47,9 +50,10 @@ class Wish(base.Parameters):
     seed: int = Field(default=0, ge=0, lt=2**32, description="shap: of the draw")
 
 
-def parse(body: bytes, task: Task) -> tuple[Any, Wish]:
-    """The input and the wish of ``{"inputs": …, "parameters": {…}}``; raises InputError, MalformedInput."""
+def parse(body: bytes, task: Task, check: Check) -> Request:
+    """The lone input of ``{"inputs": …, "parameters": {…}}``, whose parameters are a Wish; raises InputError."""
     content = require_object(load_json(body, task))
     if isinstance(content["inputs"], list):
         raise InputError("/explain takes one input at a time: send it bare, not in a list", field="inputs")
-    return content["inputs"], parameters_of(content.get("parameters"), Wish)
+    item = check(content["inputs"], "inputs")
+    return Request([item], True, parameters_of(content.get("parameters"), Wish))

@@ -43,6 +43,9 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    places: ClassVar[bool] = False
+    """Whether the tokens' places in the text are needed, though the task by itself may do without."""
+
     truncate: bool = Field(default=True, description="false: an input of which the end would not be read is refused")
     truncation_direction: Literal["right", "left"] | None = Field(
         default=None, description="which end of a text that is too long is cut off; absent: the task's own"
@@ -90,6 +93,9 @@ class Task(ABC):
 
     columns: ClassVar[Mapping[str, Datatype]] = {}
     """The parts of an answer that a protocol of tensors gives by themselves, each as a matrix."""
+
+    altered_by: ClassVar[frozenset[str]] = frozenset()
+    """The parameters under which an answer may have other outcomes, or another confidence, than the model's own."""
 
     def __init__(self, labels: Sequence[str], settings: Settings, limits: Limits) -> None:
         self.labels = list(labels)
@@ -143,7 +149,7 @@ class Task(ABC):
         return ()
 
     def confidence(self, answer: Any) -> float | None:
-        """The score, 0 to 1, of what an answer says first; None where the task or the caller's parameters give none."""
+        """The probability of what an answer says; None where the task gives none, or nothing is answered."""
         return None
 
     def row(self, answer: Any) -> dict[str, list[Any]]:
@@ -162,11 +168,6 @@ class Task(ABC):
     def windows(self, encoding: Encoding) -> list[Encoding]:
         """The windows of one tokenised item."""
         return [encoding, *encoding.overflowing] if self.slides else [encoding]
-
-
-def probability(score: float) -> float | None:
-    """The score, unless it is no probability: callers may ask for logits."""
-    return score if 0.0 <= score <= 1.0 else None
 
 
 def object_schema(properties: dict[str, Any], required: Sequence[str] | None = None) -> dict[str, Any]:

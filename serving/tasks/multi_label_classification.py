@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from serving.tasks import base
-from serving.tasks.base import Datatype, Encoded, Logits, Segments, Task, probability
+from serving.tasks.base import Datatype, Encoded, Logits, Segments, Task
 from serving.tasks.scores import LabelScore, apply_function, ranked, scores_schema
 from serving.tasks.texts import Clip, check_segments, clipped, segments_schema
 
@@ -46,6 +46,7 @@ class MultiLabelClassification(Task):
 
     name = "multi-label-classification"
     columns: ClassVar[Mapping[str, Datatype]] = {"label": "BYTES", "score": "FP32"}
+    altered_by = frozenset({"top_k", "threshold", "function_to_apply"})
     settings_type: ClassVar[type[base.Settings]] = Settings
     parameters_type: ClassVar[type[base.Parameters]] = Parameters
     settings: Settings
@@ -85,7 +86,7 @@ class MultiLabelClassification(Task):
 
     def confidence(self, answer: list[LabelScore]) -> float | None:
         """The best score, where there is one."""
-        return probability(answer[0]["score"]) if answer else None
+        return answer[0]["score"] if answer else None
 
     def input_schema(self) -> dict[str, Any]:
         """A text, or an object of two."""

@@ -16,7 +16,7 @@ from tokenizers import Encoding, Tokenizer
 
 from serving.errors import InputTooLarge
 from serving.tasks import base
-from serving.tasks.base import Datatype, Encoded, Logits, Task, object_schema, probability
+from serving.tasks.base import Datatype, Encoded, Logits, Task, object_schema
 from serving.tasks.scores import apply_function
 from serving.tasks.spans import whole
 from serving.tasks.texts import check_object, text_schema
@@ -75,6 +75,7 @@ class QuestionAnswering(Task):
     columns: ClassVar[Mapping[str, Datatype]] = {
         "answer": "BYTES", "score": "FP32", "start": "INT64", "end": "INT64",
     }  # fmt: skip
+    altered_by = frozenset({"max_answer_len", "handle_impossible_answer"})
     settings_type: ClassVar[type[base.Settings]] = Settings
     parameters_type: ClassVar[type[base.Parameters]] = Parameters
     truncation = "only_second"
@@ -126,10 +127,10 @@ class QuestionAnswering(Task):
         best = answer[0] if isinstance(answer, list) else answer
         return best["start"], best["end"]
 
-    def confidence(self, answer: Any) -> float | None:
+    def confidence(self, answer: Answer | list[Answer]) -> float | None:
         """The best span's score, or that of there being none."""
         best = answer[0] if isinstance(answer, list) else answer
-        return probability(best["score"])
+        return best["score"]
 
     def input_schema(self) -> dict[str, Any]:
         """An object of two texts."""

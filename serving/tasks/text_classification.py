@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from serving.tasks import base
-from serving.tasks.base import Datatype, Encoded, Logits, Segments, Task, probability
+from serving.tasks.base import Datatype, Encoded, Logits, Segments, Task
 from serving.tasks.scores import Function, LabelScore, Scores, apply_function, ranked, scores_schema
 from serving.tasks.texts import Clip, check_segments, clipped, segments_schema
 
@@ -42,6 +42,7 @@ class TextClassification(Task):
 
     name = "text-classification"
     columns: ClassVar[Mapping[str, Datatype]] = {"label": "BYTES", "score": "FP32"}
+    altered_by = frozenset({"function_to_apply"})
     settings_type: ClassVar[type[base.Settings]] = Settings
     parameters_type: ClassVar[type[base.Parameters]] = Parameters
     settings: Settings
@@ -85,8 +86,8 @@ class TextClassification(Task):
         return (answer[0]["label"],)
 
     def confidence(self, answer: list[LabelScore]) -> float | None:
-        """The best score, where the caller asked for probabilities."""
-        return probability(answer[0]["score"])
+        """The answered label's score."""
+        return answer[0]["score"]
 
     def input_schema(self) -> dict[str, Any]:
         """A text, or an object of two."""

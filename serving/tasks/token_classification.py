@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from serving.tasks import base
-from serving.tasks.base import Datatype, Encoded, Logits, Task, object_schema, probability
+from serving.tasks.base import Datatype, Encoded, Logits, Task, object_schema
 from serving.tasks.bio import LEAST, best_sequence
 from serving.tasks.scores import Scores, apply_function
 from serving.tasks.spans import Token, pieces_of, placed, tokens_of, trimmed, words_of
@@ -77,6 +77,7 @@ class TokenClassification(Task):
     columns: ClassVar[Mapping[str, Datatype]] = {
         "entity_group": "BYTES", "score": "FP32", "word": "BYTES", "start": "INT64", "end": "INT64",
     }  # fmt: skip
+    altered_by = frozenset({"aggregation_strategy", "ignore_labels"})
     settings_type: ClassVar[type[base.Settings]] = Settings
     parameters_type: ClassVar[type[base.Parameters]] = Parameters
     slides = True
@@ -129,7 +130,7 @@ class TokenClassification(Task):
 
     def confidence(self, answer: list[dict[str, Any]]) -> float | None:
         """The score of the entity that is least sure, where there is one."""
-        return probability(min(entity["score"] for entity in answer)) if answer else None
+        return min(entity["score"] for entity in answer) if answer else None
 
     def input_schema(self) -> dict[str, Any]:
         """A text."""

@@ -19,6 +19,7 @@ from serving.drift import BLOCK, BLOCKS, FEWEST, Drift, Reference, _chi_square_9
 from serving.errors import BundleError
 from serving.metrics import Metrics
 from serving.predictor import Predictor
+from serving.request import Reply
 from tests.bundles import forge, manifest_of, seal
 from tests.serving.test_metrics import samples, total
 
@@ -165,7 +166,8 @@ def test_begins_anew(predictor: Predictor) -> None:
     """A bundle that takes another's place is not told to drift because the other one did."""
     metrics = Metrics()
     model = metrics.of("m", predictor.bundle)
-    model.answered(predictor.encode(["stop"] * FEWEST), predictor.predict(["stop"] * FEWEST))
+    answers = predictor.predict(["stop"] * FEWEST)
+    model.answered(Reply(predictor.encode(["stop"] * FEWEST), [], answers), predictor.task.parameters_type())
     assert b"tuneship_drift_psi{" in metrics.render()
     metrics.of("m", predictor.bundle)
     assert b"tuneship_drift_psi{" not in metrics.render()

@@ -33,6 +33,7 @@ Clients = Callable[[str], TestClient]
 Predictors = Callable[[str], Predictor]
 
 TEXT = f"{FAMILY} please cancel my parcel"
+LONG = "where is my parcel? " * 20 + "refund it and cancel order 17 " * 20
 EXPLAINED = sorted(set(EXAMPLES) - {"feature-extraction"})
 
 
@@ -238,9 +239,57 @@ def test_a_cut_text_says_so(client: TestClient) -> None:
     assert explain(client, "where is my parcel?")["truncated"] is False
 
 
+@pytest.mark.parametrize("toy", ["text-classification", "text pairs", "multi-label-classification", "regression"])
+def test_truncation_is_the_callers_choice(task_client: Clients, toy: str) -> None:
+    """Whichever end of a long text the caller has cut off, what is explained is what /predict answers, and the header
+    says that it was cut; a caller that wants none of it cut is refused as there."""
+    client, score = task_client(toy), "logit" if toy == "regression" else "probability"
+    inputs = {"text": "stop", "text_pair": LONG} if toy == "text pairs" else LONG
+    for side in ("right", "left"):
+        wish: dict[str, Any] = {"inputs": inputs, "parameters": {"truncation_direction": side}}
+        (answered, *_), *_ = client.post("/predict", json=wish).json()
+        response = client.post("/explain", json={**wish, "parameters": {**wish["parameters"], "output": score}})
+        assert response.headers["x-truncated"] == "0"
+        found = response.json()
+        assert found["target"] == {**answered, "score": pytest.approx(answered["score"], rel=1e-5, abs=1e-6)}
+        assert found["truncated"] is True
+        assert (found["tokens"][-1]["end"] == len(LONG.rstrip())) == (side == "left")
+    whole = {"inputs": inputs, "parameters": {"truncate": False}}
+    assert refusal(client, whole) == (422, client.post("/predict", json=whole).json()["error"])
+    assert "x-truncated" not in client.post("/explain", json={"inputs": EXAMPLES[toy][0]}).headers
+
+
+def test_what_is_read_in_windows_is_not_cut(task_client: Clients) -> None:
+    """Of a text that is read through several windows nothing is cut, and nothing refused for its length."""
+    body = {"inputs": NOISE * 9 + "Grace will leave Kyoto .", "parameters": {"truncate": False}}
+    response = task_client("token-classification").post("/explain", json=body)
+    assert (response.status_code, response.json()["truncated"]) == (200, False)
+    assert "x-truncated" not in response.headers
+
+
+def test_what_thresholds_answer_is_explained(task_bundle: Callable[[str], Path]) -> None:
+    """Of several labels the best one answered is explained, though another one's chance be higher; where none is
+    answered, the likeliest."""
+    predictor, text = Predictor.open(task_bundle("multi-label-classification")), "refund order 17"
+    likeliest, second, *_ = predictor.predict([text], predictor.task.parameters_type(threshold=0.0))[0]
+
+    def explained(accepted: str | None) -> str:
+        thresholds = [0.0 if label == accepted else 1.0 for label in predictor.task.labels]
+        predictor.task.settings = predictor.task.settings.model_copy(update={"thresholds": thresholds})
+        answered = [each["label"] for each in predictor.predict([text])[0]]
+        assert answered == [accepted][: len(answered)]
+        label: str = Explainer(predictor).explain(text, Wish())["target"]["label"]
+        return label
+
+    assert explained(second["label"]) == second["label"]
+    assert explained(None) == likeliest["label"]
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
+        ({"target": {"start": 0, "end": 1}}, "parameters.target: a place is no label; labels are: cancel, refund"),
+        ({"target": {"start": 0, "end": 1, "truncate": True}}, "parameters.target"),
         ({"target": "weather"}, "parameters.target: 'weather' is no label; labels are: cancel, refund, track"),
         ({"method": "lime"}, "parameters.method"),
         ({"samples": 3}, "parameters.samples"),
@@ -316,6 +365,7 @@ def test_the_schema_tells_the_truth(client: TestClient, task_client: Clients) ->
         answer = explain(client, TEXT, **parameters)
         assert problems(answer, {"$ref": "#/components/schemas/Explanation"}, document) == []
     assert post["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Explain"}
+    assert document["components"]["schemas"]["Place"]["properties"].keys() == {"start", "end"}
     assert "/explain" not in task_client("feature-extraction").get("/openapi.json").json()["paths"]
 
 

@@ -62,7 +62,7 @@ def _logit(checkpoint: Checkpoint, vectors: Any, label: int) -> Any:
 def compared(checkpoint: Checkpoint, predictor: Predictor, text: str, wish: Wish) -> tuple[Any, Any, float]:
     """A text's scores by explanation and by gradients, word by word, and the gradients' gap."""
     explainer = Explainer(predictor)
-    encoded = explainer.encode(text)
+    (encoded,) = predictor.encode([text], wish)
     plan = explainer.plan(encoded, predictor.run(encoded.windows), wish)
     answer = plan.explanation(predictor.run(plan.rows))
     label = predictor.task.labels.index(answer["target"]["label"])

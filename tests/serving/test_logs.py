@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,20 @@ class Leaky(Predictor):
     def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """Fail."""
         raise RuntimeError(f"cannot run {TEXT!r} of {TEXT}\nERROR forged line")
+
+
+class Repeating(Predictor):
+    """A predictor whose engine fails and repeats all that was ever asked."""
+
+    def check(self, inputs: Any, field: str = "inputs") -> Any:
+        """As ever, and remembered."""
+        item = super().check(inputs, field)
+        vars(self).setdefault("asked", []).append(item)
+        return item
+
+    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
+        """Fail."""
+        raise RuntimeError(f"cannot run {vars(self)['asked']!r}")
 
 
 @pytest.fixture
@@ -74,6 +88,17 @@ def test_request_line(tiny_bundle: Path, stream: io.StringIO, predictor: Predict
     assert "secret" not in stream.getvalue()
 
 
+def test_tokens_of_an_explanation(tiny_bundle: Path, stream: io.StringIO, predictor: Predictor) -> None:
+    """The line of an explanation counts the tokens of its input and of every row that it ran."""
+    set_up_logs(LogSettings(format="json"), stream)
+    log = LogSettings(format="json", requests=True)
+    with TestClient(create_app(lambda: Predictor.open(tiny_bundle), log=log)) as client:
+        rows = client.post("/explain", json={"inputs": TEXT}).json()["rows"]
+    (line,) = (line for line in stream.getvalue().splitlines() if "POST /explain" in line)
+    (encoded,) = predictor.encode([TEXT])
+    assert json.loads(line)["tokens"] == encoded.tokens * (1 + rows)
+
+
 def test_asked_for(tiny_bundle: Path, stream: io.StringIO, predictor: Predictor) -> None:
     """Inputs and labels are in the line where they are asked for."""
     (line,) = lines_of(tiny_bundle, stream, inputs=True, labels=True)
@@ -94,6 +119,37 @@ def test_failure_keeps_texts_private(tiny_bundle: Path, stream: io.StringIO, cho
     assert "RuntimeError: cannot run" in logged
     assert "DE89" not in logged
     assert not any(line.startswith(("ERROR", "forged")) for line in logged.splitlines())
+
+
+FIRST, SECOND = "my account is DE89 3704", 'it\'s "under" Grace'
+PAIR = {"text": FIRST, "text_pair": SECOND}
+QUESTION = {"question": FIRST, "context": SECOND}
+TENSORS = [{"name": name, "shape": [1], "datatype": "BYTES", "data": [text]} for name, text in PAIR.items()]
+
+
+@pytest.mark.parametrize(
+    ("toy", "path", "body"),
+    [
+        ("text pairs", "/predict", {"inputs": PAIR}),
+        ("text pairs", "/tei/predict", {"inputs": [FIRST, SECOND]}),
+        ("text pairs", "/explain", {"inputs": PAIR}),
+        ("text pairs", "/v2/models/run/infer", {"inputs": TENSORS}),
+        ("question-answering", "/predict", {"inputs": [QUESTION]}),
+        ("question-answering", "/explain", {"inputs": QUESTION}),
+        ("text-generation", "/v1/completions", {"prompt": [FIRST, SECOND]}),
+        ("text-generation", "/v1/completions", {"prompt": [FIRST, SECOND], "stream": True}),
+    ],
+)
+def test_every_text_is_private(
+    task_bundle: Callable[[str], Path], stream: io.StringIO, toy: str, path: str, body: dict[str, Any]
+) -> None:
+    """However inputs are sent, no text of theirs is in the trace of a failure that repeats them all."""
+    set_up_logs(LogSettings(format="json"), stream)
+    with TestClient(create_app(lambda: Repeating(Bundle.open(task_bundle(toy)))), raise_server_exceptions=False) as c:
+        assert c.post(path, json=body).status_code == 500
+    assert "RuntimeError: cannot run [" in stream.getvalue()
+    assert "DE89" not in stream.getvalue()
+    assert "Grace" not in stream.getvalue()
 
 
 def test_failure_with_texts(tiny_bundle: Path, stream: io.StringIO) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from serving.app import create_app
+from serving.metrics import Metrics
 from serving.predictor import Predictor
 from serving.protection import Protection
+from serving.request import Reply
 from tests.bundles import manifest_of
+from tests.serving.examples import EXAMPLES
 
 ROOT = Path(__file__).parent.parent.parent
 TEXT = "where is my parcel?"
@@ -57,6 +61,19 @@ def test_requests(fresh: TestClient) -> None:
     assert 0 < total(found, "tuneship_request_duration_seconds_sum", route="/predict") < 60
 
 
+@pytest.mark.parametrize(
+    ("name", "label", "values"),
+    [
+        ("tuneship_reloads_total", "outcome", {"swapped", "unchanged", "refused"}),
+        ("tuneship_connections_refused_total", "reason", {"limit", "slow_head", "large_head", "slow_reader"}),
+    ],
+)
+def test_counts_of_events_begin_at_zero(fresh: TestClient, name: str, label: str, values: set[str]) -> None:
+    """What is counted once in a while is there at 0 from the start: a series that is born at 1 has never increased."""
+    found = {dict(labels)[label]: count for (each, labels), count in samples(fresh).items() if each == name}
+    assert found == dict.fromkeys(values, 0)
+
+
 def test_stages(fresh: TestClient, predictor: Predictor) -> None:
     """Each input is measured where it waits and works: tokens, tokenising, queue, batches, inference, score, label."""
     texts = [TEXT, "stop"]
@@ -85,10 +102,60 @@ def test_bundle_and_process(fresh: TestClient, tiny_bundle: Path) -> None:
     assert total(found, "process_cpu_seconds_total") > 0
 
 
-def test_logits_are_no_confidence(fresh: TestClient) -> None:
-    """A caller who asks for logits does not disturb the histogram of scores."""
-    fresh.post("/predict", json={"inputs": TEXT, "parameters": {"function_to_apply": "none"}})
-    assert total(samples(fresh), "tuneship_score_sum") <= 1
+def counted(client: TestClient, path: str, body: dict[str, Any]) -> dict[str, float]:
+    """How much each count of answers grows by a request."""
+    before = samples(client)
+    assert client.post(path, json=body).status_code == 200
+    grown = {each: value - before.get(each, 0) for each, value in samples(client).items()}
+    names = ("tuneship_outcomes_total", "tuneship_score_count", "tuneship_score_bucket", "tuneship_drift_inputs")
+    counts = {f"{name} {sorted(labels)}": value for (name, labels), value in grown.items() if name in names and value}
+    return {**counts, "scores": total(grown, "tuneship_score_sum")}
+
+
+@pytest.mark.parametrize(
+    ("toy", "parameters"),
+    [
+        ("text-classification", {"function_to_apply": "none", "top_k": 1}),
+        ("text-classification", {"function_to_apply": "sigmoid"}),
+        ("multi-label-classification", {"threshold": 0.0}),
+        ("multi-label-classification", {"threshold": 1.0}),
+        ("multi-label-classification", {"top_k": 1}),
+        ("multi-label-classification", {"function_to_apply": "none"}),
+        ("token-classification", {"aggregation_strategy": "none", "ignore_labels": []}),
+        ("token-classification", {"ignore_labels": ["PER"]}),
+        ("question-answering", {"max_answer_len": 1, "top_k": 3}),
+        ("answers or none", {"handle_impossible_answer": False}),
+    ],
+)
+def test_parameters_change_no_count(
+    task_client: Callable[[str], TestClient], toy: str, parameters: dict[str, Any]
+) -> None:
+    """Labels, confidence and drift are of the model's own answers: a caller's thresholds, choice of labels or scores
+    change what the caller is told, and nothing that is counted."""
+    client, inputs = task_client(toy), EXAMPLES[toy]
+    plain, told = {"inputs": inputs}, {"inputs": inputs, "parameters": parameters}
+    assert client.post("/predict", json=plain).json() != client.post("/predict", json=told).json()
+    expected = counted(client, "/predict", plain)
+    assert len(expected) > 2
+    assert counted(client, "/predict", told) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("raw_scores", [False, True])
+def test_telling_every_label_counts_those_answered(task_client: Callable[[str], TestClient], raw_scores: bool) -> None:
+    """text-embeddings-inference's shape tells every label; counted are those that reach their thresholds."""
+    client, texts = task_client("multi-label-classification"), EXAMPLES["multi-label-classification"]
+    body = {"inputs": [[text] for text in texts], "raw_scores": raw_scores}
+    expected = pytest.approx(counted(client, "/predict", {"inputs": texts}), abs=1e-5)
+    assert counted(client, "/tei/predict", body) == expected
+
+
+@pytest.mark.parametrize("parameters", [{}, {"top_k": 1, "truncate": True}])
+def test_counting_decodes_nothing_anew(predictor: Predictor, parameters: dict[str, Any]) -> None:
+    """An answer that no parameter has altered is counted as it is."""
+    (answered,) = predictor.answered([TEXT])
+    reply = Reply([answered[0]], [[]], [answered[1]])  # without logits, of which there would be no second answer
+    model = Metrics().of("m", predictor.bundle)
+    assert model.answered(reply, predictor.task.parameters_type(**parameters)) == [answered[1][0]["label"]]
 
 
 def test_bounded(tiny_bundle: Path) -> None:

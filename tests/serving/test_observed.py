@@ -61,11 +61,13 @@ def test_header_injection_over_the_wire(client: TestClient) -> None:
     assert "set-cookie" not in response.headers
 
 
-def test_server_timing(client: TestClient) -> None:
+@pytest.mark.parametrize(("path", "inputs"), [("/predict", [TEXT] * 5), ("/explain", TEXT)])
+def test_server_timing(client: TestClient, path: str, inputs: Any) -> None:
     """An answer tells what its time went into, in milliseconds; the parts are within the whole."""
-    response = client.post("/predict", json={"inputs": [TEXT] * 5})
+    response = client.post(path, json={"inputs": inputs})
     match = TIMING.fullmatch(response.headers["server-timing"])
     assert match
+    assert match[1] is not None
     *parts, total = map(float, match.groups())
     assert all(part >= 0 for part in parts)
     assert 0 < sum(parts) <= total + 0.03  # each is rounded

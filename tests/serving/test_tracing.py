@@ -21,7 +21,7 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 @pytest.fixture(scope="module")
 def received(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    """What a receiver got from a real server that was asked twice, once within a trace, and stopped."""
+    """What a receiver got from a real server that was asked three times, twice within a trace, and stopped."""
     receiver, port = Receiver(), free_port()
     threading.Thread(target=receiver.server.serve_forever, daemon=True).start()
     command = python("-m", "tuneship", "serve", tiny_bundle, "--port", port)
@@ -30,6 +30,7 @@ def received(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         body = {"inputs": ["where is my parcel?", "stop"]}
         traced = {"traceparent": f"00-{TRACE}-{PARENT}-01", "X-Request-ID": "mine"}
         httpx.post(f"{server.url}/predict", json=body, headers=traced).raise_for_status()
+        httpx.post(f"{server.url}/explain", json={"inputs": "where is my parcel?"}, headers=traced).raise_for_status()
         httpx.post(f"{server.url}/predict", json={"inputs": ""}, headers={"traceparent": b"00-zz-\xff-01"})
         assert server.stop() == 0
     receiver.server.shutdown()
@@ -65,9 +66,10 @@ def test_request_span(received: Receiver) -> None:
     assert "parcel" not in str(received.spans)
 
 
-def test_stages(received: Receiver) -> None:
+@pytest.mark.parametrize("path", ["/predict", "/explain"])
+def test_stages(received: Receiver, path: str) -> None:
     """Within it tokenising, waiting and inference follow each other, none outside of it."""
-    request, *_ = (span for span in received.spans if span.name == "POST /predict" and span.trace_id.hex() == TRACE)
+    request, *_ = (span for span in received.spans if span.name == f"POST {path}" and span.trace_id.hex() == TRACE)
     stages = [span for span in received.spans if span.parent_span_id == request.span_id]
     stages.sort(key=lambda span: (span.start_time_unix_nano, span.end_time_unix_nano))
     assert [span.name for span in stages] == ["tokenize", "queue", "infer"]
