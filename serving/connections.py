@@ -13,7 +13,7 @@ import resource
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -22,6 +22,9 @@ from serving.coalescing import Coalescing
 from serving.entrance import CROWDED, Entrance
 from serving.security_headers import secured
 from serving.traffic import MAX_HEAD_BYTES, Traffic
+
+if TYPE_CHECKING:  # BentoML's parent process needs no metrics
+    from serving.metrics import Reason
 
 HINTS = {
     400: "this is no HTTP request to this server",
@@ -38,8 +41,8 @@ SPARE_DESCRIPTORS = 256
 
 logger = logging.getLogger("tuneship")
 
-Refused = Callable[[str], None]
-"""Told why a connection was ended: ``limit``, ``slow_head``, ``large_head``, ``malformed`` or ``slow_reader``."""
+Refused = Callable[["Reason"], None]
+"""Told why a connection was ended."""
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -185,7 +188,7 @@ class BoundedConnection(HttpToolsProtocol):
         before, self._unread = self._unread, self.transport.get_write_buffer_size()
         return 0 < before <= self._unread
 
-    def _refuse(self, status: int, reason: str) -> None:
+    def _refuse(self, status: int, reason: Reason) -> None:
         if self.transport.is_closing():
             return
         self.refused(reason)

@@ -5,6 +5,8 @@ Children are bound once, not looked up for each request. docs/metrics.md lists t
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 
 from serving.bundle import Bundle
@@ -18,8 +20,8 @@ TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128)
 SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
-REASONS = ("limit", "slow_head", "large_head", "slow_reader")
-"""Why the server ends a connection, as `serving.connections` says."""
+Reason = Literal["limit", "slow_head", "large_head", "malformed", "slow_reader"]
+"""Why the server ends a connection, see `serving.connections`."""
 
 
 class Metrics:
@@ -76,7 +78,7 @@ class Metrics:
         self._connections = self._counter(
             "tuneship_connections_refused", "Connections that the server ended, by why.", "reason"
         )
-        for reason in REASONS:  # at 0, for Prometheus sees no increase where a series is born
+        for reason in get_args(Reason):  # at 0, for Prometheus sees no increase where a series is born
             self._connections.labels(reason)
         ProcessCollector(registry=self._registry)
         self._series: dict[tuple[str, str, str, int], tuple[Count, Distribution]] = {}
@@ -91,8 +93,8 @@ class Metrics:
         count.inc()
         distribution.observe(seconds)
 
-    def refused_connection(self, reason: str) -> None:
-        """Count a connection that the server ended; ``reason`` is one of REASONS."""
+    def refused_connection(self, reason: Reason) -> None:
+        """Count a connection that the server ended."""
         self._connections.labels(reason).inc()
 
     def serves(self, model: str, predictor: Predictor, *, instead_of: Predictor | None = None) -> None:
