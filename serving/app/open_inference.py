@@ -18,6 +18,7 @@ from serving.app.model import Model
 from serving.app.surface import Surface
 from serving.oip.inference import parse, render, version_of
 from serving.oip.metadata import model_metadata, server_metadata
+from serving.quoting import quoted
 
 ACCEPTED = frozenset({"application/json", "application/octet-stream", ""})
 """Binary tensors come as octets, and Triton's client tells of no content type at all."""
@@ -90,7 +91,7 @@ def _of_version(http: HttpRequest, model: Model) -> Model:
     """The model, if it is of the version that the path names or the path names none."""
     served, asked = version_of(model.predictor.manifest), http.path_params.get("version")
     if asked not in (None, served):
-        raise HTTPException(404, f"{model.name} has no version {asked!r}; served is {served!r}")
+        raise HTTPException(404, f"{model.name} has no version {quoted(asked)}; served is {served!r}")
     return model
 
 
@@ -98,8 +99,8 @@ def _header_length(http: HttpRequest) -> int | None:
     given = http.headers.get(HEADER_LENGTH)
     if given is None:
         return None
-    if not given.isdecimal():
-        raise HTTPException(400, f"{HEADER_LENGTH} is {given!r}; a number of bytes is accepted")
+    if not (given.isascii() and given.isdecimal() and len(given) < 20):
+        raise HTTPException(400, f"{HEADER_LENGTH} is {quoted(given)}; a number of bytes is accepted")
     return int(given)
 
 

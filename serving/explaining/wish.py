@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from serving.errors import InputError
 from serving.explaining.hiding import Kind
 from serving.explaining.units import Granularity
+from serving.given import Given
 from serving.request import Check, Request, load_json, parameters_of, require_object
 from serving.tasks import base
 from serving.tasks.base import Task
@@ -17,10 +18,8 @@ Output = Literal["logit", "probability"]
 Samples = Annotated[int, Field(ge=2, le=1024, multiple_of=2)]
 
 
-class Place(BaseModel):
+class Place(Given):
     """A passage, by its code points."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     start: int = Field(ge=0)
     end: int = Field(ge=1)

@@ -17,6 +17,7 @@ from serving.errors import InputError
 from serving.inprocess import Call, Reply, send
 from serving.oip.messages import CHOICE, METHODS, SERVICE, message
 from serving.oip.tensors import LENGTH
+from serving.quoting import clipped
 
 HEADER_LENGTH = "inference-header-content-length"
 
@@ -33,6 +34,9 @@ CODES = {
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 """HTTP's to gRPC's; any other is INTERNAL. Past a limit is not RESOURCE_EXHAUSTED: to try again would not help."""
+
+MOST_DETAIL = 2_000
+"""Characters of a refusal: gRPC sends them as metadata, of which clients take 8 kB."""
 
 TOLD = ("x-request-id", "server-timing", "retry-after")
 """Headers that come back as trailing metadata."""
@@ -98,7 +102,7 @@ class Service:
         try:
             head, binary = _infer_request(request)
         except InputError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, clipped(str(error), MOST_DETAIL))
         headers = {HEADER_LENGTH: str(len(head)), "content-type": "application/octet-stream"}
         path = f"{_path(request.model_name, request.model_version)}/infer"
         reply = await self._call(context, path, "POST", headers, head + binary)
@@ -125,8 +129,9 @@ class Service:
 
 
 def _path(name: str, version: str) -> str:
-    """Of an ASGI scope, where nothing is percent-encoded."""
-    return f"/v2/models/{name}/versions/{version}" if version else f"/v2/models/{name}"
+    """Of an ASGI scope, where nothing is percent-encoded; a slash, which no name holds, would lead elsewhere."""
+    within = f"/v2/models/{name.replace('/', '%2F')}"
+    return f"{within}/versions/{version.replace('/', '%2F')}" if version else within
 
 
 async def _refuse(context: Context, reply: Reply) -> None:
@@ -135,7 +140,7 @@ async def _refuse(context: Context, reply: Reply) -> None:
     if seconds := reply.headers.get("retry-after"):
         told = (*told, ("grpc-retry-pushback-ms", str(int(seconds) * 1000)))
     detail = json.loads(reply.body)["error"] if reply.body else f"HTTP status {reply.status}"
-    await context.abort(CODES.get(reply.status, grpc.StatusCode.INTERNAL), detail, told)
+    await context.abort(CODES.get(reply.status, grpc.StatusCode.INTERNAL), clipped(detail, MOST_DETAIL), told)
 
 
 def _told(reply: Reply) -> tuple[tuple[str, str], ...]:

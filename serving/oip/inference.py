@@ -7,34 +7,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from serving.bundle import Manifest
 from serving.errors import InputError
+from serving.given import Given, Listed
 from serving.oip.tensors import Tensor, TensorHead, texts_of
+from serving.quoting import quoted
 from serving.request import Check, Reply, Request, check_inputs, load_json, model_of, parameters_of
 from serving.tasks.base import Datatype, Task
 
 WHOLE = "output"
 """The output that every task has: the whole answer to each input as JSON, in Hugging Face's shape."""
 
-BINARY_OUTPUT = "binary_data_output"
+BINARY, BINARY_OUTPUT = "binary_data", "binary_data_output"
 
 
-class _Wanted(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
+class _Wanted(Given):
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default={})
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
+class _Body(Given):
     id: str = ""
-    parameters: dict[str, Any] = {}
-    inputs: list[TensorHead] = Field(min_length=1)
-    outputs: list[_Wanted] | None = None
+    parameters: dict[str, Any] = Field(default={})
+    inputs: Listed[TensorHead] = Field(min_length=1)
+    outputs: Listed[_Wanted] | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def output_datatypes(task: Task) -> dict[str, Datatype]:
 def _columns(texts: dict[str, list[str]], task: Task) -> dict[str, list[str]]:
     names = input_names(task)
     if texts.keys() != set(names):
-        raise InputError(f"inputs are {sorted(texts)}; this model takes {names}", field="inputs")
+        raise InputError(f"inputs are {quoted(sorted(texts))}; this model takes {names}", field="inputs")
     lengths = {name: len(texts[name]) for name in names}
     if len(set(lengths.values())) > 1:
         raise InputError(f"inputs have unequal numbers of texts: {lengths}", field="inputs")
@@ -120,13 +118,25 @@ def _rows(columns: dict[str, list[str]]) -> list[Any]:
 
 def _wanted(content: _Body, task: Task) -> dict[str, bool]:
     known = output_datatypes(task)
-    everywhere = content.parameters.get(BINARY_OUTPUT) is True
+    everywhere = _flag(content.parameters, BINARY_OUTPUT, "parameters")
     if content.outputs is None:
         return dict.fromkeys(known, everywhere)
     for place, each in enumerate(content.outputs):
         if each.name not in known:
-            raise InputError(f"outputs[{place}].name is {each.name!r}; this model gives {list(known)}", field="outputs")
-    return {each.name: each.parameters.get("binary_data", everywhere) is True for each in content.outputs}
+            found = quoted(each.name)
+            raise InputError(f"outputs[{place}].name is {found}; this model gives {list(known)}", field="outputs")
+        if unknown := next((name for name in each.parameters if name != BINARY), None):
+            field = f"outputs[{place}].parameters"
+            raise InputError(f"{field} has {quoted(unknown)}; accepted is {BINARY}", field=field)
+    places = enumerate(content.outputs)
+    return {each.name: _flag(each.parameters, BINARY, f"outputs[{at}].parameters", everywhere) for at, each in places}
+
+
+def _flag(parameters: dict[str, Any], name: str, field: str, absent: bool = False) -> bool:
+    value = parameters.get(name, absent)
+    if not isinstance(value, bool):
+        raise InputError(f"{field}.{name} is {quoted(value)}; true or false is accepted", field=f"{field}.{name}")
+    return value
 
 
 def _tensors(task: Task, answers: Sequence[Any], wanted: dict[str, bool]) -> list[Tensor]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from serving.errors import InputError
+from serving.given import Given, Listed
+from serving.quoting import quoted
 from serving.tasks.base import Datatype
 
 NUMBERS: dict[Datatype, str] = {"FP32": "<f4", "INT64": "<i8"}
@@ -19,15 +20,17 @@ LENGTH = struct.Struct("<I")
 """In front of each text of a binary tensor: how many bytes it has."""
 
 
-class TensorHead(BaseModel):
+MOST_DIMENSIONS = 8
+"""More than any tensor of texts has."""
+
+
+class TensorHead(Given):
     """A tensor of a request: ``data`` is flat or nested, or absent where ``binary_data_size`` bytes stand for it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
     name: str
-    shape: list[int] = Field(min_length=1)
+    shape: Listed[int] = Field(min_length=1, max_length=MOST_DIMENSIONS)
     datatype: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default={})
     data: list[Any] | None = None
 
 
@@ -67,8 +70,10 @@ def texts_of(heads: Sequence[TensorHead], binary: bytes) -> dict[str, list[str]]
     start = 0
     for place, head in enumerate(heads):
         field = f"inputs[{place}]"
+        if head.name in found:
+            raise InputError(f"two of the inputs are named {quoted(head.name)}; give each once", field=f"{field}.name")
         if head.datatype != "BYTES":
-            raise InputError(f"{field}.datatype is {head.datatype!r}; texts are BYTES", field=f"{field}.datatype")
+            raise InputError(f"{field}.datatype is {quoted(head.datatype)}; texts are BYTES", field=f"{field}.datatype")
         size = _binary_size(head, field)
         texts = _flat(head, field) if size is None else list(_split(binary[start : start + size], size, field))
         start += size or 0
@@ -84,7 +89,10 @@ def _binary_size(head: TensorHead, field: str) -> int | None:
     if size is None:
         return None
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise InputError(f"{field}.parameters.binary_data_size must be a number of bytes, found {size!r}", field=field)
+        found = quoted(size)
+        raise InputError(f"{field}.parameters.binary_data_size must be a number of bytes, found {found}", field=field)
+    if head.data is not None:
+        raise InputError(f"{field} has both data and binary_data_size; give one of them", field=f"{field}.data")
     return size
 
 
@@ -105,7 +113,7 @@ def _elements(data: Any, depth: int) -> Iterator[Any]:
 
 def _split(data: bytes, size: int, field: str) -> Iterator[str]:
     if len(data) < size:
-        raise InputError(f"{field} tells of {size:,} bytes; {len(data):,} follow", field=field)
+        raise InputError(f"{field} tells of {quoted(size)} bytes; {len(data):,} follow", field=field)
     start = 0
     while start < size:
         end = start + LENGTH.size
@@ -124,8 +132,10 @@ def _decoded(data: bytes, field: str) -> str:
 
 
 def _require_shape(head: TensorHead, elements: int, field: str) -> None:
-    if any(size < 0 for size in head.shape) or prod(head.shape) != elements or any(n != 1 for n in head.shape[1:]):
+    rows, *others = head.shape
+    if rows != elements or any(size != 1 for size in others):
+        shape = quoted(head.shape)
         raise InputError(
-            f"{field}.shape is {head.shape} and the tensor has {elements} elements; give [{elements}], a text each",
+            f"{field}.shape is {shape} and the tensor has {elements} elements; give [{elements}], a text each",
             field=f"{field}.shape",
         )

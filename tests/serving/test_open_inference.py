@@ -116,7 +116,10 @@ def test_truncation(client: TestClient, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("headers", "status"),
-    [({"Inference-Header-Content-Length": "x"}, 400), ({"Content-Type": "text/plain"}, 415)],
+    [
+        *(({"Inference-Header-Content-Length": each}, 400) for each in ("x", "-1", "+1", "1_0", "9" * 5_000)),
+        ({"Content-Type": "text/plain"}, 415),
+    ],
 )
 def test_headers(client: TestClient, name: str, headers: dict[str, str], status: int) -> None:
     """A header length that is no number and another content type are refused."""

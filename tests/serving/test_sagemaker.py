@@ -63,3 +63,10 @@ def test_refused(client: TestClient, body: str, status: int, message: str) -> No
     """A line that cannot be answered is named, and nothing of the request is answered."""
     response = client.post("/invocations", content=body, headers=LINES)
     assert (response.status_code, response.json()["error"][: len(message)]) == (status, message)
+
+
+def test_other_types(client: TestClient) -> None:
+    """What is neither JSON nor lines of it is refused with all that is accepted."""
+    response = client.post("/invocations", content="a,b", headers={"Content-Type": "text/csv"})
+    assert response.status_code == 415
+    assert {"application/json", "application/jsonlines"} <= set(response.json()["error"].replace(",", "").split())

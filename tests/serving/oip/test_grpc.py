@@ -162,9 +162,16 @@ def test_refusals(asked: Asked, name: str) -> None:
     one_more.raw_input_contents.extend([b"", b""])
     integers = infer_request(name, "a")
     integers.inputs[0].datatype = "INT64"
+    long = infer_request(name, "a")
+    long.inputs[0].name = "x" * 20_000
+    twice = infer_request(name, "a")
+    twice.inputs.append(twice.inputs[0])
     for request, code, words in (
         (infer_request("another", "a"), grpc.StatusCode.NOT_FOUND, "no model is named 'another'"),
         (infer_request(name, "a", model_version="x"), grpc.StatusCode.NOT_FOUND, "has no version 'x'"),
+        (infer_request(f"{name}/infer", "a"), grpc.StatusCode.NOT_FOUND, "no model is named"),
+        (long, grpc.StatusCode.INVALID_ARGUMENT, "inputs are"),
+        (twice, grpc.StatusCode.INVALID_ARGUMENT, "two of the inputs are named 'text'"),
         (infer_request(name, " "), grpc.StatusCode.INVALID_ARGUMENT, "is empty"),
         (infer_request(name, *["a"] * 129), grpc.StatusCode.INVALID_ARGUMENT, "holds 129 texts"),
         (one_more, grpc.StatusCode.INVALID_ARGUMENT, "raw_input_contents holds 2 tensors, and there are 1 inputs"),
@@ -174,6 +181,14 @@ def test_refusals(asked: Asked, name: str) -> None:
     ):
         error = asked.refusal("ModelInfer", request)
         assert (error.code(), words in error.details()) == (code, True), error
+
+
+@pytest.mark.parametrize("beyond", ["/ready", "/infer", "/versions/1", "/"])
+def test_a_name_is_no_path(asked: Asked, name: str, beyond: str) -> None:
+    """A model's name leads to no other endpoint."""
+    request = message("ModelMetadataRequest")(name=name + beyond)
+    error = asked.refusal("ModelMetadata", request)
+    assert (error.code(), "no model is named" in error.details()) == (grpc.StatusCode.NOT_FOUND, True), error
 
 
 def test_triton_is_refused(client: triton.InferenceServerClient, name: str) -> None:

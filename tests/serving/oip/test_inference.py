@@ -98,6 +98,18 @@ def test_binary_outputs(predictor: Predictor) -> None:
         ({"inputs": tensors({"text": ["a", ""]})}, r"inputs\[1\] is empty"),
         ({"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "logits"}]}, r"outputs\[0\]\.name is 'logits'"),
         ({"inputs": tensors({"text": ["a"]}), "parameters": {"topk": 1}}, r"parameters\.topk: Extra inputs"),
+        (
+            {"inputs": tensors({"text": ["a"]}), "parameters": {"binary_data_output": "yes"}},
+            r"parameters\.binary_data_output is 'yes'; true or false is accepted",
+        ),
+        (
+            {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "score", "parameters": {"binary_data": 1}}]},
+            r"outputs\[0\]\.parameters\.binary_data is 1; true or false is accepted",
+        ),
+        (
+            {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "score", "parameters": {"classification": 3}}]},
+            r"outputs\[0\]\.parameters has 'classification'; accepted is binary_data",
+        ),
     ],
 )  # fmt: skip
 def test_refused(predictor: Predictor, content: Any, message: str) -> None:

@@ -59,6 +59,8 @@ def test_numbers() -> None:
         (head(parameters={"binary_data_size": 5}), packed(b"ab")[:5], r"a text is cut off at byte 0"),
         (head(parameters={"binary_data_size": -1}), b"", r"must be a number of bytes, found -1"),
         (head(parameters={"binary_data_size": True}), b"", r"must be a number of bytes, found True"),
+        (head(parameters={"binary_data_size": 5}, data=["a"]), packed(b"a"), r"has both data and binary_data_size"),
+        (head(shape=[10**4000], data=["a"]), b"", r"^.{1,200}$"),
         (head(shape=[1], parameters={"binary_data_size": 5}), packed(b"\xff"), r"a text is not UTF-8, see its byte 0"),
     ],
 )  # fmt: skip
@@ -66,3 +68,17 @@ def test_refused(tensor: TensorHead, binary: bytes, message: str) -> None:
     """A tensor that is not what it tells of itself is refused, and named."""
     with pytest.raises(InputError, match=message):
         texts_of([tensor], binary)
+
+
+@pytest.mark.parametrize("shape", [[1] * 9, [10**18] * 200_000, ["a"] * 200_000])
+def test_many_dimensions(shape: list[Any]) -> None:
+    """A shape that no tensor of texts has is refused at its length, without a look at the rest."""
+    with pytest.raises(ValueError, match="shape") as caught:
+        head(shape=shape, data=["a"])
+    assert len(str(caught.value)) < 500
+
+
+def test_twice() -> None:
+    """Of two tensors of one name neither is dropped silently."""
+    with pytest.raises(InputError, match="two of the inputs are named 'text'; give each once"):
+        texts_of([head(shape=[1], data=["a"]), head(shape=[1], data=["b"])], b"")
