@@ -145,7 +145,7 @@ def request_schema(task: Task) -> dict[str, Any]:
     properties = {
         "inputs": {"anyOf": [sequence, batch] if length == 2 else [text, sequence, batch]},
         "truncate": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
-        "truncation_direction": {"type": "string", "enum": ["left", "right", "Left", "Right"]},
+        "truncation_direction": {"type": "string", "pattern": "^([Ll][Ee][Ff][Tt]|[Rr][Ii][Gg][Hh][Tt])$"},
         "raw_scores": {"type": "boolean"},
     }
     return object_schema(properties, ["inputs"])
