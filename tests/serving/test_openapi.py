@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -139,6 +140,30 @@ def test_bodies(client: TestClient, document: dict[str, Any], path: str, body: A
     accepted = not problems(body, post["requestBody"]["content"]["application/json"]["schema"], document)
     assert accepted == (status == 200)
     assert problems(response.json(), schema_of(document, path, status), document) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"inputs": "a", "normalize": False}, 200),
+        ({"inputs": ["a", "b"], "dimensions": 2, "truncate": None, "prompt_name": None}, 200),
+        ({"inputs": ["a", "b"], "parameters": {"dimensions": 2.0}}, 200),
+        ({"inputs": "a", "normalize": None}, 422),
+        ({"inputs": "a", "dimensions": 0}, 422),
+        ({"inputs": "a", "prompt_name": "query"}, 422),
+        ({"inputs": [["a"]], "normalize": False}, 422),
+        ({"inputs": "a", "normalize": False, "parameters": {}}, 422),
+    ],
+    ids=range(8),
+)
+def test_vectors(task_client: Callable[[str], TestClient], body: Any, status: int) -> None:
+    """So it is where vectors are asked for."""
+    vectors = task_client("feature-extraction")
+    document, response = vectors.get("/openapi.json").json(), vectors.post("/predict", json=body)
+    assert response.status_code == status
+    schema = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert (problems(body, schema, document) == []) == (status == 200)
+    assert problems(response.json(), schema_of(document, "/predict", status), document) == []
 
 
 def test_errors_are_documented(client: TestClient, document: dict[str, Any]) -> None:
