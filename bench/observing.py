@@ -58,7 +58,7 @@ def layers() -> dict[str, ASGIApp]:
     """The endpoint bare, and with each layer more."""
     quiet, talkative = LogSettings(), LogSettings(format="json", requests=True)
     set_up_logs(talkative, io.StringIO())
-    gate = KeyGate(Keys([KEY, KEY[::-1]]), open_metrics=False)
+    gate = KeyGate(Keys([KEY, KEY[::-1]]), without_key=())
     observed, logged = (Watching(Metrics(), log, traces=False) for log in (quiet, talkative))
     return {
         "bare": endpoint,

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from serving.bundle import Bundle
-from serving.dialects import DIALECTS, HUGGING_FACE, tei
+from serving.dialects import DIALECTS, HUGGING_FACE, Dialect, tei
+from serving.dialects.json_lines import JSON_LINES
 from serving.explaining.schema import schemas
 from serving.explaining.targets import unexplained
-from serving.openapi_refusals import refusals
+from serving.openapi_operations import JSON, PLAIN, Json, any_post, get, model_ready, post, probe, ready, reference
+from serving.request import request_schema
 from serving.tasks import task_of
 from serving.tasks.base import Task, object_schema
 
-MISSING = {"404": "No model has this name."}
-
-Json = dict[str, Any]
-
 TEXT = {"type": "string"}
 
-TRUNCATED = {
-    "X-Truncated": {
-        "description": "places of the inputs of which the end was not read, such as `0,3`; absent where there are none",
-        "schema": TEXT,
-    }
-}
+UNLOADED = ("503",)
+"""What is refused of a model that is not loaded yet, or no more; and by a name, also that there is none of it."""
 
-TIMEOUT = {
-    "name": "Request-Timeout",
-    "in": "header",
-    "description": "seconds that the caller waits for an answer, if that is less than the server's `wait_seconds`",
-    "schema": {"type": "number", "exclusiveMinimum": 0},
+UNKNOWN = ("404", *UNLOADED)
+
+HEADER_LENGTH = {
+    "description": "bytes of JSON, behind which the binary tensors begin; absent where there are none",
+    "schema": {"type": "integer", "minimum": 0},
 }
 
 
@@ -70,28 +63,26 @@ def _of_a_model(task: Task) -> Json:
         "": {"post": predict | {"summary": "The same as /predict, where Hugging Face's client looks"}},
         **_dialects(task),
         **_explain(task),
-        "/info": {"get": _get("Model, labels, limits, bundle hash and the parity verdict", "application/json")},
-        "/tei/info": {"get": _get("The same, as text-embeddings-inference asks", "application/json")},
-        "/card": {"get": _get("The model card", "text/markdown")},
-        "/openapi.json": {"get": _get("This document", "application/json")},
+        "/info": {"get": get("Model, labels, limits, bundle hash and the parity verdict", JSON, UNLOADED)},
+        "/tei/info": {"get": get("The same, as text-embeddings-inference asks", JSON, UNLOADED)},
+        "/card": {"get": get("The model card", "text/markdown", UNLOADED)},
+        "/openapi.json": {"get": get("This document", JSON, UNLOADED)},
     }
 
 
 def _of_any_model(models: Sequence[str]) -> Json:
     """The same of each model by its name, in what they have in common."""
-    name = _name(models)
-    dialects = {"": HUGGING_FACE, **DIALECTS}.items()
-    posts = {path: _any_post(each.summary, "OpenAIError" if each.named else "Error") for path, each in dialects}
-    posts["/explain"] = _any_post("Which words the answer to an input rests on")
+    posts = {path: _speaking(each, named=True) for path, each in {"": HUGGING_FACE, **DIALECTS}.items()}
+    posts["/explain"] = any_post("Which words the answer to an input rests on", named=True)
     gets = {
-        "/info": _get("The model's information", "application/json", MISSING),
-        "/tei/info": _get("The same, as text-embeddings-inference asks", "application/json", MISSING),
-        "/card": _get("The model's card", "text/markdown", MISSING),
-        "/openapi.json": _get("The model's own endpoints, in full", "application/json", MISSING),
+        "/info": get("The model's information", JSON, UNKNOWN),
+        "/tei/info": get("The same, as text-embeddings-inference asks", JSON, UNKNOWN),
+        "/card": get("The model's card", "text/markdown", UNKNOWN),
+        "/openapi.json": get("The model's own endpoints, in full", JSON, UNKNOWN),
     }
-    items = {path: {"post": post} for path, post in posts.items()}
-    items |= {path: {"get": get} for path, get in gets.items()}
-    return {f"/models/{{model}}{path}": {"parameters": [name], **item} for path, item in items.items()}
+    items = {path: {"post": operation} for path, operation in posts.items()}
+    items |= {path: {"get": operation} for path, operation in gets.items()}
+    return {f"/models/{{model}}{path}": {"parameters": [_name(models)], **item} for path, item in items.items()}
 
 
 def _name(models: Sequence[str]) -> Json:
@@ -99,101 +90,96 @@ def _name(models: Sequence[str]) -> Json:
 
 
 def _of_all(models: Sequence[str]) -> Json:
-    ready = "The bundles are loaded and answer as they were proven"
+    loaded = "The bundles are loaded and answer as they were proven"
     return {
-        "/models": {"get": _get("What is served, the default first", "application/json")},
-        "/v1/models": {"get": _get("The same, as OpenAI", "application/json")},
+        "/models": {"get": get("What is served, the default first", JSON, UNLOADED)},
+        "/v1/models": {"get": get("The same, as OpenAI", JSON, UNLOADED, "OpenAIError")},
         "/v1/models/{model}": {
             "parameters": [_name(models)],
-            "get": _get("One of them, as OpenAI", "application/json", MISSING),
+            "get": get("One of them, as OpenAI", JSON, UNKNOWN, "OpenAIError"),
         },
-        "/livez": {"get": _get("The process answers", "text/plain")},
-        "/readyz": {"get": _get(ready, "text/plain", {"503": "Not yet."})},
-        "/metrics": {"get": _get("Prometheus metrics", "text/plain")},
-        "/health": {"get": _probe(ready)},
-        "/tei/health": {"get": _probe(ready)},
-        "/tei/metrics": {"get": _get("Prometheus metrics", "text/plain")},
+        "/livez": {"get": get("The process answers", PLAIN)},
+        "/readyz": {"get": ready(loaded)},
+        "/metrics": {"get": get("Prometheus metrics", PLAIN)},
+        "/health": {"get": probe(loaded)},
+        "/tei/health": {"get": probe(loaded)},
+        "/tei/metrics": {"get": get("Prometheus metrics", PLAIN)},
         **_open_inference(models),
-        "/ping": {"get": _get(ready + ": SageMaker's question", "text/plain", {"503": "Not yet."})},
-        "/invocations": {"post": _any_post("The same as /predict, as SageMaker asks; also lines of it as JSON lines")},
+        "/ping": {"get": ready(loaded + ": SageMaker's question")},
+        "/invocations": {"post": _invocations()},
     }
 
 
 def _open_inference(models: Sequence[str]) -> Json:
     """The Open Inference Protocol; a model's paths also name its one version."""
-    version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}
+    version = {"name": "version", "in": "path", "required": True, "schema": TEXT}
+    length = {"name": "Inference-Header-Content-Length", "in": "header", **HEADER_LENGTH}
     found: Json = {
-        "/v2": {"get": _get("Open Inference Protocol: the server", "application/json")},
-        "/v2/health/live": {"get": _get("The process answers", "text/plain")},
-        "/v2/health/ready": {"get": _get("Requests should be sent here", "text/plain", {"503": "Not yet."})},
+        "/v2": {"get": get("Open Inference Protocol: the server", JSON)},
+        "/v2/health/live": {"get": get("The process answers", PLAIN)},
+        "/v2/health/ready": {"get": ready("Requests should be sent here")},
     }
     for within, parameters in (("", [_name(models)]), ("/versions/{version}", [_name(models), version])):
         model = f"/v2/models/{{model}}{within}"
-        metadata = _get("The model's tensors", "application/json", MISSING)
-        ready = _get("The model should be sent requests", "text/plain", MISSING)
-        infer = _any_post("Texts as BYTES tensors in, answers as tensors out; JSON, or with binary tensors behind it")
-        found[model] = {"parameters": parameters, "get": metadata}
-        found[f"{model}/ready"] = {"parameters": parameters, "get": ready}
-        found[f"{model}/infer"] = {"parameters": parameters, "post": infer}
+        found[model] = {"parameters": parameters, "get": get("The model's tensors", JSON, UNKNOWN)}
+        found[f"{model}/ready"] = {"parameters": parameters, "get": model_ready("The model should be sent requests")}
+        found[f"{model}/infer"] = {"parameters": [*parameters, length], "post": _infer()}
     return found
 
 
+def _infer() -> Json:
+    return any_post(
+        "Texts as BYTES tensors in, answers as tensors out; JSON, or with binary tensors behind it",
+        named=True,
+        asked=(JSON, "application/octet-stream"),
+        answered=(JSON, "application/octet-stream"),
+        headers={"Inference-Header-Content-Length": HEADER_LENGTH},
+    )
+
+
+def _invocations() -> Json:
+    summary = "The same as /predict, as SageMaker asks; also lines of it as JSON lines"
+    return any_post(summary, asked=(JSON, *sorted(JSON_LINES)), answered=(JSON, "application/jsonlines"))
+
+
 def _dialects(task: Task) -> Json:
-    """The further paths that speak of this task."""
+    """The further paths that speak of this task; a body that names the model may name one that there is not."""
     return {
-        path: {"post": _any_post(dialect.summary, "OpenAIError" if dialect.named else "Error")}
+        path: {"post": _speaking(dialect, named=dialect.named is not None)}
         for path, dialect in DIALECTS.items()
         if task.name in dialect.tasks and path != "/predict"
     }
+
+
+def _speaking(dialect: Dialect, *, named: bool) -> Json:
+    error = "OpenAIError" if dialect.named else "Error"
+    return any_post(dialect.summary, error, named, answered=(JSON, "text/event-stream") if dialect.events else (JSON,))
 
 
 def _explain(task: Task) -> Json:
     if unexplained(task):
         return {}
     summary = "Which words the answer to an input rests on"
-    return {"/explain": {"post": _post(summary, _reference("Explain"), _reference("Explanation"), "Scores")}}
+    return {"/explain": {"post": post(summary, reference("Explain"), reference("Explanation"), "Scores")}}
 
 
 def _predict(task: Task) -> Json:
     summary = f"{task.name.replace('-', ' ').capitalize()}: one input or several"
-    request, answer = _reference("Request"), _reference("Answers")
+    request, answer = reference("Request"), reference("Answers")
+    if isinstance(task, tei.SPOKEN):
+        request = {"anyOf": [request, reference("TeiRequest")]}
     if isinstance(task, tei.SCORED):
-        request = {"anyOf": [request, _reference("TeiRequest")]}
         answer = {"anyOf": [answer, task.answer_schema()]}
-    return _post(summary, request, answer, "One answer an input, in order")
-
-
-def _post(summary: str, request: Json, answer: Json, description: str) -> Json:
-    return {
-        "summary": summary,
-        "parameters": [TIMEOUT],
-        "requestBody": {"required": True, "content": _content(request)},
-        "responses": {
-            "200": {"description": description, "headers": TRUNCATED, "content": _content(answer)},
-            **refusals("Error"),
-        },
-    }
-
-
-def _any_post(summary: str, error: str = "Error") -> Json:
-    """An operation in a shape that others define, or that differs between models."""
-    answers = {"200": {"description": "OK", "headers": TRUNCATED, "content": {"application/json": {}}}}
-    return {
-        "summary": summary,
-        "parameters": [TIMEOUT],
-        "requestBody": {"content": {"application/json": {}}},
-        "responses": answers | refusals(error),
-    }
+    return post(summary, request, answer, "One answer an input, in order")
 
 
 def _schemas(task: Task) -> Json:
     one, answer = task.input_schema(), task.answer_schema()
     several = {"type": "array", "items": one, "minItems": 1, "maxItems": task.limits.max_inputs}
     answers = {"type": "array", "items": answer}
-    parameters = task.parameters_type.model_json_schema()
     return {
-        "Request": object_schema({"inputs": {"oneOf": [one, several]}, "parameters": parameters}, ["inputs"]),
-        **({"TeiRequest": tei.request_schema(task)} if isinstance(task, tei.SCORED) else {}),
+        "Request": request_schema({"oneOf": [one, several]}, task.parameters_type.model_json_schema()),
+        **({"TeiRequest": tei.request_schema(task)} if isinstance(task, tei.SPOKEN) else {}),
         **schemas(task),
         "Answers": answers if task.lone_answer_in_list else {"anyOf": [answers, answer]},
         "Error": object_schema({"error": TEXT, "error_type": TEXT}),
@@ -205,22 +191,3 @@ def _schemas(task: Task) -> Json:
             }
         ),
     }
-
-
-def _get(summary: str, media_type: str, errors: dict[str, str] | None = None) -> Json:
-    refused = {status: {"description": text} for status, text in (errors or {}).items()}
-    return {"summary": summary, "responses": {"200": {"description": "OK", "content": {media_type: {}}}, **refused}}
-
-
-def _probe(summary: str) -> Json:
-    """An operation without an answer's body, as text-embeddings-inference has it."""
-    unhealthy = {"description": "Not yet.", "content": _content(_reference("Error"))}
-    return {"summary": summary, "responses": {"200": {"description": "OK"}, "503": unhealthy}}
-
-
-def _content(schema: Json) -> Json:
-    return {"application/json": {"schema": schema}}
-
-
-def _reference(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}

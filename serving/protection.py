@@ -11,6 +11,11 @@ from serving.errors import InputError
 from serving.keys import Keys
 from serving.variables import Environment, flag, words
 
+PROBES = frozenset({"/livez", "/readyz", "/ping", "/health", "/tei/health", "/v2/health/live", "/v2/health/ready"})
+"""What orchestrators ask: by an address of their own choice and without a key. It tells nothing but ready or not."""
+
+METRICS = frozenset({"/metrics", "/tei/metrics"})
+
 HOST = r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]"
 ORIGIN = rf"https?://({HOST})(:\d+)?|\*"
 
@@ -45,9 +50,19 @@ class Protection:
             allowed_hosts=_matching(environment, "TUNESHIP_ALLOWED_HOSTS", HOST, "host's name; such as example.org"),
         )
 
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether callers must show a key."""
+        return bool(self.api_keys or self.api_keys_file)
+
+    @property
+    def without_key(self) -> frozenset[str]:
+        """Paths of which a GET needs no key even so."""
+        return PROBES | METRICS if self.open_metrics else PROBES
+
     def keys(self) -> Keys | None:
         """The keys of which callers must show one, read now; None where they need none. Raises InputError."""
-        return Keys(self.api_keys, self.api_keys_file) if self.api_keys or self.api_keys_file else None
+        return Keys(self.api_keys, self.api_keys_file) if self.asks_for_keys else None
 
 
 def _keys(environment: Environment, file: str | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from serving.errors import InputError, InputTooLarge, MalformedInput
 from serving.quoting import clipped, quoted
-from serving.tasks.base import Encoded, Task
+from serving.tasks.base import Encoded, Task, object_schema
 
 ACCEPTED = {"inputs", "parameters"}
 
@@ -71,6 +71,12 @@ def parse_content(content: Any, task: Task, check: Check) -> Request:
     inputs = require_object(content)["inputs"]
     items = check_inputs(inputs, task, check)
     return Request(items, not isinstance(inputs, list), parameters_of(content.get("parameters"), task.parameters_type))
+
+
+def request_schema(inputs: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    """JSON schema of a body that holds such inputs and parameters; null parameters are none."""
+    nullable = {"anyOf": [parameters, {"type": "null"}]}
+    return object_schema({"inputs": inputs, "parameters": nullable}, ["inputs"])
 
 
 def render(task: Task, request: Request, reply: Reply) -> Any:

@@ -18,13 +18,15 @@ from serving.bundle import CARD
 from serving.dialects.openai import model_object
 from serving.info import describe, limits_of
 from serving.openapi import document, model_document
+from serving.openapi_gates import gated
+from serving.protection import Protection
 
 
 class About:
-    """Endpoints over the surface."""
+    """Endpoints over the surface; the document tells of its protection."""
 
-    def __init__(self, surface: Surface) -> None:
-        self._surface = surface
+    def __init__(self, surface: Surface, protection: Protection) -> None:
+        self._surface, self._protection = surface, protection
 
     async def info(self, http: HttpRequest) -> Response:
         """``GET /info``: the model, its labels and limits, the bundle's hash and the verdict of its proof."""
@@ -80,8 +82,10 @@ class About:
         bundle = served.model.predictor.bundle
         limits = limits_of(bundle.manifest, self._surface.traffic)
         if "model" in http.path_params:
-            return JSONResponse(model_document(bundle, f"/models/{quote(served.name, safe='')}", limits))
-        return JSONResponse(document(bundle, [each.name for each in self._surface.models], limits))
+            within = f"/models/{quote(served.name, safe='')}"
+            return JSONResponse(gated(model_document(bundle, within, limits), self._protection))
+        models = [each.name for each in self._surface.models]
+        return JSONResponse(gated(document(bundle, models, limits), self._protection))
 
 
 def _service(served: Served) -> dict[str, Any]:

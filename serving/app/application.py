@@ -73,7 +73,7 @@ def create_app(
         InputError: an API key is malformed.
     """
     surface = Surface([Given(each) if callable(each) else each for each in sources], traffic, watch)
-    about = About(surface)
+    about = About(surface, protection)
     model = Answering(surface), Explaining(surface), about
     watching = Watching(surface.metrics, log, traces=traces)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -11,15 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.app.refusals import refusal
 from serving.keys import Keys
-from serving.protection import Protection
+from serving.protection import PROBES, Protection
 
 Gate = Callable[[Scope], Response | None]
 """Gives the refusal of a request, or nothing where it may pass."""
-
-PROBES = frozenset({"/livez", "/readyz", "/ping", "/health", "/tei/health", "/v2/health/live", "/v2/health/ready"})
-"""What orchestrators ask: by an address of their own choice and without a key. It tells nothing but ready or not."""
-
-METRICS = ("/metrics", "/tei/metrics")
 
 BINARY = "Inference-Header-Content-Length"
 READ_BY_PAGES = ("X-Request-ID", "Server-Timing", "Retry-After", "X-Truncated", "WWW-Authenticate", BINARY)
@@ -49,12 +44,10 @@ class Gated:
 class KeyGate:
     """``Authorization: Bearer KEY`` (RFC 6750) or ``X-API-Key: KEY``."""
 
-    def __init__(self, keys: Keys, *, open_metrics: bool) -> None:
+    def __init__(self, keys: Keys, without_key: Iterable[str]) -> None:
         self._keys = keys
         # The page holds no secret, and is where a user types the key.
-        self._open = {("GET", "/"), ("HEAD", "/")} | (
-            {("GET", "/metrics"), ("GET", "/tei/metrics")} if open_metrics else set()
-        )
+        self._open = {("GET", "/"), ("HEAD", "/"), *(("GET", path) for path in without_key)}
 
     def __call__(self, scope: Scope) -> Response | None:
         """401 without a key that is accepted."""
@@ -90,7 +83,7 @@ def gates(protection: Protection) -> list[Middleware]:
     if protection.allowed_hosts:
         asked.append(HostGate(protection.allowed_hosts))
     if keys := protection.keys():
-        asked.append(KeyGate(keys, open_metrics=protection.open_metrics))
+        asked.append(KeyGate(keys, protection.without_key))
     gated = [Middleware(Gated, gates=asked)] if asked else []
     return [*_cross_origin(protection.cors_origins), *gated]
 

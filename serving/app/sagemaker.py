@@ -18,9 +18,7 @@ from serving.app.exchange import Exchange, exchange_of
 from serving.app.model import Model
 from serving.app.surface import Surface
 from serving.dialects import HUGGING_FACE
-from serving.dialects.json_lines import parse, render
-
-JSON_LINES = frozenset({"application/jsonlines", "application/x-jsonlines", "application/jsonl"})
+from serving.dialects.json_lines import JSON_LINES, parse, render
 
 
 class SageMaker:

@@ -11,6 +11,9 @@ from serving.request import Check, Reply, Request
 from serving.request import parse as parse_one
 from serving.tasks.base import Task
 
+JSON_LINES = frozenset({"application/jsonlines", "application/x-jsonlines", "application/jsonl"})
+"""Their content types; answers have the first."""
+
 Lone = bool
 
 

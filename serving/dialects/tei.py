@@ -23,6 +23,9 @@ from serving.tasks.texts import text_schema
 SCORED = (TextClassification, MultiLabelClassification, Regression)
 """The tasks that give a text, or a pair, labels and scores."""
 
+SPOKEN = (*SCORED, FeatureExtraction)
+"""The tasks that ``/predict`` takes these shapes of."""
+
 SCORING = frozenset(task.name for task in SCORED)
 
 Direction = Annotated[
@@ -137,14 +140,20 @@ def _reads_pairs(task: Task) -> bool:
 
 
 def request_schema(task: Task) -> dict[str, Any]:
-    """JSON schema of a ``/predict`` body."""
+    """JSON schema of a ``/predict`` body of a task in `SPOKEN`."""
+    model, inputs = (_Embed, _texts(task)) if isinstance(task, FeatureExtraction) else (_Predict, _batches(task))
+    known = model.model_json_schema()["properties"]
+    direction = {"type": "string", "pattern": "^([Ll][Ee][Ff][Tt]|[Rr][Ii][Gg][Hh][Tt])$"}
+    return object_schema(known | {"inputs": inputs, "truncation_direction": direction}, ["inputs"])
+
+
+def _texts(task: Task) -> dict[str, Any]:
+    text = text_schema(task.limits)
+    return {"anyOf": [text, {"type": "array", "items": text, "minItems": 1, "maxItems": task.limits.max_inputs}]}
+
+
+def _batches(task: Task) -> dict[str, Any]:
     text, length = text_schema(task.limits), 2 if _reads_pairs(task) else 1
     sequence = {"type": "array", "items": text, "minItems": length, "maxItems": length}
     batch = {"type": "array", "items": sequence, "minItems": 1, "maxItems": task.limits.max_inputs}
-    properties = {
-        "inputs": {"anyOf": [sequence, batch] if length == 2 else [text, sequence, batch]},
-        "truncate": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
-        "truncation_direction": {"type": "string", "enum": ["left", "right", "Left", "Right"]},
-        "raw_scores": {"type": "boolean"},
-    }
-    return object_schema(properties, ["inputs"])
+    return {"anyOf": [sequence, batch] if length == 2 else [text, sequence, batch]}

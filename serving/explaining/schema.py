@@ -6,6 +6,7 @@ from typing import Any
 
 from serving.explaining.targets import unexplained
 from serving.explaining.wish import Wish
+from serving.request import request_schema
 from serving.tasks.base import Task, object_schema
 
 Json = dict[str, Any]
@@ -17,7 +18,7 @@ def schemas(task: Task) -> dict[str, Json]:
         return {}
     parameters = Wish.model_json_schema(ref_template="#/components/schemas/{model}")
     parts: dict[str, Json] = parameters.pop("$defs", {})
-    asked = object_schema({"inputs": task.input_schema(), "parameters": parameters}, ["inputs"])
+    asked = request_schema(task.input_schema(), parameters)
     return {**parts, "Explain": asked, "Explanation": _explanation()}
 
 

@@ -66,8 +66,8 @@ def clipped(segments: Segments, most: int | None) -> Segments:
 
 
 def text_schema(limits: Limits) -> dict[str, Any]:
-    """JSON schema of a text within the limits."""
-    return {"type": "string", "minLength": 1, "maxLength": limits.max_characters}
+    """JSON schema of a text within the limits, not all of it white space."""
+    return {"type": "string", "minLength": 1, "maxLength": limits.max_characters, "pattern": r"\S"}
 
 
 def segments_schema(limits: Limits, *, pair: bool) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -16,16 +18,6 @@ from serving.dialects import DIALECTS
 UNLISTED = {("/", "get"), ("/docs.json", "get")}
 """Pages for people and the document itself."""
 
-TYPES: dict[str, Any] = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "number": (int, float),
-    "integer": int,
-    "null": type(None),
-    "boolean": bool,
-}
-
 
 @pytest.fixture(scope="module")
 def document(client: TestClient) -> dict[str, Any]:
@@ -35,16 +27,10 @@ def document(client: TestClient) -> dict[str, Any]:
     return response.json()  # type: ignore[no-any-return]
 
 
-def problems(value: Any, schema: Any, document: Any, where: str = "$") -> list[str]:
-    """Where ``value`` does not follow ``schema``: the part of JSON Schema that the document uses, and no more."""
-    if "$ref" in schema:
-        return problems(value, resolve(schema["$ref"], document), document, where)
-    unknown = schema.keys() - KEYWORDS.keys() - {"title", "description", "default"}
-    found = [f"{where}: keyword {keyword} is not checked here" for keyword in unknown]
-    for keyword, check in KEYWORDS.items():
-        if keyword in schema and (keyword == "type" or _applies(keyword, value)):
-            found += check(value, schema, document, where)
-    return found
+def problems(value: Any, schema: Any, document: Any) -> list[str]:
+    """Where ``value`` does not follow ``schema``."""
+    validator = Draft202012Validator({**schema, "components": document["components"]})
+    return [error.message for error in validator.iter_errors(value)]
 
 
 def resolve(reference: str, document: Any) -> Any:
@@ -52,71 +38,6 @@ def resolve(reference: str, document: Any) -> Any:
     for step in reference.removeprefix("#/").split("/"):
         document = document[step]
     return document
-
-
-def _applies(keyword: str, value: Any) -> bool:
-    kinds: dict[str, Any] = {
-        "properties": dict,
-        "required": dict,
-        "additionalProperties": dict,
-        "items": list,
-        "minItems": list,
-    }
-    kinds |= {"maxItems": list, "minLength": str, "maxLength": str, "minimum": (int, float)}
-    kind: Any = kinds.get(keyword, object)
-    return isinstance(value, kind)
-
-
-def _when(broken: bool, where: str, what: str) -> list[str]:
-    return [f"{where}: {what}"] if broken else []
-
-
-def _type(value: Any, schema: Any, document: Any, where: str) -> list[str]:
-    wrong = not isinstance(value, TYPES[schema["type"]]) or isinstance(value, bool) != (schema["type"] == "boolean")
-    return _when(wrong, where, f"no {schema['type']}")
-
-
-def _properties(value: Any, schema: Any, document: Any, where: str) -> list[str]:
-    known = schema["properties"]
-    return [
-        problem
-        for key in value.keys() & known.keys()
-        for problem in problems(value[key], known[key], document, f"{where}.{key}")
-    ]
-
-
-def _items(value: Any, schema: Any, document: Any, where: str) -> list[str]:
-    return [
-        problem
-        for index, item in enumerate(value)
-        for problem in problems(item, schema["items"], document, f"{where}[{index}]")
-    ]
-
-
-def _extra(value: Any, schema: Any, where: str) -> list[str]:
-    unknown = value.keys() - schema["properties"].keys()
-    return _when(schema["additionalProperties"] is False and bool(unknown), where, "unknown key")
-
-
-def _matching(value: Any, options: Any, document: Any) -> int:
-    return sum(not problems(value, option, document) for option in options)
-
-
-KEYWORDS: dict[str, Any] = {
-    "type": _type,
-    "properties": _properties,
-    "items": _items,
-    "required": lambda v, s, d, w: _when(bool(set(s["required"]) - v.keys()), w, "lacks a key"),
-    "additionalProperties": lambda v, s, d, w: _extra(v, s, w),
-    "enum": lambda v, s, d, w: _when(v not in s["enum"], w, f"not one of {s['enum']}"),
-    "minItems": lambda v, s, d, w: _when(len(v) < s["minItems"], w, "too few"),
-    "maxItems": lambda v, s, d, w: _when(len(v) > s["maxItems"], w, "too many"),
-    "minLength": lambda v, s, d, w: _when(len(v) < s["minLength"], w, "too short"),
-    "maxLength": lambda v, s, d, w: _when(len(v) > s["maxLength"], w, "too long"),
-    "minimum": lambda v, s, d, w: _when(v < s["minimum"], w, "too small"),
-    "oneOf": lambda v, s, d, w: _when(_matching(v, s["oneOf"], d) != 1, w, "not exactly one of"),
-    "anyOf": lambda v, s, d, w: _when(_matching(v, s["anyOf"], d) < 1, w, "none of"),
-}
 
 
 def test_paths(client: TestClient, document: dict[str, Any]) -> None:
@@ -199,8 +120,17 @@ def schema_of(document: dict[str, Any], path: str, status: int) -> Any:
         ({"inputs": "a", "parameters": {"top_k": True}}, 422),
         ({"inputs": "a", "parameters": {"function_to_apply": "relu"}}, 422),
         ({"inputs": "a", "parameters": []}, 422),
+        ({"inputs": "a", "parameters": None}, 200),
+        ({"inputs": "a", "parameters": {"top_k": 2.0}}, 200),
+        ({"inputs": "a", "parameters": {"top_k": 2.5}}, 422),
+        ({"inputs": "a", "parameters": {"truncate": 1.0}}, 422),
+        ({"inputs": " \n\t\u2003"}, 422),
+        ({"inputs": ["a", " "]}, 422),
+        ({"inputs": "a", "truncation_direction": "LEFT"}, 200),
+        ({"inputs": "a", "truncation_direction": "lefty"}, 422),
+        ({"inputs": "a", "truncation_direction": None}, 422),
     ],
-    ids=range(24),
+    ids=range(33),
 )
 def test_bodies(client: TestClient, document: dict[str, Any], path: str, body: Any, status: int) -> None:
     """The schema of the request accepts exactly what the server accepts, and each answer follows its own schema."""
@@ -210,6 +140,30 @@ def test_bodies(client: TestClient, document: dict[str, Any], path: str, body: A
     accepted = not problems(body, post["requestBody"]["content"]["application/json"]["schema"], document)
     assert accepted == (status == 200)
     assert problems(response.json(), schema_of(document, path, status), document) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"inputs": "a", "normalize": False}, 200),
+        ({"inputs": ["a", "b"], "dimensions": 2, "truncate": None, "prompt_name": None}, 200),
+        ({"inputs": ["a", "b"], "parameters": {"dimensions": 2.0}}, 200),
+        ({"inputs": "a", "normalize": None}, 422),
+        ({"inputs": "a", "dimensions": 0}, 422),
+        ({"inputs": "a", "prompt_name": "query"}, 422),
+        ({"inputs": [["a"]], "normalize": False}, 422),
+        ({"inputs": "a", "normalize": False, "parameters": {}}, 422),
+    ],
+    ids=range(8),
+)
+def test_vectors(task_client: Callable[[str], TestClient], body: Any, status: int) -> None:
+    """So it is where vectors are asked for."""
+    vectors = task_client("feature-extraction")
+    document, response = vectors.get("/openapi.json").json(), vectors.post("/predict", json=body)
+    assert response.status_code == status
+    schema = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert (problems(body, schema, document) == []) == (status == 200)
+    assert problems(response.json(), schema_of(document, "/predict", status), document) == []
 
 
 def test_errors_are_documented(client: TestClient, document: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,17 @@ def test_no_decision() -> None:
     assert TASK.logits_per_window == 3
 
 
-@pytest.mark.parametrize("values", [{"normalize": 1}, {"dimensions": 0}, {"dimensions": 2.0}, {"prompt_name": "query"}])
+def test_whole_number() -> None:
+    """2.0 is the integer 2, as in JSON schema; what is no number, or no finite one, is none for that."""
+    assert type(Parameters.model_validate({"dimensions": 2.0}).dimensions) is int
+    for value in (math.inf, math.nan, True, "2"):
+        with pytest.raises(ValidationError):
+            Parameters.model_validate({"dimensions": value})
+    with pytest.raises(ValidationError):
+        Parameters.model_validate({"normalize": 1.0})
+
+
+@pytest.mark.parametrize("values", [{"normalize": 1}, {"dimensions": 0}, {"dimensions": 2.5}, {"prompt_name": "query"}])
 def test_parameters_refused(values: dict[str, Any]) -> None:
     """Parameters are typed, and an unknown one is refused rather than ignored."""
     with pytest.raises(ValidationError):
