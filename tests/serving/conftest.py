@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -17,6 +18,11 @@ from serving.app import create_app
 from serving.predictor import Predictor
 from serving.tasks.text_classification import TextClassification
 from tests.serving.processes import ServerProcess, python, running
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.serving.browser import Visit
 
 # A busy machine is no reason to fail.
 hypothesis.settings.register_profile("tuneship", deadline=None)
@@ -106,3 +112,21 @@ def task_server(
             return stack.enter_context(running(command, port, log))
 
         yield server_of
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for a file; every test has a context of its own."""
+    from tests.serving.browser import chromium
+
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser: Browser, server: ServerProcess) -> Iterator[Visit]:
+    """A visit to the server over the tiny classifier."""
+    from tests.serving.browser import visiting
+
+    with visiting(browser, server.url) as visit:
+        yield visit

@@ -10,9 +10,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.process import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -75,6 +77,12 @@ def running(command: list[str], port: int, log: Path, **variables: object) -> It
         yield server
     finally:
         _end(process)
+
+
+def serving(*bundles: Path | str, folder: Path, **variables: object) -> AbstractContextManager[ServerProcess]:
+    """A real server over bundles, its log in a folder."""
+    port = free_port()
+    return running(python("-m", "tuneship", "serve", *bundles, "--port", port), port, folder / "log", **variables)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

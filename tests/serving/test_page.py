@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,9 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from playwright.sync_api import Browser
 
-from bench.process import free_port
 from tests.bundles import forge
-from tests.serving.browser import CHROMIUM, NARROW, Visit, chromium, photograph, violations, visiting
-from tests.serving.processes import ServerProcess, python, running
+from tests.serving.browser import CHROMIUM, NARROW, Visit, photograph, violations, visiting
+from tests.serving.processes import ServerProcess, serving
 from tests.toys import TOYS
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
@@ -42,20 +41,6 @@ ASKED = {
 }
 FAST = ("text-classification", "token-classification")
 EVIL = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for this file; every test has a context of its own."""
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def visit(browser: Browser, server: ServerProcess) -> Iterator[Visit]:
-    """A visit to the server over the tiny classifier."""
-    with visiting(browser, server.url) as visit:
-        yield visit
 
 
 def test_every_toy_is_asked() -> None:
@@ -146,59 +131,51 @@ def test_entities_are_marked_in_the_text(browser: Browser, task_server: Servers)
         assert marks == [entity["word"] for entity in answer]
 
 
-def test_keyboard_alone(visit: Visit) -> None:
-    """Skip link, text, answer, explanation: by Tab, Enter and Control-Enter, and focus is always seen."""
-    page = visit.open()
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.className") == "skip"
-    page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
-    page.keyboard.type("refund order 17")
-    page.keyboard.press("Control+Enter")
-    visit.answered()
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent") == "Why?":
-            break
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Why refund?"
-    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    page.keyboard.press("Enter")
-    page.wait_for_selector(".why:not([hidden])")
-    assert page.locator("#status").inner_text() == "The words that refund rests on are shown."
+def test_a_text_runs_as_its_script_does(browser: Browser, task_server: Servers) -> None:
+    """A right-to-left text stands right to left wherever it is shown, and a left-to-right one beside it does not."""
+    with visiting(browser, task_server("token-classification").url) as visit:
+        page = visit.open(["Ada flew to Oslo", "שלום Ada flew to Oslo ."])
+        directions = "parts => parts.map(part => getComputedStyle(part).direction)"
+        assert page.locator("#answers .passage").evaluate_all(directions) == ["ltr", "rtl"]
+        assert page.locator("#answers .asked").evaluate_all(directions) == ["ltr", "rtl"]
+        page.locator("#answers article").last.locator("button", has_text="Why?").first.click()
+        page.wait_for_selector(".why:not([hidden]) .legend")
+        assert page.locator(".why:not([hidden]) .passage").evaluate_all(directions) == ["rtl"]
+        photograph(page, "right-to-left-light")
 
 
-def test_several_inputs(visit: Visit) -> None:
-    """Another text gets a field and an answer of its own, in one request."""
-    page = visit.open()
-    page.locator("#more").click()
-    page.keyboard.type("refund order 17")
-    page.locator("textarea").first.fill("where is my parcel?")
-    page.locator("#ask").click()
-    visit.answered()
-    assert page.locator("#answers article .big").all_inner_texts()[1].startswith("refund")
-    assert sum(each.endswith("/predict") for each in visit.requests) == 1
+def test_labels_run_as_their_script_does(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    """A right-to-left label is turned by itself: the figures beside it stay where they are."""
+    golden = (tiny_bundle / "golden.jsonl").read_text(encoding="utf-8").replace('"cancel"', '"ביטול 17"')
+    bundle = forge(
+        tiny_bundle,
+        tmp_path / "bundle",
+        files={"golden.jsonl": golden.encode()},
+        labels=["ביטול 17", "refund", "track"],
+    )
+    with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
+        page = visit.open(["please cancel my parcel"])
+        directions = "parts => parts.map(part => getComputedStyle(part.querySelector('bdi')).direction)"
+        assert page.locator("#answers .big").evaluate_all(directions) == ["rtl"]
+        assert page.locator("#answers .bars th").evaluate_all(directions) == ["rtl", "ltr", "ltr"]
+        assert page.locator("#answers .big").evaluate("part => getComputedStyle(part).direction") == "ltr"
 
 
-def test_a_refusal_is_shown(visit: Visit) -> None:
-    """What the server refuses is told in its own words, in an alert."""
-    page = visit.open()
-    page.locator("textarea").fill("\u00a0")
-    page.locator("#ask").click()
-    page.wait_for_selector("#problem strong")
-    assert "is empty; a text needs" in visit.text("[role=alert]")
+def test_a_truncated_text_is_said_to_be(visit: Visit) -> None:
+    """Beside the answer to a text of which the end was not read stands so, and how much the model reads."""
+    page = visit.open(["refund order 17", "refund order 17 " * 100])
+    length = page.evaluate("fetch('info').then(response => response.json()).then(info => info.limits.max_length)")
+    first, second = page.locator("#answers article").all()
+    assert first.locator(".cut").count() == 0
+    told = f"longer than what the model reads, which is {length} tokens: its end was not read"
+    assert told in second.locator(".cut").inner_text()
 
 
-def test_a_server_that_is_gone(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
-    """Where nobody answers any more the page says so, and what to look at."""
-    with visiting(browser, "") as visit:
-        with serving(tiny_bundle, folder=tmp_path) as server:
-            visit.url = server.url
-            page = visit.open()
-        page.locator("textarea").fill("hello")
-        page.locator("#ask").click()
-        page.wait_for_selector("#problem strong")
-        assert "The server did not answer" in visit.text("#problem")
+def test_truncated_vectors_are_said_to_be(browser: Browser, task_server: Servers) -> None:
+    """Where one answer is of several texts, those that were not read to the end are named."""
+    with visiting(browser, task_server("feature-extraction").url) as visit:
+        visit.open(["refund order 17 " * 100, "track order 17", "refund it " * 100])
+        assert visit.text("#answers .cut").startswith("Texts 1 and 3 are longer than what the model reads, which is")
 
 
 def test_nothing_becomes_markup(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -220,29 +197,6 @@ def test_nothing_becomes_markup(browser: Browser, tiny_bundle: Path, tmp_path: P
         assert page.locator("img, main script, #card a").count() == 0
         assert page.evaluate("window.hacked") is None
         assert visit.complaints == []
-
-
-def test_an_api_key_is_asked_for(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
-    """With keys on, the page asks for one, says when it is wrong, works with the right one, and stores it nowhere."""
-    key = "a-key-of-our-own-0123456789abcdef"
-    with serving(tiny_bundle, folder=tmp_path, TUNESHIP_API_KEYS=key) as server, visiting(browser, server.url) as visit:
-        page = visit.page
-        page.goto(f"{server.url}/")
-        for typed, told in (("another-key-0123456789abcdef01234", "is not one of this server's"), (key, None)):
-            page.locator("#key").fill(typed)
-            page.keyboard.press("Enter")
-            if told:
-                page.wait_for_selector(f'#problem:has-text("{told}")')
-        page.wait_for_selector("#figures dd")
-        page.locator("textarea").fill("refund order 17")
-        page.locator("#ask").click()
-        visit.answered()
-        assert visit.text("#answers .big").startswith("refund")
-        assert page.evaluate("[document.cookie, localStorage.length, sessionStorage.length, location.href]") == [
-            "", 0, 0, f"{server.url}/",
-        ]  # fmt: skip
-        assert "YOUR_KEY" in visit.text("#curl")
-        assert key not in page.content()
 
 
 def test_themes(visit: Visit) -> None:
@@ -299,55 +253,3 @@ def test_the_policy_lets_in_nothing_else(client: TestClient) -> None:
     assert policy["connect-src"] == "'self'"
     assert "unsafe" not in str(policy)
     assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", response.text)
-
-
-def test_one_of_several_models(
-    browser: Browser, tiny_bundle: Path, task_bundle: Callable[[str], Path], tmp_path: Path
-) -> None:
-    """Where the server holds several models, one is chosen; its own endpoints are asked, explained and told of."""
-    several = (f"support={tiny_bundle}", f"a vector={task_bundle('feature-extraction')}")
-    with serving(*several, folder=tmp_path) as server, visiting(browser, server.url) as visit:
-        page = visit.open(["refund order 17"])
-        assert visit.text("#answers .big").startswith("refund")
-        assert page.locator("#model option").all_inner_texts() == ["support", "a vector"]
-        page.locator("#model").select_option("a vector")
-        page.wait_for_selector("#about:has-text('feature extraction')")
-        page.locator("textarea").first.fill("where is my parcel?")
-        page.locator("textarea").last.fill("where is my parcel?")
-        page.locator("#ask").click()
-        visit.answered()
-        assert visit.text("#answers .big").startswith("1.000")
-        assert f"{server.url}/models/a%20vector/predict" in visit.requests
-        assert "/models/a%20vector/predict" in visit.text("#curl")
-        page.locator("#model").select_option("support")
-        page.wait_for_selector("#about:has-text('text classification')")
-        page.locator("textarea").fill("refund order 17")
-        page.locator("#ask").click()
-        visit.answered()
-        page.locator("#answers button", has_text="Why?").first.click()
-        page.wait_for_selector(".why:not([hidden])")
-        assert f"{server.url}/models/support/explain" in visit.requests
-        photograph(page, "several-models-light")
-        assert visit.complaints == []
-
-
-@pytest.mark.slow
-def test_generation_is_streamed(browser: Browser, task_bundle: Callable[[str], Path], tmp_path: Path) -> None:
-    """A generated text comes as a stream behind its prompt, and is what the server answers at once."""
-    with serving(task_bundle("text-generation"), folder=tmp_path) as server, visiting(browser, server.url) as visit:
-        page = visit.open(["I want my money back"])
-        page.wait_for_selector(".generated .cursor", state="detached")
-        answer = page.evaluate(
-            "fetch('predict', {method: 'POST', headers: {'Content-Type': 'application/json'},"
-            " body: JSON.stringify({inputs: 'I want my money back'})}).then(response => response.json())"
-        )
-        assert page.locator(".generated").text_content() == "I want my money back" + answer[0]["generated_text"]
-        photograph(page, "text-generation-light")
-        assert page.locator("#max_tokens").get_attribute("placeholder") == "8"
-        assert visit.complaints == []
-
-
-def serving(*bundles: Path | str, folder: Path, **variables: object) -> Any:
-    """A real server over bundles."""
-    port = free_port()
-    return running(python("-m", "tuneship", "serve", *bundles, "--port", port), port, folder / "log", **variables)

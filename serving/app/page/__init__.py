@@ -11,7 +11,11 @@ import base64
 import hashlib
 from pathlib import Path
 
-PARTS = ("dom", "server", "bars", "marks", "answers", "why", "stream", "card", "facts", "main")
+PARTS = (
+    *("dom", "server", "key"),
+    *("bars", "marks", "cut", "answers", "why", "stream"),
+    *("card", "facts", "form", "asking", "main"),
+)
 SCRIPTS = tuple(f"{part}.js" for part in PARTS)
 
 

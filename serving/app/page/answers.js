@@ -38,16 +38,16 @@ const SHOW = {
 };
 
 function headline(text, aside) {
-  return el("p", {class: "big"}, text, ...(aside ? [" ", el("small", {}, aside)] : []));
+  return el("p", {class: "big"}, el("bdi", {}, text), ...(aside ? [" ", el("small", {}, aside)] : []));
 }
 
-function answerArticle(texts, answer, several) {
+function answerArticle(texts, answer, several, cut) {
   const place = el("div", {class: "why", hidden: true});
   const why = (name, wish) => el("button", {
     type: "button", class: "link", "aria-label": `Why ${name}?`, onclick: event => explain(event.currentTarget, place, texts, wish),
   }, "Why?");
-  const asked = several ? el("p", {class: "asked"}, Object.values(texts).join(" · ")) : null;
-  return el("article", {"aria-label": "Answer"}, asked, ...SHOW[state.info.task](texts, answer, why), place);
+  const asked = several ? el("p", {class: "asked", dir: "auto"}, Object.values(texts).join(" · ")) : null;
+  return el("article", {"aria-label": "Answer"}, asked, cut, ...SHOW[state.info.task](texts, answer, why), place);
 }
 
 // Vectors mean something beside other vectors: every text against every other, by cosine.

@@ -20,6 +20,6 @@ function bar({label, tag, share, text, chosen, kind, tick, act}) {
     mark.style.left = `${100 * tick}%`;
   }
   fill.style.width = `${100 * Math.min(1, Math.max(0, share))}%`;
-  const name = el("th", {scope: "row"}, label, tag && el("span", {class: "tag"}, tag), chosen ? el("span", {class: "unseen"}, " (answered)") : null);
+  const name = el("th", {scope: "row"}, el("bdi", {}, label), tag && el("span", {class: "tag"}, tag), chosen ? el("span", {class: "unseen"}, " (answered)") : null);
   return el("tr", {class: chosen ? "chosen" : ""}, name, el("td", {}, track), el("td", {class: "score"}, text), act && el("td", {class: "act"}, act));
 }

@@ -54,13 +54,18 @@ function inline(text) {
   });
 }
 
+// A card that comes after another model was chosen is of the model before.
 async function loadCard() {
-  const place = at("card");
-  if (!at("card-part").open || place.dataset.of === server.base + state.info.bundle_sha256) return;
+  const place = at("card"), {info} = state;
+  if (!at("card-part").open || place.dataset.of === info.bundle_sha256) return;
+  place.replaceChildren();
+  delete place.dataset.of;
   try {
-    place.replaceChildren(...markdown(await (await fetched(url("card"))).text()));
-    place.dataset.of = server.base + state.info.bundle_sha256;
+    const blocks = markdown(await (await fetched(url("card"))).text());
+    if (state.info !== info) return;
+    place.replaceChildren(...blocks);
+    place.dataset.of = info.bundle_sha256;
   } catch (error) {
-    place.replaceChildren(el("p", {}, `The card could not be read: ${error.message}`));
+    if (state.info === info) place.replaceChildren(el("p", {}, `The card could not be read: ${error.message}`));
   }
 }

@@ -21,8 +21,9 @@ function facts(list, rows) {
 }
 
 function introduce() {
+  document.querySelectorAll(".told").forEach(part => { part.hidden = false; });
   const {info} = state, {parity} = info, labels = info.labels.length > 1 ? `${info.labels.length} labels` : "";
-  at("name").textContent = document.title = info.name;
+  at("name").textContent = document.title = info.served_as;
   at("about").textContent = [words(info.task), labels, info.variant, info.model.id && `from ${info.model.id}`].filter(Boolean).join(" · ");
   at("verdict").className = parity.passed ? "verdict" : "verdict failed";
   at("verdict").replaceChildren(el("span", {class: "verdict-mark", "aria-hidden": "true"}, parity.passed ? "✓" : "✗"), parity.passed ? "What is served is what was measured" : "The proof did not hold");
@@ -44,15 +45,14 @@ function introduce() {
 }
 
 async function lookReady() {
-  const place = at("ready"), start = performance.now();
-  let on = false, text = "does not answer";
+  const place = at("ready");
+  let on = false, text = "Does not answer";
   try {
     const response = await fetch("readyz", {cache: "no-store"});
     on = response.ok;
-    text = on ? `Ready, answers in ${Math.max(1, Math.round(performance.now() - start))} ms` : "Not ready";
+    text = on ? "Ready" : "Not ready";
   } catch { /* the text says so already */ }
-  if (place.dataset.on === String(on)) return;
-  place.dataset.on = on;
+  if (place.textContent === text) return;
   place.replaceChildren(el("span", {class: `dot ${on ? "on" : "off"}`, "aria-hidden": "true"}), text);
 }
 

@@ -1,117 +1,75 @@
-// The form: one group of fields an input, asked together; a model to choose where there are several.
+// Which model the page is of, and how it begins.
 
-const state = {info: null, paths: [], fields: ["text"], asking: null};
-// What makes an answer tell of every label, and not only of those it finds.
-const ALL = {"multi-label-classification": {parameters: {threshold: 0}}};
-const TITLES = {text: "Text", text_pair: "Second text", question: "Question", context: "Context"};
+const state = {info: null, paths: [], fields: ["text"], asking: null, choosing: null};
 
-const titleOf = name => state.info.task === "text-generation" ? "Prompt" : TITLES[name];
-
-function addGroup(values = []) {
-  const number = at("inputs").children.length + 1;
-  const group = el("fieldset", {class: "group"}, el("legend", {}, `Input ${number}`));
-  state.fields.forEach((name, place) => {
-    const id = `${name}-${number}`;
-    const area = el("textarea", {id, "data-name": name, required: true, rows: name === "context" ? 5 : 2, dir: "auto", spellcheck: "false"});
-    area.value = values[place] ?? "";
-    group.append(el("div", {class: "field"}, el("label", {for: id}, titleOf(name)), area));
-  });
-  at("inputs").append(group);
-  showGroups();
-  return group;
-}
-
-function showGroups() {
-  const groups = [...at("inputs").children];
-  groups.forEach((group, place) => {
-    const legend = group.querySelector("legend"), [label, another] = group.querySelectorAll("label");
-    legend.classList.toggle("unseen", groups.length < 2 || !another);
-    legend.textContent = `Input ${place + 1}`;
-    if (!another) label.textContent = groups.length < 2 ? titleOf(state.fields[0]) : `${titleOf(state.fields[0])} ${place + 1}`;
-  });
-  at("more").hidden = generates() || groups.length >= Math.min(8, state.info.limits.max_inputs);
-}
-
-const generates = () => GENERATES.includes(state.info.task);
-const askPath = () => generates() ? "v1/completions" : "predict";
-const inputOf = texts => state.fields.length > 1 ? texts : texts[state.fields[0]];
-
-function textGroups() {
-  return [...at("inputs").children].map(group => Object.fromEntries([...group.querySelectorAll("textarea")].map(area => [area.dataset.name, area.value])));
-}
-
-function askBody(groups) {
-  if (generates()) return {prompt: Object.values(groups[0])[0] ?? "", ...generationOptions()};
-  return {inputs: groups.map(inputOf)};
-}
-
-async function ask(event) {
-  event?.preventDefault();
-  const groups = textGroups(), stopper = new AbortController();
+// The page is one model's until it knows all of another: address, facts and fields change at once.
+async function choose(base) {
+  const stopper = new AbortController(), {signal} = stopper;
   state.asking?.abort();
-  state.asking = stopper;
-  busy(true);
+  state.choosing?.abort();
+  state.choosing = stopper;
+  at("form").inert = true;
+  at("answers").replaceChildren();
   problem();
   try {
-    if (generates()) await generate(groups[0], stopper.signal);
-    else showAnswers(groups, await (await post("predict", {...askBody(groups), ...ALL[state.info.task]}, stopper.signal)).json());
-    say("The answer is there.");
-  } catch (error) {
-    if (error.name !== "AbortError") at("answers").replaceChildren();
-    showRefusal(error);
+    const [info, document] = await Promise.all([json(`${base}info`, signal), json(`${base}openapi.json`, signal)]);
+    server.base = base;
+    Object.assign(state, {info, paths: Object.keys(document.paths), fields: fieldsOf(document)});
   } finally {
-    busy(false);
+    if (state.choosing === stopper) at("form").inert = false;
   }
+  showModel();
 }
 
-function showAnswers(groups, answers) {
-  const vectors = state.info.task === "feature-extraction";
-  const shown = vectors ? [el("article", {"aria-label": "Answer"}, ...similarities(groups, answers))]
-    : groups.map((texts, place) => answerArticle(texts, answers[place], groups.length > 1));
-  at("answers").replaceChildren(...shown);
-}
-
-function busy(on) {
-  at("answers").setAttribute("aria-busy", String(on));
-  at("ask").disabled = on;
-  at("stop").hidden = !(on && generates());
-  if (on) say("Asking…");
-}
-
-async function choose(base) {
-  server.base = base;
-  state.info = await json(url("info"));
-  const document = await json(url("openapi.json"));
-  state.paths = Object.keys(document.paths);
+function fieldsOf(document) {
   const one = document.components.schemas.Request.properties.inputs.oneOf[0];
-  state.fields = Object.keys(one.properties ?? {text: {}});
-  at("inputs").replaceChildren();
-  at("answers").replaceChildren();
+  return Object.keys(one.properties ?? {text: {}});
+}
+
+// What was typed for the model before is kept where this one has the same fields.
+function showModel() {
+  const typed = textGroups().map(texts => state.fields.map(name => texts[name])).filter(values => values.some(Boolean));
+  const least = state.info.task === "feature-extraction" ? 2 : 1;
+  while (typed.length < least) typed.push([]);
   at("options").replaceChildren(...(generates() ? generationFields() : []));
   introduce();
-  addGroup();
-  if (state.info.task === "feature-extraction") addGroup();
-  showCode();
-  await loadCard();
+  fillForm(typed);
+  loadCard();
 }
 
 async function offerModels() {
   if (!state.paths.includes("/models")) return;
   const {models} = await json("models"), names = models.map(model => model.name);
-  if (names.length < 2) return;
   at("model").replaceChildren(...names.map(name => el("option", {value: name}, name)));
-  at("chooser").hidden = false;
-  at("model").addEventListener("change", () => choose(`models/${encodeURIComponent(at("model").value)}/`).catch(showRefusal));
+  at("chooser").hidden = names.length < 2;
+}
+
+async function chooseAnother() {
+  try {
+    await choose(`models/${encodeURIComponent(at("model").value)}/`);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    at("model").value = state.info.served_as;
+    showRefusal(error);
+  }
 }
 
 // Texts behind the #, parted by &, are tried at once; browsers keep that part of an address to themselves.
 function tryAddress() {
-  if (location.hash.length < 2) return;
-  const texts = location.hash.slice(1).split("&").map(decodeURIComponent);
-  at("inputs").replaceChildren();
-  for (let place = 0; place < texts.length; place += state.fields.length) addGroup(texts.slice(place, place + state.fields.length));
-  showCode();
+  if (location.hash.length < 2 || !state.info || at("form").inert) return;
+  const texts = location.hash.slice(1).split("&").map(decoded), inputs = [];
+  while (texts.length) inputs.push(texts.splice(0, state.fields.length));
+  fillForm(inputs);
   at("form").requestSubmit();
+}
+
+// As it stands where it is not percent-encoded, such as "50%".
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 async function start() {
@@ -120,7 +78,8 @@ async function start() {
     await offerModels();
     tryAddress();
   } catch (error) {
-    showRefusal(error);
+    if (!state.info) at("name").textContent = location.host;
+    showRefusal(error, start);
   }
 }
 
@@ -129,16 +88,15 @@ at("form").addEventListener("input", showCode);
 at("form").addEventListener("keydown", event => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) at("form").requestSubmit();
 });
-at("stop").addEventListener("click", () => state.asking.abort());
-at("more").addEventListener("click", () => { addGroup().querySelector("textarea").focus(); showCode(); });
-at("key-form").addEventListener("submit", async event => {
-  event.preventDefault();
-  server.key = at("key").value;
-  at("key-form").hidden = true;
-  problem();
-  if (state.info) await ask(); else await start();
-});
+at("stop").addEventListener("click", stop);
+at("more").addEventListener("click", () => { addGroup([]).querySelector("textarea").focus(); showCode(); });
+at("model").addEventListener("change", chooseAnother);
+at("key-form").addEventListener("submit", useKey);
+at("links").addEventListener("click", follow);
 at("card-part").addEventListener("toggle", loadCard);
+// The # is for texts.
+at("skip").addEventListener("click", event => { event.preventDefault(); at("try").focus(); });
+addEventListener("hashchange", tryAddress);
 document.querySelectorAll("[data-copy]").forEach(button => button.addEventListener("click", () => copy(button)));
 rememberTheme();
 start();

@@ -12,7 +12,7 @@ function marked(text, spans, mark) {
 }
 
 function passage(label, text, spans, mark, extra = "") {
-  return el("div", {class: `passage ${extra}`, tabindex: "0", role: "group", "aria-label": label}, ...marked(text, spans, mark));
+  return el("div", {class: `passage ${extra}`, dir: "auto", tabindex: "0", role: "group", "aria-label": label}, ...marked(text, spans, mark));
 }
 
 const hues = new Map();

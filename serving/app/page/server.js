@@ -11,9 +11,9 @@ class Refused extends Error {
 
 const ADVICE = {
   0: "Is the server still running, and can this browser reach it?",
-  401: "Give the API key below, then ask again.",
+  401: "Give another one above.",
   403: "This key may not ask here.",
-  413: "Send less at once; the limits are listed beside.",
+  413: "Send less at once; the limits are listed under “The server”.",
   429: "Others are waiting too.",
   503: "It is starting or stopping; try again in a moment.",
   500: "This is the server's fault; its log tells more.",
@@ -51,18 +51,19 @@ function post(path, content, signal) {
   return fetched(url(path), {method: "POST", headers, body: JSON.stringify(content), signal});
 }
 
-async function json(path) {
-  return (await fetched(path)).json();
+async function json(path, signal) {
+  return (await fetched(path, {signal})).json();
 }
 
-function showRefusal(error) {
+// `again`, where there is one, is what a button tries.
+function showRefusal(error, again) {
   if (error.name === "AbortError") return;
+  say("");
+  if (error.status === 401) wantKey();
+  if (error.status === 401 && !server.key) return; // nothing was refused yet: the form asks for a key
   if (!(error instanceof Refused)) { problem("This page could not show the answer.", error.message); return; }
   const wait = error.retryAfter && `Try again in ${error.retryAfter} s.`;
   const title = error.status ? `The server refused this (${error.status}).` : error.message;
-  problem(title, error.status && error.message, wait || ADVICE[error.status]);
-  if (error.status === 401) {
-    at("key-form").hidden = false;
-    at("key").focus();
-  }
+  const button = again && el("button", {type: "button", class: "quiet", onclick: () => again()}, "Try again");
+  problem(title, error.status && error.message, wait || ADVICE[error.status], button);
 }

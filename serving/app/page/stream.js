@@ -5,18 +5,21 @@ const GENERATES = ["text-generation", "text2text-generation"];
 async function generate(texts, signal) {
   const prompt = Object.values(texts)[0], continues = state.info.task === "text-generation";
   const text = el("span"), cursor = el("span", {class: "cursor", "aria-hidden": "true"});
-  const passage = el("p", {class: "generated"}, continues ? el("span", {class: "prompt"}, prompt) : null, text, cursor);
+  const passage = el("p", {class: "generated", dir: "auto"}, continues ? el("span", {class: "prompt"}, prompt) : null, text, cursor);
   at("answers").replaceChildren(el("article", {"aria-label": "Answer"}, passage));
   try {
-    for await (const choice of choices({prompt, stream: true, ...generationOptions()}, signal)) text.append(choice.text);
+    const response = await post("v1/completions", {prompt, stream: true, ...generationOptions()}, signal);
+    const note = cutNote(cutPlaces(response), 1);
+    if (note) passage.before(note);
+    for await (const choice of choices(response)) text.append(choice.text);
+    if (!text.textContent) passage.after(el("p", {class: "soft"}, "The model ended at once and wrote nothing."));
   } finally {
     cursor.remove();
     if (signal.aborted) passage.append(el("span", {class: "soft"}, " (stopped)"));
   }
 }
 
-async function* choices(body, signal) {
-  const response = await post("v1/completions", body, signal);
+async function* choices(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {

@@ -7,7 +7,7 @@ async function explain(button, place, texts, wish, method = "occlusion") {
   say("Asking why…");
   try {
     const inputs = inputOf(texts);
-    const found = await (await post("explain", {inputs, parameters: {...wish, method}})).json();
+    const found = await (await post("explain", {inputs, parameters: {...wish, method}}, state.asking.signal)).json();
     place.replaceChildren(...explanation(texts, found, (other, again) => explain(again, place, texts, wish, other)));
     place.hidden = false;
     problem();
@@ -23,7 +23,7 @@ function explanation(texts, found, again) {
   const strongest = Math.max(...found.tokens.map(token => Math.abs(token.score)), 1e-9);
   const named = Object.entries(texts), fields = named.length > 1 ? named : [["inputs", named[0][1]]];
   return [
-    el("h3", {}, `Why ${found.target.label || "no answer"}?`),
+    el("h3", {}, "Why ", el("bdi", {}, found.target.label || "no answer"), "?"),
     ...fields.map(([field, text]) => passage(`${words(field)}, its words coloured`, text,
       found.tokens.filter(token => token.field === field), (token, piece) => coloured(token, piece, strongest), "close")),
     legend(found),
