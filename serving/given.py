@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Container, Iterable
+from itertools import chain, islice
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -20,10 +21,18 @@ class Given(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_unknown_key(cls, content: Any) -> Any:
-        """Without all unknown keys but the first: for each there would be an error, and only one is told."""
-        known = cls.model_fields
-        if not isinstance(content, dict) or len(content) <= len(known):
+    def _as_json(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
             return content
-        unknown = islice((name for name in content if name not in known), 1)
-        return {name: content[name] for name in (*(name for name in known if name in content), *unknown)}
+        return {name: _whole(content[name]) for name in _told(content, cls.model_fields)}
+
+
+def _whole(value: Any) -> Any:
+    """2.0 is the integer 2, as in JSON schema."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _told(content: dict[str, Any], known: Container[str]) -> Iterable[str]:
+    """All known keys and one unknown: for each there would be an error, and only one is told."""
+    unknown = islice((name for name in content if name not in known), 1)
+    return chain((name for name in content if name in known), unknown)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Encoding, Tokenizer
 
 from serving.bundle import Limits
@@ -49,17 +49,6 @@ class Parameters(Given):
     truncation_direction: Literal["right", "left"] | None = Field(
         default=None, description="which end of a text that is too long is cut off; absent: the task's own"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _whole(cls, given: Any) -> Any:
-        """2.0 is the integer 2, as in JSON schema."""
-        if not isinstance(given, dict):
-            return given
-        return {
-            name: int(value) if isinstance(value, float) and value.is_integer() else value
-            for name, value in given.items()
-        }
 
 
 class Window(Protocol):

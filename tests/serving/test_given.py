@@ -42,6 +42,13 @@ def test_unknown_keys() -> None:
     assert (error["loc"], error["type"]) == (("0",), "extra_forbidden")
 
 
+def test_whole_numbers() -> None:
+    """2.0 is 2, as JSON schema has it; 2.5, true and "2" are no integers."""
+    assert Thing.model_validate({"wanted": 2.0}).wanted == 2
+    for wrong in (2.5, True, "2", float("nan"), float("inf")):
+        assert [error["loc"] for error in errors(Thing, {"wanted": wrong})] == [("wanted",)]
+
+
 def test_missing_and_unknown() -> None:
     """A key that is missing among many unknown ones is told too."""
     assert [error["loc"] for error in errors(Thing, MANY)] == [("wanted",), ("0",)]

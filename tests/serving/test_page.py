@@ -40,7 +40,8 @@ ASKED = {
     "feature-extraction": ["where is my parcel?", "track order 17 for me", "refund it"],
 }
 FAST = ("text-classification", "token-classification")
-EVIL = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+IMAGE = '<img src=x onerror="window.hacked=1">'
+EVIL = f"{IMAGE}<script>window.hacked=1</script>"
 
 
 def test_every_toy_is_asked() -> None:
@@ -185,7 +186,7 @@ def test_nothing_becomes_markup(browser: Browser, tiny_bundle: Path, tmp_path: P
     golden = golden.replace(f'"label": "{old}"', f'"label": {json.dumps(EVIL)}')
     card = f"# {EVIL}\n\n- {EVIL}\n\n[a](javascript:window.hacked=1) `{EVIL}`\n\n| {EVIL} |\n| --- |\n| {EVIL} |\n"
     files = {"golden.jsonl": golden.encode(), "README.md": card.encode()}
-    bundle = forge(tiny_bundle, tmp_path / "bundle", files=files, labels=labels, name=EVIL)
+    bundle = forge(tiny_bundle, tmp_path / "bundle", files=files, labels=labels, name=IMAGE)
     with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
         page = visit.open([f"{EVIL} please cancel my parcel"])
         page.locator("#answers button", has_text="Why?").first.click()
@@ -193,7 +194,7 @@ def test_nothing_becomes_markup(browser: Browser, tiny_bundle: Path, tmp_path: P
         page.locator("summary").click()
         page.wait_for_selector("#card table")
         assert EVIL in visit.text("#answers")
-        assert visit.text("#name") == EVIL
+        assert visit.text("#name") == IMAGE
         assert page.locator("img, main script, #card a").count() == 0
         assert page.evaluate("window.hacked") is None
         assert visit.complaints == []
