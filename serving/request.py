@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from serving.errors import InputError, InputTooLarge, MalformedInput
+from serving.quoting import clipped, quoted
 from serving.tasks.base import Encoded, Task
 
 ACCEPTED = {"inputs", "parameters"}
@@ -90,7 +91,7 @@ def model_of(model: type[Body], content: Any) -> Body:
         return model.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the body"
+        field = _place(first["loc"]) or "the body"
         known = ", ".join(model.model_fields)
         raise InputError(f"{field}: {first['msg']}; accepted are: {known}", field=field) from error
 
@@ -138,12 +139,16 @@ def require_object(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or "inputs" not in content:
         raise InputError(f"the body has no `inputs`; {example}", field="inputs")
     if unknown := sorted(content.keys() - ACCEPTED):
-        raise InputError(f"unknown key {unknown[0]!r}; accepted are `inputs` and `parameters`", field=unknown[0])
+        raise InputError(f"unknown key {quoted(unknown[0])}; accepted are `inputs` and `parameters`", field=unknown[0])
     return content
 
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors()[0]
-    field = ".".join(["parameters", *(str(part) for part in first["loc"])])
+    field = _place(("parameters", *first["loc"]))
     known = ", ".join(model.model_fields) or "none"
     return f"{field}: {first['msg']}; accepted parameters: {known}"
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return clipped(".".join(map(str, loc)), 100)

@@ -11,9 +11,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from serving.generation.plan import FinishReason, Generated, Token
+from serving.given import Given, Listed
 from serving.request import Check, Reply, Request, check_inputs, content_of
 from serving.tasks.base import Encoded, Task
 from serving.tasks.generation import Generation, Parameters
@@ -27,10 +28,8 @@ _REASONS: dict[FinishReason, str] = {
 }
 
 
-class _Body(BaseModel):
+class _Body(Given):
     """What is understood; what is named but cannot be had takes only the value that asks for nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     prompt: Any
     model: str = ""
@@ -39,7 +38,7 @@ class _Body(BaseModel):
     top_p: float = Field(default=1.0, gt=0, le=1)
     n: int = Field(default=1, ge=1, le=16)
     stream: bool = False
-    stop: str | list[str] | None = None
+    stop: str | Listed[str] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**64)] | None = None
     echo: bool = False
     user: str | None = None

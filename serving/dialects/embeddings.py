@@ -6,8 +6,9 @@ import base64
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from serving.given import Given
 from serving.request import Check, Reply, Request, check_inputs, content_of
 from serving.tasks.base import Task
 from serving.tasks.feature_extraction import FeatureExtraction, Parameters
@@ -17,9 +18,7 @@ PURPOSE = "gives sentence vectors"
 Dimensions = Annotated[int, Field(ge=1)] | None
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
+class _Body(Given):
     input: Any
     model: str = ""
     encoding_format: Literal["float", "base64"] = "float"

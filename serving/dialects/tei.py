@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from serving.errors import InputError
+from serving.given import Given
 from serving.request import Check, Reply, Request, check_inputs, load_json, model_of
 from serving.tasks.base import Task, object_schema
 from serving.tasks.feature_extraction import FeatureExtraction, Parameters
@@ -30,10 +31,8 @@ Direction = Annotated[
 """Its document writes ``Left`` and ``Right``, its default and its clients ``right``."""
 
 
-class Body(BaseModel):
+class Body(Given):
     """``truncate: null`` is the server's own choice, which is to truncate: ``auto_truncate`` in ``/info``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     inputs: Any
     truncate: bool | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from serving.errors import InputError
 from serving.explaining.hiding import Kind
@@ -26,8 +26,6 @@ class Place(base.Parameters):
 
 class Wish(base.Parameters):
     """The parameters."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     method: Literal["occlusion", "shap"] = Field(
         default="occlusion", description="occlusion: what is lost with each unit; shap: Shapley values"

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Encoding, Tokenizer
 
 from serving.bundle import Limits
+from serving.given import Given
 
 Logits = npt.NDArray[np.float32]
 """What the graph gives for one window: [labels], [tokens, labels], [tokens, 2] or [dimensions], as the task says."""
@@ -38,10 +39,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Parameters(BaseModel):
+class Parameters(Given):
     """What a caller may ask for, under Hugging Face's names."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     truncate: bool = Field(default=True, description="false: an input of which the end would not be read is refused")
     truncation_direction: Literal["right", "left"] | None = Field(

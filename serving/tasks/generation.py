@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from serving.errors import InputError
 from serving.generation.parameters import GenerationParameters
 from serving.generation.plan import Generated
+from serving.given import Listed
 from serving.tasks import base
 from serving.tasks.base import Datatype, Encoded, Logits, Task, object_schema
 from serving.tasks.texts import check_text, text_schema
@@ -44,7 +45,7 @@ class Parameters(base.Parameters):
     early_stopping: bool | Literal["never"] = False
     num_return_sequences: int = Field(default=1, ge=1, le=16)
     seed: Seed | None = Field(default=None, description="makes a draw repeatable")
-    stop: list[str] = Field(default=[], max_length=16, description="an answer ends before the first of these")
+    stop: Listed[str] = Field(default=[], max_length=16, description="an answer ends before the first of these")
     return_full_text: bool = Field(default=False, description="the prompt and its continuation")
 
     def plan(self, max_new_tokens: int) -> GenerationParameters:

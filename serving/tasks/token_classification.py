@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, TypedDict
 import numpy as np
 from pydantic import Field
 
+from serving.given import Listed
 from serving.tasks import base
 from serving.tasks.base import Datatype, Encoded, Logits, Task, object_schema, probability
 from serving.tasks.bio import LEAST, best_sequence
@@ -44,7 +45,9 @@ class Parameters(base.Parameters):
         description="what decides a word's tag: its first piece, their average, the surest one; simple: pieces are"
         " words; none: every piece by itself",
     )
-    ignore_labels: list[str] = Field(default=[OUTSIDE], description="tags or entity groups that are left out")
+    ignore_labels: Listed[str] = Field(
+        default=[OUTSIDE], max_length=1024, description="tags or entity groups that are left out"
+    )
 
 
 class Entity(TypedDict):

@@ -135,6 +135,16 @@ def test_refused(task: TextClassification, content: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "content", [{"inputs": "a", "x" * 100_000: 1}, {"inputs": "a", "parameters": {"x" * 100_000: 1}}]
+)
+def test_long_keys(task: TextClassification, content: Any) -> None:
+    """An unknown key that is long is told by its beginning."""
+    with pytest.raises(InputError, match="xxxx") as caught:
+        parse(body(content), task)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ({"inputs": ["a"] * 5}, "`inputs` holds 5 texts; a request may hold 4"),

@@ -349,7 +349,10 @@ def test_decision() -> None:
     assert TASK.outcomes(sure) == ["PER", "LOC"]
 
 
-@pytest.mark.parametrize("values", [{"aggregation_strategy": "last"}, {"ignore_labels": "O"}, {"stride": 3}])
+@pytest.mark.parametrize(
+    "values",
+    [{"aggregation_strategy": "last"}, {"ignore_labels": "O"}, {"ignore_labels": ["O"] * 1025}, {"stride": 3}],
+)
 def test_parameters_refused(values: dict[str, Any]) -> None:
     """A strategy is one of the five, and what a caller cannot have is refused rather than ignored."""
     with pytest.raises(ValueError, match="validation error"):

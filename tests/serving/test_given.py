@@ -1,0 +1,71 @@
+"""Models of what callers give: their mistakes are told one at a time, for each costs time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import Field, ValidationError
+
+from serving.dialects import completions, embeddings, tei
+from serving.explaining.wish import Wish
+from serving.given import Given, Listed
+from serving.tasks import TASKS, generation, token_classification
+
+MANY = {str(number): number for number in range(10_000)}
+
+MODELS: list[type[Given]] = [
+    completions._Body, embeddings._Body, tei._Embed, tei._Predict, Wish,
+    *dict.fromkeys(kind.parameters_type for kind in TASKS.values()),
+]  # fmt: skip
+
+
+class Thing(Given):
+    """A model with one key that must be there and one that may."""
+
+    wanted: int
+    words: Listed[str] = Field(default=[])
+
+
+def errors(model: type[Given], content: Any) -> list[Any]:
+    """What is wrong with content."""
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(content)
+    return caught.value.errors()
+
+
+def test_unknown_keys() -> None:
+    """Of many unknown keys the first is told, wherever those are that are known."""
+    (error,) = errors(Thing, {**MANY, "wanted": 1})
+    assert (error["loc"], error["type"]) == (("0",), "extra_forbidden")
+
+
+def test_missing_and_unknown() -> None:
+    """A key that is missing among many unknown ones is told too."""
+    assert [error["loc"] for error in errors(Thing, MANY)] == [("wanted",), ("0",)]
+
+
+def test_bad_elements() -> None:
+    """Of many bad elements of a list the first is told."""
+    (error,) = errors(Thing, {"wanted": 1, "words": ["a", *[1] * 10_000]})
+    assert error["loc"] == ("words", 1)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model(model: type[Given]) -> None:
+    """No model of a request makes an error of each key that it does not know."""
+    assert len(errors(model, MANY)) <= len(model.model_fields) + 1
+
+
+@pytest.mark.parametrize(
+    ("model", "content"),
+    [
+        (completions._Body, {"prompt": "a", "stop": [1] * 10_000}),
+        (generation.Parameters, {"stop": [1] * 10_000}),
+        (token_classification.Parameters, {"ignore_labels": [1] * 10_000}),
+        (Wish, {"target": MANY}),
+    ],
+)
+def test_every_list(model: type[Given], content: Any) -> None:
+    """Nor of each element of a list, or key of an object within it."""
+    assert len(errors(model, content)) < 10
