@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
@@ -18,11 +19,13 @@ from serving.app.model import Model
 from serving.app.surface import Surface
 from serving.oip.inference import parse, render, version_of
 from serving.oip.metadata import model_metadata, server_metadata
+from serving.quoting import quoted
 
 ACCEPTED = frozenset({"application/json", "application/octet-stream", ""})
 """Binary tensors come as octets, and Triton's client tells of no content type at all."""
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+BYTES = re.compile("[0-9]{1,18}")
 MODEL = "/v2/models/{model}"
 VERSION = "/versions/{version}"
 
@@ -67,6 +70,7 @@ class OpenInference:
     async def _infer(self, http: HttpRequest, body: bytes, model: Model) -> Response:
         predictor, exchange = model.predictor, exchange_of(http.scope)
         request = parse(body, _header_length(http), predictor.task, predictor.check)
+        exchange.deadline = min(exchange.deadline, exchange.begun + request.wish.seconds)
         encoded = await encode(request, model, exchange)
         found = await reply(request, encoded, model, exchange)
         content, binary = render(predictor.task, request, found, predictor.manifest, model.name)
@@ -90,7 +94,7 @@ def _of_version(http: HttpRequest, model: Model) -> Model:
     """The model, if it is of the version that the path names or the path names none."""
     served, asked = version_of(model.predictor.manifest), http.path_params.get("version")
     if asked not in (None, served):
-        raise HTTPException(404, f"{model.name} has no version {asked!r}; served is {served!r}")
+        raise HTTPException(404, f"{model.name} has no version {quoted(asked)}; served is {served!r}")
     return model
 
 
@@ -98,8 +102,8 @@ def _header_length(http: HttpRequest) -> int | None:
     given = http.headers.get(HEADER_LENGTH)
     if given is None:
         return None
-    if not given.isdecimal():
-        raise HTTPException(400, f"{HEADER_LENGTH} is {given!r}; a number of bytes is accepted")
+    if not BYTES.fullmatch(given):
+        raise HTTPException(400, f"{HEADER_LENGTH} is {quoted(given)}; a number of bytes is accepted")
     return int(given)
 
 
