@@ -13,7 +13,7 @@ from starlette.routing import Route
 from serving.app.about import About
 from serving.app.answering import Answering, encode, reply, told
 from serving.app.asking import ask
-from serving.app.body import content_type_of
+from serving.app.body import JSON, content_type_of
 from serving.app.exchange import Exchange, exchange_of
 from serving.app.model import Model
 from serving.app.surface import Surface
@@ -35,20 +35,20 @@ class SageMaker:
         return [Route("/ping", self._about.readyz), Route("/invocations", self.invocations, methods=["POST"])]
 
     async def invocations(self, http: HttpRequest) -> Response:
-        """``POST /invocations``: Hugging Face's shape, or a line of it for each answer's line."""
-        if content_type_of(exchange_of(http.scope).headers) not in JSON_LINES:
+        """``POST /invocations``: a body as ``/predict`` takes it, or lines of them, each with its line of answers."""
+        if content_type_of(exchange_of(http.scope).headers) in JSON:
             return await self._answer_json(http)
 
         async def answer(body: bytes, model: Model) -> Response:
             return await _lines(body, model, exchange_of(http.scope))
 
-        return await ask(self._surface, http, answer, accepted=JSON_LINES)
+        return await ask(self._surface, http, answer, accepted=JSON | JSON_LINES)
 
 
 async def _lines(body: bytes, model: Model, exchange: Exchange) -> Response:
     predictor = model.predictor
-    request, lengths = parse(body, predictor.task, predictor.check)
+    request, lines = parse(body, predictor.task, predictor.check)
     encoded = await encode(request, model, exchange)
     found = await reply(request, encoded, model, exchange)
-    content = render(predictor.task, found, lengths)
+    content = render(predictor.task, found, lines)
     return Response(content, media_type="application/jsonlines", headers=told(encoded))
