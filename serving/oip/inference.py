@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -20,14 +20,17 @@ from serving.tasks.base import Datatype, Task
 WHOLE = "output"
 """The output that every task has: the whole answer to each input as JSON, in Hugging Face's shape."""
 
+MOST_TENSORS = 16
+"""More than any task has of inputs or of outputs."""
+
 
 class Body(Given):
     """The JSON of a request."""
 
     id: str = ""
     parameters: dict[str, Any] = Field(default={})
-    inputs: Listed[TensorHead] = Field(min_length=1)
-    outputs: Listed[Wanted] | None = None
+    inputs: Listed[TensorHead] = Field(min_length=1, max_length=MOST_TENSORS)
+    outputs: Annotated[Listed[Wanted], Field(max_length=MOST_TENSORS)] | None = None
 
 
 def parse(body: bytes, header_length: int | None, task: Task, check: Check) -> Request:
