@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
@@ -24,6 +25,7 @@ ACCEPTED = frozenset({"application/json", "application/octet-stream", ""})
 """Binary tensors come as octets, and Triton's client tells of no content type at all."""
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+BYTES = re.compile("[0-9]{1,18}")
 MODEL = "/v2/models/{model}"
 VERSION = "/versions/{version}"
 
@@ -68,6 +70,7 @@ class OpenInference:
     async def _infer(self, http: HttpRequest, body: bytes, model: Model) -> Response:
         predictor, exchange = model.predictor, exchange_of(http.scope)
         request = parse(body, _header_length(http), predictor.task, predictor.check)
+        exchange.deadline = min(exchange.deadline, exchange.begun + request.wish.seconds)
         encoded = await encode(request, model, exchange)
         found = await reply(request, encoded, model, exchange)
         content, binary = render(predictor.task, request, found, predictor.manifest, model.name)
@@ -99,7 +102,7 @@ def _header_length(http: HttpRequest) -> int | None:
     given = http.headers.get(HEADER_LENGTH)
     if given is None:
         return None
-    if not (given.isascii() and given.isdecimal() and len(given) < 20):
+    if not BYTES.fullmatch(given):
         raise HTTPException(400, f"{HEADER_LENGTH} is {quoted(given)}; a number of bytes is accepted")
     return int(given)
 

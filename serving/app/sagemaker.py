@@ -33,7 +33,7 @@ class SageMaker:
         return [Route("/ping", self._about.readyz), Route("/invocations", self.invocations, methods=["POST"])]
 
     async def invocations(self, http: HttpRequest) -> Response:
-        """``POST /invocations``: Hugging Face's shape, or a line of it for each answer's line."""
+        """``POST /invocations``: a body as ``/predict`` takes it, or lines of them, each with its line of answers."""
         if content_type_of(exchange_of(http.scope).headers) in JSON:
             return await self._answer_json(http)
 
@@ -45,8 +45,8 @@ class SageMaker:
 
 async def _lines(body: bytes, model: Model, exchange: Exchange) -> Response:
     predictor = model.predictor
-    request, lengths = parse(body, predictor.task, predictor.check)
+    request, lines = parse(body, predictor.task, predictor.check)
     encoded = await encode(request, model, exchange)
     found = await reply(request, encoded, model, exchange)
-    content = render(predictor.task, found, lengths)
+    content = render(predictor.task, found, lines)
     return Response(content, media_type="application/jsonlines", headers=told(encoded))

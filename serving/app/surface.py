@@ -17,6 +17,7 @@ from serving.app.models import Models, Served
 from serving.batching.errors import Unavailable
 from serving.metrics import Metrics
 from serving.predictor import Predictor
+from serving.quoting import quoted
 from serving.sources import Source
 from serving.traffic import Traffic
 
@@ -86,7 +87,7 @@ class Surface:
         served = models.get(name) if name else models.default
         if served is None:
             known = ", ".join(each.name for each in models)
-            raise HTTPException(404, f"no model is named {name!r}; served are: {known}")
+            raise HTTPException(404, f"no model is named {quoted(name)}; served are: {known}")
         return served
 
     def model_of(self, http: HttpRequest, name: str = "") -> Model:

@@ -16,7 +16,8 @@ from starlette.types import ASGIApp
 from serving.errors import InputError
 from serving.inprocess import Call, Reply, send
 from serving.oip.messages import CHOICE, METHODS, SERVICE, message
-from serving.oip.tensors import LENGTH
+from serving.oip.tensors import BINARY_SIZE, LENGTH
+from serving.oip.wish import BINARY, BINARY_OUTPUT
 from serving.quoting import clipped
 
 HEADER_LENGTH = "inference-header-content-length"
@@ -35,8 +36,8 @@ CODES = {
 }
 """HTTP's to gRPC's; any other is INTERNAL. Past a limit is not RESOURCE_EXHAUSTED: to try again would not help."""
 
-MOST_DETAIL = 2_000
-"""Characters of a refusal: gRPC sends them as metadata, of which clients take 8 kB."""
+MOST_WORDS = 600
+"""Characters of an error's text, each up to 12 bytes of metadata on the wire: clients take 8 KiB of that."""
 
 TOLD = ("x-request-id", "server-timing", "retry-after")
 """Headers that come back as trailing metadata."""
@@ -102,7 +103,7 @@ class Service:
         try:
             head, binary = _infer_request(request)
         except InputError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, clipped(str(error), MOST_DETAIL))
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, clipped(str(error), MOST_WORDS))
         headers = {HEADER_LENGTH: str(len(head)), "content-type": "application/octet-stream"}
         path = f"{_path(request.model_name, request.model_version)}/infer"
         reply = await self._call(context, path, "POST", headers, head + binary)
@@ -129,9 +130,9 @@ class Service:
 
 
 def _path(name: str, version: str) -> str:
-    """Of an ASGI scope, where nothing is percent-encoded; a slash, which no name holds, would lead elsewhere."""
-    within = f"/v2/models/{name.replace('/', '%2F')}"
-    return f"{within}/versions/{version.replace('/', '%2F')}" if version else within
+    """Of an ASGI scope, where nothing is percent-encoded; but a slash in a name, which no model has, stays one name."""
+    name, version = name.replace("/", "%2F"), version.replace("/", "%2F")
+    return f"/v2/models/{name}/versions/{version}" if version else f"/v2/models/{name}"
 
 
 async def _refuse(context: Context, reply: Reply) -> None:
@@ -140,7 +141,7 @@ async def _refuse(context: Context, reply: Reply) -> None:
     if seconds := reply.headers.get("retry-after"):
         told = (*told, ("grpc-retry-pushback-ms", str(int(seconds) * 1000)))
     detail = json.loads(reply.body)["error"] if reply.body else f"HTTP status {reply.status}"
-    await context.abort(CODES.get(reply.status, grpc.StatusCode.INTERNAL), clipped(detail, MOST_DETAIL), told)
+    await context.abort(CODES.get(reply.status, grpc.StatusCode.INTERNAL), clipped(detail, MOST_WORDS), told)
 
 
 def _told(reply: Reply) -> tuple[tuple[str, str], ...]:
@@ -152,15 +153,20 @@ def _infer_request(request: Any) -> tuple[bytes, bytes]:
     raw = list(request.raw_input_contents)
     if raw and len(raw) != len(request.inputs):
         raise InputError(f"raw_input_contents holds {len(raw)} tensors, and there are {len(request.inputs)} inputs")
+    if raw and any(tensor.contents.bytes_contents for tensor in request.inputs):
+        raise InputError("the inputs have contents, and there are raw_input_contents; give one of them")
     tensors = raw or [_raw(tensor.contents.bytes_contents) for tensor in request.inputs]
     head: dict[str, Any] = {
         "inputs": [_head(tensor, len(data)) for tensor, data in zip(request.inputs, tensors, strict=True)],
-        "parameters": {**_values(request.parameters), "binary_data_output": bool(raw)},
+        "parameters": {**_values(request.parameters), BINARY_OUTPUT: bool(raw)},
     }
     if request.id:
         head["id"] = request.id
     if request.outputs:
-        head["outputs"] = [{"name": output.name} for output in request.outputs]
+        head["outputs"] = [
+            {"name": output.name, "parameters": {**_values(output.parameters), BINARY: bool(raw)}}
+            for output in request.outputs
+        ]
     return json.dumps(head).encode(), b"".join(tensors)
 
 
@@ -169,7 +175,7 @@ def _head(tensor: Any, size: int) -> dict[str, Any]:
         "name": tensor.name,
         "datatype": tensor.datatype,
         "shape": list(tensor.shape),
-        "parameters": {"binary_data_size": size},
+        "parameters": {BINARY_SIZE: size},
     }
 
 
@@ -205,7 +211,7 @@ def _elements(tensor: dict[str, Any]) -> Sequence[Any]:
 def _cut(binary: bytes, outputs: Sequence[dict[str, Any]]) -> Iterator[bytes]:
     start = 0
     for tensor in outputs:
-        size = tensor.get("parameters", {}).get("binary_data_size")
+        size = tensor.get("parameters", {}).get(BINARY_SIZE)
         if size is not None:
             yield binary[start : start + size]
             start += size

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -13,6 +12,7 @@ from serving.bundle import Manifest
 from serving.errors import InputError
 from serving.given import Given, Listed
 from serving.oip.tensors import Tensor, TensorHead, texts_of
+from serving.oip.wish import BINARY_OUTPUT, TIMEOUT, Wanted, Wish, wish_of
 from serving.quoting import quoted
 from serving.request import Check, Reply, Request, check_inputs, load_json, model_of, parameters_of
 from serving.tasks.base import Datatype, Task
@@ -20,28 +20,17 @@ from serving.tasks.base import Datatype, Task
 WHOLE = "output"
 """The output that every task has: the whole answer to each input as JSON, in Hugging Face's shape."""
 
-BINARY, BINARY_OUTPUT = "binary_data", "binary_data_output"
+MOST_TENSORS = 16
+"""More than any task has of inputs or of outputs."""
 
 
-class _Wanted(Given):
-    name: str
-    parameters: dict[str, Any] = Field(default={})
+class Body(Given):
+    """The JSON of a request."""
 
-
-class _Body(Given):
     id: str = ""
     parameters: dict[str, Any] = Field(default={})
-    inputs: Listed[TensorHead] = Field(min_length=1)
-    outputs: Listed[_Wanted] | None = None
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What rendering needs: the caller's id, which outputs, and which of them in binary."""
-
-    id: str
-    outputs: dict[str, bool]
-    """Whether in binary, by name, in the order they are given."""
+    inputs: Listed[TensorHead] = Field(min_length=1, max_length=MOST_TENSORS)
+    outputs: Annotated[Listed[Wanted], Field(max_length=MOST_TENSORS)] | None = None
 
 
 def parse(body: bytes, header_length: int | None, task: Task, check: Check) -> Request:
@@ -61,10 +50,11 @@ def parse(body: bytes, header_length: int | None, task: Task, check: Check) -> R
     end = len(body) if header_length is None else header_length
     if not 0 <= end <= len(body):
         raise InputError(f"Inference-Header-Content-Length is {end}; the body has {len(body)} bytes")
-    content = model_of(_Body, load_json(body[:end], task))
-    inputs = _rows(_columns(texts_of(content.inputs, body[end:]), task))
-    given = {name: value for name, value in content.parameters.items() if name != BINARY_OUTPUT}
-    wish = Wish(content.id, _wanted(content, task))
+    content = model_of(Body, load_json(body[:end], task))
+    names = _names(content.inputs, task)
+    inputs = _rows(_columns(texts_of(content.inputs, body[end:], task.limits.max_inputs), names))
+    given = {name: value for name, value in content.parameters.items() if name not in (BINARY_OUTPUT, TIMEOUT)}
+    wish = wish_of(content.id, content.parameters, content.outputs, list(output_datatypes(task)))
     return Request(check_inputs(inputs, task, check), False, parameters_of(given, task.parameters_type), wish)
 
 
@@ -99,10 +89,15 @@ def output_datatypes(task: Task) -> dict[str, Datatype]:
     return {**task.columns, WHOLE: "BYTES"}
 
 
-def _columns(texts: dict[str, list[str]], task: Task) -> dict[str, list[str]]:
-    names = input_names(task)
-    if texts.keys() != set(names):
-        raise InputError(f"inputs are {quoted(sorted(texts))}; this model takes {names}", field="inputs")
+def _names(heads: Sequence[TensorHead], task: Task) -> list[str]:
+    """The names of the model's inputs, if they are those of the tensors; else InputError."""
+    given, names = sorted(head.name for head in heads), input_names(task)
+    if given != sorted(names):
+        raise InputError(f"inputs are {quoted(given)}; this model takes {names}, each once", field="inputs")
+    return names
+
+
+def _columns(texts: dict[str, list[str]], names: Sequence[str]) -> dict[str, list[str]]:
     lengths = {name: len(texts[name]) for name in names}
     if len(set(lengths.values())) > 1:
         raise InputError(f"inputs have unequal numbers of texts: {lengths}", field="inputs")
@@ -114,29 +109,6 @@ def _rows(columns: dict[str, list[str]]) -> list[Any]:
     if columns.keys() == {"text"}:
         return columns["text"]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _wanted(content: _Body, task: Task) -> dict[str, bool]:
-    known = output_datatypes(task)
-    everywhere = _flag(content.parameters, BINARY_OUTPUT, "parameters")
-    if content.outputs is None:
-        return dict.fromkeys(known, everywhere)
-    for place, each in enumerate(content.outputs):
-        if each.name not in known:
-            found = quoted(each.name)
-            raise InputError(f"outputs[{place}].name is {found}; this model gives {list(known)}", field="outputs")
-        if unknown := next((name for name in each.parameters if name != BINARY), None):
-            field = f"outputs[{place}].parameters"
-            raise InputError(f"{field} has {quoted(unknown)}; accepted is {BINARY}", field=field)
-    places = enumerate(content.outputs)
-    return {each.name: _flag(each.parameters, BINARY, f"outputs[{at}].parameters", everywhere) for at, each in places}
-
-
-def _flag(parameters: dict[str, Any], name: str, field: str, absent: bool = False) -> bool:
-    value = parameters.get(name, absent)
-    if not isinstance(value, bool):
-        raise InputError(f"{field}.{name} is {quoted(value)}; true or false is accepted", field=f"{field}.{name}")
-    return value
 
 
 def _tensors(task: Task, answers: Sequence[Any], wanted: dict[str, bool]) -> list[Tensor]:

@@ -17,8 +17,8 @@ from serving.tasks import TASKS, generation, token_classification
 MANY = {str(number): number for number in range(10_000)}
 
 MODELS: list[type[Given]] = [
-    completions._Body, embeddings._Body, tei._Embed, tei._Predict, inference._Body, TensorHead, Wish,
-    *{kind.parameters_type for kind in TASKS.values()},
+    completions._Body, embeddings._Body, tei._Embed, tei._Predict, inference.Body, TensorHead, Wish,
+    *dict.fromkeys(kind.parameters_type for kind in TASKS.values()),
 ]  # fmt: skip
 
 
@@ -74,8 +74,8 @@ def test_every_model(model: type[Given]) -> None:
         (token_classification.Parameters, {"ignore_labels": [1] * 10_000}),
         (Wish, {"target": MANY}),
         (TensorHead, {"name": "text", "datatype": "BYTES", "shape": ["a"] * 10_000}),
-        (inference._Body, {"inputs": [1] * 10_000, "outputs": [1] * 10_000}),
-        (inference._Body, {"inputs": [MANY]}),
+        (inference.Body, {"inputs": [1] * 10_000, "outputs": [1] * 10_000}),
+        (inference.Body, {"inputs": [MANY]}),
     ],
 )
 def test_every_list(model: type[Given], content: Any) -> None:

@@ -114,13 +114,25 @@ def test_truncation(client: TestClient, name: str) -> None:
     assert (response.status_code, "allow truncate" in response.json()["error"]) == (422, True)
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        *(({"Inference-Header-Content-Length": each}, 400) for each in ("x", "-1", "+1", "1_0", "9" * 5_000)),
-        ({"Content-Type": "text/plain"}, 415),
-    ],
-)
-def test_headers(client: TestClient, name: str, headers: dict[str, str], status: int) -> None:
-    """A header length that is no number and another content type are refused."""
-    assert ask(client, name, request_of("a"), **headers).status_code == status
+def test_content_type(client: TestClient, name: str) -> None:
+    """Another content type is refused."""
+    assert ask(client, name, request_of("a"), **{"Content-Type": "text/plain"}).status_code == 415
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "+1", "1_0", "1.5", "", "\xb2", "9" * 5000])
+def test_header_length(client: TestClient, name: str, value: str) -> None:
+    """A header length that is no number of bytes is refused, and quoted in few words."""
+    headers = [(b"inference-header-content-length", value.encode("latin-1"))]
+    response = client.post(f"/v2/models/{name}/infer", content=json.dumps(request_of("a")), headers=headers)
+    assert (response.status_code, "a number of bytes is accepted" in response.json()["error"]) == (400, True)
+    assert len(response.content) < 250
+
+
+def test_a_shape_of_many_sizes(client: TestClient, name: str) -> None:
+    """A shape with more dimensions than a tensor of texts has is refused before anything is made of it."""
+    content = request_of("hi")
+    content["inputs"][0]["shape"] = [999_999_999_999_999_999] * 180_000
+    response = ask(client, name, content)
+    assert (response.status_code, response.json()["error"].partition(",")[0]) == (
+        422, "inputs.0.shape: List should have at most 8 items after validation",
+    )  # fmt: skip

@@ -17,6 +17,11 @@ def lines_of(*rows: Any) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
+def rounded(answer: str) -> Any:
+    """An answer without the digits that differ by what else is in its batch."""
+    return json.loads(answer, parse_float=lambda number: round(float(number), 4))
+
+
 def test_ping(client: TestClient) -> None:
     """A server that is ready says 200."""
     assert client.get("/ping").status_code == 200
@@ -47,6 +52,42 @@ def test_a_lone_answer(task_client: Any) -> None:
         "/invocations", content=lines_of({"inputs": inputs}), headers=LINES
     )
     assert set(json.loads(response.text)) == {"answer", "score", "start", "end"}
+
+
+@pytest.mark.parametrize(
+    ("toy", "rows"),
+    [
+        (
+            "text-classification",
+            [{"inputs": "a b", "raw_scores": True}, {"inputs": [["c"], ["d"]], "raw_scores": True}],
+        ),
+        ("text pairs", [{"inputs": ["a", "b"]}, {"inputs": [["a", "b"], ["c", "d"]]}]),
+        ("feature-extraction", [{"inputs": "a b", "normalize": False}]),
+        ("question-answering", [{"inputs": {"question": "who?", "context": "Ada flew to Oslo"}}]),
+    ],
+)
+def test_every_shape(task_client: Any, toy: str, rows: list[Any]) -> None:
+    """A line may have any shape that a body at /predict may, and is answered in the shape that it is asked in."""
+    client = task_client(toy)
+    response = client.post("/invocations", content=lines_of(*rows), headers=LINES)
+    answers = [rounded(line) for line in response.text.splitlines()]
+    assert answers == [rounded(client.post("/predict", json=row).text) for row in rows]
+
+
+def test_content_type(client: TestClient) -> None:
+    """Another content type is told all that are accepted."""
+    response = client.post("/invocations", content="a,b", headers={"Content-Type": "text/csv"})
+    assert (response.status_code, response.json()["error"]) == (
+        415,
+        "send Content-Type: application/json or application/jsonl or application/jsonlines or application/x-jsonlines,"
+        " not text/csv",
+    )
+
+
+def test_no_line_is_read_in_vain(client: TestClient) -> None:
+    """More lines than a request may hold inputs are refused before any is read: not even the first is looked at."""
+    response = client.post("/invocations", content="{\n" * 129, headers=LINES)
+    assert (response.status_code, response.json()["error"][:21]) == (413, "the lines hold 129 in")
 
 
 @pytest.mark.parametrize(

@@ -162,19 +162,24 @@ def test_refusals(asked: Asked, name: str) -> None:
     one_more.raw_input_contents.extend([b"", b""])
     integers = infer_request(name, "a")
     integers.inputs[0].datatype = "INT64"
-    long = infer_request(name, "a")
-    long.inputs[0].name = "x" * 20_000
+    both = infer_request(name, "a")
+    both.raw_input_contents.append(b"")
     twice = infer_request(name, "a")
     twice.inputs.append(twice.inputs[0])
+    many_sizes = infer_request(name, "a")
+    many_sizes.inputs[0].shape.extend([2**62] * 50_000)
+    classes = infer_request(name, "a")
+    classes.outputs.add(name="label").parameters["classification"].int64_param = 3
     for request, code, words in (
         (infer_request("another", "a"), grpc.StatusCode.NOT_FOUND, "no model is named 'another'"),
         (infer_request(name, "a", model_version="x"), grpc.StatusCode.NOT_FOUND, "has no version 'x'"),
-        (infer_request(f"{name}/infer", "a"), grpc.StatusCode.NOT_FOUND, "no model is named"),
-        (long, grpc.StatusCode.INVALID_ARGUMENT, "inputs are"),
-        (twice, grpc.StatusCode.INVALID_ARGUMENT, "two of the inputs are named 'text'"),
         (infer_request(name, " "), grpc.StatusCode.INVALID_ARGUMENT, "is empty"),
         (infer_request(name, *["a"] * 129), grpc.StatusCode.INVALID_ARGUMENT, "holds 129 texts"),
         (one_more, grpc.StatusCode.INVALID_ARGUMENT, "raw_input_contents holds 2 tensors, and there are 1 inputs"),
+        (both, grpc.StatusCode.INVALID_ARGUMENT, "have contents, and there are raw_input_contents; give one"),
+        (twice, grpc.StatusCode.INVALID_ARGUMENT, "inputs are ['text', 'text']; this model takes ['text'], each once"),
+        (many_sizes, grpc.StatusCode.INVALID_ARGUMENT, "inputs.0.shape: List should have at most 8 items"),
+        (classes, grpc.StatusCode.INVALID_ARGUMENT, "outputs[0].parameters: 'classification' is unknown"),
         (integers, grpc.StatusCode.INVALID_ARGUMENT, "inputs[0].datatype is 'INT64'; texts are BYTES"),
         (message("ModelInferRequest")(model_name=name), grpc.StatusCode.INVALID_ARGUMENT, "inputs"),
         (infer_request(name, "a" * 5_000_000), grpc.StatusCode.RESOURCE_EXHAUSTED, "larger than max"),
@@ -183,12 +188,32 @@ def test_refusals(asked: Asked, name: str) -> None:
         assert (error.code(), words in error.details()) == (code, True), error
 
 
-@pytest.mark.parametrize("beyond", ["/ready", "/infer", "/versions/1", "/"])
-def test_a_name_is_no_path(asked: Asked, name: str, beyond: str) -> None:
-    """A model's name leads to no other endpoint."""
-    request = message("ModelMetadataRequest")(name=name + beyond)
-    error = asked.refusal("ModelMetadata", request)
-    assert (error.code(), "no model is named" in error.details()) == (grpc.StatusCode.NOT_FOUND, True), error
+def test_names_with_slashes(asked: Asked, predictor: Predictor, name: str) -> None:
+    """A name is one name, whatever path it looks like: no model has a slash in its own."""
+    version = predictor.manifest.digest[:12]
+    for wrong in (f"{name}/ready", f"{name}/infer", f"{name}/versions/{version}", f"../models/{name}", "/"):
+        assert not asked.call("ModelReady", message("ModelReadyRequest")(name=wrong)).ready
+        metadata = message("ModelMetadataRequest")(name=wrong)
+        for error in (asked.refusal("ModelMetadata", metadata), asked.refusal("ModelInfer", infer_request(wrong, "a"))):
+            assert (error.code(), "no model is named" in error.details()) == (grpc.StatusCode.NOT_FOUND, True), error
+    metadata = message("ModelMetadataRequest")(name=name, version=f"{version}/ready")
+    assert asked.refusal("ModelMetadata", metadata).code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_long_values(asked: Asked, name: str) -> None:
+    """A refusal fits what clients take of metadata, however long what it quotes is."""
+    other_input, other_key = infer_request(name, "a"), infer_request(name, "a")
+    other_input.inputs[0].name = other_input.inputs[0].datatype = "🎉" * 10_000
+    other_key.parameters["我" * 10_000].int64_param = 1
+    for request, code, words in (
+        (infer_request("🎉" * 10_000, "a"), grpc.StatusCode.NOT_FOUND, "no model is named '🎉"),
+        (infer_request(name, "a", model_version="x" * 100_000), grpc.StatusCode.NOT_FOUND, "has no version 'xx"),
+        (other_input, grpc.StatusCode.INVALID_ARGUMENT, "inputs are ['🎉"),
+        (other_key, grpc.StatusCode.INVALID_ARGUMENT, "parameters.我"),
+    ):
+        error = asked.refusal("ModelInfer", request)
+        assert (error.code(), words in error.details()) == (code, True), error
+        assert len(error.details()) <= 600
 
 
 def test_triton_is_refused(client: triton.InferenceServerClient, name: str) -> None:
@@ -215,6 +240,31 @@ def test_deadline(asked: Asked, name: str) -> None:
         assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         asked.http.until(lambda: asked.http.waiting == 0)
     asked.http.until(lambda: asked.http.ran == ran + 1)
+
+
+def test_timeout_of_triton(asked: Asked, client: triton.InferenceServerClient, name: str) -> None:
+    """So does one whose ``timeout`` is over, which Triton's clients give in microseconds; REST has it too."""
+    ran = asked.http.ran
+    rest = {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}]}
+    with asked.http.busy():
+        with pytest.raises(InferenceServerException, match="DEADLINE_EXCEEDED"):
+            client.infer(name, [raw_tensor(["a"])], timeout=50_000)
+        late = asked.http.http.post(f"/v2/models/{name}/infer", json={**rest, "parameters": {"timeout": 50_000}})
+        assert (late.status_code, late.json()["error_type"]) == (504, "timeout")
+        asked.http.until(lambda: asked.http.waiting == 0)
+    asked.http.until(lambda: asked.http.ran == ran + 1)
+    assert len(client.infer(name, [raw_tensor(["a"])], timeout=10_000_000).as_numpy("label")) == 1
+
+
+def test_what_triton_has_and_this_server_has_not(client: triton.InferenceServerClient, name: str) -> None:
+    """Priorities, sequences and classes are refused rather than ignored."""
+    for asked_for, words in (
+        ({"priority": 1}, "parameters.priority: Extra inputs"),
+        ({"sequence_id": 7}, "parameters.sequence_.*: Extra inputs"),
+        ({"outputs": [triton.InferRequestedOutput("label", class_count=3)]}, "'classification' is unknown"),
+    ):
+        with pytest.raises(InferenceServerException, match=words):
+            client.infer(name, [raw_tensor(["a"])], **asked_for)
 
 
 def test_cancelled(asked: Asked, name: str) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from serving.errors import InputError, MalformedInput
-from serving.oip.inference import parse, render
+from serving.oip.inference import Body, parse, render
 from serving.oip.metadata import model_metadata
 from serving.predictor import Predictor
 from serving.request import Reply
 from tests.toys import TOYS
+
+MANY = {str(number): number for number in range(10_000)}
 
 GetPredictor = Callable[[str], Predictor]
 
@@ -98,24 +102,71 @@ def test_binary_outputs(predictor: Predictor) -> None:
         ({"inputs": tensors({"text": ["a", ""]})}, r"inputs\[1\] is empty"),
         ({"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "logits"}]}, r"outputs\[0\]\.name is 'logits'"),
         ({"inputs": tensors({"text": ["a"]}), "parameters": {"topk": 1}}, r"parameters\.topk: Extra inputs"),
+        ({"inputs": tensors({"text": ["a"]}) * 2}, r"inputs are \['text', 'text'\]; this .* \['text'\], each once"),
+        ({"inputs": tensors({"x" * 10**5: ["a"]})}, r"inputs are \['x+\.\.\.x+'\]; this model takes \['text'\]"),
+        ({"inputs": tensors({str(name): ["a"] for name in range(16)})}, r"inputs are \['0', .*\.\.\.\]; this model"),
+        (
+            {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "label"}, {"name": "score"}, {"name": "label"}]},
+            r"outputs\[2\]\.name is 'label' again; each output is given once",
+        ),
+        (
+            {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "label", "parameters": {"classification": 3}}]},
+            r"outputs\[0\]\.parameters: 'classification' is unknown; accepted is binary_data",
+        ),
+        (
+            {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "label", "parameters": {"binary_data": "yes"}}]},
+            r"outputs\[0\]\.parameters\.binary_data is 'yes'; true or false is accepted",
+        ),
         (
             {"inputs": tensors({"text": ["a"]}), "parameters": {"binary_data_output": "yes"}},
             r"parameters\.binary_data_output is 'yes'; true or false is accepted",
         ),
-        (
-            {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "score", "parameters": {"binary_data": 1}}]},
-            r"outputs\[0\]\.parameters\.binary_data is 1; true or false is accepted",
+        *(
+            (
+                {"inputs": tensors({"text": ["a"]}), "parameters": {"timeout": timeout}},
+                r"parameters\.timeout is .*; a whole number of microseconds above 0 is accepted",
+            )
+            for timeout in (0, -1, True, 1.5, "1000", 10**4000, None)
         ),
-        (
-            {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "score", "parameters": {"classification": 3}}]},
-            r"outputs\[0\]\.parameters has 'classification'; accepted is binary_data",
+        *(
+            ({"inputs": tensors({"text": ["a"]}), "parameters": {name: 1}}, rf"parameters\.{name}: Extra inputs")
+            for name in ("priority", "sequence_id", "sequence_start", "sequence_end")
         ),
     ],
 )  # fmt: skip
 def test_refused(predictor: Predictor, content: Any, message: str) -> None:
-    """What is missing, unknown or malformed is named, with what is accepted."""
-    with pytest.raises(InputError, match=message):
+    """What is missing, unknown, doubled or malformed is named, with what is accepted, and in few words."""
+    with pytest.raises(InputError, match=message) as caught:
         infer(predictor, content)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"inputs": [1] * 10_000},
+        {"inputs": tensors({str(name): ["a"] for name in range(17)})},
+        {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "label"}] * 17},
+        {"inputs": tensors({"text": ["a"]}), "outputs": [1] * 10_000},
+        {"inputs": [{"name": "text", "shape": [""] * 8, "datatype": "BYTES"}]},
+        {"inputs": tensors({"text": ["a"]}), **MANY},
+        {"inputs": [{**tensors({"text": ["a"]})[0], **MANY}]},
+        {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "label", **MANY}]},
+    ],
+)
+def test_many_mistakes(content: Any) -> None:
+    """A body is given up at its first bad element and its first unknown key."""
+    with pytest.raises(ValidationError) as caught:
+        Body.model_validate(content)
+    assert caught.value.error_count() == 1
+
+
+def test_timeout(predictor: Predictor) -> None:
+    """``timeout`` is in microseconds; without it there is no end."""
+    inputs = tensors({"text": ["a"]})
+    for parameters, seconds in (({"timeout": 1_500_000}, 1.5), ({}, math.inf)):
+        body = json.dumps({"inputs": inputs, "parameters": parameters}).encode()
+        assert parse(body, None, predictor.task, predictor.check).wish.seconds == seconds
 
 
 def test_unequal_numbers_of_texts(task_predictor: GetPredictor) -> None:
