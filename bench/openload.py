@@ -75,12 +75,12 @@ class _Arrivals:
         self._best_label = best_label
         self._under_way: set[asyncio.Future[None]] = set()
 
-    async def run(self, moments: Iterable[float]) -> None:
+    async def run(self, due: Iterable[float]) -> None:
         """Send at these moments, in seconds from now, then wait for what is under way."""
         self._loop = asyncio.get_running_loop()
         start = time.perf_counter()
         self._end = start + self.found.seconds
-        for moment in moments:
+        for moment in due:
             if (ahead := start + moment - time.perf_counter()) > 0:
                 await asyncio.sleep(ahead)
             self._send(start + moment)

@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from serving.memory import settle
@@ -32,11 +31,6 @@ class Late(Starlette):
     def app(self) -> App:
         """The app itself."""
         return self._make()
-
-    @property
-    def routes(self) -> list[BaseRoute]:
-        """The app's: BentoML answers for itself what none of them matches."""
-        return self.app.routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""

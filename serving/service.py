@@ -119,13 +119,11 @@ class Tuneship:
             raise BentoMLException(response.json()["error"], error_code=HTTPStatus(response.status_code))
         return response.json()
 
-    def __is_ready__(self) -> bool:
-        """BentoML's /readyz asks this."""
-        return bool(late.app.surface.ready)
 
+BENTOML_OWN = {"/schema.json", "/docs", "/healthz"}
+"""What BentoML's clients and people ask for, and the app has not; the documentation page has parts besides."""
 
-BENTOML_OWN = ("/schema.json", "/docs", "/healthz", "/static_content/")
-"""What BentoML's clients and its documentation page ask for, and the app has not."""
+PARTS_OF_DOCS = "/static_content/"
 
 
 class Straight:
@@ -140,9 +138,12 @@ class Straight:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on."""
-        own = scope["type"] != "http" or scope["path"].startswith(BENTOML_OWN)
-        answers = self._inner if own else late.app
-        await answers(scope, receive, send)
+        await (self._inner if _is_bentoml_own(scope) else late.app)(scope, receive, send)
+
+
+def _is_bentoml_own(scope: Scope) -> bool:
+    """Whether BentoML answers: its start and end, too."""
+    return scope["type"] != "http" or scope["path"] in BENTOML_OWN or scope["path"].startswith(PARTS_OF_DOCS)
 
 
 Tuneship.add_asgi_middleware(Straight)  # type: ignore[attr-defined]

@@ -117,7 +117,6 @@ def _of_a_model(within: str, answering: Answering, explaining: Explaining, about
 
 def _of_all(about: About) -> list[Route]:
     return [
-        # Before BentoML's own index page, which loads a tag manager from the network.
         Route("/", about.page, methods=["GET"]),
         Route("/models", about.models),
         Route("/v1/models", about.openai_models),

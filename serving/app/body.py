@@ -19,6 +19,11 @@ def content_type_of(headers: Mapping[bytes, bytes]) -> str:
     return headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
 
 
+def size_of(header: bytes) -> int | None:
+    """The bytes that a header tells of; None where it is no number of them."""
+    return int(header) if header.isdigit() and len(header) < 19 else None
+
+
 async def read_body(
     headers: Mapping[bytes, bytes], receive: Receive, limit: int, seconds: float, accepted: Set[str] = JSON
 ) -> bytes:
@@ -29,19 +34,14 @@ async def read_body(
     Raises HTTPException 415 for a content type or a coding that is not accepted and 408 for a body that is late,
     InputTooLarge past the limit, ClientDisconnect.
     """
-    if (content_type := content_type_of(headers)) not in accepted:
-        wanted = " or ".join(sorted(filter(None, accepted)))
-        raise HTTPException(415, f"send Content-Type: {wanted}, not {content_type or 'none'}")
-    if (coding := headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()) != "identity":
-        # RFC 9110, section 15.5.16: what would have been accepted is told in Accept-Encoding.
-        raise HTTPException(415, f"send the body as it is, not coded as {coding!r}", {"Accept-Encoding": "identity"})
-    if _length(headers) > limit:  # before a caller that asks is told to go on
+    _require_type(headers, accepted)
+    _require_no_coding(headers)
+    if (size_of(headers.get(b"content-length", b"")) or 0) > limit:  # before a caller that asks is told to go on
         raise _too_large(limit)
     try:
         with Within(seconds):
             return await _read(receive, limit)
     except TimeoutError as error:
-        # What is still to come would be taken for the next request's head.
         raise HTTPException(408, f"the body took more than {seconds:g} s", {"Connection": "close"}) from error
 
 
@@ -58,10 +58,19 @@ async def _read(receive: Receive, limit: int) -> bytes:
     return bytes(body)
 
 
-def _length(headers: Mapping[bytes, bytes]) -> int:
-    """As the head tells it, 0 where it does not."""
-    told = headers.get(b"content-length", b"")
-    return int(told) if told.isdigit() and len(told) < 20 else 0
+def _require_type(headers: Mapping[bytes, bytes], accepted: Set[str]) -> None:
+    if (content_type := content_type_of(headers)) not in accepted:
+        wanted = " or ".join(sorted(filter(None, accepted)))
+        raise HTTPException(415, f"send Content-Type: {wanted}, not {content_type or 'none'}")
+
+
+def _require_no_coding(headers: Mapping[bytes, bytes]) -> None:
+    """RFC 9110, section 15.5.16: what would have been accepted is told in Accept-Encoding."""
+    if b"content-encoding" not in headers:
+        return
+    coding = headers[b"content-encoding"].decode("latin-1").strip().lower()
+    if coding != "identity":
+        raise HTTPException(415, f"send the body as it is, not coded as {coding!r}", {"Accept-Encoding": "identity"})
 
 
 def _too_large(limit: int) -> InputTooLarge:

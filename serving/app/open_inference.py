@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
@@ -13,6 +12,7 @@ from starlette.routing import Route
 from serving.app.about import About
 from serving.app.answering import encode, reply, truncated
 from serving.app.asking import ask
+from serving.app.body import size_of
 from serving.app.exchange import exchange_of
 from serving.app.json_response import JSONResponse
 from serving.app.model import Model
@@ -25,7 +25,6 @@ ACCEPTED = frozenset({"application/json", "application/octet-stream", ""})
 """Binary tensors come as octets, and Triton's client tells of no content type at all."""
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-BYTES = re.compile("[0-9]{1,18}")
 MODEL = "/v2/models/{model}"
 VERSION = "/versions/{version}"
 
@@ -102,9 +101,9 @@ def _header_length(http: HttpRequest) -> int | None:
     given = http.headers.get(HEADER_LENGTH)
     if given is None:
         return None
-    if not BYTES.fullmatch(given):
+    if (size := size_of(given.encode("latin-1"))) is None:
         raise HTTPException(400, f"{HEADER_LENGTH} is {quoted(given)}; a number of bytes is accepted")
-    return int(given)
+    return size
 
 
 def _written(content: dict[str, object], binary: bytes) -> Response:

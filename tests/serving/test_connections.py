@@ -7,7 +7,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 from bench.process import free_port
 from serving.predictor import Predictor
 from serving.traffic import MAX_HEAD_BYTES
-from tests.serving.processes import ServerProcess, get, python, running
+from tests.serving.processes import ServerProcess, get, python, running, until
 
 LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD_SECONDS = 0.6
@@ -299,14 +299,6 @@ def test_no_http(server: ServerProcess) -> None:
     assert b"x-content-type-options: nosniff" in head
     assert json.loads(body) == {"error": "this is no HTTP request to this server", "error_type": "connection"}
     assert refused(server, "malformed") == before + 1
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds, ten seconds at most."""
-    end = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_descriptors_for_all(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse
 from serving import connections
 from serving.listening import A_TURN
 from tests.serving.listening import Listening, listening
+from tests.serving.test_connections import rest
 
 CALLERS = 5 * A_TURN
 
@@ -39,7 +40,7 @@ def test_nobody_is_left_at_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
         for caller in callers:
             caller.sendall(ASKED)
         served.server.should_exit = True
-        answers = await asyncio.gather(*(asyncio.to_thread(whole, caller) for caller in callers))
+        answers = await asyncio.gather(*(asyncio.to_thread(rest, caller) for caller in callers))
         assert all(answer.startswith(b"HTTP/1.1 200 OK") for answer in answers)
 
     listening(PlainTextResponse("hello"), scenario)
@@ -57,7 +58,7 @@ def test_what_is_on_its_way_is_answered(monkeypatch: pytest.MonkeyPatch) -> None
         while served.server.servers[0].is_serving():
             await asyncio.sleep(0.01)
         caller.sendall(ASKED)
-        answer = await asyncio.to_thread(whole, caller)
+        answer = await asyncio.to_thread(rest, caller)
         assert answer.startswith(b"HTTP/1.1 200 OK")
         assert answer.endswith(b"hello")
 
@@ -65,14 +66,6 @@ def test_what_is_on_its_way_is_answered(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 ASKED = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-def whole(connection: socket.socket) -> bytes:
-    """All that comes, to the end of the connection."""
-    received = b""
-    while part := connection.recv(65536):
-        received += part
-    return received
 
 
 def test_nothing_listens_at_the_end() -> None:

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from bench.process import free_port
 from serving.predictor import Predictor
-from tests.serving.processes import ROOT, ServerProcess, environment, get, python, running
+from tests.serving.processes import ROOT, ServerProcess, environment, get, python, running, until
 
 TEXT = "where is my parcel?"
 
@@ -195,7 +194,7 @@ def test_hangup(tiny_bundle: Path, tmp_path: Path) -> None:
     with running(command, port, tmp_path / "log") as server:
         (bundle / "README.md").write_text("# Another\n")
         server.process.send_signal(signal.SIGHUP)
-        _until(lambda: "refused" in server.log.read_text())
+        until(lambda: "refused" in server.log.read_text(), seconds=20)
         assert re.search(r"new version of support refused, \w+ stays: .*README\.md was altered", server.log.read_text())
         listed = json.loads(get(f"{server.url}/models")[1])["models"]
         assert [each["name"] for each in listed] == ["support", "run"]
@@ -212,20 +211,12 @@ def test_hangup_while_starting(tiny_bundle: Path, tmp_path: Path) -> None:
     told.start()
     with running(["bash", "-c", f'echo $$ > {tmp_path}/pid; exec "$@"', "-", *command], port, log) as server:
         told.join()
-        _until(lambda: json.loads(get(f"{server.url}/info")[1])["last_reload"] is not None)
+        until(lambda: json.loads(get(f"{server.url}/info")[1])["last_reload"] is not None, seconds=20)
         assert json.loads(get(f"{server.url}/info")[1])["last_reload"]["outcome"] == "refused"
 
 
 def _hang_up_once_announced(log: Path, bundle: Path) -> None:
     """When the first of the bundles is loaded, spoil it and say to look again."""
-    _until(lambda: log.is_file() and "serving run" in log.read_text())
+    until(lambda: log.is_file() and "serving run" in log.read_text(), seconds=20)
     (bundle / "README.md").write_text("# Another\n")
     os.kill(int((log.parent / "pid").read_text()), signal.SIGHUP)
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds, twenty seconds at most."""
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
