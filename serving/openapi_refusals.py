@@ -15,9 +15,11 @@ MEANINGS = {
     "421": "The server does not answer under the host name of the request.",
     "422": "The shape is wrong, a key is unknown, a text is empty, or past `max_length` tokens and not to be cut; or"
     " `Request-Timeout` is no number of seconds above 0.",
-    "429": "`max_queue` texts or requests, or `max_queue_tokens` tokens, wait; come back after `Retry-After` seconds.",
+    "429": "`max_queue` texts or requests, or `max_queue_tokens` tokens, wait, or more than can be done within the time"
+    " given; come back after `Retry-After` seconds.",
     "503": "The server is starting or stopping; come back after `Retry-After` seconds, or ask another.",
-    "504": "`wait_seconds`, or those in `Request-Timeout`, were over before the request's turn came. It was not run.",
+    "504": "`wait_seconds`, or those in `Request-Timeout`, were over before the request's turn came, or all of"
+    " its turns. What was late was not run.",
 }
 """By status; the limits are those of the document's ``x-limits``."""
 

@@ -35,7 +35,7 @@ async def ask(
         model, told_by_body = surface.model_of(http), named is not None and len(surface.models) > 1
         if not told_by_body:
             exchange.model = model.name
-            model.batcher.admit()
+            model.batcher.admit(exchange.deadline)
         if CROWDED in http.scope:
             raise Overloaded(http.scope[CROWDED])
         limits = model.predictor.manifest.limits

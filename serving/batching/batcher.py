@@ -41,6 +41,15 @@ class _Call:
         """Whether its results still matter: nobody has left, and nothing of it has failed."""
         return self.error is None and not self.done.done()
 
+    @property
+    def late(self) -> Expired:
+        """What it is told when its deadline comes."""
+        run = len(self.windows) - self.missing
+        if not run:
+            return Expired("the time given for an answer was over before its turn came")
+        message = f"the time given for an answer was over when {run:,} of {len(self.windows):,} texts were done"
+        return Expired(f"{message}; send fewer in a request")
+
 
 class Batcher:
     """Runs windows on engine threads. Every method is called on the event loop that awaits the answers."""
@@ -84,9 +93,12 @@ class Batcher:
         """How long the rows that wait will take, at the pace measured lately."""
         return self._pace.seconds(self._queue.tokens)
 
-    def admit(self) -> None:
-        """Raise Overloaded where no row would fit: asked before a request is read, so that refusing it costs little."""
-        self._queue.admit()
+    def admit(self, deadline: float = math.inf) -> None:
+        """Raise Overloaded where no row would fit, or run before its deadline.
+
+        It is asked before a request is read, so that refusing it costs little.
+        """
+        self._queue.admit(deadline, time.perf_counter())
 
     async def submit(
         self, windows: Sequence[Window], timing: Timing | None = None, deadline: float = math.inf
@@ -99,7 +111,7 @@ class Batcher:
             deadline: when the answer need not be given any more, on the clock of `time.perf_counter`.
 
         Raises:
-            Overloaded: the queue is full.
+            Overloaded: the queue is full, or so long that the deadline would come before a window's turn.
             Expired: the deadline came before a window's turn.
             Unavailable: the batcher is closed.
             Exception: what the engine raised for one of the windows.
@@ -158,7 +170,7 @@ class Batcher:
     def _expire(self) -> None:
         self._expiry = None
         with self._changed:
-            self._fail(self._queue.expire(time.perf_counter()), _late())
+            self._fail_late(self._queue.expire(time.perf_counter()))
             deadline = self._queue.next_deadline
         self._watch(deadline)
 
@@ -182,7 +194,7 @@ class Batcher:
         with self._changed:
             while True:
                 batch, expired = self._queue.take(time.perf_counter())
-                self._fail(expired, _late())
+                self._fail_late(expired)
                 if batch or self._closed:
                     return batch
                 self._idle += 1
@@ -239,6 +251,10 @@ class Batcher:
                 call.error = error
                 self._finish(call)
 
+    def _fail_late(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._fail([row], row.owner[0].late)
+
     def _finish(self, call: _Call) -> None:
         if not self._finished:  # else the loop has been told, and has not come to it yet
             self._loop.call_soon_threadsafe(self._deliver)
@@ -255,7 +271,3 @@ class Batcher:
         if self._observer is not None:
             for facts in ran:
                 self._observer.ran(*facts)
-
-
-def _late() -> Expired:
-    return Expired("the time given for an answer was over before its turn came")

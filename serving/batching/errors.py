@@ -18,8 +18,8 @@ class Unavailable(Unanswered):
 
 
 class Overloaded(Unanswered):
-    """The queue is full: the caller should come back later."""
+    """The queue is full, or too long for the caller's deadline: it should come back later."""
 
 
 class Expired(Unanswered):
-    """The time that the caller or the server gives a request is over; it was not run."""
+    """The time that the caller or the server gives a request is over; what was late was not run."""

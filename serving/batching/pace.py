@@ -10,7 +10,7 @@ WEIGHT = 0.1
 
 
 class Pace:
-    """A moving average of the seconds that a token takes."""
+    """A moving average of the seconds that a token takes, all workers together."""
 
     def __init__(self, workers: int) -> None:
         self.seconds_per_token = FIRST_GUESS
@@ -18,11 +18,11 @@ class Pace:
         self._measured = False
 
     def seconds(self, tokens: int) -> float:
-        """How long so many tokens will take, all workers together; 0 as long as nothing was measured."""
-        return tokens * self.seconds_per_token / self._workers if self._measured else 0.0
+        """How long so many tokens will take."""
+        return tokens * self.seconds_per_token
 
     def measure(self, tokens: int, seconds: float) -> None:
         """Take in a call of the engine."""
         weight = WEIGHT if self._measured else 1.0
-        self.seconds_per_token += weight * (seconds / max(1, tokens) - self.seconds_per_token)
+        self.seconds_per_token += weight * (seconds / max(1, tokens) / self._workers - self.seconds_per_token)
         self._measured = True

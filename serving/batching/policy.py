@@ -6,6 +6,11 @@ so a request of many texts shares the engine with those that come after it, and 
 when a row arrives, and later arrivals are due later in the end: every row leads a batch some day, whatever its length.
 A close deadline overtakes only what came within PATIENCE before it.
 
+**Refusals.** Past the bounds a caller is refused; so is one whose last row would not run before its deadline even if
+nobody else came, by what is due before it and the pace: told now, it can ask elsewhere, and no work is begun in vain.
+Where nobody waits, all is taken: a request larger than the bounds can be answered, and a pace that was measured in a
+bad moment is measured again.
+
 **Batches.** Behind the row that leads go those nearest to it in length, as far as the engine's shape takes them, and of
 these so many that a token of theirs is cheapest: a call has a cost of its own, which they share, and each is padded to
 the longest. Only the leader's turn decides when a row runs at the latest.
@@ -65,7 +70,7 @@ class Queue:
         """Begin empty.
 
         Args:
-            seconds_per_token: what a token is thought to take; may be set anew as it is measured.
+            seconds_per_token: what a token is thought to take, all engines together; may be set anew as it is measured.
         """
         self.seconds_per_token = seconds_per_token
         self.tokens = 0
@@ -83,19 +88,21 @@ class Queue:
         return self._by_deadline.first_time
 
     def put(self, rows: Sequence[Row], now: float) -> None:
-        """Let the rows of one caller wait; raises Overloaded if they do not fit.
-
-        Where nobody waits, any number does: else a request larger than the bounds could never be answered.
-        """
-        self._admit(len(rows), sum(row.tokens for row in rows))
-        rank = now
+        """Let the rows of one caller wait; raises Overloaded if they do not fit, or would not run in time."""
+        tokens = 0
         for row in rows:
-            self._add(row, min(rank + PATIENCE, row.deadline))
-            rank += row.tokens * self.seconds_per_token
+            row.due = min(now + PATIENCE + tokens * self.seconds_per_token, row.deadline)
+            tokens += row.tokens
+        self._admit(len(rows), tokens)
+        if rows:
+            self._admit_in_time(rows[-1], tokens - rows[-1].tokens, now)
+        for row in rows:
+            self._add(row)
 
-    def admit(self) -> None:
-        """Raise Overloaded if the smallest row would not fit."""
+    def admit(self, deadline: float = math.inf, now: float = 0.0) -> None:
+        """Raise Overloaded if the smallest row would not fit, or not run before its deadline."""
         self._admit(1, 1)
+        self._admit_in_time(Row(1, deadline, due=min(now + PATIENCE, deadline)), 0, now)
 
     def take(self, now: float) -> Taken:
         """Remove the next batch, and what needs no answer any more. The batch is empty only if nothing else waits."""
@@ -127,13 +134,28 @@ class Queue:
     def _admit(self, rows: int, tokens: int) -> None:
         full = len(self) + rows > self._bounds.rows or self.tokens + tokens > self._bounds.tokens
         if full and self._by_length:
-            raise Overloaded(f"{len(self):,} texts of {self.tokens:,} tokens are waiting already")
+            raise Overloaded(self._waiting)
 
-    def _add(self, row: Row, due: float) -> None:
-        row.due, row.number, row.waiting = due, next(self._numbers), True
+    def _admit_in_time(self, last: Row, own: int, now: float) -> None:
+        """Raise Overloaded where a caller's last row, behind so many tokens of its own, would be late."""
+        given = last.deadline - now
+        if given <= 0 or not self._by_length:  # what is late already expires, see `take`
+            return
+        if self._late(self.tokens + own, given) and self._late(self._by_due.tokens_until(last.due) + own, given):
+            raise Overloaded(f"{self._waiting}, more than can be done within the {given:.3g} s given")
+
+    def _late(self, tokens: int, seconds: float) -> bool:
+        return tokens * self.seconds_per_token > seconds
+
+    @property
+    def _waiting(self) -> str:
+        return f"{len(self):,} texts of {self.tokens:,} tokens are waiting already"
+
+    def _add(self, row: Row) -> None:
+        row.number, row.waiting = next(self._numbers), True
         insort(self._by_length, (row.tokens, row.number, row))
         self.tokens += row.tokens
-        self._by_due.add(due, row)
+        self._by_due.add(row.due, row)
         if row.deadline < math.inf:
             self._by_deadline.add(row.deadline, row)
 
@@ -189,7 +211,12 @@ class _Agenda:
         """That moment; infinity where there is no row."""
         return self._heap[0][0] if self.first else math.inf
 
+    def tokens_until(self, moment: float) -> int:
+        """Of the rows whose moment comes no later."""
+        return sum(row.tokens for each, _, row in self._heap if each <= moment and row.waiting)
+
     def add(self, moment: float, row: Row) -> None:
+        """Take in a row with its moment."""
         heapq.heappush(self._heap, (moment, row.number, row))
 
     def tidy(self, waiting: int) -> None:

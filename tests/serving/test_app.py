@@ -313,6 +313,34 @@ def test_overload(tiny_bundle: Path) -> None:
     serve(slow, scenario, traffic=Traffic(Bounds(rows=2)))
 
 
+def test_would_be_late(tiny_bundle: Path) -> None:
+    """A request that would not be begun within its time gets 429 at once, not 504 when its time is over."""
+    slow = Slow(Bundle.open(tiny_bundle))
+
+    async def busy(http: httpx.AsyncClient) -> asyncio.Task[httpx.Response]:
+        asked = slow.asked
+        slow.go.clear()
+        task = asyncio.create_task(http.post("/predict", json={"inputs": TEXT}))
+        await until(lambda: slow.asked > asked)
+        return task
+
+    async def scenario(http: httpx.AsyncClient, app: Starlette) -> None:
+        measured = await busy(http)
+        await asyncio.sleep(0.6)
+        slow.go.set()
+        assert (await measured).status_code == 200
+        first = await busy(http)
+        others = [asyncio.create_task(http.post("/predict", json={"inputs": TEXT})) for _ in range(4)]
+        await until(lambda: app.surface.model.batcher.depth == len(others))
+        hasty = await http.post("/predict", json={"inputs": TEXT}, headers={"Request-Timeout": "1.5"})
+        assert (hasty.status_code, hasty.json()["error_type"]) == (429, "overloaded")
+        assert "more than can be done within the 1.5 s given" in hasty.json()["error"]
+        slow.go.set()
+        assert [(await each).status_code for each in (first, *others)] == [200] * 5
+
+    serve(slow, scenario)
+
+
 def test_crowded(predictor: Predictor) -> None:
     """A request that came when too many waited to begin gets 429 and Retry-After, unread."""
     why = "9 requests wait to be begun already"

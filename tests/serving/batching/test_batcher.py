@@ -369,6 +369,40 @@ def test_deadline() -> None:
     run(main)
 
 
+def test_deadline_in_the_middle() -> None:
+    """A request whose time is over when some of its rows were run is told how many, and the rest is never run."""
+
+    async def main() -> None:
+        engine = Engine(seconds=0.1)
+        batcher = Batcher(engine, shape=Shape(rows=1))
+        with pytest.raises(Expired, match=r"was over when \d of 9 texts were done; send fewer in a request"):
+            await batcher.submit([text(name) for name in range(9)], deadline=time.perf_counter() + 0.25)
+        await batcher.close()
+        assert len(engine.names) < 9
+
+    run(main)
+
+
+def test_too_late_to_begin() -> None:
+    """At the pace that was measured a caller that would not be begun in time is refused before its deadline."""
+
+    async def main() -> None:
+        engine = Engine(seconds=0.1)
+        batcher = Batcher(engine)
+        await batcher.submit([text(1)])
+        first = await blocked(engine, batcher)
+        waiting = asyncio.create_task(batcher.submit([text(2, 100)]))
+        await until(lambda: batcher.depth == 1)
+        for ask in (batcher.admit, lambda by: batcher._accept([text(3)], Timing(), by)):
+            with pytest.raises(Overloaded, match=r"more than can be done within the 1\.5 s given"):
+                ask(time.perf_counter() + 1.5)
+        engine.free.set()
+        await asyncio.gather(first, waiting)
+        assert engine.names == [1, 0, 2]
+
+    run(main)
+
+
 def test_poison_is_found_by_halving() -> None:
     """Of 64 rows one fails: 64 get what they should, in far fewer calls than one for each."""
 

@@ -156,6 +156,46 @@ def test_bounds() -> None:
     assert len(waiting) == 3
 
 
+def test_what_would_be_late_is_refused() -> None:
+    """A caller whose last text would not begin before its deadline is refused at once; where nobody waits it is not."""
+    waiting = queue()
+    for _ in range(50):
+        waiting.put(rows(100), 0)
+    with pytest.raises(Overloaded, match=r"50 texts of 5,000 tokens .* more than can be done within the 4 s given"):
+        waiting.put(rows(10, deadline=4.0), 0)
+    with pytest.raises(Overloaded):
+        waiting.admit(deadline=4.0, now=0)
+    assert len(waiting) == 50
+    waiting.admit(deadline=6.0, now=0)
+    waiting.put(rows(10, deadline=6.0), 0)
+
+
+def test_own_rows_are_foretold() -> None:
+    """A request is refused where its own texts, after those that wait, take longer than it gives them."""
+    waiting = queue()
+    waiting.put(rows(100), 0)
+    with pytest.raises(Overloaded):
+        waiting.put(rows(*[100] * 40, deadline=3.0), 0)
+    waiting.put(rows(*[100] * 20, deadline=3.0), 0)
+
+
+def test_only_what_is_due_before_makes_late() -> None:
+    """A lone text with little time is taken behind a request of many: it shares the engine with it."""
+    waiting = queue()
+    waiting.put(rows(*[100] * 100), 0)
+    waiting.put(rows(10, deadline=2.0), 0)
+    waiting.admit(deadline=2.0, now=0)
+
+
+def test_what_is_late_already_is_not_refused() -> None:
+    """A caller whose time is over when it comes is told so, and not to come back."""
+    waiting = queue()
+    waiting.put(rows(100), 0)
+    late = rows(10, deadline=0.5)
+    waiting.put(late, 1.0)
+    assert waiting.take(1.0).expired == late
+
+
 def test_answered_rows_are_forgotten() -> None:
     """Of a hundred thousand rows with deadlines far ahead that have run, next to none is remembered."""
     waiting = queue()
@@ -179,9 +219,10 @@ class AnyTraffic(RuleBasedStateMachine):
         lengths=st.lists(st.integers(1, 100), min_size=1, max_size=8), patience=st.sampled_from([0.05, 0.5, math.inf])
     )
     def put(self, lengths: list[int], patience: float) -> None:
-        """A caller is taken in whole or refused whole, by the bounds alone."""
+        """A caller is taken in whole or refused whole: by the bounds, or because its last row would be late."""
         new = rows(*lengths, deadline=self.now + patience)
         fits = len(self.waiting) + len(new) <= 12 and sum(row.tokens for row in self.waiting + new) <= 400
+        fits &= self.seconds_before_last(new) <= new[-1].deadline - self.now
         try:
             self.queue.put(new, self.now)
         except Overloaded:
@@ -190,6 +231,13 @@ class AnyTraffic(RuleBasedStateMachine):
         else:
             assert fits or not self.waiting
             self.waiting += new
+
+    def seconds_before_last(self, new: list[Row]) -> float:
+        """What is due before the last of a caller's rows, in time."""
+        *own, last = new
+        rank = self.now + sum(row.tokens for row in own) * SECONDS_PER_TOKEN
+        due = min(rank + PATIENCE, last.deadline)
+        return sum(row.tokens for row in [*own, *(row for row in self.waiting if row.due <= due)]) * SECONDS_PER_TOKEN
 
     @rule()
     def take(self) -> None:
