@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # BentoML's parent process needs no metrics
     from serving.metrics import Reason
 
 HINTS = {
-    400: "this is no HTTP request to this server",
+    400: "this is no HTTP request to this server; in HTTP/1.1 it names one Host",
     408: "the request's head took too long",
     429: "this server has all the connections that it takes; try again in 1 s",
     431: f"the request's head has more than {MAX_HEAD_BYTES:,} bytes",
@@ -129,8 +129,15 @@ class BoundedConnection(HttpToolsProtocol):
         """The head is there; how long the body may take is the app's to say."""
         if self.parser.should_upgrade():
             return
+        self._require_host()
         self._head_since, self._in_body = None, True
         super().on_headers_complete()
+
+    def _require_host(self) -> None:
+        """RFC 9112, section 3.2: one, and none only in HTTP/1.0. What is raised here ends the parser, see `_parse`."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
+            raise ValueError(f"{hosts} Host headers")
 
     def on_message_complete(self) -> None:
         """The caller has sent all of its request."""

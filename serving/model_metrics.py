@@ -70,6 +70,9 @@ class ModelMetrics:
     def streamed(self, encoded: Sequence[Encoded]) -> None:
         """Count inputs whose answers go out piece by piece."""
         self._inputs.inc(len(encoded))
+        if self._drift:
+            for each in encoded:
+                self._drift.saw(each.tokens, ())
 
     def tell_drift(self) -> None:
         """Publish how far the window is from the bundle's reference; nothing before there is enough in it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from serving.dialects.openai import speaks_openai
 from serving.openapi_refusals import refusals
 from serving.protection import PROBES, Protection
 
@@ -33,5 +34,6 @@ def _operation(path: str, operation: Json, protection: Protection) -> Json:
     asks, keyless = protection.asks_for_keys, path in protection.without_key
     misdirected = ["421"] if protection.allowed_hosts and path not in PROBES else []
     unauthorized = ["401"] if asks and not keyless else []
-    responses = operation["responses"] | refusals([*misdirected, *unauthorized])
+    error = "OpenAIError" if speaks_openai(path) else "Error"
+    responses = operation["responses"] | refusals([*misdirected, *unauthorized], error)
     return operation | {"responses": responses} | ({"security": []} if asks and keyless else {})

@@ -144,8 +144,8 @@ def require_object(content: Any) -> dict[str, Any]:
     example = 'send {"inputs": "a text"} or {"inputs": ["a text", "another"]}'
     if not isinstance(content, dict) or "inputs" not in content:
         raise InputError(f"the body has no `inputs`; {example}", field="inputs")
-    if unknown := sorted(content.keys() - ACCEPTED):
-        raise InputError(f"unknown key {quoted(unknown[0])}; accepted are `inputs` and `parameters`", field=unknown[0])
+    if (unknown := min(content.keys() - ACCEPTED, default=None)) is not None:
+        raise InputError(f"unknown key {quoted(unknown)}; accepted are `inputs` and `parameters`", field=unknown)
     return content
 
 

@@ -22,7 +22,8 @@ from serving.logs import set_up_logs
 from serving.memory import settle
 from serving.predictor import Predictor
 from serving.settings import Settings
-from serving.sources import find_bundles
+from serving.sources import BundleFolder, find_bundles
+from serving.traffic import Traffic
 
 
 def serve_bundles(
@@ -57,19 +58,37 @@ def serve_bundles(
     # Loaded here and not in the app's start-up, so that a bad bundle is a message and not a traceback.
     for bundle in bundles:
         _announce(bundle.name, bundle.preload(), f"http://{host}:{port}")
-    app = create_app(
-        *bundles, watch=settings.watch, traffic=settings.traffic,
-        log=settings.log, protection=settings.protection, traces=settings.traces,
-    )  # fmt: skip
+    app = _app(bundles, settings)
     if settings.grpc_port:
         _serve_grpc(app, host, settings)
     settle()
-    connection = bounded(settings.traffic, app.surface.metrics.refused_connection)
+    _run(app, settings.traffic, listener)
+
+
+def _app(bundles: Sequence[BundleFolder], settings: Settings) -> App:
+    return create_app(
+        *bundles,
+        watch=settings.watch,
+        traffic=settings.traffic,
+        log=settings.log,
+        protection=settings.protection,
+        traces=settings.traces,
+    )
+
+
+def _run(app: App, traffic: Traffic, listener: socket.socket) -> None:
     config = uvicorn.Config(
-        app, loop="uvloop", http=connection, log_config=None, log_level="warning", access_log=False,
-        server_header=False, proxy_headers=False, backlog=2048,
-        timeout_graceful_shutdown=settings.traffic.grace_seconds,  # type: ignore[arg-type]  # any number will do
-    )  # fmt: skip
+        app,
+        loop="uvloop",
+        http=bounded(traffic, app.surface.metrics.refused_connection),
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=2048,
+        timeout_graceful_shutdown=traffic.grace_seconds,  # type: ignore[arg-type]  # any number will do
+    )
     # When all is answered uvicorn raises the signal anew, which would end the process as if it had been killed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)

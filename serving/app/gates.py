@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.app.refusals import refusal
+from serving.dialects.openai import speaks_openai
 from serving.keys import Keys
 from serving.protection import PROBES, Protection
 
@@ -56,12 +57,12 @@ class KeyGate:
         given = _given_key(scope)
         if given and self._keys.accept(given):
             return None
-        challenge = 'Bearer realm="tuneship"'
+        message, challenge = "the API key is not one of this server's", 'Bearer realm="tuneship", error="invalid_token"'
         if given is None:
             message = "this server asks for an API key: send Authorization: Bearer KEY, or X-API-Key: KEY"
-            return refusal(401, "unauthorized", message, {"WWW-Authenticate": challenge})
-        challenge += ', error="invalid_token"'
-        return refusal(401, "unauthorized", "the API key is not one of this server's", {"WWW-Authenticate": challenge})
+            challenge = 'Bearer realm="tuneship"'
+        headers = {"WWW-Authenticate": challenge}
+        return refusal(401, "unauthorized", message, headers, openai=speaks_openai(scope["path"]))
 
 
 class HostGate:
@@ -74,7 +75,8 @@ class HostGate:
         """421 (RFC 9110, section 15.5.20) under another name."""
         if _host(_header(scope, b"host") or b"") in self._hosts:
             return None
-        return refusal(421, "misdirected", "this server does not answer under that host name")
+        message = "this server does not answer under that host name"
+        return refusal(421, "misdirected", message, openai=speaks_openai(scope["path"]))
 
 
 def gates(protection: Protection) -> list[Middleware]:

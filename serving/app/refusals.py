@@ -13,6 +13,7 @@ from starlette.routing import Match
 
 from serving.app.json_response import JSONResponse
 from serving.batching.errors import Expired, Overloaded, Unanswered, Unavailable
+from serving.dialects.openai import speaks_openai
 from serving.errors import InputError, InputTooLarge, MalformedInput
 
 STATUS: dict[type[Exception], tuple[int, str]] = {
@@ -57,7 +58,7 @@ async def http_error(http: HttpRequest, error: Exception) -> Response:
     """Starlette's own refusals in the same shape; an unknown path or method is told what there is."""
     if isinstance(error, HTTPException) and error.detail == HTTPStatus(error.status_code).phrase:
         error = _told(http, error)
-    return refused(error, 0.0, openai="/v1/" in http.url.path)
+    return refused(error, 0.0, openai=speaks_openai(http.url.path))
 
 
 def server_error() -> Response:

@@ -12,6 +12,11 @@ from typing import Any
 from serving.bundle import Manifest
 
 
+def speaks_openai(path: str) -> bool:
+    """Whether callers of a path read errors in OpenAI's shape."""
+    return "/v1/" in path
+
+
 def named(body: bytes) -> str:
     """The ``model`` that a body asks for; empty where it names none, or cannot be read, which its parser will tell."""
     try:

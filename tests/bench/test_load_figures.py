@@ -70,9 +70,11 @@ def test_memory(subject: Subject, tmp_path: Path) -> None:
 
 
 def test_overload(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Capacity first, three times of it then; goodput is a share of the former."""
+    """Capacity before and after, three times the former between; goodput is a share of each."""
     monkeypatch.setattr("bench.openload.GRACE_SECONDS", 0.5)
     found = overload.measure_overload(subject, PLAN, 0.4, tmp_path, Console(quiet=True))
     capacity, offered = of(found, "of load"), of(found, "offered")
-    assert offered.value == pytest.approx(3 * capacity.value, rel=0.3)
-    assert of(found, "goodput ÷ capacity").value > 0
+    assert offered.value == pytest.approx(3 * capacity.samples[0], rel=0.3)
+    goodput = of(found, "goodput ÷ capacity")
+    assert len(goodput.samples) == len(capacity.samples) == 2
+    assert goodput.value > 0

@@ -20,6 +20,7 @@ from tests.serving.processes import ServerProcess, get, python, running, until
 
 LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD_SECONDS = 0.6
+NO_REQUEST = "this is no HTTP request to this server; in HTTP/1.1 it names one Host"
 
 
 @pytest.fixture(scope="module")
@@ -297,8 +298,25 @@ def test_no_http(server: ServerProcess) -> None:
         head, _, body = rest(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"x-content-type-options: nosniff" in head
-    assert json.loads(body) == {"error": "this is no HTTP request to this server", "error_type": "connection"}
+    assert json.loads(body) == {"error": NO_REQUEST, "error_type": "connection"}
     assert refused(server, "malformed") == before + 1
+
+
+@pytest.mark.parametrize("hosts", [b"", b"Host: a\r\nHost: b\r\n"])
+def test_one_host(server: ServerProcess, hosts: bytes) -> None:
+    """A request without a Host, or with two, may mean another server: 400, and nothing of it is answered."""
+    with connect(server) as connection:
+        connection.sendall(b"GET /info HTTP/1.1\r\n" + hosts + b"\r\n")
+        head, _, body = rest(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert json.loads(body)["error"] == NO_REQUEST
+
+
+def test_no_host_before_http_1_1(server: ServerProcess) -> None:
+    """HTTP/1.0, which some load balancers ask in, wants no Host."""
+    with connect(server) as connection:
+        connection.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert b" 200 OK" in rest(connection)
 
 
 def test_descriptors_for_all(tiny_bundle: Path, tmp_path: Path) -> None:

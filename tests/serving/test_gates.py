@@ -73,6 +73,12 @@ def test_kept_out(locked: TestClient, method: str, path: str, headers: dict[str,
     assert KEY[:-1] not in response.text
 
 
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/models/tiny/v1/completions", "/v1/models"])
+def test_kept_out_in_openai_shape(locked: TestClient, path: str) -> None:
+    """Where OpenAI's clients ask, the refusal is in the shape whose message they show."""
+    assert "API key" in locked.post(path).json()["error"]["message"]
+
+
 def test_health_and_page_are_open(locked: TestClient) -> None:
     """Orchestrators ask without a key, and the page is where a user types one; metrics ask for it."""
     assert [locked.get(path).status_code for path in ("/livez", "/readyz", "/")] == [200, 200, 200]

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from serving.app import create_app
 from serving.predictor import Predictor
+from tests.serving.test_metrics import samples, total
 from tests.toys import GENERATING_TOYS
 
 
@@ -89,6 +90,14 @@ def test_several_prompts_and_an_echo(client: TestClient) -> None:
     assert all(choice["text"].startswith(prompt) for choice, prompt in zip(answer["choices"], prompts, strict=True))
     events = streamed(client, prompt=prompts, temperature=0, max_tokens=3, echo=True)
     assert [joined(events, at) for at in (0, 1)] == [choice["text"] for choice in answer["choices"]]
+
+
+def test_a_stream_is_counted(client: TestClient) -> None:
+    """Inputs answered piece by piece count, in the drift of lengths too."""
+    names = ("tuneship_inputs_total", "tuneship_drift_inputs")
+    before = samples(client)
+    streamed(client, max_tokens=2)
+    assert [total(samples(client), name) - total(before, name) for name in names] == [1, 1]
 
 
 @pytest.mark.parametrize(
