@@ -16,6 +16,8 @@ from tests import tiny
 from trainer.run import Run
 
 ROOT = Path(__file__).parent.parent
+SCIENTIFIC = "training.learning_rate=5e-3"
+"""As everybody types it; YAML 1.1 would call it a text."""
 
 
 def tuneship(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -41,7 +43,7 @@ def test_the_whole_road(tiny_backbone: Path, tmp_path: Path) -> None:
     run, bundle, answers = tmp_path / "run", tmp_path / "bundle", tmp_path / "out.jsonl"
     (tmp_path / "in.jsonl").write_text('{"inputs": "where is my parcel?"}\n{"inputs": "refund order 17", "id": 7}\n')
     for arguments in (
-        ("train", recipe, "--output", run, "--set", "training.num_train_epochs=6"),
+        ("train", recipe, "--output", run, "--set", "training.num_train_epochs=6", "--set", SCIENTIFIC),
         ("export", run, "--output", bundle),
         ("verify", bundle),
         ("predict", bundle, "--input", tmp_path / "in.jsonl", "--output", answers),
@@ -54,16 +56,7 @@ def test_the_whole_road(tiny_backbone: Path, tmp_path: Path) -> None:
     assert [row["inputs"] for row in rows] == ["where is my parcel?", "refund order 17"]
     assert rows[1]["id"] == 7
     assert {"label", "score"} == rows[0]["outputs"][0].keys()
-
-
-def test_scientific_notation_in_an_override_is_a_number(tiny_backbone: Path, tmp_path: Path) -> None:
-    """`--set training.learning_rate=1e-4` is what everybody types; YAML 1.1 alone would call it a text."""
-    recipe = tiny.write_recipe(tmp_path, tiny_backbone)
-    override = ("--set", "training.learning_rate=1e-4", "--set", "training.num_train_epochs=1")
-    result = tuneship("train", recipe, "--output", tmp_path / "run", *override)
-    assert result.returncode == 0, result.stderr
-    record = Run(tmp_path / "run").read_record()
-    assert record["recipe"]["training"]["learning_rate"] == 1e-4
+    assert Run(run).read_record()["recipe"]["training"]["learning_rate"] == 0.005
 
 
 def test_an_unknown_key_is_named(tiny_backbone: Path, tmp_path: Path) -> None:

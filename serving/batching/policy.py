@@ -7,9 +7,9 @@ when a row arrives, and later arrivals are due later in the end: every row leads
 A close deadline overtakes only what came within PATIENCE before it.
 
 **Refusals.** Past the bounds a caller is refused; so is one whose last row would not run before its deadline even if
-nobody else came, by what is due before it and the pace: told now, it can ask elsewhere, and no work is begun in vain.
-Where nobody waits, all is taken: a request larger than the bounds can be answered, and a pace that was measured in a
-bad moment is measured again.
+nobody else came, by what is due before it and the pace, where tokens foretell that: told now, it can ask elsewhere, and
+no work is begun in vain. Where nobody waits, all is taken: a request larger than the bounds can be answered, and a pace
+that was measured in a bad moment is measured again.
 
 **Batches.** Behind the row that leads go those nearest to it in length, as far as the engine's shape takes them, and of
 these so many that a token of theirs is cheapest: a call has a cost of its own, which they share, and each is padded to
@@ -139,7 +139,7 @@ class Queue:
     def _admit_in_time(self, last: Row, own: int, now: float) -> None:
         """Raise Overloaded where a caller's last row, behind so many tokens of its own, would be late."""
         given = last.deadline - now
-        if given <= 0 or not self._by_length:  # what is late already expires, see `take`
+        if given <= 0 or not self._by_length or not self._shape.foretold:  # what is late already expires, see `take`
             return
         if self._late(self.tokens + own, given) and self._late(self._by_due.tokens_until(last.due) + own, given):
             raise Overloaded(f"{self._waiting}, more than can be done within the {given:.3g} s given")

@@ -20,12 +20,14 @@ class Shape:
         rows: windows; 1 where a row's answer would depend on the rows beside it.
         call: what a call costs whatever is in it, in the time that so many tokens take: less padding than that is
             cheaper than another call.
+        foretold: whether the tokens of a row tell how long it takes; not where the length of its answer does.
     """
 
     tokens: int = 256
     ratio: float = 1.5
     rows: int = 512
     call: int = 10
+    foretold: bool = True
 
     def fits(self, rows: int, shortest: int, longest: int) -> bool:
         """Whether so many rows of such lengths may share a call; a lone row always may."""

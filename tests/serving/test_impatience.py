@@ -22,7 +22,7 @@ def gated(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """The server, which waits no more than half a second for a body."""
     folder, port = tmp_path_factory.mktemp("gated"), free_port()
     command = python("-m", "tests.serving.gated_server", folder / "gate", "serve", tiny_bundle, "--port", port)
-    with running(command, port, folder / "log", TUNESHIP_BODY_SECONDS=0.5) as server:
+    with running(command, port, folder / "log", TUNESHIP_BODY_SECONDS=0.5, TUNESHIP_HEAD_SECONDS=1) as server:
         yield Gated(server, folder / "gate")
 
 

@@ -187,6 +187,14 @@ def test_only_what_is_due_before_makes_late() -> None:
     waiting.admit(deadline=2.0, now=0)
 
 
+def test_what_tokens_do_not_foretell() -> None:
+    """Where a prompt's length says little of its answer's, nobody is refused by a guess."""
+    waiting = queue(Shape(rows=1, foretold=False))
+    for _ in range(50):
+        waiting.put(rows(100), 0)
+    waiting.put(rows(10, deadline=4.0), 0)
+
+
 def test_what_is_late_already_is_not_refused() -> None:
     """A caller whose time is over when it comes is told so, and not to come back."""
     waiting = queue()
