@@ -16,8 +16,8 @@ from tests import tiny
 from trainer.run import Run
 
 ROOT = Path(__file__).parent.parent
-SCIENTIFIC = "training.learning_rate=5e-3"
-"""As everybody types it; YAML 1.1 would call it a text."""
+SCIENTIFIC = "training.learning_rate=1e-4"
+"""As everybody types it; YAML 1.1 would call it a text. Another than the recipe's own."""
 
 
 def tuneship(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -56,7 +56,7 @@ def test_the_whole_road(tiny_backbone: Path, tmp_path: Path) -> None:
     assert [row["inputs"] for row in rows] == ["where is my parcel?", "refund order 17"]
     assert rows[1]["id"] == 7
     assert {"label", "score"} == rows[0]["outputs"][0].keys()
-    assert Run(run).read_record()["recipe"]["training"]["learning_rate"] == 0.005
+    assert Run(run).read_record()["recipe"]["training"]["learning_rate"] == 1e-4
 
 
 def test_an_unknown_key_is_named(tiny_backbone: Path, tmp_path: Path) -> None:
