@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_readme import NOT_COPIED, ROOT
+from tests.test_docs import NOT_COPIED, ROOT
 
 
 @pytest.mark.slow

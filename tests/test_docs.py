@@ -1,0 +1,199 @@
+"""The README and the pages of docs/: their commands run, their links lead somewhere, their examples are real.
+
+A block in ``sh`` is run by these tests, page by page. A block in ``console`` needs a container engine or an AWS account,
+and only its words are checked here; `tests/test_image.py` and `tests/serving/test_lambda_process.py` run what it names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bench.process import free_port
+from tests.sharing import made_once
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [README, *DOCS]
+WRITTEN = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+
+NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "runs", "bundles", "bundle", "build", "__pycache__", ".*_cache")
+LANGUAGES = {"sh", "console", "python", "yaml", ""}
+README_LINES, SENTENCE_WORDS, LINE_WIDTH = 160, 38, 120
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+MAKE = re.compile(r"^make ", re.MULTILINE)
+NO_SETUP = "make -o setup -o .venv/.ready "
+"""The environment of these tests is the one that `make setup` has made."""
+
+
+def name_of(page: Path) -> str:
+    """A page as a test's id."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """A page's fenced blocks of one language."""
+    return [body for found, body in FENCE.findall(page.read_text()) if found == language]
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return FENCE.sub("", page.read_text())
+
+
+SCRIPTS = [page for page in DOCS if blocks(page, "sh")]
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    """A copy of the project with the environment of this one."""
+    checkout = Path(shutil.copytree(ROOT, folder / "tuneship", ignore=NOT_COPIED))
+    (checkout / ".venv").symlink_to(Path(sys.executable).parent.parent)
+    return checkout
+
+
+def run(script: str, checkout: Path) -> str:
+    """The output of a shell script whose every command must succeed."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(checkout),
+        "BENTOML_HOME": str(checkout / "build" / "bentoml"),
+        "TUNESHIP_DRAIN_SECONDS": "0",
+    }
+    script = MAKE.sub(NO_SETUP, script).replace("3000", str(free_port()))
+    command = ["bash", "-m", "-euo", "pipefail", "-c", script]
+    result = subprocess.run(
+        command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert result.returncode == 0, f"{script}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
+    return result.stdout
+
+
+@pytest.fixture(scope="session")
+def made_by_the_readme(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which the README's commands have made a run and a bundle, and its shell's output."""
+
+    def make(folder: Path) -> None:
+        checkout = copy_of_the_project(folder)
+        (folder / "output.txt").write_text(run("\n".join(blocks(README, "sh")), checkout))
+
+    return made_once(tmp_path_factory, "readme", make)
+
+
+@pytest.fixture
+def checkout(made_by_the_readme: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of it to write into, with the further bundles that pages name."""
+    checkout = Path(shutil.copytree(made_by_the_readme / "tuneship", tmp_path / "tuneship", symlinks=True))
+    for name in ("spam", "support-v2"):
+        shutil.copytree(checkout / "bundles" / "support", checkout / "bundles" / name)
+    yield checkout
+    shutil.rmtree(checkout)
+
+
+@pytest.mark.slow
+def test_the_readmes_commands_work_as_written(made_by_the_readme: Path) -> None:
+    """Every `sh` block runs in order; the shell asks the server that it started and gets an answer."""
+    assert '"label":"track_order"' in (made_by_the_readme / "output.txt").read_text()
+    assert (made_by_the_readme / "tuneship" / "runs" / "support" / "report.md").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", SCRIPTS, ids=name_of)
+def test_a_pages_commands_work_as_written(page: Path, checkout: Path) -> None:
+    """Every `sh` block of a page runs in order, where the README's commands have run before."""
+    run("\n".join(blocks(page, "sh")), checkout)
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_every_block_says_truly_what_it_is(page: Path) -> None:
+    """No language that nobody checks; what is not run is a shell's all the same."""
+    assert {language for language, _ in FENCE.findall(page.read_text())} <= LANGUAGES
+    for block in blocks(page, "console"):
+        subprocess.run(["bash", "-n", "-c", block], check=True)
+    for block in blocks(page, "yaml"):
+        assert yaml.safe_load(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_python_examples_need_only_a_client(page: Path) -> None:
+    """The Python blocks compile, and need nothing but the package of a client."""
+    for block in blocks(page, "python"):
+        compile(block, name_of(page), "exec")
+        assert set(re.findall(r"^(?:from|import) (\w+)", block, re.MULTILINE)) <= {"huggingface_hub"}
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """Every relative link names a file of the project, and its anchor a heading of that file."""
+    for path, _, anchor in (link.partition("#") for link in re.findall(r"\]\((?!https?:)([^)]+)\)", prose(page))):
+        target = (page.parent / path) if path else page
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_links_every_page() -> None:
+    """No page of docs/ is out of reach."""
+    assert {name_of(page) for page in DOCS} <= set(re.findall(r"\]\((docs/[^)#]+)", README.read_text()))
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=name_of)
+def test_every_make_target_named_exists(page: Path) -> None:
+    """Each `make TARGET` is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)\b", page.read_text(), re.MULTILINE)) <= targets
+
+
+def test_the_readme_is_short() -> None:
+    """A page's length, and sentences that are read once."""
+    assert len(README.read_text().splitlines()) <= README_LINES
+    assert [each for each in sentences(README) if len(each.split()) > SENTENCE_WORDS] == []
+
+
+def sentences(page: Path) -> list[str]:
+    """The sentences of a page's paragraphs, list items and table cells."""
+    text = re.sub(r"\n(?=\s*(?:[-*|#]|\d+\.)\s)", "\n\n", re.sub(r"\]\([^)]*\)", "]", prose(page)))
+    parts = [part for block in text.split("\n\n") for part in re.split(r" \| |^\| | \|$", block, flags=re.MULTILINE)]
+    return [each for part in parts for each in re.split(r"(?<=[.!?])\s+", part)]
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_lines_are_wrapped(page: Path) -> None:
+    """Prose fits beside the code; tables, and pages that the code writes, have their own lines."""
+    if page.name in {"recipe.md", "bundle.md"}:
+        return
+    assert [line for line in prose(page).splitlines() if len(line) > LINE_WIDTH and not line.startswith("|")] == []
+
+
+def test_every_path_of_the_readmes_tree_exists() -> None:
+    """What the README's tree of the repository names is there."""
+    (tree,) = [block for block in blocks(README, "") if "tuneship.py  " in block]
+    assert [path for path in tree_paths(tree) if not (ROOT / path).exists()] == []
+
+
+def tree_paths(tree: str) -> Iterator[str]:
+    """The paths of a tree: names in the first column, two spaces for each level, and what its words name beside them."""
+    folders: list[str] = []
+    for line in tree.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        names, _, words = re.sub(r"(?<=\.py)  (?=\w+\.py)", " ", line.strip()).partition("  ")
+        for name in names.split():
+            folders[depth:] = [name]
+            yield "".join(folders)
+        folder = "".join(folders if names.endswith("/") else folders[:-1])
+        yield from (folder + name for name in re.findall(r"(?<![\w/])\w+(?:\.py|/(?!\w))", words))
