@@ -10,6 +10,9 @@ Adaptors translate them (HTTP status, exit code); the core knows neither.
 
 from __future__ import annotations
 
+import reprlib
+from typing import Any
+
 
 class InputError(ValueError):
     """What the user sent or wrote cannot be used; the message says where, what was found and what is accepted.
@@ -32,3 +35,17 @@ class InputTooLarge(InputError):
 
 class BundleError(RuntimeError):
     """A bundle cannot be trusted; the message names the file and what to do."""
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def quote(value: Any) -> str:
+    """A value as Python writes it, of long texts, numbers and lists the beginning."""
+    return _SHORT.repr(value)
+
+
+def shorten(text: str, most: int) -> str:
+    """The text's beginning, if it has more than ``most`` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

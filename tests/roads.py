@@ -53,10 +53,10 @@ class Road:
 
     def go(self, folder: Path) -> str:
         """``✓`` where the bundle is proven and answers, else the reason why not."""
-        from export.pack import export_run
+        from export.exporter import export_run
         from serving.errors import BundleError, InputError
-        from serving.predictor import Predictor
-        from trainer.recipe import load_recipe
+        from serving.inference.predictor import Predictor
+        from trainer.recipe.recipe import load_recipe
         from trainer.train import train
 
         try:
