@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from serving.errors import BundleError, InputError
+from serving.errors import InputError, UserError
 
 if TYPE_CHECKING:
     from serving.entrypoints.verify import Finding
@@ -338,7 +338,7 @@ def readable_errors() -> Iterator[None]:
     """A user's mistake is a message and an exit status, never a traceback."""
     try:
         yield
-    except (InputError, BundleError) as error:
+    except UserError as error:
         err.print(f"[red]error[/]  {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -18,7 +18,7 @@ from export.selection.speed import Pace, pace_of
 from export.variants.registry import FP32, variants_for
 from export.variants.variant import Variant
 from export.workspace import BuiltVariant, Workspace
-from serving.errors import BundleError, InputError
+from serving.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _tried(
     try:
         made = workspace.build(variant, folder)
         judgement = workspace.judge(made) if judged else None
-    except (InputError, BundleError) as error:
+    except UserError as error:
         return Candidate(variant, reason=_first_line(error))
     baseline = workspace.predictor(fp32, threads=1) if fp32 else None
     pace = pace_of(workspace.predictor(made, threads=1), baseline, workspace.expected.asked)
@@ -136,7 +136,7 @@ def _with_proof(workspace: Workspace, candidate: Candidate) -> Candidate:
         return candidate
     try:
         parity = workspace.prove(candidate.made, workspace.predictor(candidate.made))
-    except (InputError, BundleError) as error:
+    except UserError as error:
         return dataclasses.replace(candidate, reason=_first_line(error))
     return dataclasses.replace(candidate, parity=parity, reason="; ".join(parity.failures) or _too_far(parity))
 
