@@ -82,8 +82,8 @@ bench: setup  ## measure what the README claims
 	$(BIN)/python -m bench all $(ARGS)
 
 docs: setup  ## write docs/recipe.md and docs/bundle.md anew from the code
-	$(BIN)/python -m trainer.recipe_reference > docs/recipe.md
-	$(BIN)/python -m export.bundle_reference > docs/bundle.md
+	$(BIN)/python -m trainer.recipe.reference > docs/recipe.md
+	$(BIN)/python -m export.bundle.reference_docs > docs/bundle.md
 
 lock: setup  ## write the requirement files anew from pyproject.toml, each from a clean environment
 	$(BIN)/python deploy/lock.py

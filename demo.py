@@ -25,10 +25,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.process import free_port
-from export.pack import checkpoint_hashes
-from serving.bundle import Bundle
+from export.bundle.manifest import checkpoint_hashes
+from serving.bundle.bundle import Bundle
 from serving.errors import BundleError
-from trainer.run import Run
+from trainer.run.run import Run
 
 RECIPE = Path("recipes/quickstart.yaml")
 RUN = Path("runs/quickstart")

@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from serving.errors import BundleError, InputError
+from serving.errors import InputError, UserError
 
 if TYPE_CHECKING:
-    from serving.verify import Finding
+    from serving.entrypoints.verify import Finding
 
 app = typer.Typer(
     help="Fine-tune, prove, ship: from labelled text to a service whose answers are the ones you measured.",
@@ -54,7 +54,7 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run in RUN.")] = False,
 ) -> None:
     """Fine-tune as the recipe says. Run it again to resume an interrupted run."""
-    from trainer.recipe import load_recipe
+    from trainer.recipe.recipe import load_recipe
 
     settings = load_recipe(recipe, set_ or [])
     from trainer.train import train as run_training  # takes seconds, which a mistake in a recipe need not wait for
@@ -99,10 +99,10 @@ def baseline(
 ) -> None:
     """Must I fine-tune at all? What sentence vectors reach without it, on the validation rows."""
     from trainer.baseline import baselines, few_shot_recipe
-    from trainer.plan import make_plan
-    from trainer.recipe import load_recipe
+    from trainer.recipe.recipe import load_recipe
+    from trainer.setup.training_setup import prepare_setup
 
-    plan = make_plan(few_shot_recipe(load_recipe(recipe, set_ or [])), Path.cwd())
+    plan = prepare_setup(few_shot_recipe(load_recipe(recipe, set_ or [])), Path.cwd())
     table = Table("without fine-tuning", "training rows", "validation accuracy", "lowest – highest", box=None)
     with out.status("making sentence vectors…"):
         for found in baselines(plan, examples or [0, 5, 10], repeats):
@@ -125,18 +125,17 @@ def export(
     threads: Threads = None,
 ) -> None:
     """Convert a run to ONNX and prove that it answers as measured; only then write the bundle."""
-    from trainer.run import Run as TrainedRun
+    from trainer.run.run import Run as TrainedRun
 
     trained = TrainedRun.open(run)
-    from export.pack import export_run  # as above
-    from export.table import parity_table
-    from export.variants.table import variants_table
-    from serving.settings import available_cpus
+    from export.console import parity_table, variants_table
+    from export.exporter import export_run  # as above
+    from serving.settings.settings import available_cpus
 
     with out.status("converting and proving…") as status:
         threads = threads or available_cpus()
-        tell = status.update if out.is_terminal else err.print  # a log gets a line a step
-        result = export_run(trained, output, variant, threads=threads, fallback=fallback, tell=tell)
+        on_step = status.update if out.is_terminal else err.print  # a log gets a line a step
+        result = export_run(trained, output, variant, threads=threads, fallback=fallback, on_step=on_step)
     if result.candidates:
         out.print(variants_table(result.candidates, result.parity.variant))
     out.print(parity_table(result.parity))
@@ -177,8 +176,8 @@ def sign(
 @app.command()
 def card(bundle: Bundle) -> None:
     """Print a bundle's model card, made anew from its proof; exit status 1 where the one inside is another."""
-    from export.card import check_card
-    from serving.bundle import Bundle as OpenBundle
+    from export.bundle.card import check_card
+    from serving.bundle.bundle import Bundle as OpenBundle
 
     sys.stdout.write(check_card(OpenBundle.open(bundle)))
 
@@ -201,10 +200,10 @@ def verify(
     threads: Threads = None,
 ) -> None:
     """Re-check every hash of a bundle and replay its golden answers, here or at a server; on demand, its signature."""
-    from serving import verify as verifying
-    from serving.bundle import Bundle as OpenBundle
-    from serving.remote import RemoteServer
-    from serving.settings import available_cpus, required_key
+    from serving.bundle.bundle import Bundle as OpenBundle
+    from serving.entrypoints import verify as verifying
+    from serving.entrypoints.remote_client import RemoteServer
+    from serving.settings.settings import available_cpus, required_key
 
     opened = OpenBundle.open(bundle)
     show_findings(verifying.files(opened, key or required_key()))
@@ -242,10 +241,9 @@ def predict(
     threads: Threads = None,
 ) -> None:
     """Answer a file of texts, in order. A line that cannot be answered gets an "error", and the exit status is 1."""
-    from serving.batch import predict_file
-    from serving.predictor import Predictor
-    from serving.progress import reading
-    from serving.settings import available_cpus, required_key
+    from serving.entrypoints.predict_file import predict_file, reading
+    from serving.inference.predictor import Predictor
+    from serving.settings.settings import available_cpus, required_key
 
     key = require_signature or required_key()
     predictor = Predictor.open(bundle, threads=threads or available_cpus(), trusted_key=key)
@@ -266,17 +264,17 @@ def explain(
     target: Annotated[str | None, typer.Option(help="The label to explain. [default: the answered one]")] = None,
 ) -> None:
     """Colour the words that an answer rests on: green speaks for it, red against it."""
-    from serving.explaining.explainer import Explainer
-    from serving.explaining.shown import coloured, inputs_of
-    from serving.explaining.wish import Wish
-    from serving.predictor import Predictor
-    from serving.request import parameters_of
-    from serving.settings import required_key
+    from serving.explain.explainer import Explainer
+    from serving.explain.parameters import ExplainParameters
+    from serving.explain.terminal import coloured, inputs_of
+    from serving.inference.predictor import Predictor
+    from serving.protocols.base import parameters_of
+    from serving.settings.settings import required_key
 
-    wish = parameters_of({"method": method, "target": target}, Wish)
+    options = parameters_of({"method": method, "target": target}, ExplainParameters)
     explainer = Explainer(Predictor.open(bundle, trusted_key=required_key()))
     inputs = inputs_of(explainer.task, text, other)
-    out.print(coloured(inputs, explainer.explain(inputs, wish)))
+    out.print(coloured(inputs, explainer.explain(inputs, options)))
 
 
 @app.command()
@@ -317,7 +315,7 @@ def serve(
     On SIGHUP, or when --watch sees a change, a new version is verified and warmed before it takes the old one's place.
     Each option has a variable too: docs/settings.md.
     """
-    from serving.server import serve_bundles
+    from serving.entrypoints.serve import serve_bundles
 
     options = {
         "TUNESHIP_GRPC_PORT": grpc_port,
@@ -340,7 +338,7 @@ def readable_errors() -> Iterator[None]:
     """A user's mistake is a message and an exit status, never a traceback."""
     try:
         yield
-    except (InputError, BundleError) as error:
+    except UserError as error:
         err.print(f"[red]error[/]  {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -32,7 +32,7 @@ from bench.subject import WORK, Subject, prepare
 from bench.tasks import TaskFigures, measure_tasks, tasks_table
 from bench.throughput import Plan, measure_serving
 from bench.variants import measure_variants
-from serving.errors import BundleError, InputError
+from serving.errors import UserError
 
 RESULTS = Path("build/bench.json")
 out = Console()
@@ -185,6 +185,6 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
-    except (InputError, BundleError) as error:
+    except UserError as error:
         err.print(f"[red]error[/]  {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(1)

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.figures import Asked, Figure
 from bench.subject import VARIANTS, Subject
-from serving.bundle import Bundle
+from serving.bundle.bundle import Bundle
 
 ASKED_ACCURACY = Asked("≥", 93.2)
 ASKED_LOSS = Asked("≤", 0.5)

@@ -10,7 +10,7 @@ from typing import Any
 from bench.figures import Figure, median_of
 from bench.process import pinned
 from bench.subject import Subject
-from serving.predictor import Predictor
+from serving.inference.predictor import Predictor
 
 ROWS_AT_A_TIME = 32
 QUERIES = 960

@@ -13,7 +13,7 @@ from bench.errors import MeasurementError
 from bench.figures import Asked, Figure, median_of
 from bench.process import spawned
 from bench.subject import Subject
-from serving.settings import LAMBDA_MB_PER_CPU
+from serving.settings.settings import LAMBDA_MB_PER_CPU
 from tests.serving.runtime_api import RuntimeApi
 
 ASKED_FIRST_ANSWER = Asked("≤", 1.5)

@@ -19,8 +19,8 @@ from bench.longer import longer
 from bench.subject import WORK, Subject
 from bench.systems import Kind, System, tuneship
 from bench.throughput import Plan, measure_round
-from serving.bundle import Bundle
-from serving.predictor import Predictor
+from serving.bundle.bundle import Bundle
+from serving.inference.predictor import Predictor
 
 SHORTEST, LONGEST = 5, 400
 TEXTS = 320

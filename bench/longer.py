@@ -8,7 +8,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from serving.bundle import MANIFEST, SIGNATURE, Bundle
+from serving.bundle.bundle import Bundle
+from serving.bundle.manifest import MANIFEST, SIGNATURE
 
 
 def longer(source: Path, max_length: int, target: Path) -> Path:

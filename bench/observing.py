@@ -18,15 +18,16 @@ from prometheus_client import Counter, Histogram
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.app.exchange import Exchange, exchange_of
-from serving.app.gates import Gated, KeyGate
-from serving.app.interruption import Within
-from serving.app.observed import Observed
-from serving.app.watching import Watching
-from serving.drift import Drift, reference_of
-from serving.keys import Keys
-from serving.logs import LogSettings, set_up_logs
-from serving.metrics import SECONDS, Metrics
+from serving.http.middleware.access import Gated, KeyGate
+from serving.http.middleware.observe import ObservabilityMiddleware
+from serving.http.timeouts import Within
+from serving.observability.drift import Drift, reference_of
+from serving.observability.logs import set_up_logs
+from serving.observability.metrics import SECONDS, Metrics
+from serving.observability.observers import Observers
+from serving.observability.request_record import RequestRecord, record_of
+from serving.settings.api_keys import ApiKeys
+from serving.settings.log_settings import LogSettings
 
 ROUNDS, REQUESTS = 15, 2000
 KEY = "bench-key-0123456789"
@@ -39,11 +40,11 @@ HEADERS = [
 async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers at once, with what a real endpoint notes down."""
     if "tuneship.exchange" in scope:
-        _note(exchange_of(scope))
+        _note(record_of(scope))
     await JSONResponse([[{"label": "track_order", "score": 0.98}]])(scope, receive, send)
 
 
-def _note(exchange: Exchange) -> None:
+def _note(exchange: RequestRecord) -> None:
     exchange.model, exchange.tokens = "bench", 11
     timing = exchange.timing
     exchange.encoding = exchange.encoded = timing.submitted = timing.begun = timing.answered = time.perf_counter()
@@ -58,13 +59,13 @@ def layers() -> dict[str, ASGIApp]:
     """The endpoint bare, and with each layer more."""
     quiet, talkative = LogSettings(), LogSettings(format="json", requests=True)
     set_up_logs(talkative, io.StringIO())
-    gate = KeyGate(Keys([KEY, KEY[::-1]]), without_key=())
-    observed, logged = (Watching(Metrics(), log, traces=False) for log in (quiet, talkative))
+    gate = KeyGate(ApiKeys([KEY, KEY[::-1]]), without_key=())
+    observed, logged = (Observers(Metrics(), log, traces=False) for log in (quiet, talkative))
     return {
         "bare": endpoint,
-        "observed: id, headers, metrics": Observed(endpoint, observed.watchers, observed.failed, never),
-        "and API keys (2)": Observed(Gated(endpoint, [gate]), observed.watchers, observed.failed, never),
-        "and a JSON log line": Observed(Gated(endpoint, [gate]), logged.watchers, logged.failed, never),
+        "observed: id, headers, metrics": ObservabilityMiddleware(endpoint, observed.watchers, observed.failed, never),
+        "and API keys (2)": ObservabilityMiddleware(Gated(endpoint, [gate]), observed.watchers, observed.failed, never),
+        "and a JSON log line": ObservabilityMiddleware(Gated(endpoint, [gate]), logged.watchers, logged.failed, never),
     }
 
 

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from serving.batching.shape import Shape
-from serving.bundle import Bundle
-from serving.session import open_session
+from serving.batching.batch_shape import BatchShape
+from serving.bundle.bundle import Bundle
+from serving.inference.session import open_session
 
 
 class Raw:
@@ -29,7 +29,7 @@ class Raw:
     def __init__(self, bundle: Bundle) -> None:
         spec = bundle.manifest.tokenizer
         self._graph = bundle.manifest.graph
-        self.shape = Shape() if self._graph.row_independent else Shape(rows=1)
+        self.shape = BatchShape() if self._graph.row_independent else BatchShape(rows=1)
         self._session = open_session(bundle, len(bundle.manifest.labels), threads=1)
         self._tokenizer = Tokenizer.from_buffer(bundle.read(spec.file))
         self._tokenizer.no_padding()

@@ -20,9 +20,9 @@ import numpy as np
 
 from bench.chance import LAST, SHARE, moments
 from bench.raw import Raw, measure
-from serving.batching.policy import Queue, Row
-from serving.batching.shape import Bounds
-from serving.bundle import Bundle
+from serving.batching.batch_shape import QueueLimits
+from serving.batching.scheduler import Queue, Row
+from serving.bundle.bundle import Bundle
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def one_behind_the_other(raw: Raw, texts: Iterable[str], seconds: float) -> list
 def waits(raw: Raw, arrivals: Iterable[tuple[float, str]]) -> list[float]:
     """What each text waits for, from the moment on that it is due at, in batches by the policy of the server."""
     coming, found, start = deque(arrivals), list[float](), time.perf_counter()
-    queue = Queue(raw.shape, Bounds(rows=len(coming), tokens=sys.maxsize), seconds_per_token=0.0)
+    queue = Queue(raw.shape, QueueLimits(rows=len(coming), tokens=sys.maxsize), seconds_per_token=0.0)
     while coming or len(queue):
         if not len(queue):
             time.sleep(max(0.0, start + coming[0][0] - time.perf_counter()))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import Figure, ServerFigures
-from serving.machine import describe_machine
+from serving.bundle.cpu import describe_machine
 
 PACKAGES = ("tuneship", "onnxruntime", "tokenizers", "bentoml", "torch", "transformers", "uvicorn", "uvloop")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.process import ROOT
-from serving.bundle import Bundle
+from serving.bundle.bundle import Bundle
 from serving.errors import InputError
-from serving.predictor import Predictor
-from serving.settings import available_cpus
-from serving.tasks.text_classification import Parameters
-from trainer.run import Run
+from serving.inference.predictor import Predictor
+from serving.settings.settings import available_cpus
+from serving.tasks.text_classification import TextClassificationParameters
+from trainer.run.run import Run
 
 RECIPE = ROOT / "recipes" / "banking77.yaml"
 WORK = Path("build/bench")
@@ -42,7 +42,7 @@ class Subject:
         """The best label of each test text as serving's predictor gives it; asked once and kept."""
         if variant not in self._labels:
             predictor = Predictor.open(self.bundles[variant].absolute(), threads=available_cpus())
-            answers = predictor.predict(self.texts, Parameters(top_k=1))
+            answers = predictor.predict(self.texts, TextClassificationParameters(top_k=1))
             self._labels[variant] = [answer[0]["label"] for answer in answers]
         return self._labels[variant]
 
@@ -83,7 +83,7 @@ def _classifier(path: Path) -> Run:
 
 def _of_run(bundle: Path, run: Run) -> Path:
     """The bundle, if it was exported from this run."""
-    from export.pack import checkpoint_hashes
+    from export.bundle.manifest import checkpoint_hashes
 
     if Bundle.open(bundle).manifest.model.get("checkpoint") != checkpoint_hashes(run):
         raise InputError(f"{bundle} was not exported from {run.root}; export it again, or leave --bundles out")
@@ -92,14 +92,14 @@ def _of_run(bundle: Path, run: Run) -> Path:
 
 def _train(console: Console) -> Run:
     """Training returns at once where the folder holds this recipe's finished run."""
-    from trainer.recipe import load_recipe
+    from trainer.recipe.recipe import load_recipe
     from trainer.train import train
 
     return train(load_recipe(RECIPE, []), WORK / "run", console=console)
 
 
 def _export(run: Run, console: Console) -> dict[str, Path]:
-    from export.pack import export_run
+    from export.exporter import export_run
 
     made = {}
     for variant in VARIANTS:

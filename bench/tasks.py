@@ -16,7 +16,7 @@ from rich.table import Table
 from bench.figures import STYLE, VERDICTS, Asked, Figure
 from bench.process import ROOT
 from bench.subject import WORK
-from serving.settings import available_cpus
+from serving.settings.settings import available_cpus
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def tasks_table(measured: list[TaskFigures]) -> Table:
 
 
 def _measure(subject: Subject, console: Console) -> TaskFigures:
-    from export.pack import export_run
-    from trainer.recipe import load_recipe
+    from export.exporter import export_run
+    from trainer.recipe.recipe import load_recipe
     from trainer.train import train
 
     folder = WORK / "tasks" / subject.recipe

@@ -9,8 +9,8 @@ from rich.console import Console
 from bench.figures import Asked, Figure
 from bench.process import ROOT
 from bench.subject import WORK
-from serving.settings import available_cpus
-from trainer.run import Run
+from serving.settings.settings import available_cpus
+from trainer.run.run import Run
 
 RECIPES = ("banking77", "sst2")
 ASKED_SPEED, ASKED_EQUAL, ASKED_CHANGED = Asked("≥", 2.0), Asked("≥", 99.0), Asked("≤", 0.0)
@@ -29,20 +29,20 @@ def measure_variants(run: Path | None, console: Console) -> list[Figure]:
 
 
 def _trained(recipe: str, console: Console) -> Run:
-    from trainer.recipe import load_recipe
+    from trainer.recipe.recipe import load_recipe
     from trainer.train import train
 
     return train(load_recipe(ROOT / "recipes" / f"{recipe}.yaml"), WORK / "tasks" / recipe / "run", console=console)
 
 
 def _measure(name: str, run: Run, console: Console) -> list[Figure]:
-    from export.pack import export_run
-    from export.variants.search import best_of
-    from export.variants.table import variants_table
+    from export.console import variants_table
+    from export.exporter import export_run
+    from export.selection.search import best_of
 
     with console.status(f"{name}: finding the fastest variant…") as status:
-        tell = status.update if console.is_terminal else console.print
-        result = export_run(run, WORK / "auto" / name, "auto", threads=available_cpus(), tell=tell)
+        on_step = status.update if console.is_terminal else console.print
+        result = export_run(run, WORK / "auto" / name, "auto", threads=available_cpus(), on_step=on_step)
     best, parity = best_of(result.candidates), result.parity
     console.print(variants_table(result.candidates, best.variant.name))
     assert best.pace

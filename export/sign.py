@@ -1,6 +1,6 @@
 """Sign a bundle, and check who signed one: what needs the model-signing package (OpenSSF), the extra ``sign``.
 
-A signature by a key is checked by `serving.signature` too, without that package. A Sigstore identity is a person or a
+`serving.bundle.signature` checks a signature by a key without that package. A Sigstore identity is a person or a
 workload that an OpenID provider vouches for; signing and checking with it need Sigstore's public services.
 """
 
@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from serving.bundle import SIGNATURE, Bundle
+from serving.bundle.bundle import Bundle
+from serving.bundle.manifest import SIGNATURE
 from serving.errors import BundleError, InputError
 
 

@@ -16,11 +16,12 @@ import sys
 from typing import Any
 from urllib.parse import urlencode
 
-from serving.app import create_app
-from serving.inprocess import Call, Reply, send
-from serving.logs import LogSettings, set_up_logs
-from serving.settings import Settings
-from serving.sources import find_bundles
+from serving.entrypoints.asgi_client import Call, Reply, send
+from serving.http.app import create_app
+from serving.http.models.sources import find_bundles
+from serving.observability.logs import set_up_logs
+from serving.settings.log_settings import LogSettings
+from serving.settings.settings import ServerSettings
 
 Event = dict[str, Any]
 
@@ -32,7 +33,7 @@ class InvocationError(Exception):
 class Function:
     """The app on an event loop of its own, started once a container and called once an event."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self._loop = asyncio.new_event_loop()
         if settings.log != LogSettings():  # else the runtime's own format
             set_up_logs(settings.log, sys.stdout)
@@ -41,7 +42,8 @@ class Function:
         )
         self._app = create_app(
             *bundles,
-            traffic=settings.traffic, log=settings.log, protection=settings.protection, traces=settings.traces,
+            server_limits=settings.server_limits, log=settings.log,
+            access_policy=settings.access_policy, traces=settings.traces,
         )  # fmt: skip
         self._lifespan = self._app.router.lifespan_context(self._app)
         self._loop.run_until_complete(self._lifespan.__aenter__())
@@ -63,7 +65,7 @@ class Function:
 
     def _send(self, call: Call) -> Reply:
         reply = self._loop.run_until_complete(send(call, self._app))
-        self._app.watching.flush()  # Lambda freezes the process between two events
+        self._app.observers.flush()  # Lambda freezes the process between two events
         return reply
 
 
@@ -135,7 +137,7 @@ def start() -> Function:
     """Load the bundle once a container."""
     global _function
     if _function is None:
-        _function = Function(Settings.from_environment())
+        _function = Function(ServerSettings.from_environment())
     return _function
 
 

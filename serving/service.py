@@ -22,21 +22,22 @@ from circus.watcher import Watcher
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import HTTP_PROTOCOLS
 
-from serving.bundle import MANIFEST
-from serving.connections import bounded
+from serving.bundle.manifest import MANIFEST
 from serving.errors import BundleError
-from serving.late import Late
-from serving.listening import Server
-from serving.logs import LogSettings, set_up_logs
-from serving.settings import Settings
-from serving.sources import find_bundles
+from serving.http.models.sources import find_bundles
+from serving.http.server.connection import bounded
+from serving.http.server.server import Server
+from serving.lazy_app import LazyApp
+from serving.observability.logs import set_up_logs
+from serving.settings.log_settings import LogSettings
+from serving.settings.settings import ServerSettings
 
 if TYPE_CHECKING:
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
-    from serving.app.application import App
+    from serving.http.app import App
 
-settings = Settings.from_environment()
+settings = ServerSettings.from_environment()
 
 # Found out here, `bentoml build` fails on a missing bundle; found out at start-up, a Bento without one would be built.
 if not [*settings.bundle.glob(MANIFEST), *settings.bundle.glob(f"*/{MANIFEST}")]:
@@ -48,23 +49,23 @@ if not [*settings.bundle.glob(MANIFEST), *settings.bundle.glob(f"*/{MANIFEST}")]
 bundles = find_bundles(
     [str(settings.bundle)], threads=settings.threads, trusted_key=settings.trusted_key, limits=settings.limits
 )
-settings.protection.keys()
+settings.access_policy.keys()
 
 
 def _make() -> App:
-    from serving.app import create_app  # not in the parent process, see `serving.late`
+    from serving.http.app import create_app  # not in the parent process, see `serving.late`
 
     _make_no_spans()
     return create_app(
-        *bundles, watch=settings.watch, traffic=settings.traffic,
-        log=settings.log, protection=settings.protection, traces=settings.traces,
+        *bundles, watch=settings.watch, server_limits=settings.server_limits,
+        log=settings.log, access_policy=settings.access_policy, traces=settings.traces,
     )  # fmt: skip
 
 
 def _make_no_spans() -> None:
     """BentoML makes a span of each request even where nobody collects them, and matches its path before it makes none.
 
-    The app's own spans are another's, see `serving.app.tracing`.
+    The app's own spans are another's, see `serving.observability.tracing`.
     """
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
@@ -75,7 +76,7 @@ async def _pass_on(self: TimeoutMiddleware | OpenTelemetryMiddleware, scope: Any
     await self.app(scope, receive, send)
 
 
-late = Late(_make)
+late = LazyApp(_make)
 
 if settings.log != LogSettings():  # else BentoML's own format, and no line a request
     set_up_logs(settings.log)
@@ -83,7 +84,7 @@ if settings.log != LogSettings():  # else BentoML's own format, and no line a re
 
 # BentoML never cancels a request's timer (bentoml/_internal/server/http/traffic.py): each finished request would stay
 # in memory for as long as the timeout lasts, and its configuration knows no "none". How long a request may take is the
-# app's own to say, see `serving.traffic`.
+# app's own to say, see `serving.settings.server_limits`.
 TimeoutMiddleware.__call__ = _pass_on
 
 # At SIGHUP `bentoml serve` would replace its worker, whatever bundle is there by then. Circus, which does this for it,
@@ -92,7 +93,9 @@ Watcher.__init__ = partialmethod(Watcher.__init__, send_hup=True)
 
 # BentoML configures uvicorn after this module is loaded, and leaves what a connection is to what "auto" stands for.
 CONNECTIONS: dict[str, Any] = HTTP_PROTOCOLS  # uvicorn takes a class as well as its name
-CONNECTIONS["auto"] = bounded(settings.traffic, lambda reason: late.app.surface.metrics.refused_connection(reason))
+CONNECTIONS["auto"] = bounded(
+    settings.server_limits, lambda reason: late.app.server_state.metrics.refused_connection(reason)
+)
 
 uvicorn.Server = Server  # type: ignore[misc]  # BentoML's worker makes its server by this name
 
@@ -107,7 +110,7 @@ uvicorn.Server = Server  # type: ignore[misc]  # BentoML's worker makes its serv
 )
 @bentoml.asgi_app(late, path="/")
 class Tuneship:
-    """Serves one bundle; see `serving.app` for the endpoints."""
+    """Serves one bundle; see `serving.http` for the endpoints."""
 
     @bentoml.api(route="/predict")  # type: ignore[untyped-decorator]
     async def predict(self, inputs: Any, parameters: dict[str, Any] | None = None) -> Any:

@@ -14,13 +14,14 @@ from unittest import mock
 
 import pytest
 
-from serving.bundle import MANIFEST, SIGNATURE, FileEntry, Manifest, sha256_of
+from serving.bundle.bundle import sha256_of
+from serving.bundle.manifest import MANIFEST, SIGNATURE, FileEntry, Manifest
 from tests.sharing import made_once
 from tests.tiny_generators import BACKBONES
 from tests.toys import write_toy
 
 if TYPE_CHECKING:
-    from trainer.run import Run
+    from trainer.run.run import Run
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +51,7 @@ def tiny_fallback_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def task_run(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
     """Gives the finished run of a toy (`tests.toys`), trained when it is first asked for; never write into it."""
-    from trainer.run import Run
+    from trainer.run.run import Run
 
     def made(toy: str, folder: Path) -> None:
         if toy in BACKBONES:
@@ -91,7 +92,7 @@ def _file_name(toy: str) -> str:
 def _train(toy: str, backbone: Path, folder: Path, **sections: Any) -> Run:
     from rich.console import Console
 
-    from trainer.recipe import load_recipe
+    from trainer.recipe.recipe import load_recipe
     from trainer.train import train
 
     recipe = load_recipe(write_toy(folder, backbone, toy, **sections))
@@ -99,7 +100,7 @@ def _train(toy: str, backbone: Path, folder: Path, **sections: Any) -> Run:
 
 
 def _export(run: Run, output: Path, variant: str, *, fallback: bool = False) -> Path:
-    from export.pack import export_run
+    from export.exporter import export_run
 
     with mock.patch("export.proof.hard_strings.STRINGS", 300):
         return export_run(run, output, variant, fallback=fallback).bundle

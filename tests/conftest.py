@@ -26,7 +26,7 @@ from tests.sharing import made_once
 os.environ["OMP_NUM_THREADS"] = "1"
 
 if TYPE_CHECKING:
-    from trainer.run import Run
+    from trainer.run.run import Run
 
 
 def pytest_collection_finish() -> None:
@@ -46,8 +46,8 @@ def tiny_run(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> R
     """A finished run on the toy data; read it, never write into it."""
     from rich.console import Console
 
-    from trainer.recipe import load_recipe
-    from trainer.run import Run
+    from trainer.recipe.recipe import load_recipe
+    from trainer.run.run import Run
     from trainer.train import train
 
     def make(folder: Path) -> None:

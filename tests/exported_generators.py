@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving.generation.sessions import CausalSession, GenerationSession, Seq2SeqSession
-from serving.generation.streaming import Detokenizer
+from serving.inference.generation.detokenizer import Detokenizer
+from serving.inference.generation.kv_cache import CausalSession, GenerationSession, Seq2SeqSession
 from tests.tiny_generators import MAKERS, PROMPTS
 
 
@@ -57,7 +57,7 @@ def tiny_generator(kind: str) -> TinyGenerator:
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-    from export.generation_graph import export_causal, export_seq2seq
+    from export.graphs.generator import export_causal, export_seq2seq
 
     folder = Path(tempfile.mkdtemp(prefix=f"tiny-{kind}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

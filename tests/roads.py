@@ -53,16 +53,16 @@ class Road:
 
     def go(self, folder: Path) -> str:
         """``✓`` where the bundle is proven and answers, else the reason why not."""
-        from export.pack import export_run
-        from serving.errors import BundleError, InputError
-        from serving.predictor import Predictor
-        from trainer.recipe import load_recipe
+        from export.exporter import export_run
+        from serving.errors import UserError
+        from serving.inference.predictor import Predictor
+        from trainer.recipe.recipe import load_recipe
         from trainer.train import train
 
         try:
             run = train(load_recipe(self._recipe(folder)), folder / "run", console=Console(file=io.StringIO()))
             predictor = Predictor.open(export_run(run, folder / "bundle").bundle)
-        except (InputError, BundleError) as error:
+        except UserError as error:
             return str(error).splitlines()[0]
         answers = predictor.predict(run.read_evaluation().inputs if self.column != "vectors" else ["a text"])
         return YES if answers else "no answers"

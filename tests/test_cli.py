@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import tiny
-from trainer.run import Run
+from trainer.run.run import Run
 
 ROOT = Path(__file__).parent.parent
 SCIENTIFIC = "training.learning_rate=1e-4"

@@ -15,8 +15,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from serving.app import create_app
-from serving.predictor import Predictor
+from serving.http.app import create_app
+from serving.inference.predictor import Predictor
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 METRIC = re.compile(r"\b(?:tuneship|process)_\w+")
@@ -32,7 +32,7 @@ def served(tiny_bundle: Path) -> Labels:
     app = create_app(lambda: Predictor.open(tiny_bundle))
     with TestClient(app) as client:
         assert client.portal is not None
-        client.portal.call(app.surface.models.reload)
+        client.portal.call(app.server_state.models.reload)
         for _ in range(2):
             client.post("/predict", json={"inputs": ["where is my parcel?"] * 100})
         families = text_string_to_metric_families(client.get("/metrics").text)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.process import free_port
-from serving.predictor import Predictor
+from serving.inference.predictor import Predictor
 from tests.containers import build_image, container, docker, wait_until_ready, why_no_engine
 from tests.serving.runtime_api import RuntimeApi
 
@@ -98,7 +98,7 @@ def test_telemetry_is_off(image: str) -> None:
 
 def test_it_sends_traces_where_an_endpoint_is_set(image: str) -> None:
     """What an operator sets for all containers works here, with nothing to install."""
-    from tests.serving.receiver import Receiver
+    from tests.serving.observability.receiver import Receiver
 
     receiver, port = Receiver(), free_port()
     threading.Thread(target=receiver.server.serve_forever, daemon=True).start()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import yaml
 
-from export.bundle_reference import bundle_reference
-from serving.version import VERSION
-from trainer.recipe import load_recipe
-from trainer.recipe_reference import recipe_reference
+from export.bundle.reference_docs import bundle_reference
+from serving import VERSION
+from trainer.recipe.recipe import load_recipe
+from trainer.recipe.reference import recipe_reference
 
 ROOT = Path(__file__).parent.parent
 

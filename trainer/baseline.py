@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from serving.errors import InputError
-from trainer.few_shot import Linear, Vectors, chosen, described, fitted, sentence_vectors
-from trainer.heads import PooledClassifier
-from trainer.model import build_model
-from trainer.plan import Plan
-from trainer.recipe import Recipe
-from trainer.recipe_sections import FewShot
-from trainer.rows import Rows
+from trainer.data.rows import Rows
+from trainer.fit.few_shot import Linear, Vectors, describe_labels, fit_classifier, sample_examples, sentence_vectors
+from trainer.model.checkpoint import build_model
+from trainer.model.heads import PooledClassifier
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.sections import FewShot
+from trainer.setup.training_setup import TrainingSetup
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def few_shot_recipe(recipe: Recipe) -> Recipe:
     return recipe if recipe.few_shot else recipe.model_copy(update={"few_shot": FewShot(examples_per_label=0)})
 
 
-def baselines(plan: Plan, examples: Sequence[int], repeats: int) -> Iterator[Baseline]:
+def baselines(setup: TrainingSetup, examples: Sequence[int], repeats: int) -> Iterator[Baseline]:
     """The most frequent label; then sentence vectors with each number of examples a label; then with all rows.
 
     Args:
@@ -57,13 +57,13 @@ def baselines(plan: Plan, examples: Sequence[int], repeats: int) -> Iterator[Bas
         examples: numbers of examples a label; 0 is label descriptions alone.
         repeats: choices of the examples, by seeds 0, 1, …
     """
-    train, held_out, labels = plan.splits.train, plan.splits.validation, plan.splits.labels
+    train, held_out, labels = setup.splits.train, setup.splits.validation, setup.splits.labels
     most = Counter(train.targets).most_common(1)[0][0]
     yield Baseline("most frequent label", len(train), [float(np.mean([each == most for each in held_out.targets]))])
-    vectors = _Vectors.of(plan)
+    vectors = _Vectors.of(setup)
     for count in examples:
         seeds = range(repeats if count else 1)
-        places = [chosen(train, labels, count, seed) for seed in seeds]
+        places = [sample_examples(train, labels, count, seed) for seed in seeds]
         accuracies = [vectors.accuracy(some, seed) for seed, some in zip(seeds, places, strict=True)]
         name = f"{count} examples a label" if count else "label descriptions alone"
         yield Baseline(name, len(places[0]), accuracies)
@@ -81,24 +81,24 @@ class _Vectors:
     validation_numbers: NDArray[np.int64]
 
     @classmethod
-    def of(cls, plan: Plan) -> _Vectors:
-        model = build_model(plan.base, plan.form, plan.splits.labels)
+    def of(cls, setup: TrainingSetup) -> _Vectors:
+        model = build_model(setup.base, setup.model_spec, setup.splits.labels)
         assert isinstance(model, PooledClassifier)
-        assert plan.recipe.few_shot
+        assert setup.recipe.few_shot
         model.to("cuda" if torch.cuda.is_available() else "cpu")
-        batch_size = plan.recipe.training.per_device_eval_batch_size
-        texts = (plan.splits.train.inputs, plan.splits.validation.inputs)
+        batch_size = setup.recipe.training.per_device_eval_batch_size
+        texts = (setup.splits.train.inputs, setup.splits.validation.inputs)
         train, validation, descriptions = (
-            sentence_vectors(model, plan.tokenizer, plan.task, items, batch_size)
-            for items in (*texts, described(plan.recipe.few_shot, plan.splits.labels))
+            sentence_vectors(model, setup.tokenizer, setup.task, items, batch_size)
+            for items in (*texts, describe_labels(setup.recipe.few_shot, setup.splits.labels))
         )
-        numbers = (_numbers(plan, rows) for rows in (plan.splits.train, plan.splits.validation))
+        numbers = (_numbers(setup, rows) for rows in (setup.splits.train, setup.splits.validation))
         return cls(train, validation, descriptions, *numbers)
 
     def accuracy(self, places: Sequence[int], seed: int) -> float:
         """Validation accuracy of the classifier fitted to the training rows at ``places``."""
         some = list(places)
-        layer = fitted(self.train[some], self.train_numbers[some].tolist(), self.descriptions, seed)
+        layer = fit_classifier(self.train[some], self.train_numbers[some].tolist(), self.descriptions, seed)
         return float(np.mean(_answers(layer, self.validation) == self.validation_numbers))
 
 
@@ -107,5 +107,5 @@ def _answers(layer: Linear, vectors: Vectors) -> NDArray[np.int64]:
     return best
 
 
-def _numbers(plan: Plan, rows: Rows) -> NDArray[np.int64]:
-    return np.array([plan.splits.labels.index(target) for target in rows.targets])
+def _numbers(setup: TrainingSetup, rows: Rows) -> NDArray[np.int64]:
+    return np.array([setup.splits.labels.index(target) for target in rows.targets])

@@ -14,11 +14,11 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from serving.errors import InputError
-from trainer.differences import differences
-from trainer.lock import Environment, Lock, Result, read_lock, weight_hashes
-from trainer.plan import Plan, make_plan
-from trainer.recipe import Recipe, load_recipe
-from trainer.run import Run, comparable, write_atomically
+from trainer.recipe.recipe import Recipe, load_recipe
+from trainer.run.diff import differences
+from trainer.run.lock import Environment, Lock, Result, read_lock, weight_hashes
+from trainer.run.run import Run, comparable, write_atomically
+from trainer.setup.training_setup import TrainingSetup, prepare_setup
 from trainer.train import train
 
 LOCKED, NOW = "in the lock", "now"
@@ -68,22 +68,22 @@ def replay(
     lock = read_lock(run)
     if lock.result is None:
         raise InputError(f"{run.root}: its {run.lock.name} has no result; run its train command again to finish it")
-    plan = make_plan(load_recipe(run.recipe, overrides or []), run.root)
-    before = [*_inputs(lock, plan, run), *_environment(lock)]
+    setup = prepare_setup(load_recipe(run.recipe, overrides or []), run.root)
+    before = [*_inputs(lock, setup, run), *_environment(lock)]
     repeatable = all(check.equal for check in before if check.name in ("recipe", "base model", "data"))
-    after = _repeated(run, lock, lock.result, plan.recipe, output, console) if repeatable else []
+    after = _repeated(run, lock, lock.result, setup.recipe, output, console) if repeatable else []
     checks = [*before, *after]
     found = Replay(equal=all(c.equal for c in checks if c.decides), trained=repeatable, checks=checks)
     write_atomically(run.replay, found.model_dump_json(indent=2) + "\n")
     return found
 
 
-def _inputs(lock: Lock, plan: Plan, run: Run) -> list[Check]:
+def _inputs(lock: Lock, setup: TrainingSetup, run: Run) -> list[Check]:
     """What went in: the recipe but for its paths, the base model's files, the data's files and rows."""
-    now = plan.facts(run.root)
+    now = setup.to_record(run.root)
     was: dict[str, Any] = {"recipe": lock.recipe, "model": lock.model, "data": lock.data}
     recipes = [_without_inputs(comparable(facts)) for facts in (was, now)]
-    files = {"sha256": now["model"]["sha256"], "files": plan.base.files()}  # wherever they come from now
+    files = {"sha256": now["model"]["sha256"], "files": setup.base.files()}  # wherever they come from now
     data = [_hashes(facts["data"], now["data"]["files"]) for facts in (was, now)]
     return [
         Check(name="recipe", differences=_told(recipes[0], recipes[1])),

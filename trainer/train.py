@@ -11,19 +11,19 @@ from typing import Any
 from rich.console import Console
 from transformers import TrainerCallback
 
-from trainer import facts
-from trainer.energy import EnergyMeter
-from trainer.evaluate import Evaluation, evaluate
-from trainer.hold import held
-from trainer.learn import fit, learn
-from trainer.lock import locked_by
-from trainer.model import load_checkpoint
-from trainer.plan import Plan, make_plan
-from trainer.progress import show_summary
-from trainer.recipe import Recipe
-from trainer.report import write_report
-from trainer.rows import Rows
-from trainer.run import FINISHED, Run, claim, usable, write_atomically
+from trainer.data.rows import Rows
+from trainer.fit.evaluate import Evaluation, evaluate
+from trainer.fit.fit import fine_tune, fit_few_shot
+from trainer.fit.progress import show_summary
+from trainer.model.checkpoint import load_checkpoint
+from trainer.recipe.recipe import Recipe
+from trainer.run import environment as facts
+from trainer.run.energy import EnergyMeter
+from trainer.run.folder_lock import folder_lock
+from trainer.run.lock import locked_by
+from trainer.run.report import write_report
+from trainer.run.run import FINISHED, Run, claim, usable, write_atomically
+from trainer.setup.training_setup import TrainingSetup, prepare_setup
 
 
 def train(
@@ -45,17 +45,17 @@ def train(
     """
     console, clock, meter, run = console or Console(), facts.Stopwatch(), EnergyMeter(), Run(output)
     with clock.stage("data"):
-        plan = make_plan(recipe, output)
-        record = plan.facts(output)
+        setup = prepare_setup(recipe, output)
+        record = setup.to_record(output)
     usable(run)
-    with held(output):
+    with folder_lock(output):
         if claim(run, record, overwrite) == FINISHED:
             shutil.rmtree(run.state, ignore_errors=True)
-            plan.recipe.save(run.recipe)  # what an export may lose is no part of the training, and may be another now
+            setup.recipe.save(run.recipe)  # what an export may lose is no part of the training, and may be another now
             console.print(f"{output} is finished already, with this recipe and data; nothing to do", soft_wrap=True)
             return run
-        with locked_by(run, record, plan.base, threads, console) as lock:
-            record |= _make(plan, run, clock, console, callbacks)
+        with locked_by(run, record, setup.base, threads, console) as lock:
+            record |= _make(setup, run, clock, console, callbacks)
             lock.finished(run, record["metrics"]).write(run)
         run.write_record(record | {"seconds": clock.seconds, "energy_joules": meter.joules})
         shutil.rmtree(run.state, ignore_errors=True)
@@ -64,29 +64,29 @@ def train(
 
 
 def _make(
-    plan: Plan, run: Run, clock: facts.Stopwatch, console: Console, callbacks: Sequence[TrainerCallback]
+    setup: TrainingSetup, run: Run, clock: facts.Stopwatch, console: Console, callbacks: Sequence[TrainerCallback]
 ) -> dict[str, Any]:
     """Checkpoint, figures and report; returns what the record says of them."""
-    plan.recipe.save(run.recipe)
-    few = plan.recipe.few_shot
+    setup.recipe.save(run.recipe)
+    few = setup.recipe.few_shot
     with clock.stage("training"):
-        record = fit(plan, few, run, console) if few else learn(plan, run, console, callbacks)
+        record = fit_few_shot(setup, few, run, console) if few else fine_tune(setup, run, console, callbacks)
     with clock.stage("evaluation"):
-        record |= _measure(plan, run)
+        record |= _measure(setup, run)
     record |= {"status": FINISHED, "versions": facts.versions(), "hardware": facts.hardware()}
     with clock.stage("report"):
-        write_report(run, plan.facts(run.root) | record | {"seconds": clock.seconds})
+        write_report(run, setup.to_record(run.root) | record | {"seconds": clock.seconds})
     return record
 
 
-def _measure(plan: Plan, run: Run) -> dict[str, Any]:
+def _measure(setup: TrainingSetup, run: Run) -> dict[str, Any]:
     """Validation and test figures of the checkpoint as it lies on disk; the test rows are written beside it."""
     checkpoint = load_checkpoint(run.checkpoint)
-    batch_size = plan.recipe.training.per_device_eval_batch_size
-    splits = plan.splits
+    batch_size = setup.recipe.training.per_device_eval_batch_size
+    splits = setup.splits
 
     def measured(sets: dict[str, Rows]) -> dict[str, Evaluation]:
-        return {name: evaluate(checkpoint, plan.learning, rows, batch_size) for name, rows in sets.items()}
+        return {name: evaluate(checkpoint, setup.training_task, rows, batch_size) for name, rows in sets.items()}
 
     found, apart = measured({"validation": splits.validation, "test": splits.test}), measured(splits.tests)
     _write_evaluation(run, splits.test)

@@ -16,7 +16,7 @@ import bentoml
 import numpy as np
 from tokenizers import Tokenizer
 
-from serving.runtime import onnxruntime
+from serving.inference.session import onnxruntime
 
 
 @bentoml.service(name="bentoml-onnxruntime", workers=1, logging={"access": {"enabled": False}})

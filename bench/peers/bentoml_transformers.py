@@ -13,7 +13,7 @@ from typing import Any
 import bentoml
 import torch
 
-from trainer.model import load_checkpoint
+from trainer.model.checkpoint import load_checkpoint
 
 
 @bentoml.service(name="bentoml-transformers", workers=1, logging={"access": {"enabled": False}})

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.subject import WORK, Subject
-from serving.bundle import Bundle
+from serving.bundle.bundle import Bundle
 
 FOLDER = WORK / "peers" / "int8-dynamic"
 

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from bench.raw import Raw
-from serving.bundle import Bundle
+from serving.bundle.bundle import Bundle
 
 ROWS = 32
 PATIENCE_SECONDS = 0.005

@@ -11,7 +11,7 @@ BINS = 15
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationDrift:
     """The expected calibration error of the reference and as served, and by how much confidences moved."""
 
     bins: int
@@ -34,10 +34,10 @@ def expected_calibration_error(confidences: Sequence[float], right: Sequence[boo
 
 def calibration_drift(
     before: Sequence[float], right_before: Sequence[bool], after: Sequence[float], right_after: Sequence[bool]
-) -> Calibration:
+) -> CalibrationDrift:
     """The drift between two sides' confidences [rows] in their answers."""
     moved = np.abs(np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64))
-    return Calibration(
+    return CalibrationDrift(
         BINS,
         expected_calibration_error(before, right_before),
         expected_calibration_error(after, right_after),

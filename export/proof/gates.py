@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from export.proof.difference import largest_of
 from export.proof.invariance import Compositions, Invariance
-from export.proof.served import Served
+from export.proof.logit_difference import largest_of
+from export.proof.served_answers import ServedAnswers
 from export.proof.statistics import Change
-from export.proof.tokens import TokenLock
-from export.variants.variant import Variant
-from trainer.scores.shown import PERCENT, readable
+from export.proof.tokenizer import TokenizerComparison
+from trainer.metrics.display import PERCENT, metric_title
 
 MAX_LOGIT_DIFFERENCE = 1e-4
 """The strict gate's bound: float32 rounding stays two orders of magnitude under it."""
+
+
+class Promise(Protocol):
+    """What a variant promises of its answers; `export.variants.variant.Variant` tells what each means."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def exact(self) -> bool: ...
+
+    @property
+    def golden_tolerance(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,9 @@ class Gate:
         return f"{self.name}: measured {self.measured:.6g}, accepted {self.accepted}{advice}"
 
 
-def gates_of(served: Served, variant: Variant, tokens: TokenLock, invariance: Invariance, change: Change) -> list[Gate]:
+def gates_of(
+    served: ServedAnswers, variant: Promise, tokens: TokenizerComparison, invariance: Invariance, change: Change
+) -> list[Gate]:
     """Every gate of a variant: fp32 is held to torch's own answers, an approximate one to the recipe's budget."""
     gates = [
         _none("inputs whose token ids differ", served.same_tokens.count(False)),
@@ -51,13 +66,13 @@ def gates_of(served: Served, variant: Variant, tokens: TokenLock, invariance: In
     return [*gates, _budget(change)]
 
 
-def max_logit_change(variant: Variant) -> float:
+def max_logit_change(variant: Promise) -> float:
     """How far neighbours and padding may move a logit: float rounding, or the step that it tips over where logits
     come from rounded activations. Answers may not change at all, whatever the variant."""
     return MAX_LOGIT_DIFFERENCE if variant.exact else variant.golden_tolerance
 
 
-def _invariant(what: str, found: Compositions, variant: Variant) -> list[Gate]:
+def _invariant(what: str, found: Compositions, variant: Promise) -> list[Gate]:
     return [
         _none(f"answers changed by {what}", found.changed),
         _at_most(f"logit change by {what}", found.max_abs_logit_change, max_logit_change(variant)),
@@ -73,7 +88,7 @@ def _at_most(name: str, measured: float, bound: float) -> Gate:
 
 
 def _budget(change: Change) -> Gate:
-    name = f"change of {readable(change.metric)}, lower end"
+    name = f"change of {metric_title(change.metric)}, lower end"
     return Gate(name, change.within, change.low, f"> {-change.budget:g}", "" if change.within else _advice(change))
 
 

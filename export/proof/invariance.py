@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from export.proof.difference import difference, largest_of
-from export.proof.served import Served
-from serving.predictor import Predictor
+from export.proof.logit_difference import difference, largest_of
+from export.proof.served_answers import ServedAnswers
+from serving.inference.predictor import Predictor
 from serving.tasks.base import Logits
 from serving.tasks.generation import Generation
 
@@ -57,7 +57,7 @@ class Invariance:
     padding: Compositions
 
 
-def measure_invariance(predictor: Predictor, served: Served) -> Invariance:
+def measure_invariance(predictor: Predictor, served: ServedAnswers) -> Invariance:
     """Run items alone, then in mixed batches and padded further, and compare."""
     alone = _Alone(predictor, served)
     independent = predictor.manifest.graph.row_independent
@@ -73,7 +73,7 @@ def measure_invariance(predictor: Predictor, served: Served) -> Invariance:
 class _Alone:
     """Items and their answers when each is run alone and unpadded."""
 
-    def __init__(self, predictor: Predictor, served: Served) -> None:
+    def __init__(self, predictor: Predictor, served: ServedAnswers) -> None:
         self.predictor, self.served = predictor, served
         self.generating = isinstance(predictor.task, Generation)
         self.places = self.sample(range(len(served.encoded)), TOKENS_ALONE, self.length)

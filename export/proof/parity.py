@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from export.proof.calibration import Calibration
+from export.proof.calibration import CalibrationDrift
 from export.proof.gates import Gate
 from export.proof.invariance import Invariance
 from export.proof.statistics import Change, Flips
-from export.proof.tokens import TokenLock
+from export.proof.tokenizer import TokenizerComparison
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Parity:
     mean_abs_logit_difference: float
     flips: Flips
     change: Change
-    calibration: Calibration | None
+    calibration: CalibrationDrift | None
     invariance: Invariance
-    tokenizer: TokenLock
+    tokenizer: TokenizerComparison
     worst_rows: list[dict[str, Any]]
 
     @property

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from export.proof.calibration import Calibration, calibration_drift
-from export.proof.difference import largest_of
-from export.proof.expected import Expected
-from export.proof.gates import gates_of
+from export.proof.calibration import CalibrationDrift, calibration_drift
+from export.proof.gates import Promise, gates_of
 from export.proof.invariance import measure_invariance
 from export.proof.judge import change_of
+from export.proof.logit_difference import largest_of
 from export.proof.parity import Parity
-from export.proof.served import Served, serve
+from export.proof.reference_answers import ReferenceAnswers
+from export.proof.served_answers import ServedAnswers, compute_served_answers
 from export.proof.statistics import Flips, count_flips
-from export.proof.tokens import lock_tokens
+from export.proof.tokenizer import compare_tokenizers
 from export.proof.worst import worst_rows
-from export.variants.variant import Variant
-from serving.predictor import Predictor
+from serving.inference.predictor import Predictor
 
 
-def prove(expected: Expected, predictor: Predictor, variant: Variant) -> Parity:
+def prove(expected: ReferenceAnswers, predictor: Predictor, variant: Promise) -> Parity:
     """Hold a variant against the reference on every evaluation row and hard input, as the task answers and scores."""
-    served = serve(expected, predictor)
-    tokens, invariance = lock_tokens(expected, predictor), measure_invariance(predictor, served)
+    served = compute_served_answers(expected, predictor)
+    tokens, invariance = compare_tokenizers(expected, predictor), measure_invariance(predictor, served)
     change = change_of(served)
     return Parity(
         variant=variant.name,
@@ -46,20 +45,20 @@ def prove(expected: Expected, predictor: Predictor, variant: Variant) -> Parity:
     )
 
 
-def _flips(served: Served) -> Flips:
+def _flips(served: ServedAnswers) -> Flips:
     expected = served.expected
     ends = np.cumsum(expected.counts).tolist()
     spans = zip([0, *ends], ends, strict=False)
     changed = [False in served.same_answers[start:end] for start, end in spans]
-    right = expected.learning.right
+    right = expected.training_task.is_correct
     before, after = (right(expected.evaluation, each) for each in (expected.row_answers, served.row_answers))
     return count_flips(changed, before, after)
 
 
-def _calibration(served: Served) -> Calibration | None:
-    expected, learning = served.expected, served.expected.learning
-    before, after = (learning.confidences(each) for each in (expected.row_answers, served.row_answers))
-    right = [learning.right(expected.evaluation, each) for each in (expected.row_answers, served.row_answers)]
+def _calibration(served: ServedAnswers) -> CalibrationDrift | None:
+    expected, training_task = served.expected, served.expected.training_task
+    before, after = (training_task.confidences(each) for each in (expected.row_answers, served.row_answers))
+    right = [training_task.is_correct(expected.evaluation, each) for each in (expected.row_answers, served.row_answers)]
     if before is None or after is None or right[0] is None or right[1] is None:
         return None
     return calibration_drift(before, right[0], after, right[1])

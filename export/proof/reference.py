@@ -10,11 +10,11 @@ import torch
 from tokenizers import Tokenizer
 
 from serving.tasks.base import Encoded, Logits, Task
-from trainer.batches import encode
-from trainer.heads import GeneratingModel
-from trainer.inference import rows_logits
-from trainer.model import Checkpoint, load_checkpoint
-from trainer.torch_generation import Continued, continued
+from trainer.model.checkpoint import Checkpoint, load_checkpoint
+from trainer.model.generate import GreedyAnswer, generate
+from trainer.model.heads import GeneratingModel
+from trainer.model.inference import rows_logits
+from trainer.model.inputs import encode
 
 BATCH_SIZE = 32
 
@@ -55,11 +55,11 @@ class GeneratingReference(Reference):
     def run(self, encoded: Sequence[Encoded]) -> list[list[Any]]:
         """The one answer to each item."""
         model, tokenizer = self._checkpoint.model, self._checkpoint.tokenizer
-        answers = continued(model, tokenizer, self.task, [each.item for each in encoded])
+        answers = generate(model, tokenizer, self.task, [each.item for each in encoded])
         return [[[answer]] for answer in answers]
 
     @torch.inference_mode()
-    def logits(self, encoded: Encoded, results: list[list[Continued]]) -> list[Logits]:
+    def logits(self, encoded: Encoded, results: list[list[GreedyAnswer]]) -> list[Logits]:
         """The logits behind the answer's tokens, [tokens, vocabulary], from one pass over prompt and answer."""
         model = self._checkpoint.model
         assert isinstance(model, GeneratingModel)

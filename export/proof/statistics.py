@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest  # type: ignore[import-untyped, unused-ignore]
 
-from trainer.scores.weighted import Weighted
+from trainer.metrics.resampling import WeightedMetric
 
 RESAMPLES = 2000
 SEED = 0
@@ -81,13 +81,13 @@ def count_flips(changed: list[bool], before: list[bool] | None, after: list[bool
 
 
 def measure_change(
-    metric: str, scores: tuple[float, float], sides: tuple[Weighted, Weighted], rows: int, budget: float
+    metric: str, scores: tuple[float, float], sides: tuple[WeightedMetric, WeightedMetric], rows: int, budget: float
 ) -> Change:
     """The change of a score with its bootstrap interval.
 
     Both sides are scored on the same draws of the rows, 2,000 of them, seeded (Efron and Tibshirani 1993, chapter 13:
     percentile intervals want a thousand or more; Koehn 2004: paired resampling). Rows are drawn whole, so that any
-    score can be resampled; see `trainer.scores.weighted` for how each task's score follows from how often a row is
+    score can be resampled; see `trainer.metrics.resampling` for how each task's score follows from how often a row is
     drawn.
 
     Args:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from export.proof.served import Served
+from export.proof.served_answers import ServedAnswers
 
 WORST_ROWS = 10
 _SHOWN = 200
 
 
-def worst_rows(served: Served) -> list[dict[str, Any]]:
+def worst_rows(served: ServedAnswers) -> list[dict[str, Any]]:
     """Ten inputs with both answers: those answered differently first, then by the largest logit difference."""
     largest = [found for found, _ in served.differences]
     same = served.same_answers
@@ -29,7 +29,7 @@ def worst_rows(served: Served) -> list[dict[str, Any]]:
     ]
 
 
-def _decided(served: Served, answer: Any) -> str:
+def _decided(served: ServedAnswers, answer: Any) -> str:
     """What a caller acts on, in short."""
     return str(served.predictor.task.decision(answer))[:_SHOWN]
 

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from onnx import ModelProto
+
+from serving.inference.session import create_session, onnxruntime
 
 if TYPE_CHECKING:
     from export.proof.judge import Judgement
+
 
 Feeds = list[Mapping[str, npt.NDArray[np.int64]]]
 """Inputs of the graph, a training row each, alone and so without padding."""
@@ -40,3 +44,8 @@ class Calibration:
     def record(self) -> dict[str, Any]:
         """What the bundle keeps of it."""
         return {"training_rows": len(self.feeds), "seed": SEED, "judged_by": "validation rows"}
+
+
+def session_of(model: ModelProto) -> onnxruntime.InferenceSession:
+    """A session on one thread, so that what is written does not depend on the machine's cores."""
+    return create_session(model.SerializeToString(), threads=1, name="model.onnx")

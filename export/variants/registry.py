@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from export.variants import plain
-from export.variants.static import static_int8
+from export.variants import simple as plain
+from export.variants.static_int8 import static_int8
 from export.variants.variant import Variant
 from serving.errors import InputError
 

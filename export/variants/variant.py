@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from export.variants.calibration import Calibration
-from serving.machine import Arithmetic
+from serving.bundle.cpu import Arithmetic
 
-Make = Callable[[Path, Path, Calibration], dict[str, Any]]
+BuildVariant = Callable[[Path, Path, Calibration], dict[str, Any]]
 """Writes a variant of the fp32 graph at the first path to the second; gives what a reader may want to know of it."""
 
 
@@ -33,7 +33,7 @@ class Variant:
 
     name: str
     about: str
-    make: Make
+    build: BuildVariant
     exact: bool
     row_independent: bool
     golden_tolerance: float

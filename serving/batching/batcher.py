@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from serving.batching.batch_shape import BatchShape, QueueLimits
 from serving.batching.errors import Expired, Unavailable
-from serving.batching.observing import Observer, Timing
-from serving.batching.pace import Pace
-from serving.batching.policy import Queue, Row
-from serving.batching.shape import Bounds, Shape
+from serving.batching.scheduler import Queue, Row
+from serving.batching.timing import Observer, Timing
 from serving.tasks.base import Window
 
 Run = Callable[[Sequence[Any]], Sequence[Any]]
@@ -58,8 +57,8 @@ class Batcher:
         self,
         run: Run,
         *,
-        shape: Shape = Shape(),  # noqa: B008 - frozen
-        bounds: Bounds = Bounds(),  # noqa: B008 - frozen
+        shape: BatchShape = BatchShape(),  # noqa: B008 - frozen
+        bounds: QueueLimits = QueueLimits(),  # noqa: B008 - frozen
         workers: int = 1,
         observer: Observer | None = None,
     ) -> None:
@@ -271,3 +270,29 @@ class Batcher:
         if self._observer is not None:
             for facts in ran:
                 self._observer.ran(*facts)
+
+
+FIRST_GUESS = 1e-4
+"""Seconds a token, before anything was measured: a small encoder on one core."""
+
+WEIGHT = 0.1
+"""Of the latest call in the moving average, which so follows the last dozen calls or so."""
+
+
+class Pace:
+    """A moving average of the seconds that a token takes, all workers together."""
+
+    def __init__(self, workers: int) -> None:
+        self.seconds_per_token = FIRST_GUESS
+        self._workers = workers
+        self._measured = False
+
+    def seconds(self, tokens: int) -> float:
+        """How long so many tokens will take."""
+        return tokens * self.seconds_per_token
+
+    def measure(self, tokens: int, seconds: float) -> None:
+        """Take in a call of the engine."""
+        weight = WEIGHT if self._measured else 1.0
+        self.seconds_per_token += weight * (seconds / max(1, tokens) / self._workers - self.seconds_per_token)
+        self._measured = True

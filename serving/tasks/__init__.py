@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from serving.bundle import Manifest
+from serving.bundle.manifest import Manifest
 from serving.errors import BundleError
 from serving.tasks.base import Task
 from serving.tasks.feature_extraction import FeatureExtraction
@@ -43,6 +43,6 @@ def task_of(manifest: Manifest) -> Task:
         where = ".".join(["settings", *(str(part) for part in first["loc"])])
         raise BundleError(f"manifest.json: {where}: {first['msg']}. Export the bundle again.") from error
     task = kind(manifest.labels, settings, manifest.limits)
-    if misfit := task.misfit():
+    if misfit := task.validate_settings():
         raise BundleError(f"manifest.json: {misfit}. Export the bundle again.")
     return task

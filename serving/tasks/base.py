@@ -16,8 +16,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Encoding, Tokenizer
 
-from serving.bundle import Limits
-from serving.given import Given
+from serving.bundle.manifest import Limits
+from serving.tasks.strict_model import StrictModel
 
 Logits = npt.NDArray[np.float32]
 """What the graph gives for one window: [labels], [tokens, labels], [tokens, 2] or [dimensions], as the task says."""
@@ -33,13 +33,13 @@ Datatype = Literal["BYTES", "FP32", "INT64"]
 """Of a tensor, as the Open Inference Protocol names it."""
 
 
-class Settings(BaseModel):
+class TaskSettings(BaseModel):
     """What a trained model's answers depend on besides its weights; the manifest keeps it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Parameters(Given):
+class TaskParameters(StrictModel):
     """What a caller may ask for, under Hugging Face's names."""
 
     places: ClassVar[bool] = False
@@ -80,23 +80,23 @@ class Task(ABC):
     """One task of one bundle. It holds no state but the labels, the settings and the limits it was made with."""
 
     name: ClassVar[str]
-    settings_type: ClassVar[type[Settings]] = Settings
-    parameters_type: ClassVar[type[Parameters]] = Parameters
+    settings_type: ClassVar[type[TaskSettings]] = TaskSettings
+    parameters_type: ClassVar[type[TaskParameters]] = TaskParameters
     truncation: ClassVar[Truncation] = "longest_first"
     truncation_side: ClassVar[Literal["right", "left"]] = "right"
-    slides: ClassVar[bool] = False
+    uses_windows: ClassVar[bool] = False
     """Whether text past a window goes into further windows, rather than being cut off."""
     needs_offsets: ClassVar[bool] = False
     lone_answer_in_list: ClassVar[bool] = True
     """Whether the answer to a lone input comes inside a list, as Hugging Face's clients expect of this task."""
 
-    columns: ClassVar[Mapping[str, Datatype]] = {}
+    output_tensors: ClassVar[Mapping[str, Datatype]] = {}
     """The parts of an answer that a protocol of tensors gives by themselves, each as a matrix."""
 
-    altered_by: ClassVar[frozenset[str]] = frozenset()
+    score_parameters: ClassVar[frozenset[str]] = frozenset()
     """The parameters under which an answer may have other outcomes, or another confidence, than the model's own."""
 
-    def __init__(self, labels: Sequence[str], settings: Settings, limits: Limits) -> None:
+    def __init__(self, labels: Sequence[str], settings: TaskSettings, limits: Limits) -> None:
         self.labels = list(labels)
         self.settings = settings
         self.limits = limits
@@ -139,11 +139,11 @@ class Task(ABC):
         """Raise InputTooLarge where a checked item cannot be tokenised into windows; most can."""
         return
 
-    def misfit(self) -> str:
+    def validate_settings(self) -> str:
         """What keeps these labels and settings from being such a task; empty where nothing does."""
         return ""
 
-    def outcomes(self, answer: Any) -> Sequence[str]:
+    def predicted_labels(self, answer: Any) -> Sequence[str]:
         """The labels that an answer is counted under, a bounded set."""
         return ()
 
@@ -154,19 +154,19 @@ class Task(ABC):
     def row(self, answer: Any) -> dict[str, list[Any]]:
         """The values under each of ``columns``, in the answer's order."""
         parts = answer if isinstance(answer, list) else [answer]
-        return {name: [part[name] for part in parts] for name in self.columns}
+        return {name: [part[name] for part in parts] for name in self.output_tensors}
 
-    def recorded(self, logits: Logits) -> Logits:
+    def golden_logits(self, logits: Logits) -> Logits:
         """What a golden row keeps of a window's logits: all, unless the task says less."""
         return logits
 
     def truncates(self, encoding: Encoding) -> bool:
         """Whether a part of the tokenised item is in none of its windows."""
-        return not self.slides and bool(encoding.overflowing)
+        return not self.uses_windows and bool(encoding.overflowing)
 
     def windows(self, encoding: Encoding) -> list[Encoding]:
         """The windows of one tokenised item."""
-        return [encoding, *encoding.overflowing] if self.slides else [encoding]
+        return [encoding, *encoding.overflowing] if self.uses_windows else [encoding]
 
 
 def object_schema(properties: dict[str, Any], required: Sequence[str] | None = None) -> dict[str, Any]:

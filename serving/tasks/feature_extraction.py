@@ -11,33 +11,33 @@ from pydantic import Field
 from serving.errors import InputError
 from serving.tasks import base
 from serving.tasks.base import Datatype, Encoded, Logits, Task
-from serving.tasks.texts import check_text, text_schema
+from serving.tasks.inputs import check_text, text_schema
 
 
-class Settings(base.Settings):
+class FeatureExtractionSettings(base.TaskSettings):
     """What the vectors are."""
 
     dimensions: int = Field(ge=1, description="numbers a vector")
 
 
-class Parameters(base.Parameters):
+class FeatureExtractionParameters(base.TaskParameters):
     """What a caller may ask for, as text-embeddings-inference names it."""
 
     normalize: bool = Field(default=True, description="whether vectors have length 1")
     dimensions: Annotated[int, Field(ge=1, description="only the first so many numbers")] | None = None
 
 
-DEFAULT = Parameters()
+DEFAULT = FeatureExtractionParameters()
 
 
 class FeatureExtraction(Task):
     """One vector a text."""
 
     name = "feature-extraction"
-    columns: ClassVar[Mapping[str, Datatype]] = {"embedding": "FP32"}
-    settings_type: ClassVar[type[base.Settings]] = Settings
-    parameters_type: ClassVar[type[base.Parameters]] = Parameters
-    settings: Settings
+    output_tensors: ClassVar[Mapping[str, Datatype]] = {"embedding": "FP32"}
+    settings_type: ClassVar[type[base.TaskSettings]] = FeatureExtractionSettings
+    parameters_type: ClassVar[type[base.TaskParameters]] = FeatureExtractionParameters
+    settings: FeatureExtractionSettings
 
     @property
     def logits_per_window(self) -> int:
@@ -52,13 +52,15 @@ class FeatureExtraction(Task):
         """The text itself."""
         return item
 
-    def decode(self, encoded: Encoded, logits: Sequence[Logits], parameters: Parameters | None = None) -> list[float]:
+    def decode(
+        self, encoded: Encoded, logits: Sequence[Logits], parameters: FeatureExtractionParameters | None = None
+    ) -> list[float]:
         """The vector; ``logits`` hold one array [dimensions]. Raises InputError for what cannot be had."""
-        wish = parameters or DEFAULT
-        if wish.dimensions and wish.dimensions > self.settings.dimensions:
-            raise InputError(f"dimensions: {wish.dimensions} asked; vectors have {self.settings.dimensions}")
-        vector = logits[0].astype(np.float64)[: wish.dimensions]
-        if wish.normalize:
+        options = parameters or DEFAULT
+        if options.dimensions and options.dimensions > self.settings.dimensions:
+            raise InputError(f"dimensions: {options.dimensions} asked; vectors have {self.settings.dimensions}")
+        vector = logits[0].astype(np.float64)[: options.dimensions]
+        if options.normalize:
             vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
         numbers: list[float] = vector.astype(np.float32).tolist()
         return numbers

@@ -9,14 +9,14 @@ import numpy as np
 from pydantic import Field
 
 from serving.tasks import base
+from serving.tasks.activations import LabelScore, apply_function, ranked, scores_schema
 from serving.tasks.base import Datatype, Encoded, Logits, Segments, Task
-from serving.tasks.scores import LabelScore, apply_function, ranked, scores_schema
-from serving.tasks.texts import Clip, check_segments, clipped, segments_schema
+from serving.tasks.inputs import Clip, check_segments, clip_text, segments_schema
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-class Settings(base.Settings):
+class MultiLabelSettings(base.TaskSettings):
     """How a multi-label classifier's logits are read."""
 
     pair: bool = Field(default=False, description="whether an input is two texts")
@@ -26,7 +26,7 @@ class Settings(base.Settings):
     )
 
 
-class Parameters(base.Parameters):
+class MultiLabelParameters(base.TaskParameters):
     """What a caller may ask for."""
 
     top_k: Annotated[int, Field(ge=1, description="at most so many labels, best first")] | None = None
@@ -38,20 +38,20 @@ class Parameters(base.Parameters):
     )
 
 
-DEFAULT = Parameters()
+DEFAULT = MultiLabelParameters()
 
 
 class MultiLabelClassification(Task):
     """Any number of the labels is right; each is decided by itself."""
 
     name = "multi-label-classification"
-    columns: ClassVar[Mapping[str, Datatype]] = {"label": "BYTES", "score": "FP32"}
-    altered_by = frozenset({"top_k", "threshold", "function_to_apply"})
-    settings_type: ClassVar[type[base.Settings]] = Settings
-    parameters_type: ClassVar[type[base.Parameters]] = Parameters
-    settings: Settings
+    output_tensors: ClassVar[Mapping[str, Datatype]] = {"label": "BYTES", "score": "FP32"}
+    score_parameters = frozenset({"top_k", "threshold", "function_to_apply"})
+    settings_type: ClassVar[type[base.TaskSettings]] = MultiLabelSettings
+    parameters_type: ClassVar[type[base.TaskParameters]] = MultiLabelParameters
+    settings: MultiLabelSettings
 
-    def misfit(self) -> str:
+    def validate_settings(self) -> str:
         """A threshold a label, or none at all."""
         found, wanted = len(self.settings.thresholds), len(self.labels)
         if not wanted:
@@ -64,23 +64,23 @@ class MultiLabelClassification(Task):
 
     def segments(self, item: Segments) -> Segments:
         """The item is its own segments, clipped where it is a pair."""
-        return clipped(item, self.settings.clip)
+        return clip_text(item, self.settings.clip)
 
     def decode(
-        self, encoded: Encoded, logits: Sequence[Logits], parameters: Parameters | None = None
+        self, encoded: Encoded, logits: Sequence[Logits], parameters: MultiLabelParameters | None = None
     ) -> list[LabelScore]:
         """The labels at or above their thresholds, best first; ``logits`` hold one array [labels]."""
-        wish = parameters or DEFAULT
+        options = parameters or DEFAULT
         chances = apply_function(logits[0], "sigmoid")
         best = np.argsort(-chances, kind="stable")
-        order = [index for index in best if chances[index] >= self._threshold(index, wish)][: wish.top_k]
-        return ranked(self.labels, apply_function(logits[0], wish.function_to_apply or "sigmoid"), order)
+        order = [index for index in best if chances[index] >= self._threshold(index, options)][: options.top_k]
+        return ranked(self.labels, apply_function(logits[0], options.function_to_apply or "sigmoid"), order)
 
     def decision(self, answer: list[LabelScore]) -> Hashable:
         """The set of answered labels."""
-        return frozenset(self.outcomes(answer))
+        return frozenset(self.predicted_labels(answer))
 
-    def outcomes(self, answer: list[LabelScore]) -> Sequence[str]:
+    def predicted_labels(self, answer: list[LabelScore]) -> Sequence[str]:
         """The answered labels."""
         return [each["label"] for each in answer]
 
@@ -96,7 +96,7 @@ class MultiLabelClassification(Task):
         """A list of labels and scores."""
         return scores_schema(self.labels)
 
-    def _threshold(self, index: int, wish: Parameters) -> float:
-        if wish.threshold is not None:
-            return wish.threshold
+    def _threshold(self, index: int, options: MultiLabelParameters) -> float:
+        if options.threshold is not None:
+            return options.threshold
         return self.settings.thresholds[index] if self.settings.thresholds else 0.5

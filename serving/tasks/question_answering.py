@@ -16,17 +16,17 @@ from tokenizers import Encoding, Tokenizer
 
 from serving.errors import InputTooLarge
 from serving.tasks import base
+from serving.tasks.activations import apply_function
 from serving.tasks.base import Datatype, Encoded, Logits, Task, object_schema
-from serving.tasks.scores import apply_function
+from serving.tasks.inputs import check_object, text_schema
 from serving.tasks.spans import whole
-from serving.tasks.texts import check_object, text_schema
 
 KEYS = ("question", "context")
 N_BEST = 20
 """Spans that share the probability, as in BERT's own evaluation."""
 
 
-class Settings(base.Settings):
+class QuestionAnsweringSettings(base.TaskSettings):
     """How spans are found."""
 
     stride: int = Field(default=128, ge=0, description="tokens of context that neighbouring windows share")
@@ -39,7 +39,7 @@ class Settings(base.Settings):
     )
 
 
-class Parameters(base.Parameters):
+class QuestionAnsweringParameters(base.TaskParameters):
     """What a caller may ask for, as Hugging Face's question-answering task names it."""
 
     top_k: int = Field(default=1, ge=1, le=N_BEST, description="how many answers, best first")
@@ -65,24 +65,24 @@ class _Span:
     end: int
 
 
-DEFAULT = Parameters()
+DEFAULT = QuestionAnsweringParameters()
 
 
 class QuestionAnswering(Task):
     """A passage of the context, or none."""
 
     name = "question-answering"
-    columns: ClassVar[Mapping[str, Datatype]] = {
+    output_tensors: ClassVar[Mapping[str, Datatype]] = {
         "answer": "BYTES", "score": "FP32", "start": "INT64", "end": "INT64",
     }  # fmt: skip
-    altered_by = frozenset({"max_answer_len", "handle_impossible_answer"})
-    settings_type: ClassVar[type[base.Settings]] = Settings
-    parameters_type: ClassVar[type[base.Parameters]] = Parameters
+    score_parameters = frozenset({"max_answer_len", "handle_impossible_answer"})
+    settings_type: ClassVar[type[base.TaskSettings]] = QuestionAnsweringSettings
+    parameters_type: ClassVar[type[base.TaskParameters]] = QuestionAnsweringParameters
     truncation = "only_second"
-    slides = True
+    uses_windows = True
     needs_offsets = True
     lone_answer_in_list = False
-    settings: Settings
+    settings: QuestionAnsweringSettings
 
     @property
     def stride(self) -> int:
@@ -113,14 +113,14 @@ class QuestionAnswering(Task):
         return item
 
     def decode(
-        self, encoded: Encoded, logits: Sequence[Logits], parameters: Parameters | None = None
+        self, encoded: Encoded, logits: Sequence[Logits], parameters: QuestionAnsweringParameters | None = None
     ) -> Answer | list[Answer]:
         """The best answer, or the ``top_k`` best in a list; ``logits``: [tokens, 2] a window."""
-        wish = parameters or DEFAULT
-        spans = self._best_spans(encoded, logits, wish.max_answer_len or self.settings.max_answer_len)
+        options = parameters or DEFAULT
+        spans = self._best_spans(encoded, logits, options.max_answer_len or self.settings.max_answer_len)
         nothing = _Span(min(float(window[0].sum()) for window in logits), 0, 0)
-        answers = self._answers(encoded.item[1], self._ordered(spans, nothing, wish.handle_impossible_answer))
-        return answers[0] if wish.top_k == 1 else answers[: wish.top_k]
+        answers = self._answers(encoded.item[1], self._ordered(spans, nothing, options.handle_impossible_answer))
+        return answers[0] if options.top_k == 1 else answers[: options.top_k]
 
     def decision(self, answer: Answer | list[Answer]) -> Hashable:
         """Where the best answer lies."""

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from serving.tasks import base
+from serving.tasks.activations import LabelScore, scores_schema
 from serving.tasks.base import Datatype, Encoded, Logits, Segments, Task
-from serving.tasks.scores import LabelScore, scores_schema
-from serving.tasks.texts import Clip, check_segments, clipped, segments_schema
+from serving.tasks.inputs import Clip, check_segments, clip_text, segments_schema
 
 
-class Settings(base.Settings):
+class RegressionSettings(base.TaskSettings):
     """The graph gives a standard score; these turn it back into the data's own unit."""
 
     pair: bool = Field(default=False, description="whether an input is two texts")
@@ -26,11 +26,11 @@ class Regression(Task):
     """One number a text. Its only label is the name of what is predicted."""
 
     name = "regression"
-    columns: ClassVar[Mapping[str, Datatype]] = {"label": "BYTES", "score": "FP32"}
-    settings_type: ClassVar[type[base.Settings]] = Settings
-    settings: Settings
+    output_tensors: ClassVar[Mapping[str, Datatype]] = {"label": "BYTES", "score": "FP32"}
+    settings_type: ClassVar[type[base.TaskSettings]] = RegressionSettings
+    settings: RegressionSettings
 
-    def misfit(self) -> str:
+    def validate_settings(self) -> str:
         """Its one label names the number."""
         return "" if len(self.labels) == 1 else f"labels: {len(self.labels)} of them; regression has one"
 
@@ -40,7 +40,7 @@ class Regression(Task):
 
     def segments(self, item: Segments) -> Segments:
         """The item is its own segments, clipped where it is a pair."""
-        return clipped(item, self.settings.clip)
+        return clip_text(item, self.settings.clip)
 
     def decode(self, encoded: Encoded, logits: Sequence[Logits], parameters: Any = None) -> list[LabelScore]:
         """The number, in the shape that Hugging Face's text-classification gives regressions; ``logits``: one [1]."""

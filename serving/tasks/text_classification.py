@@ -9,12 +9,12 @@ import numpy as np
 from pydantic import Field
 
 from serving.tasks import base
+from serving.tasks.activations import Function, LabelScore, Scores, apply_function, ranked, scores_schema
 from serving.tasks.base import Datatype, Encoded, Logits, Segments, Task
-from serving.tasks.scores import Function, LabelScore, Scores, apply_function, ranked, scores_schema
-from serving.tasks.texts import Clip, check_segments, clipped, segments_schema
+from serving.tasks.inputs import Clip, check_segments, clip_text, segments_schema
 
 
-class Settings(base.Settings):
+class TextClassificationSettings(base.TaskSettings):
     """How a classifier's logits are read."""
 
     pair: bool = Field(default=False, description="whether an input is two texts")
@@ -25,7 +25,7 @@ class Settings(base.Settings):
     )
 
 
-class Parameters(base.Parameters):
+class TextClassificationParameters(base.TaskParameters):
     """What a caller may ask for, as Hugging Face's text-classification task names it."""
 
     top_k: Annotated[int, Field(ge=1, description="how many labels, best first; all of them if absent")] | None = None
@@ -34,25 +34,25 @@ class Parameters(base.Parameters):
     )
 
 
-DEFAULT = Parameters()
+DEFAULT = TextClassificationParameters()
 
 
 class TextClassification(Task):
     """Exactly one of the labels is right."""
 
     name = "text-classification"
-    columns: ClassVar[Mapping[str, Datatype]] = {"label": "BYTES", "score": "FP32"}
-    altered_by = frozenset({"function_to_apply"})
-    settings_type: ClassVar[type[base.Settings]] = Settings
-    parameters_type: ClassVar[type[base.Parameters]] = Parameters
-    settings: Settings
+    output_tensors: ClassVar[Mapping[str, Datatype]] = {"label": "BYTES", "score": "FP32"}
+    score_parameters = frozenset({"function_to_apply"})
+    settings_type: ClassVar[type[base.TaskSettings]] = TextClassificationSettings
+    parameters_type: ClassVar[type[base.TaskParameters]] = TextClassificationParameters
+    settings: TextClassificationSettings
 
     @property
     def logits_per_window(self) -> int:
         """One a label, or one for two labels."""
         return 1 if self.settings.one_logit else len(self.labels)
 
-    def misfit(self) -> str:
+    def validate_settings(self) -> str:
         """There are two labels to tell apart at least; some settings are about two."""
         if len(self.labels) < 2:
             return f"labels: {len(self.labels)} of them; text-classification tells two or more apart"
@@ -66,22 +66,22 @@ class TextClassification(Task):
 
     def segments(self, item: Segments) -> Segments:
         """The item is its own segments, clipped where it is a pair."""
-        return clipped(item, self.settings.clip)
+        return clip_text(item, self.settings.clip)
 
     def decode(
-        self, encoded: Encoded, logits: Sequence[Logits], parameters: Parameters | None = None
+        self, encoded: Encoded, logits: Sequence[Logits], parameters: TextClassificationParameters | None = None
     ) -> list[LabelScore]:
         """Every label, the answered one first, the others by falling score; ``logits`` hold one array [labels]."""
-        wish = parameters or DEFAULT
-        scores = self._scores(logits[0], wish.function_to_apply or "softmax")
+        options = parameters or DEFAULT
+        scores = self._scores(logits[0], options.function_to_apply or "softmax")
         order = (-scores).argsort(kind="stable").tolist()
-        return ranked(self.labels, scores, self._answered_first(logits[0], order)[: wish.top_k])
+        return ranked(self.labels, scores, self._answered_first(logits[0], order)[: options.top_k])
 
     def decision(self, answer: list[LabelScore]) -> Hashable:
         """The answered label."""
         return answer[0]["label"]
 
-    def outcomes(self, answer: list[LabelScore]) -> Sequence[str]:
+    def predicted_labels(self, answer: list[LabelScore]) -> Sequence[str]:
         """The answered label."""
         return (answer[0]["label"],)
 

@@ -14,19 +14,19 @@ from typing import Any, ClassVar, Literal, TypedDict
 import numpy as np
 from pydantic import Field
 
-from serving.given import Listed
 from serving.tasks import base
+from serving.tasks.activations import Scores, apply_function
 from serving.tasks.base import Datatype, Encoded, Logits, Task, object_schema
-from serving.tasks.bio import LEAST, best_sequence
-from serving.tasks.scores import Scores, apply_function
+from serving.tasks.inputs import check_text, text_schema
 from serving.tasks.spans import Token, pieces_of, placed, tokens_of, trimmed, words_of
-from serving.tasks.texts import check_text, text_schema
+from serving.tasks.strict_model import FailFastList
+from serving.tasks.viterbi import LEAST, best_sequence
 
 OUTSIDE = "O"
 Strategy = Literal["none", "simple", "first", "average", "max"]
 
 
-class Settings(base.Settings):
+class TokenClassificationSettings(base.TaskSettings):
     """How entities are found."""
 
     stride: int = Field(default=32, ge=0, description="tokens that neighbouring windows share")
@@ -37,7 +37,7 @@ class Settings(base.Settings):
     )
 
 
-class Parameters(base.Parameters):
+class TokenClassificationParameters(base.TaskParameters):
     """What a caller may ask for, as Hugging Face's token-classification task names it."""
 
     aggregation_strategy: Strategy = Field(
@@ -45,7 +45,7 @@ class Parameters(base.Parameters):
         description="what decides a word's tag: its first piece, their average, the surest one; simple: pieces are"
         " words; none: every piece by itself",
     )
-    ignore_labels: Listed[str] = Field(
+    ignore_labels: FailFastList[str] = Field(
         default=[OUTSIDE], max_length=1024, description="tags or entity groups that are left out"
     )
 
@@ -70,30 +70,30 @@ class _Unit:
     score: float
 
 
-DEFAULT = Parameters()
+DEFAULT = TokenClassificationParameters()
 
 
 class TokenClassification(Task):
     """A BIO tag for each token, aggregated to entities."""
 
     name = "token-classification"
-    columns: ClassVar[Mapping[str, Datatype]] = {
+    output_tensors: ClassVar[Mapping[str, Datatype]] = {
         "entity_group": "BYTES", "score": "FP32", "word": "BYTES", "start": "INT64", "end": "INT64",
     }  # fmt: skip
-    altered_by = frozenset({"aggregation_strategy", "ignore_labels"})
-    settings_type: ClassVar[type[base.Settings]] = Settings
-    parameters_type: ClassVar[type[base.Parameters]] = Parameters
-    slides = True
+    score_parameters = frozenset({"aggregation_strategy", "ignore_labels"})
+    settings_type: ClassVar[type[base.TaskSettings]] = TokenClassificationSettings
+    parameters_type: ClassVar[type[base.TaskParameters]] = TokenClassificationParameters
+    uses_windows = True
     needs_offsets = True
     lone_answer_in_list = False
-    settings: Settings
+    settings: TokenClassificationSettings
 
     @property
     def stride(self) -> int:
         """Tokens that neighbouring windows share."""
         return self.settings.stride
 
-    def misfit(self) -> str:
+    def validate_settings(self) -> str:
         """Labels are BIO tags, O among them."""
         if OUTSIDE not in self.labels:
             return "labels: there is no tag O"
@@ -109,25 +109,25 @@ class TokenClassification(Task):
         return item
 
     def decode(
-        self, encoded: Encoded, logits: Sequence[Logits], parameters: Parameters | None = None
+        self, encoded: Encoded, logits: Sequence[Logits], parameters: TokenClassificationParameters | None = None
     ) -> list[Entity] | list[dict[str, Any]]:
         """The entities in the order of the text; ``logits``: [tokens, labels] a window."""
-        wish = parameters or DEFAULT
+        options = parameters or DEFAULT
         tokens = placed(encoded.item, tokens_of(encoded.windows, self.stride))
         if not tokens:
             return []
         scores = self._scores(tokens, logits)
-        if wish.aggregation_strategy == "none":
-            return self._pieces(encoded.item, tokens, scores, wish)
-        units = self._units(encoded.item, tokens, scores, wish.aggregation_strategy)
+        if options.aggregation_strategy == "none":
+            return self._pieces(encoded.item, tokens, scores, options)
+        units = self._units(encoded.item, tokens, scores, options.aggregation_strategy)
         found = (_entity(encoded.item, run) for run in _runs(units))
-        return [entity for entity in found if entity["entity_group"] not in wish.ignore_labels]
+        return [entity for entity in found if entity["entity_group"] not in options.ignore_labels]
 
     def decision(self, answer: list[dict[str, Any]]) -> Hashable:
         """Each entity's type and place."""
         return tuple((entity.get("entity_group"), entity["start"], entity["end"]) for entity in answer)
 
-    def outcomes(self, answer: list[dict[str, Any]]) -> Sequence[str]:
+    def predicted_labels(self, answer: list[dict[str, Any]]) -> Sequence[str]:
         """The type of each entity."""
         return [entity.get("entity_group", entity.get("entity", "")) for entity in answer]
 
@@ -167,12 +167,14 @@ class TokenClassification(Task):
         for place, found, best in zip(places, merged, best_sequence(merged, self.labels), strict=True):
             yield _Unit(*place, self.labels[best], float(found[best]))
 
-    def _pieces(self, text: str, tokens: Sequence[Token], scores: Scores, wish: Parameters) -> list[dict[str, Any]]:
+    def _pieces(
+        self, text: str, tokens: Sequence[Token], scores: Scores, options: TokenClassificationParameters
+    ) -> list[dict[str, Any]]:
         pieces = []
         for index, (token, row) in enumerate(zip(tokens, scores, strict=True), 1):
             start, end = trimmed(text, token.start, token.end)
             label = self.labels[int(row.argmax())]
-            if start < end and label not in wish.ignore_labels:
+            if start < end and label not in options.ignore_labels:
                 place = {"score": float(row.max()), "word": text[start:end], "start": start, "end": end}
                 pieces.append({"entity": label, "index": index, **place})
         return pieces

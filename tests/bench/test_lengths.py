@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from bench.lengths import LONGEST, SHORTEST, mixed
 from bench.longer import longer
 from bench.peers.fixed_batches import FixedBatches, create_app
-from serving.bundle import Bundle
-from serving.predictor import Predictor
+from serving.bundle.bundle import Bundle
+from serving.inference.predictor import Predictor
 
 
 def test_lengths_are_spread_and_shuffled(tiny_bundle: Path) -> None:

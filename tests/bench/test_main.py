@@ -16,9 +16,9 @@ import bench.__main__ as command
 from bench.errors import MeasurementError
 from bench.figures import Asked, Figure
 from bench.subject import prepare
-from serving.bundle import Bundle
+from serving.bundle.bundle import Bundle
 from serving.errors import InputError
-from trainer.run import Run
+from trainer.run.run import Run
 
 run_command = CliRunner().invoke
 

@@ -12,8 +12,8 @@ from transformers import AutoModelForSequenceClassification
 import bench.peers.checkpoint as peers_checkpoint
 from bench.peers import setup
 from bench.subject import Subject
-from trainer.model import load_checkpoint
-from trainer.run import Run
+from trainer.model.checkpoint import load_checkpoint
+from trainer.run.run import Run
 
 
 def test_transformers_reads_the_same_model(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ import pytest
 from bench.ceiling import Ceiling
 from bench.errors import MeasurementError
 from bench.raw import Raw, measure
-from serving.bundle import Bundle
-from serving.predictor import Predictor
+from serving.bundle.bundle import Bundle
+from serving.inference.predictor import Predictor
 
 
 @pytest.fixture(scope="module")

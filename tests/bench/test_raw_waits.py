@@ -10,7 +10,7 @@ import pytest
 from bench.ceiling import Ceiling
 from bench.raw import Raw
 from bench.raw_waits import one_behind_the_other, waits
-from serving.bundle import Bundle
+from serving.bundle.bundle import Bundle
 
 
 @pytest.fixture

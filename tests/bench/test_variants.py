@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from bench import variants
-from serving.bundle import Bundle
-from trainer.run import Run
+from serving.bundle.bundle import Bundle
+from trainer.run.run import Run
 
 
 @pytest.mark.slow

@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def few_strings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `tests.export.proof.test_tokens` tests in full."""
+    """What `tests.export.proof.test_tokenizer` tests in full."""
     monkeypatch.setattr("export.proof.hard_strings.STRINGS", 300)

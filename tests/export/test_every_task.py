@@ -11,19 +11,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from export.hard_inputs import hard_inputs
-from export.pack import ProofFailed, export_run
-from serving.bundle import Bundle
-from serving.predictor import Predictor
+from export.exporter import ProofFailed, export_run
+from export.proof.hard_inputs import hard_inputs
+from serving.bundle.bundle import Bundle
+from serving.inference.predictor import Predictor
 from tests import tiny_generators
 from tests.bundles import trained_bundle
 from tests.toys import TOYS, write_toy
-from trainer.freezing import choose_weights, layers_of
-from trainer.heads import backbone_of, head_of
-from trainer.model import build_model
-from trainer.plan import make_plan
-from trainer.recipe import load_recipe
-from trainer.run import Run
+from trainer.model.checkpoint import build_model
+from trainer.model.heads import backbone_of, head_of
+from trainer.model.trainable import choose_weights, layers_of
+from trainer.recipe.recipe import load_recipe
+from trainer.run.run import Run
+from trainer.setup.training_setup import prepare_setup
 
 
 @pytest.mark.parametrize("toy", TOYS)
@@ -71,12 +71,12 @@ def test_only_the_chosen_weights_learn(
     tiny_backbone: Path, tmp_path: Path, training: dict[str, Any], expected: str
 ) -> None:
     """Every other weight has no gradient."""
-    plan = make_plan(
+    plan = prepare_setup(
         load_recipe(write_toy(tmp_path, tiny_backbone, "text-classification", training=training)), tmp_path
     )
     model = build_model(plan.base, plan.form, plan.splits.labels)
     choose_weights(model, plan.recipe.training)
-    learning = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    training_task = {name for name, weight in model.named_parameters() if weight.requires_grad}
     head = {id(weight) for part in head_of(model) for weight in part.parameters()}
     last = {id(weight) for weight in layers_of(backbone_of(model))[-1].parameters()}
     words = id(backbone_of(model).get_input_embeddings().weight)  # type: ignore[operator]
@@ -86,7 +86,7 @@ def test_only_the_chosen_weights_learn(
         "head and adapters": lambda name, weight: id(weight) in head or "lora_" in name,
         "all but the word vectors": lambda name, weight: id(weight) != words and "pooler" not in name,
     }[expected]
-    assert learning == {name for name, weight in model.named_parameters() if allowed(name, weight)}
+    assert training_task == {name for name, weight in model.named_parameters() if allowed(name, weight)}
 
 
 def test_adapters_are_merged_into_the_checkpoint(tiny_backbone: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_generators_wrong_graph_is_found(
 ) -> None:
     """A graph of other weights than the checkpoint's answers otherwise, and no bundle is written."""
     run = Run(shutil.copytree(task_run("text-generation").root, tmp_path / "run"))
-    from export import graphs
+    from export.graphs import convert as graphs
 
     write = graphs.export_causal
 

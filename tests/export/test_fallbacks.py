@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from serving.bundle import Bundle
-from serving.predictor import Predictor
+from serving.bundle.bundle import Bundle
+from serving.inference.predictor import Predictor
 
 
 def test_the_first_serves_and_the_others_stand_by(tiny_fallback_bundle: Path) -> None:

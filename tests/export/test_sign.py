@@ -12,10 +12,11 @@ import pytest
 
 from export import sign
 from export.sign import sign_with_key, verify_identity
-from serving.bundle import SIGNATURE, Bundle
+from serving.bundle.bundle import Bundle
+from serving.bundle.manifest import SIGNATURE
 from serving.errors import BundleError, InputError
 from serving.lambda_handler import Function
-from serving.settings import Settings
+from serving.settings.settings import ServerSettings
 from tests.keys import KeyPair, make_keys
 from tests.test_cli import assert_refused, tuneship
 
@@ -78,7 +79,7 @@ def test_serve_and_predict_refuse(bundle: Path, keys: KeyPair, tmp_path: Path) -
 
 def test_lambda_refuses(bundle: Path, keys: KeyPair) -> None:
     """The Lambda function does not start on an unsigned bundle, and answers from a signed one."""
-    settings = Settings(bundle=bundle, trusted_key=keys.public)
+    settings = ServerSettings(bundle=bundle, trusted_key=keys.public)
     with pytest.raises(BundleError, match="is not signed"):
         Function(settings)
     sign_with_key(bundle, keys.private)

@@ -14,15 +14,15 @@ import pytest
 from starlette.testclient import TestClient
 
 from bench.process import free_port
-from serving.app import create_app
-from serving.predictor import Predictor
+from serving.http.app import create_app
+from serving.inference.predictor import Predictor
 from serving.tasks.text_classification import TextClassification
 from tests.serving.processes import ServerProcess, python, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.serving.browser import Visit
+    from tests.serving.http.page.browser import Visit
 
 # A busy machine is no reason to fail.
 hypothesis.settings.register_profile("tuneship", deadline=None)
@@ -117,7 +117,7 @@ def task_server(
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for a file; every test has a context of its own."""
-    from tests.serving.browser import chromium
+    from tests.serving.http.page.browser import chromium
 
     with chromium() as browser:
         yield browser
@@ -126,7 +126,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visit(browser: Browser, server: ServerProcess) -> Iterator[Visit]:
     """A visit to the server over the tiny classifier."""
-    from tests.serving.browser import visiting
+    from tests.serving.http.page.browser import visiting
 
     with visiting(browser, server.url) as visit:
         yield visit

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from bench.process import free_port
-from serving.bundle import Bundle
-from serving.predictor import Predictor
+from serving.bundle.bundle import Bundle
+from serving.inference.predictor import Predictor
 from tests.containers import container, wait_until_ready, why_no_engine
 from tests.serving.processes import running
 
@@ -62,7 +62,7 @@ def test_the_bundle_travels_inside(home: Path, tiny_bundle: Path) -> None:
     """The Bento holds the whole bundle, sound, and the serving code, but no training code."""
     source = home / "bentos" / "tuneship-service" / "test" / "src"
     assert Bundle.open(source / "bundle").digest == Bundle.open(tiny_bundle).digest
-    assert (source / "serving" / "app" / "page" / "page.html").is_file()
+    assert (source / "serving" / "http" / "page" / "page.html").is_file()
     assert not (source / "trainer").exists()
 
 

@@ -8,7 +8,7 @@ import bentoml
 import pytest
 from bentoml.exceptions import BentoMLException
 
-from serving.predictor import Predictor
+from serving.inference.predictor import Predictor
 from tests.serving.processes import ServerProcess
 from tests.serving.test_service import TEXTS, service  # noqa: F401 - the fixture
 

@@ -18,18 +18,7 @@ FORBIDDEN = {
     "trainer": {"export", "bench", "tests", "tuneship"},
     "export": {"bench", "tests", "tuneship"},
 }
-CORE = (
-    "errors",
-    "bundle",
-    "tasks",
-    "tasks.text_classification",
-    "runtime",
-    "session",
-    "predictor",
-    "request",
-    "batching",
-    "batch",
-)
+CORE = ("errors", "bundle.bundle", "tasks", "inference.session", "inference.predictor", "batching.batcher", "protocols")
 
 
 def modules(room: str) -> list[str]:
@@ -91,7 +80,7 @@ def test_core_reads_no_environment() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
     }
-    assert readers <= {"settings", "runtime", "service", "lambda_handler"}
+    assert readers <= {"settings", "session", "service", "lambda_handler"}
 
 
 def test_command_line_is_lean() -> None:
@@ -108,7 +97,7 @@ def test_onnxruntime_telemetry_is_off() -> None:
         "    if name == 'onnxruntime': assert os.environ.get('ORT_DISABLE_TELEMETRY') == '1'\n"
         "    return real(name, *rest, **options)\n"
         "builtins.__import__ = spy\n"
-        "import serving.predictor, sys\n"
+        "import serving.inference.predictor, sys\n"
         "print('onnxruntime' in sys.modules)"
     )
     result = subprocess.run(

@@ -16,10 +16,10 @@ from tokenizers import Encoding
 
 from serving import lambda_handler
 from serving.errors import BundleError
+from serving.inference.predictor import Predictor
 from serving.lambda_handler import Function, InvocationError
-from serving.predictor import Predictor
-from serving.protection import Protection
-from serving.settings import Settings
+from serving.settings.access import AccessPolicy
+from serving.settings.settings import ServerSettings
 from serving.tasks.base import Logits
 from tests.serving.processes import ROOT, environment, python
 
@@ -31,7 +31,7 @@ KINDS = ("function_url", "http_api", "rest_api", "load_balancer")
 @pytest.fixture(scope="module")
 def function(tiny_bundle: Path) -> Iterator[Function]:
     """The function over the fp32 bundle, as a container starts it."""
-    function = Function(Settings(bundle=tiny_bundle))
+    function = Function(ServerSettings(bundle=tiny_bundle))
     yield function
     function.close()
 
@@ -332,8 +332,8 @@ class Broken(Predictor):
 
 def test_server_error(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A failure of the engine is a 500 that tells the caller nothing, the log everything, and stops nothing."""
-    monkeypatch.setattr("serving.predictor.Predictor", Broken)
-    function = Function(Settings(bundle=tiny_bundle))
+    monkeypatch.setattr("serving.inference.predictor.Predictor", Broken)
+    function = Function(ServerSettings(bundle=tiny_bundle))
     with caplog.at_level(logging.ERROR):
         answer = function(function_url("POST", "/predict", BODY))
     assert answer["statusCode"] == 500
@@ -362,7 +362,7 @@ def test_handler_loads_once(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_bad_bundle(tmp_path: Path) -> None:
     """Without a sound bundle there is no function."""
     with pytest.raises(BundleError, match="is not a bundle"):
-        Function(Settings(bundle=tmp_path))
+        Function(ServerSettings(bundle=tmp_path))
 
 
 def test_lean_import() -> None:
@@ -381,7 +381,7 @@ def test_lean_import() -> None:
 def test_api_keys(tiny_bundle: Path) -> None:
     """Keys are asked for in every kind of event; a plain invocation can show none and is refused."""
     key = "lambda-key-012345678"
-    function = Function(Settings(bundle=tiny_bundle, protection=Protection(api_keys=(key,))))
+    function = Function(ServerSettings(bundle=tiny_bundle, access_policy=AccessPolicy(api_keys=(key,))))
     try:
         event = event_of("function_url", "POST", "/predict", BODY)
         refused = function(event)

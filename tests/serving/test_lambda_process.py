@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from serving.predictor import Predictor
+from serving.inference.predictor import Predictor
 from tests.serving.processes import ROOT, environment, python
 from tests.serving.runtime_api import RuntimeApi
 from tests.serving.test_lambda_handler import encoded, event_of

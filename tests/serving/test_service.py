@@ -18,7 +18,7 @@ from huggingface_hub import InferenceClient
 from starlette.testclient import TestClient
 
 from bench.process import free_port
-from serving.predictor import Predictor
+from serving.inference.predictor import Predictor
 from tests.keys import make_keys
 from tests.serving.processes import ServerProcess, get, python, run_python, running
 
@@ -206,7 +206,7 @@ def test_the_parent_holds_no_model(tiny_bundle: Path) -> None:
     """What `bentoml serve` imports in the process that only watches its worker has no runtime in it, and no app."""
     result = run_python("import sys, serving.service; print(*sys.modules)", TUNESHIP_BUNDLE=tiny_bundle)
     assert result.returncode == 0, result.stderr
-    assert {"onnxruntime", "tokenizers", "numpy", "serving.app"}.isdisjoint(result.stdout.split())
+    assert {"onnxruntime", "tokenizers", "numpy", "serving.http.app"}.isdisjoint(result.stdout.split())
 
 
 def test_requires_a_signature(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from rich.console import Console
 from transformers import TrainerCallback
 
 from tests import tiny
-from trainer.recipe import Recipe, load_recipe
-from trainer.rows import Rows, same_text
-from trainer.run import Run
-from trainer.tasks import learning_of
-from trainer.tasks.base import Learning
+from trainer.data.rows import Rows, same_text
+from trainer.recipe.recipe import Recipe, load_recipe
+from trainer.run.run import Run
+from trainer.tasks import create_training_task
+from trainer.tasks.base import TrainingTask
 from trainer.train import train
 
 MakeRecipe = Callable[..., Recipe]
@@ -51,10 +51,10 @@ def toy(tiny_backbone: Path, tmp_path: Path) -> MakeRecipe:
     return make
 
 
-def learning(task: str, data: dict[str, Any] | None = None, **sections: Any) -> Learning:
+def training_task(task: str, data: dict[str, Any] | None = None, **sections: Any) -> TrainingTask:
     """How ``task`` is learned by a recipe with these sections; the data need not be there."""
     section = {"train": "train.csv", "test": 0.25, **(data or {})}
-    return learning_of(Recipe.model_validate({"task": task, "data": section, **sections}))
+    return create_training_task(Recipe.model_validate({"task": task, "data": section, **sections}))
 
 
 def rows_of(*pairs: tuple[Any, Any], name: str = "x") -> Rows:
@@ -66,7 +66,7 @@ def rows_of(*pairs: tuple[Any, Any], name: str = "x") -> Rows:
 
 def fit(recipe: Recipe, output: Path, *callbacks: TrainerCallback, overwrite: bool = False) -> Run:
     """Train without a word; the report's figures are composed but not drawn into files, which takes as long again."""
-    with mock.patch("trainer.figures._save", lambda figure, path: plt.close(figure)):
+    with mock.patch("trainer.run.figures._save", lambda figure, path: plt.close(figure)):
         return train(recipe, output, overwrite=overwrite, console=Console(file=io.StringIO()), callbacks=callbacks)
 
 

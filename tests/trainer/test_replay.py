@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from serving.errors import InputError
 from tests import tiny
 from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
-from trainer.lock import Environment, read_lock, weight_hashes
-from trainer.recipe import load_recipe
+from trainer.recipe.recipe import load_recipe
 from trainer.replay import Replay, replay
-from trainer.run import Run
+from trainer.run.lock import Environment, read_lock, weight_hashes
+from trainer.run.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_gone_on_elsewhere(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.
         fit(recipe, tmp_path / "run", StopAt(7))
     begun = read_lock(Run(tmp_path / "run"))
     assert begun.result is None
-    monkeypatch.setattr("trainer.facts.versions", lambda: {**begun.environment.versions, "torch": "9.9"})
+    monkeypatch.setattr("trainer.run.environment.versions", lambda: {**begun.environment.versions, "torch": "9.9"})
     resumed = read_lock(fit(recipe, tmp_path / "run"))
     assert resumed.resumed == [f'versions.torch: "{begun.environment.versions["torch"]}" there, "9.9" now']
     assert resumed.threads == begun.threads

@@ -13,9 +13,9 @@ from rich.console import Console
 from serving.errors import InputError
 from tests import tiny
 from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
-from trainer.recipe import load_recipe
-from trainer.resume import newest_state
-from trainer.run import Run
+from trainer.fit.resume import newest_state
+from trainer.recipe.recipe import load_recipe
+from trainer.run.run import Run
 from trainer.train import train
 
 
@@ -151,7 +151,7 @@ def test_resume_after_early_stop(toy: MakeRecipe, tmp_path: Path, monkeypatch: p
     whole = fit(recipe, tmp_path / "whole")
     assert whole.read_record()["history"][-1]["epoch"] < 12
     with monkeypatch.context() as patched:
-        patched.setattr("trainer.learn.save_checkpoint", _stop)
+        patched.setattr("trainer.fit.fit.save_checkpoint", _stop)
         with pytest.raises(Stopped):
             fit(recipe, tmp_path / "stopped")
     resumed = fit(recipe, tmp_path / "stopped")

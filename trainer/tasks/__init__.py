@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trainer.recipe import Recipe
-from trainer.tasks.base import Learning
+from trainer.recipe.recipe import Recipe
+from trainer.tasks.base import TrainingTask
 from trainer.tasks.feature_extraction import FeatureExtraction
 from trainer.tasks.generation import Text2TextGeneration, TextGeneration
 from trainer.tasks.multi_label_classification import MultiLabelClassification
@@ -12,7 +12,7 @@ from trainer.tasks.regression import Regression
 from trainer.tasks.text_classification import TextClassification
 from trainer.tasks.token_classification import TokenClassification
 
-LEARNING: dict[str, type[Learning]] = {
+TRAINING_TASKS: dict[str, type[TrainingTask]] = {
     kind.serves.name: kind
     for kind in (
         TextClassification,
@@ -27,6 +27,6 @@ LEARNING: dict[str, type[Learning]] = {
 }
 
 
-def learning_of(recipe: Recipe) -> Learning:
+def create_training_task(recipe: Recipe) -> TrainingTask:
     """How the recipe's task is learned."""
-    return LEARNING[recipe.task](recipe)
+    return TRAINING_TASKS[recipe.task](recipe)

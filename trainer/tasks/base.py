@@ -8,30 +8,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from serving.bundle import Limits
-from serving.tasks.base import Encoded, Logits, Settings, Task
-from trainer import columns
-from trainer.backbone import Backbone
-from trainer.batches import Batch
-from trainer.heads import Model
-from trainer.inference import answers_to
-from trainer.recipe import Recipe
-from trainer.recipe_sections import Data
-from trainer.rows import Rows, same_text
-from trainer.scores.weighted import Weighted, repeated
-from trainer.table import Table
-from trainer.validation import Material, tune, validate
+from serving.bundle.manifest import Limits
+from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from trainer.data import columns
+from trainer.data.rows import Rows, same_text
+from trainer.data.table import Table
+from trainer.metrics.resampling import WeightedMetric, repeated
+from trainer.model.base_model import BaseCheckpoint
+from trainer.model.heads import Head
+from trainer.model.inputs import Batch
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.sections import Data
 
-Head = Literal["sequence", "token", "span", "vector", "causal", "seq2seq"]
-"""What the model gives: numbers a text, numbers a token, a start and an end a token, a vector a text, or more text."""
-
-Scores = dict[str, float]
+MetricValues = dict[str, float]
 
 CHARACTERS_A_TOKEN = 32
 """More than a token holds in any language but for runs of spaces: what is behind so many is cut from a pair anyway."""
@@ -45,7 +40,7 @@ class Example:
     label: Any
 
 
-class Learning(ABC):
+class TrainingTask(ABC):
     """One task of one recipe, seen from the trainer."""
 
     serves: ClassVar[type[Task]]
@@ -68,7 +63,7 @@ class Learning(ABC):
         """The column that holds what is right."""
         return self.data.label or self.default_label
 
-    def prepare(self, base: Backbone, tokenizer: PreTrainedTokenizerFast) -> None:
+    def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
         """Take what the task must know of the base model; most need nothing."""
         return
 
@@ -115,19 +110,19 @@ class Learning(ABC):
 
     # Answers
 
-    def default_length(self, base: Backbone) -> int:
+    def default_max_length(self, base: BaseCheckpoint) -> int:
         """Tokens a window, where the recipe does not say."""
-        return base.default_length
+        return base.default_max_length
 
     def clip(self, max_length: int) -> int | None:
         """Characters of each text of a pair that are read: many times what a window holds; None for lone texts."""
         return None if self.data.text_pair is None else CHARACTERS_A_TOKEN * max_length
 
     @abstractmethod
-    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
+    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """What answers depend on besides the weights, as known before training."""
 
-    def task(self, labels: Sequence[str], settings: Settings) -> Task:
+    def task(self, labels: Sequence[str], settings: TaskSettings) -> Task:
         """The object that answers, here and in the server."""
         return self.serves(labels, settings, Limits())
 
@@ -139,11 +134,9 @@ class Learning(ABC):
         """The row's answer from those to its items."""
         return answers[0]
 
-    def tuned_by(self, model: Model, material: Material, batch_size: int) -> Settings:
-        """The settings with what the validation rows teach under the finished model."""
-        return tune(model, material, batch_size)
-
-    def tuned(self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows) -> Settings:
+    def tune_settings(
+        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
+    ) -> TaskSettings:
         """The settings with what the validation rows teach, such as thresholds; unchanged by most."""
         return task.settings
 
@@ -163,7 +156,7 @@ class Learning(ABC):
             training: whether smoothing and weights apply.
         """
 
-    def first_bias(self, train: Rows, labels: Sequence[str]) -> list[float] | None:
+    def initial_bias(self, train: Rows, labels: Sequence[str]) -> list[float] | None:
         """What a fresh head's answers are before it has learned anything; None: nothing is known of them."""
         return None
 
@@ -182,21 +175,11 @@ class Learning(ABC):
         """The score of answers that a proof compares."""
         return self.recipe.metric
 
-    def validated(self, model: Model, material: Material, batch_size: int) -> Scores:
-        """The scores that choose the checkpoint, and ``loss``."""
-        return validate(model, material, batch_size)
-
-    def answers(
-        self, model: Model, tokenizer: PreTrainedTokenizerFast, task: Task, rows: Rows, batch_size: int
-    ) -> list[Any]:
-        """The answer to each row."""
-        return answers_to(model, tokenizer, self, task, rows, batch_size)
-
     @abstractmethod
-    def scores(self, rows: Rows, answers: Sequence[Any]) -> Scores:
+    def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """How good the answers are; the task's metrics, in the order in which they are shown."""
 
-    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+    def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         """One of the scores as a function of how often each row counts, for resampling.
 
         Whatever the score, scoring the repeated rows anew is right, and slow; tasks say how theirs follows from sums.
@@ -204,11 +187,11 @@ class Learning(ABC):
 
         def rescored(weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             drawn = [repeated(rows, row) for row in weights]
-            return np.array([self.scores(rows.take(some), [answers[at] for at in some])[metric] for some in drawn])
+            return np.array([self.metrics(rows.take(some), [answers[at] for at in some])[metric] for some in drawn])
 
         return rescored
 
-    def right(self, rows: Rows, answers: Sequence[Any]) -> list[bool] | None:
+    def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool] | None:
         """Whether each answer is right as a whole; None where answers are more or less right, and no more."""
         return None
 

@@ -12,19 +12,20 @@ from torch.nn.functional import cosine_similarity
 
 from serving.errors import InputError
 from serving.tasks import feature_extraction as serving
-from serving.tasks.base import Encoded, Logits, Settings, Task
-from trainer import columns
-from trainer.rows import Rows, texts_of
-from trainer.scores.correlation import pearson, spearman
-from trainer.scores.weighted import Weighted, pearson_of, spearman_of
-from trainer.table import Table
-from trainer.tasks.base import Example, Head, Learning, Scores
+from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from trainer.data import columns
+from trainer.data.rows import Rows, texts_of
+from trainer.data.table import Table
+from trainer.metrics.correlation import pearson, spearman
+from trainer.metrics.resampling import WeightedMetric, pearson_of, spearman_of
+from trainer.model.heads import Head
+from trainer.tasks.base import Example, MetricValues, TrainingTask
 
 SCALE = 20.0
 """CoSENT's inverse temperature, as its author and sentence-transformers use it."""
 
 
-class FeatureExtraction(Learning):
+class FeatureExtraction(TrainingTask):
     """One vector a text, learned from pairs; served, it takes lone texts."""
 
     serves: ClassVar[type[Task]] = serving.FeatureExtraction
@@ -43,16 +44,18 @@ class FeatureExtraction(Learning):
         """The label column: how similar the pair is, in any unit."""
         return columns.numbers(table, "data.label", self.label_column)
 
-    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
+    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """Nothing is known yet: the model tells the number of dimensions."""
         self._low, self._high = min(train.targets), max(train.targets)
         if self._low == self._high:
             raise InputError(f"{train.name}: every training row has the same similarity; there is nothing to learn")
-        return serving.Settings(dimensions=1)
+        return serving.FeatureExtractionSettings(dimensions=1)
 
-    def tuned(self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows) -> Settings:
+    def tune_settings(
+        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
+    ) -> TaskSettings:
         """The number of dimensions, as the model has them."""
-        return serving.Settings(dimensions=len(logits[0][0]))
+        return serving.FeatureExtractionSettings(dimensions=len(logits[0][0]))
 
     def items(self, task: Task, inputs: dict[str, str]) -> list[Any]:
         """Two lone texts."""
@@ -75,12 +78,12 @@ class FeatureExtraction(Learning):
             return ((cosines - labels) ** 2).sum()
         return len(labels) * cosent(cosines, labels)
 
-    def scores(self, rows: Rows, answers: Sequence[float]) -> Scores:
+    def metrics(self, rows: Rows, answers: Sequence[float]) -> MetricValues:
         """Correlation of the cosine with the similarity."""
         expected, answered = np.array(rows.targets), np.array(answers)
         return {"spearman": spearman(expected, answered), "pearson": pearson(expected, answered)}
 
-    def weighted(self, metric: str, rows: Rows, answers: Sequence[float]) -> Weighted:
+    def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[float]) -> WeightedMetric:
         """Correlations from products and ranks."""
         return (pearson_of if metric == "pearson" else spearman_of)(rows.targets, list(answers))
 

@@ -6,8 +6,7 @@ those of whole greedy answers, as a server gives them.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,19 +17,17 @@ from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from serving.errors import InputError
 from serving.tasks import generation as serving
-from serving.tasks.base import Encoded, Settings, Task
-from trainer import columns
-from trainer.backbone import Backbone
-from trainer.batches import IGNORED, Batch, collated_by, longest_first
-from trainer.heads import Model
-from trainer.rows import Rows
-from trainer.scores.answers import exact_match, f1
-from trainer.scores.weighted import Weighted, mean_of
-from trainer.table import Table
-from trainer.tasks.base import Example, Head, Learning, Scores
+from serving.tasks.base import Encoded, Task, TaskSettings
+from trainer.data import columns
+from trainer.data.rows import Rows
+from trainer.data.table import Table
+from trainer.metrics.resampling import WeightedMetric, mean_of
+from trainer.metrics.squad import exact_match, f1
+from trainer.model.base_model import BaseCheckpoint
+from trainer.model.heads import Head
+from trainer.model.inputs import IGNORED, Batch
+from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.losses import one_of
-from trainer.torch_generation import Continued, continued
-from trainer.validation import Material
 
 
 @dataclass(frozen=True)
@@ -50,10 +47,10 @@ class Tokens:
         return [0] * len(self.ids)
 
 
-class Generation(Learning):
+class Generation(TrainingTask):
     """What both tasks share."""
 
-    def prepare(self, base: Backbone, tokenizer: PreTrainedTokenizerFast) -> None:
+    def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
         """Keep the base model's settings, and the tokenizer for targets."""
         self._config = AutoConfig.from_pretrained(base.folder, local_files_only=True)
         self._tokenizer = tokenizer
@@ -62,9 +59,9 @@ class Generation(Learning):
         """The texts to be generated."""
         return columns.texts(table, "data.label", self.label_column)
 
-    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
+    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """What the base model's own settings say of how its texts begin and end."""
-        return serving.Settings(
+        return serving.GenerationSettings(
             prefix=self.data.prefix,
             eos_token_ids=self._ends(),
             max_positions=self._positions(),
@@ -72,27 +69,12 @@ class Generation(Learning):
             max_new_tokens=self.data.max_new_tokens,
         )
 
-    def tuned_by(self, model: Model, material: Material, batch_size: int) -> Settings:
-        """There is nothing to tune."""
-        return material.task.settings
-
     @property
     def proof_metric(self) -> str:
         """The words that an answer shares with the right one."""
         return "f1"
 
-    def validated(self, model: Model, material: Material, batch_size: int) -> Scores:
-        """The share of the target's tokens that the model would have chosen, perplexity, and the mean loss."""
-        return self._forced(model, material.tokenizer, material.validation.examples, batch_size)
-
-    def answers(
-        self, model: Model, tokenizer: PreTrainedTokenizerFast, task: Task, rows: Rows, batch_size: int
-    ) -> list[Any]:
-        """Greedy answers, by transformers' own generate."""
-        found = self._greedy(model, tokenizer, task, rows)
-        return [task.decode(Encoded(item, []), [[answer]]) for item, answer in found]
-
-    def scores(self, rows: Rows, answers: Sequence[Any]) -> Scores:
+    def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """F1 over words and exact match, as SQuAD scores answers."""
         pairs = [(answer[0]["generated_text"], [target]) for answer, target in zip(answers, rows.targets, strict=True)]
         return {
@@ -100,13 +82,13 @@ class Generation(Learning):
             "exact_match": float(np.mean([exact_match(text, right) for text, right in pairs])),
         }
 
-    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+    def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         """Both scores are means over the rows."""
         score = f1 if metric == "f1" else exact_match
         pairs = zip(answers, rows.targets, strict=True)
         return mean_of([score(answer[0]["generated_text"], [target]) for answer, target in pairs])
 
-    def right(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
+    def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
         """Whether the text is exactly the right one."""
         pairs = zip(answers, rows.targets, strict=True)
         return [exact_match(answer[0]["generated_text"], [target]) == 1 for answer, target in pairs]
@@ -144,23 +126,6 @@ class Generation(Learning):
     def _positions(self) -> int | None:
         return getattr(self._config, "max_position_embeddings", None)
 
-    @torch.inference_mode()
-    def _forced(
-        self, model: Model, tokenizer: PreTrainedTokenizerFast, examples: Sequence[Example], batch_size: int
-    ) -> Scores:
-        collate, device = collated_by(tokenizer, self), next(model.parameters()).device
-        loss, right, count = 0.0, 0, 0
-        for indices in longest_first([len(each.windows[0].ids) for each in examples], batch_size):
-            batch = {name: value.to(device) for name, value in collate([examples[at] for at in indices]).items()}
-            labels = batch.pop("labels")
-            logits = model(**batch)["logits"]
-            loss += float(self.loss(logits, labels, training=False))
-            chosen, expected = self.aligned(logits, labels)
-            right += int((chosen.argmax(-1) == expected).sum())
-            count += self.label_count(labels)
-        mean = loss / max(count, 1)
-        return {"token_accuracy": right / max(count, 1), "perplexity": math.exp(min(mean, 50.0)), "loss": mean}
-
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         """Cross-entropy of the target's tokens."""
         smoothing = (self.recipe.training.label_smoothing_factor or 0.0) if training else 0.0
@@ -170,12 +135,6 @@ class Generation(Learning):
     def aligned(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and the labels that they predict, [examples, tokens, vocabulary] and [examples, tokens]."""
         return logits, labels
-
-    def _greedy(
-        self, model: Model, tokenizer: PreTrainedTokenizerFast, task: Task, rows: Rows
-    ) -> Iterator[tuple[str, Continued]]:
-        items = [task.check(inputs) for inputs in rows.inputs]
-        return zip(items, continued(model, tokenizer, task, items), strict=True)
 
 
 class TextGeneration(Generation):
@@ -204,7 +163,7 @@ class Text2TextGeneration(Generation):
     serves: ClassVar[type[Task]] = serving.Text2TextGeneration
     head: ClassVar[Head] = "seq2seq"
 
-    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
+    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """As for all generation; an encoder-decoder must say what its answers begin with."""
         found = super().settings(train, labels, max_length)
         if found.model_dump()["decoder_start_token_id"] is None:

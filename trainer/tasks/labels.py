@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from serving.errors import InputError
-from trainer import columns
-from trainer.recipe_sections import Data
-from trainer.rows import Rows, plain
+from trainer.data import columns
+from trainer.data.rows import Rows, plain
+from trainer.recipe.sections import Data
 
 
 def names_of_numbers(data: Data) -> list[str] | None:

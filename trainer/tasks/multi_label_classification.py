@@ -13,20 +13,21 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support
 from torch import Tensor
 
 from serving.tasks import multi_label_classification as serving
-from serving.tasks.base import Encoded, Logits, Settings, Task
-from serving.tasks.scores import apply_function
-from serving.tasks.texts import json_type
-from trainer import columns
-from trainer.rows import Rows, texts_of
-from trainer.scores.thresholds import best_thresholds
-from trainer.scores.weighted import Weighted, f1_of, indicators, mean_of
-from trainer.table import Table
+from serving.tasks.activations import apply_function
+from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from serving.tasks.inputs import json_type
+from trainer.data import columns
+from trainer.data.rows import Rows, texts_of
+from trainer.data.table import Table
+from trainer.metrics.resampling import WeightedMetric, f1_of, indicators, mean_of
+from trainer.metrics.thresholds import best_thresholds
+from trainer.model.heads import Head
 from trainer.tasks import labels as label_rows
-from trainer.tasks.base import Example, Head, Learning, Scores
+from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.losses import any_of, class_weights
 
 
-class MultiLabelClassification(Learning):
+class MultiLabelClassification(TrainingTask):
     """Any number of the labels is right."""
 
     serves: ClassVar[type[Task]] = serving.MultiLabelClassification
@@ -61,19 +62,21 @@ class MultiLabelClassification(Learning):
         """Rows a label."""
         return dict(Counter(label for _, label in _numbered(rows)))
 
-    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
+    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """Whether inputs are pairs; thresholds of one half until they are tuned."""
-        return serving.Settings(
+        return serving.MultiLabelSettings(
             pair=self.data.text_pair is not None, clip=self.clip(max_length), thresholds=[0.5] * len(labels)
         )
 
-    def tuned(self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows) -> Settings:
+    def tune_settings(
+        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
+    ) -> TaskSettings:
         """Each label's threshold of the best validation F1."""
         scores = np.stack([apply_function(windows[0], "sigmoid") for windows in logits])
         thresholds = best_thresholds(scores, _indicators(rows.targets, task.labels))
         return task.settings.model_copy(update={"thresholds": [float(value) for value in thresholds]})
 
-    def first_bias(self, train: Rows, labels: Sequence[str]) -> list[float]:
+    def initial_bias(self, train: Rows, labels: Sequence[str]) -> list[float]:
         """Each label's own log odds: rare labels need not first be unlearned (Lin et al. 2017, section 4.1)."""
         counts, rows = self.label_counts(train), len(train)
         return [math.log((counts[label] + 0.5) / (rows - counts[label] + 0.5)) for label in labels]
@@ -87,7 +90,7 @@ class MultiLabelClassification(Learning):
         gamma = self.recipe.model_head.focal_gamma if self.recipe.loss == "focal" and training else None
         return any_of(logits, labels.to(logits.dtype), weight=self._weight if training else None, gamma=gamma)
 
-    def scores(self, rows: Rows, answers: Sequence[Any]) -> Scores:
+    def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """Macro-F1 over all labels, micro-F1, and the share of rows whose labels are all right and no others."""
         labels = sorted(
             {label for _, label in _numbered(rows)} | {each["label"] for answer in answers for each in answer}
@@ -100,16 +103,16 @@ class MultiLabelClassification(Learning):
             "accuracy": float((expected == answered).all(axis=1).mean()),
         }
 
-    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+    def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         """Accuracy from the rows whose labels are all right, F1 from each label's counts."""
         if metric == "accuracy":
-            return mean_of(self.right(rows, answers))
+            return mean_of(self.is_correct(rows, answers))
         answered = [_labels(answer) for answer in answers]
         labels = sorted({label for side in (rows.targets, answered) for some in side for label in some})
         wanted, given = (indicators(side, labels) for side in (rows.targets, answered))
         return f1_of(wanted * given, given, wanted, metric.removesuffix("_f1"))
 
-    def right(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
+    def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
         """Whether all expected labels are answered, and no others."""
         return [set(_labels(a)) == set(target) for a, target in zip(answers, rows.targets, strict=True)]
 

@@ -11,14 +11,15 @@ from torch import Tensor
 
 from serving.errors import InputError
 from serving.tasks import question_answering as serving
-from serving.tasks.base import Encoded, Logits, Settings, Task
-from trainer import columns
-from trainer.backbone import Backbone
-from trainer.rows import Rows
-from trainer.scores.answers import exact_match, f1
-from trainer.scores.weighted import Weighted, mean_of
-from trainer.table import Table
-from trainer.tasks.base import Example, Head, Learning, Scores
+from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from trainer.data import columns
+from trainer.data.rows import Rows
+from trainer.data.table import Table
+from trainer.metrics.resampling import WeightedMetric, mean_of
+from trainer.metrics.squad import exact_match, f1
+from trainer.model.base_model import BaseCheckpoint
+from trainer.model.heads import Head
+from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.losses import one_of
 
 WINDOW = 384
@@ -27,7 +28,7 @@ NO_ANSWER = [0, 0]
 """The first token is start and end where a window does not hold the answer (Devlin et al. 2019, section 4.3)."""
 
 
-class QuestionAnswering(Learning):
+class QuestionAnswering(TrainingTask):
     """A passage of the context. A target is a list of ``{"text", "answer_start"}``, empty where there is no answer."""
 
     serves: ClassVar[type[Task]] = serving.QuestionAnswering
@@ -58,11 +59,11 @@ class QuestionAnswering(Learning):
         titles = table.columns.get("title")
         return [str(title) for title in titles] if titles else [each["context"] for each in inputs]
 
-    def default_length(self, base: Backbone) -> int:
+    def default_max_length(self, base: BaseCheckpoint) -> int:
         """As in BERT's own evaluation, or what the base model takes."""
         return min(base.max_length or WINDOW, WINDOW)
 
-    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
+    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """How windows overlap, and whether no answer is an answer."""
         self._may_be_none = not all(train.targets)
         stride = self.data.stride if self.data.stride is not None else max_length // 3
@@ -72,16 +73,18 @@ class QuestionAnswering(Learning):
                 f" give at most {(max_length - SHORTEST_QUESTION) // 2}, or a longer data.max_length",
                 field="data.stride",
             )
-        return serving.Settings(
+        return serving.QuestionAnsweringSettings(
             stride=stride, max_length=max_length, no_answer_threshold=0.0 if self._may_be_none else None
         )
 
-    def tuned(self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows) -> Settings:
+    def tune_settings(
+        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
+    ) -> TaskSettings:
         """Where some training questions have no answer: the threshold of the best validation F1."""
         if not self._may_be_none:
             return task.settings
         assert isinstance(task, serving.QuestionAnswering)
-        always = serving.Parameters(handle_impossible_answer=False)
+        always = serving.QuestionAnsweringParameters(handle_impossible_answer=False)
         pairs = list(zip(encoded, logits, strict=True))
         answers: list[Any] = [task.decode(each, windows, always) for each, windows in pairs]
         margins = np.array([task.no_answer_margin(each, windows) for each, windows in pairs])
@@ -98,7 +101,7 @@ class QuestionAnswering(Learning):
         """Cross-entropy over the tokens, of the start and of the end; tokens of padding have minus infinity."""
         return one_of(logits[..., 0], labels[:, 0]) + one_of(logits[..., 1], labels[:, 1])
 
-    def scores(self, rows: Rows, answers: Sequence[Any]) -> Scores:
+    def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """F1 and exact match as SQuAD scores them, the best over a question's accepted answers."""
         pairs = [(answer["answer"], right) for answer, right in zip(answers, rows.targets, strict=True)]
         return {
@@ -106,13 +109,13 @@ class QuestionAnswering(Learning):
             "exact_match": float(np.mean([exact_match(text, _texts(right)) for text, right in pairs])),
         }
 
-    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+    def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         """Both scores are means over the rows."""
         if metric == "exact_match":
-            return mean_of(self.right(rows, answers))
+            return mean_of(self.is_correct(rows, answers))
         return mean_of([_f1(answer["answer"], right) for answer, right in zip(answers, rows.targets, strict=True)])
 
-    def right(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
+    def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
         """Whether the answer is exactly an accepted one."""
         pairs = zip(answers, rows.targets, strict=True)
         return [exact_match(answer["answer"], _texts(right)) == 1 for answer, right in pairs]

@@ -11,16 +11,17 @@ from torch.nn.functional import huber_loss, mse_loss
 
 from serving.errors import InputError
 from serving.tasks import regression as serving
-from serving.tasks.base import Encoded, Settings, Task
-from trainer import columns
-from trainer.rows import Rows, texts_of
-from trainer.scores.correlation import pearson, spearman
-from trainer.scores.weighted import Weighted, pearson_of, spearman_of
-from trainer.table import Table
-from trainer.tasks.base import Example, Head, Learning, Scores
+from serving.tasks.base import Encoded, Task, TaskSettings
+from trainer.data import columns
+from trainer.data.rows import Rows, texts_of
+from trainer.data.table import Table
+from trainer.metrics.correlation import pearson, spearman
+from trainer.metrics.resampling import WeightedMetric, pearson_of, spearman_of
+from trainer.model.heads import Head
+from trainer.tasks.base import Example, MetricValues, TrainingTask
 
 
-class Regression(Learning):
+class Regression(TrainingTask):
     """One number a text."""
 
     serves: ClassVar[type[Task]] = serving.Regression
@@ -36,9 +37,9 @@ class Regression(Learning):
             raise InputError(f"{train.name}: every training row has the same number; there is nothing to learn")
         return [self.label_column]
 
-    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
+    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """Mean and standard deviation of the training targets."""
-        return serving.Settings(
+        return serving.RegressionSettings(
             pair=self.data.text_pair is not None,
             clip=self.clip(max_length),
             mean=float(np.mean(train.targets)),
@@ -55,7 +56,7 @@ class Regression(Learning):
         loss = huber_loss if self.recipe.loss == "huber" else mse_loss
         return loss(logits, labels.to(logits.dtype), reduction="sum")
 
-    def scores(self, rows: Rows, answers: Sequence[Any]) -> Scores:
+    def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """Pearson's and Spearman's correlation, root mean squared error in the data's own unit."""
         expected, answered = np.array(rows.targets), _numbers(answers)
         return {
@@ -64,11 +65,11 @@ class Regression(Learning):
             "rmse": float(np.sqrt(np.mean((expected - answered) ** 2))),
         }
 
-    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+    def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         """Correlations from products and ranks."""
         correlations = {"pearson": pearson_of, "spearman": spearman_of}
         if metric not in correlations:
-            return super().weighted(metric, rows, answers)
+            return super().weighted_metric(metric, rows, answers)
         return correlations[metric](rows.targets, _numbers(answers))
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:

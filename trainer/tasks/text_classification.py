@@ -13,21 +13,22 @@ from torch import Tensor
 
 from serving.errors import InputError
 from serving.tasks import text_classification as serving
-from serving.tasks.base import Encoded, Logits, Settings, Task
-from serving.tasks.scores import apply_function
-from trainer import columns
-from trainer.rows import Rows, texts_of
-from trainer.scores.thresholds import best_accuracy_threshold
-from trainer.scores.weighted import Weighted, f1_of, indicators, mean_of
-from trainer.table import Table
+from serving.tasks.activations import apply_function
+from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from trainer.data import columns
+from trainer.data.rows import Rows, texts_of
+from trainer.data.table import Table
+from trainer.metrics.resampling import WeightedMetric, f1_of, indicators, mean_of
+from trainer.metrics.thresholds import best_accuracy_threshold
+from trainer.model.heads import Head
 from trainer.tasks import labels as label_rows
-from trainer.tasks.base import Example, Head, Learning, Scores
+from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.losses import any_of, class_weights, one_of
 
 SMOOTHING = 0.05
 
 
-class TextClassification(Learning):
+class TextClassification(TrainingTask):
     """Exactly one of the labels is right."""
 
     serves: ClassVar[type[Task]] = serving.TextClassification
@@ -64,12 +65,16 @@ class TextClassification(Learning):
         """Rows a label."""
         return dict(Counter(rows.targets))
 
-    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
+    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """Whether inputs are pairs, and whether one logit tells two labels apart."""
         one_logit = self.recipe.loss == "binary-cross-entropy"
-        return serving.Settings(pair=self.data.text_pair is not None, clip=self.clip(max_length), one_logit=one_logit)
+        return serving.TextClassificationSettings(
+            pair=self.data.text_pair is not None, clip=self.clip(max_length), one_logit=one_logit
+        )
 
-    def tuned(self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows) -> Settings:
+    def tune_settings(
+        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
+    ) -> TaskSettings:
         """Two labels: the threshold of the second that gives the validation rows the best accuracy."""
         if len(task.labels) != 2:
             return task.settings
@@ -90,7 +95,7 @@ class TextClassification(Learning):
         smoothing = self._smoothing() if training else 0.0
         return one_of(logits, labels, smoothing=smoothing, weight=weight, gamma=gamma)
 
-    def scores(self, rows: Rows, answers: Sequence[Any]) -> Scores:
+    def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """Accuracy and macro-F1, the latter the mean over the labels that occur in either."""
         expected, answered = rows.targets, _labels(answers)
         return {
@@ -98,15 +103,15 @@ class TextClassification(Learning):
             "macro_f1": float(f1_score(expected, answered, average="macro", zero_division=0)),
         }
 
-    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+    def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         """Accuracy from the right rows, macro-F1 from each label's counts."""
         if metric == "accuracy":
-            return mean_of(self.right(rows, answers))
+            return mean_of(self.is_correct(rows, answers))
         labels = sorted({*rows.targets, *_labels(answers)})
         wanted, given = (indicators([[each] for each in side], labels) for side in (rows.targets, _labels(answers)))
         return f1_of(wanted * given, given, wanted, "macro")
 
-    def right(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
+    def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
         """Whether the answered label is the expected one."""
         return [label == target for label, target in zip(_labels(answers), rows.targets, strict=True)]
 

@@ -16,24 +16,25 @@ from torch import Tensor
 
 from serving.errors import InputError
 from serving.tasks import token_classification as serving
-from serving.tasks.base import Encoded, Logits, Settings, Task
-from serving.tasks.texts import json_type
+from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from serving.tasks.inputs import json_type
 from serving.tasks.token_classification import OUTSIDE
-from trainer import columns
-from trainer.conll import to_bio
-from trainer.rows import Rows
-from trainer.scores.entities import Span, entity_scores, spans_of
-from trainer.scores.weighted import Weighted, f1_of
-from trainer.table import Table
+from trainer.data import columns
+from trainer.data.conll import to_bio
+from trainer.data.rows import Rows
+from trainer.data.table import Table
+from trainer.metrics.entities import Span, entity_scores, spans_of
+from trainer.metrics.resampling import WeightedMetric, f1_of
+from trainer.model.heads import Head
 from trainer.tasks import labels as label_rows
-from trainer.tasks.base import Example, Head, Learning, Scores
+from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.losses import class_weights, one_of
 
 BIASES = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0)
 """What is tried as `outside_bias`; zero first among equals."""
 
 
-class TokenClassification(Learning):
+class TokenClassification(TrainingTask):
     """A BIO tag for each token. A target is ``{"words": [[start, end], …], "tags": […]}``."""
 
     serves: ClassVar[type[Task]] = serving.TokenClassification
@@ -87,18 +88,20 @@ class TokenClassification(Learning):
         """Entities of each type, under the tag that begins them, and all other tags."""
         return dict(_tag_counts(rows))
 
-    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> Settings:
+    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """How far windows overlap: by default a quarter."""
         stride = self.data.stride if self.data.stride is not None else max_length // 4
-        return serving.Settings(stride=stride)
+        return serving.TokenClassificationSettings(stride=stride)
 
-    def tuned(self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows) -> Settings:
+    def tune_settings(
+        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
+    ) -> TaskSettings:
         """The bias of O that gives the validation rows the best F1."""
 
         def f1(bias: float) -> float:
             biased = self.task(task.labels, task.settings.model_copy(update={"outside_bias": bias}))
             answers = [biased.decode(each, windows) for each, windows in zip(encoded, logits, strict=True)]
-            return self.scores(rows, answers)["f1"]
+            return self.metrics(rows, answers)["f1"]
 
         best = max(BIASES, key=lambda bias: (f1(bias), -abs(bias)))
         return task.settings.model_copy(update={"outside_bias": best})
@@ -118,20 +121,20 @@ class TokenClassification(Learning):
         weight = self._weight if training else None
         return one_of(logits.flatten(0, 1), labels.flatten(), smoothing=smoothing, weight=weight, gamma=gamma)
 
-    def scores(self, rows: Rows, answers: Sequence[Any]) -> Scores:
+    def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """F1, precision and recall of whole entities; an answered one takes in the data's words that it touches."""
         found = entity_scores([target["tags"] for target in rows.targets], list(_answered_tags(rows, answers)))
         return {"f1": found.f1, "precision": found.precision, "recall": found.recall}
 
-    def weighted(self, metric: str, rows: Rows, answers: Sequence[Any]) -> Weighted:
+    def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         """F1 from each row's entities: rightly answered, answered, expected."""
         if metric != "f1":
-            return super().weighted(metric, rows, answers)
+            return super().weighted_metric(metric, rows, answers)
         pairs = self._spans(rows, answers)
         counts = np.array([[len(wanted & given), len(given), len(wanted)] for wanted, given in pairs], dtype=float)
         return f1_of(counts[:, :1], counts[:, 1:2], counts[:, 2:], "micro")
 
-    def right(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
+    def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
         """Whether a row's entities are all found, and no others."""
         return [wanted == given for wanted, given in self._spans(rows, answers)]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from export.proof.expected import Expected, expect
 from export.proof.reference import reference_of
-from trainer.recipe import load_recipe
-from trainer.run import Run
-from trainer.tasks import learning_of
+from export.proof.reference_answers import ReferenceAnswers, compute_reference_answers
+from trainer.recipe.recipe import load_recipe
+from trainer.run.run import Run
+from trainer.tasks import create_training_task
 
 
 @pytest.fixture(scope="session")
-def expected(tiny_run: Run) -> Expected:
-    learning = learning_of(load_recipe(tiny_run.recipe))
-    return expect(reference_of(tiny_run.checkpoint), learning, tiny_run.read_evaluation())
+def expected(tiny_run: Run) -> ReferenceAnswers:
+    training_task = create_training_task(load_recipe(tiny_run.recipe))
+    return compute_reference_answers(reference_of(tiny_run.checkpoint), training_task, tiny_run.read_evaluation())

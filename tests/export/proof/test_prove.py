@@ -12,25 +12,25 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from export.proof.expected import Expected
 from export.proof.parity import Parity
 from export.proof.prove import prove
+from export.proof.reference_answers import ReferenceAnswers
 from export.variants.registry import VARIANTS
-from serving.bundle import Bundle
-from serving.predictor import Predictor
+from serving.bundle.bundle import Bundle
+from serving.inference.predictor import Predictor
 from tests.bundles import forge, manifest_of
-from trainer.recipe_sections import Export
-from trainer.run import Run
-from trainer.tasks import learning_of
+from trainer.recipe.sections import Export
+from trainer.run.run import Run
+from trainer.tasks import create_training_task
 
 Prove = Callable[..., Parity]
 
 
 @pytest.fixture
-def prove_bundle(expected: Expected) -> Prove:
+def prove_bundle(expected: ReferenceAnswers) -> Prove:
     def run(bundle: Path, variant: str = "fp32", max_metric_drop: float = 0.005) -> Parity:
-        recipe = expected.learning.recipe.model_copy(update={"export": Export(max_metric_drop=max_metric_drop)})
-        held = dataclasses.replace(expected, learning=learning_of(recipe))
+        recipe = expected.training_task.recipe.model_copy(update={"export": Export(max_metric_drop=max_metric_drop)})
+        held = dataclasses.replace(expected, training_task=create_training_task(recipe))
         return prove(held, Predictor(Bundle.open(bundle)), VARIANTS[variant])
 
     return run

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score
 
 from export.proof.calibration import expected_calibration_error
 from export.proof.statistics import Change, count_flips, measure_change
-from trainer.scores.weighted import mean_of
+from trainer.metrics.resampling import mean_of
 
 
 def change_of(lost: int, won: int, rows: int, budget: float = 0.005) -> Change:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from serving.batching.batch_shape import BatchShape, QueueLimits
 from serving.batching.batcher import Batcher
 from serving.batching.errors import Expired, Overloaded, Unavailable
-from serving.batching.observing import Timing
-from serving.batching.shape import Bounds, Shape
+from serving.batching.timing import Timing
 from serving.tasks.base import Logits
 
 
@@ -155,7 +155,7 @@ def test_token_budget() -> None:
 
     async def main() -> None:
         engine = Engine()
-        batcher = Batcher(engine, shape=Shape(tokens=16, ratio=2))
+        batcher = Batcher(engine, shape=BatchShape(tokens=16, ratio=2))
         first = await blocked(engine, batcher)
         rows = [text(1), text(2), text(3), text(4, 100), text(5), text(6, 16), text(7, 8), text(8)]
         rest = asyncio.create_task(batcher.submit(rows))
@@ -245,7 +245,7 @@ def test_overload() -> None:
 
     async def main() -> None:
         engine = Engine()
-        batcher = Batcher(engine, bounds=Bounds(rows=2))
+        batcher = Batcher(engine, bounds=QueueLimits(rows=2))
         first = await blocked(engine, batcher)
         waiting = asyncio.create_task(batcher.submit([text(1), text(2)]))
         await until(lambda: batcher.depth == 2)
@@ -263,9 +263,9 @@ def test_large_request_on_an_empty_queue() -> None:
     """A request larger than the whole queue is accepted where nobody waits: else it could never be answered."""
 
     async def main() -> None:
-        assert values(await Batcher(Engine(), bounds=Bounds(rows=2)).submit([text(name) for name in range(5)])) == [
-            *range(5)
-        ]
+        assert values(
+            await Batcher(Engine(), bounds=QueueLimits(rows=2)).submit([text(name) for name in range(5)])
+        ) == [*range(5)]
 
     run(main)
 
@@ -300,7 +300,7 @@ def test_one_call_at_a_time() -> None:
 
     async def main() -> None:
         engine = Engine(seconds=0.0002)
-        batcher = Batcher(engine, shape=Shape(tokens=256), bounds=Bounds(10_000, 10**7))
+        batcher = Batcher(engine, shape=BatchShape(tokens=256), bounds=QueueLimits(10_000, 10**7))
         rng = random.Random(0)
         await asyncio.gather(*(caller(batcher, name, rng) for name in range(500)))
         await batcher.close()
@@ -317,7 +317,7 @@ def test_cancellation_storm() -> None:
     """With half of 300 callers going away at random moments, every other one is answered and the queue ends empty."""
 
     async def main() -> None:
-        batcher = Batcher(Engine(seconds=0.0005, poison=frozenset({7, 70})), shape=Shape(tokens=64))
+        batcher = Batcher(Engine(seconds=0.0005, poison=frozenset({7, 70})), shape=BatchShape(tokens=64))
         rng = random.Random(1)
         tasks = [asyncio.create_task(batcher.submit([text(name)])) for name in range(300)]
         for task in tasks[::2]:
@@ -336,7 +336,7 @@ def test_close_finishes() -> None:
 
     async def main() -> None:
         engine = Engine(seconds=0.005)
-        batcher = Batcher(engine, shape=Shape(tokens=8))
+        batcher = Batcher(engine, shape=BatchShape(tokens=8))
         tasks = [asyncio.create_task(batcher.submit([text(name)])) for name in range(8)]
         await asyncio.sleep(0)
         await batcher.close()
@@ -374,7 +374,7 @@ def test_deadline_in_the_middle() -> None:
 
     async def main() -> None:
         engine = Engine(seconds=0.1)
-        batcher = Batcher(engine, shape=Shape(rows=1))
+        batcher = Batcher(engine, shape=BatchShape(rows=1))
         with pytest.raises(Expired, match=r"was over when \d of 9 texts were done; send fewer in a request"):
             await batcher.submit([text(name) for name in range(9)], deadline=time.perf_counter() + 0.25)
         await batcher.close()
@@ -431,7 +431,7 @@ def test_several_workers() -> None:
             both.wait()
             return [[row.ids[0]] for row in rows]
 
-        batcher = Batcher(engine, shape=Shape(rows=1), workers=2)
+        batcher = Batcher(engine, shape=BatchShape(rows=1), workers=2)
         names = range(20)
         answers = await asyncio.gather(*(batcher.submit([text(name)]) for name in names))
         assert [values(answer) for answer in answers] == [[name] for name in names]
@@ -474,7 +474,7 @@ def test_tells_what_it_does() -> None:
 
     async def main() -> None:
         engine, told = Engine(seconds=0.002), Told()
-        batcher, timing = Batcher(engine, shape=Shape(ratio=2), observer=told), Timing()
+        batcher, timing = Batcher(engine, shape=BatchShape(ratio=2), observer=told), Timing()
         first = await blocked(engine, batcher)
         rest = asyncio.create_task(batcher.submit([text(1, 4), text(2, 6)], timing))
         await until(lambda: batcher.depth == 2)

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from serving.bundle import Limits
+from serving.bundle.manifest import Limits
 from serving.tasks.base import Encoded, Logits, Task
 from tests import zoo_tokenizers
 

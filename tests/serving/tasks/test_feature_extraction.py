@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from serving.errors import InputError
-from serving.tasks.feature_extraction import FeatureExtraction, Parameters, Settings
+from serving.tasks.feature_extraction import FeatureExtraction, FeatureExtractionParameters, FeatureExtractionSettings
 from tests.serving.tasks.hand_made import LIMITS, encode, row, tokenizer_of
 
-TASK = FeatureExtraction([], Settings(dimensions=3), LIMITS)
+TASK = FeatureExtraction([], FeatureExtractionSettings(dimensions=3), LIMITS)
 TOKENIZER = tokenizer_of("BERT", TASK, max_length=8)
 SHORT = encode(TOKENIZER, TASK, "the lamp")
 CUT = encode(TOKENIZER, TASK, "the lamp is broken, I want my money back")
@@ -22,7 +22,7 @@ CUT = encode(TOKENIZER, TASK, "the lamp is broken, I want my money back")
 
 def vector(*logits: float, **parameters: Any) -> list[float]:
     """The answer to a short text with these logits."""
-    return TASK.decode(SHORT, [row(*logits)], Parameters(**parameters))
+    return TASK.decode(SHORT, [row(*logits)], FeatureExtractionParameters(**parameters))
 
 
 def test_normalized() -> None:
@@ -81,16 +81,16 @@ def test_no_decision() -> None:
 
 def test_whole_number() -> None:
     """2.0 is the integer 2, as in JSON schema; what is no number, or no finite one, is none for that."""
-    assert type(Parameters.model_validate({"dimensions": 2.0}).dimensions) is int
+    assert type(FeatureExtractionParameters.model_validate({"dimensions": 2.0}).dimensions) is int
     for value in (math.inf, math.nan, True, "2"):
         with pytest.raises(ValidationError):
-            Parameters.model_validate({"dimensions": value})
+            FeatureExtractionParameters.model_validate({"dimensions": value})
     with pytest.raises(ValidationError):
-        Parameters.model_validate({"normalize": 1.0})
+        FeatureExtractionParameters.model_validate({"normalize": 1.0})
 
 
 @pytest.mark.parametrize("values", [{"normalize": 1}, {"dimensions": 0}, {"dimensions": 2.5}, {"prompt_name": "query"}])
 def test_parameters_refused(values: dict[str, Any]) -> None:
     """Parameters are typed, and an unknown one is refused rather than ignored."""
     with pytest.raises(ValidationError):
-        Parameters.model_validate(values)
+        FeatureExtractionParameters.model_validate(values)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from serving.tasks.multi_label_classification import MultiLabelClassification, Parameters, Settings
+from serving.tasks.multi_label_classification import MultiLabelClassification, MultiLabelParameters, MultiLabelSettings
 from tests.serving.tasks.hand_made import LIMITS, one_row
 
 LOG_3 = float(np.log(3))
@@ -18,8 +18,8 @@ LOGITS = (-LOG_3, 0.0, LOG_3)
 
 def answered(thresholds: list[float], **parameters: Any) -> list[str]:
     """The labels answered to LOGITS."""
-    task = MultiLabelClassification(["joy", "anger", "fear"], Settings(thresholds=thresholds), LIMITS)
-    return [each["label"] for each in task.decode(*one_row(*LOGITS), Parameters(**parameters))]
+    task = MultiLabelClassification(["joy", "anger", "fear"], MultiLabelSettings(thresholds=thresholds), LIMITS)
+    return [each["label"] for each in task.decode(*one_row(*LOGITS), MultiLabelParameters(**parameters))]
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,15 @@ def test_top_k(top_k: int, expected: list[str]) -> None:
 
 def test_scores() -> None:
     """Scores are each label's own probability, and do not sum to one."""
-    task = MultiLabelClassification(["joy", "anger", "fear"], Settings(), LIMITS)
-    answer = task.decode(*one_row(*LOGITS), Parameters(threshold=0))
+    task = MultiLabelClassification(["joy", "anger", "fear"], MultiLabelSettings(), LIMITS)
+    answer = task.decode(*one_row(*LOGITS), MultiLabelParameters(threshold=0))
     assert {each["label"]: each["score"] for each in answer} == pytest.approx({"joy": 0.25, "anger": 0.5, "fear": 0.75})
     assert {type(each["score"]) for each in answer} == {float}
 
 
 def test_decision() -> None:
     """What counts is the set of labels: another order by a rounding is the same decision, another set is not."""
-    task = MultiLabelClassification(["joy", "anger"], Settings(), LIMITS)
+    task = MultiLabelClassification(["joy", "anger"], MultiLabelSettings(), LIMITS)
     both = task.decode(*one_row(1.0, 1.0001))
     swapped = task.decode(*one_row(1.0001, 1.0))
     assert [each["label"] for each in both] != [each["label"] for each in swapped]
@@ -73,13 +73,13 @@ def test_decision() -> None:
 
 def test_outcomes() -> None:
     """An answer is counted under each of its labels."""
-    task = MultiLabelClassification(["joy", "anger"], Settings(), LIMITS)
-    assert list(task.outcomes(task.decode(*one_row(1.0, 2.0)))) == ["anger", "joy"]
-    assert list(task.outcomes(task.decode(*one_row(-1.0, -2.0)))) == []
+    task = MultiLabelClassification(["joy", "anger"], MultiLabelSettings(), LIMITS)
+    assert list(task.predicted_labels(task.decode(*one_row(1.0, 2.0)))) == ["anger", "joy"]
+    assert list(task.predicted_labels(task.decode(*one_row(-1.0, -2.0)))) == []
 
 
 @pytest.mark.parametrize("values", [{"threshold": 1.5}, {"threshold": -0.1}, {"threshold": "0.5"}, {"top_k": 0}])
 def test_parameters_refused(values: dict[str, Any]) -> None:
     """A threshold is a probability, and top_k at least one."""
     with pytest.raises(ValidationError):
-        Parameters.model_validate(values)
+        MultiLabelParameters.model_validate(values)

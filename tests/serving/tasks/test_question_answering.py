@@ -12,7 +12,12 @@ from tokenizers import Encoding
 
 from serving.errors import InputError, InputTooLarge
 from serving.tasks.base import Encoded, Logits
-from serving.tasks.question_answering import N_BEST, Parameters, QuestionAnswering, Settings
+from serving.tasks.question_answering import (
+    N_BEST,
+    QuestionAnswering,
+    QuestionAnsweringParameters,
+    QuestionAnsweringSettings,
+)
 from tests.serving.tasks.hand_made import KINDS, LIMITS, encode, tokenizer_of
 
 QUESTION = "where is it?"
@@ -24,7 +29,7 @@ NEVER = -40.0
 
 def asker(**options: Any) -> QuestionAnswering:
     """A task object of its own."""
-    return QuestionAnswering([], Settings(**{"stride": 0, "max_length": 512} | options), LIMITS)
+    return QuestionAnswering([], QuestionAnsweringSettings(**{"stride": 0, "max_length": 512} | options), LIMITS)
 
 
 TASK = asker()
@@ -60,7 +65,7 @@ def rows_of(window: Encoding, start: int, end: int) -> list[int]:
 
 def answers(encoded: Encoded, logits: list[Logits], task: QuestionAnswering = TASK, **parameters: Any) -> Any:
     """What is answered."""
-    return task.decode(encoded, logits, Parameters(**parameters))
+    return task.decode(encoded, logits, QuestionAnsweringParameters(**parameters))
 
 
 def test_best_passage() -> None:
@@ -364,4 +369,4 @@ def fits(task: QuestionAnswering, kind: str, question: str) -> bool:
 def test_parameters_refused(values: dict[str, Any]) -> None:
     """Parameters are bounded and typed, and what a caller cannot have is refused rather than ignored."""
     with pytest.raises(ValueError, match="validation error"):
-        Parameters.model_validate(values)
+        QuestionAnsweringParameters.model_validate(values)

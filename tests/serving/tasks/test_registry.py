@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serving.bundle import Manifest
+from serving.bundle.manifest import Manifest
 from serving.errors import BundleError
 from serving.tasks import TASKS, task_of
 from tests.bundles import manifest_of

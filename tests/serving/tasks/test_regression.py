@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from serving.tasks.regression import Regression, Settings
+from serving.tasks.regression import Regression, RegressionSettings
 from tests.serving.tasks.hand_made import LIMITS, one_row
 
 
@@ -14,7 +14,7 @@ from tests.serving.tasks.hand_made import LIMITS, one_row
 )
 def test_unit(mean: float, std: float, logit: float, expected: float) -> None:
     """The answer is the mean plus the logit times the standard deviation, under the name of what is predicted."""
-    task = Regression(["relatedness"], Settings(mean=mean, std=std), LIMITS)
+    task = Regression(["relatedness"], RegressionSettings(mean=mean, std=std), LIMITS)
     (answer,) = task.decode(*one_row(logit))
     assert answer == {"label": "relatedness", "score": expected}
     assert type(answer["score"]) is float
@@ -22,13 +22,13 @@ def test_unit(mean: float, std: float, logit: float, expected: float) -> None:
 
 def test_precision() -> None:
     """A large mean does not swallow the score: numbers are added as float64."""
-    task = Regression(["year"], Settings(mean=1e8, std=1.0), LIMITS)
+    task = Regression(["year"], RegressionSettings(mean=1e8, std=1.0), LIMITS)
     (answer,) = task.decode(*one_row(0.25))
     assert answer["score"] == 1e8 + 0.25
 
 
 def test_no_decision() -> None:
     """There is no decision but the number, so that rounding never counts as another answer, nor a number as a label."""
-    task = Regression(["relatedness"], Settings(), LIMITS)
+    task = Regression(["relatedness"], RegressionSettings(), LIMITS)
     assert task.decision(task.decode(*one_row(1.0))) == task.decision(task.decode(*one_row(2.0)))
-    assert list(task.outcomes(task.decode(*one_row(1.0)))) == []
+    assert list(task.predicted_labels(task.decode(*one_row(1.0)))) == []

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.tasks.spans import placed, tokens_of, trimmed, words_of
-from serving.tasks.token_classification import Settings, TokenClassification
+from serving.tasks.token_classification import TokenClassification, TokenClassificationSettings
 from tests.serving.tasks.hand_made import KINDS, LIMITS, encode, tokenizer_of
 
-TASK = TokenClassification(["O", "B-X", "I-X"], Settings(stride=0), LIMITS)
+TASK = TokenClassification(["O", "B-X", "I-X"], TokenClassificationSettings(stride=0), LIMITS)
 
 
 def words(kind: str, text: str) -> list[str]:

@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pydantic import ValidationError
 
+from serving.tasks.activations import LabelScore
 from serving.tasks.base import Logits
-from serving.tasks.scores import LabelScore
-from serving.tasks.text_classification import Parameters, Settings, TextClassification
+from serving.tasks.text_classification import (
+    TextClassification,
+    TextClassificationParameters,
+    TextClassificationSettings,
+)
 from tests.serving.tasks.hand_made import LIMITS, encode, one_row, tokenizer_of
 
 FINITE = st.floats(-1e6, 1e6, width=32)
@@ -22,7 +26,7 @@ LOG_3 = float(np.log(3))
 
 def classifier(*labels: str, **settings: Any) -> TextClassification:
     """A task object of its own."""
-    return TextClassification(labels, Settings(**settings), LIMITS)
+    return TextClassification(labels, TextClassificationSettings(**settings), LIMITS)
 
 
 THREE = classifier("first", "second", "third")
@@ -30,7 +34,7 @@ THREE = classifier("first", "second", "third")
 
 def answer(task: TextClassification, *logits: float, **parameters: Any) -> list[LabelScore]:
     """What is answered to these logits."""
-    return task.decode(*one_row(*logits), Parameters(**parameters))
+    return task.decode(*one_row(*logits), TextClassificationParameters(**parameters))
 
 
 def labels(task: TextClassification, *logits: float, **parameters: Any) -> list[str]:
@@ -158,9 +162,12 @@ def test_pair(kind: str) -> None:
 def test_parameters_refused(values: dict[str, Any]) -> None:
     """Parameters are what the OpenAPI document says and nothing is guessed: no text for a number, no unknown name."""
     with pytest.raises(ValidationError):
-        Parameters.model_validate(values)
+        TextClassificationParameters.model_validate(values)
 
 
 def test_null_parameters() -> None:
     """A parameter that is null is one that is absent, as clients send those that were not given."""
-    assert Parameters.model_validate({"top_k": None, "function_to_apply": None}) == Parameters()
+    assert (
+        TextClassificationParameters.model_validate({"top_k": None, "function_to_apply": None})
+        == TextClassificationParameters()
+    )

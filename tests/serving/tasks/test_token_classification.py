@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 from tokenizers import Encoding
 
 from serving.tasks.base import Encoded, Logits
-from serving.tasks.token_classification import Parameters, Settings, TokenClassification
+from serving.tasks.token_classification import (
+    TokenClassification,
+    TokenClassificationParameters,
+    TokenClassificationSettings,
+)
 from tests.serving.tasks.hand_made import KINDS, LIMITS, encode, row, tokenizer_of
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -28,7 +32,7 @@ FAMILY = "👨\u200d👩\u200d👧\u200d👦"
 
 def tagger(**options: Any) -> TokenClassification:
     """A task object of its own."""
-    return TokenClassification(LABELS, Settings(**options), LIMITS)
+    return TokenClassification(LABELS, TokenClassificationSettings(**options), LIMITS)
 
 
 TASK = tagger()
@@ -36,7 +40,7 @@ TASK = tagger()
 
 def entities(encoded: Encoded, logits: list[Logits], task: TokenClassification = TASK, **parameters: Any) -> Any:
     """The entities of a text."""
-    return task.decode(encoded, logits, Parameters(**parameters))
+    return task.decode(encoded, logits, TokenClassificationParameters(**parameters))
 
 
 def named(answer: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
@@ -356,4 +360,4 @@ def test_decision() -> None:
 def test_parameters_refused(values: dict[str, Any]) -> None:
     """A strategy is one of the five, and what a caller cannot have is refused rather than ignored."""
     with pytest.raises(ValueError, match="validation error"):
-        Parameters.model_validate(values)
+        TokenClassificationParameters.model_validate(values)

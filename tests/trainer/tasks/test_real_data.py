@@ -13,31 +13,31 @@ import numpy as np
 import pytest
 
 from tests import zoo
-from trainer.batches import Examples
-from trainer.data import load_splits
-from trainer.model import load_tokenizer
-from trainer.recipe import Recipe
-from trainer.rows import Rows
-from trainer.tasks import learning_of
-from trainer.tasks.base import Learning
+from trainer.data.rows import Rows
+from trainer.fit.batches import Examples
+from trainer.model.checkpoint import load_tokenizer
+from trainer.recipe.recipe import Recipe
+from trainer.setup.splits import load_splits
+from trainer.tasks import create_training_task
+from trainer.tasks.base import TrainingTask
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the public data sets are not at {DATA}")
 
 
-def learned(task: str, **data: Any) -> Learning:
+def learned(task: str, **data: Any) -> TrainingTask:
     """How a recipe's task is learned."""
     recipe = {"task": task, "data": data}
-    return learning_of(Recipe.model_validate(recipe))
+    return create_training_task(Recipe.model_validate(recipe))
 
 
 def oracle_answers(
-    learning: Learning, rows: Rows, labels: list[str], backbone: Path, length: int, **settings: Any
+    training_task: TrainingTask, rows: Rows, labels: list[str], backbone: Path, length: int, **settings: Any
 ) -> Iterator[Any]:
     """The answers decoded from logits that have each example's own label for certain."""
-    task = learning.task(labels, learning.settings(rows, labels, length).model_copy(update=settings))
-    examples = Examples(learning, task, load_tokenizer(backbone, length), rows)
+    task = training_task.task(labels, training_task.settings(rows, labels, length).model_copy(update=settings))
+    examples = Examples(training_task, task, load_tokenizer(backbone, length), rows)
     certain = iter(examples.examples)
     for (encoded,) in examples.encoded:
         logits = [certain_logits(task.logits_per_window, next(certain).label, len(w.ids)) for w in encoded.windows]
@@ -60,26 +60,28 @@ def certain_logits(width: int, label: Any, tokens: int) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("family", ["mBERT", "XLM-R"])
 def test_answers_of_every_language_survive_the_tokens(tmp_path: Path, family: str, language: str, least: float) -> None:
     """SQuAD's places become tokens of a window and come back as places: English, German, Chinese."""
-    learning = learned(
+    training_task = learned(
         "question-answering", train=str(DATA / "xquad" / f"{language}.json"), test=0.2, validation=0.1, stride=64
     )
-    test = load_splits(learning).test
-    answers = list(oracle_answers(learning, test, [], zoo.FAMILIES[family](tmp_path / "m"), 384, max_answer_len=300))
+    test = load_splits(training_task).test
+    answers = list(
+        oracle_answers(training_task, test, [], zoo.FAMILIES[family](tmp_path / "m"), 384, max_answer_len=300)
+    )
     contexts = [inputs["context"] for inputs in test.inputs]
     assert all(context[a["start"] : a["end"]] == a["answer"] for context, a in zip(contexts, answers, strict=True))
     if family == "mBERT":  # the tiny Unigram vocabulary has long unknown runs, as no real one has
-        assert learning.scores(test, answers)["exact_match"] >= least
+        assert training_task.scores(test, answers)["exact_match"] >= least
 
 
 @pytest.mark.parametrize("family", ["BERT", "RoBERTa", "DeBERTa-v3"])
 def test_entities_survive_the_tokens(tmp_path: Path, family: str) -> None:
     """CoNLL's tags become tags of pieces and come back as entities of the data's own words."""
     files = {name: str(DATA / "wnut17" / f"{name}.conll") for name in ("train", "test")}
-    learning = learned("token-classification", **files, validation=str(DATA / "wnut17" / "dev.conll"), stride=16)
-    splits = load_splits(learning)
-    answers = list(oracle_answers(learning, splits.test, splits.labels, zoo.FAMILIES[family](tmp_path / "m"), 64))
+    training_task = learned("token-classification", **files, validation=str(DATA / "wnut17" / "dev.conll"), stride=16)
+    splits = load_splits(training_task)
+    answers = list(oracle_answers(training_task, splits.test, splits.labels, zoo.FAMILIES[family](tmp_path / "m"), 64))
     texts = splits.test.inputs
     assert all(
         text[e["start"] : e["end"]] == e["word"] for text, found in zip(texts, answers, strict=True) for e in found
     )
-    assert learning.scores(splits.test, answers)["f1"] >= 0.97
+    assert training_task.scores(splits.test, answers)["f1"] >= 0.97

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from serving.errors import InputError
-from trainer.data import load_splits
-from trainer.recipe import Recipe
-from trainer.tasks import learning_of
-from trainer.tasks.base import Learning
+from trainer.recipe.recipe import Recipe
+from trainer.setup.splits import load_splits
+from trainer.tasks import create_training_task
+from trainer.tasks.base import TrainingTask
 
 Row = dict[str, Any]
 
@@ -34,16 +34,16 @@ def refusal(folder: Path, case: Case) -> str:
         (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
     files = {"train": str(folder / "train.jsonl"), "test": str(folder / "test.jsonl")}
     data = {**files, "validation": files["test"], **case.data}
-    learning = learning_of(Recipe.model_validate({"task": case.task, "data": data}))
+    training_task = create_training_task(Recipe.model_validate({"task": case.task, "data": data}))
     with pytest.raises(InputError) as caught:
-        prepare(learning)
+        prepare(training_task)
     return str(caught.value)
 
 
-def prepare(learning: Learning) -> None:
+def prepare(training_task: TrainingTask) -> None:
     """What happens to the rows before anything is trained."""
-    splits = load_splits(learning)
-    learning.settings(splits.train, splits.labels, 64)
+    splits = load_splits(training_task)
+    training_task.settings(splits.train, splits.labels, 64)
 
 
 def pairs(second: Any, label: Any = 1.5) -> list[Row]:
@@ -179,6 +179,6 @@ def test_refused(tmp_path: Path, name: str) -> None:
 
 def test_every_task_is_here() -> None:
     """No task is without a refusal."""
-    from trainer.recipe import LOSSES
+    from trainer.recipe.recipe import LOSSES
 
     assert {case.task for case in CASES.values()} == set(LOSSES)

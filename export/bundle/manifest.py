@@ -1,0 +1,99 @@
+"""The manifest's parts, as an export fills them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from export.proof.parity import Parity
+from serving.bundle.bundle import sha256_of
+from serving.bundle.cpu import describe_machine
+from serving.bundle.manifest import MANIFEST, FileEntry, GoldenSpec, GraphSpec, Limits, Manifest, TokenizerSpec, Verdict
+from trainer.model.checkpoint import Checkpoint
+from trainer.recipe.recipe import load_recipe
+from trainer.run.run import Run
+
+TOKENIZER, GOLDEN, PARITY = "tokenizer.json", "golden.jsonl", "parity.json"
+
+UNPROVEN = Verdict(
+    passed=False, rows=0, token_ids_equal=False, answers_equal=0, max_abs_logit_difference=0.0,
+    metric="", score=0.0, reference_score=0.0,
+)  # fmt: skip
+
+
+def draft_manifest(run: Run, checkpoint: Checkpoint, graph: GraphSpec, files: dict[str, FileEntry]) -> Manifest:
+    """All that is known before the proof: enough to load the graph, not enough to serve it."""
+    record = run.read_record()
+    tokenizer = checkpoint.tokenizer
+    return Manifest(
+        schema_version=3,
+        name=run.root.resolve().name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        task=record["task"],
+        labels=checkpoint.labels,
+        settings=checkpoint.task.settings.model_dump(mode="json"),
+        tokenizer=TokenizerSpec(
+            file=TOKENIZER,
+            max_length=checkpoint.max_length,
+            pad_token_id=tokenizer.pad_token_id,
+            pad_token_type_id=tokenizer.pad_token_type_id,
+            padding_side=tokenizer.padding_side,
+        ),
+        graph=graph,
+        golden=GoldenSpec(file=GOLDEN, rows=1, tolerance=1.0),
+        limits=Limits(),
+        verdict=UNPROVEN,
+        model=record["model"] | {"checkpoint": checkpoint_hashes(run)},
+        data=record["data"],
+        training=_training(record),
+        card=load_recipe(run.recipe).card.model_dump(mode="json", exclude_none=True),
+        versions=record["versions"] | versions(),
+        proven_on=describe_machine(),
+        files=files,
+    )
+
+
+def _training(record: dict[str, Any]) -> dict[str, Any]:
+    """How the weights came about, as run.json tells it; no paths, and no rows."""
+    recipe, test = record["recipe"], record["metrics"]["test"]
+    return {
+        "recipe": {name: recipe[name] for name in ("model_head", "training", "few_shot") if name in recipe},
+        "best_step": record["best_step"],
+        "seconds": record["seconds"],
+        "energy_joules": record.get("energy_joules"),
+        "hardware": record["hardware"],
+        "test": {name: value for name, value in test.items() if name not in ("confusion_matrix", "per_label")},
+    }
+
+
+def checkpoint_hashes(run: Run) -> dict[str, str]:
+    """sha256 of the run's weight files, by name: what ties a bundle to the run it was made from."""
+    return {path.name: sha256_of(path) for path in sorted(run.checkpoint.glob("*.safetensors"))}
+
+
+def verdict_of(parity: Parity) -> Verdict:
+    """The proof in short."""
+    return Verdict(
+        passed=parity.passed,
+        rows=parity.compared,
+        token_ids_equal=parity.token_ids_equal == parity.compared,
+        answers_equal=parity.answers_equal,
+        max_abs_logit_difference=parity.max_abs_logit_difference,
+        metric=parity.metric,
+        score=parity.score,
+        reference_score=parity.reference_score,
+    )
+
+
+def versions() -> dict[str, str]:
+    """The packages that decide what a graph is and answers."""
+    names = ("tuneship", "onnxruntime", "tokenizers", "torch", "onnx")
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def entries_of(folder: Path) -> dict[str, FileEntry]:
+    """Size and hash of every file there but the manifest."""
+    files = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
+    return {path.name: FileEntry(sha256=sha256_of(path), size=path.stat().st_size) for path in files}

@@ -1,0 +1,69 @@
+"""What this machine is, as far as answers can depend on it: its architecture and the CPU's vector instructions."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on
+
+FEATURES = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimddp", "i8mm")
+"""The instruction sets onnxruntime's kernels choose by, as Linux names them (x86 first, then Arm)."""
+
+Arithmetic = Literal["int8-dot-product", "bfloat16"]
+"""What of a CPU an approximate variant's answers can depend on. Without 8-bit dot products x86 adds pairs of products
+in 16 bits, which saturate: another sum, not another rounding (onnxruntime's quantization guide, on U8S8)."""
+
+INSTRUCTIONS: dict[Arithmetic, frozenset[str]] = {
+    "int8-dot-product": frozenset({"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}),
+    "bfloat16": frozenset({"avx512_bf16", "amx_bf16"}),
+}
+"""Any one of these does such arithmetic, and they all do it alike."""
+
+
+class Machine(TypedDict):
+    """``architecture``, ``cpu`` (the model's name) and ``features`` (those of FEATURES the CPU has)."""
+
+    architecture: str
+    cpu: str
+    features: list[str]
+
+
+def describe_machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> Machine:
+    """The machine this process runs on."""
+    fields = _first_cpu(cpuinfo)
+    flags = set(fields.get("flags", fields.get("Features", "")).split())
+    return {
+        "architecture": platform.machine(),
+        "cpu": fields.get("model name", "unknown"),
+        "features": [feature for feature in FEATURES if feature in flags],
+    }
+
+
+def cpu_mismatches(depends_on: Sequence[Arithmetic], proven_on: Machine, machine: Machine) -> tuple[str, ...]:
+    """A line for each thing that a variant's answers depend on and that two machines do not share.
+
+    A variant that depends on nothing of the CPU, as float32 does, has none: its rounding is within the tolerance of the
+    golden answers, which decide.
+    """
+    if depends_on and proven_on["architecture"] != machine["architecture"]:
+        return (f"it was proven on {proven_on['architecture']} and this machine is {machine['architecture']}",)
+    return tuple(
+        f"it was proven on a CPU {'with' if had else 'without'} {kind} instructions and this machine's has "
+        f"{'none' if had else 'some'} ({', '.join(sorted(INSTRUCTIONS[kind]))})"
+        for kind in depends_on
+        if (had := _does(kind, proven_on)) != _does(kind, machine)
+    )
+
+
+def _does(kind: Arithmetic, machine: Machine) -> bool:
+    return bool(INSTRUCTIONS[kind] & set(machine["features"]))
+
+
+def _first_cpu(cpuinfo: Path) -> dict[str, str]:
+    if not cpuinfo.is_file():
+        return {}
+    lines = cpuinfo.read_text().split("\n\n", 1)[0].splitlines()
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}

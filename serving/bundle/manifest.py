@@ -1,0 +1,199 @@
+"""The bundle: a folder that holds everything a server needs and the proof that it answers as it was measured.
+
+``manifest.json`` is written in one canonical form, carries its own digest, and names the size and sha256 of every
+other file, so that one flipped byte anywhere is found. It holds names from fixed registries, never import paths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from serving.bundle.cpu import Arithmetic, Machine
+from serving.errors import BundleError
+
+SCHEMA_VERSION = 3
+MANIFEST = "manifest.json"
+CARD = "README.md"
+REFERENCE = "reference.json"
+SIGNATURE = "model.sig"
+"""May lie beside the files that the manifest names: it is made later, and signs the manifest too."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
+"""What a graph may ask for: what the predictor can make of a text. In a graph's order."""
+
+
+class FileEntry(_Part):
+    """What a file of the bundle must be."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0, description="bytes")
+
+
+class TokenizerSpec(_Part):
+    """How ``tokenizer.json`` is used: everything that decides token ids and is not inside that file."""
+
+    file: str
+    max_length: int = Field(ge=2, description="tokens a text is truncated to, special tokens included")
+    pad_token_id: int = Field(ge=0)
+    pad_token_type_id: int = Field(ge=0)
+    padding_side: Literal["right", "left"]
+
+
+class GraphSpec(_Part):
+    """The ONNX graph that answers, and how it may be batched."""
+
+    file: str = Field(description="the graph, or the encoder's")
+    decoder: str | None = Field(default=None, description="the second graph of an encoder-decoder model")
+    variant: str = Field(description="how the weights are written, such as fp32")
+    opset: int
+    inputs: list[GraphInput] = Field(description="in the graph's order")
+    output: str = Field(description="the one with the logits")
+    row_independent: bool = Field(
+        description="false: a row's answer depends on the rows beside it, so that each row is run alone"
+    )
+    depends_on: list[Arithmetic] = Field(
+        default=[], description="of the CPU it was proven on; where a machine differs in it, other variants go first"
+    )
+
+
+class GoldenSpec(_Part):
+    """Recorded answers that a machine must reproduce before it may serve."""
+
+    file: str
+    rows: int = Field(ge=1)
+    tolerance: float = Field(gt=0, description="largest accepted absolute difference of a logit")
+
+
+class GoldenRow(_Part):
+    """One recorded answer, a line of the golden file."""
+
+    inputs: Any
+    input_ids: list[list[int]] = Field(min_length=1, description="of each window")
+    logits: list[list[Any]] = Field(description="of each window: [labels], or [tokens, labels]")
+    outputs: Any
+
+
+class Limits(_Part):
+    """What one request may hold; past it the answer is an error, never a cut answer."""
+
+    max_inputs: int = Field(default=128, ge=1, description="inputs a request")
+    max_characters: int = Field(default=100_000, ge=1, description="Unicode code points a text")
+    max_body_bytes: int = Field(default=4 * 2**20, ge=1, description="bytes a request body")
+
+    def lowered(self, to: Mapping[str, int]) -> Limits:
+        """The same where these are not lower: past what a bundle was proven for nobody can raise it."""
+        return self.model_copy(update={name: min(getattr(self, name), most) for name, most in to.items()})
+
+
+class Verdict(_Part):
+    """The proof in short; ``parity.json`` has every figure."""
+
+    passed: bool
+    rows: int
+    token_ids_equal: bool
+    answers_equal: int
+    max_abs_logit_difference: float
+    metric: str = Field(description="what the two scores are")
+    score: float = Field(description="of the answers as served, on the test set")
+    reference_score: float = Field(description="of the trained checkpoint's")
+
+
+class Alternative(_Part):
+    """Another proven variant of the same model, with its own recorded answers and its own proof."""
+
+    graph: GraphSpec
+    golden: GoldenSpec
+    verdict: Verdict
+
+
+class Manifest(_Part):
+    """``manifest.json``, see the fields."""
+
+    schema_version: Literal[3]
+    name: str = Field(description="the run's")
+    created: str = Field(description="UTC, ISO 8601")
+    task: str = Field(description="a name of `serving.tasks`")
+    labels: list[str] = Field(description="in the order of the logits")
+    settings: dict[str, Any] = Field(description="what else the task's answers depend on; see the task's Settings")
+    tokenizer: TokenizerSpec
+    graph: GraphSpec
+    golden: GoldenSpec
+    limits: Limits
+    verdict: Verdict
+    fallbacks: list[Alternative] = Field(
+        default=[], description="in the order they are tried where a machine does not answer as the graph was proven to"
+    )
+    model: dict[str, Any] = Field(description="the base model and the checkpoint: names, revision, sha256")
+    data: dict[str, Any] = Field(description="the files and the splits: rows, sha256")
+    training: dict[str, Any] = Field(
+        description="recipe keys, seconds a stage, energy in joules or null, hardware, the checkpoint's figures"
+    )
+    card: dict[str, Any] = Field(description="what the recipe says for the model card: license, language, data set")
+    versions: dict[str, str] = Field(description="packages that trained, converted and proved")
+    proven_on: Machine = Field(description="architecture, CPU and instruction sets of the machine that proved it")
+    files: dict[str, FileEntry] = Field(description="every file but this one and the signature")
+    digest: str = Field(default="", description="sha256 of this manifest in canonical form without this field")
+
+    def sealed(self) -> Manifest:
+        """The same manifest with its digest filled in."""
+        return self.model_copy(update={"digest": self._digest()})
+
+    def to_bytes(self) -> bytes:
+        """The one form in which a manifest is written: sorted keys, two spaces, UTF-8, a newline at the end."""
+        return _canonical(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read a manifest strictly; raises BundleError if it is malformed, of another schema, or altered."""
+        manifest = cls._parse(data)
+        if manifest.to_bytes() != data or manifest.digest != manifest._digest():
+            raise BundleError(f"{MANIFEST} was altered: it does not match its digest. Export the bundle again.")
+        return manifest
+
+    @classmethod
+    def _parse(cls, data: bytes) -> Self:
+        try:
+            return cls.model_validate(_require_schema(json.loads(data)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise BundleError(f"{MANIFEST}: {where}: {first['msg']}. Export the bundle again.") from error
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"{MANIFEST} is not valid JSON ({error}). Export the bundle again.") from error
+
+    def _digest(self) -> str:
+        return hashlib.sha256(_canonical(self.model_dump(mode="json", exclude={"digest"}))).hexdigest()
+
+
+def _require_schema(content: Any) -> Any:
+    found = content.get("schema_version") if isinstance(content, dict) else None
+    if found != SCHEMA_VERSION:
+        raise BundleError(
+            f"{MANIFEST} has schema version {found!r}; this Tuneship reads {SCHEMA_VERSION}. "
+            "Export the bundle again with the version that serves it."
+        )
+    return content
+
+
+def _canonical(content: Any) -> bytes:
+    return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+class Reference(BaseModel):
+    """The evaluation rows as they were served when the bundle was proven: counts, and no text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    outcomes: dict[str, int] = Field(description="label: how often it was answered; the empty one: no label at all")
+    length_bounds: list[int] = Field(description="largest number of tokens in each bin but the last, which has no end")
+    lengths: list[int] = Field(description="inputs in each bin")

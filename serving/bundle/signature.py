@@ -1,0 +1,180 @@
+"""Who made this bundle: checks ``model.sig``, a signature of every file in OpenSSF's model-signing format.
+
+The file is a Sigstore bundle around a DSSE envelope around an in-toto statement that lists each file with its sha256
+(https://github.com/sigstore/model-transparency, https://github.com/secure-systems-lab/dsse). Signing, and checking a
+Sigstore identity, need the model-signing package, see `export.sign`; a server needs the public key and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from serving.bundle.bundle import Bundle
+from serving.bundle.manifest import MANIFEST, SIGNATURE
+from serving.errors import BundleError, InputError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+DIGESTS = {256: "SHA256", 384: "SHA384", 521: "SHA512"}
+"""The hash that a curve of so many bits signs with, as Sigstore pairs them."""
+
+
+def _decoded(text: str) -> bytes:
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data).decode() != text:  # bits behind the last byte that mean nothing, and yet were altered
+        raise ValueError("not the one base64 form of its bytes")
+    return data
+
+
+Base64 = Annotated[bytes, BeforeValidator(_decoded)]
+
+
+class _Part(BaseModel):
+    """Strict where nothing is signed: what is not understood there is not accepted."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
+
+
+class _PublicKey(_Part):
+    hint: str
+
+
+class _Material(_Part):
+    public_key: _PublicKey
+    tlog_entries: list[str] = Field(default=[], max_length=0)
+
+
+class _Signed(_Part):
+    sig: Base64
+    keyid: Literal[""] = ""
+
+
+class _Envelope(_Part):
+    payload: Base64
+    payload_type: Literal["application/vnd.in-toto+json"]
+    signatures: list[_Signed] = Field(min_length=1, max_length=1)
+
+
+class _File(_Part):
+    media_type: Literal["application/vnd.dev.sigstore.bundle.v0.3+json"]
+    verification_material: _Material
+    dsse_envelope: _Envelope
+
+
+class _Resource(BaseModel):
+    name: str
+    algorithm: Literal["sha256"]
+    digest: str
+
+
+class _Predicate(BaseModel):
+    resources: list[_Resource]
+
+
+class _Statement(BaseModel):
+    predicate_type: Literal["https://model_signing/signature/v1.0"] = Field(alias="predicateType")
+    predicate: _Predicate
+
+
+def require_signature(bundle: Bundle, key: Path) -> None:
+    """Check that the owner of a key signed every file of an opened bundle as it is now.
+
+    Args:
+        bundle: as `Bundle.open` gives it, so that its files are those of its manifest.
+        key: a public key on the curve P-256, P-384 or P-521, in PEM.
+
+    Raises:
+        InputError: ``key`` holds no such key.
+        BundleError: there is no signature, it is another key's, it was altered, or the files are not those signed.
+    """
+    public = load_public_key(key)
+    envelope = _read(bundle)
+    if envelope.verification_material.public_key.hint != fingerprint(public):
+        raise BundleError(f"{bundle.root}: {SIGNATURE} was not made with the private key that belongs to {key}.")
+    _check(public, envelope.dsse_envelope, bundle)
+    _compare(_files_signed(envelope.dsse_envelope, bundle), bundle)
+
+
+def load_public_key(path: Path) -> EllipticCurvePublicKey:
+    """The key in a PEM file; raises InputError that says what was found instead."""
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    accepted = "a public key on the curve P-256, P-384 or P-521 in PEM is accepted"
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); {accepted}", field="key") from error
+    except ValueError as error:
+        raise InputError(f"{path} holds no public key in PEM; {accepted}", field="key") from error
+    if not isinstance(key, EllipticCurvePublicKey) or key.curve.name not in ("secp256r1", "secp384r1", "secp521r1"):
+        raise InputError(f"{path} holds another kind of key; {accepted}", field="key")
+    return key
+
+
+def fingerprint(key: EllipticCurvePublicKey) -> str:
+    """sha256 of the key in PEM, by which a signature tells whose it is."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return hashlib.sha256(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def _read(bundle: Bundle) -> _File:
+    path = bundle.root / SIGNATURE
+    if not path.is_file():
+        raise BundleError(
+            f"{bundle.root} is not signed: it has no {SIGNATURE}. Sign it: tuneship sign BUNDLE --key KEY"
+        )
+    try:
+        return _File.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleError(
+            f"{bundle.root}: {SIGNATURE} was altered, or is not a signature by a key ({where}: {first['msg']})."
+        ) from error
+
+
+def _check(key: EllipticCurvePublicKey, envelope: _Envelope, bundle: Bundle) -> None:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+
+    digest = getattr(hashes, DIGESTS[key.curve.key_size])()
+    try:
+        key.verify(envelope.signatures[0].sig, _authenticated(envelope.payload), ECDSA(digest))
+    except InvalidSignature as error:
+        raise BundleError(f"{bundle.root}: {SIGNATURE} was altered: the signature in it does not hold.") from error
+
+
+def _authenticated(payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding of the payload: what is signed."""
+    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
+
+
+def _files_signed(envelope: _Envelope, bundle: Bundle) -> dict[str, str]:
+    try:
+        statement = _Statement.model_validate_json(envelope.payload)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BundleError(
+            f"{bundle.root}: {SIGNATURE} does not list files by sha256 ({first['msg']}). Sign with tuneship sign."
+        ) from error
+    return {each.name: each.digest for each in statement.predicate.resources}
+
+
+def _compare(signed: dict[str, str], bundle: Bundle) -> None:
+    manifest = hashlib.sha256(bundle.manifest.to_bytes()).hexdigest()
+    found = {MANIFEST: manifest, **{name: entry.sha256 for name, entry in bundle.manifest.files.items()}}
+    for name in sorted(signed.keys() | found.keys()):
+        if signed.get(name) != found.get(name):
+            what = "is not covered by" if name not in signed else "is not the file that was signed in"
+            raise BundleError(f"{bundle.root}: {name} {what} {SIGNATURE}. Do not serve it, or sign it anew.")

@@ -1,0 +1,64 @@
+"""What a caller of ``/explain`` may ask for, and the request body."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from serving.errors import InputError
+from serving.explain.masking import Kind
+from serving.explain.segments import Granularity
+from serving.protocols.base import Check, Request, load_json, parameters_of
+from serving.protocols.hugging_face import require_object
+from serving.tasks import base
+from serving.tasks.base import Task
+from serving.tasks.strict_model import StrictModel
+
+Output = Literal["logit", "probability"]
+Samples = Annotated[int, Field(ge=2, le=1024, multiple_of=2)]
+
+
+class Place(StrictModel):
+    """A passage, by its code points."""
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=1)
+
+
+class ExplainParameters(base.TaskParameters):
+    """The parameters."""
+
+    places: ClassVar[bool] = True
+
+    method: Literal["occlusion", "shap"] = Field(
+        default="occlusion", description="occlusion: what is lost with each unit; shap: Shapley values"
+    )
+    target: str | Place | None = Field(
+        default=None,
+        description="a label, the type or the place of an entity; absent: what is answered, best first, and where no"
+        " label is, the likeliest",
+    )
+    output: Output = Field(default="logit", description="what is explained; a logit adds up, a probability saturates")
+    granularity: Granularity = Field(default="word", description="what is hidden together")
+    replacement: Kind | None = Field(
+        default=None, description="what hides a token; absent: the first of these that the tokenizer has"
+    )
+    samples: Samples | None = Field(
+        default=None, description="shap: orders to draw, an even number; absent: what the limits pay for, or all"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="shap: of the draw")
+
+
+def parse(body: bytes, task: Task, check: Check) -> Request:
+    """The lone input of ``{"inputs": …, "parameters": {…}}``, whose parameters are a Wish; raises InputError."""
+    content = require_object(load_json(body, task))
+    if isinstance(content["inputs"], list):
+        raise InputError("/explain takes one input at a time: send it bare, not in a list", field="inputs")
+    item = check(content["inputs"], "inputs")
+    return Request([item], True, parameters_of(content.get("parameters"), ExplainParameters))
+
+
+MAX_ROWS = 256
+MAX_TOKENS = 32_768
+LIMITS = {"max_explain_rows": MAX_ROWS, "max_explain_tokens": MAX_TOKENS}

@@ -1,0 +1,192 @@
+"""The number that is explained, for each task: read from the logits of the one window that decided the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from serving.errors import InputError
+from serving.explain.parameters import ExplainParameters, Place
+from serving.explain.segments import tokens_of_text
+from serving.tasks.activations import apply_function
+from serving.tasks.base import Encoded, Logits, Task
+from serving.tasks.feature_extraction import FeatureExtraction
+from serving.tasks.generation import Generation
+from serving.tasks.multi_label_classification import MultiLabelClassification
+from serving.tasks.question_answering import QuestionAnswering
+from serving.tasks.regression import Regression
+from serving.tasks.spans import Token, placed, tokens_of, words_of
+from serving.tasks.text_classification import TextClassification
+from serving.tasks.token_classification import OUTSIDE, TokenClassification
+
+Read = Callable[[Logits], float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is explained.
+
+    Attributes:
+        read: the logits of a window to the number.
+        window: which of the input's windows it is read from.
+        about: the answer's keys that name it: ``label``, or ``start`` and ``end`` too.
+        in_place: whether it is read at certain tokens, so that none may move.
+    """
+
+    read: Read
+    about: dict[str, Any]
+    window: int = 0
+    in_place: bool = field(default=False)
+
+
+def target_of(task: Task, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters) -> Target:
+    """What a wish means for an input that was answered; raises InputError where it means nothing."""
+    find = next(find for kind, find in TARGETS.items() if isinstance(task, kind))
+    return find(task, encoded, results, options)
+
+
+def unexplained(task: Task) -> str:
+    """Why a task's answers are not explained; empty where they are."""
+    if isinstance(task, FeatureExtraction):
+        return "a vector is no single number, and no one of its numbers means anything alone: /explain has no target"
+    if isinstance(task, Generation):
+        return "each token of a generated text would need an explanation of its own: /explain takes other tasks"
+    return ""
+
+
+def _text_classification(
+    task: TextClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
+) -> Target:
+    label = _label(task, options, default=task.decode(encoded, results)[0]["label"])
+    at, probability = task.labels.index(label), options.output == "probability"
+    if task.settings.one_logit:  # the log odds of the second label, and with the other sign of the first
+        sign = 1.0 if at else -1.0
+        return Target(
+            lambda logits: _shown(sign * logits[:1], "sigmoid" if probability else "none", 0), {"label": label}
+        )
+    return Target(lambda logits: _shown(logits, "softmax" if probability else "none", at), {"label": label})
+
+
+def _multi_label(
+    task: MultiLabelClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
+) -> Target:
+    answered = task.decode(encoded, results)
+    likeliest = answered[0]["label"] if answered else task.labels[int(results[0].argmax())]
+    label = _label(task, options, default=likeliest)
+    at, function = task.labels.index(label), "sigmoid" if options.output == "probability" else "none"
+    return Target(lambda logits: _shown(logits, function, at), {"label": label})
+
+
+def _regression(task: Regression, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters) -> Target:
+    _refuse_probability(options, "a regression's number is none")
+    label = _label(task, options, default=task.labels[0])
+    return Target(lambda logits: float(logits[0]) * task.settings.std + task.settings.mean, {"label": label})
+
+
+def _token_classification(
+    task: TokenClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
+) -> Target:
+    """The mean over the entity's words of what decides each: the logit, or the probability, of its tag at its first
+    piece. As a probability it is the score that was answered."""
+    entity = _entity(task.decode(encoded, results), options)
+    words = words_of(encoded.item, _placed(task, encoded))
+    heads = [word[0] for word in words if entity["start"] <= word[0].start < entity["end"]]
+    window = heads[0].window
+    rows = [token.row for token in heads if token.window == window]
+    begin = task.labels.index(f"B-{entity['entity_group']}")
+    inside = task.labels.index(f"I-{entity['entity_group']}") if len(rows) > 1 else begin
+    columns = [begin, *[inside] * (len(rows) - 1)]
+
+    def read(logits: Logits) -> float:
+        if options.output == "logit":
+            return float(logits[rows, columns].astype(np.float64).mean())
+        biased = logits[rows].copy()
+        biased[:, task.labels.index(OUTSIDE)] += task.settings.outside_bias
+        return float(apply_function(biased, "softmax")[range(len(rows)), columns].mean())
+
+    about = {"label": entity["entity_group"], "start": entity["start"], "end": entity["end"]}
+    return Target(read, about, window, in_place=True)
+
+
+def _question_answering(
+    task: QuestionAnswering, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
+) -> Target:
+    """The start logit and the end logit of the best answer, added: what answers are ranked by."""
+    _refuse_probability(options, "an answer's is relative to the other passages, which hiding words changes")
+    if options.target is not None:
+        raise InputError("parameters.target: the answer itself is explained; leave it out", field="parameters.target")
+    answer = task.decode(encoded, results)
+    best = answer[0] if isinstance(answer, list) else answer
+    spans = [_span(encoded, number, best["start"], best["end"]) for number in range(len(results))]
+    totals = [_total(logits, span) for logits, span in zip(results, spans, strict=True)]
+    # Of all windows the span's best counts; for no answer the worst, as the task itself has it.
+    window = int(np.nanargmax(totals) if best["answer"] else np.nanargmin(totals))
+    about = {"label": best["answer"], "start": best["start"], "end": best["end"]}
+    return Target(lambda logits: _total(logits, spans[window]), about, window, in_place=True)
+
+
+TARGETS: dict[type[Task], Callable[[Any, Encoded, Sequence[Logits], ExplainParameters], Target]] = {
+    TextClassification: _text_classification,
+    MultiLabelClassification: _multi_label,
+    Regression: _regression,
+    TokenClassification: _token_classification,
+    QuestionAnswering: _question_answering,
+}
+
+
+def _shown(logits: Logits, function: str, at: int) -> float:
+    return float(apply_function(logits, function)[at])
+
+
+def _label(task: Task, options: ExplainParameters, default: str) -> str:
+    if options.target is None:
+        return default
+    if options.target not in task.labels:
+        named = "a place" if isinstance(options.target, Place) else repr(options.target[:60])
+        raise InputError(
+            f"parameters.target: {named} is no label; labels are: {_listed(task.labels)}", field="parameters.target"
+        )
+    return str(options.target)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more, see /info" if len(names) > 20 else "")
+
+
+def _refuse_probability(options: ExplainParameters, reason: str) -> None:
+    if options.output == "probability":
+        raise InputError(f"parameters.output: there is no probability to explain: {reason}", field="parameters.output")
+
+
+def _entity(entities: Sequence[Any], options: ExplainParameters) -> Any:
+    """The entity at the wished place, the first of the wished type, or the surest."""
+    if not entities:
+        raise InputError("no entity was found in this text, so there is none to explain")
+    if options.target is None:
+        return max(entities, key=lambda each: each["score"])
+    for entity in entities:
+        if options.target in (entity["entity_group"], Place(start=entity["start"], end=entity["end"])):
+            return entity
+    found = ", ".join(f"{each['entity_group']} at {each['start']}–{each['end']}" for each in entities[:20])
+    raise InputError(f"parameters.target: there is no such entity; found were: {found}", field="parameters.target")
+
+
+def _placed(task: TokenClassification, encoded: Encoded) -> list[Token]:
+    return placed(encoded.item, tokens_of(encoded.windows, task.stride))
+
+
+def _span(encoded: Encoded, number: int, start: int, end: int) -> tuple[int, int] | None:
+    """The rows at which the passage begins and ends; the first token's for none; None where it is not in the window."""
+    if start == end:
+        return 0, 0
+    tokens = tokens_of_text(1, encoded.item[1], encoded.windows[number])
+    inside = [token.row for token in tokens if token.start < end and token.end > start]
+    whole = inside and tokens[0].start <= start and tokens[-1].end >= end
+    return (inside[0], inside[-1]) if whole else None
+
+
+def _total(logits: Logits, span: tuple[int, int] | None) -> float:
+    return float(logits[span[0], 0] + logits[span[1], 1]) if span else float("nan")

@@ -1,0 +1,92 @@
+"""The engine that generates: prompts are continued one after the other, each stoppable, each telling of its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tokenizers import Encoding, Tokenizer
+
+from serving.batching.batch_shape import BatchShape
+from serving.bundle.bundle import Bundle
+from serving.errors import BundleError
+from serving.inference.generation.detokenizer import Detokenizer
+from serving.inference.generation.generate import generate
+from serving.inference.generation.kv_cache import CausalSession, Seq2SeqSession
+from serving.tasks.base import Logits
+from serving.tasks.generation import DecodingParameters, Generated, Generation, Token
+
+
+@dataclass
+class Prompt:
+    """Tokens to continue, and how.
+
+    Attributes:
+        on_token: told of each token, on the engine's thread.
+        should_stop: asked between tokens; True once nobody wants the answer any more.
+    """
+
+    ids: list[int]
+    parameters: DecodingParameters
+    on_token: Callable[[Token], None] | None = None
+    should_stop: Callable[[], bool] = field(default=lambda: False)
+
+
+class GenerationEngine:
+    """A causal model's one graph, or an encoder's and a decoder's."""
+
+    def __init__(self, bundle: Bundle, task: Generation, tokenizer: Tokenizer, threads: int) -> None:
+        """Load the graphs; raises BundleError if they are not what the manifest tells of."""
+        self.shape = BatchShape(rows=1, foretold=False)  # nobody's answer waits for the end of somebody else's
+        self._task = task
+        self._detokenizer = Detokenizer(tokenizer)
+        self._session = _session_of(bundle, task, threads)
+
+    def window(self, encoding: Encoding, parameters: Any) -> Prompt:
+        """The prompt under these parameters; raises InputError for what does not go together."""
+        return Prompt(encoding.ids, self._task.plan(parameters))
+
+    def run(self, windows: Sequence[Prompt]) -> list[list[Generated]]:
+        """The answers to each prompt; raises InputTooLarge where one leaves no room."""
+        return [self._generate(prompt) for prompt in windows]
+
+    def together(self, windows: Sequence[Prompt], length: int = 0) -> list[list[Generated]]:
+        """The same: prompts are never batched, and never padded."""
+        return self.run(windows)
+
+    def logits(self, windows: Sequence[Prompt], results: Sequence[list[Generated]]) -> list[Logits]:
+        """For each prompt the logits behind its first answer's tokens, [tokens, vocabulary]."""
+        pairs = zip(windows, results, strict=True)
+        return [self._answer_logits(prompt.ids, answers[0].token_ids) for prompt, answers in pairs]
+
+    def _generate(self, prompt: Prompt) -> list[Generated]:
+        return generate(
+            self._session,
+            prompt.ids,
+            prompt.parameters,
+            eos_token_ids=self._task.settings.eos_token_ids,
+            detokenizer=self._detokenizer,
+            on_token=prompt.on_token,
+            should_stop=prompt.should_stop,
+        )
+
+    def _answer_logits(self, prompt: list[int], answer: list[int]) -> Logits:
+        if isinstance(self._session, Seq2SeqSession):
+            return self._session.logits(prompt, [self._session.start, *answer[:-1]])
+        return self._session.logits([*prompt, *answer[:-1]])[len(prompt) - 1 :]
+
+
+def _session_of(bundle: Bundle, task: Generation, threads: int) -> CausalSession | Seq2SeqSession:
+    graph, settings = bundle.manifest.graph, task.settings
+    if graph.decoder is None:
+        return CausalSession(bundle.read(graph.file), threads=threads, max_positions=settings.max_positions)
+    if settings.decoder_start_token_id is None:
+        raise BundleError("manifest.json: settings.decoder_start_token_id is missing. Export the bundle again.")
+    return Seq2SeqSession(
+        bundle.read(graph.file),
+        bundle.read(graph.decoder),
+        decoder_start_token_id=settings.decoder_start_token_id,
+        threads=threads,
+        max_positions=settings.max_positions,
+    )

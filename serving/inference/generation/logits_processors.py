@@ -1,0 +1,105 @@
+"""Turns logits into the scores that a token is chosen by: what is forbidden, what is made less likely, what is drawn.
+
+Rules, and the order they apply in, are transformers' (``LogitsProcessor`` classes of the same names); those that
+greedy and beam search know are in float32 as there. The repetition penalty is that of CTRL (Keskar et al. 2019,
+arXiv:1909.05858, section 4.1), top-p nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.errors import InputError
+from serving.tasks.generation import DecodingParameters
+
+Scores = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+
+def log_softmax(logits: Scores) -> Scores:
+    """Log-probabilities along the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    normalised: Scores = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return normalised
+
+
+def adjusted(
+    scores: Scores,
+    sequences: Sequence[Sequence[int]],
+    new_tokens: int,
+    parameters: DecodingParameters,
+    eos_token_ids: Sequence[int],
+) -> Scores:
+    """The scores [rows, vocabulary] once the rules have applied: the same array where none does.
+
+    Args:
+        scores: logits, or in beam search log-probabilities.
+        sequences: each row's tokens, those of the prompt included.
+        new_tokens: how many of each row's tokens are new.
+        parameters: the rules.
+        eos_token_ids: tokens that end an answer.
+
+    Raises:
+        InputError: no token is left to choose.
+    """
+    penalise, size = parameters.repetition_penalty != 1, parameters.no_repeat_ngram_size
+    too_short = new_tokens < parameters.min_new_tokens
+    if not (penalise or size or too_short):
+        return scores
+    scores = scores.copy()
+    for row, sequence in zip(scores, sequences, strict=True):
+        if penalise:
+            _penalise(row, sequence, parameters.repetition_penalty)
+        if size:
+            row[_repeating(sequence, size)] = -np.inf
+    if too_short:
+        scores[:, list(eos_token_ids)] = -np.inf
+    if np.isneginf(scores.max(axis=-1)).any():
+        raise InputError(
+            f"no_repeat_ngram_size is {size}: every token is forbidden by now; accepted: a larger one, or 0"
+        )
+    return scores
+
+
+def probabilities(scores: Scores, parameters: DecodingParameters) -> Doubles:
+    """What a token is drawn by, shape [vocabulary]: temperature, then top-k, then top-p, then softmax."""
+    # Less the largest first, so that a temperature near zero leaves that one token and no overflow.
+    warped = (scores - scores.max()).astype(np.float64) / parameters.temperature
+    if parameters.top_k:
+        kth = min(parameters.top_k, len(warped))
+        warped = np.where(warped < np.partition(warped, -kth)[-kth], -np.inf, warped)
+    if parameters.top_p < 1:
+        warped = _nucleus(warped, parameters.top_p)
+    return _softmax(warped)
+
+
+def _penalise(row: Scores, sequence: Sequence[int], penalty: float) -> None:
+    seen = np.unique(np.asarray(sequence, dtype=np.int64))
+    row[seen] = np.where(row[seen] < 0, row[seen] * np.float32(penalty), row[seen] / np.float32(penalty))
+
+
+def _repeating(sequence: Sequence[int], size: int) -> list[int]:
+    """The tokens that would end a run of ``size`` tokens which the sequence has already."""
+    if len(sequence) + 1 < size:
+        return []
+    begun = tuple(sequence[len(sequence) + 1 - size :])
+    starts = range(len(sequence) - size + 1)
+    return [sequence[at + size - 1] for at in starts if tuple(sequence[at : at + size - 1]) == begun]
+
+
+def _nucleus(scores: Doubles, top_p: float) -> Doubles:
+    order = np.argsort(scores, kind="stable")
+    outside = np.cumsum(_softmax(scores[order])) <= 1 - top_p
+    outside[-1] = False
+    kept = scores.copy()
+    kept[order[outside]] = -np.inf
+    return kept
+
+
+def _softmax(scores: Doubles) -> Doubles:
+    exponentials = np.exp(scores - scores.max())
+    normalised: Doubles = exponentials / exponentials.sum()
+    return normalised

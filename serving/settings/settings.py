@@ -1,0 +1,142 @@
+"""What the surroundings decide: which bundle, how many threads, how long a queue. Read once, by the adaptors."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+from serving.batching.batch_shape import QueueLimits
+from serving.errors import InputError
+from serving.settings.access import AccessPolicy
+from serving.settings.environment import positive, seconds
+from serving.settings.limits import DEFAULT, ServerLimits
+from serving.settings.log_settings import LogSettings
+
+DEFAULT_BUNDLE = Path(__file__).resolve().parents[2] / "bundle"
+"""Where the image and the Bento carry their bundle: beside the package."""
+
+MOST_THREADS = 1024
+"""Of each kind: more than any machine has CPUs for, and few enough to be started."""
+
+LAMBDA_MB_PER_CPU = 1769
+"""AWS Lambda gives one vCPU's worth of time per 1,769 MB of configured memory (AWS Lambda's developer guide)."""
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How to serve.
+
+    ``bundle`` is a folder; ``threads`` the CPU threads of the graph; ``server_limits`` how much is taken in;
+    ``trusted_key`` a public key in PEM whose owner must have signed the bundle, None where nobody must; ``limits`` what
+    a request may hold at most, where the bundle allows more; ``watch`` the seconds between two looks for new versions,
+    None for none; ``traces`` whether OpenTelemetry's variables ask for them; ``grpc_port`` that of gRPC, None for
+    none.
+    """
+
+    bundle: Path = DEFAULT_BUNDLE
+    threads: int = 1
+    server_limits: ServerLimits = field(default_factory=ServerLimits)
+    trusted_key: Path | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    watch: int | None = None
+    log: LogSettings = field(default_factory=LogSettings)
+    access_policy: AccessPolicy = field(default_factory=AccessPolicy)
+    traces: bool = False
+    grpc_port: int | None = None
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, *, options: Mapping[str, str] = MappingProxyType({})
+    ) -> Self:
+        """From the variables that docs/settings.md tells of; raises InputError naming the variable.
+
+        ``options`` are variables too, those of a command line, and go first.
+        """
+        environment = {**environment, **options}
+        return cls(
+            bundle=Path(environment.get("TUNESHIP_BUNDLE") or DEFAULT_BUNDLE),
+            threads=positive(environment, "TUNESHIP_THREADS", MOST_THREADS) or available_cpus(environment),
+            server_limits=_server_limits(environment),
+            trusted_key=required_key(environment),
+            limits=_limits(environment),
+            watch=positive(environment, "TUNESHIP_WATCH"),
+            log=LogSettings.from_environment(environment),
+            access_policy=AccessPolicy.from_environment(environment),
+            traces=_asks_for_traces(environment),
+            grpc_port=positive(environment, "TUNESHIP_GRPC_PORT", 65_535),
+        )
+
+
+def _server_limits(environment: Mapping[str, str]) -> ServerLimits:
+    bounds = DEFAULT.bounds
+    return ServerLimits(
+        bounds=QueueLimits(
+            rows=positive(environment, "TUNESHIP_MAX_QUEUE") or bounds.rows,
+            tokens=positive(environment, "TUNESHIP_MAX_QUEUE_TOKENS") or bounds.tokens,
+        ),
+        workers=positive(environment, "TUNESHIP_WORKERS", MOST_THREADS) or DEFAULT.workers,
+        wait_seconds=seconds(environment, "TUNESHIP_WAIT_SECONDS", DEFAULT.wait_seconds),
+        body_seconds=seconds(environment, "TUNESHIP_BODY_SECONDS", DEFAULT.body_seconds),
+        head_seconds=seconds(environment, "TUNESHIP_HEAD_SECONDS", DEFAULT.head_seconds),
+        keep_alive_seconds=seconds(environment, "TUNESHIP_KEEP_ALIVE_SECONDS", DEFAULT.keep_alive_seconds),
+        max_connections=positive(environment, "TUNESHIP_MAX_CONNECTIONS") or DEFAULT.max_connections,
+        drain_seconds=seconds(environment, "TUNESHIP_DRAIN_SECONDS", DEFAULT.drain_seconds, zero=True),
+        grace_seconds=seconds(environment, "TUNESHIP_GRACE_SECONDS", DEFAULT.grace_seconds),
+    )
+
+
+def required_key(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The key in TUNESHIP_REQUIRE_SIGNATURE; raises InputError where that is set and empty.
+
+    Elsewhere empty means unset; here it would let every bundle in where somebody meant to keep some out.
+    """
+    key = environment.get("TUNESHIP_REQUIRE_SIGNATURE")
+    if key is None:
+        return None
+    if not key:
+        name = "TUNESHIP_REQUIRE_SIGNATURE"
+        raise InputError(f"{name} is empty; it takes the path of a public key in PEM, or is not set at all", field=name)
+    return Path(key)
+
+
+def _limits(environment: Mapping[str, str]) -> dict[str, int]:
+    variables = {
+        "max_inputs": "TUNESHIP_MAX_INPUTS",
+        "max_characters": "TUNESHIP_MAX_CHARACTERS",
+        "max_body_bytes": "TUNESHIP_MAX_BODY_BYTES",
+    }
+    found = {limit: positive(environment, variable) for limit, variable in variables.items()}
+    return {limit: value for limit, value in found.items() if value}
+
+
+def available_cpus(environment: Mapping[str, str] = os.environ) -> int:
+    """CPUs this process may really use: Lambda's memory share, the container's quota, or the affinity mask."""
+    if memory := environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"):
+        return max(1, int(memory) // LAMBDA_MB_PER_CPU)
+    return max(1, min(len(os.sched_getaffinity(0)), _cgroup_cpus()))
+
+
+def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """The CPU quota of this container, rounded down, at least one; a large number where there is none."""
+    unlimited = 1 << 16
+    try:
+        if (root / "cpu.max").is_file():  # cgroup v2
+            quota, period = (root / "cpu.max").read_text().split()
+        else:
+            quota = (root / "cpu/cpu.cfs_quota_us").read_text()
+            period = (root / "cpu/cpu.cfs_period_us").read_text()
+    except OSError:
+        return unlimited
+    return unlimited if quota.strip() in ("max", "-1") else max(1, math.floor(int(quota) / int(period)))
+
+
+def _asks_for_traces(environment: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry's own variables do: https://opentelemetry.io/docs/specs/otel/protocol/exporter/"""
+    refused = environment.get("OTEL_SDK_DISABLED") == "true" or environment.get("OTEL_TRACES_EXPORTER") == "none"
+    endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return not refused and any(environment.get(name) for name in endpoints)

@@ -1,0 +1,62 @@
+"""serving's tokenizer and transformers' own cut every text into the same tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from export.proof import hard_strings
+from export.proof.hard_strings import CATEGORIES
+from export.proof.reference_answers import ReferenceAnswers
+from export.proof.tokenizer import compare_tokenizers
+from serving.bundle.bundle import Bundle
+from serving.inference.predictor import Predictor
+from trainer.run.run import Run
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_bundle: Path) -> Predictor:
+    return Predictor(Bundle.open(tiny_bundle))
+
+
+def test_ten_thousand_strings_are_the_same_tokens(
+    expected: ReferenceAnswers, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All categories, as every proof generates them."""
+    monkeypatch.setattr("export.proof.hard_strings.STRINGS", 10_000)
+    expected.__dict__.pop("strings", None)
+    lock = compare_tokenizers(expected, predictor)
+    assert (lock.compared, lock.different) == (10_000, 0)
+    expected.__dict__.pop("strings", None)
+
+
+@pytest.fixture(scope="module")
+def sides(tiny_run: Run, tiny_bundle: Path) -> tuple[AutoTokenizer, Predictor]:
+    return AutoTokenizer.from_pretrained(tiny_run.checkpoint), Predictor(Bundle.open(tiny_bundle))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=200))
+def test_any_text_is_the_same_tokens(sides: tuple[AutoTokenizer, Predictor], text: str) -> None:
+    """What hypothesis thinks of, beside what is generated."""
+    tokenizer, predictor = sides
+    assert predictor.encode([text])[0].windows[0].ids == tokenizer(text, truncation=True, max_length=64)["input_ids"]
+
+
+def test_the_strings_are_the_same_everywhere() -> None:
+    """A seed gives the same strings again, and another seed others."""
+    first = hard_strings.hard_strings.__wrapped__(600, 0)
+    assert first == hard_strings.hard_strings.__wrapped__(600, 0)
+    assert first != hard_strings.hard_strings.__wrapped__(600, 1)
+
+
+def test_the_strings_are_many_and_can_be_sent() -> None:
+    """Every category gives distinct texts that UTF-8 can hold."""
+    made = hard_strings.hard_strings(150 * len(CATEGORIES), 0)
+    assert all(text and text.encode() for text in made)
+    for at, name in enumerate(CATEGORIES):
+        assert len(set(made[at :: len(CATEGORIES)])) > 30, name

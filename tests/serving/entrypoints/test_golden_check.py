@@ -1,0 +1,404 @@
+"""The same answers everywhere: the golden file of every task, asked for in every way, in process and in servers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from bench.process import free_port
+from serving.bundle.bundle import Bundle
+from serving.entrypoints.golden_check import Ask, check_golden
+from serving.entrypoints.predict_file import predict_file
+from serving.entrypoints.remote_client import RemoteServer, request_of
+from serving.errors import BundleError, InputError
+from serving.http.app import create_app
+from serving.inference.predictor import Predictor
+from serving.lambda_handler import Function
+from serving.settings.settings import ServerSettings
+from tests.bundles import forge, golden_with
+from tests.containers import build_image, container, docker, wait_until_ready, why_no_engine
+from tests.serving.processes import python, running
+from tests.serving.runtime_api import RuntimeApi
+from tests.serving.test_lambda_handler import event_of
+from tests.test_cli import assert_refused, tuneship
+from tests.toys import GENERATING_TOYS, TOYS
+
+TASKS = (*TOYS, *GENERATING_TOYS)
+
+
+@contextmanager
+def in_process(bundle: Path, _: Path) -> Iterator[Ask]:
+    """The code that was proven."""
+    yield Predictor.open(bundle).predict
+
+
+@contextmanager
+def http(bundle: Path, _: Path) -> Iterator[Ask]:
+    """The HTTP surface."""
+    with TestClient(create_app(lambda: Predictor.open(bundle))) as client:
+        yield lambda inputs: client.post("/predict", json={"inputs": inputs}).json()
+
+
+@contextmanager
+def open_inference(bundle: Path, _: Path) -> Iterator[Ask]:
+    """The Open Inference Protocol."""
+    with TestClient(create_app(lambda: Predictor.open(bundle))) as client:
+        name = client.get("/info").json()["served_as"]
+
+        def ask(inputs: list[Any]) -> list[Any]:
+            (output,) = client.post(f"/v2/models/{name}/infer", json=request_of(inputs)).json()["outputs"]
+            return [json.loads(each) for each in output["data"]]
+
+        yield ask
+
+
+@contextmanager
+def aws_lambda(bundle: Path, _: Path) -> Iterator[Ask]:
+    """The Lambda handler, by a plain invocation where an input is alone, by a Function URL's event else."""
+    function = Function(ServerSettings(bundle=bundle))
+
+    def ask(inputs: list[Any]) -> list[Any]:
+        if len(inputs) == 1:
+            answers: list[Any] = function({"inputs": inputs})
+            return answers
+        event = event_of("function_url", "POST", "/predict", json.dumps({"inputs": inputs}))
+        body: list[Any] = json.loads(function(event)["body"])
+        return body
+
+    yield ask
+    function.close()
+
+
+@contextmanager
+def batch(bundle: Path, folder: Path) -> Iterator[Ask]:
+    """A file of JSON lines."""
+    opened = Predictor.open(bundle)
+
+    def ask(inputs: list[Any]) -> list[Any]:
+        (folder / "in").write_text("".join(json.dumps({"inputs": each}) + "\n" for each in inputs))
+        predict_file(opened, folder / "in", folder / "out")
+        return [json.loads(line)["outputs"] for line in (folder / "out").read_text().splitlines()]
+
+    yield ask
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("way", [in_process, http, open_inference, aws_lambda, batch])
+def test_every_way(channel: Callable[..., Any], task: str, task_bundle: Callable[[str], Path], tmp_path: Path) -> None:
+    """Every golden answer of every task comes in every way, alone and beside others."""
+    opened = Bundle.open(task_bundle(task))
+    with channel(opened.root, tmp_path) as ask:
+        reports = check_golden(opened, channel.__name__, ask)
+    assert [report.rows for report in reports] == [opened.manifest.golden.rows] * 2
+    assert [difference for report in reports for difference in report.differences] == []
+
+
+def test_tuneship_serve(tiny_bundle: Path, tmp_path: Path) -> None:
+    """`tuneship verify --url` against a real `tuneship serve`: it is this bundle, and every answer matches."""
+    port = free_port()
+    with running(python("-m", "tuneship", "serve", tiny_bundle, "--port", port), port, tmp_path / "log") as server:
+        result = tuneship("verify", tiny_bundle, "--url", server.url)
+    assert result.returncode == 0, result.stdout + result.stderr
+    rows = Bundle.open(tiny_bundle).manifest.golden.rows
+    assert f"serves this bundle (fp32), sha256 {Bundle.open(tiny_bundle).digest}" in result.stdout
+    assert result.stdout.count(f"{rows} golden answers match") == 4
+
+
+def test_one_model_among_several(tiny_bundle: Path, tiny_int8_bundle: Path, tmp_path: Path) -> None:
+    """A server of several models is asked for one by its own address."""
+    port = free_port()
+    command = ("serve", f"exact={tiny_bundle}", f"small={tiny_int8_bundle}", "--port", port)
+    with running(python("-m", "tuneship", *command), port, tmp_path / "log") as server:
+        small = tuneship("verify", tiny_int8_bundle, "--url", f"{server.url}/models/small/")
+        default = tuneship("verify", tiny_bundle, "--url", server.url)
+    assert (small.returncode, default.returncode) == (0, 0), small.stdout + default.stdout
+    assert "serves this bundle (int8)" in small.stdout
+
+
+@pytest.mark.parametrize(
+    "task", ["text-classification", *(pytest.param(task, marks=pytest.mark.slow) for task in TASKS[1:])]
+)
+def test_bentoml(task: str, task_bundle: Callable[[str], Path], tmp_path: Path) -> None:
+    """The same of a real `bentoml serve`."""
+    port, opened = free_port(), Bundle.open(task_bundle(task))
+    command = python("-m", "bentoml", "serve", "serving.service:Tuneship", "--host", "127.0.0.1", "--port", port)
+    variables = {"TUNESHIP_BUNDLE": opened.root, "BENTOML_HOME": tmp_path / "home", "BENTOML_DO_NOT_TRACK": "True"}
+    with running(command, port, tmp_path / "log", **variables) as process:
+        server = RemoteServer(process.url)
+        assert server.info()["bundle_sha256"] == opened.digest
+        assert all(report.passed for report in check_golden(opened, "bentoml", server.ask))
+
+
+@pytest.mark.slow
+@pytest.mark.docker
+@pytest.mark.skipif(bool(why_no_engine()), reason=why_no_engine() or "engine")
+@pytest.mark.parametrize("task", ["text-classification", "token-classification", "question-answering"])
+def test_container(task: str, task_bundle: Callable[[str], Path], tmp_path: Path) -> None:
+    """The same of the built image in each of its modes: HTTP and Open Inference, bare and in BentoML; Lambda; batch."""
+    opened = Bundle.open(task_bundle(task))
+    image = build_image(opened.root, tmp_path)
+    for mode in ("serve", "bentoml"):
+        port = free_port()
+        with container("--read-only", "--env", f"PORT={port}", image=image, command=(mode,)) as name:
+            wait_until_ready(port, name)
+            result = tuneship("verify", opened.root, "--url", f"http://127.0.0.1:{port}")
+            assert result.returncode == 0, result.stdout + result.stderr
+            assert result.stdout.count(f"{opened.manifest.golden.rows} golden answers match") == 4
+    with RuntimeApi() as api, ExitStack() as stack:
+        variables = ("--read-only", "--env", f"AWS_LAMBDA_RUNTIME_API={api.address}")
+        stack.enter_context(container(*variables, image=image, command=("lambda",)))
+        reports = check_golden(opened, "lambda", lambda inputs: api.invoke({"inputs": inputs}).payload)
+    assert [difference for report in reports for difference in report.differences] == []
+    inputs = [row.inputs for row in opened.golden]
+    answers = dict(
+        zip(map(str, inputs), batch_in(image, tmp_path)(inputs), strict=True)
+    )  # one container, not one a row
+    reports = check_golden(opened, "batch", lambda some: [answers[str(one)] for one in some])
+    assert [difference for report in reports for difference in report.differences] == []
+
+
+def batch_in(image: str, folder: Path) -> Ask:
+    """A file of JSON lines, answered by `tuneship predict` in a container."""
+    shared = folder / "shared"
+    shared.mkdir(mode=0o777)
+    shared.chmod(0o777)
+
+    def ask(inputs: list[Any]) -> list[Any]:
+        (shared / "in").write_text("".join(json.dumps({"inputs": each}) + "\n" for each in inputs))
+        command = (
+            "python",
+            "-m",
+            "tuneship",
+            "predict",
+            "/app/bundle",
+            "--input",
+            "/shared/in",
+            "--output",
+            "/shared/out",
+        )
+        docker("run", "--rm", "--volume", f"{shared}:/shared", image, *command)
+        return [json.loads(line)["outputs"] for line in (shared / "out").read_text().splitlines()]
+
+    return ask
+
+
+def test_another_bundle_is_found_out(tiny_bundle: Path, tiny_int8_bundle: Path, tmp_path: Path) -> None:
+    """A server of another bundle is told by its hash, with both hashes shown, even where it answers alike."""
+    other = forge(tiny_bundle, tmp_path / "other", files={"README.md": b"# Another\n"})
+    with claiming(Predictor.open(other), {}) as url:
+        result = tuneship("verify", tiny_bundle, "--url", url)
+    assert result.returncode == 1
+    assert f"serves another bundle: {Bundle.open(other).manifest.name} (fp32), sha256 {Bundle.open(other).digest}" in (
+        result.stdout
+    )
+    assert result.stdout.count("golden answers match") == 2
+    with claiming(Predictor.open(tiny_int8_bundle), {}) as url:
+        assert_refused(
+            tuneship("verify", tiny_bundle, "--url", url), "holds no variant 'int8', which the server serves"
+        )
+
+
+def test_a_perturbed_server_is_found_out(tiny_bundle: Path, tiny_int8_bundle: Path) -> None:
+    """A server that claims to serve this bundle, and answers by another graph, is told by its answers, row by row."""
+    digest = Bundle.open(tiny_bundle).digest
+    with claiming(Predictor.open(tiny_int8_bundle), {"bundle_sha256": digest, "variant": "fp32"}) as url:
+        result = tuneship("verify", tiny_bundle, "--url", url)
+    assert result.returncode == 1
+    assert "serves this bundle (fp32)" in result.stdout
+    assert "golden answers differ" in result.stdout
+    assert "row 1 (" in result.stdout
+    assert ".score is" in result.stdout
+
+
+Answers = list[Any]
+
+
+def swapped(answers: Answers) -> Answers:
+    """The best label with the second's name."""
+    first, second = answers[0][0]["label"], answers[0][1]["label"]
+    return [
+        [{**each, "label": {first: second, second: first}.get(each["label"], each["label"])} for each in answers[0]]
+    ]
+
+
+def shifted(answers: Answers) -> Answers:
+    """A score that is off by more than rounding."""
+    return [[{**answers[0][0], "score": answers[0][0]["score"] - 0.001}, *answers[0][1:]]]
+
+
+def fewer(answers: Answers) -> Answers:
+    """The best label alone."""
+    return [answers[0][:1]]
+
+
+def none(_: Answers) -> Answers:
+    """What is no answer."""
+    return [{"label": "refund"}]
+
+
+def not_a_number(answers: Answers) -> Answers:
+    """A score that compares with nothing."""
+    return [[{**each, "score": float("nan")} for each in answers[0]]]
+
+
+@pytest.mark.parametrize(
+    ("perturb", "reason"),
+    [
+        (swapped, "answered '"),
+        (shifted, "score is"),
+        (fewer, "the answer is"),
+        (none, "is not an answer of text-classification"),
+        (not_a_number, "score is nan"),
+    ],
+)
+def test_each_perturbation_is_found_out(
+    tiny_bundle: Path, predictor: Predictor, perturb: Callable[[Answers], Answers], reason: str
+) -> None:
+    """Another label, another score, missing labels and nonsense are each told, for every row."""
+    opened = Bundle.open(tiny_bundle)
+    report, _ = check_golden(
+        opened, "perturbed", lambda inputs: [perturb(predictor.predict([each]))[0] for each in inputs]
+    )
+    assert len(report.differences) == report.rows
+    assert reason in report.differences[0].reason
+
+
+def test_nearly_equal_scores_may_change_places(tiny_bundle: Path, predictor: Predictor) -> None:
+    """Behind the answered label the order is no part of the answer."""
+    report, _ = check_golden(
+        Bundle.open(tiny_bundle), "turned", lambda inputs: [[a[0], *a[:0:-1]] for a in predictor.predict(inputs)]
+    )
+    assert report.passed
+
+
+def test_fewer_answers_than_inputs(tiny_bundle: Path) -> None:
+    """A way that loses an input is found out."""
+    report, _ = check_golden(Bundle.open(tiny_bundle), "lossy", lambda inputs: [])
+    assert len(report.differences) == report.rows
+
+
+def test_a_fallen_back_server(tiny_fallback_bundle: Path, tmp_path: Path) -> None:
+    """A server that fell back is held against the golden answers of the variant it serves, and its warning is shown."""
+
+    def wrong(row: dict[str, Any]) -> None:
+        row["logits"][0][0] += 1.0
+
+    changed = golden_with(tiny_fallback_bundle, wrong)
+    fallen = forge(tiny_fallback_bundle, tmp_path / "fallen", files={"golden.jsonl": changed})
+    port = free_port()
+    with running(python("-m", "tuneship", "serve", fallen, "--port", port), port, tmp_path / "log") as server:
+        result = tuneship("verify", fallen, "--url", server.url)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "serves this bundle (fp32)" in result.stdout
+    assert "! the int8 variant does not serve here" in result.stdout
+    here = tuneship("verify", fallen)
+    assert here.returncode == 0
+    assert "! the int8 variant does not serve here" in here.stdout
+    assert "golden answers hold here, fp32" in here.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("ftp://example.org", "is no address of a server"),
+        ("file:///etc/passwd", "is no address of a server"),
+        ("", "^'' is no address of a server"),
+        ("http://", "is no address of a server"),
+        ("http://[::1", "is no address of a server"),
+        ("http://127.0.0.1:port", "is no address of a server"),
+        ("http://127.0.0.1:9", "http://127.0.0.1:9/info cannot be reached"),
+    ],
+)
+def test_wrong_addresses(url: str, message: str) -> None:
+    """What is no server's address, and what nobody answers at, is a message."""
+    with pytest.raises(InputError, match=message):
+        RemoteServer(url).info()
+
+
+def test_a_refusal_is_told(tiny_bundle: Path) -> None:
+    """What the server says when it refuses is in the message."""
+    with (
+        claiming(Predictor.open(tiny_bundle), {}) as url,
+        pytest.raises(InputError, match=r"answered 422: .*no inputs"),
+    ):
+        RemoteServer(url).ask([])
+
+
+def test_a_busy_server_is_asked_again(tiny_bundle: Path) -> None:
+    """429 and 503 are waited out as long as the server says."""
+    with claiming(Predictor.open(tiny_bundle), {}, busy=2) as url:
+        assert len(RemoteServer(url).ask(["stop"])) == 1
+
+
+def test_the_api_key_is_sent(tiny_bundle: Path) -> None:
+    """The key goes as a bearer token."""
+    with claiming(Predictor.open(tiny_bundle), {}, key="secret") as url:
+        with pytest.raises(InputError, match="answered 401"):
+            RemoteServer(url).info()
+        assert RemoteServer(url, "secret").info()
+
+
+def test_not_a_tuneship_server(tiny_bundle: Path) -> None:
+    """Another server's /info is not taken for ours."""
+    with claiming(Predictor.open(tiny_bundle), {"variant": ...}) as url, pytest.raises(InputError, match="not that of"):
+        RemoteServer(url).info()
+
+
+def test_unknown_variant(tiny_bundle: Path) -> None:
+    """A variant that the bundle does not hold is named with those it holds."""
+    from serving.entrypoints.golden_check import variant_of
+
+    with pytest.raises(BundleError, match=r"holds no variant 'bf16'.*it holds: fp32"):
+        variant_of(Bundle.open(tiny_bundle), "bf16")
+
+
+@contextmanager
+def claiming(predictor: Predictor, claims: dict[str, Any], *, busy: int = 0, key: str = "") -> Iterator[str]:
+    """The address of a server over a predictor whose /info claims something else (``...``: says nothing of it)."""
+    manifest = predictor.manifest
+    truth = {"name": manifest.name, "bundle_sha256": manifest.digest, "variant": manifest.graph.variant}
+    info = {name: value for name, value in {**truth, **claims}.items() if value is not ...}
+    refusals = [429, 503] * busy
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            allowed = not key or self.headers.get("Authorization") == f"Bearer {key}"
+            self._send(200 if allowed else 401, info if allowed else {})
+
+        def do_POST(self) -> None:
+            inputs = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["inputs"]
+            if refusals:
+                self._send(refusals.pop(), {"error": "later"})
+            elif not inputs:
+                self._send(422, {"error": "no inputs"})
+            else:
+                self._send(200, predictor.predict(inputs))
+
+        def _send(self, status: int, content: Any) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Retry-After", "0")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """What matters is in the answers."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

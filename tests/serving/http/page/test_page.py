@@ -1,0 +1,256 @@
+"""The page at `/` in a real browser: what it shows of every task, for everybody, to nobody else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+from playwright.sync_api import Browser
+
+from tests.bundles import forge
+from tests.serving.http.page.browser import CHROMIUM, NARROW, Visit, photograph, violations, visiting
+from tests.serving.processes import ServerProcess, serving
+from tests.toys import TOYS
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+
+Servers = Callable[[str], ServerProcess]
+
+NOISE = "the parcel was shipped and the order is paid back 🎉 "
+ASKED = {
+    "text-classification": ["please cancel my parcel"],
+    "text pairs": ["stop the blue lamp now", "refund order 17"],
+    "multi-label-classification": ["where is my parcel?, refund order 17"],
+    "regression": ["where is my parcel?"],
+    "token-classification": ["Ada flew to Oslo . 👩‍🚀 Grace lives in Kyoto ."],
+    "question-answering": ["where is Ada?", NOISE + "Ada flew to Oslo. " + NOISE],
+    "answers or none": ["where is Ada?", "Linus lives in order 17."],
+    "feature-extraction": ["where is my parcel?", "track order 17 for me", "refund it"],
+}
+FAST = ("text-classification", "token-classification")
+IMAGE = '<img src=x onerror="window.hacked=1">'
+EVIL = f"{IMAGE}<script>window.hacked=1</script>"
+
+
+def test_every_toy_is_asked() -> None:
+    """No task is left out here."""
+    assert set(ASKED) == set(TOYS)
+
+
+@pytest.mark.parametrize("toy", [toy if toy in FAST else pytest.param(toy, marks=pytest.mark.slow) for toy in ASKED])
+def test_every_task(browser: Browser, task_server: Servers, toy: str) -> None:
+    """The answer and its explanation are shown, light, dark and on a narrow screen, with nothing in the console."""
+    with visiting(browser, task_server(toy).url) as visit:
+        page = visit.open(ASKED[toy])
+        if toy != "feature-extraction":
+            page.locator("#answers button", has_text="Why?").first.click()
+            page.wait_for_selector(".why:not([hidden]) .legend")
+            assert page.locator(".why .token").count() > 0
+        photograph(page, f"{toy}-light")
+        page.emulate_media(color_scheme="dark")
+        photograph(page, f"{toy}-dark")
+        page.set_viewport_size(NARROW)
+        photograph(page, f"{toy}-narrow")
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+        assert visit.complaints == []
+        assert all(each.startswith((visit.url, "data:")) for each in visit.requests)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("toy", ["token-classification", pytest.param("question-answering", marks=pytest.mark.slow)])
+def test_accessible(browser: Browser, task_server: Servers, toy: str, scheme: Any) -> None:
+    """axe-core finds nothing wrong, with an answer, an explanation and the card shown, in either scheme."""
+    with visiting(browser, task_server(toy).url, bypass_csp=True, color_scheme=scheme) as visit:
+        page = visit.open(ASKED[toy])
+        page.locator("summary").click()
+        page.wait_for_selector("#card table")
+        if toy != "feature-extraction":
+            page.locator("#answers button", has_text="Why?").first.click()
+            page.wait_for_selector(".why:not([hidden]) .legend")
+        assert violations(page) == []
+
+
+def test_it_tells_what_it_serves(visit: Visit) -> None:
+    """The page shows the task, the labels, the verdict of the proof with figures, the limits, and that it is ready."""
+    visit.open()
+    visit.page.wait_for_selector("#ready .dot.on")
+    assert visit.text("#about").startswith("text classification · 3 labels · fp32")
+    assert visit.text("#verdict").split("\n")[-1] == "What is served is what was measured"
+    figures = visit.text("#figures")
+    assert re.search(r"Equal answers\s+(\d+) of \1", figures)
+    assert re.search(r"Inputs a request\s+128", visit.text("#limits"))
+
+
+def test_a_failed_proof_is_no_check_mark(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    """The check mark stands for the proof and for nothing else."""
+    bundle = forge(tiny_bundle, tmp_path / "bundle", verdict={"passed": False})
+    with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
+        visit.open()
+        assert "The proof did not hold" in visit.text("#verdict")
+        assert "✓" not in visit.text("#verdict")
+
+
+def test_a_text_is_classified_and_explained(visit: Visit) -> None:
+    """A text gets its labels with bars; why tells its words, the deciding one most coloured."""
+    page = visit.open(["please cancel my parcel"])
+    assert visit.text("#answers .big").startswith("cancel")
+    assert page.locator("#answers .bars").first.locator("tbody tr").count() == 3
+    page.get_by_role("button", name="Why cancel?").click()
+    page.wait_for_selector(".why:not([hidden])")
+    assert page.locator(".why .bars th").first.inner_text() == "cancel"
+    assert page.locator(".why .token").all_inner_texts() == ["please", "cancel", "my", "parcel"]
+    page.get_by_role("button", name="its Shapley value").click()
+    page.wait_for_selector(".why [aria-pressed=true]:has-text('Shapley')")
+
+
+def test_entities_are_marked_in_the_text(browser: Browser, task_server: Servers) -> None:
+    """Marks lie where the entities do, past emoji of several code units."""
+    with visiting(browser, task_server("token-classification").url) as visit:
+        page = visit.open(["👩‍🚀🎉 Ada flew to Oslo ."])
+        answer = page.evaluate(
+            "text => fetch('predict', {method: 'POST', headers: {'Content-Type': 'application/json'},"
+            " body: JSON.stringify({inputs: text})}).then(response => response.json())",
+            "👩‍🚀🎉 Ada flew to Oslo .",
+        )
+        marks = (
+            page.locator("#answers .passage")
+            .first.locator("mark")
+            .evaluate_all("marks => marks.map(mark => mark.firstChild.data)")
+        )
+        assert marks == [entity["word"] for entity in answer]
+
+
+def test_a_text_runs_as_its_script_does(browser: Browser, task_server: Servers) -> None:
+    """A right-to-left text stands right to left wherever it is shown, and a left-to-right one beside it does not."""
+    with visiting(browser, task_server("token-classification").url) as visit:
+        page = visit.open(["Ada flew to Oslo", "שלום Ada flew to Oslo ."])
+        directions = "parts => parts.map(part => getComputedStyle(part).direction)"
+        assert page.locator("#answers .passage").evaluate_all(directions) == ["ltr", "rtl"]
+        assert page.locator("#answers .asked").evaluate_all(directions) == ["ltr", "rtl"]
+        page.locator("#answers article").last.locator("button", has_text="Why?").first.click()
+        page.wait_for_selector(".why:not([hidden]) .legend")
+        assert page.locator(".why:not([hidden]) .passage").evaluate_all(directions) == ["rtl"]
+        photograph(page, "right-to-left-light")
+
+
+def test_labels_run_as_their_script_does(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    """A right-to-left label is turned by itself: the figures beside it stay where they are."""
+    golden = (tiny_bundle / "golden.jsonl").read_text(encoding="utf-8").replace('"cancel"', '"ביטול 17"')
+    bundle = forge(
+        tiny_bundle,
+        tmp_path / "bundle",
+        files={"golden.jsonl": golden.encode()},
+        labels=["ביטול 17", "refund", "track"],
+    )
+    with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
+        page = visit.open(["please cancel my parcel"])
+        directions = "parts => parts.map(part => getComputedStyle(part.querySelector('bdi')).direction)"
+        assert page.locator("#answers .big").evaluate_all(directions) == ["rtl"]
+        assert page.locator("#answers .bars th").evaluate_all(directions) == ["rtl", "ltr", "ltr"]
+        assert page.locator("#answers .big").evaluate("part => getComputedStyle(part).direction") == "ltr"
+
+
+def test_a_truncated_text_is_said_to_be(visit: Visit) -> None:
+    """Beside the answer to a text of which the end was not read stands so, and how much the model reads."""
+    page = visit.open(["refund order 17", "refund order 17 " * 100])
+    length = page.evaluate("fetch('info').then(response => response.json()).then(info => info.limits.max_length)")
+    first, second = page.locator("#answers article").all()
+    assert first.locator(".cut").count() == 0
+    told = f"longer than what the model reads, which is {length} tokens: its end was not read"
+    assert told in second.locator(".cut").inner_text()
+
+
+def test_truncated_vectors_are_said_to_be(browser: Browser, task_server: Servers) -> None:
+    """Where one answer is of several texts, those that were not read to the end are named."""
+    with visiting(browser, task_server("feature-extraction").url) as visit:
+        visit.open(["refund order 17 " * 100, "track order 17", "refund it " * 100])
+        assert visit.text("#answers .cut").startswith("Texts 1 and 3 are longer than what the model reads, which is")
+
+
+def test_nothing_becomes_markup(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    """Labels, texts, the name and the card of a forged bundle are shown as text, whatever is in them."""
+    old, labels = "cancel", [EVIL, "refund", "track"]
+    golden = (tiny_bundle / "golden.jsonl").read_text().replace(f'"label":"{old}"', f'"label":{json.dumps(EVIL)}')
+    golden = golden.replace(f'"label": "{old}"', f'"label": {json.dumps(EVIL)}')
+    card = f"# {EVIL}\n\n- {EVIL}\n\n[a](javascript:window.hacked=1) `{EVIL}`\n\n| {EVIL} |\n| --- |\n| {EVIL} |\n"
+    files = {"golden.jsonl": golden.encode(), "README.md": card.encode()}
+    bundle = forge(tiny_bundle, tmp_path / "bundle", files=files, labels=labels, name=IMAGE)
+    with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
+        page = visit.open([f"{EVIL} please cancel my parcel"])
+        page.locator("#answers button", has_text="Why?").first.click()
+        page.wait_for_selector(".why:not([hidden])")
+        page.locator("summary").click()
+        page.wait_for_selector("#card table")
+        assert EVIL in visit.text("#answers")
+        assert visit.text("#name") == IMAGE
+        assert page.locator("img, main script, #card a").count() == 0
+        assert page.evaluate("window.hacked") is None
+        assert visit.complaints == []
+
+
+def test_themes(visit: Visit) -> None:
+    """The theme follows the system, and the button overrules it both ways."""
+    page = visit.open()
+
+    def ground() -> Any:
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    light = ground()
+    page.emulate_media(color_scheme="dark")
+    dark = ground()
+    assert light != dark
+    for expected in (light, dark, dark):
+        page.locator("#theme").click()
+        assert ground() == expected
+
+
+def test_snippets_are_what_the_page_asks(visit: Visit) -> None:
+    """The curl command and the Python program, run as they are copied, answer what the page shows."""
+    page = visit.open(['it\'s my parcel, "refund" it 🎉 \\o/'])
+    shown = visit.text("#answers .big").split()[0]
+    for command in (["bash", "-c", visit.text("#curl") + " --silent"], [sys.executable, "-c", visit.text("#python")]):
+        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        assert shown in result.stdout
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("[data-copy=curl]").click()
+    page.wait_for_selector("[data-copy=curl]:has-text('Copied')")
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#curl").text_content()
+
+
+def test_the_card_is_the_bundles(visit: Visit, tiny_bundle: Path) -> None:
+    """The model card is the bundle's README, its headings, tables, lists and code as such."""
+    page = visit.open()
+    page.locator("summary").click()
+    page.wait_for_selector("#card table")
+    source = (tiny_bundle / "README.md").read_text().split("\n---\n", 1)[1]  # behind its metadata
+    # A table's heads and the line beneath them are no rows of it.
+    assert page.locator("#card tbody tr").count() == source.count("\n| ") - 2 * source.count("\n| ---")
+    listed = re.findall(r"^- (.+)$", source.replace("`", ""), re.MULTILINE)
+    assert page.locator("#card li").all_inner_texts() == listed
+    assert "pipeline_tag" not in visit.text("#card")
+
+
+def test_the_policy_lets_in_nothing_else(client: TestClient) -> None:
+    """The page's style and script are the two whose hashes its policy names; nothing inline is allowed by kind."""
+    response = client.get("/")
+    policy = dict(part.split(" ", 1) for part in response.headers["content-security-policy"].split("; "))
+    for name, pattern in (("style", r"<style>(.*?)</style>"), ("script", r"<script>(.*?)</script>")):
+        (content,) = re.findall(pattern, response.text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert policy[f"{name}-src"] == f"'sha256-{digest}'"
+    assert policy["default-src"] == "'none'"
+    assert policy["connect-src"] == "'self'"
+    assert "unsafe" not in str(policy)
+    assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", response.text)

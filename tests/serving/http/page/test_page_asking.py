@@ -1,0 +1,370 @@
+"""Asking through the page at `/`: keys, several models, refusals, and what is on its way when something else begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+from playwright.sync_api import Browser, Page, Route
+
+from tests.serving.http.page.browser import CHROMIUM, Visit, photograph, visiting
+from tests.serving.processes import ServerProcess, serving
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+
+Bundles = Callable[[str], Path]
+
+KEY = "a-key-of-our-own-0123456789abcdef"
+LABEL = "#answers .big"
+
+
+@pytest.fixture
+def locked(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> Iterator[Visit]:
+    """A visit to a server that asks for a key, the page just opened."""
+    with serving(tiny_bundle, folder=tmp_path, TUNESHIP_API_KEYS=KEY) as server, visiting(browser, server.url) as visit:
+        visit.page.goto(f"{server.url}/")
+        visit.page.wait_for_selector("#key-form:not([hidden])")
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def several(
+    tiny_bundle: Path, task_bundle: Bundles, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    """A server over two models."""
+    models = (f"support={tiny_bundle}", f"a vector={task_bundle('feature-extraction')}")
+    with serving(*models, folder=tmp_path_factory.mktemp("several")) as server:
+        yield server
+
+
+def held(page: Page, pattern: str) -> list[Route]:
+    """The requests to a path, from now on, each of which waits for `Route.continue_`."""
+    routes: list[Route] = []
+    page.route(pattern, lambda route: routes.append(route))
+    return routes
+
+
+def unlock(page: Page, key: str = KEY) -> None:
+    """Type a key."""
+    page.locator("#key").fill(key)
+    page.keyboard.press("Enter")
+
+
+def pressed(page: Page, routes: list[Route], times: int) -> None:
+    """Ask by the keyboard, so often, until each request is on its way."""
+    for _ in range(times):
+        before = len(routes)
+        page.locator("textarea").first.press("Control+Enter")
+        while len(routes) == before:
+            page.wait_for_timeout(5)
+
+
+def test_keyboard_alone(visit: Visit) -> None:
+    """Skip link, text, answer, explanation: by Tab, Enter and Control-Enter, and focus is always seen."""
+    page = visit.open()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    page.keyboard.type("refund order 17")
+    page.keyboard.press("Control+Enter")
+    visit.answered()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Why?":
+            break
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Why refund?"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".why:not([hidden])")
+    assert page.locator("#status").inner_text() == "The words that refund rests on are shown."
+
+
+def test_several_inputs(visit: Visit) -> None:
+    """Another text gets a field and an answer of its own, in one request."""
+    page = visit.open()
+    page.locator("#more").click()
+    page.keyboard.type("refund order 17")
+    page.locator("textarea").first.fill("where is my parcel?")
+    page.locator("#ask").click()
+    visit.answered()
+    assert page.locator("#answers article .big").all_inner_texts()[1].startswith("refund")
+    assert sum(each.endswith("/predict") for each in visit.requests) == 1
+
+
+def test_an_input_is_taken_away(visit: Visit) -> None:
+    """Who added a text too many removes it, and is asked for no more than what is left; the last one stays."""
+    page = visit.open()
+    page.locator("textarea").fill("where is my parcel?")
+    for text in ("refund order 17", "please cancel my parcel"):
+        page.locator("#more").click()
+        page.locator("textarea").last.fill(text)
+    page.get_by_role("button", name="Remove input 2").click()
+    assert page.evaluate("document.activeElement.value") == "please cancel my parcel"
+    page.locator("#more").click()
+    page.locator("textarea").last.fill("track my order")
+    page.get_by_role("button", name="Remove input 1").click()
+    assert page.locator("label[for^=text-]").all_inner_texts() == ["Text 1", "Text 2"]
+    assert [page.get_by_label(f"Text {n}").input_value() for n in (1, 2)] == [
+        "please cancel my parcel",
+        "track my order",
+    ]
+    page.get_by_role("button", name="Remove input 2").click()
+    assert page.locator(".remove").is_hidden()
+    page.locator("#ask").click()
+    visit.answered()
+    assert page.locator(LABEL).all_inner_texts()[0].startswith("cancel")
+
+
+def test_a_refusal_is_shown(visit: Visit) -> None:
+    """What the server refuses is told in its own words, in an alert."""
+    page = visit.open()
+    page.locator("textarea").fill("\u00a0")
+    page.locator("#ask").click()
+    page.wait_for_selector("#problem strong")
+    assert "is empty; a text needs" in visit.text("[role=alert]")
+
+
+def test_a_server_that_is_gone(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    """Where nobody answers any more the page says so, and what to look at."""
+    with visiting(browser, "") as visit:
+        with serving(tiny_bundle, folder=tmp_path) as server:
+            visit.url = server.url
+            page = visit.open()
+        page.locator("textarea").fill("hello")
+        page.locator("#ask").click()
+        page.wait_for_selector("#problem strong")
+        assert "The server did not answer" in visit.text("#problem")
+
+
+def test_a_start_that_fails_is_tried_again(visit: Visit) -> None:
+    """Where the server does not tell what it serves there is nothing to press but one button, which starts anew."""
+    page = visit.page
+    page.route("**/info", lambda route: route.abort())
+    page.goto(f"{visit.url}/")
+    page.wait_for_selector("#problem:has-text('The server did not answer')")
+    assert page.locator("#form").is_hidden()
+    assert visit.text("#status") == ""
+    page.unroute("**/info")
+    page.get_by_role("button", name="Try again").click()
+    page.wait_for_selector("#figures dd")
+    assert visit.text("#problem") == ""
+    assert page.locator("#form").is_visible()
+
+
+def test_a_key_is_asked_for_before_anything_else(locked: Visit) -> None:
+    """At first the page asks for a key: nothing is refused yet, and what it cannot know yet it does not show."""
+    assert locked.text("#problem") == ""
+    assert [locked.page.locator(part).is_hidden() for part in ("#form", "#proof", "#code", "#card-part")] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("another-key-0123456789abcdef01234", "is not one of this server's"),
+        ("a-key-of-our-own-0123456789…", "A key has no “…” in it"),
+        ("ключ-ключ-ключ-ключ", "A key has no “к” in it"),
+    ],
+)
+def test_a_wrong_key_is_told_and_asked_for_again(locked: Visit, wrong: str, told: str) -> None:
+    """Whatever was typed first, the next key is taken, and works."""
+    unlock(locked.page, wrong)
+    locked.page.wait_for_selector(f"#problem:has-text('{told}')".replace("server's", "server\\'s"))
+    unlock(locked.page, f" {KEY} ")
+    locked.page.wait_for_selector("#figures dd")
+    assert locked.text("#problem") == ""
+    assert locked.page.locator("#key-form").is_hidden()
+    assert locked.page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+
+
+def test_the_key_stays_in_the_page(locked: Visit) -> None:
+    """The key is sent with what is asked, and stored nowhere."""
+    page = locked.page
+    unlock(page)
+    page.locator("textarea").fill("refund order 17")
+    page.locator("#ask").click()
+    locked.answered()
+    assert locked.text(LABEL).startswith("refund")
+    stored = page.evaluate("[document.cookie, localStorage.length, sessionStorage.length, location.href]")
+    assert stored == ["", 0, 0, f"{locked.url}/"]
+    assert "YOUR_KEY" in locked.text("#curl")
+    assert KEY not in page.content()
+
+
+@pytest.mark.parametrize("path", ["info", "openapi.json", "card", "metrics"])
+def test_links_are_followed_with_the_key(locked: Visit, path: str) -> None:
+    """What a link leads to is shown in a tab of its own, as without keys."""
+    unlock(locked.page)
+    with locked.page.context.expect_page() as opened:
+        locked.page.get_by_role("link", name=f"/{path}").click()
+    with_key = "([path, key]) => fetch(path, {headers: {'X-API-Key': key}}).then(response => response.text())"
+    served = locked.page.evaluate(with_key, [path, KEY])
+    # Metrics move on between two looks.
+    assert opened.value.evaluate("document.body.textContent")[:100] == served[:100]
+
+
+def test_one_of_several_models(browser: Browser, several: ServerProcess) -> None:
+    """Where the server holds several models, one is chosen; its own endpoints are asked, explained and told of."""
+    with visiting(browser, several.url) as visit:
+        page = visit.open(["refund order 17"])
+        assert visit.text("#answers .big").startswith("refund")
+        assert visit.text("#name") == "support"
+        assert page.locator("#model option").all_inner_texts() == ["support", "a vector"]
+        page.locator("#model").select_option("a vector")
+        page.wait_for_selector("#about:has-text('feature extraction')")
+        assert page.locator("textarea").first.input_value() == "refund order 17"  # kept for both to be compared
+        page.locator("textarea").last.fill("refund order 17")
+        page.locator("#ask").click()
+        visit.answered()
+        assert visit.text("#answers .big").startswith("1.000")
+        assert f"{several.url}/models/a%20vector/predict" in visit.requests
+        assert "/models/a%20vector/predict" in visit.text("#curl")
+        page.locator("#model").select_option("support")
+        page.wait_for_selector("#about:has-text('text classification')")
+        page.locator("#ask").click()
+        visit.answered()
+        page.locator("#answers button", has_text="Why?").first.click()
+        page.wait_for_selector(".why:not([hidden])")
+        assert f"{several.url}/models/support/explain" in visit.requests
+        photograph(page, "several-models-light")
+        assert visit.complaints == []
+
+
+def test_an_answer_is_of_the_model_that_was_asked(browser: Browser, several: ServerProcess) -> None:
+    """Who chooses another model before the answer came never sees that answer as the other's."""
+    with visiting(browser, several.url) as visit:
+        page = visit.open()
+        page.locator("textarea").fill("refund order 17")
+        pressed(page, held(page, "**/predict"), 1)
+        with page.expect_event("requestfailed", lambda request: request.url.endswith("/predict")):
+            page.locator("#model").select_option("a vector")
+        page.wait_for_selector("#about:has-text('feature extraction')")
+        assert page.locator("#answers").inner_text() == ""
+        assert page.locator("#answers").get_attribute("aria-busy") == "false"
+        assert page.locator("#ask").is_enabled()
+
+
+def test_the_last_choice_holds(browser: Browser, several: ServerProcess) -> None:
+    """Two models chosen quickly: the page is the second's in all, whichever the server tells of first."""
+    with visiting(browser, several.url) as visit:
+        page = visit.open()
+        held(page, "**/models/a%20vector/info")
+        with page.expect_request("**/models/a%20vector/info"):
+            page.locator("#model").select_option("a vector")
+        with page.expect_event("requestfailed", lambda request: request.url.endswith("/a%20vector/info")):
+            page.locator("#model").select_option("support")
+        page.wait_for_selector("#form:not([inert])")
+        assert visit.text("#about").startswith("text classification")
+        assert page.locator("#model").input_value() == "support"
+        assert "/models/support/predict" in visit.text("#curl")
+        assert page.locator("textarea").count() == 1
+
+
+def test_a_model_that_does_not_answer_is_not_chosen(browser: Browser, several: ServerProcess) -> None:
+    """Where the chosen model cannot be told of, the one before stays, and the choice says so too."""
+    with visiting(browser, several.url) as visit:
+        page = visit.open()
+        page.route("**/models/a%20vector/info", lambda route: route.abort())
+        page.locator("#model").select_option("a vector")
+        page.wait_for_selector("#problem strong")
+        assert page.locator("#model").input_value() == "support"
+        page.locator("textarea").fill("refund order 17")
+        page.locator("#ask").click()
+        visit.answered()
+        assert visit.text(LABEL).startswith("refund")
+
+
+def test_asking_again_while_an_answer_is_on_its_way(visit: Visit) -> None:
+    """The second question ends the first; the page is busy until the second is answered."""
+    page = visit.open()
+    page.locator("textarea").fill("refund order 17")
+    answers = held(page, "**/predict")
+    pressed(page, answers, 2)
+    assert page.locator("#answers").get_attribute("aria-busy") == "true"
+    assert page.locator("#ask").is_disabled()
+    assert visit.text("#status") == "Asking…"
+    answers[1].continue_()
+    visit.answered()
+    assert page.locator("#ask").is_enabled()
+
+
+def test_no_failure_leaves_the_page_asking(visit: Visit) -> None:
+    """Behind a refusal, of an answer or of an explanation, the status no longer says that something is asked."""
+    page = visit.open(["refund order 17"])
+    page.route("**/explain", lambda route: route.abort())
+    page.get_by_role("button", name="Why refund?").click()
+    page.wait_for_selector("#problem strong")
+    assert visit.text("#status") == ""
+    page.locator("textarea").fill("\u00a0")
+    page.locator("#ask").click()
+    page.wait_for_selector("#problem:has-text('is empty')")
+    assert visit.text("#status") == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "texts"),
+    [
+        ("#50%", ["50%"]),
+        ("#100%25%20sure&refund%20%2B%20cancel", ["100% sure", "refund + cancel"]),
+    ],
+)
+def test_texts_behind_the_hash_are_asked(visit: Visit, address: str, texts: list[str]) -> None:
+    """What stands behind the # is asked, percent-encoded or not, also where it changes while the page is open."""
+    page = visit.open(["where is my parcel?"])
+    with page.expect_request("**/predict"):
+        page.evaluate("address => { location.hash = address }", address)
+    visit.answered()
+    assert page.locator("textarea").evaluate_all("areas => areas.map(area => area.value)") == texts
+    assert visit.text("#problem") == ""
+
+
+def test_the_skip_link_is_no_text(visit: Visit) -> None:
+    """Skipping to the form asks nothing."""
+    page = visit.open()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("[location.hash, document.activeElement.id]") == ["", "try"]
+    assert page.locator("textarea").input_value() == ""
+
+
+@pytest.mark.slow
+def test_generation_is_streamed(browser: Browser, task_bundle: Bundles, tmp_path: Path) -> None:
+    """A generated text comes as a stream behind its prompt, and is what the server answers at once."""
+    with serving(task_bundle("text-generation"), folder=tmp_path) as server, visiting(browser, server.url) as visit:
+        page = visit.open(["hello there"])
+        page.wait_for_selector(".generated .cursor", state="detached")
+        answer = page.evaluate(
+            "fetch('predict', {method: 'POST', headers: {'Content-Type': 'application/json'},"
+            " body: JSON.stringify({inputs: 'hello there'})}).then(response => response.json())"
+        )
+        assert page.locator(".generated").text_content() == "hello there" + answer[0]["generated_text"]
+        photograph(page, "text-generation-light")
+        assert page.locator("#max_tokens").get_attribute("placeholder") == "8"
+        assert visit.complaints == []
+
+
+@pytest.mark.slow
+def test_a_generation_can_be_stopped(browser: Browser, task_bundle: Bundles, tmp_path: Path) -> None:
+    """Stop is there for as long as something is generated, also where it was asked twice, and is told of."""
+    with serving(task_bundle("text-generation"), folder=tmp_path) as server, visiting(browser, server.url) as visit:
+        page = visit.open()
+        page.locator("textarea").fill("I want my money back")
+        pressed(page, held(page, "**/v1/completions"), 2)
+        page.locator("#stop").click()
+        page.wait_for_selector(".generated:has-text('(stopped)')")
+        assert page.locator("#stop").is_hidden()
+        assert page.locator("#ask").is_enabled()
+        assert visit.text("#status") == "Stopped."
+
+
+@pytest.mark.slow
+def test_a_prompt_that_is_cut_is_said_to_be(browser: Browser, task_bundle: Bundles, tmp_path: Path) -> None:
+    """A generating model keeps the end of a prompt: what is told is that its beginning was not read."""
+    with serving(task_bundle("text-generation"), folder=tmp_path) as server, visiting(browser, server.url) as visit:
+        visit.open(["I want my money back & more. " * 60])
+        assert "beginning was not read" in visit.text("#answers .cut")

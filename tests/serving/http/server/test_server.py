@@ -1,0 +1,79 @@
+"""Connections are taken as fast as they come, however long a turn of the event loop takes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+from starlette.responses import PlainTextResponse
+
+from serving.http.server import connection as connections
+from serving.http.server.server import ACCEPTS_PER_TURN
+from tests.serving.http.server.listening import Listening, listening
+from tests.serving.http.server.test_connection import rest
+
+CALLERS = 5 * ACCEPTS_PER_TURN
+
+
+def test_many_in_a_turn() -> None:
+    """In each turn of the loop many are accepted, not one."""
+
+    async def scenario(served: Listening) -> None:
+        for _ in range(CALLERS):
+            served.connect()
+        turns = 0
+        while served.connections < CALLERS:
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns <= 2 * CALLERS / ACCEPTS_PER_TURN
+
+    listening(PlainTextResponse("hello"), scenario)
+
+
+def test_nobody_is_left_at_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was connected before the server stops to listen, and asks, is answered."""
+    monkeypatch.setattr(connections, "LAST_SECONDS", 2.0)
+
+    async def scenario(served: Listening) -> None:
+        callers = [served.connect() for _ in range(CALLERS)]  # the loop does not turn: none is accepted
+        for caller in callers:
+            caller.sendall(ASKED)
+        served.server.should_exit = True
+        answers = await asyncio.gather(*(asyncio.to_thread(rest, caller) for caller in callers))
+        assert all(answer.startswith(b"HTTP/1.1 200 OK") for answer in answers)
+
+    listening(PlainTextResponse("hello"), scenario)
+
+
+def test_what_is_on_its_way_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that comes on an idle connection while the server ends is answered, and the connection then ended."""
+    monkeypatch.setattr(connections, "LAST_SECONDS", 2.0)
+
+    async def scenario(served: Listening) -> None:
+        caller = served.connect()
+        while not served.connections:
+            await asyncio.sleep(0)
+        served.server.should_exit = True
+        while served.server.servers[0].is_serving():
+            await asyncio.sleep(0.01)
+        caller.sendall(ASKED)
+        answer = await asyncio.to_thread(rest, caller)
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert answer.endswith(b"hello")
+
+    listening(PlainTextResponse("hello"), scenario)
+
+
+ASKED = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def test_nothing_listens_at_the_end() -> None:
+    """A server that ends lets go of its port."""
+    ports = []
+
+    async def scenario(served: Listening) -> None:
+        ports.append(served.connect().getpeername()[1])
+
+    listening(PlainTextResponse("hello"), scenario)
+    socket.create_server(("127.0.0.1", ports[0])).close()

@@ -1,0 +1,116 @@
+"""What a turn of the event loop writes to a connection leaves together."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from serving.http.server.transport import MOST_BYTES, CoalescingTransport
+from tests.serving.http.server.test_connection import connect, rest
+from tests.serving.processes import ServerProcess
+
+DATA_SEGMENTS_IN = slice(152, 156)
+"""Of Linux's struct tcp_info, ``tcpi_data_segs_in``."""
+
+
+class Recorded(asyncio.Transport):
+    """A transport that keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[bytes | str] = []
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        """Kept."""
+        self.told.append(data)
+
+    def close(self) -> None:
+        """Kept."""
+        self.told.append("close")
+
+    def abort(self) -> None:
+        """Kept."""
+        self.told.append("abort")
+
+    def is_closing(self) -> bool:
+        """Once it was told so."""
+        return bool({"close", "abort"}.intersection(self.told))
+
+    def get_write_buffer_size(self) -> int:
+        """A little, always."""
+        return 7
+
+
+def told(*turns: Callable[[CoalescingTransport], object], sending: bool = False) -> list[bytes | str]:
+    """What the connection's own transport is told when each of these has a turn of its own."""
+    recorded = Recorded()
+
+    async def main() -> None:
+        coalescing = CoalescingTransport(recorded, asyncio.get_running_loop(), lambda: sending)
+        for turn in turns:
+            turn(coalescing)
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    return recorded.told
+
+
+def both(transport: CoalescingTransport) -> None:
+    """A head and a body."""
+    transport.write(b"head ")
+    transport.write(b"body")
+
+
+def test_a_turn_is_one_write() -> None:
+    """Head and body leave as one; what the next turn writes leaves by itself."""
+    assert told(both, lambda transport: transport.write(b"more")) == [b"head body", b"more"]
+
+
+def test_an_end_comes_after_what_was_written() -> None:
+    """A connection that is closed has its answer first, and one that is given up has none."""
+    assert told(lambda transport: (both(transport), transport.close())) == [b"head body", "close"]
+    assert told(lambda transport: (both(transport), transport.abort())) == ["abort"]
+
+
+def test_an_end_waits_for_a_caller_that_still_sends() -> None:
+    """It has its answer, and the connection ends when told so again."""
+
+    def end(transport: CoalescingTransport) -> None:
+        transport.close()
+        assert transport.lingers
+
+    assert told(both, end, sending=True) == [b"head body"]
+    assert told(both, end, lambda transport: transport.close(), sending=True) == [b"head body", "close"]
+
+
+def test_nothing_is_written_to_a_connection_that_is_gone() -> None:
+    """Where the other end left within the turn, what was written is dropped."""
+    assert told(lambda transport: (both(transport), transport._transport.abort())) == ["abort"]
+
+
+def test_much_is_not_held_back() -> None:
+    """What is too much to gather goes on at once, so that the connection's own limits see it."""
+    recorded = Recorded()
+
+    async def main() -> None:
+        transport = CoalescingTransport(recorded, asyncio.get_running_loop(), lambda: False)
+        transport.write(b"x" * MOST_BYTES)
+        assert (recorded.told, transport.get_write_buffer_size()) == ([], MOST_BYTES + 7)
+        transport.write(b"y")
+        assert (recorded.told, transport.get_write_buffer_size()) == ([b"x" * MOST_BYTES + b"y"], 7)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("path", ["/livez", "/info"])
+def test_an_answer_is_one_segment(server: ServerProcess, path: str) -> None:
+    """A caller who waits for an answer is woken up once."""
+    with connect(server) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        assert rest(connection).startswith(b"HTTP/1.1 200 OK\r\n")
+        facts = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+    assert int.from_bytes(facts[DATA_SEGMENTS_IN], sys.byteorder) == 1

@@ -1,0 +1,57 @@
+"""How onnxruntime is imported: on every CPU, though the process is pinned to one, and pinned again behind it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from bench.process import pinned
+from serving.inference.session import on_every_cpu
+from tests.serving.processes import run_python
+
+IMPORTED = """
+import os, sys
+from importlib.abc import MetaPathFinder
+
+class Watch(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "onnxruntime":
+            print(len(os.sched_getaffinity(0)))
+
+sys.meta_path.insert(0, Watch())
+allowed = sorted(os.sched_getaffinity(0))
+print(len(allowed))
+os.sched_setaffinity(0, allowed[-1:])
+import {module}
+print(os.sched_getaffinity(0) == set(allowed[-1:]), os.environ["ORT_DISABLE_TELEMETRY"])
+"""
+
+
+@pytest.mark.parametrize("module", ["serving.inference.session", "serving.inference.generation.kv_cache"])
+def test_imported_on_every_cpu(module: str) -> None:
+    """A process pinned to one CPU imports it where it may run on all, or AMX stays unused; telemetry is off."""
+    result = run_python(IMPORTED.format(module=module))
+    assert result.returncode == 0, result.stderr
+    allowed, importing, behind = result.stdout.splitlines()
+    assert int(importing) >= int(allowed)
+    assert behind == "True 1"
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two CPUs")
+def test_several_stay() -> None:
+    """A process that has several CPUs keeps just those, within and behind."""
+    some = set(sorted(os.sched_getaffinity(0))[:2])
+    with pinned(some):
+        with on_every_cpu():
+            assert os.sched_getaffinity(0) == some
+        assert os.sched_getaffinity(0) == some
+
+
+def test_pinned_again_when_it_fails() -> None:
+    """An import that fails leaves the process where it was."""
+    one = {min(os.sched_getaffinity(0))}
+    with pinned(one):
+        with pytest.raises(ImportError), on_every_cpu():
+            raise ImportError
+        assert os.sched_getaffinity(0) == one

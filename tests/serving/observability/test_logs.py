@@ -1,0 +1,225 @@
+"""Logs: one line each, whatever is in it; no user's text unless it is asked for."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+from tokenizers import Encoding
+
+from serving.bundle.bundle import Bundle
+from serving.errors import InputError
+from serving.http.app import create_app
+from serving.inference.predictor import Predictor
+from serving.observability.logs import JsonFormatter, TextFormatter, private, set_up_logs
+from serving.settings.log_settings import LogSettings
+from serving.tasks.base import Logits
+
+TEXT = "my account is DE89 3704"
+
+
+class Leaky(Predictor):
+    """A predictor whose engine fails and repeats the text it failed on."""
+
+    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
+        """Fail."""
+        raise RuntimeError(f"cannot run {TEXT!r} of {TEXT}\nERROR forged line")
+
+
+class Repeating(Predictor):
+    """A predictor whose engine fails and repeats all that was ever asked."""
+
+    def check(self, inputs: Any, field: str = "inputs") -> Any:
+        """As ever, and remembered."""
+        item = super().check(inputs, field)
+        vars(self).setdefault("asked", []).append(item)
+        return item
+
+    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
+        """Fail."""
+        raise RuntimeError(f"cannot run {vars(self)['asked']!r}")
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """Where the logs go meanwhile; all loggers are afterwards as they were."""
+    root, loggers = logging.getLogger(), [*logging.root.manager.loggerDict]
+    before = {name: (lg.handlers[:], lg.propagate, lg.level) for name in loggers for lg in [logging.getLogger(name)]}
+    handlers, level = root.handlers[:], root.level
+    yield io.StringIO()
+    logging.captureWarnings(False)
+    root.handlers[:], root.level = handlers, level
+    for name, (own, propagate, old) in before.items():
+        logger = logging.getLogger(name)
+        logger.handlers[:], logger.propagate = own, propagate
+        logger.setLevel(old)
+
+
+def lines_of(bundle: Path, stream: io.StringIO, predictor: type[Predictor] = Predictor, **log: Any) -> list[str]:
+    """What is logged of one request."""
+    chosen = LogSettings(**{"format": "json", "requests": True, **log})
+    set_up_logs(chosen, stream)
+    with TestClient(create_app(lambda: predictor(Bundle.open(bundle)), log=chosen)) as client:
+        client.post("/predict?secret=1", json={"inputs": [TEXT, "stop"]}, headers={"X-Request-ID": "mine"})
+    return [line for line in stream.getvalue().splitlines() if "mine" in line]
+
+
+def test_request_line(tiny_bundle: Path, stream: io.StringIO, predictor: Predictor) -> None:
+    """A request is one JSON object: name, method, route, status, seconds, tokens, model; nothing of the caller's."""
+    (line,) = lines_of(tiny_bundle, stream)
+    content = json.loads(line)
+    assert content.pop("time").endswith("Z")
+    assert 0 < content.pop("seconds") < 60
+    assert content == {
+        "level": "info", "logger": "tuneship.access", "message": "POST /predict 200", "request_id": "mine",
+        "method": "POST", "route": "/predict", "status": 200, "model": predictor.manifest.name,
+        "tokens": sum(each.tokens for each in predictor.encode([TEXT, "stop"])),
+    }  # fmt: skip
+    assert "DE89" not in stream.getvalue()
+    assert "secret" not in stream.getvalue()
+
+
+def test_tokens_of_an_explanation(tiny_bundle: Path, stream: io.StringIO, predictor: Predictor) -> None:
+    """The line of an explanation counts the tokens of its input and of every row that it ran."""
+    set_up_logs(LogSettings(format="json"), stream)
+    log = LogSettings(format="json", requests=True)
+    with TestClient(create_app(lambda: Predictor.open(tiny_bundle), log=log)) as client:
+        rows = client.post("/explain", json={"inputs": TEXT}).json()["rows"]
+    (line,) = (line for line in stream.getvalue().splitlines() if "POST /explain" in line)
+    (encoded,) = predictor.encode([TEXT])
+    assert json.loads(line)["tokens"] == encoded.tokens * (1 + rows)
+
+
+def test_asked_for(tiny_bundle: Path, stream: io.StringIO, predictor: Predictor) -> None:
+    """Inputs and labels are in the line where they are asked for."""
+    (line,) = lines_of(tiny_bundle, stream, inputs=True, labels=True)
+    assert json.loads(line)["inputs"] == [TEXT, "stop"]
+    assert json.loads(line)["labels"] == [answer[0]["label"] for answer in predictor.predict([TEXT, "stop"])]
+
+
+def test_not_asked_for(tiny_bundle: Path, stream: io.StringIO) -> None:
+    """No line a request unless one is asked for."""
+    assert lines_of(tiny_bundle, stream, format="text", requests=False) == []
+
+
+@pytest.mark.parametrize("chosen", ["text", "json"])
+def test_failure_keeps_texts_private(tiny_bundle: Path, stream: io.StringIO, chosen: str) -> None:
+    """The trace of a failure is logged without the text that it repeats, and cannot pass for another line."""
+    lines_of(tiny_bundle, stream, Leaky, format=chosen, requests=False)
+    logged = stream.getvalue()
+    assert "RuntimeError: cannot run" in logged
+    assert "DE89" not in logged
+    assert not any(line.startswith(("ERROR", "forged")) for line in logged.splitlines())
+
+
+FIRST, SECOND = "my account is DE89 3704", 'it\'s "under" Grace'
+PAIR = {"text": FIRST, "text_pair": SECOND}
+QUESTION = {"question": FIRST, "context": SECOND}
+TENSORS = [{"name": name, "shape": [1], "datatype": "BYTES", "data": [text]} for name, text in PAIR.items()]
+
+
+@pytest.mark.parametrize(
+    ("toy", "path", "body"),
+    [
+        ("text pairs", "/predict", {"inputs": PAIR}),
+        ("text pairs", "/tei/predict", {"inputs": [FIRST, SECOND]}),
+        ("text pairs", "/explain", {"inputs": PAIR}),
+        ("text pairs", "/v2/models/run/infer", {"inputs": TENSORS}),
+        ("question-answering", "/predict", {"inputs": [QUESTION]}),
+        ("question-answering", "/explain", {"inputs": QUESTION}),
+        ("text-generation", "/v1/completions", {"prompt": [FIRST, SECOND]}),
+        ("text-generation", "/v1/completions", {"prompt": [FIRST, SECOND], "stream": True}),
+    ],
+)
+def test_every_text_is_private(
+    task_bundle: Callable[[str], Path], stream: io.StringIO, toy: str, path: str, body: dict[str, Any]
+) -> None:
+    """However inputs are sent, no text of theirs is in the trace of a failure that repeats them all."""
+    set_up_logs(LogSettings(format="json"), stream)
+    with TestClient(create_app(lambda: Repeating(Bundle.open(task_bundle(toy)))), raise_server_exceptions=False) as c:
+        assert c.post(path, json=body).status_code == 500
+    assert "RuntimeError: cannot run [" in stream.getvalue()
+    assert "DE89" not in stream.getvalue()
+    assert "Grace" not in stream.getvalue()
+
+
+def test_failure_with_texts(tiny_bundle: Path, stream: io.StringIO) -> None:
+    """Who asks for inputs sees them in traces too."""
+    lines_of(tiny_bundle, stream, Leaky, inputs=True)
+    assert "DE89" in stream.getvalue()
+
+
+HARD = "a\nb\rc\u2028d\u2029e\x85f\x1b[31mg\x00h\u202ei\tj"
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()], ids=["json", "text"])
+@given(text=st.text(max_size=80) | st.just(HARD))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_one_line(formatter: logging.Formatter, text: str) -> None:
+    """Whatever is in a message or a field, it stays one line without control characters."""
+    record = logging.LogRecord("tuneship", logging.INFO, "", 0, "%s", (text,), None)
+    record.fields = {"inputs": [text]}
+    line = formatter.format(record)
+    assert len(line.splitlines()) == 1
+    assert line.isprintable() or not any(ord(c) < 32 or 126 < ord(c) < 160 for c in line)
+    if isinstance(formatter, JsonFormatter):
+        assert json.loads(line)["message"] == text
+
+
+def test_trace_is_indented() -> None:
+    """Below a line for people, each line of a trace begins so that it is none."""
+    try:
+        raise ValueError("first\n2026-01-01T00:00:00.000Z info forged")
+    except ValueError:
+        record = logging.LogRecord("tuneship", logging.ERROR, "", 0, "failed", (), sys.exc_info())
+    first, *rest = TextFormatter().format(record).splitlines()
+    assert first.endswith("error failed")
+    assert all(line.startswith("    | ") for line in rest)
+
+
+def test_all_in_one_format(stream: io.StringIO) -> None:
+    """The server's own lines and Python's warnings come in the same format."""
+    logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
+    set_up_logs(LogSettings(format="json"), stream)
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old\nway", stacklevel=1)
+    logging.getLogger("tuneship").info("ready")
+    logging.getLogger("other").info("chatter")
+    contents = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [content["logger"] for content in contents] == ["uvicorn.error", "py.warnings", "tuneship"]
+
+
+def test_private_pairs() -> None:
+    """Both texts of a pair are private; a very short one would blank out half the trace."""
+    assert private([("question?", "context"), "ab"]) == {"private": ["question?", "context"]}
+
+
+def test_settings() -> None:
+    """The variables decide; a line a request comes with JSON unless it is said otherwise."""
+    assert LogSettings.from_environment({}) == LogSettings()
+    assert LogSettings.from_environment({"TUNESHIP_LOG_FORMAT": "json"}).requests
+    assert not LogSettings.from_environment({"TUNESHIP_LOG_FORMAT": "json", "TUNESHIP_LOG_REQUESTS": "0"}).requests
+    chosen = LogSettings.from_environment({"TUNESHIP_LOG_INPUTS": "1", "TUNESHIP_LOG_LABELS": "true"})
+    assert (chosen.inputs, chosen.labels, chosen.requests) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [("TUNESHIP_LOG_FORMAT", "xml", "text, json"), ("TUNESHIP_LOG_INPUTS", "maybe", "1 and 0")],
+)
+def test_bad_settings(name: str, value: str, accepted: str) -> None:
+    """A malformed variable is named with what is accepted."""
+    with pytest.raises(InputError, match=f"{name} is '{value}'; accepted are:? {accepted}"):
+        LogSettings.from_environment({name: value})

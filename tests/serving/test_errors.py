@@ -1,0 +1,27 @@
+"""A caller's values in messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from serving.errors import quote, shorten
+
+
+@pytest.mark.parametrize("value", ["x" * 10**6, [1] * 10**6, 10**4000, {str(key): key for key in range(10**4)}])
+def test_long_values(value: Any) -> None:
+    """However long a value is, little of it is quoted."""
+    assert len(quote(value)) < 100
+
+
+@pytest.mark.parametrize("value", ["a text 🎉", [2, 1], -1, True, None])
+def test_short_values(value: Any) -> None:
+    """What is short is quoted whole."""
+    assert quote(value) == repr(value)
+
+
+@pytest.mark.parametrize(("text", "found"), [("abcd", "abcd"), ("abcde", "abc…")])
+def test_clipped(text: str, found: str) -> None:
+    """What is longer than it may be ends in an ellipsis."""
+    assert shorten(text, 4) == found

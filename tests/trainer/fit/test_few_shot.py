@@ -1,0 +1,95 @@
+"""Classifying without fine-tuning: which examples are taken, what the classifier is, and the whole road."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from export.exporter import export_run
+from serving.errors import InputError
+from serving.inference.predictor import Predictor
+from tests.toys import write_toy
+from trainer.baseline import baselines, few_shot_recipe
+from trainer.data.rows import Rows
+from trainer.fit.few_shot import describe_labels, fit_classifier, sample_examples
+from trainer.recipe.recipe import load_recipe
+from trainer.recipe.sections import FewShot
+from trainer.setup.training_setup import prepare_setup
+from trainer.train import train
+
+ROWS = Rows("r", [f"text {n}" for n in range(9)], list("aaaaabbbc"), list(range(1, 10)), [""] * 9)
+
+
+def test_as_many_rows_of_each_label_are_chosen_or_all_it_has() -> None:
+    """Two of each label, the one of c; the same by the same seed, others by another."""
+    places = sample_examples(ROWS, ["a", "b", "c"], 2, seed=0)
+    assert [ROWS.targets[at] for at in places] == list("aabbc")
+    assert places == sample_examples(ROWS, ["a", "b", "c"], 2, seed=0)
+    assert len({tuple(sample_examples(ROWS, ["a", "b", "c"], 2, seed)) for seed in range(8)}) > 1
+
+
+def test_a_label_describes_itself_unless_it_is_described() -> None:
+    """Underscores of a name are spaces."""
+    found = describe_labels(FewShot(examples_per_label=0, label_descriptions={"b": "all about b"}), ["card_lost", "b"])
+    assert found == ["card lost", "all about b"]
+
+
+def test_a_description_of_no_label_is_refused() -> None:
+    """The message names it and the labels there are."""
+    with pytest.raises(InputError, match="'x' is no label; labels are: a, b"):
+        describe_labels(FewShot(examples_per_label=0, label_descriptions={"x": "?"}), ["a", "b"])
+
+
+def test_without_examples_the_nearest_description_answers() -> None:
+    """The weights are the descriptions' vectors, scaled, without a bias."""
+    descriptions = np.eye(3, dtype=np.float32)
+    layer = fit_classifier(np.empty((0, 3), dtype=np.float32), [], descriptions, seed=0)
+    vector = np.array([0.1, 0.9, 0.2], dtype=np.float32)
+    assert (layer.weight @ vector + layer.bias).argmax() == 1
+    assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("labels", [2, 4])
+def test_examples_move_the_answer(labels: int) -> None:
+    """Examples that lie elsewhere than their description win over it; two labels get a row of weights each too."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(labels, 16))
+    examples = np.concatenate([centres + 0.1 * rng.normal(size=(labels, 16)) for _ in range(5)]).astype(np.float32)
+    numbers = list(range(labels)) * 5
+    layer = fit_classifier(examples, numbers, np.eye(labels, 16, dtype=np.float32), seed=0)
+    assert layer.weight.shape == (labels, 16)
+    assert (centres @ layer.weight.T + layer.bias).argmax(axis=1).tolist() == list(range(labels))
+
+
+@pytest.mark.parametrize("examples", [0, 5])
+def test_a_few_shot_recipe_goes_the_whole_road(tiny_backbone: Path, tmp_path: Path, examples: int) -> None:
+    """Fitted, evaluated, proven, opened and asked; the record says how many examples it had."""
+    recipe = write_toy(tmp_path, tiny_backbone, "text-classification", few_shot={"examples_per_label": examples})
+    run = train(load_recipe(recipe), tmp_path / "run", console=Console(file=io.StringIO()))
+    assert run.read_record()["examples"] == 3 * examples
+    answers = Predictor.open(export_run(run, tmp_path / "bundle").bundle).predict(["where is my parcel?"])
+    assert {each["label"] for each in answers[0]} == {"cancel", "refund", "track"}
+
+
+def test_the_baseline_measures_on_validation_what_sentence_vectors_reach(tiny_backbone: Path, tmp_path: Path) -> None:
+    """The most frequent label, descriptions, examples, all rows, in this order; more rows are not worse on the toy."""
+    recipe = few_shot_recipe(load_recipe(write_toy(tmp_path, tiny_backbone, "text-classification")))
+    found = list(baselines(prepare_setup(recipe, tmp_path), [0, 4], repeats=2))
+    assert [(each.name, len(each.accuracies)) for each in found] == [
+        ("most frequent label", 1),
+        ("label descriptions alone", 1),
+        ("4 examples a label", 2),
+        ("all training rows", 1),
+    ]
+    assert found[-1].mean >= found[0].mean
+
+
+def test_there_is_no_baseline_for_other_tasks(tiny_backbone: Path, tmp_path: Path) -> None:
+    """The message says what there is one for."""
+    recipe = load_recipe(write_toy(tmp_path, tiny_backbone, "regression"))
+    with pytest.raises(InputError, match="cannot for task: regression"):
+        few_shot_recipe(recipe)

@@ -1,0 +1,289 @@
+"""Trainer as corrected: the weights depend on recipe and data, and on nothing else."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import TrainerCallback
+
+from serving.errors import InputError
+from serving.tasks.base import Task
+from tests.trainer.conftest import MakeRecipe, fit, rows_of, training_task, weights
+from trainer.data.table import Table
+from trainer.fit.batches import Examples, LengthBucketSampler, collated_by
+from trainer.fit.trainer import TaskTrainer, arguments, unchanged_randomness
+from trainer.fit.validation import Datasets
+from trainer.model.base_model import find_base_model
+from trainer.model.checkpoint import Checkpoint, ModelSpec, build_model, load_checkpoint, load_tokenizer
+from trainer.model.heads import backbone_of
+from trainer.model.inputs import longest_first
+from trainer.model.trainable import choose_weights
+from trainer.recipe.sections import Training
+from trainer.run.run import Run
+from trainer.tasks.base import Example, TrainingTask
+
+TEXTS = ("refund", "where is it?", "please cancel my order 17 today")
+
+
+def learned(**settings: Any) -> tuple[TrainingTask, Task]:
+    """A task of three labels, under these settings."""
+    found = training_task("text-classification", training=Training(bf16=False, **settings).resolved())
+    rows = rows_of(*zip(TEXTS, "abc", strict=True))
+    found.label_names(rows, Table("x", {}, {}))
+    return found, found.task(["a", "b", "c"], found.settings(rows, ["a", "b", "c"], 64))
+
+
+def trainer_for(base: Path, state: Path, **settings: Any) -> TaskTrainer:
+    """A trainer over nine short texts, before its first step."""
+    found, task = learned(**settings)
+    tokenizer = load_tokenizer(base)
+    rows = rows_of(*zip(TEXTS * 3, "abc" * 3, strict=True))
+    examples = Examples(found, task, tokenizer, rows)
+    torch.manual_seed(0)
+    model = build_model(find_base_model(str(base)), ModelSpec("sequence", "mean", 3), ["a", "b", "c"])
+    choose_weights(model, found.recipe.training)
+    args = arguments(found.recipe.training, "accuracy", state, 1, found.recipe.training.seed)
+    return TaskTrainer(model, args, Datasets(found, task, tokenizer, examples, examples, rows), [])
+
+
+def test_evaluating_more_often(toy: MakeRecipe, tmp_path: Path) -> None:
+    """Evaluating every other step gives the last weights that evaluating every epoch gives."""
+    last: list[dict[str, torch.Tensor]] = []
+    for name, how in (("epoch", {}), ("steps", {"eval_strategy": "steps", "eval_steps": 2})):
+        kept = Keep()
+        fit(toy(training={"num_train_epochs": 2, **how}), tmp_path / name, kept)
+        last.append(kept.weights)
+    assert all(torch.equal(last[0][key], last[1][key]) for key in last[0])
+
+
+class Keep(TrainerCallback):  # type: ignore[misc]
+    """Keeps the weights after the last step."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Copy them."""
+        self.weights = {key: value.clone() for key, value in model.state_dict().items()}
+
+
+def test_unchanged_randomness() -> None:
+    """Python's, numpy's and torch's next numbers are the same with and without what ran inside."""
+
+    def draw() -> tuple[float, float, float]:
+        return random.random(), float(np.random.rand()), float(torch.rand(1))
+
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    expected = draw()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    with unchanged_randomness():
+        draw()
+    assert draw() == expected
+
+
+def test_seed_changes_weights(toy: MakeRecipe, tmp_path: Path) -> None:
+    """Another seed trains other weights on the same rows."""
+    runs = [fit(toy(training={"num_train_epochs": 1, "seed": seed}), tmp_path / str(seed)) for seed in (0, 1)]
+    assert weights(runs[0]) != weights(runs[1])
+    assert runs[0].read_record()["data"] == runs[1].read_record()["data"]
+
+
+def test_classifier_only(toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path) -> None:
+    """With trainable: classifier the backbone's weights are those of the base model, bit for bit."""
+    run = fit(toy(training={"trainable": "classifier", "learning_rate": 0.05}), tmp_path / "run")
+    before, after = (load_file(folder / "model.safetensors") for folder in (tiny_backbone, run.checkpoint))
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert float(load_file(run.checkpoint / "head.safetensors")["bias"].abs().max()) > 0
+
+
+def test_frozen_without_dropout(tiny_backbone: Path, tmp_path: Path) -> None:
+    """A frozen backbone runs in eval mode in the midst of a training step, while the head trains."""
+    trainer = trainer_for(tiny_backbone, tmp_path, trainable="classifier")
+    modes: list[tuple[bool, bool]] = []
+
+    class Look(TrainerCallback):  # type: ignore[misc]
+        def on_pre_optimizer_step(self, *_: Any, model: Any = None, **__: Any) -> None:
+            modes.append((any(module.training for module in backbone_of(model).modules()), model.training))
+
+    trainer.add_callback(Look())
+    trainer.train()
+    assert set(modes) == {(False, True)}
+    assert not any(weight.requires_grad for weight in backbone_of(trainer.model).parameters())
+
+
+def test_learning_rates(tiny_backbone: Path, tmp_path: Path) -> None:
+    """Backbone and head have their own rates; biases and layer norms do not decay."""
+    trainer = trainer_for(tiny_backbone, tmp_path, learning_rate=1e-3, weight_decay=0.1)
+    groups = trainer.create_optimizer().param_groups
+    assert {(group["lr"], group["weight_decay"]) for group in groups} == {
+        (1e-3, 0.1),
+        (1e-3, 0.0),
+        (0.025, 0.1),
+        (0.025, 0.0),
+    }
+    shrinking = {id(weight) for group in groups if group["weight_decay"] for weight in group["params"]}
+    named = dict(trainer.model.named_parameters())
+    assert all(weight.ndim > 1 for name, weight in named.items() if id(weight) in shrinking)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"optim": "sgd", "momentum": 0.9}, (torch.optim.SGD, 0.9)),
+        ({"optim": "adamw"}, (torch.optim.AdamW, None)),
+    ],
+)
+def test_optimisers(tiny_backbone: Path, tmp_path: Path, settings: Any, expected: Any) -> None:
+    """The optimiser is the recipe's, momentum included."""
+    optimizer = trainer_for(tiny_backbone, tmp_path, **settings).create_optimizer()
+    assert (type(optimizer), optimizer.defaults.get("momentum")) == expected
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+        ("linear", [0.5, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25]),
+        ("cosine", [0.5, 1.0, 0.9619, 0.8536, 0.6913, 0.5, 0.3087, 0.1464]),
+    ],
+)
+def test_schedules(tiny_backbone: Path, tmp_path: Path, schedule: str, expected: list[float]) -> None:
+    """Each schedule warms up over its fraction of the steps, then goes its way."""
+    trainer = trainer_for(tiny_backbone, tmp_path, lr_scheduler_type=schedule, warmup_ratio=0.2, learning_rate=1.0)
+    optimizer = trainer.create_optimizer()
+    scheduler = trainer.create_scheduler(num_training_steps=10, optimizer=optimizer)
+    rates = []
+    for _ in expected:
+        optimizer.step()
+        scheduler.step()
+        rates.append(scheduler.get_last_lr()[0])
+    assert rates == pytest.approx(expected, abs=1e-4)
+
+
+def test_accumulated_loss(tiny_backbone: Path, tmp_path: Path) -> None:
+    """Accumulating three batches gives the gradient of the one batch that they make up."""
+    gradients = []
+    for batch, steps in ((9, 1), (3, 3)):
+        trainer = trainer_for(
+            tiny_backbone,
+            tmp_path,
+            per_device_train_batch_size=batch,
+            gradient_accumulation_steps=steps,
+            num_train_epochs=1,
+            max_grad_norm=1e6,
+        )
+        for part in trainer.model.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = 0.0
+        trainer.model.backbone.config.attention_probs_dropout_prob = 0.0
+        gradients.append(_first_gradient(trainer))
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-6)
+
+
+def _first_gradient(trainer: TaskTrainer) -> torch.Tensor:
+    found: list[torch.Tensor] = []
+
+    class Catch(TrainerCallback):  # type: ignore[misc]
+        def on_pre_optimizer_step(self, *_: Any, model: Any = None, **__: Any) -> None:
+            found.append(model.classifier.weight.grad.clone())
+
+    trainer.add_callback(Catch())
+    trainer.train()
+    return found[0]
+
+
+def test_diverged(toy: MakeRecipe, tmp_path: Path) -> None:
+    """A loss that is no number stops the run and says what to change."""
+    wild = {
+        "optim": "sgd",
+        "learning_rate": 10.0,
+        "warmup_ratio": 0.0,
+        "max_grad_norm": 1e6,
+        "num_train_epochs": 50,
+    }
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+; lower training\.learning_rate"):
+        fit(toy(training={**wild, "momentum": 0.99, "head_learning_rate": 10.0}), tmp_path / "run")
+
+
+@pytest.mark.parametrize("options", [{"gradient_checkpointing": True}, {"bf16": True}])
+def test_options(toy: MakeRecipe, tmp_path: Path, options: dict[str, Any]) -> None:
+    """Gradient checkpointing and bfloat16 train through to a finished run."""
+    run = fit(toy(training={"num_train_epochs": 1, **options}), tmp_path / "run")
+    assert Run.open(run.root).read_record()["history"]
+
+
+def test_bucket_order() -> None:
+    """The batch order covers every row once, depends on seed and epoch only, and keeps lengths together."""
+    lengths = torch.randint(3, 60, (1000,), generator=torch.Generator().manual_seed(0)).tolist()
+    sampler = LengthBucketSampler(lengths, 32, seed=1)
+    first = list(sampler)
+    assert sorted(first) == list(range(1000))
+    torch.manual_seed(99)
+    assert list(sampler) == first
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    assert list(LengthBucketSampler(lengths, 32, seed=2)) != first
+    spans = [max(batch) - min(batch) for batch in _batches([lengths[at] for at in first], 32)]
+    assert sum(spans) / len(spans) < 5
+
+
+def _batches(values: list[int], size: int) -> list[list[int]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
+def test_order_without_accelerate(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch order changes from epoch to epoch even where Accelerate's wrappers do not pass the epoch on."""
+    monkeypatch.setattr("accelerate.data_loader.DataLoaderShard.set_epoch", lambda *_: None)
+    seen: list[int] = []
+    original = LengthBucketSampler.__iter__
+
+    def watched(sampler: LengthBucketSampler) -> Any:
+        seen.append(sampler.epoch)
+        return original(sampler)
+
+    monkeypatch.setattr(LengthBucketSampler, "__iter__", watched)
+    fit(toy(), tmp_path / "run")
+    assert seen == [0, 1, 2]
+
+
+def test_longest_first() -> None:
+    """Evaluation begins with the longest text, a batch at a time, and leaves none out."""
+    assert list(longest_first([3, 9, 5], 2)) == [[1, 2], [0]]
+
+
+def test_encoding(tiny_backbone: Path) -> None:
+    """Texts are cut at the tokenizer's length, the share of cut ones is known, and a batch is padded to its longest."""
+    found, task = learned()
+    tokenizer = load_tokenizer(tiny_backbone, 10)
+    encoded = Examples(
+        found, task, tokenizer, rows_of(("refund " * 30, "a"), ("refund", "b"), ("track", "c"), ("stop", "a"))
+    )
+    assert encoded.lengths() == [10, 3, 3, 3]
+    assert encoded.truncated == 0.25
+    batch = collated_by(tokenizer, found)([encoded[0], encoded[1]])
+    assert batch["input_ids"].shape == (2, 10)
+    assert batch["attention_mask"].sum(dim=1).tolist() == [10, 3]
+    assert batch["labels"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"), [("right", [[1, 2, 3], [4, -100, -100]]), ("left", [[1, 2, 3], [-100, -100, 4]])]
+)
+def test_token_labels_are_padded_as_the_tokens_are(tiny_backbone: Path, side: str, expected: list[list[int]]) -> None:
+    """Labels of tokens stand under their tokens, on whichever side the tokenizer pads; padding counts for nothing."""
+    tokenizer = load_tokenizer(tiny_backbone)
+    tokenizer.padding_side = side
+    windows = [tokenizer(text, add_special_tokens=False).encodings[0] for text in ("stop order 17", "stop")]
+    batch = collated_by(tokenizer, learned()[0])([Example((windows[0],), [1, 2, 3]), Example((windows[1],), [4])])
+    assert batch["labels"].tolist() == expected
+    assert (batch["labels"].ne(-100) == batch["attention_mask"].bool()).all()
+
+
+def test_checkpoint_type(tiny_run: Run) -> None:
+    """A loaded checkpoint is in eval mode and fp32."""
+    checkpoint: Checkpoint = load_checkpoint(tiny_run.checkpoint)
+    assert not checkpoint.model.training
+    assert {weight.dtype for weight in checkpoint.model.parameters()} == {torch.float32}

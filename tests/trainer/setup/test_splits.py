@@ -1,0 +1,196 @@
+"""From files to three sets: the data gate, the label order, the fingerprint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.errors import InputError
+from tests.tiny import toy_rows, write_csv
+from tests.trainer.conftest import rows_of, training_task
+from trainer.data.rows import Rows
+from trainer.recipe.sections import Data
+from trainer.setup.data_warnings import warnings_of
+from trainer.setup.splits import Splits, fingerprint, load_splits
+from trainer.tasks import create_training_task
+
+Pair = tuple[Any, Any]
+
+
+def load(data: Data) -> Splits:
+    """The sets of a recipe of single labels."""
+    return load_splits(
+        create_training_task(training_task("text-classification").recipe.model_copy(update={"data": data}))
+    )
+
+
+def jsonl(path: Path, rows: Sequence[Pair]) -> str:
+    path.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
+    return str(path)
+
+
+def splits_of(folder: Path, train: Sequence[Pair], test: Sequence[Pair] = (), **options: Any) -> Splits:
+    """The sets for ``train`` and ``test`` rows as JSON lines; validation is the test file by default."""
+    test_path = jsonl(folder / "test.jsonl", test or train[:2])
+    options = {"validation": test_path, **options}
+    return load(Data(train=jsonl(folder / "train.jsonl", train), test=test_path, **options))
+
+
+def message(folder: Path, train: Sequence[Pair], test: Sequence[Pair] = (), **options: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        splits_of(folder, train, test, **options)
+    return str(caught.value)
+
+
+GOOD: list[Pair] = [("one", "a"), ("two", "b"), ("three", "a"), ("four", "b")]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (("", "a"), "row 5: text is empty"),
+        (("  \n", "a"), "row 5: text is empty"),
+        ((None, "a"), "row 5: text is missing"),
+        ((7, "a"), "row 5: text is not text but a number"),
+        ((["x"], "a"), "row 5: text is not text but a list"),
+        (("x" * 1_000_001, "a"), "row 5: text has 1,000,001 characters; at most 1,000,000 are accepted"),
+        (("half \ud83d", "a"), "row 5: text holds half of a surrogate pair"),
+        (("x", None), "row 5: label is missing"),
+        (("x", ""), "row 5: label is missing"),
+        (("x", 0.5), "row 5: label is 0.5; a label is text, a whole number, or true or false"),
+    ],
+)
+def test_bad_row(tmp_path: Path, row: Pair, expected: str) -> None:
+    """A row that cannot be used is named by file and number, counted from 1."""
+    found = message(tmp_path, [*GOOD, row])
+    assert found.startswith("train.jsonl (rows counted from 1, without a header)")
+    assert expected in found
+
+
+def test_many_bad_rows(tmp_path: Path) -> None:
+    """Many bad rows are counted and the first few shown."""
+    found = message(tmp_path, [*GOOD, *[("", "a")] * 9])
+    assert "9 rows cannot be used" in found
+    assert "row 9: text is empty" in found
+    assert "row 10" not in found
+    assert "and 4 more rows" in found
+
+
+def test_unknown_label(tmp_path: Path) -> None:
+    """A label of the test file that training never saw is named with its row and the known ones."""
+    found = message(tmp_path, GOOD, [("x", "a"), ("y", "c")], validation=0.5)
+    assert "test.jsonl" in found
+    assert "row 2: label 'c' is not among the training labels" in found
+    assert "known labels: a, b" in found
+
+
+def test_one_class(tmp_path: Path) -> None:
+    """One label only is nothing to learn."""
+    assert "every training row has the label 'a'" in message(tmp_path, [("one", "a"), ("two", "a")])
+
+
+def test_header_only(tmp_path: Path) -> None:
+    """A file with a header and no rows is refused."""
+    path = write_csv(tmp_path / "train.csv", [])
+    with pytest.raises(InputError, match=r"train\.csv: has no rows"):
+        load(Data(train=str(path), test=0.2))
+
+
+def test_missing_column(tmp_path: Path) -> None:
+    """A missing column's message lists those that are there, and suspects a wrong separator."""
+    path = write_csv(tmp_path / "a.csv", [("one", "a")], header=("body", "intent"))
+    with pytest.raises(InputError, match=r"no column 'text' \(data\.text\); columns there: body, intent") as caught:
+        load(Data(train=str(path), test=0.2))
+    assert caught.value.field == "data.text"
+    path.write_text("text;label\none;a\n")
+    with pytest.raises(InputError, match=r"columns are separated by commas in \.csv"):
+        load(Data(train=str(path), test=0.2))
+
+
+def test_label_types(tmp_path: Path) -> None:
+    """Whole numbers and booleans become their names, and names with numbers sort as people count."""
+    numbers = splits_of(tmp_path, [("a", 10), ("b", 2), ("c", 10), ("d", 2)])
+    assert numbers.labels == ["2", "10"]
+    truth = splits_of(tmp_path, [("a", True), ("b", False)])
+    assert truth.labels == ["false", "true"]
+
+
+def test_class_order(tmp_path: Path) -> None:
+    """A ClassLabel column's own order is kept."""
+    import datasets
+
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["z", "a"])})
+    rows = datasets.Dataset.from_dict({"text": list("abcdefgh"), "label": [0, 1] * 4}, features=features)
+    rows.to_parquet(str(tmp_path / "a.parquet"))
+    data = Data(train=str(tmp_path / "a.parquet"), test=0.25, validation=0.4)
+    assert load(data).labels == ["z", "a"]
+
+
+def test_test_rows_stay(tmp_path: Path) -> None:
+    """Another validation fraction moves no row into or out of the test set; another split seed does."""
+    path = str(write_csv(tmp_path / "a.csv", toy_rows()))
+    small = load(Data(train=path, test=0.25, validation=0.1))
+    large = load(Data(train=path, test=0.25, validation=0.4))
+    other = load(Data(train=path, test=0.25, validation=0.1, split_seed=1))
+    assert small.test == large.test
+    assert small.test != other.test
+
+
+def test_fingerprint(tmp_path: Path) -> None:
+    """The fingerprint names files without their folders, and changes with any text."""
+    path = write_csv(tmp_path / "a.csv", toy_rows())
+    data = Data(train=str(path), test=0.25)
+    before = fingerprint(data, load(data))
+    assert before["files"]["train"]["name"] == "a.csv"
+    assert before["splits"]["test"]["rows"] == 18
+    assert before["splits"]["test"]["labels"] == {"cancel": 6, "refund": 6, "track": 6}
+    rows = [(f"{text}!", label) for text, label in toy_rows()]
+    write_csv(path, rows)
+    after = fingerprint(data, load(data))
+    assert after["splits"]["test"]["sha256"] != before["splits"]["test"]["sha256"]
+
+
+def warned(train: Rows, test: Rows, truncated: float = 0.0) -> str:
+    classes = training_task("text-classification")
+    sets = {"train": train, "validation": test, "test": test}
+    counts = {name: classes.label_counts(rows) for name, rows in sets.items()}
+    return "\n".join(warnings_of(Splits(**sets, labels=sorted(counts["train"]), counts=counts), truncated, 64))
+
+
+def test_warnings() -> None:
+    """What is usable but suspicious is pointed out, and clean data gives no warning."""
+    clean = rows_of(*((f"text {n}", label) for n in range(6) for label in ("a", "b")))
+    held = rows_of(("new", "a"), ("newer", "b"))
+    assert warned(
+        clean, rows_of(("other", "a"), ("more", "b"))
+    ) == "6 texts are there with different labels, such as " + ("'text 0': a, b")
+    distinct = rows_of(*((f"{label} text {n}", label) for n in range(6) for label in ("a", "b")))
+    assert warned(distinct, held) == ""
+    assert "1 of 2 test texts are in the training set too" in warned(distinct, rows_of(("A  TEXT 1", "a"), ("x", "b")))
+    assert "fewer than 5 training rows: a (1), b (1)" in warned(rows_of(("x", "a"), ("y", "b")), held)
+    assert "labels without a test row, so their quality is not measured: b" in warned(distinct, rows_of(("n", "a")))
+    assert "differ only in case or spacing: 'A' and 'a'" in warned(rows_of(("x", "A"), ("y", "a")), held)
+    assert "3.0% of the training texts are longer than data.max_length (64 tokens)" in warned(distinct, held, 0.03)
+    skewed = rows_of(*((f"t{n}", "a") for n in range(100)), *((f"u{n}", "b") for n in range(5)))
+    assert "strong imbalance: 100 rows of a, 5 of b" in warned(skewed, held)
+
+
+@pytest.mark.parametrize("name", ["sst2"])
+def test_real_files(name: str) -> None:
+    """A public TSV file without header, quotes in its texts, is read row for row."""
+    folder = Path(__file__).parents[3] / "shared" / "data" / name
+    if not folder.is_dir():
+        pytest.skip("the public data sets are not beside the checkout (../shared/data)")
+    data = Data(
+        train=str(folder / "train.tsv"),
+        validation=str(folder / "dev.tsv"),
+        test=str(folder / "test.tsv"),
+        column_names=("text", "label"),
+    )
+    splits = load(data)
+    assert [len(held) for _, held in splits.named()] == [6920, 872, 1821]
+    assert splits.labels == ["0", "1"]

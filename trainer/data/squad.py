@@ -1,0 +1,168 @@
+"""SQuAD JSON, 1.1 and 2.0, as one row a question.
+
+The shape is that of Rajpurkar et al. 2016 and 2018: ``data`` holds articles, an article paragraphs, a paragraph its
+``context`` and the questions (``qas``) on it. ``answer_start`` counts Unicode code points.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serving.errors import InputError
+from serving.tasks.inputs import encodable, json_type
+from trainer.data.table import Table, text_of
+
+COLUMNS = ("id", "title", "question", "context", "answers")
+
+_SHOWN = 60
+_UNITS = {"UTF-16 units": ("utf-16-le", 2), "UTF-8 bytes": ("utf-8", 1)}
+
+
+def is_squad(content: object) -> bool:
+    """Whether a JSON document is meant to be SQuAD's: an object whose ``data`` lists articles with ``paragraphs``."""
+    data = content.get("data") if isinstance(content, dict) else None
+    if not isinstance(data, list):
+        return False
+    return not data or any(isinstance(article, dict) and "paragraphs" in article for article in data)
+
+
+def read_squad(path: Path) -> Table:
+    """The questions of a SQuAD file in the file's order.
+
+    Columns of the table: ``id``, ``title`` (empty where the article has none), ``question``, ``context``, and
+    ``answers``, a list of ``{"text": …, "answer_start": …}``, empty where the context does not answer the question.
+    Raises InputError naming the file, the article, the paragraph, the question and the field at fault.
+    """
+    content = _json(path)
+    if not is_squad(content):
+        raise InputError(
+            f'{path.name}: is no SQuAD file; give {{"data": [{{"paragraphs": [{{"context": …, "qas": …}}]}}]}}'
+        )
+    rows = list(_rows(_Part(path.name, content)))
+    if not rows:
+        raise InputError(f"{path.name}: has no question; give at least one in the qas of a paragraph")
+    return Table(path.name, {name: [row[name] for row in rows] for name in COLUMNS}, {})
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An object of the file, and the words that say where it is."""
+
+    where: str
+    value: dict[str, Any]
+    path: str = ""
+
+    def text(self, field: str) -> str:
+        """A field that holds text, and not only spaces."""
+        value = self._get(field, str, "text")
+        if not value.strip():
+            raise self.wrong(field, "is empty")
+        if not encodable(value):
+            raise self.wrong(field, "holds half of a surrogate pair, which is no character")
+        return str(value)
+
+    def parts(self, field: str, noun: str, name: str = "") -> Iterator[_Part]:
+        """The objects of a list, called by ``noun`` and number, and by their own field ``name`` where they have it."""
+        for number, value in enumerate(self._get(field, list, "a list"), 1):
+            if not isinstance(value, dict):
+                raise self.wrong(f"{field}[{number - 1}]", f"is {json_type(value)}; an object is accepted")
+            called = f" ({_shown(str(value[name]))})" if value.get(name) else ""
+            yield _Part(f"{self.where}, {noun} {number}{called}", value)
+
+    def answers(self) -> Iterator[_Part]:
+        """The answers of a question, which go by their place in the list."""
+        for at, part in enumerate(self.parts("answers", "answer")):
+            yield _Part(self.where, part.value, f"answers[{at}].")
+
+    def number(self, field: str) -> int:
+        """A field that holds a whole number."""
+        return int(self._get(field, int, "a whole number"))
+
+    def wrong(self, field: str, problem: str) -> InputError:
+        """The error about ``field``."""
+        return InputError(f"{self.where}: {self.path}{field} {problem}", field=f"{self.path}{field}")
+
+    def _get(self, field: str, kind: type, accepted: str) -> Any:
+        if field not in self.value:
+            raise self.wrong(field, f"is missing; {accepted} is accepted")
+        value = self.value[field]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self.wrong(field, f"is {json_type(value)}; {accepted} is accepted")
+        return value
+
+
+def _rows(file: _Part) -> Iterator[dict[str, Any]]:
+    for article in file.parts("data", "article", "title"):
+        title = article.text("title") if article.value.get("title") else ""
+        for paragraph in article.parts("paragraphs", "paragraph"):
+            context = paragraph.text("context")
+            for question in paragraph.parts("qas", "question", "id"):
+                yield _row(question, title, context)
+
+
+def _row(question: _Part, title: str, context: str) -> dict[str, Any]:
+    number = question.value.get("id")
+    answers = [_answer(part, context) for part in question.answers()]
+    if answers and question.value.get("is_impossible"):
+        raise question.wrong("is_impossible", "is true, yet there are answers; give answers: [] or false")
+    return {
+        "id": str(number) if type(number) is int else question.text("id"),
+        "title": title,
+        "question": question.text("question"),
+        "context": context,
+        "answers": answers,
+    }
+
+
+def _answer(part: _Part, context: str) -> dict[str, Any]:
+    if part.value.get("text") == "":
+        raise part.wrong("text", "is empty; a question that the context does not answer has answers: []")
+    text, start = part.text("text"), part.number("answer_start")
+    if not 0 <= start < len(context):
+        problem = f"is {start}, but the context ends at {len(context) - 1}"
+    elif not context.startswith(text, start):
+        problem = f"is {start}, where the context has {_shown(context[start : start + len(text)])}"
+    else:
+        return {"text": text, "answer_start": start}
+    raise part.wrong("answer_start", f"{problem}; {_where_else(context, text, start)}")
+
+
+def _where_else(context: str, text: str, start: int) -> str:
+    places = list(_places(context, text))
+    if not places:
+        return f"the text {_shown(text)} is nowhere in it"
+    nearest = min(places, key=lambda place: abs(place - start))
+    counted = [unit for unit in _UNITS if _code_points(context, start, unit) in places]
+    hint = f"; offsets count Unicode code points, and this one seems to count {counted[0]}" if counted else ""
+    return f"the text {_shown(text)} is at {nearest}{hint}"
+
+
+def _places(context: str, text: str) -> Iterator[int]:
+    place = context.find(text)
+    while place >= 0:
+        yield place
+        place = context.find(text, place + 1)
+
+
+def _code_points(context: str, start: int, unit: str) -> int:
+    """An offset that counts ``unit`` as one that counts code points."""
+    encoding, width = _UNITS[unit]
+    return len(context.encode(encoding)[: max(start, 0) * width].decode(encoding, "ignore"))
+
+
+def _json(path: Path) -> Any:
+    text = text_of(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        reason = getattr(error, "msg", "nested too deeply, or a number of thousands of digits")
+        raise InputError(f"{path.name}{line}: not valid JSON ({reason})") from None
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")

