@@ -34,6 +34,8 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MAKE = re.compile(r"^make ", re.MULTILINE)
 NO_SETUP = "make -o setup -o .venv/.ready "
 """The environment of these tests is the one that `make setup` has made."""
+LEAVE_NOTHING = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
+"""A script that fails ends the servers that it has started, which would hold its output open."""
 
 
 def name_of(page: Path) -> str:
@@ -63,17 +65,19 @@ def copy_of_the_project(folder: Path) -> Path:
 
 def run(script: str, checkout: Path) -> str:
     """The output of a shell script whose every command must succeed."""
+    port = str(free_port())
     environment = {
         **os.environ,
+        "PORT": port,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(checkout),
         "BENTOML_HOME": str(checkout / "build" / "bentoml"),
         "TUNESHIP_DRAIN_SECONDS": "0",
     }
-    script = MAKE.sub(NO_SETUP, script).replace("3000", str(free_port()))
-    command = ["bash", "-m", "-euo", "pipefail", "-c", script]
+    script = MAKE.sub(NO_SETUP, script).replace("3000", port)
+    command = ["bash", "-m", "-euo", "pipefail", "-c", LEAVE_NOTHING + script]
     result = subprocess.run(
-        command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=600, check=False
+        command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == 0, f"{script}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
     return result.stdout
