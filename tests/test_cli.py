@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests import tiny
+from tests.paths import ROOT
 from trainer.run.run import Run
 
-ROOT = Path(__file__).parent.parent
 SCIENTIFIC = "training.learning_rate=1e-4"
 """As everybody types it; YAML 1.1 would call it a text. Another than the recipe's own."""
 

@@ -17,8 +17,9 @@ from starlette.testclient import TestClient
 
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
+from tests.paths import ROOT
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
+DEPLOY = ROOT / "deploy"
 METRIC = re.compile(r"\b(?:tuneship|process)_\w+")
 SELECTOR = re.compile(r"\b((?:tuneship|process)_\w+)\{([^}]*)\}")
 ADDED_BY_PROMETHEUS = {"job", "instance"}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.paths import ROOT
+
 PACKAGES = {"serving": 14, "trainer": 12, "export": 10}
 """The most entries at the top of each package, ``__init__.py`` not counted."""
 

@@ -74,7 +74,7 @@ def test_only_the_chosen_weights_learn(
     plan = prepare_setup(
         load_recipe(write_toy(tmp_path, tiny_backbone, "text-classification", training=training)), tmp_path
     )
-    model = build_model(plan.base, plan.form, plan.splits.labels)
+    model = build_model(plan.base, plan.model_spec, plan.splits.labels)
     choose_weights(model, plan.recipe.training)
     training_task = {name for name, weight in model.named_parameters() if weight.requires_grad}
     head = {id(weight) for part in head_of(model) for weight in part.parameters()}

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.process import free_port
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.paths import ROOT
 
 
 @dataclass(frozen=True)

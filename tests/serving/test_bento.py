@@ -16,9 +16,9 @@ from bench.process import free_port
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
 from tests.containers import container, wait_until_ready, why_no_engine
+from tests.paths import ROOT
 from tests.serving.processes import running
 
-ROOT = Path(__file__).parent.parent.parent
 TEXTS = ["where is my parcel?", "refund order 17"]
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from serving.errors import InputError
 from tests import tiny
+from tests.paths import ROOT
 from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
 from trainer.fit.resume import newest_state
 from trainer.recipe.recipe import load_recipe
@@ -288,6 +289,6 @@ def test_open(tiny_run: Run, toy: MakeRecipe, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_quickstart(tmp_path: Path) -> None:
     """The quickstart recipe, with the real base model, answers at least nine of ten test messages rightly."""
-    recipe = load_recipe(Path(__file__).parents[2] / "recipes" / "quickstart.yaml")
+    recipe = load_recipe(ROOT / "recipes" / "quickstart.yaml")
     run = fit(recipe, tmp_path / "run")
     assert run.read_record()["metrics"]["test"]["accuracy"] >= 0.9

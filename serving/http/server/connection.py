@@ -208,7 +208,9 @@ def bounded(server_limits: ServerLimits, refused: Refused) -> type[BoundedConnec
     """The class of a server's connections, as uvicorn's ``http`` takes it; the process gets descriptors for them."""
     _make_room(server_limits.max_connections + SPARE_DESCRIPTORS)
     admission = Admission(server_limits.bounds.rows)
-    members: dict[str, Any] = {"traffic": server_limits, "refused": staticmethod(refused), "entrance": admission}
+    members: dict[str, Any] = {
+        "server_limits": server_limits, "refused": staticmethod(refused), "admission": admission,
+    }  # fmt: skip
     return type("Connection", (BoundedConnection,), members)
 
 

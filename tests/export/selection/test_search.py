@@ -114,7 +114,7 @@ def test_a_variant_that_fails_is_dropped_with_its_reason(
 
 def test_what_is_slower_is_not_proven(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fastest is proven first, the next one where that fails; what is slower than the choice is only judged."""
-    only(monkeypatch, {name: VARIANTS[name].make for name in ("int8-dynamic", "int8-weights", "fp16")})
+    only(monkeypatch, {name: VARIANTS[name].build for name in ("int8-dynamic", "int8-weights", "fp16")})
     paced(monkeypatch, {"fp32": 1.0, "int8-dynamic": 1.2, "int8-weights": 9.0, "fp16": 2.0})
     proven = failing(monkeypatch, "int8-weights")
     record = record_of(export_run(tiny_run, tmp_path / "bundle", "auto").bundle)
@@ -198,5 +198,5 @@ def test_a_generating_model_has_fewer_variants(task_run: Callable[[str], Run], t
 
 def only(monkeypatch: pytest.MonkeyPatch, makers: dict[str, Callable[..., dict[str, Any]]]) -> None:
     """Only fp32 and these are there to be tried, made so."""
-    some = {"fp32": VARIANTS["fp32"]} | {name: replace(VARIANTS[name], make=make) for name, make in makers.items()}
+    some = {"fp32": VARIANTS["fp32"]} | {name: replace(VARIANTS[name], build=make) for name, make in makers.items()}
     monkeypatch.setattr(search, "variants_for", lambda generates: some)

@@ -47,8 +47,8 @@ def graph(tmp_path: Path) -> Callable[..., onnx.ModelProto]:
 
     def make(family: str, toy: str = "text-classification") -> onnx.ModelProto:
         plan = prepare_setup(load_recipe(write_toy(tmp_path, FAMILIES[family](tmp_path / "backbone"), toy)), tmp_path)
-        model: Model = build_model(plan.base, plan.form, plan.splits.labels).eval()
-        save_checkpoint(model, plan.form, plan.task, plan.tokenizer, tmp_path / "checkpoint")
+        model: Model = build_model(plan.base, plan.model_spec, plan.splits.labels).eval()
+        save_checkpoint(model, plan.model_spec, plan.task, plan.tokenizer, tmp_path / "checkpoint")
         checkpoint = load_checkpoint(tmp_path / "checkpoint", attn_implementation="eager")
         export_graph(checkpoint, tmp_path / "model.onnx")
         return onnx.load(str(tmp_path / "model.onnx"))

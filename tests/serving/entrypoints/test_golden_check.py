@@ -91,7 +91,7 @@ def batch(bundle: Path, folder: Path) -> Iterator[Ask]:
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("way", [in_process, http, open_inference, aws_lambda, batch])
+@pytest.mark.parametrize("channel", [in_process, http, open_inference, aws_lambda, batch])
 def test_every_way(channel: Callable[..., Any], task: str, task_bundle: Callable[[str], Path], tmp_path: Path) -> None:
     """Every golden answer of every task comes in every way, alone and beside others."""
     opened = Bundle.open(task_bundle(task))

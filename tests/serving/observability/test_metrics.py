@@ -17,9 +17,9 @@ from serving.observability.metrics import Metrics, Reason
 from serving.protocols.base import Reply
 from serving.settings.access import AccessPolicy
 from tests.bundles import manifest_of
+from tests.paths import ROOT
 from tests.serving.examples import EXAMPLES
 
-ROOT = Path(__file__).parent.parent.parent
 TEXT = "where is my parcel?"
 UNITS = ("_seconds", "_bytes", "_tokens", "_windows", "_total", "_info", "_psi", "_psi_chance", "_depth", "_inputs")
 UNITLESS = {"tuneship_score", "tuneship_fallback"}

@@ -75,7 +75,7 @@ def test_plain_numbers() -> None:
 def test_no_decision() -> None:
     """Vectors have no decision and no label."""
     assert TASK.decision(vector(1, 2, 3)) == TASK.decision(vector(3, 2, 1))
-    assert list(TASK.outcomes(vector(1, 2, 3))) == []
+    assert list(TASK.predicted_labels(vector(1, 2, 3))) == []
     assert TASK.logits_per_window == 3
 
 

@@ -310,7 +310,7 @@ def test_decision() -> None:
     logits = model(encoded, {"London": 6.0, "Berlin": 4.0})
     one, several = answers(encoded, logits), answers(encoded, logits, top_k=5)
     assert TASK.decision(one) == TASK.decision(several) == (13, 19)
-    assert list(TASK.outcomes(one)) == []
+    assert list(TASK.predicted_labels(one)) == []
 
 
 def test_check() -> None:

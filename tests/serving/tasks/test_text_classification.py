@@ -129,7 +129,7 @@ def test_one_logit(function: str, no: float, yes: float) -> None:
 
 def test_outcomes() -> None:
     """An answer is counted under its first label alone."""
-    assert THREE.outcomes(answer(THREE, 1, 3, 2)) == ("second",)
+    assert THREE.predicted_labels(answer(THREE, 1, 3, 2)) == ("second",)
 
 
 @pytest.mark.parametrize("kind", ["BERT", "RoBERTa", "XLM-R", "DeBERTa"])

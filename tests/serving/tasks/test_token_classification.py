@@ -166,7 +166,7 @@ def test_none() -> None:
     assert (first["entity"], first["index"], first["start"], first["end"]) == ("B-PER", 1, *offsets[1])
     assert (third["entity"], third["index"], third["start"], third["end"]) == ("B-LOC", 3, *offsets[3])
     assert first["score"] == pytest.approx(0.6, abs=1e-6)
-    assert TASK.outcomes([first, third]) == ["B-PER", "B-LOC"]
+    assert TASK.predicted_labels([first, third]) == ["B-PER", "B-LOC"]
 
 
 def test_ignore_labels() -> None:
@@ -350,7 +350,7 @@ def test_decision() -> None:
     sure, unsure = entities(encoded, [logits]), entities(encoded, [logits / 2])
     assert sure != unsure
     assert TASK.decision(sure) == TASK.decision(unsure) == (("PER", 0, 3), ("LOC", 7, 11))
-    assert TASK.outcomes(sure) == ["PER", "LOC"]
+    assert TASK.predicted_labels(sure) == ["PER", "LOC"]
 
 
 @pytest.mark.parametrize(

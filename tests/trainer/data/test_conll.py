@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
 from serving.errors import InputError
+from tests.paths import SHARED_DATA
 from trainer.data.conll import is_tag, read_conll, to_bio
 from trainer.data.table import Table
 
-WNUT17 = Path(__file__).parents[3] / "shared" / "data" / "wnut17"
+WNUT17 = SHARED_DATA / "wnut17"
 TYPES = ("person", "creative-work")
 WELL_FORMED = {
     "IOB1": ["I-person", "O", "I-person", "I-person", "B-person", "I-person", "I-group"],

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from serving.errors import InputError
+from tests.paths import SHARED_DATA
 from trainer.data.squad import is_squad, read_squad
 from trainer.data.table import Table
 
-XQUAD = Path(__file__).parents[3] / "shared" / "data" / "xquad"
+XQUAD = SHARED_DATA / "xquad"
 CONTEXT = "🙂 Zürich liegt am See, Zürich ist groß. 苏黎世 is its name in Chinese."
 
 

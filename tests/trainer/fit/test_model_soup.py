@@ -36,8 +36,8 @@ def with_losses(monkeypatch: pytest.MonkeyPatch, *losses: float) -> None:
 
         return call
 
-    monkeypatch.setattr("trainer.fit.model_soup.Soup._add", patched(add))
-    monkeypatch.setattr("trainer.fit.model_soup.Soup.serve", patched(serve))
+    monkeypatch.setattr("trainer.fit.model_soup.ModelSoup._add", patched(add))
+    monkeypatch.setattr("trainer.fit.model_soup.ModelSoup.apply", patched(serve))
 
 
 def test_mean(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,8 +113,8 @@ def test_revision(monkeypatch: pytest.MonkeyPatch, tiny_backbone: Path, tmp_path
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     found = find_base_model("owner/name", None, "v1")
     assert asked["revision"] == "v1"
-    assert found.facts()["revision"] == "c0ffee"
-    assert find_base_model(str(tiny_backbone)).facts()["revision"] is None
+    assert found.to_record()["revision"] == "c0ffee"
+    assert find_base_model(str(tiny_backbone)).to_record()["revision"] is None
 
 
 def test_revision_that_cannot_be_had(tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:

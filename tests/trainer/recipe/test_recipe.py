@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from serving.errors import InputError
+from tests.paths import ROOT
 from trainer.recipe.recipe import DEFAULT_MODEL, Recipe, load_recipe
 
 SAMPLE = """\
@@ -190,5 +191,5 @@ def test_bad_override(tmp_path: Path, override: str) -> None:
 @pytest.mark.parametrize("name", ["quickstart", "banking77"])
 def test_bundled(name: str) -> None:
     """The recipes that come with the project load."""
-    recipe = load_recipe(Path(__file__).parents[2] / "recipes" / f"{name}.yaml")
+    recipe = load_recipe(ROOT / "recipes" / f"{name}.yaml")
     assert recipe.model == DEFAULT_MODEL

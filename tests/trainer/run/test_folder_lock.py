@@ -15,8 +15,8 @@ from trainer.run.folder_lock import LOCK_FILE, folder_lock
 HOLDER = """
 import sys, time
 from pathlib import Path
-from trainer.run.folder_lock import held
-with held(Path(sys.argv[1])):
+from trainer.run.folder_lock import folder_lock
+with folder_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """

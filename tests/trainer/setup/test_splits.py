@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from serving.errors import InputError
+from tests.paths import SHARED_DATA
 from tests.tiny import toy_rows, write_csv
 from tests.trainer.conftest import rows_of, training_task
 from trainer.data.rows import Rows
@@ -182,7 +183,7 @@ def test_warnings() -> None:
 @pytest.mark.parametrize("name", ["sst2"])
 def test_real_files(name: str) -> None:
     """A public TSV file without header, quotes in its texts, is read row for row."""
-    folder = Path(__file__).parents[3] / "shared" / "data" / name
+    folder = SHARED_DATA / name
     if not folder.is_dir():
         pytest.skip("the public data sets are not beside the checkout (../shared/data)")
     data = Data(

@@ -10,12 +10,13 @@ import pytest
 
 from serving.errors import InputError
 from tests import tiny, zoo
+from tests.paths import SHARED_DATA
 from tests.trainer.conftest import MakeRecipe, fit
 from trainer.recipe.recipe import Recipe, load_recipe
 from trainer.setup.splits import Splits, load_splits
 from trainer.tasks import create_training_task
 
-XQUAD = Path(__file__).parents[3] / "shared" / "data" / "xquad"
+XQUAD = SHARED_DATA / "xquad"
 
 
 def splits_of(recipe: Recipe) -> Splits:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests import zoo
+from tests.paths import SHARED_DATA
 from trainer.data.rows import Rows
 from trainer.fit.batches import Examples
 from trainer.model.checkpoint import load_tokenizer
@@ -21,9 +22,7 @@ from trainer.setup.splits import load_splits
 from trainer.tasks import create_training_task
 from trainer.tasks.base import TrainingTask
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
-
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the public data sets are not at {DATA}")
+pytestmark = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason=f"the public data sets are not at {SHARED_DATA}")
 
 
 def learned(task: str, **data: Any) -> TrainingTask:
@@ -61,7 +60,7 @@ def certain_logits(width: int, label: Any, tokens: int) -> np.ndarray[Any, Any]:
 def test_answers_of_every_language_survive_the_tokens(tmp_path: Path, family: str, language: str, least: float) -> None:
     """SQuAD's places become tokens of a window and come back as places: English, German, Chinese."""
     training_task = learned(
-        "question-answering", train=str(DATA / "xquad" / f"{language}.json"), test=0.2, validation=0.1, stride=64
+        "question-answering", train=str(SHARED_DATA / "xquad" / f"{language}.json"), test=0.2, validation=0.1, stride=64
     )
     test = load_splits(training_task).test
     answers = list(
@@ -70,18 +69,19 @@ def test_answers_of_every_language_survive_the_tokens(tmp_path: Path, family: st
     contexts = [inputs["context"] for inputs in test.inputs]
     assert all(context[a["start"] : a["end"]] == a["answer"] for context, a in zip(contexts, answers, strict=True))
     if family == "mBERT":  # the tiny Unigram vocabulary has long unknown runs, as no real one has
-        assert training_task.scores(test, answers)["exact_match"] >= least
+        assert training_task.metrics(test, answers)["exact_match"] >= least
 
 
 @pytest.mark.parametrize("family", ["BERT", "RoBERTa", "DeBERTa-v3"])
 def test_entities_survive_the_tokens(tmp_path: Path, family: str) -> None:
     """CoNLL's tags become tags of pieces and come back as entities of the data's own words."""
-    files = {name: str(DATA / "wnut17" / f"{name}.conll") for name in ("train", "test")}
-    training_task = learned("token-classification", **files, validation=str(DATA / "wnut17" / "dev.conll"), stride=16)
+    files = {name: str(SHARED_DATA / "wnut17" / f"{name}.conll") for name in ("train", "test")}
+    dev = str(SHARED_DATA / "wnut17" / "dev.conll")
+    training_task = learned("token-classification", **files, validation=dev, stride=16)
     splits = load_splits(training_task)
     answers = list(oracle_answers(training_task, splits.test, splits.labels, zoo.FAMILIES[family](tmp_path / "m"), 64))
     texts = splits.test.inputs
     assert all(
         text[e["start"] : e["end"]] == e["word"] for text, found in zip(texts, answers, strict=True) for e in found
     )
-    assert training_task.scores(splits.test, answers)["f1"] >= 0.97
+    assert training_task.metrics(splits.test, answers)["f1"] >= 0.97

@@ -293,7 +293,7 @@ def test_the_old_version_is_freed(versions: Path, monkeypatch: pytest.MonkeyPatc
     import weakref
 
     app, held = create_app(BundleFolder(versions / "current")), list[bool]()
-    monkeypatch.setattr("serving.http.models.registry.settle", lambda: held.append(old() is not None))
+    monkeypatch.setattr("serving.http.models.registry.trim_memory", lambda: held.append(old() is not None))
 
     async def scenario(http: httpx.AsyncClient) -> None:
         assert (await http.post("/predict", json={"inputs": TEXTS})).status_code == 200
