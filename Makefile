@@ -78,7 +78,7 @@ test: check  ## everything, as CI runs it
 peers: setup  ## make .venv-peers with the other servers that `make bench` compares with
 	$(BIN)/python -m bench.peers.setup $(PIP_ARGS)
 
-bench: setup  ## measure what the README claims
+bench: setup  ## measure the figures of docs/benchmarks.md
 	$(BIN)/python -m bench all $(ARGS)
 
 docs: setup  ## write docs/recipe.md and docs/bundle.md anew from the code

@@ -1,6 +1,6 @@
 """The support table: every family of base models down the whole road, and what came of it.
 
-    python -m tests.roads     goes every road and writes the table into README.md
+    python -m tests.roads     goes every road and writes the table into docs/base-models.md
 
 A road is: a tiny random model with a real tokenizer of its kind → training → evaluation → ONNX → the proof → a bundle
 that is opened, replayed and asked. The proof wants equal token ids and equal answers on every row and every hard input.
@@ -23,7 +23,7 @@ from tests import tiny_generators
 from tests.toys import write_toy
 from tests.zoo import FAMILIES
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "base-models.md"
 TABLE = re.compile(r"(<!-- support table: python -m tests.roads -->\n).*?(<!-- end -->)", re.DOTALL)
 
 ENCODER_TOYS = {
@@ -93,9 +93,9 @@ def table(results: dict[Road, str]) -> str:
     ).strip()
 
 
-def in_readme() -> str:
-    """The table as README.md has it."""
-    found = TABLE.search(README.read_text(encoding="utf-8"))
+def documented() -> str:
+    """The table as docs/base-models.md has it."""
+    found = TABLE.search(PAGE.read_text(encoding="utf-8"))
     return found[0].split("\n", 1)[1].rsplit("<!--", 1)[0].strip() if found else ""
 
 
@@ -110,8 +110,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             results[road] = road.go(Path(folder))
         sys.stdout.write(f"{road.family:12} {road.column:12} {results[road]}\n")
-    text = README.read_text(encoding="utf-8")
-    README.write_text(TABLE.sub(lambda found: f"{found[1]}{table(results)}\n{found[2]}", text), encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(TABLE.sub(lambda found: f"{found[1]}{table(results)}\n{found[2]}", text), encoding="utf-8")
 
 
 if __name__ == "__main__":

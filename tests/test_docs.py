@@ -1,7 +1,7 @@
 """The README and the pages of docs/: their commands run, their links lead somewhere, their examples are real.
 
-A block in ``sh`` is run by these tests, page by page. A block in ``console`` needs a container engine or an AWS account,
-and only its words are checked here; `tests/test_image.py` and `tests/serving/test_lambda_process.py` run what it names.
+A block in ``sh`` is run by these tests, page by page. A block in ``console`` needs a container engine or an AWS
+account, so only its syntax is checked here; `tests/test_image.py` builds and runs the image that it names.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def test_every_path_of_the_readmes_tree_exists() -> None:
 
 
 def tree_paths(tree: str) -> Iterator[str]:
-    """The paths of a tree: names in the first column, two spaces for each level, and what its words name beside them."""
+    """The paths of a tree: names in the first column, two spaces for each level, and those that its words name."""
     folders: list[str] = []
     for line in tree.splitlines():
         depth = (len(line) - len(line.lstrip())) // 2

@@ -1,4 +1,4 @@
-"""Every family of base models goes the whole road, and README.md says no more and no less."""
+"""Every family of base models goes the whole road, and docs/base-models.md says no more and no less."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.roads import COLUMNS, NOT_ITS_KIND, ROADS, YES, Road, in_readme
+from tests.roads import COLUMNS, NOT_ITS_KIND, ROADS, YES, Road, documented
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("road", ROADS, ids=lambda road: f"{road.family}-{road.column}")
-def test_a_road_ends_as_the_readme_says(road: Road, tmp_path: Path) -> None:
-    """Trained, exported, proven equal, opened and asked, or else with the reason that the README gives."""
+def test_a_road_ends_as_the_page_says(road: Road, tmp_path: Path) -> None:
+    """Trained, exported, proven equal, opened and asked, or else with the reason that the page gives."""
     found = road.go(tmp_path)
 
     assert stated(road) == (YES if found == YES else found)
 
 
-def test_the_readme_has_a_row_for_every_family_and_a_cell_for_every_use() -> None:
+def test_the_page_has_a_row_for_every_family_and_a_cell_for_every_use() -> None:
     """The table is the roads' own, none left out."""
-    rows = [line.split(" | ") for line in in_readme().splitlines() if line.startswith("| ")]
+    rows = [line.split(" | ") for line in documented().splitlines() if line.startswith("| ")]
 
     assert rows[0][1:] == [*COLUMNS[:-1], f"{COLUMNS[-1]} |"]
     assert [row[0].removeprefix("| ") for row in rows[2:]] == list(dict.fromkeys(road.family for road in ROADS))
@@ -29,8 +29,8 @@ def test_the_readme_has_a_row_for_every_family_and_a_cell_for_every_use() -> Non
 
 
 def stated(road: Road) -> str:
-    """What the README says of a road: yes, or the reason why not."""
-    lines = in_readme().splitlines()
+    """What the page says of a road: yes, or the reason why not."""
+    lines = documented().splitlines()
     cells = next(line.strip("| ").split(" | ") for line in lines if line.startswith(f"| {road.family} |"))
     if cells[1 + COLUMNS.index(road.column)] == YES:
         return YES
