@@ -27,6 +27,7 @@ PAGES = [README, *DOCS]
 WRITTEN = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 
 NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "runs", "bundles", "bundle", "build", "__pycache__", ".*_cache")
+FOLDERS = ("serving", "trainer", "export", "bench", "tests", "deploy", "docs", "recipes")
 LANGUAGES = {"sh", "console", "python", "yaml", ""}
 README_LINES, SENTENCE_WORDS, LINE_WIDTH = 160, 38, 120
 
@@ -182,6 +183,18 @@ def test_lines_are_wrapped(page: Path) -> None:
     if page.name in {"recipe.md", "bundle.md"}:
         return
     assert [line for line in prose(page).splitlines() if len(line) > LINE_WIDTH and not line.startswith("|")] == []
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_every_file_named_exists(page: Path) -> None:
+    """Paths below the project's folders are there, and so is a file of each name that stands alone."""
+    names = re.findall(rf"`((?:[\w-]+/)*[\w-]+\.py|(?:{'|'.join(FOLDERS)})/[\w./-]*)`", prose(page))
+    assert [name for name in names if not (ROOT / name).exists() and not any_file_named(name)] == []
+
+
+def any_file_named(name: str) -> bool:
+    """Whether a file of the project has a path that ends so."""
+    return any(next((ROOT / folder).rglob(name), None) for folder in FOLDERS)
 
 
 def test_every_path_of_the_readmes_tree_exists() -> None:
