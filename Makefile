@@ -9,7 +9,7 @@ RUN     ?= runs/$(basename $(notdir $(RECIPE)))
 OUT     ?= bundles/$(notdir $(RUN))
 VARIANT ?= fp32
 PORT    ?= 3000
-# Processes that the fast tests are shared out to, one CPU and about 1 GB each
+# Processes that share the tests, one CPU and about 1 GB each
 WORKERS ?= 2
 # More words for docker build, for example:  make image DOCKER_BUILD_ARGS="--network host"
 DOCKER_BUILD_ARGS ?=
@@ -73,7 +73,7 @@ types: setup
 	$(BIN)/mypy
 
 test: check  ## everything, as CI runs it
-	$(BIN)/python -m pytest -q -m "slow or docker"
+	$(BIN)/python -m pytest -q -m "slow or docker" -n $(WORKERS) --dist loadgroup
 
 peers: setup  ## make .venv-peers with the other servers that `make bench` compares with
 	$(BIN)/python -m bench.peers.setup $(PIP_ARGS)

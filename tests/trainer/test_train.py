@@ -12,7 +12,6 @@ from rich.console import Console
 
 from serving.errors import InputError
 from tests import tiny
-from tests.paths import ROOT
 from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
 from trainer.fit.resume import newest_state
 from trainer.recipe.recipe import load_recipe
@@ -286,9 +285,8 @@ def test_open(tiny_run: Run, toy: MakeRecipe, tmp_path: Path) -> None:
         Run.open(tmp_path / "run")
 
 
-@pytest.mark.slow
-def test_quickstart(tmp_path: Path) -> None:
-    """The quickstart recipe, with the real base model, answers at least nine of ten test messages rightly."""
-    recipe = load_recipe(ROOT / "recipes" / "quickstart.yaml")
-    run = fit(recipe, tmp_path / "run")
-    assert run.read_record()["metrics"]["test"]["accuracy"] >= 0.9
+@pytest.mark.slow(first=True)
+@pytest.mark.xdist_group("quickstart")
+def test_quickstart(quickstart_run: Run) -> None:
+    """The quickstart recipe, with the real base model, answers at least nine of ten test messages correctly."""
+    assert quickstart_run.read_record()["metrics"]["test"]["accuracy"] >= 0.9

@@ -8,7 +8,6 @@ inside the model; occlusion and Shapley values here ask the ONNX graph and nothi
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -95,27 +94,21 @@ def test_words_rank_as_by_integrated_gradients(
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Predictor]:
-    """The quickstart's run on the real MiniLM, and its bundle."""
-    from rich.console import Console
-
+def quickstart(quickstart_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """The served bundle of the quickstart's run."""
     from export.exporter import export_run
-    from trainer.recipe.recipe import load_recipe
-    from trainer.train import train
 
-    folder = tmp_path_factory.mktemp("quickstart")
-    run = train(load_recipe(ROOT / "recipes" / "quickstart.yaml"), folder / "run", console=Console(file=io.StringIO()))
-    return run, Predictor.open(export_run(run, folder / "bundle", "fp32").bundle)
+    return Predictor.open(export_run(quickstart_run, tmp_path_factory.mktemp("quickstart") / "bundle", "fp32").bundle)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(first=True)
+@pytest.mark.xdist_group("quickstart")
 @pytest.mark.parametrize(("method", "correlation"), [("occlusion", 0.35), ("shap", 0.6)])
-def test_a_real_model(quickstart: tuple[Run, Predictor], method: Any, correlation: float) -> None:
+def test_a_real_model(quickstart_run: Run, quickstart: Predictor, method: Any, correlation: float) -> None:
     """The same on MiniLM fine-tuned on the quickstart's messages."""
-    run, predictor = quickstart
     with (ROOT / "recipes" / "quickstart" / "messages.csv").open(encoding="utf-8", newline="") as file:
         texts = [row["text"] for row in csv.DictReader(file)][::40]
-    ranks, first = agreement(run, predictor, texts, ExplainParameters(method=method))
+    ranks, first = agreement(quickstart_run, quickstart, texts, ExplainParameters(method=method))
     print(f"{method}: mean rank correlation {ranks:.3f}, same first word {first:.2f} ({len(texts)} texts)")
     assert ranks > correlation
     assert first > 0.5
