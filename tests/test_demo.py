@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.test_docs import NOT_COPIED, ROOT
+from tests.copies import copy_of_the_project
 
 
-@pytest.mark.slow
+@pytest.mark.slow(first=True)
 def test_the_demo_walks_the_road_and_a_second_run_reuses_it(tmp_path: Path) -> None:
     """It trains, proves, builds, serves, asks and stops; run again it trains, exports and builds nothing."""
-    checkout = Path(shutil.copytree(ROOT, tmp_path / "tuneship", ignore=NOT_COPIED))
+    checkout = copy_of_the_project(tmp_path)
     environment = {**os.environ, "PYTHONPATH": str(checkout), "COLUMNS": "80"}
     environment.pop("BENTOML_HOME", None)
 

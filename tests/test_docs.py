@@ -18,15 +18,15 @@ import pytest
 import yaml
 
 from bench.process import free_port
+from tests.copies import copy_of_the_project
+from tests.paths import ROOT
 from tests.sharing import made_once
 
-ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [README, *DOCS]
 WRITTEN = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 
-NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "runs", "bundles", "bundle", "build", "__pycache__", ".*_cache")
 FOLDERS = ("serving", "trainer", "export", "bench", "tests", "deploy", "docs", "recipes")
 LANGUAGES = {"sh", "console", "python", "yaml", ""}
 README_LINES, SENTENCE_WORDS, LINE_WIDTH = 160, 38, 120
@@ -55,13 +55,6 @@ def prose(page: Path) -> str:
 
 
 SCRIPTS = [page for page in DOCS if blocks(page, "sh")]
-
-
-def copy_of_the_project(folder: Path) -> Path:
-    """A copy of the project with the environment of this one."""
-    checkout = Path(shutil.copytree(ROOT, folder / "tuneship", ignore=NOT_COPIED))
-    (checkout / ".venv").symlink_to(Path(sys.executable).parent.parent)
-    return checkout
 
 
 def run(script: str, checkout: Path) -> str:
@@ -105,14 +98,16 @@ def checkout(made_by_the_readme: Path, tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(checkout)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(first=True)
+@pytest.mark.xdist_group("docs")
 def test_the_readmes_commands_work_as_written(made_by_the_readme: Path) -> None:
     """Every `sh` block runs in order; the shell asks the server that it started and gets an answer."""
     assert '"label":"track_order"' in (made_by_the_readme / "output.txt").read_text()
     assert (made_by_the_readme / "tuneship" / "runs" / "support" / "report.md").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(first=True)
+@pytest.mark.xdist_group("docs")
 @pytest.mark.parametrize("page", SCRIPTS, ids=name_of)
 def test_a_pages_commands_work_as_written(page: Path, checkout: Path) -> None:
     """Every `sh` block of a page runs in order, where the README's commands have run before."""
