@@ -201,12 +201,12 @@ def verify(
 ) -> None:
     """Re-check every hash of a bundle and replay its golden answers, here or at a server; on demand, its signature."""
     from serving.bundle.bundle import Bundle as OpenBundle
-    from serving.entrypoints import verify as verifying
+    from serving.entrypoints import verify as checks
     from serving.entrypoints.remote_client import RemoteServer
     from serving.settings.settings import available_cpus, required_key
 
     opened = OpenBundle.open(bundle)
-    show_findings(verifying.files(opened, key or required_key()))
+    show_findings(checks.check_files(opened, key or required_key()))
     if identity or identity_provider:
         from export.sign import verify_identity
 
@@ -215,9 +215,9 @@ def verify(
         verify_identity(opened, identity, identity_provider, trust_config=trust_config)
         out.print(f"[green]✓[/] every file was signed by {escape(identity)}", soft_wrap=True)
     if url is not None:
-        show_findings(verifying.there(opened, RemoteServer(url, api_key)))
+        show_findings(checks.check_server(opened, RemoteServer(url, api_key)))
     else:
-        show_findings(verifying.here(opened, threads or available_cpus()))
+        show_findings(checks.check_here(opened, threads or available_cpus()))
     out.print(f"sha256 {opened.digest}", soft_wrap=True)
 
 
@@ -241,13 +241,13 @@ def predict(
     threads: Threads = None,
 ) -> None:
     """Answer a file of texts, in order. A line that cannot be answered gets an "error", and the exit status is 1."""
-    from serving.entrypoints.predict_file import predict_file, reading
+    from serving.entrypoints.predict_file import predict_file, progress_bar
     from serving.inference.predictor import Predictor
     from serving.settings.settings import available_cpus, required_key
 
     key = require_signature or required_key()
     predictor = Predictor.open(bundle, threads=threads or available_cpus(), trusted_key=key)
-    with reading(input_, err) as advance:
+    with progress_bar(input_, err) as advance:
         tally = predict_file(predictor, input_, output, advance)
     out.print(f"{tally.answered:,} answered, {tally.refused:,} refused  →  {escape(str(output))}", soft_wrap=True)
     if tally.refused:
@@ -268,10 +268,10 @@ def explain(
     from serving.explain.parameters import ExplainParameters
     from serving.explain.terminal import coloured, inputs_of
     from serving.inference.predictor import Predictor
-    from serving.protocols.base import parameters_of
+    from serving.protocols.base import parse_parameters
     from serving.settings.settings import required_key
 
-    options = parameters_of({"method": method, "target": target}, ExplainParameters)
+    options = parse_parameters({"method": method, "target": target}, ExplainParameters)
     explainer = Explainer(Predictor.open(bundle, trusted_key=required_key()))
     inputs = inputs_of(explainer.task, text, other)
     out.print(coloured(inputs, explainer.explain(inputs, options)))

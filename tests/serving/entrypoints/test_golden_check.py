@@ -17,8 +17,8 @@ from bench.process import free_port
 from serving.bundle.bundle import Bundle
 from serving.entrypoints.golden_check import Ask, check_golden
 from serving.entrypoints.predict_file import predict_file
-from serving.entrypoints.remote_client import RemoteServer, request_of
-from serving.errors import BundleError, InputError
+from serving.entrypoints.remote_client import RemoteServer, RemoteServerError, infer_request
+from serving.errors import BundleError, UserError
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
 from serving.lambda_handler import Function
@@ -54,7 +54,7 @@ def open_inference(bundle: Path, _: Path) -> Iterator[Ask]:
         name = client.get("/info").json()["served_as"]
 
         def ask(inputs: list[Any]) -> list[Any]:
-            (output,) = client.post(f"/v2/models/{name}/infer", json=request_of(inputs)).json()["outputs"]
+            (output,) = client.post(f"/v2/models/{name}/infer", json=infer_request(inputs)).json()["outputs"]
             return [json.loads(each) for each in output["data"]]
 
         yield ask
@@ -134,7 +134,7 @@ def test_bentoml(task: str, task_bundle: Callable[[str], Path], tmp_path: Path) 
     with running(command, port, tmp_path / "log", **variables) as process:
         server = RemoteServer(process.url)
         assert server.info()["bundle_sha256"] == opened.digest
-        assert all(report.passed for report in check_golden(opened, "bentoml", server.ask))
+        assert all(report.passed for report in check_golden(opened, "bentoml", server.predict))
 
 
 @pytest.mark.slow
@@ -319,7 +319,7 @@ def test_a_fallen_back_server(tiny_fallback_bundle: Path, tmp_path: Path) -> Non
 )
 def test_wrong_addresses(url: str, message: str) -> None:
     """What is no server's address, and what nobody answers at, is a message."""
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         RemoteServer(url).info()
 
 
@@ -327,37 +327,40 @@ def test_a_refusal_is_told(tiny_bundle: Path) -> None:
     """What the server says when it refuses is in the message."""
     with (
         claiming(Predictor.open(tiny_bundle), {}) as url,
-        pytest.raises(InputError, match=r"answered 422: .*no inputs"),
+        pytest.raises(RemoteServerError, match=r"answered 422: .*no inputs"),
     ):
-        RemoteServer(url).ask([])
+        RemoteServer(url).predict([])
 
 
 def test_a_busy_server_is_asked_again(tiny_bundle: Path) -> None:
     """429 and 503 are waited out as long as the server says."""
     with claiming(Predictor.open(tiny_bundle), {}, busy=2) as url:
-        assert len(RemoteServer(url).ask(["stop"])) == 1
+        assert len(RemoteServer(url).predict(["stop"])) == 1
 
 
 def test_the_api_key_is_sent(tiny_bundle: Path) -> None:
     """The key goes as a bearer token."""
     with claiming(Predictor.open(tiny_bundle), {}, key="secret") as url:
-        with pytest.raises(InputError, match="answered 401"):
+        with pytest.raises(RemoteServerError, match="answered 401"):
             RemoteServer(url).info()
         assert RemoteServer(url, "secret").info()
 
 
 def test_not_a_tuneship_server(tiny_bundle: Path) -> None:
     """Another server's /info is not taken for ours."""
-    with claiming(Predictor.open(tiny_bundle), {"variant": ...}) as url, pytest.raises(InputError, match="not that of"):
+    with (
+        claiming(Predictor.open(tiny_bundle), {"variant": ...}) as url,
+        pytest.raises(RemoteServerError, match="not that of"),
+    ):
         RemoteServer(url).info()
 
 
 def test_unknown_variant(tiny_bundle: Path) -> None:
     """A variant that the bundle does not hold is named with those it holds."""
-    from serving.entrypoints.golden_check import variant_of
+    from serving.entrypoints.golden_check import select_variant
 
     with pytest.raises(BundleError, match=r"holds no variant 'bf16'.*it holds: fp32"):
-        variant_of(Bundle.open(tiny_bundle), "bf16")
+        select_variant(Bundle.open(tiny_bundle), "bf16")
 
 
 @contextmanager

@@ -116,10 +116,10 @@ def test_truncation(client: TestClient, predictor: Predictor) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ({"inputs": [TEXT, OTHER]}, 422, "inputs is a pair, and this model reads lone texts"),
+        ({"inputs": [TEXT, OTHER]}, 422, "inputs is a pair, and this model reads single texts"),
         ({"inputs": [[TEXT, OTHER]]}, 422, "inputs[0] is a pair"),
-        ({"inputs": [[TEXT], TEXT]}, 422, "inputs[1] must be a list of one text or two"),
-        ({"inputs": [["a", "b", "c"]]}, 422, "inputs[0] must be a list of one text or two"),
+        ({"inputs": [[TEXT], TEXT]}, 422, "inputs[1] must be a list of one or two texts"),
+        ({"inputs": [["a", "b", "c"]]}, 422, "inputs[0] must be a list of one or two texts"),
         ({"inputs": []}, 422, "`inputs` is an empty list"),
         ({"inputs": [[""]]}, 422, "inputs[0] is empty"),
         ({"inputs": ""}, 422, "inputs is empty"),

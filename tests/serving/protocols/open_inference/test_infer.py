@@ -106,7 +106,7 @@ def test_binary_outputs(predictor: Predictor) -> None:
         ({"inputs": tensors({str(name): ["a"] for name in range(16)})}, r"inputs are \['0', .*\.\.\.\]; this model"),
         (
             {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "label"}, {"name": "score"}, {"name": "label"}]},
-            r"outputs\[2\]\.name is 'label' again; each output is given once",
+            r"outputs\[2\]\.name is 'label', which is named already; name each output once",
         ),
         (
             {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "label", "parameters": {"classification": 3}}]},
