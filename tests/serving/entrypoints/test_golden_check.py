@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ from serving.bundle.bundle import Bundle
 from serving.entrypoints.golden_check import Ask, check_golden
 from serving.entrypoints.predict_file import predict_file
 from serving.entrypoints.remote_client import RemoteServer, RemoteServerError, infer_request
-from serving.errors import BundleError, UserError
+from serving.errors import BundleError, InputError
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
 from serving.lambda_handler import Function
@@ -306,21 +307,19 @@ def test_a_fallen_back_server(tiny_fallback_bundle: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("ftp://example.org", "is no address of a server"),
-        ("file:///etc/passwd", "is no address of a server"),
-        ("", "^'' is no address of a server"),
-        ("http://", "is no address of a server"),
-        ("http://[::1", "is no address of a server"),
-        ("http://127.0.0.1:port", "is no address of a server"),
-        ("http://127.0.0.1:9", "http://127.0.0.1:9/info cannot be reached"),
-    ],
+    "url", ["ftp://example.org", "file:///etc/passwd", "", "http://", "http://[::1", "http://127.0.0.1:port"]
 )
-def test_wrong_addresses(url: str, message: str) -> None:
-    """What is no server's address, and what nobody answers at, is a message."""
-    with pytest.raises(UserError, match=message):
-        RemoteServer(url).info()
+def test_wrong_addresses(url: str) -> None:
+    """Only HTTP addresses are accepted."""
+    with pytest.raises(InputError, match=re.escape(f"{url!r} is no address of a server")):
+        RemoteServer(url)
+
+
+def test_an_unreachable_server() -> None:
+    """A server that cannot be reached is an error of its own, not of the input."""
+    with pytest.raises(RemoteServerError, match="http://127.0.0.1:9/info cannot be reached") as caught:
+        RemoteServer("http://127.0.0.1:9").info()
+    assert not isinstance(caught.value, InputError)
 
 
 def test_a_refusal_is_told(tiny_bundle: Path) -> None:

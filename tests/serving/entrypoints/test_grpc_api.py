@@ -19,7 +19,8 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from bench.process import free_port
-from serving.entrypoints.grpc_api.messages import FIELDS, METHODS, SERVICE, message
+from serving.entrypoints.grpc_api import messages
+from serving.entrypoints.grpc_api.messages import SERVICE, message
 from serving.inference.predictor import Predictor
 from tests.serving.http.middleware.gated import Gated
 from tests.serving.processes import ROOT, environment, get, python, running
@@ -40,7 +41,7 @@ class Asked:
         """The answer to a message; raises grpc.RpcError."""
         given = request or message(f"{method}Request")()
         reader = message(f"{method}Response").FromString
-        stub = self.channel.unary_unary(f"/{SERVICE}/{method}", type(given).SerializeToString, reader)
+        stub = self.channel.unary_unary(f"/{SERVICE.full_name}/{method}", type(given).SerializeToString, reader)
         return stub(given, timeout=options.pop("timeout", 20), **options)
 
     def refusal(self, method: str, request: Any = None, **options: Any) -> Any:
@@ -96,7 +97,7 @@ def waiting(asked: Asked, name: str, texts: int) -> Iterator[Any]:
     with asked.http.busy():
         reader = message("ModelInferResponse").FromString
         request = infer_request(name, *["a"] * texts)
-        stub = asked.channel.unary_unary(f"/{SERVICE}/ModelInfer", type(request).SerializeToString, reader)
+        stub = asked.channel.unary_unary(f"/{SERVICE.full_name}/ModelInfer", type(request).SerializeToString, reader)
         call = stub.future(request, timeout=20)
         asked.http.until(lambda: asked.http.waiting == texts)
         yield call
@@ -282,7 +283,7 @@ def test_observed(asked: Asked, name: str) -> None:
     """A call's id is the caller's own where it gives one, and calls are counted under the REST route they stand for."""
     reader = message("ModelInferResponse").FromString
     request = infer_request(name, "a")
-    stub = asked.channel.unary_unary(f"/{SERVICE}/ModelInfer", type(request).SerializeToString, reader)
+    stub = asked.channel.unary_unary(f"/{SERVICE.full_name}/ModelInfer", type(request).SerializeToString, reader)
     _, call = stub.with_call(request, metadata=[("x-request-id", "mine")], timeout=20)
     told = dict(call.trailing_metadata())
     assert told["x-request-id"] == "mine"
@@ -363,12 +364,24 @@ def test_the_messages_are_the_published_ones() -> None:
     """Each has the same fields, numbers and types as in Triton's own compiled messages, which have some more."""
     from tritonclient.grpc import service_pb2
 
-    for name in FIELDS:
-        theirs: Any = service_pb2
-        for part in name.split("."):
-            theirs = getattr(theirs, part)
-        known = {field.name: field for field in theirs.DESCRIPTOR.fields}
-        for field in message(name).DESCRIPTOR.fields:
-            other = known[field.name]
-            assert (field.number, field.type, field.is_repeated) == (other.number, other.type, other.is_repeated)
-    assert len(METHODS) == 6
+    for ours in SERVICE.file.message_types_by_name.values():
+        assert_fields_known(ours, service_pb2.DESCRIPTOR.message_types_by_name[ours.name])
+    assert len(SERVICE.methods) == 6
+
+
+def assert_fields_known(ours: Any, published: Any) -> None:
+    """Each field of a message, and of those within it, is one of the published message."""
+    for field in ours.fields:
+        other = published.fields_by_name[field.name]
+        assert (field.number, field.type, field.is_repeated) == (other.number, other.type, other.is_repeated)
+    for name, nested in ours.nested_types_by_name.items():
+        assert_fields_known(nested, published.nested_types_by_name[name])
+
+
+def test_the_compiled_messages_are_those_of_the_proto_file(tmp_path: Path) -> None:
+    """``open_inference.binpb`` is what protoc makes of ``open_inference.proto``."""
+    pytest.importorskip("grpc_tools")
+    folder, compiled = Path(messages.__file__).parent, tmp_path / "compiled"
+    options = [f"--proto_path={folder}", f"--descriptor_set_out={compiled}"]
+    subprocess.run(python("-m", "grpc_tools.protoc", *options, "open_inference.proto"), check=True)
+    assert compiled.read_bytes() == (folder / "open_inference.binpb").read_bytes()
