@@ -224,7 +224,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from serving.service import Tuneship, late
+from serving.service import Tuneship, lazy_app
 
 made = InMemorySpanExporter()
 provider = TracerProvider()
@@ -239,7 +239,7 @@ async def send(message):
 
 async def main():
     app = Tuneship.to_asgi(is_main=True)
-    late.app  # as its start makes it
+    lazy_app.app  # as the lifespan creates it
     for _ in range(200):
         scope = {"type": "http", "method": "GET", "path": "/livez", "query_string": b"", "headers": []}
         await app(scope, receive, send)

@@ -317,7 +317,7 @@ def test_wrong_addresses(url: str) -> None:
 
 def test_an_unreachable_server() -> None:
     """A server that cannot be reached is an error of its own, not of the input."""
-    with pytest.raises(RemoteServerError, match="http://127.0.0.1:9/info cannot be reached") as caught:
+    with pytest.raises(RemoteServerError, match=r"http://127\.0\.0\.1:9/info cannot be reached") as caught:
         RemoteServer("http://127.0.0.1:9").info()
     assert not isinstance(caught.value, InputError)
 
