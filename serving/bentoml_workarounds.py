@@ -1,4 +1,4 @@
-"""What `serving.service` changes in BentoML, a function or class for each change, with its reason."""
+"""What `serving.service` changes in BentoML, each with its reason."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 
 
 class LazyApp(Starlette):
-    """Creates the app at its first use, in the worker.
+    """Creates the app at its first use, in the worker: the parent process, which only watches, must not load it.
 
-    `bentoml serve` imports the service in a parent process too, which only watches the worker and must not hold the
-    app and onnxruntime in memory. It is a Starlette because BentoML runs the lifespan of no other ASGI app.
+    It is a Starlette because BentoML runs the lifespan of no other ASGI app.
     """
 
     def __init__(self, create: Callable[[], App]) -> None:
@@ -41,7 +40,6 @@ class LazyApp(Starlette):
         return self._create()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request to the app."""
         await self.app(scope, receive, send)
 
     @asynccontextmanager
@@ -52,10 +50,9 @@ class LazyApp(Starlette):
 
 
 class DirectRouting:
-    """ASGI middleware that sends requests to the app without BentoML in between.
+    """Sends requests directly to the app, except BentoML's own pages and lifespan events.
 
-    BentoML would accept bodies of any size, add its own cost to each request, and answer unknown paths in another
-    format. It still answers what its clients read, its documentation page, and lifespan events.
+    BentoML would accept bodies of any size, add its cost to each request, and answer errors in another format.
     """
 
     PATHS = frozenset({"/schema.json", "/docs", "/healthz"})
@@ -65,7 +62,6 @@ class DirectRouting:
         self._bentoml, self._lazy_app = app, lazy_app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
         await (self._bentoml if self._is_bentomls(scope) else self._lazy_app.app)(scope, receive, send)
 
     def _is_bentomls(self, scope: Scope) -> bool:
@@ -73,18 +69,15 @@ class DirectRouting:
 
 
 def disable_timeouts() -> None:
-    """BentoML's timer of each request (bentoml/_internal/server/http/traffic.py) is never cancelled.
+    """BentoML never cancels a request's timer, which keeps the request in memory until it expires.
 
-    It would keep the finished request in memory until it expires, and no setting turns it off. The app has timeouts.
+    See bentoml/_internal/server/http/traffic.py; no setting turns it off. The app has its own timeouts.
     """
     TimeoutMiddleware.__call__ = _pass_on
 
 
 def disable_spans() -> None:
-    """BentoML creates a span for each request even if nothing collects spans; the app creates its own.
-
-    Call it in the worker: importing the middleware takes memory.
-    """
+    """BentoML creates spans even if nothing collects them; the app creates its own. Call it in the worker only."""
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
     OpenTelemetryMiddleware.__call__ = _pass_on  # type: ignore[method-assign]
@@ -95,15 +88,12 @@ async def _pass_on(self: TimeoutMiddleware | OpenTelemetryMiddleware, scope: Any
 
 
 def forward_sighup() -> None:
-    """At SIGHUP, Circus would restart the worker; the worker itself checks a new version before it serves it."""
+    """At SIGHUP, Circus would restart the worker, which itself checks a new version before it serves it."""
     Watcher.__init__ = partialmethod(Watcher.__init__, send_hup=True)
 
 
 def use_server(server_limits: ServerLimits, lazy_app: LazyApp) -> None:
-    """BentoML configures uvicorn after it has loaded the service: replace what it will find there by name.
-
-    It creates ``uvicorn.Server`` with ``http="auto"``; these get the project's server and its connection limits.
-    """
+    """BentoML creates ``uvicorn.Server`` with ``http="auto"`` later: these get the project's server and limits."""
     protocols: dict[str, Any] = HTTP_PROTOCOLS  # typed as names, but classes are accepted
     protocols["auto"] = bounded(
         server_limits, lambda reason: lazy_app.app.server_state.metrics.refused_connection(reason)

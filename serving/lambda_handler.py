@@ -30,7 +30,7 @@ Event = dict[str, Any]
 
 
 class InvocationError(Exception):
-    """A direct invocation was refused; Lambda reports it to the caller as a function error."""
+    """A direct invocation was refused: a function error for its caller."""
 
 
 class Function:
@@ -52,7 +52,7 @@ class Function:
         self._loop.run_until_complete(self._lifespan.__aenter__())
 
     def __call__(self, event: Event, context: object = None) -> Any:
-        """Answer one event; raises InvocationError if a direct invocation is refused."""
+        """Raises InvocationError if a direct invocation is refused."""
         try:
             call = parse_event(event)
         except ValueError as error:
@@ -62,13 +62,12 @@ class Function:
         return _to_http(reply) if _is_http(event) else _to_answer(reply)
 
     def close(self) -> None:
-        """Stop the app and its loop."""
         self._loop.run_until_complete(self._lifespan.__aexit__(None, None, None))
         self._loop.close()
 
 
 def parse_event(event: Any) -> Call:
-    """The HTTP request of an event; raises ValueError if its body should be base64 and is not."""
+    """The HTTP request of an event; raises ValueError for malformed base64."""
     if not _is_http(event):
         body = json.dumps(event, ensure_ascii=True).encode()
         return Call("POST", "/predict", headers={"content-type": "application/json"}, body=body)
@@ -86,7 +85,7 @@ def _is_http(event: Any) -> bool:
 
 
 def _without_stage(path: str, stage: str | None) -> str:
-    """HTTP APIs put a named stage in front of the path; ``$default`` and Function URLs do not."""
+    """HTTP APIs put a named stage in front of the path."""
     prefix = f"/{stage}"
     return (path.removeprefix(prefix) or "/") if stage and (path == prefix or path.startswith(prefix + "/")) else path
 
@@ -120,12 +119,12 @@ _function: Function | None = None
 
 
 def handler(event: Event, context: object) -> Any:
-    """The entry point for ``awslambdaric``: ``serving.lambda_handler.handler``."""
+    """The entry point for ``awslambdaric``."""
     return start()(event, context)
 
 
 def start() -> Function:
-    """The function of this container, with its bundle loaded once."""
+    """Loads the bundle once."""
     global _function
     if _function is None:
         _function = Function(ServerSettings.from_environment())

@@ -1,4 +1,4 @@
-"""Calls the HTTP app within this process; the Lambda handler and the gRPC server translate to these calls."""
+"""Calls the HTTP app within this process, for the Lambda handler and the gRPC server."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ Message = MutableMapping[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """An HTTP request."""
-
     method: str
     path: str
     query: str = ""
@@ -23,7 +21,6 @@ class Call:
     body: bytes = b""
 
     def scope(self) -> dict[str, Any]:
-        """The ASGI connection scope."""
         return {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -42,15 +39,13 @@ class Call:
 
 @dataclass
 class Reply:
-    """The HTTP response."""
-
     status: int = 500
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
 
 
 async def send(call: Call, app: ASGIApp) -> Reply:
-    """The app's response. Cancel this when the caller disconnects."""
+    """Cancel this when the caller disconnects."""
     reply, messages = Reply(), [{"type": "http.request", "body": call.body, "more_body": False}]
 
     async def receive() -> Message:

@@ -1,8 +1,7 @@
-"""Compares a bundle's recorded golden answers with those that come through a channel.
+"""Compares a bundle's golden answers with those that come through a channel, such as HTTP or a Lambda function.
 
-A channel is anything that answers inputs in Hugging Face's format: the predictor, HTTP, an AWS Lambda function, a batch
-file. Answers match if they decide the same (label, entities and their places, passage, generated text) and every number
-is within the golden answers' tolerance, which is relative for numbers above 1.
+Answers match if they decide the same (label, entities, passage, text) and every number is within the golden answers'
+tolerance, relative for numbers above 1.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Ask = Callable[[list[Any]], list[Any]]
 
 @dataclass(frozen=True)
 class Difference:
-    """A golden row with another answer than the recorded one; ``row`` counts from 1."""
+    """A golden row that is answered differently; ``row`` counts from 1."""
 
     row: int
     inputs: Any
@@ -38,8 +37,6 @@ class Difference:
 
 @dataclass(frozen=True)
 class GoldenReport:
-    """The result of one channel."""
-
     channel: str
     rows: int
     differences: list[Difference]
@@ -50,7 +47,7 @@ class GoldenReport:
 
 
 def check_golden(bundle: Bundle, channel: str, ask: Ask) -> list[GoldenReport]:
-    """Ask every golden input through ``ask`` twice, by itself and together with others."""
+    """Ask for every golden answer twice, alone and together with others."""
     together = min(INPUTS_AT_ONCE, bundle.manifest.limits.max_inputs)
     return [
         GoldenReport(f"{channel}, {name}", bundle.manifest.golden.rows, list(_differences(bundle, ask, at_once)))
@@ -59,7 +56,7 @@ def check_golden(bundle: Bundle, channel: str, ask: Ask) -> list[GoldenReport]:
 
 
 def select_variant(bundle: Bundle, name: str) -> Bundle:
-    """The bundle with the named variant first; raises BundleError if it holds none of that name."""
+    """The bundle with this variant first; raises BundleError if there is none."""
     variants = {each.manifest.graph.variant: each for each in (bundle, *bundle.alternatives)}
     if name not in variants:
         raise BundleError(
@@ -81,7 +78,7 @@ def _differences(bundle: Bundle, ask: Ask, at_once: int) -> Iterator[Difference]
 
 
 def _compare(task: Task, row: GoldenRow, answer: Any, tolerance: float) -> str:
-    """How the answer differs from the recorded one; empty if it matches."""
+    """The difference; empty if the answers match."""
     try:
         decision = task.decision(answer)
     except (KeyError, IndexError, TypeError, AttributeError):
@@ -92,7 +89,6 @@ def _compare(task: Task, row: GoldenRow, answer: Any, tolerance: float) -> str:
 
 
 def _compare_values(recorded: Any, found: Any, tolerance: float, path: str) -> Iterator[str]:
-    """The differences of two JSON values."""
     if isinstance(recorded, float) and isinstance(found, int | float) and not isinstance(found, bool):
         if not abs(recorded - found) <= tolerance * max(1.0, abs(recorded)):  # NaN differs too
             yield f"{path or 'the answer'} is {found:.6g}, recorded {recorded:.6g} (accepted: {tolerance:.2g} off)"
@@ -107,7 +103,7 @@ def _compare_values(recorded: Any, found: Any, tolerance: float, path: str) -> I
 
 
 def _sort_labels(values: Sequence[Any]) -> Iterable[Any]:
-    """Labels by name: their order may change where scores are nearly equal."""
+    """The order of labels may change where scores are nearly equal."""
     if all(isinstance(each, dict) and isinstance(each.get("label"), str) for each in values):
         return sorted(values, key=lambda each: str(each["label"]))
     return values

@@ -21,7 +21,7 @@ ROWS_PER_CHUNK = 256
 
 @dataclass
 class Tally:
-    """Counts of the rows; each row that is read is answered or refused."""
+    """Every row that is read is answered or refused."""
 
     answered: int = 0
     refused: int = 0
@@ -43,14 +43,10 @@ def predict_file(
 ) -> Tally:
     """Answer every line ``{"inputs": "…"}`` of a file; blank lines are skipped.
 
-    A line of the target has the keys of its source line and ``outputs``, and ``truncated`` if the text was cut; or
-    ``error`` with the row's number and the reason. The target is replaced when all lines are done.
+    A line of the target has its source line's keys and ``outputs`` (and ``truncated``), or ``error`` with the row.
+    The target is replaced at the end. ``on_progress`` gets the bytes read since its last call.
 
-    Args:
-        on_progress: called with the bytes read since the last call.
-
-    Raises:
-        InputError: the source is missing or empty, or the target is a folder or the source itself.
+    Raises InputError if the source is missing or empty, or the target is a folder or the source.
     """
     _check_paths(source, target)
     partial = _partial_path(target)
@@ -133,7 +129,7 @@ def _format_line(content: dict[str, Any]) -> str:
 
 @contextmanager
 def progress_bar(path: Path, console: Console) -> Iterator[Callable[[int], None]]:
-    """Show how much of a file has been read; yields the function to call with further bytes."""
+    """Yields the function to call with the bytes read."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn  # slow to import
 
     total = path.stat().st_size if path.is_file() else None

@@ -1,4 +1,4 @@
-"""Asks a running server for its information and for answers."""
+"""A client of a running server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RemoteServerError(UserError):
 
 
 class RemoteServer:
-    """A server by its address, ``https://host``, or one of its models, ``https://host/models/NAME``."""
+    """A server's address, ``https://host``, or a model's, ``https://host/models/NAME``."""
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
         """Raises InputError unless the address is HTTP's."""
@@ -41,20 +41,20 @@ class RemoteServer:
         return info
 
     def predict(self, inputs: list[Any]) -> list[Any]:
-        """The answers in order, by ``POST /predict``; raises RemoteServerError."""
+        """``POST /predict``; raises RemoteServerError."""
         answers = self._request(f"{self.url}/predict", {"inputs": inputs})
         if not isinstance(answers, list) or len(answers) != len(inputs):
             raise RemoteServerError(f"{self.url}/predict gave {str(answers)[:200]!r} for {len(inputs)} inputs")
         return answers
 
     def infer(self, model: str, inputs: list[Any]) -> list[Any]:
-        """The answers of a model in order, by the Open Inference Protocol; raises RemoteServerError."""
+        """The same by the Open Inference Protocol; raises RemoteServerError."""
         host = self.url.partition("/models/")[0]
         outputs = self._request(f"{host}/v2/models/{quote(model, safe='')}/infer", infer_request(inputs))["outputs"]
         return [json.loads(each) for each in outputs[0]["data"]]
 
     def _request(self, url: str, content: Any = None) -> Any:
-        """GET without ``content``, else POST; a busy server (429, 503) is asked again when it says so."""
+        """GET without ``content``, else POST; retries while the server is busy (429, 503)."""
         body = None if content is None else json.dumps(content).encode()
         request = urllib.request.Request(url, body, self._headers)
         for attempt in range(1, TRIES + 1):
@@ -82,7 +82,7 @@ def _is_http_url(url: str) -> bool:
 
 
 def infer_request(inputs: list[Any]) -> dict[str, Any]:
-    """The ``infer`` request for inputs: a tensor for each of their parts; the whole answers are requested."""
+    """A tensor for each part of the inputs; the whole answers are requested."""
     columns = {name: [each[name] for each in inputs] for name in inputs[0]} if isinstance(inputs[0], dict) else {}
     return {
         "inputs": [

@@ -32,15 +32,11 @@ def serve_bundles(
     trusted_key: Path | None = None,
     options: Mapping[str, str] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then answer the accepted requests. SIGHUP looks for new versions.
+    """Serve until SIGTERM or SIGINT, then answer the accepted requests; SIGHUP looks for new versions.
 
-    Args:
-        specs: ``[NAME=]PATH`` of each bundle; the first is the default.
-        options: TUNESHIP_ variables that override the environment's.
+    ``specs`` are ``[NAME=]PATH``, the first is the default; ``options`` override the TUNESHIP_ variables.
 
-    Raises:
-        BundleError: a bundle cannot be trusted, or answers differently here than when it was proven.
-        InputError: the port is in use, two models have one name, or a TUNESHIP_ variable is malformed.
+    Raises BundleError, or InputError if the port is in use, two models have one name, or a variable is malformed.
     """
     signal.signal(signal.SIGHUP, Remembered())
     settings = ServerSettings.from_environment(options=options or {})

@@ -1,4 +1,4 @@
-"""The checks of `tuneship verify`: of a bundle on this machine, and of a server that serves it."""
+"""The checks of `tuneship verify`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from serving.inference.predictor import Predictor
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check; after one that fails, do not use the bundle or the server."""
+    """After one that fails, do not use the bundle or server."""
 
     verdict: Literal["holds", "warns", "fails"]
     text: str
 
 
 def check_files(bundle: Bundle, key: Path | None) -> Iterator[Finding]:
-    """An opened bundle's files, and with a key their signature; raises BundleError, InputError."""
+    """Raises BundleError, InputError."""
     yield Finding("holds", f"{len(bundle.manifest.files)} files and the manifest are unaltered")
     if key:
         require_signature(bundle, key)
@@ -33,7 +33,7 @@ def check_files(bundle: Bundle, key: Path | None) -> Iterator[Finding]:
 
 
 def check_here(bundle: Bundle, threads: int) -> Iterator[Finding]:
-    """Each variant's golden answers on this machine; raises BundleError if none can serve here."""
+    """Each variant's golden answers on this machine; raises BundleError if none serves here."""
     variants = [bundle, *bundle.alternatives]
     failures: list[str] = []
     for variant in variants:
@@ -51,7 +51,7 @@ def check_here(bundle: Bundle, threads: int) -> Iterator[Finding]:
 
 
 def check_server(bundle: Bundle, server: RemoteServer) -> Iterator[Finding]:
-    """Whether a server serves this bundle and gives its golden answers; raises RemoteServerError."""
+    """Whether a server serves this bundle and its golden answers; raises RemoteServerError."""
     info = server.info()
     digest, variant = info["bundle_sha256"], info["variant"]
     if digest == bundle.digest:

@@ -255,8 +255,7 @@ def test_stage(function: Function, raw_path: str, stage: str | None, status: int
 def test_query(kind: str, query: str) -> None:
     """The query string reaches the app whole, names that come twice included."""
     event = event_of(kind, "GET", "/livez")
-    translate = lambda_handler._call_v2 if event.get("version") == "2.0" else lambda_handler._call_v1
-    assert translate(event).scope()["query_string"] == query.encode()
+    assert lambda_handler.parse_event(event).scope()["query_string"] == query.encode()
 
 
 @pytest.mark.parametrize("kind", ["function_url", "rest_api", "load_balancer"])

@@ -1,4 +1,4 @@
-"""The gRPC server, on the event loop of the HTTP server and over the same app."""
+"""The gRPC server, over the same app as the HTTP server."""
 
 from __future__ import annotations
 
@@ -16,12 +16,9 @@ HEAD_BYTES = 64 * 1024
 
 
 def add_grpc_server(app: App, address: str, *, host: str, grace: float) -> None:
-    """Start and stop a gRPC server with the app; it stops first and answers the calls it accepted.
+    """Start and stop a gRPC server with the app; it stops first and answers accepted calls for ``grace`` seconds.
 
-    Args:
-        address: such as ``127.0.0.1:3001``.
-        host: the Host header of the calls to the app, which may accept certain names only.
-        grace: seconds to answer accepted calls at the end.
+    ``host`` is the Host header of its calls to the app, which may accept certain names only.
     """
     app_lifespan = app.router.lifespan_context
 

@@ -46,14 +46,13 @@ Context = Any  # grpc.aio.ServicerContext: grpcio has no types
 
 
 class Service:
-    """The protocol's six methods over the app."""
+    """The six methods."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         """``host`` is the Host header of the calls."""
         self._app, self._host = app, host
 
     def handlers(self) -> grpc.GenericRpcHandler:
-        """The methods, for a server to register."""
         methods = {
             "ServerLive": self._server_live,
             "ServerReady": self._server_ready,
@@ -79,7 +78,7 @@ class Service:
         return message("ServerReadyResponse")(ready=(await self._call(context, "/v2/health/ready")).status == 200)
 
     async def _model_ready(self, request: Any, context: Context) -> Any:
-        """Unknown models are not ready, nor is any while the server starts or stops."""
+        """Unknown models are not ready."""
         reply = await self._call(context, f"{_path(request.name, request.version)}/ready")
         if reply.status not in (200, 404, 503):
             await _refuse(context, reply)
@@ -118,7 +117,7 @@ class Service:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Reply:
-        """The app's reply. gRPC cancels this when the caller disconnects or its deadline has passed."""
+        """gRPC cancels this when the caller disconnects or its deadline has passed."""
         metadata = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
         metadata["host"] = self._host
         if (remaining := context.time_remaining()) is not None:
@@ -127,13 +126,13 @@ class Service:
 
 
 def _path(name: str, version: str) -> str:
-    """ASGI paths are not percent-encoded; a slash is, so that it stays within its name."""
+    """ASGI paths are decoded; an encoded slash stays within its name."""
     name, version = name.replace("/", "%2F"), version.replace("/", "%2F")
     return f"/v2/models/{name}/versions/{version}" if version else f"/v2/models/{name}"
 
 
 async def _refuse(context: Context, reply: Reply) -> None:
-    """End the call with the app's error; gRPC's own retries obey the pushback."""
+    """gRPC's own retries obey the pushback."""
     metadata = _trailing_metadata(reply)
     if seconds := reply.headers.get("retry-after"):
         metadata = (*metadata, ("grpc-retry-pushback-ms", str(int(seconds) * 1000)))
@@ -146,7 +145,7 @@ def _trailing_metadata(reply: Reply) -> tuple[tuple[str, str], ...]:
 
 
 def _to_rest_request(request: Any) -> tuple[bytes, bytes]:
-    """The JSON and the binary tensors of the REST request; outputs are raw if the inputs are."""
+    """JSON and binary tensors; outputs are raw if the inputs are."""
     raw = list(request.raw_input_contents)
     if raw and len(raw) != len(request.inputs):
         raise InputError(f"raw_input_contents holds {len(raw)} tensors, and there are {len(request.inputs)} inputs")
