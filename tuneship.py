@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer import Argument, Option
 
 from serving.errors import InputError, UserError
 
@@ -32,26 +33,22 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run (see train).")]
-Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder of a bundle (see export).")]
+Run = Annotated[Path, Argument(metavar="RUN", help="The folder of a finished run (see train).")]
+Bundle = Annotated[Path, Argument(metavar="BUNDLE", help="The folder of a bundle (see export).")]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe. Repeatable.")
+    list[str] | None, Option("--set", metavar="KEY=VALUE", help="Override a recipe's key. Repeatable.")
 ]
-TrustedKey = Annotated[
-    Path | None, typer.Option(metavar="PEM", help="Require that every file is signed; verify with this public key.")
-]
-TrustConfig = Annotated[
-    Path | None, typer.Option(metavar="JSON", help="Client trust configuration of a private Sigstore.")
-]
-Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="CPU threads. [default: all available CPUs]")]
+TrustedKey = Annotated[Path | None, Option(metavar="PEM", help="Require files signed with this public key.")]
+TrustConfig = Annotated[Path | None, Option(metavar="JSON", help="Trust configuration of a private Sigstore.")]
+Threads = Annotated[int | None, Option(min=1, metavar="N", help="CPU threads. [default: all available CPUs]")]
 
 
 @app.command()
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="Folder for the run.")],
+    recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="RUN", help="Folder for the run.")],
     set_: Overrides = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run in that folder.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace another run in that folder.")] = False,
 ) -> None:
     """Fine-tune a model as a recipe says.
 
@@ -60,7 +57,7 @@ def train(
     from trainer.recipe.recipe import load_recipe
 
     settings = load_recipe(recipe, set_ or [])
-    from trainer.train import train as run_training  # imports torch: report mistakes in the recipe before
+    from trainer.train import train as run_training  # imports torch; a mistake in the recipe shows before
 
     run = run_training(settings, output, overwrite=overwrite)
     out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
@@ -70,10 +67,7 @@ def train(
 def replay(
     run: Run,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="DIR", help="Keep the repeated run in this folder. [default: remove it]"
-        ),
+        Path | None, Option("--output", "-o", metavar="DIR", help="Keep the repeated run. [default: remove]")
     ] = None,
     set_: Overrides = None,
 ) -> None:
@@ -96,11 +90,11 @@ def replay(
 
 @app.command()
 def baseline(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file.")],
+    recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
     examples: Annotated[
-        list[int] | None, typer.Option(min=0, metavar="N", help="Examples per label. Repeatable. [default: 0, 5, 10]")
+        list[int] | None, Option(min=0, metavar="N", help="Examples per label. [default: 0 5 10]")
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Random samples of the examples.")] = 3,
+    repeats: Annotated[int, Option(min=1, metavar="N", help="Random samples of the examples.")] = 3,
     set_: Overrides = None,
 ) -> None:
     """Measure the accuracy of sentence vectors without fine-tuning."""
@@ -121,14 +115,11 @@ def baseline(
 @app.command()
 def export(
     run: Run,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="Folder for the bundle.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="BUNDLE", help="Folder for the bundle.")],
     variant: Annotated[
-        str,
-        typer.Option(
-            metavar="fp32|int8|auto", help="Number format of the weights; auto: the fastest that passes the proof."
-        ),
+        str, Option(metavar="fp32|int8|auto", help="Format of the weights; auto: the fastest that passes.")
     ] = "fp32",
-    fallback: Annotated[bool, typer.Option(help="Add fp32, served where int8 fails its check at start-up.")] = False,
+    fallback: Annotated[bool, Option(help="Add fp32 for machines where int8 fails its check.")] = False,
     threads: Threads = None,
 ) -> None:
     """Convert a run to ONNX, prove its answers, and write a bundle."""
@@ -152,25 +143,20 @@ def export(
 @app.command()
 def sign(
     bundle: Bundle,
-    key: Annotated[
-        Path | None,
-        typer.Option(metavar="PEM", help="Private key (P-256, P-384, P-521). [default: a Sigstore identity]"),
-    ] = None,
+    key: Annotated[Path | None, Option(metavar="PEM", help="Private key. [default: sign with Sigstore]")] = None,
     password: Annotated[
-        str | None,
-        typer.Option(
-            envvar="TUNESHIP_KEY_PASSWORD", metavar="TEXT", help="Password of an encrypted key. [default: prompt]"
-        ),
+        str | None, Option(envvar="TUNESHIP_KEY_PASSWORD", metavar="TEXT", help="Key's password. [default: ask]")
     ] = None,
     identity_token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="TUNESHIP_IDENTITY_TOKEN", help="OpenID token. [default: from the CI job, or log in with a browser]"
-        ),
+        str | None, Option(envvar="TUNESHIP_IDENTITY_TOKEN", metavar="TOKEN", help="OpenID token of the signer.")
     ] = None,
     trust_config: TrustConfig = None,
 ) -> None:
-    """Sign every file of a bundle (OpenSSF model signing)."""
+    """Sign every file of a bundle (OpenSSF model signing).
+
+    A key is P-256, P-384 or P-521. Without one, Sigstore signs for the identity of the token, the CI job or a login in a
+    browser.
+    """
     from export.sign import sign_with_identity, sign_with_key
 
     if key is None:
@@ -197,17 +183,13 @@ def card(bundle: Bundle) -> None:
 @app.command()
 def verify(
     bundle: Bundle,
-    url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Check a server of the bundle instead of this machine.")
-    ] = None,
+    url: Annotated[str | None, Option(metavar="URL", help="Check a server that serves the bundle.")] = None,
     api_key: Annotated[
-        str | None, typer.Option(envvar="TUNESHIP_API_KEY", metavar="KEY", help="API key of the server.")
+        str | None, Option(envvar="TUNESHIP_API_KEY", metavar="KEY", help="The server's API key.")
     ] = None,
     key: TrustedKey = None,
-    identity: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Require this signer: an e-mail address or a workload's URI.")
-    ] = None,
-    identity_provider: Annotated[str | None, typer.Option(metavar="URL", help="OpenID provider of the signer.")] = None,
+    identity: Annotated[str | None, Option(metavar="NAME", help="Require this signer: e-mail address or URI.")] = None,
+    identity_provider: Annotated[str | None, Option(metavar="URL", help="OpenID provider of the signer.")] = None,
     trust_config: TrustConfig = None,
     threads: Threads = None,
 ) -> None:
@@ -250,12 +232,8 @@ def show_findings(findings: Iterable[Finding]) -> None:
 @app.command()
 def predict(
     bundle: Bundle,
-    input_: Annotated[
-        Path, typer.Option("--input", "-i", metavar="FILE", help='JSON Lines such as {"inputs": "a text"}.')
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help='The same lines with "outputs" or "error".')
-    ],
+    input_: Annotated[Path, Option("--input", "-i", metavar="FILE", help='JSON Lines such as {"inputs": "a text"}.')],
+    output: Annotated[Path, Option("--output", "-o", metavar="FILE", help='The same lines with "outputs" or "error".')],
     require_signature: TrustedKey = None,
     threads: Threads = None,
 ) -> None:
@@ -277,14 +255,10 @@ def predict(
 @app.command()
 def explain(
     bundle: Bundle,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="A text or a question.")],
-    other: Annotated[
-        str | None, typer.Argument(metavar="OTHER", help="The second text of a pair, or the context.")
-    ] = None,
-    method: Annotated[str, typer.Option(metavar="occlusion|shap", help="How words are scored.")] = "occlusion",
-    target: Annotated[
-        str | None, typer.Option(metavar="LABEL", help="Label to explain. [default: the predicted label]")
-    ] = None,
+    text: Annotated[str, Argument(metavar="TEXT", help="A text or a question.")],
+    other: Annotated[str | None, Argument(metavar="OTHER", help="A pair's second text, or the context.")] = None,
+    method: Annotated[str, Option(metavar="occlusion|shap", help="How words are scored.")] = "occlusion",
+    target: Annotated[str | None, Option(metavar="LABEL", help="Label to explain. [default: the best]")] = None,
 ) -> None:
     """Show the words that an answer rests on.
 
@@ -306,40 +280,29 @@ def explain(
 @app.command()
 def serve(
     bundles: Annotated[
-        list[str],
-        typer.Argument(metavar="[NAME=]BUNDLE...", help="Bundles, or a folder of bundles. The first is the default."),
+        list[str], Argument(metavar="[NAME=]BUNDLE...", help="Bundles, or a folder of them; the first is the default.")
     ],
-    port: Annotated[
-        int, typer.Option(envvar="PORT", min=1, max=65535, metavar="PORT", help="Port to listen on.")
-    ] = 3000,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, Option(envvar="PORT", min=1, max=65535, metavar="PORT", help="Port to listen on.")] = 3000,
+    host: Annotated[str, Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     grpc_port: Annotated[
-        int | None,
-        typer.Option(min=1, max=65535, metavar="PORT", help="Port for gRPC (Open Inference Protocol). [default: off]"),
+        int | None, Option(min=1, max=65535, metavar="PORT", help="Port for gRPC. [default: no gRPC]")
     ] = None,
     require_signature: TrustedKey = None,
     threads: Threads = None,
     watch: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="SECONDS", help="Interval of looking for new versions. [default: only on SIGHUP]"),
+        int | None, Option(min=1, metavar="SECONDS", help="Look for new versions this often. [default: never]")
     ] = None,
-    log_format: Annotated[
-        str | None, typer.Option(metavar="text|json", help="Format of the log. [default: text]")
-    ] = None,
-    log_requests: Annotated[
-        bool | None, typer.Option(help="Log every request. [default: if the format is json]")
-    ] = None,
-    log_inputs: Annotated[bool | None, typer.Option(help="Log the texts of requests. [default: no]")] = None,
-    log_labels: Annotated[bool | None, typer.Option(help="Log the predicted labels. [default: no]")] = None,
-    api_keys_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Require one of the API keys in this file.")
-    ] = None,
-    open_metrics: Annotated[bool | None, typer.Option(help="Serve /metrics without an API key. [default: no]")] = None,
+    log_format: Annotated[str | None, Option(metavar="text|json", help="Format of the log. [default: text]")] = None,
+    log_requests: Annotated[bool | None, Option(help="Log every request. [default: only with json]")] = None,
+    log_inputs: Annotated[bool | None, Option(help="Log the texts of requests. [default: no]")] = None,
+    log_labels: Annotated[bool | None, Option(help="Log the predicted labels. [default: no]")] = None,
+    api_keys_file: Annotated[Path | None, Option(metavar="FILE", help="Require an API key of this file.")] = None,
+    open_metrics: Annotated[bool | None, Option(help="Serve /metrics without an API key. [default: no]")] = None,
     cors_origin: Annotated[
-        list[str] | None, typer.Option(metavar="ORIGIN", help="Allow calls from this origin (CORS). Repeatable.")
+        list[str] | None, Option(metavar="ORIGIN", help="Allow calls from pages of this origin. Repeatable.")
     ] = None,
     allowed_host: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Accept only this Host name. Repeatable.")
+        list[str] | None, Option(metavar="NAME", help="Accept only requests to this Host. Repeatable.")
     ] = None,
 ) -> None:
     """Serve bundles over HTTP. When stopped, it answers the requests it has accepted.
