@@ -154,8 +154,8 @@ def sign(
 ) -> None:
     """Sign every file of a bundle (OpenSSF model signing).
 
-    A key is P-256, P-384 or P-521. Without one, Sigstore signs for the identity of the token, the CI job or a login in a
-    browser.
+    A key is P-256, P-384 or P-521. Without one, Sigstore signs for the identity of the token, the CI job, or a
+    login in a browser.
     """
     from export.sign import sign_with_identity, sign_with_key
 

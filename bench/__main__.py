@@ -20,14 +20,13 @@ from bench.accuracy import measure_accuracy, measure_size
 from bench.batching import measure_batching
 from bench.figures import Figure, ServerFigures, failed, figures_table, servers_table
 from bench.image import measure_image
-from bench.lambda_start import measure_lambda
 from bench.latency import measure_latency
 from bench.lengths import measure_lengths
 from bench.memory import measure_memory
 from bench.overload import measure_overload
 from bench.process import MeasurementError
 from bench.results import write_results
-from bench.startup import measure_startup
+from bench.startup import measure_lambda, measure_startup
 from bench.subject import WORK, Subject, prepare
 from bench.tasks import TaskFigures, measure_tasks, tasks_table
 from bench.throughput import LoadPlan, measure_serving

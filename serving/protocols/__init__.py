@@ -1,4 +1,4 @@
-"""The API protocols: for each path, how a request body is read and how answers are written."""
+"""For each path, how a request body is read and how answers are written."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ class Events:
 
 @dataclass(frozen=True)
 class ApiProtocol:
-    """A format of requests and answers, at one path.
+    """The format of requests and answers at a path; ``parse`` raises InputError.
 
-    ``parse`` raises InputError. ``events`` is None if it cannot stream; ``requested_model`` reads the model's name from
-    a body, and is None if the format has no place for one.
+    ``events`` is None if it cannot stream, ``requested_model`` if a body cannot name a model.
     """
 
     summary: str

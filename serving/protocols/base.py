@@ -21,10 +21,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Request:
-    """A parsed request: checked items, the task's parameters, and what the protocol needs to write the answers.
-
-    ``lone``: the one input did not come in a list. ``stream``: send tokens as they come.
-    """
+    """``options`` is what the protocol needs to write the answers; ``lone``: the one input came without a list."""
 
     items: list[Any]
     lone: bool
@@ -47,7 +44,7 @@ class Reply:
 
 
 def require_task(task: Task, kinds: type[Task] | tuple[type[Task], ...], purpose: str) -> None:
-    """Raise InputError if the path does not support the bundle's task."""
+    """Raise InputError if the bundle's task is another."""
     if not isinstance(task, kinds):
         raise InputError(f"{purpose}, and this bundle's task is {task.name}; send to /predict")
 

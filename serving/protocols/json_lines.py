@@ -1,4 +1,4 @@
-"""JSON Lines: each line is a body of ``/predict``; the model runs all lines as one request."""
+"""JSON Lines: each line is a body of ``/predict``; all lines run as one request."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ JSON_LINES = frozenset({"application/jsonlines", "application/x-jsonlines", "app
 
 
 def parse(body: bytes, task: Task, check: Check) -> tuple[Request, list[Request]]:
-    """All lines as one request, and the request of each line; raises InputError naming the line.
+    """All lines as one request, and the request of each; raises InputError naming the line.
 
-    All lines must have the same parameters, and together no more inputs than one request.
+    Together they must have one set of parameters, and fit into one request.
     """
     numbered = [(number, line) for number, line in enumerate(body.splitlines(), 1) if line.strip()]
     if not numbered:
@@ -35,7 +35,6 @@ def parse(body: bytes, task: Task, check: Check) -> tuple[Request, list[Request]
 
 
 def render(task: Task, reply: Reply, requests: Iterable[Request]) -> bytes:
-    """A line of answers for each line, in that line's format."""
     lines, start = [], 0
     for request in requests:
         stop = start + len(request.items)

@@ -76,7 +76,6 @@ def parse(body: bytes, task: Task, check: Check) -> Request:
 
 
 def render(task: Task, request: Request, reply: Reply) -> Any:
-    """The choices in the order of the prompts."""
     texts = [each["generated_text"] for answer in reply.answers for each in answer]
     generated: list[Generated] = [each for results in reply.results for each in results[0]]
     choices = [

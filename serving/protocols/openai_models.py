@@ -15,7 +15,7 @@ def speaks_openai(path: str) -> bool:
 
 
 def requested_model(body: bytes) -> str:
-    """The body's ``model``; empty if it has none or is malformed, which the parser reports."""
+    """The body's ``model``; empty if missing or malformed, which the parser reports."""
     try:
         name = json.loads(body)["model"]
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,6 +1,6 @@
 """The formats of https://huggingface.github.io/text-embeddings-inference.
 
-In ``/predict`` a list of one or two texts is one input (a text or a pair); several inputs are a list of such lists.
+In ``/predict`` a list of one or two texts is one input; several inputs are a list of such lists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from serving.tasks.strict_model import StrictModel
 from serving.tasks.text_classification import TextClassification
 
 SCORING_TASKS = (TextClassification, MultiLabelClassification, Regression)
-"""The tasks that give labels and scores to a text or a pair."""
 
 PREDICT_TASKS = (*SCORING_TASKS, FeatureExtraction)
 """The tasks whose ``/predict`` also accepts these formats."""
@@ -28,7 +27,7 @@ PREDICT_TASKS = (*SCORING_TASKS, FeatureExtraction)
 Direction = Annotated[
     Literal["right", "left"], BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 ]
-"""The protocol's document says ``Left`` and ``Right``; its default and its clients say ``right``."""
+"""The protocol's document says ``Right``, its clients ``right``."""
 
 
 class Body(StrictModel):
@@ -71,7 +70,6 @@ def is_tei_body(content: Any, task: Task) -> bool:
 
 
 def parse(content: Any, task: Task, check: Check) -> Request:
-    """Parse a value that `is_tei_body`; raises InputError."""
     return (_parse_embed if isinstance(task, FeatureExtraction) else _parse_predict)(content, task, check)
 
 
@@ -88,7 +86,6 @@ def parse_embed(body: bytes, task: Task, check: Check) -> Request:
 
 
 def render(task: Task, request: Request, reply: Reply) -> Any:
-    """A lone input's labels, or an entry per input."""
     return reply.answers[0] if request.lone else reply.answers
 
 
@@ -136,7 +133,6 @@ def _reads_pairs(task: Task) -> bool:
 
 
 def request_schema(task: Task) -> dict[str, Any]:
-    """JSON schema of a ``/predict`` body of `PREDICT_TASKS`."""
     model, inputs = (
         (_Embed, _texts_schema(task)) if isinstance(task, FeatureExtraction) else (_Predict, _batch_schema(task))
     )

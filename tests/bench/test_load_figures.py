@@ -17,7 +17,7 @@ from bench.subject import Subject
 from bench.systems import System, noop_system
 from bench.throughput import LoadPlan
 
-PLAN = LoadPlan(connections=2, rounds=1, seconds=0.2, warmup=0.1)
+PLAN = LoadPlan(connections=2, rounds=1, seconds=0.1, warmup=0.05)
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,12 @@ from serving.tasks.base import Datatype, Task
 from serving.tasks.strict_model import FailFastList, StrictModel
 
 ANSWER = "output"
-"""The output of every task: the whole answer to each input as JSON, in Hugging Face's format."""
+"""Every task has this output: the whole answers as JSON."""
 
 MAX_TENSORS = 16
-"""More than any task has inputs or outputs."""
 
 
 class Body(StrictModel):
-    """The JSON of a request."""
-
     id: str = ""
     parameters: dict[str, Any] = Field(default={})
     inputs: FailFastList[TensorHead] = Field(min_length=1, max_length=MAX_TENSORS)
@@ -34,10 +31,9 @@ class Body(StrictModel):
 
 
 def parse(body: bytes, header_length: int | None, task: Task, check: Check) -> Request:
-    """Parse a request; its ``options`` are `InferOptions`.
+    """Its ``options`` are `InferOptions`; raises InputError or a subclass.
 
-    ``header_length`` is the bytes of JSON in front of the binary tensors; None: the body is all JSON.
-    Raises InputError, or MalformedInput or InputTooLarge.
+    ``header_length``: the bytes of JSON in front of the binary tensors; None: the body is all JSON.
     """
     end = len(body) if header_length is None else header_length
     if not 0 <= end <= len(body):
@@ -107,7 +103,7 @@ def _build_tensors(task: Task, answers: Sequence[Any], requested: dict[str, bool
 
 
 def _build_matrix(name: str, datatype: Datatype, rows: Sequence[list[Any]]) -> Tensor:
-    """A tensor has rows of one length: shorter ones are padded with "" or -1."""
+    """Rows of one length: shorter ones are padded with "" or -1."""
     width = max(map(len, rows))
     padding = "" if datatype == "BYTES" else -1
     data = [value for row in rows for value in (*row, *[padding] * (width - len(row)))]

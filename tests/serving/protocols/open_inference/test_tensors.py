@@ -1,4 +1,4 @@
-"""Tensors: texts in, as JSON or as binary; texts and numbers out."""
+"""Tensors: texts are read from JSON or binary; texts and numbers are written."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def packed(*texts: bytes) -> bytes:
 
 @pytest.mark.parametrize(("shape", "data"), [([2], ["a", "b"]), ([2, 1], ["a", "b"]), ([2, 1], [["a"], ["b"]])])
 def test_json(shape: list[int], data: list[Any]) -> None:
-    """Elements may come flat or nested as the shape says; further dimensions have size 1."""
+    """Elements may be flat or nested as in the shape; further dimensions have size 1."""
     assert read_texts([head(shape=shape, data=data)], b"") == {"text": ["a", "b"]}
 
 
 @given(st.lists(st.text(), min_size=1), st.lists(st.text(), min_size=1))
 def test_binary_there_and_back(first: list[str], second: list[str]) -> None:
-    """What an answer's binary tensors hold is what a request's are read as, one tensor behind the other."""
+    """Several binary tensors written one after another are read back unchanged."""
     tensors = [Tensor("text", "BYTES", [len(first)], first), Tensor("text_pair", "BYTES", [len(second)], second)]
     written = [tensor.to_binary() for tensor in tensors]
     heads = [TensorHead.model_validate(about) for about, _ in written]
@@ -73,7 +73,7 @@ def test_numbers() -> None:
     ],
 )  # fmt: skip
 def test_refused(tensor: TensorHead, binary: bytes, message: str) -> None:
-    """A tensor that is not what it tells of itself is refused, and named."""
+    """A tensor that contradicts its head is an error that names it."""
     with pytest.raises(InputError, match=message) as caught:
         read_texts([tensor], binary)
     assert len(str(caught.value)) < 200
@@ -81,7 +81,7 @@ def test_refused(tensor: TensorHead, binary: bytes, message: str) -> None:
 
 @pytest.mark.parametrize("shape", [[1] * 9, [999_999_999_999_999_999] * 10_000])
 def test_rank(shape: list[int]) -> None:
-    """A tensor of texts needs one dimension, and may have no more than eight."""
+    """A tensor of texts has one to eight dimensions."""
     with pytest.raises(ValidationError, match="at most 8 items"):
         head(shape=shape, data=["hi"])
 
@@ -95,6 +95,6 @@ def test_rank(shape: list[int]) -> None:
     ],
 )
 def test_too_many_texts(tensor: TensorHead, binary: bytes) -> None:
-    """More texts than a request may hold are refused before they are read."""
+    """Too many texts are refused before they are read."""
     with pytest.raises(InputTooLarge, match=r"`inputs\[0\]` holds 4 texts; a request may hold 3"):
         read_texts([tensor], binary, limit=3)
