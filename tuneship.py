@@ -105,10 +105,10 @@ def baseline(
     plan = prepare_setup(few_shot_recipe(load_recipe(recipe, set_ or [])), Path.cwd())
     table = Table("without fine-tuning", "training rows", "validation accuracy", "lowest – highest", box=None)
     with out.status("making sentence vectors…"):
-        for found in baselines(plan, examples or [0, 5, 10], repeats):
-            low, high = min(found.accuracies), max(found.accuracies)
-            spread = f"{low:.1%} – {high:.1%}" if len(found.accuracies) > 1 else ""
-            table.add_row(found.name, f"{found.rows:,}", f"{found.mean:.1%}", spread)
+        for result in baselines(plan, examples or [0, 5, 10], repeats):
+            low, high = min(result.accuracies), max(result.accuracies)
+            spread = f"{low:.1%} – {high:.1%}" if len(result.accuracies) > 1 else ""
+            table.add_row(result.name, f"{result.rows:,}", f"{result.mean:.1%}", spread)
     out.print(table)
 
 

@@ -115,12 +115,12 @@ class _Load:
             connection.give_up()
 
     @property
-    def late(self) -> bool:
+    def is_over(self) -> bool:
         return time.perf_counter() > self._deadline
 
     def next(self) -> Query | None:
         """The next query; None at the end."""
-        if self._left <= 0 or self.late:
+        if self._left <= 0 or self.is_over:
             return None
         self._left -= 1
         return next(self.queries)
@@ -170,7 +170,7 @@ class _Connection(asyncio.Protocol):
         self._body += part
 
     def on_message_complete(self) -> None:
-        latency, in_time, further = time.perf_counter() - self._sent, not self._load.late, self._load.next()
+        latency, in_time, further = time.perf_counter() - self._sent, not self._load.is_over, self._load.next()
         query, status, body = self._query, self._parser.get_status_code(), self._body
         if further and self._parser.should_keep_alive():
             # Not now: this callback of the parser must return before `_send` replaces the parser.

@@ -118,12 +118,12 @@ def free_port() -> int:
 
 def descendants(pid: int) -> list[int]:
     """The pids of children, their children, and so on."""
-    found: list[int] = []
+    pids: list[int] = []
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for child in map(int, children.read_text().split()):
-                found += [child, *descendants(child)]
-    return found
+                pids += [child, *descendants(child)]
+    return pids
 
 
 def _answers(port: int, path: str) -> bool:

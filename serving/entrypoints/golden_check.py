@@ -88,18 +88,18 @@ def _compare(task: Task, row: GoldenRow, answer: Any, tolerance: float) -> str:
     return next(iter(_compare_values(row.outputs, answer, tolerance, "")), "")
 
 
-def _compare_values(recorded: Any, found: Any, tolerance: float, path: str) -> Iterator[str]:
-    if isinstance(recorded, float) and isinstance(found, int | float) and not isinstance(found, bool):
-        if not abs(recorded - found) <= tolerance * max(1.0, abs(recorded)):  # NaN differs too
-            yield f"{path or 'the answer'} is {found:.6g}, recorded {recorded:.6g} (accepted: {tolerance:.2g} off)"
-    elif isinstance(recorded, dict) and isinstance(found, dict) and recorded.keys() == found.keys():
+def _compare_values(recorded: Any, answer: Any, tolerance: float, path: str) -> Iterator[str]:
+    if isinstance(recorded, float) and isinstance(answer, int | float) and not isinstance(answer, bool):
+        if not abs(recorded - answer) <= tolerance * max(1.0, abs(recorded)):  # NaN differs too
+            yield f"{path or 'the answer'} is {answer:.6g}, recorded {recorded:.6g} (accepted: {tolerance:.2g} off)"
+    elif isinstance(recorded, dict) and isinstance(answer, dict) and recorded.keys() == answer.keys():
         for key in recorded:
-            yield from _compare_values(recorded[key], found[key], tolerance, f"{path}.{key}" if path else key)
-    elif isinstance(recorded, list) and isinstance(found, list) and len(recorded) == len(found):
-        for index, (old, new) in enumerate(zip(_sort_labels(recorded), _sort_labels(found), strict=True)):
+            yield from _compare_values(recorded[key], answer[key], tolerance, f"{path}.{key}" if path else key)
+    elif isinstance(recorded, list) and isinstance(answer, list) and len(recorded) == len(answer):
+        for index, (old, new) in enumerate(zip(_sort_labels(recorded), _sort_labels(answer), strict=True)):
             yield from _compare_values(old, new, tolerance, f"{path}[{index}]")
-    elif recorded != found or type(recorded) is not type(found):
-        yield f"{path or 'the answer'} is {_format(found)}, recorded {_format(recorded)}"
+    elif recorded != answer or type(recorded) is not type(answer):
+        yield f"{path or 'the answer'} is {_format(answer)}, recorded {_format(recorded)}"
 
 
 def _sort_labels(values: Sequence[Any]) -> Iterable[Any]:

@@ -22,5 +22,5 @@ SERVICE = _pool.FindServiceByName(f"{PACKAGE}.GRPCInferenceService")
 
 def message(name: str) -> type[Any]:
     """The class of a message, such as ``ModelInferRequest``."""
-    found: type[Any] = GetMessageClass(_pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
-    return found
+    cls: type[Any] = GetMessageClass(_pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
+    return cls

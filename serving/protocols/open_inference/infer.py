@@ -74,9 +74,9 @@ def output_datatypes(task: Task) -> dict[str, Datatype]:
 
 
 def _check_names(heads: Sequence[TensorHead], task: Task) -> list[str]:
-    found, names = sorted(head.name for head in heads), input_names(task)
-    if found != sorted(names):
-        raise InputError(f"inputs are {quote(found)}; this model takes {names}, each once", field="inputs")
+    given, names = sorted(head.name for head in heads), input_names(task)
+    if given != sorted(names):
+        raise InputError(f"inputs are {quote(given)}; this model takes {names}, each once", field="inputs")
     return names
 
 
