@@ -39,21 +39,13 @@ out = Console()
 err = Console(stderr=True)
 
 
-class Section(StrEnum):
-    tasks = "tasks"
-    variants = "variants"
-    accuracy = "accuracy"
-    size = "size"
-    startup = "startup"
-    lambda_ = "lambda"
-    image = "image"
-    batching = "batching"
-    serving = "serving"
-    lengths = "lengths"
-    latency = "latency"
-    overload = "overload"
-    memory = "memory"
-    all = "all"
+Section = StrEnum(
+    "Section",
+    [
+        "tasks", "variants", "accuracy", "size", "startup", "lambda", "image", "batching", "serving", "lengths",
+        "latency", "overload", "memory", "all",
+    ],
+)  # fmt: skip
 
 
 @dataclass
@@ -105,7 +97,7 @@ class Bench:
             Section.accuracy: lambda: measure_accuracy(self.subject),
             Section.size: lambda: measure_size(self.subject),
             Section.startup: lambda: measure_startup(self.subject, self.repeats, logs),
-            Section.lambda_: lambda: measure_lambda(self.subject, self.repeats, logs),
+            Section["lambda"]: lambda: measure_lambda(self.subject, self.repeats, logs),
             Section.image: lambda: measure_image(self.repeats, logs),
             Section.batching: lambda: measure_batching(self.subject, self.repeats),
             Section.serving: lambda: self._add_servers(measure_serving(self.subject, self.plan, logs, err)),

@@ -61,7 +61,7 @@ def test_all_is_every_section() -> None:
         "overload",
         "memory",
     ]
-    assert command.sections_of(command.Section.lambda_) == [command.Section.lambda_]
+    assert command.sections_of(command.Section["lambda"]) == [command.Section["lambda"]]
 
 
 def test_an_unknown_section() -> None:

@@ -178,15 +178,11 @@ def test_bentomls_client_is_refused(service: ServerProcess) -> None:
     assert "inputs is empty; a text needs at least one visible character" in str(caught.value)
 
 
-def test_stops(tiny_bundle: Path, tmp_path: Path) -> None:
-    """SIGTERM ends the service and its workers with status 0."""
-    port = free_port()
-    command = python("-m", "bentoml", "serve", "serving.service:Tuneship", "--host", "127.0.0.1", "--port", port)
-    variables = {"TUNESHIP_BUNDLE": tiny_bundle, "BENTOML_HOME": tmp_path / "home", "BENTOML_DO_NOT_TRACK": "True"}
-    with running(command, port, tmp_path / "log", **variables) as process:
-        assert process.stop() == 0
-        with pytest.raises(OSError, match="refused"):
-            get(f"{process.url}/livez")
+def test_stops(service: ServerProcess) -> None:
+    """SIGTERM ends the service and its workers with status 0. This is the last test with this process."""
+    assert service.stop() == 0
+    with pytest.raises(OSError, match="refused"):
+        get(f"{service.url}/livez")
 
 
 @pytest.mark.slow

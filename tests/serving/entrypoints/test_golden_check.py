@@ -29,7 +29,7 @@ from tests.containers import build_image, container, docker, wait_until_ready, w
 from tests.serving.processes import python, running
 from tests.serving.runtime_api import RuntimeApi
 from tests.serving.test_lambda_handler import event_of
-from tests.test_cli import assert_refused, tuneship
+from tests.test_cli import assert_refused, tuneship_here
 from tests.toys import GENERATING_TOYS, TOYS
 
 TASKS = (*TOYS, *GENERATING_TOYS)
@@ -109,8 +109,8 @@ def test_tuneship_serve(tiny_bundle: Path, tiny_int8_bundle: Path, tmp_path: Pat
     port = free_port()
     command = ("serve", f"exact={tiny_bundle}", f"small={tiny_int8_bundle}", "--port", port)
     with running(python("-m", "tuneship", *command), port, tmp_path / "log") as server:
-        small = tuneship("verify", tiny_int8_bundle, "--url", f"{server.url}/models/small/")
-        default = tuneship("verify", tiny_bundle, "--url", server.url)
+        small = tuneship_here("verify", tiny_int8_bundle, "--url", f"{server.url}/models/small/")
+        default = tuneship_here("verify", tiny_bundle, "--url", server.url)
     assert (small.returncode, default.returncode) == (0, 0), small.stdout + default.stdout
     assert "serves this bundle (int8)" in small.stdout
     rows = Bundle.open(tiny_bundle).manifest.golden.rows
@@ -143,7 +143,7 @@ def test_container(task: str, task_bundle: Callable[[str], Path], tmp_path: Path
         port = free_port()
         with container("--read-only", "--env", f"PORT={port}", image=image, command=(mode,)) as name:
             wait_until_ready(port, name)
-            result = tuneship("verify", opened.root, "--url", f"http://127.0.0.1:{port}")
+            result = tuneship_here("verify", opened.root, "--url", f"http://127.0.0.1:{port}")
             assert result.returncode == 0, result.stdout + result.stderr
             assert result.stdout.count(f"{opened.manifest.golden.rows} golden answers match") == 4
     with RuntimeApi() as api, ExitStack() as stack:
@@ -188,7 +188,7 @@ def test_another_bundle_is_detected(tiny_bundle: Path, tiny_int8_bundle: Path, t
     """A server of another bundle is detected by its hash, even if it gives the same answers."""
     other = forge(tiny_bundle, tmp_path / "other", files={"README.md": b"# Another\n"})
     with claiming(Predictor.open(other), {}) as url:
-        result = tuneship("verify", tiny_bundle, "--url", url)
+        result = tuneship_here("verify", tiny_bundle, "--url", url)
     assert result.returncode == 1
     assert f"serves another bundle: {Bundle.open(other).manifest.name} (fp32), sha256 {Bundle.open(other).digest}" in (
         result.stdout
@@ -196,7 +196,7 @@ def test_another_bundle_is_detected(tiny_bundle: Path, tiny_int8_bundle: Path, t
     assert result.stdout.count("golden answers match") == 2
     with claiming(Predictor.open(tiny_int8_bundle), {}) as url:
         assert_refused(
-            tuneship("verify", tiny_bundle, "--url", url), "holds no variant 'int8', which the server serves"
+            tuneship_here("verify", tiny_bundle, "--url", url), "holds no variant 'int8', which the server serves"
         )
 
 
@@ -204,7 +204,7 @@ def test_a_perturbed_server_is_detected(tiny_bundle: Path, tiny_int8_bundle: Pat
     """A server that claims to serve this bundle but has another graph is detected by its answers."""
     digest = Bundle.open(tiny_bundle).digest
     with claiming(Predictor.open(tiny_int8_bundle), {"bundle_sha256": digest, "variant": "fp32"}) as url:
-        result = tuneship("verify", tiny_bundle, "--url", url)
+        result = tuneship_here("verify", tiny_bundle, "--url", url)
     assert result.returncode == 1
     assert "serves this bundle (fp32)" in result.stdout
     assert "golden answers differ" in result.stdout
@@ -289,11 +289,11 @@ def test_a_fallen_back_server(tiny_fallback_bundle: Path, tmp_path: Path) -> Non
     fallen = forge(tiny_fallback_bundle, tmp_path / "fallen", files={"golden.jsonl": changed})
     port = free_port()
     with running(python("-m", "tuneship", "serve", fallen, "--port", port), port, tmp_path / "log") as server:
-        result = tuneship("verify", fallen, "--url", server.url)
+        result = tuneship_here("verify", fallen, "--url", server.url)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "serves this bundle (fp32)" in result.stdout
     assert "! the int8 variant does not serve here" in result.stdout
-    here = tuneship("verify", fallen)
+    here = tuneship_here("verify", fallen)
     assert here.returncode == 0
     assert "! the int8 variant does not serve here" in here.stdout
     assert "golden answers hold here, fp32" in here.stdout
