@@ -21,7 +21,8 @@ from serving.lambda_handler import Function, InvocationError
 from serving.settings.access import AccessPolicy
 from serving.settings.settings import ServerSettings
 from serving.tasks.base import Logits
-from tests.serving.processes import ROOT, environment, python
+from tests.paths import ROOT
+from tests.serving.processes import environment, python
 
 TEXT = "where is my parcel?"
 BODY = json.dumps({"inputs": TEXT})

@@ -22,8 +22,9 @@ from bench.process import free_port
 from serving.entrypoints.grpc_api import messages
 from serving.entrypoints.grpc_api.messages import SERVICE, message
 from serving.inference.predictor import Predictor
+from tests.paths import ROOT
 from tests.serving.http.middleware.gated import Gated
-from tests.serving.processes import ROOT, environment, get, python, running
+from tests.serving.processes import environment, get, python, running
 from tests.serving.test_imports import loaded_after
 
 TEXTS = ["where is my parcel?", "stop it 🎉", "我的卡还没有到"]

@@ -12,7 +12,6 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub import InferenceClient, TextClassificationOutputElement
@@ -20,7 +19,9 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from bench.process import free_port
 from serving.inference.predictor import Predictor
-from tests.serving.processes import ROOT, ServerProcess, environment, get, python, running, until
+from tests.paths import ROOT
+from tests.serving.processes import ServerProcess, environment, get, python, running, until
+from tests.test_cli import tuneship_here
 
 TEXT = "where is my parcel?"
 
@@ -180,9 +181,7 @@ def test_bad_variable(tiny_bundle: Path) -> None:
 @pytest.mark.parametrize("port", ["0", "65536", "http"])
 def test_bad_port(tiny_bundle: Path, port: str) -> None:
     """An invalid port is a usage error."""
-    arguments: dict[str, Any] = {"cwd": ROOT, "env": environment(), "capture_output": True, "text": True}
-    command = python("-m", "tuneship", "serve", tiny_bundle, "--port", port)
-    result = subprocess.run(command, timeout=60, check=False, **arguments)
+    result = tuneship_here("serve", tiny_bundle, "--port", port)
     assert result.returncode == 2
     assert "--port" in result.stderr
 
