@@ -14,7 +14,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.inference.predictor import Predictor
-from tests.serving.processes import ROOT, environment, python
+from tests.paths import ROOT
+from tests.serving.processes import environment, python
 from tests.serving.runtime_api import RuntimeApi
 from tests.serving.test_lambda_handler import encoded, event_of
 
