@@ -5,15 +5,15 @@
 #   docker run -p 3000:3000 tuneship bentoml    the same app inside BentoML's server
 #   docker run tuneship verify                  re-check the bundle in the image
 #
-# Build it with `make image BUNDLE=…`, which puts the bundle at ./bundle first.
+# Build it with `make image BUNDLE=…`, which copies the bundle to ./bundle first.
 
 FROM python:3.11-slim-bookworm AS packages
 COPY requirements.txt /tmp/
 RUN python -m pip install --no-cache-dir --target /opt/packages -r /tmp/requirements.txt
-# What is installed and never used by a server:
-# - libonnxruntime.so is for C programs; the Python module has the library linked in
-# - onnxruntime's model tools belong to the export, which does not happen here
-# - the packages' own tests
+# Remove what a server never uses:
+# - libonnxruntime.so is for C programs; the Python module contains the library
+# - onnxruntime's model tools are for the export
+# - the packages' tests
 RUN rm -rf /opt/packages/onnxruntime/capi/libonnxruntime.so.* \
            /opt/packages/onnxruntime/transformers /opt/packages/onnxruntime/quantization \
            /opt/packages/onnxruntime/tools /opt/packages/onnxruntime/datasets \
@@ -32,8 +32,7 @@ ENV PYTHONPATH=/opt/packages:/app \
     ORT_DISABLE_TELEMETRY=1 \
     BENTOML_DO_NOT_TRACK=True \
     HF_HUB_DISABLE_TELEMETRY=1
-# Byte code is made now, because the root may be read-only later; the bundle must answer here as it was proven; and files
-# that only their owner could read must be readable to the user below.
+# Make all files readable for the user below, compile them (the root may be read-only later), and verify the bundle.
 RUN find /app ! -perm -o=r -exec chmod a+rX {} + \
  && python -m compileall -q serving tuneship.py \
  && python -m tuneship verify bundle \

@@ -1,6 +1,6 @@
-"""Tuneship's front door: baseline · train · replay · export · sign · verify · predict · explain · serve.
+"""The command line: baseline · train · replay · export · sign · card · verify · predict · explain · serve.
 
-Each verb is a few lines; what it needs is imported inside, so that serving never loads torch.
+Each command imports what it needs itself, so that serving never loads torch.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer import Argument, Option
 
 from serving.errors import InputError, UserError
 
@@ -23,41 +24,40 @@ if TYPE_CHECKING:
     from serving.entrypoints.verify import Finding
 
 app = typer.Typer(
-    help="Fine-tune, prove, ship: from labelled text to a service whose answers are the ones you measured.",
+    help="Fine-tune a text model, prove that its ONNX export answers the same, and serve it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
 out = Console()
 err = Console(stderr=True)
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run: what `tuneship train` made.")]
-Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle: what `tuneship export` made.")]
+Run = Annotated[Path, Argument(metavar="RUN", help="The folder of a finished run (see train).")]
+Bundle = Annotated[Path, Argument(metavar="BUNDLE", help="The folder of a bundle (see export).")]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe; repeatable.")
+    list[str] | None, Option("--set", metavar="KEY=VALUE", help="Override a recipe's key. Repeatable.")
 ]
-TrustedKey = Annotated[
-    Path | None, typer.Option(metavar="PEM", help="A public key; its owner must have signed every file.")
-]
-TrustConfig = Annotated[
-    Path | None, typer.Option(metavar="JSON", help="Client trust configuration of a Sigstore of your own.")
-]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all this process may use]")]
+TrustedKey = Annotated[Path | None, Option(metavar="PEM", help="Require files signed with this public key.")]
+TrustConfig = Annotated[Path | None, Option(metavar="JSON", help="Trust configuration of a private Sigstore.")]
+Threads = Annotated[int | None, Option(min=1, metavar="N", help="CPU threads. [default: all available CPUs]")]
 
 
 @app.command()
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe in YAML.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run's folder.")],
+    recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="RUN", help="Folder for the run.")],
     set_: Overrides = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run in RUN.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace another run in that folder.")] = False,
 ) -> None:
-    """Fine-tune as the recipe says. Run it again to resume an interrupted run."""
+    """Fine-tune a model as a recipe says.
+
+    To resume an interrupted run, repeat the command.
+    """
     from trainer.recipe.recipe import load_recipe
 
     settings = load_recipe(recipe, set_ or [])
-    from trainer.train import train as run_training  # takes seconds, which a mistake in a recipe need not wait for
+    from trainer.train import train as run_training  # imports torch; a mistake in the recipe shows before
 
     run = run_training(settings, output, overwrite=overwrite)
     out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
@@ -67,37 +67,37 @@ def train(
 def replay(
     run: Run,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Keep the repeated run. [default: removed]")
+        Path | None, Option("--output", "-o", metavar="DIR", help="Keep the repeated run. [default: remove]")
     ] = None,
     set_: Overrides = None,
 ) -> None:
-    """Repeat a run from its lock.json and compare: data, versions, figures, and weights to the bit.
+    """Repeat a run from its lock.json and report every difference.
 
-    What differs is named, the exit status is 1 then; RUN/replay.json has it all. `--set data.train=…` says where data
-    lies now.
+    Compares data, versions, metrics and weights, writes RUN/replay.json and exits with status 1 if something differs.
+    If the data has moved, say where it is with --set data.train=FILE.
     """
     from trainer.replay import replay as replay_run
 
-    found = replay_run(run, output, set_ or [], out)
-    for check in found.checks:
+    result = replay_run(run, output, set_ or [], out)
+    for check in result.checks:
         mark = "[green]✓[/]" if check.equal else "[red]✗[/]" if check.decides else "[yellow]![/]"
         out.print(f"{mark} {check.name}: {escape('; '.join(check.differences) or 'as locked')}", soft_wrap=True)
-    if not found.trained:
-        err.print("[red]error[/]  not repeated: what goes in is not what the lock names")
-    if not found.equal:
+    if not result.trained:
+        err.print("[red]error[/]  not repeated: the inputs differ from those in lock.json")
+    if not result.equal:
         raise typer.Exit(1)
 
 
 @app.command()
 def baseline(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe in YAML.")],
+    recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
     examples: Annotated[
-        list[int] | None, typer.Option(min=0, metavar="N", help="Examples a label; repeatable. [default: 0 5 10]")
+        list[int] | None, Option(min=0, metavar="N", help="Examples per label. [default: 0 5 10]")
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Choices of the examples.")] = 3,
+    repeats: Annotated[int, Option(min=1, metavar="N", help="Random samples of the examples.")] = 3,
     set_: Overrides = None,
 ) -> None:
-    """Must I fine-tune at all? What sentence vectors reach without it, on the validation rows."""
+    """Measure the accuracy of sentence vectors without fine-tuning."""
     from trainer.baseline import baselines, few_shot_recipe
     from trainer.recipe.recipe import load_recipe
     from trainer.setup.training_setup import prepare_setup
@@ -105,36 +105,34 @@ def baseline(
     plan = prepare_setup(few_shot_recipe(load_recipe(recipe, set_ or [])), Path.cwd())
     table = Table("without fine-tuning", "training rows", "validation accuracy", "lowest – highest", box=None)
     with out.status("making sentence vectors…"):
-        for found in baselines(plan, examples or [0, 5, 10], repeats):
-            low, high = min(found.accuracies), max(found.accuracies)
-            spread = f"{low:.1%} – {high:.1%}" if len(found.accuracies) > 1 else ""
-            table.add_row(found.name, f"{found.rows:,}", f"{found.mean:.1%}", spread)
+        for result in baselines(plan, examples or [0, 5, 10], repeats):
+            low, high = min(result.accuracies), max(result.accuracies)
+            spread = f"{low:.1%} – {high:.1%}" if len(result.accuracies) > 1 else ""
+            table.add_row(result.name, f"{result.rows:,}", f"{result.mean:.1%}", spread)
     out.print(table)
 
 
 @app.command()
 def export(
     run: Run,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle's folder.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="BUNDLE", help="Folder for the bundle.")],
     variant: Annotated[
-        str, typer.Option(help="fp32; int8: a quarter of the size, twice the speed; auto: the fastest that holds.")
+        str, Option(metavar="fp32|int8|auto", help="Format of the weights; auto: the fastest that passes.")
     ] = "fp32",
-    fallback: Annotated[
-        bool, typer.Option(help="Put fp32 behind int8, for machines on which int8 does not answer as proven.")
-    ] = False,
+    fallback: Annotated[bool, Option(help="Add fp32 for machines where int8 fails its check.")] = False,
     threads: Threads = None,
 ) -> None:
-    """Convert a run to ONNX and prove that it answers as measured; only then write the bundle."""
+    """Convert a run to ONNX, prove its answers, and write a bundle."""
     from trainer.run.run import Run as TrainedRun
 
     trained = TrainedRun.open(run)
     from export.console import parity_table, variants_table
-    from export.exporter import export_run  # as above
+    from export.exporter import export_run  # imports torch
     from serving.settings.settings import available_cpus
 
     with out.status("converting and proving…") as status:
         threads = threads or available_cpus()
-        on_step = status.update if out.is_terminal else err.print  # a log gets a line a step
+        on_step = status.update if out.is_terminal else err.print  # a line per step
         result = export_run(trained, output, variant, threads=threads, fallback=fallback, on_step=on_step)
     if result.candidates:
         out.print(variants_table(result.candidates, result.parity.variant))
@@ -145,37 +143,37 @@ def export(
 @app.command()
 def sign(
     bundle: Bundle,
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PEM", help="A private key (P-256, P-384 or P-521). [default: sign as a Sigstore identity]"
-        ),
-    ] = None,
+    key: Annotated[Path | None, Option(metavar="PEM", help="Private key. [default: sign with Sigstore]")] = None,
     password: Annotated[
-        str | None,
-        typer.Option(envvar="TUNESHIP_KEY_PASSWORD", help="Of an encrypted key; asked for where it is missing."),
+        str | None, Option(envvar="TUNESHIP_KEY_PASSWORD", metavar="TEXT", help="Key's password. [default: ask]")
     ] = None,
     identity_token: Annotated[
-        str | None,
-        typer.Option(envvar="TUNESHIP_IDENTITY_TOKEN", help="An OpenID token. [default: the CI job's, or a browser]"),
+        str | None, Option(envvar="TUNESHIP_IDENTITY_TOKEN", metavar="TOKEN", help="OpenID token of the signer.")
     ] = None,
     trust_config: TrustConfig = None,
 ) -> None:
-    """Sign every file of a bundle, in OpenSSF's model-signing format."""
+    """Sign every file of a bundle (OpenSSF model signing).
+
+    A key is P-256, P-384 or P-521. Without one, Sigstore signs for the identity of the token, the CI job, or a
+    login in a browser.
+    """
     from export.sign import sign_with_identity, sign_with_key
 
     if key is None:
         sign_with_identity(bundle, token=identity_token, trust_config=trust_config)
     else:
         if password is None and key.is_file() and b"ENCRYPTED" in key.read_bytes():
-            password = typer.prompt(f"password of {key}", hide_input=True, err=True)
+            password = typer.prompt(f"Password of {key}", hide_input=True, err=True)
         sign_with_key(bundle, key, password)
     out.print(f"signed  {escape(str(bundle / 'model.sig'))}", soft_wrap=True)
 
 
 @app.command()
 def card(bundle: Bundle) -> None:
-    """Print a bundle's model card, made anew from its proof; exit status 1 where the one inside is another."""
+    """Print a bundle's model card.
+
+    It is written anew from the proof; exits with status 1 if the card inside the bundle differs.
+    """
     from export.bundle.card import check_card
     from serving.bundle.bundle import Bundle as OpenBundle
 
@@ -185,44 +183,43 @@ def card(bundle: Bundle) -> None:
 @app.command()
 def verify(
     bundle: Bundle,
-    url: Annotated[
-        str | None, typer.Option(help="Ask this server instead: does it serve the bundle, and answer as recorded?")
+    url: Annotated[str | None, Option(metavar="URL", help="Check a server that serves the bundle.")] = None,
+    api_key: Annotated[
+        str | None, Option(envvar="TUNESHIP_API_KEY", metavar="KEY", help="The server's API key.")
     ] = None,
-    api_key: Annotated[str | None, typer.Option(envvar="TUNESHIP_API_KEY", help="The server's, where it asks.")] = None,
     key: TrustedKey = None,
-    identity: Annotated[
-        str | None, typer.Option(help="Who must have signed: an e-mail address, or a workload's URI.")
-    ] = None,
-    identity_provider: Annotated[
-        str | None, typer.Option(metavar="URL", help="The OpenID provider that vouched for them.")
-    ] = None,
+    identity: Annotated[str | None, Option(metavar="NAME", help="Require this signer: e-mail address or URI.")] = None,
+    identity_provider: Annotated[str | None, Option(metavar="URL", help="OpenID provider of the signer.")] = None,
     trust_config: TrustConfig = None,
     threads: Threads = None,
 ) -> None:
-    """Re-check every hash of a bundle and replay its golden answers, here or at a server; on demand, its signature."""
+    """Check a bundle's files, signature and golden answers.
+
+    With --url, a server answers instead of this machine. Exits with status 1 if a check fails.
+    """
     from serving.bundle.bundle import Bundle as OpenBundle
-    from serving.entrypoints import verify as verifying
+    from serving.entrypoints import verify as checks
     from serving.entrypoints.remote_client import RemoteServer
     from serving.settings.settings import available_cpus, required_key
 
     opened = OpenBundle.open(bundle)
-    show_findings(verifying.files(opened, key or required_key()))
+    show_findings(checks.check_files(opened, key or required_key()))
     if identity or identity_provider:
         from export.sign import verify_identity
 
         if not (identity and identity_provider):
-            raise InputError("--identity and --identity-provider go together: who signed, and who vouches for them")
+            raise InputError("--identity needs --identity-provider, and the other way round; give both")
         verify_identity(opened, identity, identity_provider, trust_config=trust_config)
         out.print(f"[green]✓[/] every file was signed by {escape(identity)}", soft_wrap=True)
     if url is not None:
-        show_findings(verifying.there(opened, RemoteServer(url, api_key)))
+        show_findings(checks.check_server(opened, RemoteServer(url, api_key)))
     else:
-        show_findings(verifying.here(opened, threads or available_cpus()))
+        show_findings(checks.check_here(opened, threads or available_cpus()))
     out.print(f"sha256 {opened.digest}", soft_wrap=True)
 
 
 def show_findings(findings: Iterable[Finding]) -> None:
-    """Print each; where one fails, the exit status is 1."""
+    """Print each finding; exit with status 1 if one fails."""
     mark = {"holds": "[green]✓[/]", "warns": "[yellow]![/]", "fails": "[red]✗[/]"}
     failed = False
     for each in findings:
@@ -235,19 +232,19 @@ def show_findings(findings: Iterable[Finding]) -> None:
 @app.command()
 def predict(
     bundle: Bundle,
-    input_: Annotated[Path, typer.Option("--input", "-i", metavar="FILE", help='JSON lines: {"inputs": "a text"}.')],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help='The same lines with "outputs".')],
+    input_: Annotated[Path, Option("--input", "-i", metavar="FILE", help='JSON Lines such as {"inputs": "a text"}.')],
+    output: Annotated[Path, Option("--output", "-o", metavar="FILE", help='The same lines with "outputs" or "error".')],
     require_signature: TrustedKey = None,
     threads: Threads = None,
 ) -> None:
-    """Answer a file of texts, in order. A line that cannot be answered gets an "error", and the exit status is 1."""
-    from serving.entrypoints.predict_file import predict_file, reading
+    """Answer a file of texts. Exits with status 1 if a line could not be answered."""
+    from serving.entrypoints.predict_file import predict_file, progress_bar
     from serving.inference.predictor import Predictor
     from serving.settings.settings import available_cpus, required_key
 
     key = require_signature or required_key()
     predictor = Predictor.open(bundle, threads=threads or available_cpus(), trusted_key=key)
-    with reading(input_, err) as advance:
+    with progress_bar(input_, err) as advance:
         tally = predict_file(predictor, input_, output, advance)
     out.print(f"{tally.answered:,} answered, {tally.refused:,} refused  →  {escape(str(output))}", soft_wrap=True)
     if tally.refused:
@@ -258,20 +255,23 @@ def predict(
 @app.command()
 def explain(
     bundle: Bundle,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="A text, or a question.")],
-    other: Annotated[str | None, typer.Argument(metavar="OTHER", help="A pair's second text, or the context.")] = None,
-    method: Annotated[str, typer.Option(help="occlusion, or shap.")] = "occlusion",
-    target: Annotated[str | None, typer.Option(help="The label to explain. [default: the answered one]")] = None,
+    text: Annotated[str, Argument(metavar="TEXT", help="A text or a question.")],
+    other: Annotated[str | None, Argument(metavar="OTHER", help="A pair's second text, or the context.")] = None,
+    method: Annotated[str, Option(metavar="occlusion|shap", help="How words are scored.")] = "occlusion",
+    target: Annotated[str | None, Option(metavar="LABEL", help="Label to explain. [default: the best]")] = None,
 ) -> None:
-    """Colour the words that an answer rests on: green speaks for it, red against it."""
+    """Show the words that an answer rests on.
+
+    Words in green speak for the answer, words in red against it.
+    """
     from serving.explain.explainer import Explainer
     from serving.explain.parameters import ExplainParameters
     from serving.explain.terminal import coloured, inputs_of
     from serving.inference.predictor import Predictor
-    from serving.protocols.base import parameters_of
+    from serving.protocols.base import parse_parameters
     from serving.settings.settings import required_key
 
-    options = parameters_of({"method": method, "target": target}, ExplainParameters)
+    options = parse_parameters({"method": method, "target": target}, ExplainParameters)
     explainer = Explainer(Predictor.open(bundle, trusted_key=required_key()))
     inputs = inputs_of(explainer.task, text, other)
     out.print(coloured(inputs, explainer.explain(inputs, options)))
@@ -280,40 +280,35 @@ def explain(
 @app.command()
 def serve(
     bundles: Annotated[
-        list[str],
-        typer.Argument(metavar="[NAME=]BUNDLE...", help="Bundles, or a folder of bundles; the first is the default."),
+        list[str], Argument(metavar="[NAME=]BUNDLE...", help="Bundles, or a folder of them; the first is the default.")
     ],
-    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="TCP port.")] = 3000,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, Option(envvar="PORT", min=1, max=65535, metavar="PORT", help="Port to listen on.")] = 3000,
+    host: Annotated[str, Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     grpc_port: Annotated[
-        int | None,
-        typer.Option(min=1, max=65535, help="Speak the Open Inference Protocol over gRPC here. [default: no]"),
+        int | None, Option(min=1, max=65535, metavar="PORT", help="Port for gRPC. [default: no gRPC]")
     ] = None,
     require_signature: TrustedKey = None,
     threads: Threads = None,
     watch: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="SECONDS", help="Look so often for new versions. [default: only on SIGHUP]"),
+        int | None, Option(min=1, metavar="SECONDS", help="Look for new versions this often. [default: never]")
     ] = None,
-    log_format: Annotated[
-        str | None, typer.Option(metavar="text|json", help="Log lines for people or machines.")
-    ] = None,
-    log_requests: Annotated[bool | None, typer.Option(help="A line for each request. [default: if json]")] = None,
-    log_inputs: Annotated[bool | None, typer.Option(help="With the callers' texts in it. [default: no]")] = None,
-    log_labels: Annotated[bool | None, typer.Option(help="With the labels answered. [default: no]")] = None,
-    api_keys_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Ask for one of its keys.")] = None,
-    open_metrics: Annotated[bool | None, typer.Option(help="/metrics needs no key. [default: no]")] = None,
+    log_format: Annotated[str | None, Option(metavar="text|json", help="Format of the log. [default: text]")] = None,
+    log_requests: Annotated[bool | None, Option(help="Log every request. [default: only with json]")] = None,
+    log_inputs: Annotated[bool | None, Option(help="Log the texts of requests. [default: no]")] = None,
+    log_labels: Annotated[bool | None, Option(help="Log the predicted labels. [default: no]")] = None,
+    api_keys_file: Annotated[Path | None, Option(metavar="FILE", help="Require an API key of this file.")] = None,
+    open_metrics: Annotated[bool | None, Option(help="Serve /metrics without an API key. [default: no]")] = None,
     cors_origin: Annotated[
-        list[str] | None, typer.Option(metavar="ORIGIN", help="Let its pages call; repeatable.")
+        list[str] | None, Option(metavar="ORIGIN", help="Allow calls from pages of this origin. Repeatable.")
     ] = None,
     allowed_host: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Answer only under this name; repeatable.")
+        list[str] | None, Option(metavar="NAME", help="Accept only requests to this Host. Repeatable.")
     ] = None,
 ) -> None:
-    """Serve bundles over HTTP until stopped; what was accepted is still answered.
+    """Serve bundles over HTTP. When stopped, it answers the requests it has accepted.
 
-    On SIGHUP, or when --watch sees a change, a new version is verified and warmed before it takes the old one's place.
-    Each option has a variable too: docs/settings.md.
+    On SIGHUP, or when --watch finds a new version, it verifies and warms up the new version and then serves it instead
+    of the old one. Each option can be set by an environment variable: see docs/settings.md.
     """
     from serving.entrypoints.serve import serve_bundles
 
@@ -329,27 +324,27 @@ def serve(
         "TUNESHIP_CORS_ORIGINS": " ".join(cors_origin or []) or None,
         "TUNESHIP_ALLOWED_HOSTS": " ".join(allowed_host or []) or None,
     }
-    given = {name: str(value) for name, value in options.items() if value is not None}
-    serve_bundles(bundles, host=host, port=port, threads=threads, trusted_key=require_signature, options=given)
+    variables = {name: str(value) for name, value in options.items() if value is not None}
+    serve_bundles(bundles, host=host, port=port, threads=threads, trusted_key=require_signature, options=variables)
 
 
 @contextmanager
 def readable_errors() -> Iterator[None]:
-    """A user's mistake is a message and an exit status, never a traceback."""
+    """Print a UserError without a traceback and exit with status 1."""
     try:
         yield
     except UserError as error:
         err.print(f"[red]error[/]  {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
-        err.print("\nstopped; an interrupted training resumes when the same command is run again")
+        err.print("\nstopped; repeat the command to resume an interrupted training")
         sys.exit(130)
 
 
 def main() -> None:
     """The entry point of the ``tuneship`` command."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    # Torch's threads spin while they wait; for long, two trainings on one machine would slow each other about tenfold.
+    # Torch's threads spin while they wait: with the default, two trainings on one machine would slow each other down.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     with readable_errors():
         app(standalone_mode=True)

@@ -1,4 +1,4 @@
-"""What the predictor's batching brings: 32 random queries at a time, in batches of like length against one batch."""
+"""The predictor's batches by length, compared with one padded batch."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bench.comparison import ratios
 from bench.figures import Figure, median_of
 from bench.process import pinned
 from bench.subject import Subject
 from serving.inference.predictor import Predictor
 
-ROWS_AT_A_TIME = 32
+ROWS = 32
 QUERIES = 960
 
 
 def measure_batching(subject: Subject, repeats: int) -> list[Figure]:
-    """Queries a second of the fp32 bundle on one core, both ways in turn, and their ratio pair by pair."""
     texts = random.Random(0).sample(subject.texts, min(QUERIES, len(subject.texts)))
+    by_length, padded = list[float](), list[float]()
     with pinned({0}):
         predictor = Predictor.open(subject.bundles["fp32"].absolute())
-        ways = (predictor.run, predictor.together)
-        pairs = [tuple(_rate(predictor, way, texts) for way in ways) for _ in range(repeats)]
+        for _ in range(repeats):
+            by_length.append(_measure_rate(predictor, predictor.run, texts))
+            padded.append(_measure_rate(predictor, predictor.together, texts))
     return [
-        median_of("predictor, fp32, 32 random queries", [mine for mine, _ in pairs], "per s"),
-        median_of("the same in one padded batch", [other for _, other in pairs], "per s"),
-        median_of("like lengths ÷ one batch", [mine / other for mine, other in pairs], "×"),
+        median_of("predictor, fp32, 32 random queries", by_length, "per s"),
+        median_of("the same in one padded batch", padded, "per s"),
+        median_of("batches by length ÷ one padded batch", ratios(by_length, padded), "×"),
     ]
 
 
-def _rate(predictor: Predictor, run: Callable[[Sequence[Any]], Any], texts: Sequence[str]) -> float:
+def _measure_rate(predictor: Predictor, run: Callable[[Sequence[Any]], Any], texts: Sequence[str]) -> float:
     windows = [window for each in predictor.encode(texts) for window in each.windows]
     start = time.perf_counter()
-    for first in range(0, len(windows), ROWS_AT_A_TIME):
-        run(windows[first : first + ROWS_AT_A_TIME])
+    for first in range(0, len(windows), ROWS):
+        run(windows[first : first + ROWS])
     return len(windows) / (time.perf_counter() - start)

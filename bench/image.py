@@ -1,4 +1,4 @@
-"""The container image: what it adds to its base, and how soon a container is ready."""
+"""The image's size without its base, and the time until a container is ready."""
 
 from __future__ import annotations
 
@@ -9,29 +9,26 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.errors import MeasurementError
-from bench.figures import Asked, Figure, median_of, skipped
-from bench.process import free_port, spawned, wait_ready
+from bench.figures import Figure, median_of, skipped
+from bench.process import MeasurementError, free_port, spawned, wait_ready
 
 IMAGE = "tuneship:latest"
 BASE = "python:3.11-slim-bookworm"
-ASKED_SIZE = Asked("≤", 350.0)
 DOCKER_SECONDS = 30
 SIZE, READY = "image without its base", "docker run: ready in"
 
 
 def measure_image(repeats: int, logs: Path) -> list[Figure]:
-    """Megabytes that the image adds to its base and seconds to ready, or why they cannot be measured here."""
-    if reason := _lack():
-        return [skipped(SIZE, "MB", ASKED_SIZE, reason), skipped(READY, "s", None, reason)]
+    if reason := _missing():
+        return [skipped(SIZE, "MB", reason), skipped(READY, "s", reason)]
     whole, base = _megabytes(IMAGE), _megabytes(BASE)
     note = f"{IMAGE} {whole:.1f} MB, {BASE} {base:.1f} MB, as docker image inspect says"
     seconds = [_seconds_to_ready(logs / "docker-run.log") for _ in range(repeats)]
-    return [Figure(SIZE, whole - base, "MB", ASKED_SIZE, note=note), median_of(READY, seconds, "s")]
+    return [Figure(SIZE, whole - base, "MB", note=note), median_of(READY, seconds, "s")]
 
 
-def _lack() -> str:
-    """Why nothing can be measured; empty where everything is there."""
+def _missing() -> str:
+    """Empty if nothing is missing."""
     if shutil.which("docker") is None:
         return "there is no docker command"
     if _docker("info").returncode != 0:
@@ -49,7 +46,7 @@ def _megabytes(image: str) -> float:
 def _seconds_to_ready(log: Path) -> float:
     port = free_port()
     with _container() as name:
-        # Host networking needs no bridge, which not every engine has; the image listens on $PORT.
+        # Some engines have no bridge network.
         run = ["docker", "run", "--rm", "--name", name, "--network", "host", "--env", f"PORT={port}", IMAGE]
         with spawned("docker run", run, log=log) as child:
             return wait_ready(child, port)
@@ -57,7 +54,7 @@ def _seconds_to_ready(log: Path) -> float:
 
 @contextlib.contextmanager
 def _container() -> Iterator[str]:
-    """A name for one container, which is removed whatever becomes of the docker command that runs it."""
+    """A container's name; it is removed even if docker fails."""
     name = f"tuneship-bench-{os.getpid()}"
     try:
         yield name

@@ -1,4 +1,4 @@
-"""What a request waits for: the 99th percentile at 60 % load, beside the median of a request that is alone."""
+"""The 99th percentile of waits at 60 % load, and the median of a request that is alone."""
 
 from __future__ import annotations
 
@@ -9,60 +9,53 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from bench.ceiling import Ceiling
-from bench.chance import LAST, SHARE
-from bench.cores import Cores
-from bench.figures import Asked, Figure, median_of
-from bench.raw_waits import Waits
-from bench.started import started
+from bench.arrival_times import DURATION, LOAD
+from bench.bare_runtime_process import BareRuntimeProcess
+from bench.bare_runtime_waits import Waits
+from bench.figures import Figure, median_of
+from bench.process import Cores
+from bench.running_server import run_server
 from bench.subject import Subject
-from bench.systems import System, tuneship, tuneship_in_bentoml
-from bench.throughput import Plan, pairs_of, shuffled
+from bench.systems import System, tuneship_in_bentoml_system, tuneship_system
+from bench.throughput import LoadPlan, pairs_of, shuffled
 
 RARE = 0.03
-"""Of the load at which a request is alone: what a lone caller waits for, rather than one that keeps the caches warm."""
-
-ASKED_WAIT = Asked("≤", 6.0)
-ASKED_ERRORS = Asked("≤", 0.0)
+"""The load at which nearly every request finds the server idle, and its CPU caches cold."""
 
 
 @dataclass(frozen=True)
-class Served(Waits):
-    """What a round of a server found, in seconds; and how many requests went wrong.
-
-    Attributes:
-        rare: the median of requests that find the server idle, nearly all of them.
-    """
+class ServerWaits(Waits):
+    """``rare``: the median at `RARE` load, in seconds."""
 
     rare: float
     errors: int
 
 
-def measure_latency(subject: Subject, plan: Plan, logs: Path, console: Console) -> list[Figure]:
-    """Requests arrive by chance, at 60 % of what the server answered in the same round; and so for the bare runtime."""
-    systems = [make(subject.bundles["int8"], "int8") for make in (tuneship, tuneship_in_bentoml)]
-    bare = Ceiling("int8", subject.bundles["int8"], plan.connections)
-    cores, served, raw = Cores.choose(), {system.name: list[Served]() for system in systems}, list[Waits]()
+def measure_latency(subject: Subject, plan: LoadPlan, logs: Path, console: Console) -> list[Figure]:
+    """The load is relative to the same round's rate."""
+    systems = [make(subject.bundles["int8"], "int8") for make in (tuneship_system, tuneship_in_bentoml_system)]
+    bare = BareRuntimeProcess("int8", subject.bundles["int8"], plan.connections)
+    cores, waits, bare_waits = Cores.choose(), {system.name: list[ServerWaits]() for system in systems}, list[Waits]()
     for number in range(1, plan.rounds + 1):
         for system in systems:
             with console.status(f"latency, round {number} of {plan.rounds}: {system.name}…"):
-                served[system.name].append(_round(system, subject, plan, cores, logs))
+                waits[system.name].append(_measure_round(system, subject, plan, cores, logs))
         with console.status(f"latency, round {number} of {plan.rounds}: {bare.name}…"):
             texts = [text for text, _ in shuffled(subject.texts, subject.texts, plan.seed)]
-            raw.append(bare.waits(texts, plan.seconds, plan.seed, cores.server, logs))
-    of_servers = [figure for name, rounds in served.items() for figure in _of_server(name, rounds)]
-    return [*of_servers, *_figures(bare.name, raw)]
+            bare_waits.append(bare.measure_waits(texts, plan.seconds, plan.seed, cores.server, logs))
+    server_figures = [figure for name, rounds in waits.items() for figure in _server_figures(name, rounds)]
+    return [*server_figures, *_figures(bare.name, bare_waits)]
 
 
-def _round(system: System, subject: Subject, plan: Plan, cores: Cores, logs: Path) -> Served:
-    with started(system, pairs_of(subject, system.variant, plan.seed), cores, logs) as server:
+def _measure_round(system: System, subject: Subject, plan: LoadPlan, cores: Cores, logs: Path) -> ServerWaits:
+    with run_server(system, pairs_of(subject, system.variant, plan.seed), cores, logs) as server:
         server.load(plan.connections, seconds=plan.warmup)
         alone = server.load(1, seconds=plan.seconds)
         full = server.load(plan.connections, seconds=plan.seconds)
-        rates = RARE * full.rate, SHARE * full.rate, SHARE * alone.rate
-        rare, busy, calm = (server.arrivals(rate, LAST * plan.seconds, plan.seed) for rate in rates)
+        rates = RARE * full.rate, LOAD * full.rate, LOAD * alone.rate
+        rare, busy, calm = (server.arrivals(rate, DURATION * plan.seconds, plan.seed) for rate in rates)
     errors = sum(sum(each.errors.values()) for each in (alone, full, rare, busy, calm))
-    return Served(
+    return ServerWaits(
         alone=float(np.median(alone.latencies)),
         rare=float(np.median(rare.latencies)),
         busy=float(np.percentile(busy.latencies, 99)),
@@ -71,21 +64,21 @@ def _round(system: System, subject: Subject, plan: Plan, cores: Cores, logs: Pat
     )
 
 
-def _of_server(name: str, rounds: Sequence[Served]) -> list[Figure]:
+def _server_figures(name: str, rounds: Sequence[ServerWaits]) -> list[Figure]:
     return [
-        *_figures(name, rounds, ASKED_WAIT),
+        *_figures(name, rounds),
         median_of(f"{name}: median alone, at 3 % load", [1000 * each.rare for each in rounds], "ms"),
         median_of(f"{name}: p99 at 60 % ÷ median at 3 %", [each.busy / each.rare for each in rounds], "×"),
-        Figure(f"{name}: errors, late requests", float(sum(each.errors for each in rounds)), "", ASKED_ERRORS),
+        Figure(f"{name}: errors, late requests", float(sum(each.errors for each in rounds)), "", correct=0.0),
     ]
 
 
-def _figures(name: str, rounds: Sequence[Waits], asked: Asked | None = None) -> list[Figure]:
-    calm = f"{name}: p99 at 60 % of what one connection gets"
+def _figures(name: str, rounds: Sequence[Waits]) -> list[Figure]:
+    calm = f"{name}: p99 at 60 % of one connection's rate"
     return [
-        median_of(f"{name}: median alone, one behind the other", [1000 * each.alone for each in rounds], "ms"),
+        median_of(f"{name}: median alone, one after another", [1000 * each.alone for each in rounds], "ms"),
         median_of(f"{name}: p99 at 60 % load", [1000 * each.busy for each in rounds], "ms"),
-        median_of(f"{name}: p99 at 60 % ÷ median alone", [each.busy / each.alone for each in rounds], "×", asked),
+        median_of(f"{name}: p99 at 60 % ÷ median alone", [each.busy / each.alone for each in rounds], "×"),
         median_of(calm, [1000 * each.calm for each in rounds], "ms"),
         median_of(f"{calm} ÷ median alone", [each.calm / each.alone for each in rounds], "×"),
     ]

@@ -1,7 +1,6 @@
-"""The load generator: keep-alive connections, each sending its next request as soon as it has its answer.
+"""Closed-loop load: each keep-alive connection sends its next request as soon as it has its answer.
 
-It is a closed loop on raw sockets with requests rendered beforehand, so that it costs far less than what it measures:
-the no-op server of `bench.noop_server` tells how much it could do.
+Raw sockets and rendered requests cost far less than a server; `bench.noop_server` shows how much load they make.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,26 +21,22 @@ import httptools
 import uvloop
 
 GRACE_SECONDS = 10.0
-"""How long an answer may take after the round has ended before it counts as lost."""
+"""After the end of a round, an answer that takes longer is lost."""
 
 BestLabel = Callable[[Any], str]
 
 
 @dataclass(frozen=True)
 class Query:
-    """A request as the bytes to send, and the label that must come first in its answer."""
+    """A request, and the label that its answer must have first."""
 
     request: bytes
     expected: str
 
 
 @dataclass(frozen=True)
-class Round:
-    """What a round of load gave.
-
-    ``latencies`` are seconds from sending to the last byte, of every answer with status 200; ``answered`` counts those
-    that came before the round's end; ``errors`` counts what went wrong under its name.
-    """
+class LoadResult:
+    """``latencies``: seconds to the last byte, of answers with status 200; ``answered``: those before the end."""
 
     seconds: float
     answered: int
@@ -50,12 +45,10 @@ class Round:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
         return self.answered / self.seconds
 
 
 def render(port: int, path: str, content: Any) -> bytes:
-    """An HTTP/1.1 POST of ``content`` as JSON."""
     body = json.dumps(content).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
@@ -72,26 +65,36 @@ def run_load(
     connections: int,
     seconds: float = math.inf,
     requests: float = math.inf,
-) -> Round:
-    """Put load on a local server for some seconds or so many requests, going round the queries in order.
-
-    Args:
-        best_label: takes the best label out of an answer's JSON.
-    """
+) -> LoadResult:
+    """Repeat the queries to a local server for some seconds or requests."""
     load, start = _Load(queries, best_label, seconds, requests), time.perf_counter()
+    run_undisturbed(load.run(port, connections))
+    spent = seconds if seconds < math.inf else time.perf_counter() - start
+    return LoadResult(spent, load.answered, load.latencies, load.errors)
+
+
+def run_undisturbed(load: Coroutine[Any, Any, None]) -> None:
+    """Run without garbage collection, whose pauses would count as the server's."""
     gc.collect()
-    gc.disable()  # a collector's pause would be taken for the server's
+    gc.disable()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(load.run(port, connections))
+            runner.run(load)
     finally:
         gc.enable()
-    spent = seconds if seconds < math.inf else time.perf_counter() - start
-    return Round(spent, load.answered, load.latencies, load.errors)
+
+
+def check_answer(query: Query, status: int, body: bytes, best_label: BestLabel) -> str:
+    """The error; empty if the answer is right."""
+    if status != 200:
+        return f"status {status}"
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        return "" if best_label(json.loads(body)) == query.expected else "wrong label"
+    return "unreadable answer"
 
 
 class _Load:
-    """What the connections share: the queries to come, and what became of those before."""
+    """The state that the connections share."""
 
     def __init__(self, queries: Sequence[Query], best_label: BestLabel, seconds: float, requests: float) -> None:
         self.queries: Iterator[Query] = itertools.cycle(queries)
@@ -103,7 +106,6 @@ class _Load:
         self._left = requests
 
     async def run(self, port: int, connections: int) -> None:
-        """Open the connections and wait until each has its last answer, or the grace is over."""
         self._deadline = time.perf_counter() + self._seconds
         opened = [connection for _ in range(connections) if (connection := await self._connect(port))]
         if opened:
@@ -113,23 +115,21 @@ class _Load:
             connection.give_up()
 
     @property
-    def late(self) -> bool:
-        """Whether the round's time is over."""
+    def is_over(self) -> bool:
         return time.perf_counter() > self._deadline
 
     def next(self) -> Query | None:
-        """The query to send next, counted as sent; None once no further one is."""
-        if self._left <= 0 or self.late:
+        """The next query; None at the end."""
+        if self._left <= 0 or self.is_over:
             return None
         self._left -= 1
         return next(self.queries)
 
-    def take(self, query: Query, status: int, body: bytes, latency: float, in_time: bool) -> None:
-        """Count an answer."""
+    def count(self, query: Query, status: int, body: bytes, latency: float, in_time: bool) -> None:
         if status == 200:
             self.answered += in_time
             self.latencies.append(latency)
-        if error := self._error_of(query, status, body):
+        if error := check_answer(query, status, body, self._best_label):
             self.errors[error] += 1
 
     async def _connect(self, port: int) -> _Connection | None:
@@ -141,16 +141,9 @@ class _Load:
             return None
         return connection
 
-    def _error_of(self, query: Query, status: int, body: bytes) -> str:
-        if status != 200:
-            return f"status {status}"
-        with contextlib.suppress(ValueError, LookupError, TypeError):
-            return "" if self._best_label(json.loads(body)) == query.expected else "wrong label"
-        return "unreadable answer"
-
 
 class _Connection(asyncio.Protocol):
-    """One keep-alive connection with one request under way; httptools calls its ``on_…`` methods."""
+    """Sends one request at a time; httptools calls its ``on_…`` methods."""
 
     def __init__(self, load: _Load, loop: asyncio.AbstractEventLoop) -> None:
         self.ended: asyncio.Future[None] = loop.create_future()
@@ -158,7 +151,7 @@ class _Connection(asyncio.Protocol):
         self._loop = loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses
         if first := self._load.next():
             self._send(first)
         else:
@@ -177,17 +170,16 @@ class _Connection(asyncio.Protocol):
         self._body += part
 
     def on_message_complete(self) -> None:
-        latency, in_time, further = time.perf_counter() - self._sent, not self._load.late, self._load.next()
+        latency, in_time, further = time.perf_counter() - self._sent, not self._load.is_over, self._load.next()
         query, status, body = self._query, self._parser.get_status_code(), self._body
         if further and self._parser.should_keep_alive():
-            # Soon and not now: the parser's callback must return before the parser is replaced.
+            # Not now: this callback of the parser must return before `_send` replaces the parser.
             self._loop.call_soon(self._send, further)
         else:
             self._finish("connection closed by the server" if further else "")
-        self._load.take(query, status, body, latency, in_time)
+        self._load.count(query, status, body, latency, in_time)
 
     def give_up(self) -> None:
-        """The grace is over: what is not answered now is lost."""
         self._finish(f"no answer within {GRACE_SECONDS:.0f} s of the end")
 
     def _send(self, query: Query) -> None:
@@ -200,7 +192,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._query.request)
 
     def _finish(self, error: str) -> None:
-        """End this connection once; ``error`` is empty where it came to its proper end."""
+        """``error`` is empty if all was answered."""
         if self.ended.done():
             return
         if error:

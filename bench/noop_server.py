@@ -1,4 +1,4 @@
-"""A server that does nothing: one canned answer to every request. It shows how much load the generator could make.
+"""A server that sends one fixed answer to every request, to measure the load generator.
 
 Run as ``python -m bench.noop_server PORT``.
 """
@@ -17,20 +17,20 @@ LABELS = 77
 LABEL = "label_0"
 
 
-def canned_answer() -> bytes:
-    """A 200 with a body as large as that of a classifier with 77 labels."""
+def fixed_answer() -> bytes:
+    """A 200 with a body as large as a classifier's with 77 labels."""
     scores = [{"label": f"label_{index}", "score": 1 / (index + 77.123)} for index in range(LABELS)]
     body = json.dumps([scores], separators=(",", ":")).encode()
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
 
 
 class Noop(asyncio.Protocol):
-    """A connection that answers every request, unread."""
+    """Answers every request without reading it."""
 
-    answer = canned_answer()
+    answer = fixed_answer()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses
         self._parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:
@@ -41,7 +41,6 @@ class Noop(asyncio.Protocol):
 
 
 async def serve(port: int) -> None:
-    """Answer until the process is stopped."""
     server = await asyncio.get_running_loop().create_server(Noop, "127.0.0.1", port)
     await server.serve_forever()
 

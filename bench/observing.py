@@ -1,8 +1,6 @@
-"""What it costs to observe and to guard a request, in microseconds of one core, beside the same app without.
+"""What metrics, logs, API keys and time limits cost: ``python -m bench.observing``.
 
-    python -m bench.observing
-
-Each layer is put around an endpoint that answers at once, called in process, in rounds that take turns.
+Each layer wraps an endpoint that answers at once; the app is called in process.
 """
 
 from __future__ import annotations
@@ -38,29 +36,27 @@ HEADERS = [
 
 
 async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers at once, with what a real endpoint notes down."""
+    """Answer at once, with the request record filled."""
     if "tuneship.exchange" in scope:
-        _note(record_of(scope))
+        _fill(record_of(scope))
     await JSONResponse([[{"label": "track_order", "score": 0.98}]])(scope, receive, send)
 
 
-def _note(exchange: RequestRecord) -> None:
-    exchange.model, exchange.tokens = "bench", 11
-    timing = exchange.timing
-    exchange.encoding = exchange.encoded = timing.submitted = timing.begun = timing.answered = time.perf_counter()
+def _fill(record: RequestRecord) -> None:
+    record.model, record.tokens = "bench", 11
+    timing = record.timing
+    record.encoding = record.encoded = timing.submitted = timing.begun = timing.answered = time.perf_counter()
 
 
 def never() -> bool:
-    """Of a server that nobody asks to end."""
     return False
 
 
 def layers() -> dict[str, ASGIApp]:
-    """The endpoint bare, and with each layer more."""
-    quiet, talkative = LogSettings(), LogSettings(format="json", requests=True)
-    set_up_logs(talkative, io.StringIO())
+    quiet, verbose = LogSettings(), LogSettings(format="json", requests=True)
+    set_up_logs(verbose, io.StringIO())
     gate = KeyGate(ApiKeys([KEY, KEY[::-1]]), without_key=())
-    observed, logged = (Observers(Metrics(), log, traces=False) for log in (quiet, talkative))
+    observed, logged = (Observers(Metrics(), log, traces=False) for log in (quiet, verbose))
     return {
         "bare": endpoint,
         "observed: id, headers, metrics": ObservabilityMiddleware(endpoint, observed.watchers, observed.failed, never),
@@ -80,25 +76,24 @@ async def _ask(app: ASGIApp) -> None:
     await app(scope, receive, send)
 
 
-async def _in_turn(calls: dict[str, Callable[[], Awaitable[None]]]) -> dict[str, float]:
-    """Microseconds a call, the median of rounds that take turns."""
-    found: dict[str, list[float]] = {name: [] for name in calls}
+async def _alternate(calls: dict[str, Callable[[], Awaitable[None]]]) -> dict[str, float]:
+    """Microseconds per call, the median of alternating rounds."""
+    durations: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
         for name, call in calls.items():
             start = time.process_time()
             for _ in range(REQUESTS):
                 await call()
-            found[name].append((time.process_time() - start) / REQUESTS * 1e6)
-    return {name: statistics.median(times) for name, times in found.items()}
+            durations[name].append((time.process_time() - start) / REQUESTS * 1e6)
+    return {name: statistics.median(times) for name, times in durations.items()}
 
 
 async def measure(apps: dict[str, ASGIApp]) -> dict[str, float]:
-    """Microseconds a request."""
-    return await _in_turn({name: partial(_ask, app) for name, app in apps.items()})
+    return await _alternate({name: partial(_ask, app) for name, app in apps.items()})
 
 
-def stages() -> float:
-    """Microseconds that the metrics of one input, its batch and its place in the drift window take."""
+def measure_metrics() -> float:
+    """Microseconds for one input."""
     metrics = Metrics()
     distributions = [each.labels("bench") for each in (
         metrics.tokens, metrics.tokenize, metrics.waited, metrics.batch_windows, metrics.batch_tokens, metrics.infer,
@@ -117,8 +112,8 @@ def stages() -> float:
     return _microseconds(one)
 
 
-def clients_own() -> float:
-    """The same counts, without drift, with the classes of Prometheus' client."""
+def measure_prometheus_client() -> float:
+    """The same with prometheus_client's classes."""
     distributions = [Histogram(f"h{at}", "-", buckets=SECONDS, registry=None) for at in range(7)]
     counts = [Counter(f"c{at}", "-", registry=None) for at in range(2)]
 
@@ -131,8 +126,8 @@ def clients_own() -> float:
     return _microseconds(one)
 
 
-async def time_limits() -> dict[str, float]:
-    """What it takes to limit the time of a block: ours, and asyncio's own."""
+async def measure_time_limits() -> dict[str, float]:
+    """Microseconds of `Within` and of asyncio.timeout."""
 
     async def ours() -> None:
         with Within(1.0):
@@ -142,7 +137,7 @@ async def time_limits() -> dict[str, float]:
         async with asyncio.timeout(1.0):
             pass
 
-    return await _in_turn({"a time limit": ours, "by asyncio.timeout": theirs})
+    return await _alternate({"a time limit": ours, "by asyncio.timeout": theirs})
 
 
 def _microseconds(call: Callable[[], None], times: int = 20_000) -> float:
@@ -156,13 +151,12 @@ def _microseconds(call: Callable[[], None], times: int = 20_000) -> float:
 
 
 def main() -> None:
-    """Print the table."""
-    found = asyncio.run(measure(layers()))
-    for name, microseconds in found.items():
-        print(f"{name:34} {microseconds:7.1f} µs   +{microseconds - found['bare']:.1f}")
-    print(f"{'the counts of an input':34} {stages():7.1f} µs")
-    print(f"{'by the classes of the client':34} {clients_own():7.1f} µs")
-    for name, microseconds in asyncio.run(time_limits()).items():
+    durations = asyncio.run(measure(layers()))
+    for name, microseconds in durations.items():
+        print(f"{name:34} {microseconds:7.1f} µs   +{microseconds - durations['bare']:.1f}")
+    print(f"{'metrics of one input':34} {measure_metrics():7.1f} µs")
+    print(f"{'the same by prometheus_client':34} {measure_prometheus_client():7.1f} µs")
+    for name, microseconds in asyncio.run(measure_time_limits()).items():
         print(f"{name:34} {microseconds:7.1f} µs")
 
 

@@ -1,4 +1,4 @@
-"""Three times as many requests as a server can answer: it must go on answering, and refuse the others cleanly."""
+"""Three times as many requests as a server can answer."""
 
 from __future__ import annotations
 
@@ -7,66 +7,54 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cores import Cores
-from bench.figures import Asked, Figure, median_of
-from bench.openload import Arrivals
-from bench.started import Started, started
+from bench.figures import Figure, median_of
+from bench.openload import ArrivalResult
+from bench.process import Cores
+from bench.running_server import RunningServer, run_server
 from bench.subject import Subject
-from bench.systems import System, noop, tuneship
-from bench.throughput import Plan, pairs_of
+from bench.systems import System, noop_system, tuneship_system
+from bench.throughput import LoadPlan, pairs_of
 
-TIMES = 3
-ASKED_GOODPUT = Asked("≥", 90.0)
-ASKED_NONE = Asked("≤", 0.0)
+FACTOR = 3
 
 
-def measure_overload(subject: Subject, plan: Plan, seconds: float, logs: Path, console: Console) -> list[Figure]:
-    """Goodput in percent of the capacity that 32 connections found just before and just after, for a machine's own pace
-    drifts within minutes; and what was neither answered nor 429.
-
-    The no-op server then gets as many requests: a generator that is late there would be the bottleneck here.
-    """
+def measure_overload(subject: Subject, plan: LoadPlan, seconds: float, logs: Path, console: Console) -> list[Figure]:
+    """The no-op server gets the same load: if requests are late there, the generator is too slow."""
     cores = Cores.choose()
-    with console.status(f"overload: {TIMES} times the capacity for {seconds:g} s…"):
-        capacities, found = _overload(tuneship(subject.bundles["int8"], "int8"), subject, plan, seconds, cores, logs)
-        check = _noop(subject, plan, TIMES * capacities[0], cores, logs)
-    return _figures(capacities, found, check)
+    with console.status(f"overload: {FACTOR} times the capacity for {seconds:g} s…"):
+        system = tuneship_system(subject.bundles["int8"], "int8")
+        capacities, result = _overload(system, subject, plan, seconds, cores, logs)
+        noop = noop_system()
+        with run_server(noop, pairs_of(subject, noop.variant, plan.seed), cores, logs) as server:
+            noop_result = server.arrivals(FACTOR * capacities[0], plan.seconds, plan.seed)
+    return _figures(capacities, result, noop_result)
 
 
 def _overload(
-    system: System, subject: Subject, plan: Plan, seconds: float, cores: Cores, logs: Path
-) -> tuple[list[float], Arrivals]:
-    with started(system, pairs_of(subject, system.variant, plan.seed), cores, logs) as server:
-        before = _capacity(server, plan)
-        found = server.arrivals(TIMES * before, seconds, plan.seed)
-        return [before, _capacity(server, plan)], found
+    system: System, subject: Subject, plan: LoadPlan, seconds: float, cores: Cores, logs: Path
+) -> tuple[list[float], ArrivalResult]:
+    with run_server(system, pairs_of(subject, system.variant, plan.seed), cores, logs) as server:
+        before = _measure_capacity(server, plan)
+        result = server.arrivals(FACTOR * before, seconds, plan.seed)
+        return [before, _measure_capacity(server, plan)], result
 
 
-def _capacity(server: Started, plan: Plan) -> float:
+def _measure_capacity(server: RunningServer, plan: LoadPlan) -> float:
     server.load(plan.connections, seconds=plan.warmup)
     return server.load(plan.connections, seconds=2 * plan.seconds).rate
 
 
-def _noop(subject: Subject, plan: Plan, rate: float, cores: Cores, logs: Path) -> Arrivals:
-    system = noop()
-    with started(system, pairs_of(subject, system.variant, plan.seed), cores, logs) as server:
-        return server.arrivals(rate, plan.seconds, plan.seed)
-
-
-def _figures(capacities: Sequence[float], found: Arrivals, check: Arrivals) -> list[Figure]:
-    name, offered = "overload, tuneship serve, int8", found.sent / found.seconds
-    wrong = "; ".join(f"{count:,} × {error}" for error, count in found.errors.items())
+def _figures(capacities: Sequence[float], result: ArrivalResult, noop: ArrivalResult) -> list[Figure]:
+    name = "overload, tuneship serve, int8"
+    shares = [100 * result.goodput / capacity for capacity in capacities]
+    errors = "; ".join(f"{count:,} × {error}" for error, count in result.errors.items())
+    other = Figure(f"{name}: neither answer nor 429", float(result.errors.total()), "", correct=0.0, note=errors)
     return [
-        median_of(f"{name}: capacity, {found.seconds:g} s of load", capacities, "per s", note="before, after"),
-        Figure(f"{name}: offered", offered, "per s"),
-        median_of(
-            f"{name}: goodput ÷ capacity",
-            [100 * found.goodput / capacity for capacity in capacities],
-            "%",
-            ASKED_GOODPUT,
-        ),
-        Figure(f"{name}: clean 429s", 100 * found.refused / found.sent, "% of all"),
-        Figure(f"{name}: neither answer nor clean 429", float(found.errors.total()), "", ASKED_NONE, note=wrong),
-        Figure(f"{name}: sent late", 100 * found.late / found.sent, "% of all"),
-        Figure("the same to the no-op server: sent late", 100 * check.late / check.sent, "% of all"),
+        median_of(f"{name}: capacity, {result.seconds:g} s of load", capacities, "per s", note="before, after"),
+        Figure(f"{name}: offered", result.sent / result.seconds, "per s"),
+        median_of(f"{name}: goodput ÷ capacity", shares, "%"),
+        Figure(f"{name}: 429 with Retry-After", 100 * result.refused / result.sent, "% of all"),
+        other,
+        Figure(f"{name}: sent late", 100 * result.late / result.sent, "% of all"),
+        Figure("the same to the no-op server: sent late", 100 * noop.late / noop.sent, "% of all"),
     ]

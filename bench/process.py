@@ -1,4 +1,4 @@
-"""Child processes that are measured: started on chosen CPUs, waited for with a limit, always stopped and reaped."""
+"""Child processes that are measured."""
 
 from __future__ import annotations
 
@@ -13,17 +13,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import MeasurementError
-
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 20
 READY_SECONDS = 120
 LOG_LINES = 15
 
 
+class MeasurementError(RuntimeError):
+    """The message has the failed step and the process's last log lines."""
+
+
+@dataclass(frozen=True)
+class Cores:
+    """The CPUs of the server and of the load."""
+
+    server: set[int]
+    load: set[int]
+
+    @classmethod
+    def choose(cls) -> Cores:
+        """Two CPUs; raises MeasurementError if there is one only."""
+        cpus = sorted(os.sched_getaffinity(0))
+        if len(cpus) < 2:
+            raise MeasurementError("serving needs two CPUs, one for the server and one for the load; here is one")
+        return cls({cpus[0]}, {cpus[1]})
+
+
 @dataclass(frozen=True)
 class Child:
-    """A started process; ``started`` is on the clock of `time.monotonic`."""
+    """``started`` is a time of `time.monotonic`."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -31,24 +49,23 @@ class Child:
     log: Path
 
     def memory(self) -> int:
-        """Resident bytes of the process and all that descend from it; a page that several share is divided by them."""
-        return sum(map(_proportional, [self.process.pid, *descendants(self.process.pid)]))
+        """Bytes, with descendants; a shared page counts once."""
+        return sum(map(_memory, [self.process.pid, *descendants(self.process.pid)]))
 
     def require_alive(self) -> None:
-        """Raise MeasurementError, with the last log lines, if the process has ended."""
+        """Raise MeasurementError if the process has ended."""
         status = self.process.poll()
         if status is not None:
             raise MeasurementError(self.explain(f"ended with status {status}"))
 
     def explain(self, what: str) -> str:
-        """What went wrong, and the last lines of the log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
         return "\n".join([f"{self.name} {what}; the last lines of {self.log}:", *(f"  {line}" for line in lines)])
 
 
 @contextlib.contextmanager
 def pinned(cpus: set[int] | None) -> Iterator[None]:
-    """Run this thread, and what it starts meanwhile, on these CPUs only; None changes nothing."""
+    """Run this thread and the processes it starts on these CPUs; None: on all."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cpus or before)
     try:
@@ -66,12 +83,7 @@ def spawned(
     environment: Mapping[str, str] | None = None,
     cpus: set[int] | None = None,
 ) -> Iterator[Child]:
-    """Start a command in the project's root; on leaving, it and its descendants are stopped and reaped.
-
-    Args:
-        environment: added to this process's own.
-        cpus: where it may run; None is everywhere.
-    """
+    """Start a command in the project's root, and stop it with its descendants at the end."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output, pinned(cpus):
         started = time.monotonic()
@@ -86,10 +98,9 @@ def spawned(
 
 
 def wait_ready(child: Child, port: int, path: str = "/readyz", limit: float = READY_SECONDS) -> float:
-    """Wait until ``GET path`` answers 200; gives the seconds since the process was started.
+    """Seconds from the start until ``GET path`` answers 200.
 
-    Raises:
-        MeasurementError: the process ended, or was not ready within ``limit`` seconds.
+    Raises MeasurementError if the process ends or is not ready within ``limit`` seconds.
     """
     while time.monotonic() - child.started < limit:
         child.require_alive()
@@ -100,20 +111,19 @@ def wait_ready(child: Child, port: int, path: str = "/readyz", limit: float = RE
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def descendants(pid: int) -> list[int]:
-    """The process's children, their children, and so on; empty once it is gone."""
-    found: list[int] = []
+    """The pids of children, their children, and so on."""
+    pids: list[int] = []
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for child in map(int, children.read_text().split()):
-                found += [child, *descendants(child)]
-    return found
+                pids += [child, *descendants(child)]
+    return pids
 
 
 def _answers(port: int, path: str) -> bool:
@@ -127,7 +137,7 @@ def _answers(port: int, path: str) -> bool:
         connection.close()
 
 
-def _proportional(pid: int) -> int:
+def _memory(pid: int) -> int:
     """The proportional set size, see proc_pid_smaps(5)."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
@@ -137,13 +147,13 @@ def _proportional(pid: int) -> int:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    # A pidfd stays bound to its process, so that a late kill can never hit a stranger that got the same number.
-    family = _pidfds([process.pid, *descendants(process.pid)])
+    # A pidfd stays bound to its process: a pid may be another process's by the time of the kill.
+    family = _open_pidfds([process.pid, *descendants(process.pid)])
     try:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
-    finally:  # also when this process is told to end while it waits
+    finally:  # also when this process is stopped while it waits
         for descriptor in family:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
@@ -151,7 +161,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _pidfds(pids: Sequence[int]) -> list[int]:
+def _open_pidfds(pids: Sequence[int]) -> list[int]:
     descriptors = []
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""The results file: every figure with its samples, and what a reader needs to judge them."""
+"""The results file: every figure with its samples, the machine and the versions."""
 
 from __future__ import annotations
 
@@ -21,18 +21,16 @@ PACKAGES = ("tuneship", "onnxruntime", "tokenizers", "bentoml", "torch", "transf
 def write_results(
     path: Path, figures: Sequence[Figure], servers: Sequence[ServerFigures], about: dict[str, Any]
 ) -> None:
-    """Write the file; ``about`` tells what was measured and how."""
     content = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "about": about,
         "machine": {**describe_machine(), "cpus": len(os.sched_getaffinity(0))},
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
         "figures": [figure.to_json() for figure in figures],
         "servers": [asdict(server) for server in servers],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in PACKAGES}

@@ -1,4 +1,4 @@
-"""What is measured: a trained run and the two bundles exported from it. What is missing is made first."""
+"""What is measured: a finished run and its bundles."""
 
 from __future__ import annotations
 
@@ -22,24 +22,20 @@ VARIANTS = ("fp32", "int8")
 
 @dataclass(frozen=True)
 class Subject:
-    """A finished run and its bundles, one a variant."""
-
     run: Run
     bundles: dict[str, Path]
     _labels: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def texts(self) -> list[str]:
-        """The held-out test texts, in order."""
         return self.run.read_evaluation().inputs
 
     @property
     def truth(self) -> list[str]:
-        """Their right labels."""
         return self.run.read_evaluation().targets
 
     def answers(self, variant: str) -> list[str]:
-        """The best label of each test text as serving's predictor gives it; asked once and kept."""
+        """The best label of each test text."""
         if variant not in self._labels:
             predictor = Predictor.open(self.bundles[variant].absolute(), threads=available_cpus())
             answers = predictor.predict(self.texts, TextClassificationParameters(top_k=1))
@@ -47,51 +43,41 @@ class Subject:
         return self._labels[variant]
 
     def digests(self) -> dict[str, str]:
-        """The sha256 by which each bundle is known."""
         return {variant: Bundle.open(path).digest for variant, path in self.bundles.items()}
 
 
 def prepare(run: Path | None, bundles: Path | None, console: Console) -> Subject:
-    """The run and its bundles, trained and exported where they are not given.
+    """Without ``run``, banking77 is trained; without ``bundles``, a folder, they are exported.
 
-    Args:
-        run: a finished run; without it, the banking77 recipe is trained into ``build/bench/run``, or found there.
-        bundles: a folder with the bundles ``fp32`` and ``int8``; without it, they are exported anew.
-
-    Raises:
-        InputError: the run is not finished or not one of accuracy, the data is not there, or a bundle is another run's.
-        BundleError: a bundle cannot be trusted.
-        ProofFailed: a bundle does not answer as its run does.
+    Raises InputError, BundleError, or ProofFailed.
     """
-    opened = _classifier(run) if run else _train(console)
+    opened = _open_run(run) if run else _train(console)
     if bundles:
-        return Subject(opened, {name: _of_run(bundles / name, opened) for name in VARIANTS})
+        return Subject(opened, {name: _check_bundle(bundles / name, opened) for name in VARIANTS})
     return Subject(opened, _export(opened, console))
 
 
-def _classifier(path: Path) -> Run:
-    """The run there, if it is one of single labels whose proof tells its accuracy, which is what is measured here."""
+def _open_run(path: Path) -> Run:
+    """Only a classifier's proof records the accuracy."""
     run = Run.open(path)
     record = run.read_record()
     if (record["task"], record["metric"]) != ("text-classification", "accuracy"):
         raise InputError(
-            f"{path}: is a run of task: {record['task']}, judged by {record['metric']};"
-            " the benchmark takes one of text-classification, judged by accuracy"
+            f"{path} is a run of task {record['task']} with metric {record['metric']};"
+            " the benchmark needs a run of text-classification with metric accuracy"
         )
     return run
 
 
-def _of_run(bundle: Path, run: Run) -> Path:
-    """The bundle, if it was exported from this run."""
+def _check_bundle(bundle: Path, run: Run) -> Path:
     from export.bundle.manifest import checkpoint_hashes
 
     if Bundle.open(bundle).manifest.model.get("checkpoint") != checkpoint_hashes(run):
-        raise InputError(f"{bundle} was not exported from {run.root}; export it again, or leave --bundles out")
+        raise InputError(f"{bundle} was not exported from {run.root}; export it again, or omit --bundles")
     return bundle
 
 
 def _train(console: Console) -> Run:
-    """Training returns at once where the folder holds this recipe's finished run."""
     from trainer.recipe.recipe import load_recipe
     from trainer.train import train
 
@@ -101,8 +87,8 @@ def _train(console: Console) -> Run:
 def _export(run: Run, console: Console) -> dict[str, Path]:
     from export.exporter import export_run
 
-    made = {}
+    bundles = {}
     for variant in VARIANTS:
         with console.status(f"exporting and proving {variant}…"):
-            made[variant] = export_run(run, WORK / variant, variant, threads=available_cpus()).bundle
-    return made
+            bundles[variant] = export_run(run, WORK / variant, variant, threads=available_cpus()).bundle
+    return bundles

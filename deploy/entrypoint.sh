@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `docker run tuneship [MODE]` does. Inside AWS Lambda the mode need not be named.
+# Runs `docker run tuneship [MODE]`. On AWS Lambda the default mode is lambda.
 set -eu
 
 mode=${1:-serve}
@@ -12,7 +12,7 @@ case $mode in
     lambda)
         exec python -m awslambdaric "${1:-serving.lambda_handler.handler}" ;;
     bentoml)
-        # BentoML keeps sockets and counters in files; under a read-only root only shared memory can hold them.
+        # BentoML needs files for sockets and counters; with a read-only root they go to shared memory.
         [ -w "${TMPDIR:-/tmp}" ] || export TMPDIR=/dev/shm
         export BENTOML_HOME="${BENTOML_HOME:-${TMPDIR:-/tmp}/bentoml}"
         exec python -m bentoml serve serving.service:Tuneship --host 0.0.0.0 --port "${PORT:-3000}" "$@" ;;

@@ -1,7 +1,10 @@
-"""AWS Lambda: an event to a call of the HTTP surface and back. Pure translation; it never imports BentoML.
+"""AWS Lambda: translates an event to an HTTP request of the app, and the response back. It never imports BentoML.
 
-Understood are Function URL and HTTP API events (payload version 2.0), REST API events (1.0), and a plain
-``{"inputs": …}`` invocation, which is answered with the bare answer.
+`parse_event` reads these events:
+
+- Function URL and HTTP API, payload version 2.0: ``{"version": "2.0", "rawPath": …, "requestContext": …, "body": …}``
+- REST API and ALB, payload version 1.0: ``{"httpMethod": …, "path": …, "body": …}``
+- direct invocation, ``{"inputs": …}``: it returns the bare answer
 
 Formats: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
@@ -27,15 +30,15 @@ Event = dict[str, Any]
 
 
 class InvocationError(Exception):
-    """A plain invocation that was refused; Lambda reports it to the caller as the function's error."""
+    """A direct invocation was refused: a function error for its caller."""
 
 
 class Function:
-    """The app on an event loop of its own, started once a container and called once an event."""
+    """The app on its own event loop: started once a container, called once an event."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._loop = asyncio.new_event_loop()
-        if settings.log != LogSettings():  # else the runtime's own format
+        if settings.log != LogSettings():  # by default the log has the runtime's format
             set_up_logs(settings.log, sys.stdout)
         bundles = find_bundles(
             [str(settings.bundle)], threads=settings.threads, trusted_key=settings.trusted_key, limits=settings.limits
@@ -49,60 +52,47 @@ class Function:
         self._loop.run_until_complete(self._lifespan.__aenter__())
 
     def __call__(self, event: Event, context: object = None) -> Any:
-        """Answer one event; raises InvocationError for a plain invocation that is refused."""
-        if not _is_http(event):
-            return _plain_reply(self._send(_plain_call(event)))
+        """Raises InvocationError if a direct invocation is refused."""
         try:
-            call = _call_v2(event) if event.get("version") == "2.0" else _call_v1(event)
+            call = parse_event(event)
         except ValueError as error:
-            return _http_reply(_malformed_base64(error))
-        return _http_reply(self._send(call))
+            return _to_http(_malformed_base64(error))
+        reply = self._loop.run_until_complete(send(call, self._app))
+        self._app.observers.flush()  # Lambda freezes the process between events
+        return _to_http(reply) if _is_http(event) else _to_answer(reply)
 
     def close(self) -> None:
-        """Stop the app and its loop."""
         self._loop.run_until_complete(self._lifespan.__aexit__(None, None, None))
         self._loop.close()
 
-    def _send(self, call: Call) -> Reply:
-        reply = self._loop.run_until_complete(send(call, self._app))
-        self._app.observers.flush()  # Lambda freezes the process between two events
-        return reply
+
+def parse_event(event: Any) -> Call:
+    """The HTTP request of an event; raises ValueError for malformed base64."""
+    if not _is_http(event):
+        body = json.dumps(event, ensure_ascii=True).encode()
+        return Call("POST", "/predict", headers={"content-type": "application/json"}, body=body)
+    headers = {name: value for name, value in (event.get("headers") or {}).items() if value is not None}
+    if event.get("version") == "2.0":
+        context = event["requestContext"]
+        path, query = _without_stage(event["rawPath"], context.get("stage")), event.get("rawQueryString", "")
+        return Call(context["http"]["method"], path, query, headers, _read_body(event))
+    query = urlencode(event.get("multiValueQueryStringParameters") or {}, doseq=True)
+    return Call(event["httpMethod"], event["path"], query, headers, _read_body(event))
 
 
 def _is_http(event: Any) -> bool:
     return isinstance(event, dict) and ("requestContext" in event or "httpMethod" in event)
 
 
-def _plain_call(event: Any) -> Call:
-    body = json.dumps(event, ensure_ascii=True).encode()
-    return Call("POST", "/predict", headers={"content-type": "application/json"}, body=body)
-
-
-def _call_v2(event: Event) -> Call:
-    http = event["requestContext"]["http"]
-    path = _without_stage(event["rawPath"], event["requestContext"].get("stage"))
-    return Call(http["method"], path, event.get("rawQueryString", ""), _headers(event), _body(event))
-
-
-def _call_v1(event: Event) -> Call:
-    query = urlencode(event.get("multiValueQueryStringParameters") or {}, doseq=True)
-    return Call(event["httpMethod"], event["path"], query, _headers(event), _body(event))
-
-
-def _headers(event: Event) -> dict[str, str]:
-    """Without those that a hand-made event leaves empty."""
-    return {name: value for name, value in (event.get("headers") or {}).items() if value is not None}
-
-
 def _without_stage(path: str, stage: str | None) -> str:
-    """HTTP APIs put a named stage in front of the path; ``$default`` and Function URLs do not."""
+    """HTTP APIs put a named stage in front of the path."""
     prefix = f"/{stage}"
     return (path.removeprefix(prefix) or "/") if stage and (path == prefix or path.startswith(prefix + "/")) else path
 
 
-def _body(event: Event) -> bytes:
+def _read_body(event: Event) -> bytes:
     body = event.get("body") or ""
-    if not isinstance(body, str):  # a hand-made test event: no gateway sends an object, but people do
+    if not isinstance(body, str):  # gateways send text, but people write test events with an object
         body = json.dumps(body)
     return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode("utf-8", "replace")
 
@@ -112,13 +102,13 @@ def _malformed_base64(error: ValueError) -> Reply:
     return Reply(400, {"content-type": "application/json"}, json.dumps(body).encode())
 
 
-def _http_reply(reply: Reply) -> dict[str, Any]:
+def _to_http(reply: Reply) -> dict[str, Any]:
     binary = reply.headers.get("content-type", "").startswith("application/octet-stream")
     body = base64.b64encode(reply.body) if binary else reply.body
     return {"statusCode": reply.status, "headers": reply.headers, "body": body.decode(), "isBase64Encoded": binary}
 
 
-def _plain_reply(reply: Reply) -> Any:
+def _to_answer(reply: Reply) -> Any:
     answer = json.loads(reply.body)
     if reply.status != 200:
         raise InvocationError(f"{reply.status}: {answer['error']}")
@@ -129,17 +119,17 @@ _function: Function | None = None
 
 
 def handler(event: Event, context: object) -> Any:
-    """The entry point for ``awslambdaric``: ``serving.lambda_handler.handler``."""
+    """The entry point for ``awslambdaric``."""
     return start()(event, context)
 
 
 def start() -> Function:
-    """Load the bundle once a container."""
+    """Loads the bundle once."""
     global _function
     if _function is None:
         _function = Function(ServerSettings.from_environment())
     return _function
 
 
-if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # Lambda's init phase has CPU to spare and ten seconds: load in it
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # load in Lambda's init phase, which has more CPU
     start()

@@ -1,13 +1,15 @@
-"""The command line as a person meets it: exit status, what is printed, no traceback for a user's mistake."""
+"""The command line as users see it: exit status, output, and no traceback for a user's mistake."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -15,13 +17,14 @@ import pytest
 from tests import tiny
 from tests.paths import ROOT
 from trainer.run.run import Run
+from tuneship import app, readable_errors
 
 SCIENTIFIC = "training.learning_rate=1e-4"
-"""As everybody types it; YAML 1.1 would call it a text. Another than the recipe's own."""
+"""YAML 1.1 would read it as a text; it differs from the recipe's value."""
 
 
 def tuneship(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, in a terminal 80 columns wide."""
+    """Run the command in a process of its own, in a terminal of 80 columns."""
     return subprocess.run(
         [sys.executable, "-m", "tuneship", *map(str, arguments)],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
@@ -29,8 +32,20 @@ def tuneship(*arguments: object, **environment: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
+def tuneship_here(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The same in this process, where the libraries are loaded already."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            with readable_errors():
+                app([str(argument) for argument in arguments])
+        except SystemExit as exit_:
+            status = int(exit_.code or 0)
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
+
+
 def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
-    """The command failed with a message that has the words in it, and without a traceback."""
+    """The command failed with a message that has these words, without a traceback."""
     assert result.returncode == 1, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     for word in words:
@@ -38,17 +53,18 @@ def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> Non
 
 
 def test_the_whole_road(tiny_backbone: Path, tmp_path: Path) -> None:
-    """Train, export, verify and predict, each with the command a user types."""
+    """A user trains, exports, verifies and predicts with four commands."""
     recipe = tiny.write_recipe(tmp_path, tiny_backbone)
     run, bundle, answers = tmp_path / "run", tmp_path / "bundle", tmp_path / "out.jsonl"
     (tmp_path / "in.jsonl").write_text('{"inputs": "where is my parcel?"}\n{"inputs": "refund order 17", "id": 7}\n')
     for arguments in (
-        ("train", recipe, "--output", run, "--set", "training.num_train_epochs=6", "--set", SCIENTIFIC),
+        ("train", recipe, "--output", run, "--set", "training.num_train_epochs=2", "--set", SCIENTIFIC),
         ("export", run, "--output", bundle),
         ("verify", bundle),
         ("predict", bundle, "--input", tmp_path / "in.jsonl", "--output", answers),
     ):
-        result = tuneship(*arguments)
+        run_command = tuneship_here if arguments[0] in ("train", "export") else tuneship
+        result = run_command(*arguments)
         assert result.returncode == 0, result.stdout + result.stderr
         wide = [line for line in result.stdout.splitlines() if len(line) > 80]
         assert all(str(tmp_path) in line or "sha256" in line for line in wide), "a table is wider than the terminal"
@@ -60,9 +76,9 @@ def test_the_whole_road(tiny_backbone: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_key_is_named(tiny_backbone: Path, tmp_path: Path) -> None:
-    """A recipe with a key that does not exist is refused, the key and the nearest known one named."""
+    """An unknown key in a recipe is an error that names the nearest known key."""
     recipe = tiny.write_recipe(tmp_path, tiny_backbone, training={"learning_rat": 0.1})
-    result = tuneship("train", recipe, "--output", tmp_path / "run")
+    result = tuneship_here("train", recipe, "--output", tmp_path / "run")
     assert_refused(result, "training.learning_rat", "learning_rate")
     assert not (tmp_path / "run").exists()
 
@@ -78,19 +94,19 @@ def test_an_unknown_key_is_named(tiny_backbone: Path, tmp_path: Path) -> None:
         (("serve", "{tmp}", "--port", "0"), []),
     ],
 )
-def test_a_wrong_path_is_a_message(arguments: tuple[str, ...], words: list[str], tmp_path: Path) -> None:
-    """Each verb says what it did not find and how to make it."""
-    result = tuneship(*(argument.format(tmp=tmp_path) for argument in arguments))
+def test_a_wrong_path_is_an_error_message(arguments: tuple[str, ...], words: list[str], tmp_path: Path) -> None:
+    """Each command says what it did not find and how to make it."""
+    result = tuneship_here(*(argument.format(tmp=tmp_path) for argument in arguments))
     assert result.returncode in (1, 2)
     assert "Traceback" not in result.stderr
     assert all(word in result.stderr for word in words)
 
 
-def test_a_replay_tells_what_differs(tiny_run: Run) -> None:
-    """What is not as the lock has it is printed a line a check, with exit status 1."""
+def test_a_replay_reports_differences(tiny_run: Run) -> None:
+    """Each difference from the lock is printed, and the exit status is 1."""
     original = tiny_run.root.parent
     home = shutil.copytree(original, original.with_name("replayed"))  # as deep: the base model's path is relative
-    result = tuneship("replay", home / "run", "--set", "training.seed=7")
+    result = tuneship_here("replay", home / "run", "--set", "training.seed=7")
     assert result.returncode == 1
     assert "✗ recipe: training.seed: 0 in the lock, 7 now" in result.stdout
     assert "✓ data: as locked" in result.stdout
@@ -101,19 +117,17 @@ def test_a_replay_tells_what_differs(tiny_run: Run) -> None:
 
 def test_an_altered_bundle_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
     """`verify` names the file that was altered and exits with 1."""
-    import shutil
-
     bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
     data = bytearray((bundle / "tokenizer.json").read_bytes())
     data[100] ^= 1
     (bundle / "tokenizer.json").write_bytes(data)
-    assert_refused(tuneship("verify", bundle), "tokenizer.json was altered")
+    assert_refused(tuneship_here("verify", bundle), "tokenizer.json was altered")
 
 
 def test_a_file_with_bad_lines_loses_nothing(tiny_bundle: Path, tmp_path: Path) -> None:
-    """Every line is answered or has an error; the exit status tells that some were refused."""
+    """Every line has an answer or an error; the exit status is 1 if some were refused."""
     (tmp_path / "in.jsonl").write_bytes(b'{"inputs": "track it"}\nnonsense\n{"inputs": ""}\n{"inputs": "stop it"}\n')
-    result = tuneship("predict", tiny_bundle, "--input", tmp_path / "in.jsonl", "--output", tmp_path / "out.jsonl")
+    result = tuneship_here("predict", tiny_bundle, "--input", tmp_path / "in.jsonl", "--output", tmp_path / "out.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert result.returncode == 1
     assert "2 answered, 2 refused" in result.stdout
@@ -122,7 +136,7 @@ def test_a_file_with_bad_lines_loses_nothing(tiny_bundle: Path, tmp_path: Path) 
 
 
 def test_explain_colours_words(tiny_bundle: Path) -> None:
-    """`tuneship explain` prints the label, the text, and the strongest words with their scores, 80 columns wide."""
+    """`tuneship explain` prints the label, the text and the strongest words with their scores, in 80 columns."""
     result = tuneship("explain", tiny_bundle, "please cancel order 17", FORCE_COLOR="1")
     plain = re.sub("\\x1b\\[[0-9;]*m", "", result.stdout)
     assert result.returncode == 0, result.stderr
@@ -130,17 +144,20 @@ def test_explain_colours_words(tiny_bundle: Path) -> None:
     assert re.search(r"^cancel  +\+\d\.\d{3}  ━+$", plain, re.MULTILINE)
     assert "\x1b[1;7;32mcancel" in result.stdout
     assert max(map(len, plain.splitlines())) <= 80
-    assert_refused(tuneship("explain", tiny_bundle, "a", "b"), "takes one text; there were two")
-    unknown = tuneship("explain", tiny_bundle, "a", "--method", "lime")
+    assert_refused(tuneship_here("explain", tiny_bundle, "a", "b"), "takes one text; there were two")
+    unknown = tuneship_here("explain", tiny_bundle, "a", "--method", "lime")
     assert_refused(unknown, "parameters.method", "'occlusion' or 'shap'")
 
 
-def test_help_names_every_verb() -> None:
-    """`tuneship --help` lists the verbs and fits 80 columns."""
+def test_help_lists_every_command() -> None:
+    """`tuneship --help` has a whole line for each command, and all help fits 80 columns."""
     result = tuneship("--help")
-    assert result.returncode == 0
-    assert all(verb in result.stdout for verb in ("train", "replay", "export", "verify", "predict", "explain", "serve"))
-    assert max(map(len, result.stdout.splitlines())) <= 80
+    commands = result.stdout.partition("Commands:")[2]
+    listed = re.findall(r"^  (\w+) +\S.*\.$", commands, re.MULTILINE)
+    assert listed == [command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert "..." not in commands
+    for text in (result.stdout, *(tuneship_here(command, "--help").stdout for command in listed)):
+        assert max(map(len, text.splitlines())) <= 80
 
 
 def test_serving_verbs_never_load_torch(tiny_bundle: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `deploy/` gives to a monitoring system names only what a running server has, and means what it says."""
+"""The dashboard and the alerts in `deploy/` use metrics and labels that a running server has."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Labels = dict[str, set[str]]
 
 @pytest.fixture(scope="module")
 def served(tiny_bundle: Path) -> Labels:
-    """The names of a running server's samples, once it has seen enough to tell of drift, with the labels of each."""
+    """The names of a running server's samples (drift included) and the labels of each."""
     app = create_app(lambda: Predictor.open(tiny_bundle))
     with TestClient(app) as client:
         assert client.portal is not None
@@ -53,7 +53,7 @@ def rules() -> list[dict[str, Any]]:
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Every query of the dashboard and the rules, with where it stands."""
+    """Every query of the dashboard and the rules, with its panel's or rule's name."""
     for panel in dashboard()["panels"]:
         yield from ((panel["title"], target["expr"]) for target in panel["targets"])
     for variable in dashboard()["templating"]["list"]:
@@ -64,7 +64,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("where", "query"), list(queries()))
 def test_metrics_exist(served: Labels, where: str, query: str) -> None:
-    """Every metric that a query names is one of a running server's, and so is every label it selects by."""
+    """Every metric and label in a query is one of a running server's."""
     named = set(METRIC.findall(query))
     assert named
     assert named <= set(served), where
@@ -74,7 +74,7 @@ def test_metrics_exist(served: Labels, where: str, query: str) -> None:
 
 
 def test_every_metric_is_looked_at(served: Labels) -> None:
-    """No metric of ours is in neither the dashboard nor a rule."""
+    """Every metric of the server is in the dashboard or a rule."""
     looked_at = {name for _, query in queries() for name in METRIC.findall(query)}
     ours = {name for name in served if name.startswith("tuneship_")}
     stems = {re.sub(r"_(bucket|sum|count)$", "", name) for name in ours}
@@ -82,7 +82,7 @@ def test_every_metric_is_looked_at(served: Labels) -> None:
 
 
 def test_dashboard_is_sound() -> None:
-    """Panels have ids of their own, do not overlap, fit the grid, and ask the chosen data source."""
+    """Panels have unique ids, do not overlap, fit the grid, and use the selected data source."""
     panels = dashboard()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     cells = [
@@ -98,7 +98,7 @@ def test_dashboard_is_sound() -> None:
 
 
 def test_all_models_are_those_that_were_asked() -> None:
-    """All models are those of any name: requests that asked none, such as scrapes and probes, are not among them."""
+    """The choice of all models excludes requests to no model, such as scrapes and probes."""
     (model,) = (each for each in dashboard()["templating"]["list"] if each["name"] == "model")
     assert re.fullmatch(model["allValue"], "support")
     assert not re.fullmatch(model["allValue"], "")
@@ -114,7 +114,7 @@ def test_rules_say_what_to_do() -> None:
 
 @pytest.mark.parametrize("command", ["check rules alerts.yaml", "test rules alerts.test.yaml"])
 def test_promtool(command: str) -> None:
-    """Prometheus' own tool reads the rules, and they alert on the series made up for them, and only on those."""
+    """promtool accepts the rules, and they alert on the test series and on no others."""
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("needs promtool, of Prometheus' packages")

@@ -1,4 +1,4 @@
-"""The image, built and run by a real engine: it serves, it is locked down, it is lean, and it is a Lambda function."""
+"""The image, built and run by Docker: it serves over HTTP and on Lambda, is small and needs no privileges."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEXTS = ["where is my parcel?", "refund order 17", "stop the blue lamp now 🛑"
 
 @pytest.fixture(scope="module")
 def image(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The image with the tiny bundle in it, built once."""
+    """The image with the tiny bundle, built once."""
     return build_image(tiny_bundle, tmp_path_factory.mktemp("image"))
 
 
@@ -36,7 +36,7 @@ def ask(port: int) -> list[list[dict[str, float]]]:
 
 
 def assert_same_labels_and_scores(answers: list[list[dict[str, float]]], bundle: Path) -> None:
-    """The answers are the predictor's, within float rounding between one batch size and another."""
+    """The answers are the predictor's, within the rounding between batch sizes."""
     expected = Predictor.open(bundle).predict(TEXTS)
     assert [[each["label"] for each in row] for row in answers] == [[each["label"] for each in row] for row in expected]
     for row, wanted in zip(answers, expected, strict=True):
@@ -45,7 +45,7 @@ def assert_same_labels_and_scores(answers: list[list[dict[str, float]]], bundle:
 
 @pytest.mark.parametrize("mode", ["serve", "bentoml"])
 def test_it_serves_with_a_read_only_root(mode: str, image: str, tiny_bundle: Path) -> None:
-    """Without a writable file system and without privileges, it gives the predictor's answers."""
+    """With a read-only file system and no privileges, it gives the predictor's answers."""
     port = free_port()
     options = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--env", f"PORT={port}")
     with container(*options, image=image, command=(mode,)) as name:
@@ -54,12 +54,12 @@ def test_it_serves_with_a_read_only_root(mode: str, image: str, tiny_bundle: Pat
 
 
 def test_it_is_not_root(image: str) -> None:
-    """The process runs as a user without a name to log in by."""
+    """The process runs as a user that cannot log in."""
     assert docker("run", "--rm", image, "id", "-u") == "10001"
 
 
 def test_it_tells_docker_its_health(image: str) -> None:
-    """The HEALTHCHECK command succeeds against the server and fails where there is none."""
+    """The HEALTHCHECK command succeeds with a server and fails without."""
     check = json.loads(docker("image", "inspect", image, "--format", "{{json .Config.Healthcheck.Test}}"))[1:]
     port = free_port()
     with container("--env", f"PORT={port}", image=image) as name:
@@ -97,7 +97,7 @@ def test_telemetry_is_off(image: str) -> None:
 
 
 def test_it_sends_traces_where_an_endpoint_is_set(image: str) -> None:
-    """What an operator sets for all containers works here, with nothing to install."""
+    """Traces work by environment variables alone."""
     from tests.serving.observability.receiver import Receiver
 
     receiver, port = Receiver(), free_port()
@@ -113,12 +113,12 @@ def test_it_sends_traces_where_an_endpoint_is_set(image: str) -> None:
 
 
 def test_it_verifies_its_bundle(image: str) -> None:
-    """`docker run IMAGE verify` re-checks hashes and golden answers inside the container."""
+    """`docker run IMAGE verify` checks hashes and golden answers in the container."""
     assert "golden answers hold" in docker("run", "--rm", image, "verify")
 
 
 def test_an_altered_bundle_does_not_build(tiny_bundle: Path, tmp_path: Path) -> None:
-    """The build itself fails on a bundle that was altered."""
+    """The build fails if the bundle was altered."""
     import shutil
 
     bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
@@ -128,7 +128,7 @@ def test_an_altered_bundle_does_not_build(tiny_bundle: Path, tmp_path: Path) -> 
 
 
 def test_it_is_a_lambda_function(image: str, tiny_bundle: Path) -> None:
-    """Inside Lambda, with a read-only root, it takes events from the Runtime API and answers as HTTP does."""
+    """On Lambda, with a read-only root, it answers events of the Runtime API as HTTP requests."""
     with RuntimeApi() as api:
         options = ("--read-only", "--env", f"AWS_LAMBDA_RUNTIME_API={api.address}")
         with container(*options, image=image, command=("lambda",)):

@@ -1,8 +1,6 @@
-"""A peer: the same checkpoint as dynamic int8, served by BentoML with onnxruntime and tokenizers.
+"""A peer: BentoML with onnxruntime and tokenizers, as in BentoML's guides. BENCH_MODEL names the model's folder.
 
-A service as BentoML's own guides show it: a batchable endpoint, one thread, batches padded to their longest text. It is
-given three advantages: no access log, it answers the best label only, and onnxruntime is imported as ours is, for a
-process that is pinned to one CPU does without AMX otherwise. BENCH_MODEL names its folder.
+It has no access log, and imports onnxruntime as this project does, to use AMX on one CPU.
 """
 
 from __future__ import annotations
@@ -21,8 +19,6 @@ from serving.inference.session import onnxruntime
 
 @bentoml.service(name="bentoml-onnxruntime", workers=1, logging={"access": {"enabled": False}})
 class Classifier:
-    """Text classification."""
-
     def __init__(self) -> None:
         folder = Path(os.environ["BENCH_MODEL"])
         options = onnxruntime.SessionOptions()
@@ -37,7 +33,6 @@ class Classifier:
 
     @bentoml.api(batchable=True, max_batch_size=32)  # type: ignore[untyped-decorator]
     def classify(self, texts: list[str]) -> list[dict[str, Any]]:
-        """The best label of each text and its probability."""
         encoded = self.tokenizer.encode_batch(texts)
         columns = {
             "input_ids": [each.ids for each in encoded],

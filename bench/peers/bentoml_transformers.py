@@ -1,8 +1,4 @@
-"""The peer: the same checkpoint served by BentoML with transformers and torch, as BentoML's own guides show it.
-
-A batchable endpoint, one torch thread, inference mode, batches padded to their longest text. It is given two
-advantages: no access log, and it answers the best label only. Its checkpoint's folder is named by BENCH_CHECKPOINT.
-"""
+"""A peer: BentoML with transformers and torch, as in its guides. BENCH_CHECKPOINT names the checkpoint's folder."""
 
 from __future__ import annotations
 
@@ -18,16 +14,13 @@ from trainer.model.checkpoint import load_checkpoint
 
 @bentoml.service(name="bentoml-transformers", workers=1, logging={"access": {"enabled": False}})
 class Classifier:
-    """Text classification."""
-
     def __init__(self) -> None:
         torch.set_num_threads(1)
-        # A mean-pooled checkpoint has no AutoModelForSequenceClassification; the project's own loader reads both kinds.
+        # No AutoModel class reads a mean-pooled checkpoint; the project's loader does.
         self.checkpoint = load_checkpoint(Path(os.environ["BENCH_CHECKPOINT"]))
 
     @bentoml.api(batchable=True, max_batch_size=32)  # type: ignore[untyped-decorator]
     def classify(self, texts: list[str]) -> list[dict[str, Any]]:
-        """The best label of each text and its probability."""
         encoded = self.checkpoint.tokenizer(
             texts, padding=True, truncation=True, max_length=self.checkpoint.max_length, return_tensors="pt"
         )

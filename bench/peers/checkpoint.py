@@ -1,4 +1,4 @@
-"""The run's checkpoint as transformers' own tools load it, for peers that know nothing of this project."""
+"""The run's checkpoint in a form that transformers loads by itself, for the peers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from bench.errors import MeasurementError
+from bench.process import MeasurementError
 from bench.subject import WORK, Subject
 
 FOLDER = WORK / "peers" / "checkpoint"
 MODEL = Path(__file__).with_name("mean_pooled.py")
 
 
-def checkpoint(subject: Subject) -> Path:
-    """A folder that ``AutoModelForSequenceClassification`` reads; ours where it does, else the same weights laid out.
-
-    Raises MeasurementError for a form that has no such layout here.
-    """
+def export_checkpoint(subject: Subject) -> Path:
+    """A folder that ``AutoModelForSequenceClassification`` reads; raises MeasurementError for an unknown form."""
     source = subject.run.checkpoint.absolute()
     facts = json.loads((source / "task.json").read_text(encoding="utf-8"))
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
@@ -27,12 +24,12 @@ def checkpoint(subject: Subject) -> Path:
         return source
     form = (config["model_type"], facts["pooling"], facts["layers"], facts["normalized"])
     if form != ("bert", "mean", 1, False):
-        raise MeasurementError(f"peers read a BERT with a mean-pooled head, or a head of transformers' own, not {form}")
-    _lay_out(source, config)
+        raise MeasurementError(f"peers need a BERT with a mean-pooled head, or a head of transformers; found {form}")
+    _convert(source, config)
     return FOLDER.absolute()
 
 
-def _lay_out(source: Path, config: dict[str, object]) -> None:
+def _convert(source: Path, config: dict[str, object]) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     backbone, head = load_file(source / "model.safetensors"), load_file(source / "head.safetensors")
     weights = {f"bert.{name}": value for name, value in backbone.items() if not name.startswith("pooler.")}

@@ -1,4 +1,4 @@
-"""The graph of the onnxruntime peer: dynamic int8 of the same checkpoint, by onnxruntime's own tool."""
+"""The onnxruntime peer's graph: the same checkpoint as dynamic int8."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ FOLDER = WORK / "peers" / "int8-dynamic"
 
 
 @contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """The tool recommends its own preparation, even where that has been done."""
+def _silence() -> Iterator[None]:
+    """The tool recommends preparing the graph even after that has been done."""
     logging.disable(logging.WARNING)
     try:
         yield
@@ -25,8 +25,8 @@ def _silent() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def dynamic_int8(subject: Subject) -> Path:
-    """A folder with ``model.onnx``, ``tokenizer.json`` and ``facts.json``, made anew from the fp32 graph in seconds."""
+def quantize_to_int8(subject: Subject) -> Path:
+    """A folder with ``model.onnx``, ``tokenizer.json`` and ``facts.json``, written anew."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -35,7 +35,7 @@ def dynamic_int8(subject: Subject) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     prepared = FOLDER / "prepared.onnx"
     quant_pre_process(bundle.root / bundle.manifest.graph.file, prepared, skip_symbolic_shape=True)
-    with _silent():
+    with _silence():
         quantize_dynamic(prepared, FOLDER / "model.onnx", per_channel=True, weight_type=QuantType.QInt8)
     shutil.copyfile(bundle.root / spec.file, FOLDER / "tokenizer.json")
     facts = {"labels": bundle.manifest.labels, "max_length": spec.max_length, "pad_token_id": spec.pad_token_id}

@@ -1,7 +1,6 @@
-"""A peer: FastAPI with transformers' pipeline, as most guides show it; one text a call, no batching.
+"""A peer: FastAPI with transformers' pipeline, as in most guides: one text a call, no batches.
 
-An ``async`` endpoint on uvicorn with uvloop and httptools: with one core, threads would only get in each other's way.
-BENCH_CHECKPOINT names the model's folder.
+The endpoint is ``async``, as threads would compete for the one core. BENCH_CHECKPOINT names the model's folder.
 """
 
 from __future__ import annotations
@@ -19,19 +18,15 @@ app = FastAPI()
 
 
 class Request(BaseModel):
-    """One text."""
-
     inputs: str
 
 
 @app.get("/readyz")  # type: ignore[untyped-decorator]
 async def ready() -> str:
-    """The model is loaded before the server listens."""
     return "ready"
 
 
 @app.post("/predict")  # type: ignore[untyped-decorator]
 async def predict(request: Request) -> list[dict[str, object]]:
-    """The best label and its probability."""
     answer: list[dict[str, object]] = classify(request.inputs, truncation=True)
     return answer

@@ -1,7 +1,6 @@
-"""A peer of the batcher alone: the same graph, session and tokenizer, behind batches of a fixed size.
+"""A peer: batches of up to 32 texts in the order of arrival; a batch waits 5 ms for its 32nd text.
 
-A small ASGI server as most are written: what has come is taken 32 at a time, waiting 5 ms for the 32nd, and padded to
-its longest text. Run as ``python -m bench.peers.fixed_batches BUNDLE PORT``.
+Run as ``python -m bench.peers.fixed_batches BUNDLE PORT``.
 """
 
 from __future__ import annotations
@@ -20,37 +19,34 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bench.raw import Raw
+from bench.bare_runtime import BareRuntime
 from serving.bundle.bundle import Bundle
 
 ROWS = 32
-PATIENCE_SECONDS = 0.005
+WAIT_SECONDS = 0.005
 
 Waiting = tuple[list[int], "asyncio.Future[int]"]
 
 
 class FixedBatches:
-    """Texts in, indices of the best labels out, 32 at a time in the order in which they come."""
-
-    def __init__(self, raw: Raw) -> None:
-        self._raw = raw
+    def __init__(self, runtime: BareRuntime) -> None:
+        self._runtime = runtime
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
 
     async def best(self, text: str) -> int:
-        """The index of a text's best label."""
         done = asyncio.get_running_loop().create_future()
-        await self._queue.put((self._raw.encode([text])[0], done))
+        await self._queue.put((self._runtime.encode([text])[0], done))
         index: int = await done
         return index
 
     async def work(self) -> None:
-        """Run one batch after another on a thread, until cancelled."""
+        """Run batches until cancelled."""
         while True:
             batch = [await self._queue.get()]
-            until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+            until = asyncio.get_running_loop().time() + WAIT_SECONDS
             while len(batch) < ROWS and (other := await self._next(until)):
                 batch.append(other)
-            self._answer(batch, await asyncio.to_thread(self._raw.together, [ids for ids, _ in batch]))
+            self._answer(batch, await asyncio.to_thread(self._runtime.together, [ids for ids, _ in batch]))
 
     async def _next(self, until: float) -> Waiting | None:
         if not self._queue.empty():
@@ -68,7 +64,7 @@ class FixedBatches:
 
 def create_app(bundle: Bundle) -> Starlette:
     """The server: POST / with ``{"inputs": text}``, GET /readyz."""
-    batches, labels = FixedBatches(Raw(bundle)), bundle.manifest.labels
+    batches, labels = FixedBatches(BareRuntime(bundle)), bundle.manifest.labels
 
     async def predict(request: Request) -> Response:
         return JSONResponse([{"label": labels[await batches.best(json.loads(await request.body())["inputs"])]}])

@@ -1,7 +1,4 @@
-"""A peer: LitServe with transformers and torch, its batching switched on; ``python -m … PORT``.
-
-BENCH_CHECKPOINT names the model's folder.
-"""
+"""A peer: LitServe with transformers and torch, and batches. BENCH_CHECKPOINT names the model's folder."""
 
 from __future__ import annotations
 
@@ -15,21 +12,16 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 
 class Classifier(litserve.LitAPI):  # type: ignore[misc]
-    """Text classification, batches padded to their longest text."""
-
     def setup(self, device: str) -> None:
-        """Load the model in the worker."""
         torch.set_num_threads(1)
         folder = os.environ["BENCH_CHECKPOINT"]
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True).eval()
 
     def decode_request(self, request: dict[str, str]) -> str:
-        """The text."""
         return request["inputs"]
 
     def predict(self, texts: list[str]) -> list[dict[str, Any]]:
-        """The best label of each text and its probability."""
         encoded = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         with torch.inference_mode():
             scores, best = self.model(**encoded).logits.softmax(dim=-1).max(dim=-1)
@@ -38,7 +30,6 @@ class Classifier(litserve.LitAPI):  # type: ignore[misc]
         return [{"label": labels[index], "score": score} for index, score in pairs]
 
     def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """One answer a text."""
         return output
 
 

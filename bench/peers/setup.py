@@ -1,4 +1,4 @@
-"""Makes the peers' environment, ``.venv-peers``: ``python -m bench.peers.setup [PIP ARGUMENTS]``, or `make peers`."""
+"""Makes the peers' environment ``.venv-peers``: ``python -m bench.peers.setup [PIP ARGUMENTS]``, or `make peers`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
 
 def missing() -> str:
-    """Why no peer of that environment can be started; empty if they can."""
+    """Why the peers cannot be started; empty if they can."""
     if not READY.is_file():
         return "not installed; `make peers` makes .venv-peers"
     return "" if READY.read_bytes() == REQUIREMENTS.read_bytes() else ".venv-peers is outdated; run `make peers`"
 
 
 def main(arguments: list[str]) -> None:
-    """Make it, or bring it up to date."""
     READY.unlink(missing_ok=True)
     venv.create(FOLDER, with_pip=True)
     subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", *arguments, "-r", REQUIREMENTS], check=True)

@@ -1,4 +1,4 @@
-"""One call of the HTTP surface within the process: what other ways in, such as a cloud's events, translate to."""
+"""Calls the HTTP app within this process, for the Lambda handler and the gRPC server."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ Message = MutableMapping[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """An HTTP request, freed of what it came in."""
-
     method: str
     path: str
     query: str = ""
@@ -23,7 +21,6 @@ class Call:
     body: bytes = b""
 
     def scope(self) -> dict[str, Any]:
-        """The ASGI connection scope of this request."""
         return {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -34,38 +31,34 @@ class Call:
             "raw_path": self.path.encode(),
             "query_string": self.query.encode(),
             "root_path": "",
-            "headers": [(name.lower().encode(), _latin(value)) for name, value in self.headers.items()],
+            "headers": [
+                (name.lower().encode(), value.encode("latin-1", "replace")) for name, value in self.headers.items()
+            ],
         }
 
 
 @dataclass
 class Reply:
-    """What the app answered."""
-
     status: int = 500
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
 
 
 async def send(call: Call, app: ASGIApp) -> Reply:
-    """The app's answer. A caller that goes away cancels this."""
+    """Cancel this when the caller disconnects."""
     reply, messages = Reply(), [{"type": "http.request", "body": call.body, "more_body": False}]
 
     async def receive() -> Message:
         if not messages:
-            await asyncio.Event().wait()  # no more will come
+            await asyncio.Event().wait()  # the caller sends no more
         return messages.pop()
 
-    async def take(message: Message) -> None:
+    async def respond(message: Message) -> None:
         if message["type"] == "http.response.start":
             reply.status = message["status"]
             reply.headers = {name.decode(): value.decode("latin-1") for name, value in message["headers"]}
         else:
             reply.body += message.get("body", b"")
 
-    await app(call.scope(), receive, take)
+    await app(call.scope(), receive, respond)
     return reply
-
-
-def _latin(value: str) -> bytes:
-    return value.encode("latin-1", "replace")

@@ -9,7 +9,7 @@ from pydantic import Field
 from serving.errors import InputError
 from serving.explain.masking import Kind
 from serving.explain.segments import Granularity
-from serving.protocols.base import Check, Request, load_json, parameters_of
+from serving.protocols.base import Check, Request, load_json, parse_parameters
 from serving.protocols.hugging_face import require_object
 from serving.tasks import base
 from serving.tasks.base import Task
@@ -56,7 +56,7 @@ def parse(body: bytes, task: Task, check: Check) -> Request:
     if isinstance(content["inputs"], list):
         raise InputError("/explain takes one input at a time: send it bare, not in a list", field="inputs")
     item = check(content["inputs"], "inputs")
-    return Request([item], True, parameters_of(content.get("parameters"), ExplainParameters))
+    return Request([item], True, parse_parameters(content.get("parameters"), ExplainParameters))
 
 
 MAX_ROWS = 256

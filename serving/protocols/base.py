@@ -1,4 +1,4 @@
-"""A request body to checked items and parameters, in the Hugging Face inference shape."""
+"""What all protocols share."""
 
 from __future__ import annotations
 
@@ -14,17 +14,14 @@ from serving.errors import InputError, InputTooLarge, MalformedInput, shorten
 from serving.tasks.base import Encoded, Task
 
 Check = Callable[[Any, str], Any]
+"""Turns an input and the name of its field into a checked item; raises InputError."""
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller asks: checked items, whether it is a lone one, and what to do with their answers.
-
-    ``parameters`` are the task's own; ``options`` is what else a protocol needs to render the answers; ``stream`` asks
-    for them piece by piece.
-    """
+    """``options`` is what the protocol needs to write the answers; ``lone``: the one input came without a list."""
 
     items: list[Any]
     lone: bool
@@ -34,39 +31,36 @@ class Request:
 
     @property
     def characters(self) -> int:
-        """Characters of all its texts together."""
         return sum(len(item) if isinstance(item, str) else sum(map(len, item)) for item in self.items)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What was found for a request: each item's windows, the engine's results for them, and the decoded answers."""
+    """For each item its windows, the engine's results and the decoded answer."""
 
     encoded: list[Encoded]
     results: list[list[Any]]
     answers: list[Any]
 
 
-def content_of(model: type[Any], path: str, purpose: str, body: bytes, task: Task, kind: type[Task]) -> Any:
-    """The body as a model of a dialect that speaks of one kind of task; else InputError."""
-    if not isinstance(task, kind):
-        raise InputError(f"{path} {purpose}, and this bundle's task is {task.name}; send to /predict")
-    return model_of(model, load_json(body, task))
+def require_task(task: Task, kinds: type[Task] | tuple[type[Task], ...], purpose: str) -> None:
+    """Raise InputError if the bundle's task is another."""
+    if not isinstance(task, kinds):
+        raise InputError(f"{purpose}, and this bundle's task is {task.name}; send to /predict")
 
 
-def model_of(model: type[Body], content: Any) -> Body:
-    """A body's JSON value as a model of it; raises InputError that names the field and what is known."""
+def validate_body(model: type[Body], content: Any) -> Body:
+    """Raises InputError that names the field and the accepted ones."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = _place(first["loc"]) or "the body"
-        known = ", ".join(model.model_fields)
-        raise InputError(f"{field}: {first['msg']}; accepted are: {known}", field=field) from error
+        field, message = _first_error(error)
+        field = field or "the body"
+        raise InputError(f"{field}: {message}; accepted are: {', '.join(model.model_fields)}", field=field) from error
 
 
 def load_json(body: bytes, task: Task) -> Any:
-    """The body's JSON value; raises MalformedInput, or InputTooLarge past the bundle's limit."""
+    """Raises MalformedInput, or InputTooLarge past the bundle's limit."""
     limit = task.limits.max_body_bytes
     if len(body) > limit:
         raise InputTooLarge(f"the body has {len(body):,} bytes; at most {limit:,} are accepted")
@@ -79,7 +73,7 @@ def load_json(body: bytes, task: Task) -> Any:
 
 
 def check_inputs(inputs: Any, task: Task, check: Check, field: str = "inputs") -> list[Any]:
-    """One input or a list of them as checked items; raises InputError, InputTooLarge."""
+    """Check one input or a list; raises InputError, InputTooLarge."""
     if not isinstance(inputs, list):
         return [check(inputs, field)]
     limit = task.limits.max_inputs
@@ -90,12 +84,14 @@ def check_inputs(inputs: Any, task: Task, check: Check, field: str = "inputs") -
     return [check(each, f"{field}[{index}]") for index, each in enumerate(inputs)]
 
 
-def parameters_of(parameters: Any, model: type[BaseModel]) -> Any:
-    """The caller's parameters, checked; raises InputError that names the field and what is known."""
+def parse_parameters(parameters: Any, model: type[BaseModel]) -> Any:
+    """The task's parameters; raises InputError that names the field and the accepted ones."""
     try:
         return _defaults(model) if parameters is None else model.model_validate(parameters)
     except ValidationError as error:
-        raise InputError(_explain(error, model), field="parameters") from error
+        field, message = _first_error(error, "parameters")
+        accepted = ", ".join(model.model_fields) or "none"
+        raise InputError(f"{field}: {message}; accepted parameters: {accepted}", field="parameters") from error
 
 
 @cache
@@ -103,12 +99,6 @@ def _defaults(model: type[BaseModel]) -> Any:
     return model()
 
 
-def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+def _first_error(error: ValidationError, *parents: str) -> tuple[str, str]:
     first = error.errors()[0]
-    field = _place(("parameters", *first["loc"]))
-    known = ", ".join(model.model_fields) or "none"
-    return f"{field}: {first['msg']}; accepted parameters: {known}"
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    return shorten(".".join(map(str, loc)), 100)
+    return shorten(".".join(map(str, (*parents, *first["loc"]))), 100), first["msg"]

@@ -1,7 +1,4 @@
-"""Text generation in the shape of OpenAI's ``/v1/completions``, whole or streamed as server-sent events.
-
-Format: https://platform.openai.com/docs/api-reference/completions; events as the HTML standard's "Server-sent events".
-"""
+"""``/v1/completions``, whole or streamed: https://platform.openai.com/docs/api-reference/completions."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from serving.protocols.base import Check, Reply, Request, check_inputs, content_of
+from serving.protocols.base import Check, Reply, Request, check_inputs, load_json, require_task, validate_body
 from serving.tasks.base import Encoded, Task
 from serving.tasks.generation import FinishReason, Generated, Generation, GenerationParameters, Token
 from serving.tasks.strict_model import FailFastList, StrictModel
 
 PATH = "/v1/completions"
-_REASONS: dict[FinishReason, str] = {
+_FINISH_REASONS: dict[FinishReason, str] = {
     "eos_token": "stop",
     "stop_sequence": "stop",
     "length": "length",
@@ -28,7 +25,7 @@ _REASONS: dict[FinishReason, str] = {
 
 
 class _Body(StrictModel):
-    """What is understood; what is named but cannot be had takes only the value that asks for nothing."""
+    """Unsupported options accept only the value that turns them off."""
 
     prompt: Any
     model: str = ""
@@ -48,7 +45,6 @@ class _Body(StrictModel):
     frequency_penalty: Literal[0] | None = None
 
     def parameters(self) -> GenerationParameters:
-        """The task's own parameters."""
         sampled = self.temperature > 0
         return GenerationParameters(
             max_new_tokens=self.max_tokens,
@@ -63,7 +59,7 @@ class _Body(StrictModel):
 
 
 class CompletionOptions(BaseModel):
-    """What rendering needs: who asked for what, when, under which id."""
+    """``id`` and ``created`` (seconds since 1970) stand in every answer."""
 
     body: _Body
     id: str
@@ -71,51 +67,47 @@ class CompletionOptions(BaseModel):
 
 
 def parse(body: bytes, task: Task, check: Check) -> Request:
-    """The prompts of a request; raises InputError."""
-    options = content_of(_Body, PATH, "continues prompts", body, task, Generation)
-    items = check_inputs(options.prompt, task, check, "prompt")
-    about = CompletionOptions(body=options, id=f"cmpl-{uuid.uuid4().hex}", created=int(time.time()))
-    return Request(items, False, options.parameters(), about, stream=options.stream)
+    """Raises InputError."""
+    require_task(task, Generation, f"{PATH} continues prompts")
+    content = validate_body(_Body, load_json(body, task))
+    items = check_inputs(content.prompt, task, check, "prompt")
+    options = CompletionOptions(body=content, id=f"cmpl-{uuid.uuid4().hex}", created=int(time.time()))
+    return Request(items, False, content.parameters(), options, stream=content.stream)
 
 
 def render(task: Task, request: Request, reply: Reply) -> Any:
-    """All choices, those of the first prompt first, and the tokens used."""
     texts = [each["generated_text"] for answer in reply.answers for each in answer]
     generated: list[Generated] = [each for results in reply.results for each in results[0]]
     choices = [
-        _choice(index, text, _REASONS[each.finish_reason])
+        _choice(index, text, _FINISH_REASONS[each.finish_reason])
         for index, (text, each) in enumerate(zip(texts, generated, strict=True))
     ]
-    read = sum(len(each.windows[0].ids) for each in reply.encoded)
+    read = sum(each.tokens for each in reply.encoded)
     written = sum(len(each.token_ids) for each in generated)
     usage = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
     return {**_head(request), "choices": choices, "usage": usage}
 
 
-def opening(request: Request, encoded: Sequence[Encoded]) -> list[bytes]:
-    """The events before the first token: the prompts themselves, where they are to be echoed."""
+def opening_events(request: Request, encoded: Sequence[Encoded]) -> list[bytes]:
+    """With ``echo``, the prompts."""
     options: CompletionOptions = request.options
-    if not options.body.echo:
-        return []
-    number = request.parameters.num_return_sequences
+    copies = request.parameters.num_return_sequences if options.body.echo else 0
     return [
-        _event({**_head(request), "choices": [_choice(at * number + copy, each.item, None)]})
-        for at, each in enumerate(encoded)
-        for copy in range(number)
+        _event(request, prompt * copies + copy, each.item, None)
+        for prompt, each in enumerate(encoded)
+        for copy in range(copies)
     ]
 
 
-def event(request: Request, prompt: int, token: Token) -> bytes:
-    """The event of one token, nothing where it shows nothing."""
+def token_event(request: Request, prompt: int, token: Token) -> bytes:
+    """Empty if the token adds no text."""
     if not token.text and token.finish_reason is None:
         return b""
     index = prompt * request.parameters.num_return_sequences + token.sequence
-    reason = token.finish_reason and _REASONS[token.finish_reason]
-    return _event({**_head(request), "choices": [_choice(index, token.text, reason)]})
+    return _event(request, index, token.text, token.finish_reason and _FINISH_REASONS[token.finish_reason])
 
 
-def closing() -> bytes:
-    """The event behind the last token."""
+def closing_event() -> bytes:
     return b"data: [DONE]\n\n"
 
 
@@ -128,5 +120,6 @@ def _choice(index: int, text: str, reason: str | None) -> dict[str, Any]:
     return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
 
 
-def _event(content: dict[str, Any]) -> bytes:
+def _event(request: Request, index: int, text: str, reason: str | None) -> bytes:
+    content = {**_head(request), "choices": [_choice(index, text, reason)]}
     return f"data: {json.dumps(content, ensure_ascii=False)}\n\n".encode()

@@ -1,7 +1,6 @@
-"""The shapes of Hugging Face's text-embeddings-inference.
+"""The formats of https://huggingface.github.io/text-embeddings-inference.
 
-Format: https://huggingface.github.io/text-embeddings-inference. In ``/predict`` a list of one or two bare texts is one
-input, a text or a pair; several inputs are a list of such lists. The answer to one is flat.
+In ``/predict`` a list of one or two texts is one input; several inputs are a list of such lists.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from serving.errors import InputError
-from serving.protocols.base import Check, Reply, Request, check_inputs, load_json, model_of
+from serving.protocols.base import Check, Reply, Request, check_inputs, load_json, require_task, validate_body
 from serving.tasks.base import Task, object_schema
 from serving.tasks.feature_extraction import FeatureExtraction, FeatureExtractionParameters
 from serving.tasks.inputs import text_schema
@@ -20,22 +19,19 @@ from serving.tasks.regression import Regression
 from serving.tasks.strict_model import StrictModel
 from serving.tasks.text_classification import TextClassification
 
-SCORED = (TextClassification, MultiLabelClassification, Regression)
-"""The tasks that give a text, or a pair, labels and scores."""
+SCORING_TASKS = (TextClassification, MultiLabelClassification, Regression)
 
-SPOKEN = (*SCORED, FeatureExtraction)
-"""The tasks that ``/predict`` takes these shapes of."""
-
-SCORING = frozenset(task.name for task in SCORED)
+PREDICT_TASKS = (*SCORING_TASKS, FeatureExtraction)
+"""The tasks whose ``/predict`` also accepts these formats."""
 
 Direction = Annotated[
     Literal["right", "left"], BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 ]
-"""Its document writes ``Left`` and ``Right``, its default and its clients ``right``."""
+"""The protocol's document says ``Right``, its clients ``right``."""
 
 
 class Body(StrictModel):
-    """``truncate: null`` is the server's own choice, which is to truncate: ``auto_truncate`` in ``/info``."""
+    """``truncate: null`` is the server's default, which truncates."""
 
     inputs: Any
     truncate: bool | None = None
@@ -43,7 +39,6 @@ class Body(StrictModel):
 
     @property
     def truncation(self) -> dict[str, Any]:
-        """The task's parameters of the same names."""
         return {"truncate": self.truncate is not False, "truncation_direction": self.truncation_direction}
 
 
@@ -57,17 +52,17 @@ class _Embed(Body):
     prompt_name: None = None
 
 
-PREDICT_KEYS = frozenset({"truncate", "truncation_direction", "raw_scores"})
-EMBED_KEYS = frozenset({"truncate", "truncation_direction", "normalize", "dimensions", "prompt_name"})
+PREDICT_KEYS = _Predict.model_fields.keys() - {"inputs"}
+EMBED_KEYS = _Embed.model_fields.keys() - {"inputs"}
 
 
-def meant(content: Any, task: Task) -> bool:
-    """Whether a body for ``/predict`` is one that only this shape knows, and not that of the inference API."""
+def is_tei_body(content: Any, task: Task) -> bool:
+    """Whether a body of ``/predict`` has this format and not the inference API's."""
     if not isinstance(content, dict):
         return False
     if isinstance(task, FeatureExtraction):
         return bool(content.keys() & EMBED_KEYS)
-    if not isinstance(task, SCORED):
+    if not isinstance(task, SCORING_TASKS):
         return False
     inputs = content.get("inputs")
     first = inputs[0] if isinstance(inputs, list) and inputs else None
@@ -75,64 +70,60 @@ def meant(content: Any, task: Task) -> bool:
 
 
 def parse(content: Any, task: Task, check: Check) -> Request:
-    """The request of a body that is `meant`; raises InputError."""
-    return (_embedded if isinstance(task, FeatureExtraction) else _predicted)(content, task, check)
+    return (_parse_embed if isinstance(task, FeatureExtraction) else _parse_predict)(content, task, check)
 
 
 def parse_predict(body: bytes, task: Task, check: Check) -> Request:
-    """``POST /tei/predict``; raises InputError."""
-    if not isinstance(task, SCORED):
-        raise InputError(f"/tei/predict scores texts, and this bundle's task is {task.name}; send to /predict")
-    return _predicted(load_json(body, task), task, check)
+    """Raises InputError."""
+    require_task(task, SCORING_TASKS, "/tei/predict scores texts")
+    return _parse_predict(load_json(body, task), task, check)
 
 
 def parse_embed(body: bytes, task: Task, check: Check) -> Request:
-    """``POST /embed``; raises InputError."""
-    if not isinstance(task, FeatureExtraction):
-        raise InputError(f"/embed gives sentence vectors, and this bundle's task is {task.name}; send to /predict")
-    return _embedded(load_json(body, task), task, check)
+    """Raises InputError."""
+    require_task(task, FeatureExtraction, "/embed gives sentence vectors")
+    return _parse_embed(load_json(body, task), task, check)
 
 
 def render(task: Task, request: Request, reply: Reply) -> Any:
-    """A lone input's labels, a list of such lists for several; vectors always come in a list."""
     return reply.answers[0] if request.lone else reply.answers
 
 
-def _predicted(content: Any, task: Task, check: Check) -> Request:
-    options = model_of(_Predict, content)
-    inputs, lone = _sequences(options.inputs, task)
+def _parse_predict(content: Any, task: Task, check: Check) -> Request:
+    options = validate_body(_Predict, content)
+    inputs, lone = _convert_inputs(options.inputs, task)
     known, parameters = task.parameters_type.model_fields, options.truncation
     if "threshold" in known:
-        parameters["threshold"] = 0.0  # all labels are told
+        parameters["threshold"] = 0.0  # the protocol's answers have all labels
     if options.raw_scores and "function_to_apply" in known:
         parameters["function_to_apply"] = "none"
     return Request(check_inputs(inputs, task, check), lone, task.parameters_type(**parameters), options)
 
 
-def _embedded(content: Any, task: Task, check: Check) -> Request:
-    options = model_of(_Embed, content)
+def _parse_embed(content: Any, task: Task, check: Check) -> Request:
+    options = validate_body(_Embed, content)
     parameters = FeatureExtractionParameters(
         normalize=options.normalize, dimensions=options.dimensions, **options.truncation
     )
     return Request(check_inputs(options.inputs, task, check), False, parameters, options)
 
 
-def _sequences(inputs: Any, task: Task) -> tuple[Any, bool]:
-    """The inputs as the task knows them, and whether it is a lone one."""
+def _convert_inputs(inputs: Any, task: Task) -> tuple[Any, bool]:
+    """The task's inputs, and whether it is a lone one."""
     if not isinstance(inputs, list) or not inputs:
         return inputs, not isinstance(inputs, list)
     if isinstance(inputs[0], list):
-        return [_sequence(each, f"inputs[{place}]", task) for place, each in enumerate(inputs)], False
-    return _sequence(inputs, "inputs", task), True
+        return [_convert_input(each, f"inputs[{index}]", task) for index, each in enumerate(inputs)], False
+    return _convert_input(inputs, "inputs", task), True
 
 
-def _sequence(texts: Any, field: str, task: Task) -> Any:
+def _convert_input(texts: Any, field: str, task: Task) -> Any:
     if not isinstance(texts, list) or len(texts) not in (1, 2):
-        raise InputError(f"{field} must be a list of one text or two, as all of this batch", field=field)
+        raise InputError(f"{field} must be a list of one or two texts, as the first input is", field=field)
     if len(texts) == 1:
         return texts[0]
     if not _reads_pairs(task):
-        message = f'{field} is a pair, and this model reads lone texts; several of them are [["a text"], ["another"]]'
+        message = f'{field} is a pair, and this model reads single texts; send [["a text"], ["another"]] for two texts'
         raise InputError(message, field=field)
     return {"text": texts[0], "text_pair": texts[1]}
 
@@ -142,19 +133,20 @@ def _reads_pairs(task: Task) -> bool:
 
 
 def request_schema(task: Task) -> dict[str, Any]:
-    """JSON schema of a ``/predict`` body of a task in `SPOKEN`."""
-    model, inputs = (_Embed, _texts(task)) if isinstance(task, FeatureExtraction) else (_Predict, _batches(task))
+    model, inputs = (
+        (_Embed, _texts_schema(task)) if isinstance(task, FeatureExtraction) else (_Predict, _batch_schema(task))
+    )
     known = model.model_json_schema()["properties"]
     direction = {"type": "string", "pattern": "^([Ll][Ee][Ff][Tt]|[Rr][Ii][Gg][Hh][Tt])$"}
     return object_schema(known | {"inputs": inputs, "truncation_direction": direction}, ["inputs"])
 
 
-def _texts(task: Task) -> dict[str, Any]:
+def _texts_schema(task: Task) -> dict[str, Any]:
     text = text_schema(task.limits)
     return {"anyOf": [text, {"type": "array", "items": text, "minItems": 1, "maxItems": task.limits.max_inputs}]}
 
 
-def _batches(task: Task) -> dict[str, Any]:
+def _batch_schema(task: Task) -> dict[str, Any]:
     text, length = text_schema(task.limits), 2 if _reads_pairs(task) else 1
     sequence = {"type": "array", "items": text, "minItems": length, "maxItems": length}
     batch = {"type": "array", "items": sequence, "minItems": 1, "maxItems": task.limits.max_inputs}

@@ -1,4 +1,4 @@
-"""A server that answers as it is told, for the load generator and the waiting to be tried on."""
+"""A server with a fixed reply, for tests of the load generators."""
 
 from __future__ import annotations
 
@@ -29,17 +29,21 @@ class _Scripted(socketserver.StreamRequestHandler):
         return lines
 
 
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 64  # a full queue delays a connection by a second
+
+
 @pytest.fixture
 def scripted() -> Iterator[Start]:
-    """``scripted(reply)`` starts a server that sends these bytes to every request, and gives its port.
+    """``scripted(reply)`` starts a server that sends these bytes to every request, and returns its port.
 
-    With an empty reply it closes the connection instead.
+    With an empty reply it closes the connection.
     """
     servers = []
 
     def start(reply: bytes) -> int:
-        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Scripted)
-        server.daemon_threads = True
+        server = _Server(("127.0.0.1", 0), _Scripted)
         server.reply = reply  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
         servers.append(server)

@@ -1,4 +1,4 @@
-"""The load generator sends, counts and checks; nothing that goes wrong is taken for an answer."""
+"""The load generator sends requests, and counts right answers and each kind of error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import bench.load
-from bench.load import Query, Round, render, run_load
+from bench.load import LoadResult, Query, render, run_load
 from bench.noop_server import LABEL
 from bench.process import free_port, spawned, wait_ready
 from tests.bench.conftest import Start
@@ -27,7 +27,7 @@ RIGHT = b'[{"label": "refund", "score": 0.9}]'
 CHUNKED = b"9\r\n" + RIGHT[:9] + b"\r\n1a\r\n" + RIGHT[9:] + b"\r\n0\r\n\r\n"
 
 
-def load(port: int, expected: str = "refund", connections: int = 2) -> Round:
+def load(port: int, expected: str = "refund", connections: int = 2) -> LoadResult:
     """A short round with one query."""
     query = Query(render(port, "/predict", {"inputs": "money back"}), expected)
     return run_load(port, [query], best_label, connections=connections, seconds=0.2)
@@ -40,7 +40,7 @@ def best_label(content: Any) -> str:
 
 
 def test_render() -> None:
-    """A request is a complete HTTP/1.1 POST whose length is counted in bytes of its ASCII-only JSON."""
+    """A request is a complete HTTP/1.1 POST; its length counts bytes."""
     head, _, body = render(3000, "/predict", {"inputs": "für"}).partition(b"\r\n\r\n")
     assert head.startswith(b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:3000\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
@@ -56,7 +56,7 @@ def test_render() -> None:
     ],
 )
 def test_right_answers(scripted: Start, reply: bytes) -> None:
-    """Answers are counted however HTTP frames them, each with a latency."""
+    """Answers count however HTTP frames them, each with a latency."""
     found = load(scripted(reply))
     assert found.answered > 10
     assert not found.errors
@@ -79,21 +79,21 @@ def test_right_answers(scripted: Start, reply: bytes) -> None:
     ids=["label", "empty", "no JSON", "refused", "closing", "no HTTP", "closed"],
 )
 def test_errors_are_named(scripted: Start, reply: bytes, error: str) -> None:
-    """Whatever is not a right answer on a lasting connection is counted under its name."""
+    """Each kind of error is counted under its name."""
     found = load(scripted(reply))
     assert set(found.errors) == {error}
     assert found.errors[error] >= 2
 
 
 def test_refusals_are_no_answers(scripted: Start) -> None:
-    """An answer with another status than 200 counts neither as answered nor for the latencies."""
+    """Only answers with status 200 count as answered and have a latency."""
     found = load(scripted(answer(RIGHT, status="503 Service Unavailable")))
     assert found.answered == 0
     assert found.latencies == []
 
 
-def test_silence_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that accepts and never answers costs the grace and no more."""
+def test_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the server never answers, the load ends after the grace period."""
     monkeypatch.setattr(bench.load, "GRACE_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         found = load(listener.getsockname()[1])
@@ -108,8 +108,8 @@ def test_nobody_listens() -> None:
     assert found.errors == {"no connection: Connection refused": 2}
 
 
-def test_queries_go_round(scripted: Start) -> None:
-    """Every query is sent in turn, with its own expectation."""
+def test_queries_are_repeated(scripted: Start) -> None:
+    """The queries are sent in turn, each with its own expected label."""
     port = scripted(answer(RIGHT))
     request = render(port, "/", {"inputs": "money back"})
     found = run_load(port, [Query(request, "refund"), Query(request, "other")], best_label, connections=1, seconds=0.2)
@@ -117,15 +117,15 @@ def test_queries_go_round(scripted: Start) -> None:
 
 
 @pytest.mark.parametrize(("connections", "requests"), [(8, 20), (8, 3)])
-def test_so_many_requests_and_no_more(scripted: Start, connections: int, requests: int) -> None:
-    """A round of so many requests sends as many, whichever of its connections come to the end of them together."""
+def test_number_of_requests(scripted: Start, connections: int, requests: int) -> None:
+    """A round of N requests sends exactly N, on however many connections."""
     query = Query(render(port := scripted(answer(RIGHT)), "/predict", {"inputs": "money back"}), "refund")
     found = run_load(port, [query], best_label, connections=connections, requests=requests)
     assert (found.answered, found.errors.total()) == (requests, 0)
 
 
 def test_against_the_noop_server(tmp_path: Path) -> None:
-    """The no-op server is a real process, and the generator is far from being the bottleneck of a classifier."""
+    """The generator makes more load than any classifier can answer."""
     port = free_port()
     command = [sys.executable, "-m", "bench.noop_server", str(port)]
     with spawned("no-op", command, log=tmp_path / "log") as child:

@@ -1,4 +1,4 @@
-"""Open-loop load sends when requests are due, and tells answers, clean refusals and errors apart."""
+"""Open-loop load sends requests at their due times, and counts answers, refusals and errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from bench.load import Query, render
-from bench.openload import Arrivals, run_arrivals
+from bench.openload import ArrivalResult, run_arrivals
 from bench.process import free_port
 from tests.bench.conftest import Start
 from tests.bench.test_load import RIGHT, answer, best_label
@@ -17,14 +17,14 @@ from tests.bench.test_load import RIGHT, answer, best_label
 BUSY = "429 Too Many Requests"
 
 
-def arrivals(port: int, seed: int = 0, rate: float = 400.0) -> Arrivals:
+def arrivals(port: int, seed: int = 0, rate: float = 400.0) -> ArrivalResult:
     """A short load of one query."""
     query = Query(render(port, "/predict", {"inputs": "money back"}), "refund")
     return run_arrivals(port, [query], best_label, rate=rate, seconds=0.3, seed=seed)
 
 
-def test_every_request_is_accounted_for(scripted: Start) -> None:
-    """As many are sent as chance wants, the same for the same seed, and each is answered."""
+def test_every_request_is_counted(scripted: Start) -> None:
+    """The number of requests depends on the seed alone, and each is answered."""
     port = scripted(answer(RIGHT))
     found, again, other = arrivals(port), arrivals(port), arrivals(port, seed=1)
     assert found.sent == again.sent != other.sent
@@ -35,8 +35,8 @@ def test_every_request_is_accounted_for(scripted: Start) -> None:
     assert not found.errors
 
 
-def test_a_clean_refusal(scripted: Start) -> None:
-    """429 with Retry-After in seconds is a refusal and no error."""
+def test_a_refusal(scripted: Start) -> None:
+    """429 with Retry-After in seconds is a refusal, not an error."""
     found = arrivals(scripted(answer(b"{}", "Content-Length: 2", "retry-AFTER: 3", status=BUSY)))
     assert found.refused == found.sent > 0
     assert not found.errors
@@ -57,16 +57,16 @@ def test_a_clean_refusal(scripted: Start) -> None:
     ids=["bare 429", "vague 429", "503", "label", "no JSON", "no HTTP", "closed"],
 )
 def test_errors_are_named(scripted: Start, reply: bytes, error: str) -> None:
-    """Whatever is neither an answer nor a clean refusal is an error under its name, once a request."""
+    """Each request that is neither answered nor refused is one error under its name."""
     found = arrivals(scripted(reply), rate=60)
     assert found.errors == {error: found.sent}
 
 
 @pytest.mark.parametrize("reads", [False, True], ids=["refused unasked", "closed after an answer"])
 def test_a_server_that_ends_connections(reads: bool) -> None:
-    """What is asked on a connection that the server ends, though it seemed to stay, is counted as lost."""
+    """A request on a connection that the server closes is counted as an error."""
     with socket.create_server(("127.0.0.1", 0)) as listener, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        listener.settimeout(2)
+        listener.settimeout(0.6)
         pool.submit(end_all, listener, reads)
         found = arrivals(listener.getsockname()[1], rate=1000)
     assert found.errors.total() == found.sent > 0
@@ -74,7 +74,7 @@ def test_a_server_that_ends_connections(reads: bool) -> None:
 
 
 def end_all(listener: socket.socket, reads: bool) -> None:
-    """Answer and end every connection, until none comes any more."""
+    """Answer and close every connection until none comes."""
     with contextlib.suppress(OSError):
         while True:
             connection, _ = listener.accept()

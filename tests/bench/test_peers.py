@@ -1,4 +1,4 @@
-"""The peers serve the very model that is compared."""
+"""The peers serve the same model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from trainer.run.run import Run
 
 
 def test_transformers_reads_the_same_model(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mean-pooled checkpoint, laid out for transformers' own tools, gives the same logits."""
+    """transformers loads the exported mean-pooled checkpoint and gives the same logits."""
     if json.loads((tiny_run.checkpoint / "task.json").read_text())["pooling"] != "mean":
         pytest.skip("the tiny run's checkpoint is transformers' own already")
     monkeypatch.setattr(peers_checkpoint, "FOLDER", tmp_path / "checkpoint")
-    folder = peers_checkpoint.checkpoint(Subject(tiny_run, {}))
+    folder = peers_checkpoint.export_checkpoint(Subject(tiny_run, {}))
     ours = load_checkpoint(tiny_run.checkpoint)
     theirs = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True).eval()
     inputs = ours.tokenizer(["where is my parcel?", "cancel"], padding=True, return_tensors="pt")
@@ -29,8 +29,8 @@ def test_transformers_reads_the_same_model(tiny_run: Run, tmp_path: Path, monkey
         torch.testing.assert_close(theirs(**inputs).logits, ours.model(**inputs)["logits"])
 
 
-def test_a_peer_that_is_not_installed_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the peers' environment there is a reason and a command; with another's requirements too."""
+def test_missing_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the peers' environment is missing or outdated, the reason names the command."""
     monkeypatch.setattr(setup, "READY", tmp_path / ".ready")
     assert "make peers" in setup.missing()
     (tmp_path / ".ready").write_text("litserve==0.1\n")

@@ -1,4 +1,4 @@
-"""Measured processes are waited for with a limit, explained when they fail, and never left behind."""
+"""Measured processes have a time limit, failures show their log, and all are stopped."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import bench.process
-from bench.errors import MeasurementError
-from bench.process import descendants, free_port, pinned, spawned, wait_ready
+from bench.process import MeasurementError, descendants, free_port, pinned, spawned, wait_ready
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 PARENT = """
@@ -38,7 +37,7 @@ def _wait_for(path: Path) -> str:
     return path.read_text()
 
 
-def test_stubborn_families_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_descendants_are_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that ignores SIGTERM is killed, and so is its child in a session of its own."""
     monkeypatch.setattr(bench.process, "STOP_SECONDS", 0.2)
     log = tmp_path / "log"
@@ -85,7 +84,7 @@ def test_memory_counts_the_family(tmp_path: Path) -> None:
         "parent", [sys.executable, "-c", PARENT.replace("signal.SIG_IGN", "signal.SIG_DFL")], log=log
     ) as child:
         grandchild = int(_wait_for(log))
-        assert child.memory() > bench.process._proportional(grandchild) > 1e6
+        assert child.memory() > bench.process._memory(grandchild) > 1e6
 
 
 def test_pinned(tmp_path: Path) -> None:

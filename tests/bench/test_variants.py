@@ -1,4 +1,4 @@
-"""The figures of an automatic choice."""
+"""The figures of the variant that is selected automatically."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from trainer.run.run import Run
 
 @pytest.mark.slow
 def test_a_run_of_ones_own(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its choice is exported; speed, equal answers and changed ones stand beside what is asked."""
+    """The selected variant is exported and its speed, answers and size are measured."""
     monkeypatch.setattr(variants, "WORK", tmp_path)
     speed, equal, changed, size = variants.measure_variants(tiny_run.root, Console())
     bundle = Bundle.open(tmp_path / "auto" / tiny_run.root.name)
     assert bundle.manifest.graph.variant in speed.name
-    assert speed.holds == (speed.value is not None and speed.value >= 2)
-    assert (equal.unit, equal.holds, changed.value, changed.holds) == ("%", True, 0, True)
+    assert speed.value is not None
+    assert speed.value > 0
+    assert equal.unit == "%"
+    assert equal.value is not None
+    assert equal.value >= 99
+    assert (changed.value, changed.is_error) == (0, False)
     assert size.value == len(bundle.read("model.onnx")) / 1e6

@@ -122,7 +122,7 @@ def test_an_identity_needs_sigstore(bundle: Path, tmp_path: Path) -> None:
     (bundle / SIGNATURE).write_text("{}")
     identity = ("--identity", "ada@example.org", "--identity-provider", "https://accounts.google.com")
     assert_refused(tuneship("verify", bundle, *identity, **nowhere), "Sigstore cannot check an identity")
-    assert_refused(tuneship("verify", bundle, *identity[:2]), "--identity and --identity-provider go together")
+    assert_refused(tuneship("verify", bundle, *identity[:2]), "--identity needs --identity-provider")
 
 
 def test_a_keys_signature_is_no_identitys(bundle: Path, keys: KeyPair, trust_config: Path) -> None:

@@ -1,4 +1,4 @@
-"""The Bento: built from bentofile.yaml with the bundle inside, it serves the bundle's answers, in a container too."""
+"""The Bento, built from bentofile.yaml with the bundle inside, serves the bundle's answers, also in a container."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXTS = ["where is my parcel?", "refund order 17"]
 
 
 def bentoml(*arguments: object, cwd: Path, home: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    """Run the bentoml command with a model store of its own."""
+    """Run the bentoml command with its own BENTOML_HOME."""
     environment = {**os.environ, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", "DOCKER_BUILDKIT": "0"}
     environment.pop("TUNESHIP_BUNDLE", None)
     command = [str(Path(sys.executable).parent / "bentoml"), *map(str, arguments)]
@@ -59,7 +59,7 @@ def ask(port: int) -> object:
 
 
 def test_the_bundle_travels_inside(home: Path, tiny_bundle: Path) -> None:
-    """The Bento holds the whole bundle, sound, and the serving code, but no training code."""
+    """The Bento holds the bundle and the serving code, but no training code."""
     source = home / "bentos" / "tuneship-service" / "test" / "src"
     assert Bundle.open(source / "bundle").digest == Bundle.open(tiny_bundle).digest
     assert (source / "serving" / "http" / "page" / "page.html").is_file()
@@ -67,7 +67,7 @@ def test_the_bundle_travels_inside(home: Path, tiny_bundle: Path) -> None:
 
 
 def test_it_serves_the_bundles_answers(home: Path, tiny_bundle: Path, tmp_path: Path) -> None:
-    """`bentoml serve TAG` uses the Bento's code and bundle, even from a checkout that has others."""
+    """`bentoml serve TAG` uses the Bento's code and bundle, not the checkout's."""
     port = free_port()
     command = [str(Path(sys.executable).parent / "bentoml"), "serve", "tuneship-service:test", "--port", str(port)]
     with running(command, port, tmp_path / "log", BENTOML_HOME=home, BENTOML_DO_NOT_TRACK="True"):
@@ -85,7 +85,7 @@ def test_it_is_not_built_without_a_bundle(tmp_path: Path) -> None:
 @pytest.mark.docker
 @pytest.mark.skipif(bool(why_no_engine()), reason=why_no_engine() or "engine")
 def test_it_can_be_containerized(home: Path, tiny_bundle: Path, tmp_path: Path) -> None:
-    """`bentoml containerize` makes an image that answers as the predictor does."""
+    """`bentoml containerize` makes an image that gives the predictor's answers."""
     arguments = ("--backend", "docker", "--opt", "network=host", "--image-tag", "tuneship-bento-test:latest")
     result = bentoml("containerize", "tuneship-service:test", *arguments, cwd=tmp_path, home=home, timeout=900)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""The Lambda handler: every kind of event, translated to a call of the HTTP surface and back."""
+"""The Lambda handler translates every kind of event to an HTTP request and back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from serving.lambda_handler import Function, InvocationError
 from serving.settings.access import AccessPolicy
 from serving.settings.settings import ServerSettings
 from serving.tasks.base import Logits
-from tests.serving.processes import ROOT, environment, python
+from tests.paths import ROOT
+from tests.serving.processes import environment, python
 
 TEXT = "where is my parcel?"
 BODY = json.dumps({"inputs": TEXT})
@@ -30,7 +31,7 @@ KINDS = ("function_url", "http_api", "rest_api", "load_balancer")
 
 @pytest.fixture(scope="module")
 def function(tiny_bundle: Path) -> Iterator[Function]:
-    """The function over the fp32 bundle, as a container starts it."""
+    """The function with the fp32 bundle."""
     function = Function(ServerSettings(bundle=tiny_bundle))
     yield function
     function.close()
@@ -139,7 +140,7 @@ def encoded(event: dict[str, Any], body: str | bytes) -> dict[str, Any]:
 @pytest.mark.parametrize("path", ["/predict", "/"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_predict(function: Function, client: TestClient, kind: str, path: str) -> None:
-    """Every kind of HTTP event is answered to the last digit as over HTTP."""
+    """Every kind of HTTP event gets exactly the answer of HTTP."""
     answer = function(event_of(kind, "POST", path, BODY))
     over_http = client.post(path, json=json.loads(BODY))
     assert answer["statusCode"] == 200
@@ -150,7 +151,7 @@ def test_predict(function: Function, client: TestClient, kind: str, path: str) -
 
 
 def lasting(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer without what differs each time: the request's name and its times."""
+    """An answer without its request id and times, which always differ."""
     headers = {k: v for k, v in answer["headers"].items() if k not in ("x-request-id", "server-timing")}
     return {**answer, "headers": headers}
 
@@ -164,7 +165,7 @@ def test_base64(function: Function, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_unicode(function: Function, kind: str) -> None:
-    """Text outside ASCII is the same, in base64 or not."""
+    """Text outside ASCII arrives unchanged, in base64 or not."""
     body = json.dumps({"inputs": "我的卡 👍🏽"}, ensure_ascii=False)
     plain = function(event_of(kind, "POST", "/predict", body))
     assert plain["statusCode"] == 200
@@ -174,7 +175,7 @@ def test_unicode(function: Function, kind: str) -> None:
 @pytest.mark.parametrize("body", ["not base64!", "abc", "YWJj=YWJj", "é", "====", "YWJj\n"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_malformed_base64(function: Function, kind: str, body: str) -> None:
-    """A body that says it is base64 and is not gets 400, not a crash."""
+    """A body that should be base64 and is not gets 400."""
     answer = function(event_of(kind, "POST", "/predict", body) | {"isBase64Encoded": True})
     assert answer["statusCode"] == 400
     content = json.loads(answer["body"])
@@ -184,7 +185,7 @@ def test_malformed_base64(function: Function, kind: str, body: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_binary_junk(function: Function, kind: str) -> None:
-    """Bytes that are no text get 400."""
+    """A body that is not UTF-8 gets 400."""
     answer = function(encoded(event_of(kind, "POST", "/predict"), bytes(range(256)) * 10))
     assert answer["statusCode"] == 400
     assert "not UTF-8" in json.loads(answer["body"])["error"]
@@ -209,7 +210,7 @@ def test_refused(
     function: Function, kind: str, method: str, path: str, body: str | None,
     options: dict[str, str], status: int, message: str,
 ) -> None:  # fmt: skip
-    """What HTTP refuses is refused with the same status and message."""
+    """Errors have the status and message of HTTP."""
     answer = function(event_of(kind, method, path, body, **options))
     assert answer["statusCode"] == status
     assert message in json.loads(answer["body"])["error"]
@@ -227,7 +228,7 @@ def test_gets(function: Function, client: TestClient, kind: str, path: str) -> N
 
 
 def test_metrics(function: Function) -> None:
-    """/metrics is there for who asks."""
+    """/metrics is available."""
     assert "tuneship_bundle_info" in function(event_of("function_url", "GET", "/metrics"))["body"]
 
 
@@ -243,7 +244,7 @@ def test_metrics(function: Function) -> None:
     ],
 )
 def test_stage(function: Function, raw_path: str, stage: str | None, status: int) -> None:
-    """The stage in front of a path is taken off, and only the stage."""
+    """The stage in front of a path is removed, and nothing else."""
     event = function_url("GET", raw_path, None)
     event["requestContext"]["stage"] = stage
     assert function(event)["statusCode"] == status
@@ -253,15 +254,14 @@ def test_stage(function: Function, raw_path: str, stage: str | None, status: int
     ("kind", "query"), [("function_url", "a=1&b=2"), ("rest_api", "a=1&a=2&b=x+y"), ("load_balancer", "")]
 )
 def test_query(kind: str, query: str) -> None:
-    """The query string reaches the app whole, names that come twice included."""
+    """The whole query string reaches the app, repeated names included."""
     event = event_of(kind, "GET", "/livez")
-    translate = lambda_handler._call_v2 if event.get("version") == "2.0" else lambda_handler._call_v1
-    assert translate(event).scope()["query_string"] == query.encode()
+    assert lambda_handler.parse_event(event).scope()["query_string"] == query.encode()
 
 
 @pytest.mark.parametrize("kind", ["function_url", "rest_api", "load_balancer"])
 def test_null_headers(function: Function, kind: str) -> None:
-    """An event without headers is a request without headers."""
+    """Headers may be null."""
     event = event_of(kind, "GET", "/livez") | {"headers": None, "multiValueQueryStringParameters": None}
     assert function(event)["statusCode"] == 200
     event = event_of(kind, "GET", "/livez") | {"headers": {"Accept": None}}
@@ -270,7 +270,7 @@ def test_null_headers(function: Function, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_binary_answers(function: Function, kind: str) -> None:
-    """Binary tensors come back in base64, and nothing else does."""
+    """Only binary tensors are returned in base64."""
     outputs = [{"name": "score", "parameters": {"binary_data": True}}]
     asked = {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": [TEXT]}], "outputs": outputs}
     reply = function(event_of(kind, "POST", "/v2/models/run/infer", json.dumps(asked)))
@@ -289,7 +289,7 @@ def test_binary_answers(function: Function, kind: str) -> None:
     ],
 )
 def test_plain(function: Function, client: TestClient, event: dict[str, Any]) -> None:
-    """A plain JSON invocation is answered with the bare answer, the same as over HTTP."""
+    """A direct invocation returns the bare answer, the same as over HTTP."""
     assert function(event) == client.post("/predict", json=event).json()
 
 
@@ -307,13 +307,13 @@ def test_plain(function: Function, client: TestClient, event: dict[str, Any]) ->
     ],
 )
 def test_plain_refused(function: Function, event: Any, message: str) -> None:
-    """A plain invocation that is refused raises, so that Lambda reports the reason to the caller."""
+    """A refused direct invocation raises, so that Lambda reports the reason to the caller."""
     with pytest.raises(InvocationError, match=f"^{message}"):
         function(event)
 
 
 class Broken(Predictor):
-    """A predictor whose engine fails once the golden answers are through."""
+    """A predictor whose engine fails after the golden answers."""
 
     opened = False
 
@@ -324,14 +324,14 @@ class Broken(Predictor):
         return difference
 
     def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
-        """Fails, and tells what nobody outside should read."""
+        """Fail with a message that callers must not see."""
         if not self.opened:
             return super().together(windows, length)
         raise RuntimeError("secret detail")
 
 
 def test_server_error(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """A failure of the engine is a 500 that tells the caller nothing, the log everything, and stops nothing."""
+    """A failure of the engine is a 500 without details, its traceback is in the log, and the next event is answered."""
     monkeypatch.setattr("serving.inference.predictor.Predictor", Broken)
     function = Function(ServerSettings(bundle=tiny_bundle))
     with caplog.at_level(logging.ERROR):
@@ -347,7 +347,7 @@ def test_server_error(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog
 
 
 def test_handler_loads_once(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The entry point finds its bundle by TUNESHIP_BUNDLE, and loads it once a container."""
+    """The entry point loads the bundle of TUNESHIP_BUNDLE once a container."""
     monkeypatch.setenv("TUNESHIP_BUNDLE", str(tiny_bundle))
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
     monkeypatch.setattr(lambda_handler, "_function", None)
@@ -360,13 +360,13 @@ def test_handler_loads_once(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_bad_bundle(tmp_path: Path) -> None:
-    """Without a sound bundle there is no function."""
+    """A missing or altered bundle is an error at the start."""
     with pytest.raises(BundleError, match="is not a bundle"):
         Function(ServerSettings(bundle=tmp_path))
 
 
 def test_lean_import() -> None:
-    """Importing the handler imports neither BentoML nor anything that trains, and loads nothing outside Lambda."""
+    """Importing the handler imports neither BentoML nor training code, and outside Lambda loads no bundle."""
     script = (
         "import sys, serving.lambda_handler as handler\n"
         "heavy = {'bentoml', 'torch', 'transformers', 'datasets', 'sklearn', 'onnx', 'uvicorn', 'trainer', 'export'}\n"
@@ -379,7 +379,7 @@ def test_lean_import() -> None:
 
 
 def test_api_keys(tiny_bundle: Path) -> None:
-    """Keys are asked for in every kind of event; a plain invocation can show none and is refused."""
+    """Every kind of event needs an API key; a direct invocation cannot have one and is refused."""
     key = "lambda-key-012345678"
     function = Function(ServerSettings(bundle=tiny_bundle, access_policy=AccessPolicy(api_keys=(key,))))
     try:

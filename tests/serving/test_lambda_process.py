@@ -1,4 +1,4 @@
-"""The real `awslambdaric` process over a local stand-in of Lambda's Runtime API."""
+"""The real `awslambdaric` process with a local Runtime API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.inference.predictor import Predictor
-from tests.serving.processes import ROOT, environment, python
+from tests.paths import ROOT
+from tests.serving.processes import environment, python
 from tests.serving.runtime_api import RuntimeApi
 from tests.serving.test_lambda_handler import encoded, event_of
 
@@ -23,7 +24,7 @@ TEXTS = ["where is my parcel?", "refund order 17", "我的卡 👍🏽"]
 
 @contextmanager
 def runtime(api: RuntimeApi, bundle: Path, **variables: object) -> Iterator[subprocess.Popen[bytes]]:
-    """The runtime loop on our handler, as the image starts it."""
+    """The runtime loop with our handler, as the image starts it."""
     process = subprocess.Popen(
         python("-m", "awslambdaric", "serving.lambda_handler.handler"),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -48,7 +49,7 @@ def api(tiny_bundle: Path) -> Iterator[RuntimeApi]:
 
 @pytest.mark.parametrize("kind", ["function_url", "http_api", "rest_api"])
 def test_http_events(api: RuntimeApi, client: TestClient, kind: str) -> None:
-    """An HTTP event comes back with the body that HTTP gives, to the last digit."""
+    """An HTTP event gets exactly the body of HTTP."""
     for text in TEXTS:
         outcome = api.invoke(event_of(kind, "POST", "/predict", json.dumps({"inputs": text})))
         assert not outcome.failed
@@ -57,14 +58,14 @@ def test_http_events(api: RuntimeApi, client: TestClient, kind: str) -> None:
 
 
 def test_base64(api: RuntimeApi, client: TestClient) -> None:
-    """A base64 body comes through the runtime unharmed."""
+    """A base64 body arrives unchanged."""
     event = event_of("function_url", "POST", "/predict")
     outcome = api.invoke(encoded(event, json.dumps({"inputs": TEXTS[2]}, ensure_ascii=False)))
     assert outcome.payload["body"] == client.post("/predict", json={"inputs": TEXTS[2]}).text
 
 
 def test_plain(api: RuntimeApi, client: TestClient) -> None:
-    """A plain invocation gets the bare answer."""
+    """A direct invocation returns the bare answer."""
     outcome = api.invoke({"inputs": TEXTS, "parameters": {"top_k": 1}})
     expected = client.post("/predict", json={"inputs": TEXTS, "parameters": {"top_k": 1}})
     assert not outcome.failed
@@ -72,7 +73,7 @@ def test_plain(api: RuntimeApi, client: TestClient) -> None:
 
 
 def test_refused(api: RuntimeApi, client: TestClient) -> None:
-    """A refused HTTP event is a response with its status; a refused plain one an error with the reason."""
+    """A refused HTTP event is a response with its status; a refused direct invocation is an error with the reason."""
     over_http = client.post("/predict", json={"inputs": ""})
     outcome = api.invoke(event_of("http_api", "POST", "/predict", '{"inputs": ""}'))
     assert not outcome.failed
@@ -85,7 +86,7 @@ def test_refused(api: RuntimeApi, client: TestClient) -> None:
 
 @pytest.mark.parametrize("event", [None, 7, "text", [], {}, {"Records": [{"eventSource": "aws:sqs"}]}])
 def test_survives(api: RuntimeApi, event: Any) -> None:
-    """An event of no known kind is an error for its caller only: the next one is answered."""
+    """An unknown kind of event is an error; the next event is answered."""
     assert api.invoke(event).failed
     assert not api.invoke({"inputs": "stop"}).failed
 
@@ -98,7 +99,7 @@ def test_get_info(api: RuntimeApi, client: TestClient) -> None:
 
 @pytest.mark.parametrize(("initialization", "restores"), [("on-demand", 0), ("snap-start", 1)])
 def test_snap_start(tiny_bundle: Path, predictor: Predictor, initialization: str, restores: int) -> None:
-    """With SnapStart the runtime waits once to be restored, its bundle loaded, and then serves as ever."""
+    """With SnapStart the bundle is loaded before the snapshot, and the restored process answers."""
     with RuntimeApi() as api, runtime(api, tiny_bundle, AWS_LAMBDA_INITIALIZATION_TYPE=initialization):
         assert api.invoke({"inputs": "stop"}).payload == predictor.predict(["stop"])
         assert api.restores == restores
@@ -106,7 +107,7 @@ def test_snap_start(tiny_bundle: Path, predictor: Predictor, initialization: str
 
 @pytest.mark.parametrize("damage", ["altered", "absent"])
 def test_bad_bundle(tiny_bundle: Path, tmp_path: Path, damage: str) -> None:
-    """The bundle is loaded in the init phase: a bad one is an init error that says why, and the process ends with 1."""
+    """The bundle is loaded in the init phase: an invalid one is an init error, and the exit status is 1."""
     bundle = tmp_path / "bundle"
     if damage == "altered":
         shutil.copytree(tiny_bundle, bundle)

@@ -1,7 +1,8 @@
-"""`bentoml serve` as a process: the same app, answers and endpoints, and nothing of BentoML's own in the way."""
+"""`bentoml serve` as a process: the same app, answers and endpoints as `tuneship serve`, and BentoML's own clients."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -12,12 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bentoml
 import httpx
 import pytest
+from bentoml.exceptions import BentoMLException
 from huggingface_hub import InferenceClient
 from starlette.testclient import TestClient
 
 from bench.process import free_port
+from serving.bundle.bundle import Bundle
+from serving.entrypoints.golden_check import check_golden
+from serving.entrypoints.remote_client import RemoteServer
 from serving.inference.predictor import Predictor
 from tests.keys import make_keys
 from tests.serving.processes import ServerProcess, get, python, run_python, running
@@ -48,15 +54,22 @@ def post(url: str, content: bytes, content_type: str = "application/json") -> tu
 
 @pytest.mark.parametrize("path", ["/predict", "/"])
 def test_answers(service: ServerProcess, predictor: Predictor, path: str) -> None:
-    """Each text is answered to the last digit as the predictor answers it, at both paths."""
+    """A single text gets exactly the predictor's answer, at both paths."""
     for text in TEXTS:
         status, answers = post(service.url + path, json.dumps({"inputs": text}).encode())
         assert status == 200
         assert answers == predictor.predict([text])
 
 
+def test_golden_answers(service: ServerProcess, tiny_bundle: Path) -> None:
+    """It serves the bundle and gives all of its golden answers."""
+    opened, server = Bundle.open(tiny_bundle), RemoteServer(service.url)
+    assert server.info()["bundle_sha256"] == opened.digest
+    assert all(report.passed for report in check_golden(opened, "bentoml", server.predict))
+
+
 def test_several(service: ServerProcess, predictor: Predictor) -> None:
-    """Several texts in one request are answered as the predictor answers them together."""
+    """Several texts in one request get the predictor's answers."""
     answers = post(f"{service.url}/predict", json.dumps({"inputs": TEXTS}).encode())[1]
     for answer, expected in zip(answers, predictor.predict(TEXTS), strict=True):
         assert [each["label"] for each in answer] == [each["label"] for each in expected]
@@ -65,7 +78,7 @@ def test_several(service: ServerProcess, predictor: Predictor) -> None:
 
 
 def test_huggingface_client(service: ServerProcess, predictor: Predictor) -> None:
-    """huggingface_hub's InferenceClient works unmodified against BentoML too."""
+    """huggingface_hub's InferenceClient works unchanged."""
     (best,) = InferenceClient(service.url).text_classification(TEXTS[0], top_k=1)
     assert {"label": best.label, "score": best.score} == predictor.predict(TEXTS[:1])[0][0]
 
@@ -84,14 +97,14 @@ def test_huggingface_client(service: ServerProcess, predictor: Predictor) -> Non
     ids=range(7),
 )
 def test_refused(service: ServerProcess, client: TestClient, content: bytes, content_type: str, status: int) -> None:
-    """What is refused without BentoML is refused with it, in the same words."""
+    """Errors are the same as without BentoML."""
     answer = post(f"{service.url}/predict", content, content_type)
     expected = client.post("/predict", content=content, headers={"content-type": content_type})
     assert answer == (status, expected.json())
 
 
 def test_endpoints(service: ServerProcess, client: TestClient) -> None:
-    """Health, metrics, /info and the OpenAPI document are there, the last two the app's own."""
+    """/info and the OpenAPI document are the app's; BentoML's health endpoint exists too."""
     assert get(f"{service.url}/livez")[0] == 200
     assert get(f"{service.url}/readyz")[0] == 200
     assert get(f"{service.url}/healthz")[0] == 200
@@ -101,7 +114,7 @@ def test_endpoints(service: ServerProcess, client: TestClient) -> None:
 
 
 def test_metrics(service: ServerProcess) -> None:
-    """/metrics is the app's own, and no path that somebody asks for makes a series in it."""
+    """/metrics is the app's, and unknown paths add no time series."""
     post(f"{service.url}/predict", json.dumps({"inputs": "stop"}).encode())
     for number in range(5):
         get(f"{service.url}/random/{number}")
@@ -116,15 +129,15 @@ def test_metrics(service: ServerProcess) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/schema.json", "/nothing", "/static_content/index.css"])
 def test_loads_nothing_foreign(service: ServerProcess, path: str) -> None:
-    """No page that the server gives loads or links anything from another host, and none reports who visits."""
+    """No page loads or links anything from another host, or reports its visitors."""
     _, text = get(service.url + path)
     assert "googletagmanager" not in text
     assert not FOREIGN.search(text)
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("POST", "/livez"), ("GET", "/models/no/info")])
-def test_what_is_nowhere(service: ServerProcess, client: TestClient, method: str, path: str) -> None:
-    """An unknown path or method is refused as without BentoML: in JSON, with an id and the headers of every answer."""
+def test_unknown_paths(service: ServerProcess, client: TestClient, method: str, path: str) -> None:
+    """An unknown path or method gets the app's error, with a request id and the security headers."""
     ours, alone = httpx.request(method, service.url + path), client.request(method, path)
     assert (ours.status_code, ours.json()) == (alone.status_code, alone.json())
     assert {"x-request-id", "x-content-type-options", "content-security-policy"} <= ours.headers.keys()
@@ -135,20 +148,46 @@ def test_page(service: ServerProcess, client: TestClient) -> None:
     assert get(f"{service.url}/") == (200, client.get("/").text)
 
 
-def test_stops(tiny_bundle: Path, tmp_path: Path) -> None:
-    """SIGTERM ends the service and its workers with status 0."""
-    port = free_port()
-    command = python("-m", "bentoml", "serve", "serving.service:Tuneship", "--host", "127.0.0.1", "--port", port)
-    variables = {"TUNESHIP_BUNDLE": tiny_bundle, "BENTOML_HOME": tmp_path / "home", "BENTOML_DO_NOT_TRACK": "True"}
-    with running(command, port, tmp_path / "log", **variables) as process:
-        assert process.stop() == 0
-        with pytest.raises(OSError, match="refused"):
-            get(f"{process.url}/livez")
+def test_bentomls_client(service: ServerProcess, predictor: Predictor) -> None:
+    """BentoML's SyncHTTPClient has a method ``predict`` that takes inputs and parameters."""
+    with bentoml.SyncHTTPClient(service.url) as client:
+        assert client.predict(inputs=TEXTS[0]) == predictor.predict(TEXTS[:1])
+        for answer, expected in zip(client.predict(inputs=TEXTS), predictor.predict(TEXTS), strict=True):
+            assert [each["label"] for each in answer] == [each["label"] for each in expected]
+            # The last digits of a product depend on how many rows it has.
+            assert [each["score"] for each in answer] == pytest.approx([each["score"] for each in expected], abs=1e-6)
+        ((best,),) = client.predict(inputs=TEXTS[0], parameters={"top_k": 1})
+        assert best == predictor.predict(TEXTS[:1])[0][0]
+
+
+def test_bentomls_asynchronous_client(service: ServerProcess, predictor: Predictor) -> None:
+    """AsyncHTTPClient has it too."""
+
+    async def main() -> None:
+        async with bentoml.AsyncHTTPClient(service.url) as client:
+            assert await client.predict(inputs=TEXTS[1]) == predictor.predict(TEXTS[1:2])
+
+    asyncio.run(main())
+
+
+def test_bentomls_client_is_refused(service: ServerProcess) -> None:
+    """The client raises the app's refusal with its status and message."""
+    with bentoml.SyncHTTPClient(service.url) as client, pytest.raises(BentoMLException) as caught:
+        client.predict(inputs="")
+    assert caught.value.error_code == 422
+    assert "inputs is empty; a text needs at least one visible character" in str(caught.value)
+
+
+def test_stops(service: ServerProcess) -> None:
+    """SIGTERM ends the service and its workers with status 0. This is the last test with this process."""
+    assert service.stop() == 0
+    with pytest.raises(OSError, match="refused"):
+        get(f"{service.url}/livez")
 
 
 @pytest.mark.slow
 def test_same_settings(tiny_bundle: Path, tmp_path: Path) -> None:
-    """Keys and logs are set as for `tuneship serve`; BentoML's own lines come in the same format."""
+    """Keys and logs have the settings of `tuneship serve`; BentoML's log lines have the same format."""
     port, key = free_port(), "bento-key-0123456789"
     command = python("-m", "bentoml", "serve", "serving.service:Tuneship", "--host", "127.0.0.1", "--port", port)
     variables = {
@@ -167,8 +206,8 @@ def test_same_settings(tiny_bundle: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_hangup(tiny_bundle: Path, tmp_path: Path) -> None:
-    """SIGHUP to `bentoml serve` makes its worker look for a new version; a bad one is refused, and nothing restarts."""
+def test_sighup(tiny_bundle: Path, tmp_path: Path) -> None:
+    """At SIGHUP the worker looks for a new version; it refuses an invalid one and is not restarted."""
     bundle, port = shutil.copytree(tiny_bundle, tmp_path / "bundle"), free_port()
     command = python("-m", "bentoml", "serve", "serving.service:Tuneship", "--host", "127.0.0.1", "--port", port)
     variables = {"TUNESHIP_BUNDLE": bundle, "BENTOML_HOME": tmp_path / "home", "BENTOML_DO_NOT_TRACK": "True"}
@@ -188,14 +227,14 @@ def test_hangup(tiny_bundle: Path, tmp_path: Path) -> None:
 
 
 def test_no_bundle(tmp_path: Path) -> None:
-    """Without a bundle the service does not even import, so that no Bento without one is built."""
+    """Without a bundle the import fails, so that no Bento without one is built."""
     result = run_python("import serving.service", TUNESHIP_BUNDLE=tmp_path)
     assert result.returncode == 1
     assert f"there is no bundle at {tmp_path}. Put one there (make bento BUNDLE=…) or set" in result.stderr
 
 
 def test_malformed_keys(tiny_bundle: Path, tmp_path: Path) -> None:
-    """API keys that cannot be read end `bentoml serve` at once, rather than have its worker started again and again."""
+    """Unreadable API keys end `bentoml serve` at once, instead of restarting its worker forever."""
     keys = tmp_path / "absent"
     result = run_python("import serving.service", TUNESHIP_BUNDLE=tiny_bundle, TUNESHIP_API_KEYS_FILE=keys)
     assert result.returncode == 1
@@ -203,14 +242,14 @@ def test_malformed_keys(tiny_bundle: Path, tmp_path: Path) -> None:
 
 
 def test_the_parent_holds_no_model(tiny_bundle: Path) -> None:
-    """What `bentoml serve` imports in the process that only watches its worker has no runtime in it, and no app."""
+    """The parent process of `bentoml serve` loads neither the runtime nor the app."""
     result = run_python("import sys, serving.service; print(*sys.modules)", TUNESHIP_BUNDLE=tiny_bundle)
     assert result.returncode == 0, result.stderr
     assert {"onnxruntime", "tokenizers", "numpy", "serving.http.app"}.isdisjoint(result.stdout.split())
 
 
 def test_requires_a_signature(tiny_bundle: Path, tmp_path: Path) -> None:
-    """Where a signature is demanded the service does not load an unsigned bundle."""
+    """If a signature is required, the service does not load an unsigned bundle."""
     key = make_keys(tmp_path / "keys").public
     script = "import serving.service; serving.service.bundles[0].open()"
     result = run_python(script, TUNESHIP_BUNDLE=tiny_bundle, TUNESHIP_REQUIRE_SIGNATURE=key)
@@ -224,7 +263,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from serving.service import Tuneship, late
+from serving.service import Tuneship, lazy_app
 
 made = InMemorySpanExporter()
 provider = TracerProvider()
@@ -239,7 +278,7 @@ async def send(message):
 
 async def main():
     app = Tuneship.to_asgi(is_main=True)
-    late.app  # as its start makes it
+    lazy_app.app  # as the lifespan creates it
     for _ in range(200):
         scope = {"type": "http", "method": "GET", "path": "/livez", "query_string": b"", "headers": []}
         await app(scope, receive, send)
@@ -252,10 +291,7 @@ asyncio.run(main())
 
 
 def test_bentoml_keeps_no_request(tiny_bundle: Path) -> None:
-    """A request that is over leaves no timer behind: BentoML's would keep its context in memory until it runs out.
-
-    Nor is there an access log, a metric or a span around each request.
-    """
+    """A finished request leaves no timer in memory, and BentoML adds no access log, metric or span to a request."""
     result = run_python(TIMERS, TUNESHIP_BUNDLE=tiny_bundle, BENTOML_DO_NOT_TRACK="True")
     assert result.returncode == 0, result.stderr
     layers, spans, timers = result.stdout.splitlines()[-3:]

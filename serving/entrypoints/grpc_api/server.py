@@ -1,4 +1,4 @@
-"""A gRPC server beside the HTTP one: on the same event loop, over the same app, for as long as the app is open."""
+"""The gRPC server, over the same app as the HTTP server."""
 
 from __future__ import annotations
 
@@ -12,24 +12,20 @@ from serving.entrypoints.grpc_api.service import Service
 from serving.http.app import App
 
 HEAD_BYTES = 64 * 1024
-"""What a message holds besides its texts."""
+"""The largest size of a message without its texts."""
 
 
-def serve_beside(app: App, address: str, *, host: str, grace: float) -> None:
-    """Make the app's lifespan that of a gRPC server too. It is given up last: what it accepted is still answered.
+def add_grpc_server(app: App, address: str, *, host: str, grace: float) -> None:
+    """Start and stop a gRPC server with the app; it stops first and answers accepted calls for ``grace`` seconds.
 
-    Args:
-        app: started by whoever serves it over HTTP.
-        address: such as ``127.0.0.1:3001``.
-        host: the name that the app is asked under, where it answers under some names only.
-        grace: seconds that accepted calls have at the end.
+    ``host`` is the Host header of its calls to the app, which may accept certain names only.
     """
-    within = app.router.lifespan_context
+    app_lifespan = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(starlette: Starlette) -> AsyncIterator[None]:
-        async with within(starlette):
-            server = _server(app, host)
+        async with app_lifespan(starlette):
+            server = _create_server(app, host)
             server.add_insecure_port(address)
             await server.start()
             try:
@@ -40,11 +36,11 @@ def serve_beside(app: App, address: str, *, host: str, grace: float) -> None:
     app.router.lifespan_context = lifespan
 
 
-def _server(app: App, host: str) -> grpc.aio.Server:
-    most = max(served.model.predictor.manifest.limits.max_body_bytes for served in app.server_state.models)
+def _create_server(app: App, host: str) -> grpc.aio.Server:
+    body_bytes = max(served.model.predictor.manifest.limits.max_body_bytes for served in app.server_state.models)
     options = [
-        ("grpc.so_reuseport", 0),  # else a second server would take half of this one's calls, unnoticed
-        ("grpc.max_receive_message_length", most + HEAD_BYTES),
+        ("grpc.so_reuseport", 0),  # else a second server on this port would silently take half of the calls
+        ("grpc.max_receive_message_length", body_bytes + HEAD_BYTES),
     ]
     connections = app.server_state.server_limits.max_connections
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=connections)

@@ -1,75 +1,59 @@
-"""The Open Inference Protocol over gRPC: each call is translated to one of the REST surface within this process.
+"""The Open Inference Protocol over gRPC: each call becomes a REST call of the app within this process.
 
-So keys, limits, deadlines, batching, metrics and logs are those of ``/v2``; a refusal's status becomes gRPC's.
+So keys, limits, deadlines, batching, metrics and logs are those of ``/v2``; an error's HTTP status becomes gRPC's.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
 from starlette.types import ASGIApp
 
 from serving.entrypoints.asgi_client import Call, Reply, send
-from serving.entrypoints.grpc_api.messages import CHOICE, METHODS, SERVICE, message
+from serving.entrypoints.grpc_api.messages import SERVICE, message
 from serving.errors import InputError, shorten
 from serving.protocols.open_inference.options import BINARY, BINARY_OUTPUT
-from serving.protocols.open_inference.tensors import BINARY_SIZE, LENGTH
+from serving.protocols.open_inference.tensors import BINARY_SIZE, join_texts
 
 HEADER_LENGTH = "inference-header-content-length"
 
-CODES = {
+STATUS_CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
     404: grpc.StatusCode.NOT_FOUND,
     408: grpc.StatusCode.CANCELLED,
-    413: grpc.StatusCode.INVALID_ARGUMENT,
+    413: grpc.StatusCode.INVALID_ARGUMENT,  # not RESOURCE_EXHAUSTED: clients would try again in vain
     422: grpc.StatusCode.INVALID_ARGUMENT,
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     499: grpc.StatusCode.CANCELLED,
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
-"""HTTP's to gRPC's; any other is INTERNAL. Past a limit is not RESOURCE_EXHAUSTED: to try again would not help."""
+"""From HTTP to gRPC; all others are INTERNAL."""
 
-MOST_WORDS = 600
-"""Characters of an error's text, each up to 12 bytes of metadata on the wire: clients take 8 KiB of that."""
+MAX_DETAIL = 600
+"""Characters of an error's text; each takes up to 12 of the 8192 bytes of metadata that clients accept."""
 
-TOLD = ("x-request-id", "server-timing", "retry-after")
-"""Headers that come back as trailing metadata."""
+RESPONSE_HEADERS = ("x-request-id", "server-timing", "retry-after")
+"""HTTP headers that are returned as trailing metadata."""
 
 CONTENTS = {"BYTES": "bytes_contents", "FP32": "fp32_contents", "INT64": "int64_contents"}
 
-NONE: Mapping[str, str] = MappingProxyType({})
-
 Context = Any  # grpc.aio.ServicerContext: grpcio has no types
-Method = Callable[[Any, Context], Awaitable[Any]]
 
 
 class Service:
-    """The protocol's six methods over the app."""
+    """The six methods."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
-        """``host`` is the name that the app is asked under: no page of another site can speak gRPC."""
+        """``host`` is the Host header of the calls."""
         self._app, self._host = app, host
 
     def handlers(self) -> grpc.GenericRpcHandler:
-        """What a server is given."""
         methods = {
-            name: grpc.unary_unary_rpc_method_handler(
-                self._method(name),
-                request_deserializer=message(f"{name}Request").FromString,
-                response_serializer=message(f"{name}Response").SerializeToString,
-            )
-            for name in METHODS
-        }
-        return grpc.method_handlers_generic_handler(SERVICE, methods)
-
-    def _method(self, name: str) -> Method:
-        found: dict[str, Method] = {
             "ServerLive": self._server_live,
             "ServerReady": self._server_ready,
             "ModelReady": self._model_ready,
@@ -77,7 +61,15 @@ class Service:
             "ModelMetadata": self._model_metadata,
             "ModelInfer": self._model_infer,
         }
-        return found[name]
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(
+                method,
+                request_deserializer=message(f"{name}Request").FromString,
+                response_serializer=message(f"{name}Response").SerializeToString,
+            )
+            for name, method in methods.items()
+        }
+        return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
 
     async def _server_live(self, _: Any, context: Context) -> Any:
         return message("ServerLiveResponse")(live=(await self._call(context, "/v2/health/live")).status == 200)
@@ -86,7 +78,7 @@ class Service:
         return message("ServerReadyResponse")(ready=(await self._call(context, "/v2/health/ready")).status == 200)
 
     async def _model_ready(self, request: Any, context: Context) -> Any:
-        """A model that is not there is not ready, and neither is one of a server that starts or stops."""
+        """Unknown models are not ready."""
         reply = await self._call(context, f"{_path(request.name, request.version)}/ready")
         if reply.status not in (200, 404, 503):
             await _refuse(context, reply)
@@ -100,16 +92,16 @@ class Service:
 
     async def _model_infer(self, request: Any, context: Context) -> Any:
         try:
-            head, binary = _infer_request(request)
+            head, binary = _to_rest_request(request)
         except InputError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, shorten(str(error), MOST_WORDS))
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, shorten(str(error), MAX_DETAIL))
         headers = {HEADER_LENGTH: str(len(head)), "content-type": "application/octet-stream"}
         path = f"{_path(request.model_name, request.model_version)}/infer"
         reply = await self._call(context, path, "POST", headers, head + binary)
         if reply.status != 200:
             await _refuse(context, reply)
-        context.set_trailing_metadata(_told(reply))
-        return _infer_response(reply)
+        context.set_trailing_metadata(_trailing_metadata(reply))
+        return _to_grpc_response(reply)
 
     async def _content(self, context: Context, path: str) -> Any:
         reply = await self._call(context, path)
@@ -118,52 +110,57 @@ class Service:
         return json.loads(reply.body)
 
     async def _call(
-        self, context: Context, path: str, method: str = "GET", headers: Mapping[str, str] = NONE, body: bytes = b""
+        self,
+        context: Context,
+        path: str,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
     ) -> Reply:
-        """The app's answer. gRPC cancels this where the caller goes away or its deadline is over."""
-        given = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
-        remaining = context.time_remaining()
-        patience = {} if remaining is None else {"x-request-timeout": str(max(0.001, remaining))}
-        call = Call(method, path, headers={**given, "host": self._host, **patience, **headers}, body=body)
-        return await send(call, self._app)
+        """gRPC cancels this when the caller disconnects or its deadline has passed."""
+        metadata = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+        metadata["host"] = self._host
+        if (remaining := context.time_remaining()) is not None:
+            metadata["x-request-timeout"] = str(max(0.001, remaining))
+        return await send(Call(method, path, headers={**metadata, **(headers or {})}, body=body), self._app)
 
 
 def _path(name: str, version: str) -> str:
-    """Of an ASGI scope, where nothing is percent-encoded; but a slash in a name, which no model has, stays one name."""
+    """ASGI paths are decoded; an encoded slash stays within its name."""
     name, version = name.replace("/", "%2F"), version.replace("/", "%2F")
     return f"/v2/models/{name}/versions/{version}" if version else f"/v2/models/{name}"
 
 
 async def _refuse(context: Context, reply: Reply) -> None:
-    """End the call as the app did; where it says when to come back, so that gRPC's own retries keep to it too."""
-    told = _told(reply)
+    """gRPC's own retries obey the pushback."""
+    metadata = _trailing_metadata(reply)
     if seconds := reply.headers.get("retry-after"):
-        told = (*told, ("grpc-retry-pushback-ms", str(int(seconds) * 1000)))
+        metadata = (*metadata, ("grpc-retry-pushback-ms", str(int(seconds) * 1000)))
     detail = json.loads(reply.body)["error"] if reply.body else f"HTTP status {reply.status}"
-    await context.abort(CODES.get(reply.status, grpc.StatusCode.INTERNAL), shorten(detail, MOST_WORDS), told)
+    await context.abort(STATUS_CODES.get(reply.status, grpc.StatusCode.INTERNAL), shorten(detail, MAX_DETAIL), metadata)
 
 
-def _told(reply: Reply) -> tuple[tuple[str, str], ...]:
-    return tuple((name, reply.headers[name]) for name in TOLD if name in reply.headers)
+def _trailing_metadata(reply: Reply) -> tuple[tuple[str, str], ...]:
+    return tuple((name, reply.headers[name]) for name in RESPONSE_HEADERS if name in reply.headers)
 
 
-def _infer_request(request: Any) -> tuple[bytes, bytes]:
-    """The JSON and the binary tensors of a REST request; answers are wanted in the form of the inputs, raw or not."""
+def _to_rest_request(request: Any) -> tuple[bytes, bytes]:
+    """JSON and binary tensors; outputs are raw if the inputs are."""
     raw = list(request.raw_input_contents)
     if raw and len(raw) != len(request.inputs):
         raise InputError(f"raw_input_contents holds {len(raw)} tensors, and there are {len(request.inputs)} inputs")
     if raw and any(tensor.contents.bytes_contents for tensor in request.inputs):
         raise InputError("the inputs have contents, and there are raw_input_contents; give one of them")
-    tensors = raw or [_raw(tensor.contents.bytes_contents) for tensor in request.inputs]
+    tensors = raw or [join_texts(tensor.contents.bytes_contents) for tensor in request.inputs]
     head: dict[str, Any] = {
         "inputs": [_head(tensor, len(data)) for tensor, data in zip(request.inputs, tensors, strict=True)],
-        "parameters": {**_values(request.parameters), BINARY_OUTPUT: bool(raw)},
+        "parameters": {**_parameters(request.parameters), BINARY_OUTPUT: bool(raw)},
     }
     if request.id:
         head["id"] = request.id
     if request.outputs:
         head["outputs"] = [
-            {"name": output.name, "parameters": {**_values(output.parameters), BINARY: bool(raw)}}
+            {"name": output.name, "parameters": {**_parameters(output.parameters), BINARY: bool(raw)}}
             for output in request.outputs
         ]
     return json.dumps(head).encode(), b"".join(tensors)
@@ -178,17 +175,12 @@ def _head(tensor: Any, size: int) -> dict[str, Any]:
     }
 
 
-def _raw(texts: Sequence[bytes]) -> bytes:
-    return b"".join(part for text in texts for part in (LENGTH.pack(len(text)), text))
+def _parameters(parameters: Any) -> dict[str, Any]:
+    chosen = {name: (value, value.WhichOneof("parameter_choice")) for name, value in parameters.items()}
+    return {name: getattr(value, field) for name, (value, field) in chosen.items() if field}
 
 
-def _values(parameters: Any) -> dict[str, Any]:
-    return {
-        name: getattr(value, value.WhichOneof(CHOICE)) for name, value in parameters.items() if value.WhichOneof(CHOICE)
-    }
-
-
-def _infer_response(reply: Reply) -> Any:
+def _to_grpc_response(reply: Reply) -> Any:
     length = int(reply.headers.get(HEADER_LENGTH, len(reply.body)))
     content = json.loads(reply.body[:length])
     response = message("ModelInferResponse")(**{key: content[key] for key in ("model_name", "model_version")})
@@ -199,7 +191,7 @@ def _infer_response(reply: Reply) -> Any:
         added = response.outputs.add(name=tensor["name"], datatype=tensor["datatype"], shape=tensor["shape"])
         if "data" in tensor:
             getattr(added.contents, CONTENTS[tensor["datatype"]]).extend(_elements(tensor))
-    response.raw_output_contents.extend(_cut(reply.body[length:], content["outputs"]))
+    response.raw_output_contents.extend(_split(reply.body[length:], content["outputs"]))
     return response
 
 
@@ -207,7 +199,7 @@ def _elements(tensor: dict[str, Any]) -> Sequence[Any]:
     return [text.encode() for text in tensor["data"]] if tensor["datatype"] == "BYTES" else tensor["data"]
 
 
-def _cut(binary: bytes, outputs: Sequence[dict[str, Any]]) -> Iterator[bytes]:
+def _split(binary: bytes, outputs: Sequence[dict[str, Any]]) -> Iterator[bytes]:
     start = 0
     for tensor in outputs:
         size = tensor.get("parameters", {}).get(BINARY_SIZE)

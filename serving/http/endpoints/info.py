@@ -21,7 +21,7 @@ from serving.http.page import PAGE, POLICY
 from serving.http.state import ServerState
 from serving.inference.predictor import Predictor
 from serving.protocols.openai_models import model_object
-from serving.protocols.tei import SCORED
+from serving.protocols.tei import SCORING_TASKS
 from serving.settings.access import AccessPolicy
 from serving.settings.limits import ServerLimits
 from serving.tasks.feature_extraction import FeatureExtraction
@@ -138,7 +138,7 @@ def _model_type(predictor: Predictor) -> dict[str, Any]:
     if isinstance(task, FeatureExtraction):
         head = predictor.manifest.training.get("recipe", {}).get("model_head", {})
         return {"model_type": {"embedding": {"pooling": head.get("pooling")}}}
-    if not isinstance(task, SCORED):
+    if not isinstance(task, SCORING_TASKS):
         return {}
     id2label = {str(place): label for place, label in enumerate(task.labels)}
     label2id = {label: place for place, label in enumerate(task.labels)}

@@ -168,9 +168,9 @@ def _explain(task: Task) -> Json:
 def _predict(task: Task) -> Json:
     summary = f"{task.name.replace('-', ' ').capitalize()}: one input or several"
     request, answer = reference("Request"), reference("Answers")
-    if isinstance(task, tei.SPOKEN):
+    if isinstance(task, tei.PREDICT_TASKS):
         request = {"anyOf": [request, reference("TeiRequest")]}
-    if isinstance(task, tei.SCORED):
+    if isinstance(task, tei.SCORING_TASKS):
         answer = {"anyOf": [answer, task.answer_schema()]}
     return post(summary, request, answer, "One answer an input, in order")
 
@@ -181,7 +181,7 @@ def _schemas(task: Task) -> Json:
     answers = {"type": "array", "items": answer}
     return {
         "Request": request_schema({"oneOf": [one, several]}, task.parameters_type.model_json_schema()),
-        **({"TeiRequest": tei.request_schema(task)} if isinstance(task, tei.SPOKEN) else {}),
+        **({"TeiRequest": tei.request_schema(task)} if isinstance(task, tei.PREDICT_TASKS) else {}),
         **schemas(task),
         "Answers": answers if task.lone_answer_in_list else {"anyOf": [answers, answer]},
         "Error": object_schema({"error": TEXT, "error_type": TEXT}),

@@ -1,4 +1,4 @@
-"""What a caller of ``infer`` asks for besides the task's own parameters: which outputs, in which form, how soon."""
+"""Options of ``infer``: which outputs, in which form, how soon."""
 
 from __future__ import annotations
 
@@ -13,31 +13,22 @@ from serving.errors import InputError, quote
 from serving.tasks.strict_model import StrictModel
 
 BINARY_OUTPUT = "binary_data_output"
-"""The request's parameter that asks for every output in binary, see `BINARY` of one."""
+"""Asks for every output in binary; `BINARY` for one."""
 
 BINARY = "binary_data"
-"""The one parameter of an output."""
 
 TIMEOUT = "timeout"
-"""The request's parameter that says how long its caller waits, in microseconds, as Triton has it."""
+"""The caller's timeout in microseconds, as in Triton."""
 
 
 class RequestedOutput(StrictModel):
-    """One output that a request names."""
-
     name: str
     parameters: dict[str, Any] = Field(default={})
 
 
 @dataclass(frozen=True)
 class InferOptions:
-    """What is asked for.
-
-    Attributes:
-        id: the caller's own name for the request.
-        outputs: whether in binary, by name, in the order they are given.
-        seconds: how long the caller waits for the answer.
-    """
+    """``outputs`` are the names in order, and whether each is binary; ``seconds`` is the caller's timeout."""
 
     id: str
     outputs: dict[str, bool]
@@ -45,46 +36,47 @@ class InferOptions:
 
 
 def read_options(
-    given_id: str, parameters: Mapping[str, Any], outputs: Sequence[RequestedOutput] | None, known: list[str]
+    request_id: str, parameters: Mapping[str, Any], outputs: Sequence[RequestedOutput] | None, known: list[str]
 ) -> InferOptions:
-    """The wish of a request; without ``outputs`` it is for all that are known. Raises InputError."""
-    everywhere = _flag(parameters, BINARY_OUTPUT, "parameters", otherwise=False)
-    named = dict.fromkeys(known, everywhere) if outputs is None else _named(outputs, known, everywhere)
-    return InferOptions(given_id, named, _seconds(parameters))
+    """Without ``outputs`` a request asks for all known ones. Raises InputError."""
+    binary = _read_flag(parameters, BINARY_OUTPUT, "parameters", default=False)
+    selected = dict.fromkeys(known, binary) if outputs is None else _select_outputs(outputs, known, binary)
+    return InferOptions(request_id, selected, _read_timeout(parameters))
 
 
-def _named(outputs: Sequence[RequestedOutput], known: list[str], everywhere: bool) -> dict[str, bool]:
-    found: dict[str, bool] = {}
-    for place, each in enumerate(outputs):
-        field = f"outputs[{place}]"
-        if each.name not in known:
-            told = f"{field}.name is {quote(each.name)}; this model gives {known}"
-            raise InputError(told, field=f"{field}.name")
-        if each.name in found:
-            raise InputError(f"{field}.name is {each.name!r} again; each output is given once", field=f"{field}.name")
-        found[each.name] = _in_binary(each.parameters, f"{field}.parameters", everywhere)
-    return found
+def _select_outputs(outputs: Sequence[RequestedOutput], known: list[str], binary: bool) -> dict[str, bool]:
+    selected: dict[str, bool] = {}
+    for index, output in enumerate(outputs):
+        field = f"outputs[{index}]"
+        if output.name not in known:
+            message = f"{field}.name is {quote(output.name)}; this model gives {known}"
+            raise InputError(message, field=f"{field}.name")
+        if output.name in selected:
+            message = f"{field}.name is {output.name!r}, which is named already; name each output once"
+            raise InputError(message, field=f"{field}.name")
+        selected[output.name] = _read_binary(output.parameters, f"{field}.parameters", binary)
+    return selected
 
 
-def _in_binary(parameters: Mapping[str, Any], field: str, otherwise: bool) -> bool:
+def _read_binary(parameters: Mapping[str, Any], field: str, default: bool) -> bool:
     for name in parameters:
         if name != BINARY:
             raise InputError(f"{field}: {quote(name)} is unknown; accepted is {BINARY}", field=field)
-    return _flag(parameters, BINARY, field, otherwise)
+    return _read_flag(parameters, BINARY, field, default)
 
 
-def _flag(parameters: Mapping[str, Any], name: str, field: str, otherwise: bool) -> bool:
-    given = parameters.get(name, otherwise)
-    if not isinstance(given, bool):
-        raise InputError(f"{field}.{name} is {quote(given)}; true or false is accepted", field=f"{field}.{name}")
-    return given
+def _read_flag(parameters: Mapping[str, Any], name: str, field: str, default: bool) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise InputError(f"{field}.{name} is {quote(value)}; true or false is accepted", field=f"{field}.{name}")
+    return value
 
 
-def _seconds(parameters: Mapping[str, Any]) -> float:
+def _read_timeout(parameters: Mapping[str, Any]) -> float:
     if TIMEOUT not in parameters:
         return math.inf
-    given, field = parameters[TIMEOUT], f"parameters.{TIMEOUT}"
-    if not isinstance(given, int) or isinstance(given, bool) or not 0 < given < 2**63:
-        told = f"{field} is {quote(given)}; a whole number of microseconds above 0 is accepted"
-        raise InputError(told, field=field)
-    return given / 1e6
+    value, field = parameters[TIMEOUT], f"parameters.{TIMEOUT}"
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        message = f"{field} is {quote(value)}; a whole number of microseconds above 0 is accepted"
+        raise InputError(message, field=field)
+    return value / 1e6

@@ -1,4 +1,4 @@
-"""Tensors as the protocol writes them: their elements in JSON, or behind the JSON in binary."""
+"""Tensors with their elements in the JSON, or in binary behind it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from serving.tasks.strict_model import FailFastList, StrictModel
 
 NUMBERS: dict[Datatype, str] = {"FP32": "<f4", "INT64": "<i8"}
 LENGTH = struct.Struct("<I")
-"""In front of each text of a binary tensor: how many bytes it has."""
-
+"""Precedes each text of a binary tensor: its number of bytes."""
 
 BINARY_SIZE = "binary_data_size"
 
 
 class TensorHead(StrictModel):
-    """A tensor of a request: ``data`` is flat or nested, or absent where ``binary_data_size`` bytes stand for it."""
+    """``data`` is flat or nested, or None where ``binary_data_size`` bytes follow the JSON."""
 
     name: str
     shape: FailFastList[int] = Field(min_length=1, max_length=8)
@@ -35,120 +34,114 @@ class TensorHead(StrictModel):
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of an answer; ``data`` is flat, in row-major order."""
+    """``data`` is flat, in row-major order."""
 
     name: str
     datatype: Datatype
     shape: list[int]
     data: list[Any]
 
-    def content(self) -> dict[str, Any]:
-        """The tensor in JSON."""
+    def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "datatype": self.datatype, "shape": self.shape, "data": self.data}
 
-    def binary(self) -> tuple[dict[str, Any], bytes]:
-        """The tensor's head in JSON and its elements in binary: little-endian; texts behind their length in bytes."""
-        data = self._elements()
+    def to_binary(self) -> tuple[dict[str, Any], bytes]:
+        """The head as JSON, and the elements: little-endian numbers, or texts behind their lengths."""
+        if self.datatype == "BYTES":
+            data = join_texts(text.encode() for text in self.data)
+        else:
+            data = np.asarray(self.data, dtype=NUMBERS[self.datatype]).tobytes()
         head = {"name": self.name, "datatype": self.datatype, "shape": self.shape}
         return {**head, "parameters": {BINARY_SIZE: len(data)}}, data
 
-    def _elements(self) -> bytes:
-        if self.datatype != "BYTES":
-            return np.asarray(self.data, dtype=NUMBERS[self.datatype]).tobytes()
-        texts = [text.encode() for text in self.data]
-        return b"".join(part for text in texts for part in (LENGTH.pack(len(text)), text))
+
+def join_texts(texts: Iterable[bytes]) -> bytes:
+    return b"".join(part for text in texts for part in (LENGTH.pack(len(text)), text))
 
 
-def texts_of(heads: Sequence[TensorHead], binary: bytes, most: int) -> dict[str, list[str]]:
-    """The texts of each tensor of a request, by its name; ``most`` is how many a tensor may hold.
+def read_texts(heads: Sequence[TensorHead], binary: bytes, limit: int) -> dict[str, list[str]]:
+    """The texts of each tensor by name.
 
-    Raises:
-        InputTooLarge: a tensor tells of more than ``most`` texts; they are not read.
-        InputError: a tensor is not of texts, its shape is not its data's, or ``binary`` is not what the heads tell of.
+    Raises InputTooLarge if a shape declares more than ``limit`` texts, else InputError.
     """
-    found: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {}
     start = 0
-    for place, head in enumerate(heads):
-        field = f"inputs[{place}]"
+    for index, head in enumerate(heads):
+        field = f"inputs[{index}]"
         if head.datatype != "BYTES":
-            told = quote(head.datatype)
-            raise InputError(f"{field}.datatype is {told}; texts are BYTES", field=f"{field}.datatype")
-        _require_column(head, field, most)
+            message = f"{field}.datatype is {quote(head.datatype)}; texts are BYTES"
+            raise InputError(message, field=f"{field}.datatype")
+        _check_shape(head, field, limit)
         size = _binary_size(head, field)
-        texts = _flat(head, field) if size is None else _split(binary[start : start + size], size, field)
+        elements = _json_elements(head, field) if size is None else _split(binary[start : start + size], size, field)
         start += size or 0
-        found[head.name] = _counted(texts, head, field)
+        texts[head.name] = _take_rows(elements, head, field)
     if start != len(binary):
         raise InputError(f"{len(binary) - start:,} bytes follow the JSON and belong to no tensor", field="inputs")
-    return found
+    return texts
 
 
 def _binary_size(head: TensorHead, field: str) -> int | None:
-    size, where = head.parameters.get(BINARY_SIZE), f"{field}.parameters.{BINARY_SIZE}"
+    size, path = head.parameters.get(BINARY_SIZE), f"{field}.parameters.{BINARY_SIZE}"
     if size is None:
         return None
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise InputError(f"{where} must be a number of bytes, found {quote(size)}", field=where)
+        raise InputError(f"{path} must be a number of bytes, found {quote(size)}", field=path)
     if head.data is not None:
         raise InputError(f"{field} has both data and parameters.{BINARY_SIZE}; give one of them", field=field)
     return size
 
 
-def _flat(head: TensorHead, field: str) -> Iterator[Any]:
+def _json_elements(head: TensorHead, field: str) -> Iterator[Any]:
     if head.data is None:
         raise InputError(f"{field}.data is missing", field=f"{field}.data")
-    return _elements(head.data, len(head.shape))
+    return _flatten(head.data, len(head.shape))
 
 
-def _elements(data: Any, depth: int) -> Iterator[Any]:
-    """The elements of nested lists, at most ``depth`` lists deep, in order."""
+def _flatten(data: Any, depth: int) -> Iterator[Any]:
+    """Depth-first, at most ``depth`` lists deep."""
     if isinstance(data, list) and depth > 0:
         for each in data:
-            yield from _elements(each, depth - 1)
+            yield from _flatten(each, depth - 1)
     else:
         yield data
 
 
 def _split(data: bytes, size: int, field: str) -> Iterator[str]:
     if len(data) < size:
-        raise InputError(f"{field} tells of {quote(size)} bytes; {len(data)} follow", field=field)
+        raise InputError(f"{field} declares {quote(size)} bytes, and {len(data)} follow the JSON", field=field)
     start = 0
     while start < size:
         end = start + LENGTH.size
         stop = end + (LENGTH.unpack_from(data, start)[0] if end <= size else size)
         if stop > size:
             raise InputError(f"{field}: a text is cut off at byte {start:,} of its binary data", field=field)
-        yield _decoded(data[end:stop], field)
+        yield _decode(data[end:stop], field)
         start = stop
 
 
-def _decoded(data: bytes, field: str) -> str:
+def _decode(data: bytes, field: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{field}: a text is not UTF-8, see its byte {error.start}", field=field) from error
 
 
-def _require_column(head: TensorHead, field: str, most: int) -> None:
-    """Raise where the shape is not one text a row, or tells of more than ``most``."""
+def _check_shape(head: TensorHead, field: str, limit: int) -> None:
     rows, *further = head.shape
     if rows < 0 or any(size != 1 for size in further):
-        raise InputError(
-            f"{field}.shape is {quote(head.shape)}; give [n], a text each, or [n, 1]", field=f"{field}.shape"
-        )
-    if rows > most:
-        raise InputTooLarge(f"`{field}` holds {quote(rows)} texts; a request may hold {most}", field=field)
+        message = f"{field}.shape is {quote(head.shape)}; give [n] or [n, 1] for n texts"
+        raise InputError(message, field=f"{field}.shape")
+    if rows > limit:
+        raise InputTooLarge(f"`{field}` holds {quote(rows)} texts; a request may hold {limit}", field=field)
 
 
-def _counted(texts: Iterable[Any], head: TensorHead, field: str) -> list[Any]:
-    """As many texts as the shape tells of, and no more are read; else InputError."""
+def _take_rows(elements: Iterable[Any], head: TensorHead, field: str) -> list[Any]:
+    """Reads at most one element more than the shape declares."""
     rows = head.shape[0]
-    found = list(islice(texts, rows + 1))
-    if len(found) > rows:
+    taken = list(islice(elements, rows + 1))
+    if len(taken) > rows:
         raise InputError(f"{field}.shape is {head.shape} and the tensor has more elements", field=f"{field}.shape")
-    if len(found) < rows:
-        raise InputError(
-            f"{field}.shape is {head.shape} and the tensor has {len(found)} elements; give [{len(found)}], a text each",
-            field=f"{field}.shape",
-        )
-    return found
+    if len(taken) < rows:
+        message = f"{field}.shape is {head.shape} and the tensor has {len(taken)} elements; give [{len(taken)}]"
+        raise InputError(message, field=f"{field}.shape")
+    return taken

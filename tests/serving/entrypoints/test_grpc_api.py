@@ -1,4 +1,4 @@
-"""The Open Inference Protocol over gRPC: asked of a real server, by Triton's own client and by bare messages."""
+"""The Open Inference Protocol over gRPC: a real server, called by Triton's client and with plain messages."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from bench.process import free_port
-from serving.entrypoints.grpc_api.messages import FIELDS, METHODS, SERVICE, message
+from serving.entrypoints.grpc_api import messages
+from serving.entrypoints.grpc_api.messages import SERVICE, message
 from serving.inference.predictor import Predictor
+from tests.paths import ROOT
 from tests.serving.http.middleware.gated import Gated
-from tests.serving.processes import ROOT, environment, get, python, running
+from tests.serving.processes import environment, get, python, running
 from tests.serving.test_imports import loaded_after
 
 TEXTS = ["where is my parcel?", "stop it 🎉", "我的卡还没有到"]
@@ -40,11 +42,11 @@ class Asked:
         """The answer to a message; raises grpc.RpcError."""
         given = request or message(f"{method}Request")()
         reader = message(f"{method}Response").FromString
-        stub = self.channel.unary_unary(f"/{SERVICE}/{method}", type(given).SerializeToString, reader)
+        stub = self.channel.unary_unary(f"/{SERVICE.full_name}/{method}", type(given).SerializeToString, reader)
         return stub(given, timeout=options.pop("timeout", 20), **options)
 
     def refusal(self, method: str, request: Any = None, **options: Any) -> Any:
-        """The error that a message comes to."""
+        """The error of a call."""
         with pytest.raises(grpc.RpcError) as caught:
             self.call(method, request, **options)
         return caught.value
@@ -52,7 +54,7 @@ class Asked:
 
 @pytest.fixture(scope="module")
 def asked(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
-    """A server whose engine can be stopped, and which lets two windows wait."""
+    """A server whose engine can be paused, with room for two windows in the queue."""
     folder, port, grpc_port = tmp_path_factory.mktemp("grpc"), free_port(), free_port()
     command = python(
         "-m", "tests.serving.http.middleware.gated_server", folder / "gate", "serve", tiny_bundle, "--port", port
@@ -71,12 +73,12 @@ def client(asked: Asked) -> Iterator[triton.InferenceServerClient]:
 
 @pytest.fixture(scope="module")
 def name(predictor: Predictor) -> str:
-    """What the model is served as."""
+    """The model's name."""
     return predictor.manifest.name
 
 
 def infer_request(name: str, *texts: str, **more: Any) -> Any:
-    """Texts in ``contents``, as the protocol has it without raw tensors."""
+    """Texts in ``contents``, without raw tensors."""
     request = message("ModelInferRequest")(model_name=name, **more)
     tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(texts)])
     tensor.contents.bytes_contents.extend(text.encode() for text in texts)
@@ -96,14 +98,14 @@ def waiting(asked: Asked, name: str, texts: int) -> Iterator[Any]:
     with asked.http.busy():
         reader = message("ModelInferResponse").FromString
         request = infer_request(name, *["a"] * texts)
-        stub = asked.channel.unary_unary(f"/{SERVICE}/ModelInfer", type(request).SerializeToString, reader)
+        stub = asked.channel.unary_unary(f"/{SERVICE.full_name}/ModelInfer", type(request).SerializeToString, reader)
         call = stub.future(request, timeout=20)
         asked.http.until(lambda: asked.http.waiting == texts)
         yield call
 
 
 def test_health_and_metadata(client: triton.InferenceServerClient, predictor: Predictor, name: str) -> None:
-    """Triton's client finds the server live and ready, and the model with its tensors under its name and version."""
+    """Triton's client gets the health of the server, and the model's name, version and tensors."""
     version = predictor.manifest.digest[:12]
     assert client.is_server_live()
     assert client.is_server_ready()
@@ -121,7 +123,7 @@ def test_health_and_metadata(client: triton.InferenceServerClient, predictor: Pr
 
 
 def test_triton_infers(client: triton.InferenceServerClient, predictor: Predictor, name: str) -> None:
-    """Its tensors are raw both ways, and its answers are the predictor's; the id comes back."""
+    """With raw tensors, the answers are the predictor's, and the request's id is returned."""
     found = client.infer(name, [raw_tensor(TEXTS)], request_id="17")
     assert found.get_response().id == "17"
     for row, wanted in enumerate(predictor.predict(TEXTS)):
@@ -130,8 +132,8 @@ def test_triton_infers(client: triton.InferenceServerClient, predictor: Predicto
         assert json.loads(found.as_numpy("output")[row])[0]["label"] == wanted[0]["label"]
 
 
-def test_chosen_outputs(client: triton.InferenceServerClient, name: str) -> None:
-    """A caller may want one of the outputs, and fewer labels."""
+def test_selected_outputs(client: triton.InferenceServerClient, name: str) -> None:
+    """A request may select outputs and set parameters."""
     wanted = [triton.InferRequestedOutput("label")]
     found = client.infer(name, [raw_tensor(TEXTS)], outputs=wanted, parameters={"top_k": 1})
     assert [each.name for each in found.get_response().outputs] == ["label"]
@@ -139,7 +141,7 @@ def test_chosen_outputs(client: triton.InferenceServerClient, name: str) -> None
 
 
 def test_contents(asked: Asked, predictor: Predictor, name: str) -> None:
-    """What is asked in typed contents is answered in typed contents."""
+    """A request in typed contents gets an answer in typed contents."""
     answer = asked.call("ModelInfer", infer_request(name, *TEXTS, id="a"))
     outputs = {each.name: each for each in answer.outputs}
     assert not answer.raw_output_contents
@@ -152,14 +154,14 @@ def test_contents(asked: Asked, predictor: Predictor, name: str) -> None:
     assert list(outputs["score"].contents.fp32_contents) == pytest.approx(scores, abs=1e-5)
 
 
-def test_truncation_is_told(asked: Asked, name: str) -> None:
-    """Which inputs were cut is a parameter of the answer, as it is over REST."""
+def test_truncation_is_reported(asked: Asked, name: str) -> None:
+    """A parameter of the answer says which inputs were truncated, as over REST."""
     answer = asked.call("ModelInfer", infer_request(name, "a", "refund " * 300))
     assert answer.parameters["truncated"].string_param == "1"
 
 
 def test_refusals(asked: Asked, name: str) -> None:
-    """What cannot be answered has gRPC's status for it and the server's own words."""
+    """Errors have gRPC's status code and the server's message."""
     one_more = infer_request(name, "a")
     one_more.raw_input_contents.extend([b"", b""])
     integers = infer_request(name, "a")
@@ -191,7 +193,7 @@ def test_refusals(asked: Asked, name: str) -> None:
 
 
 def test_names_with_slashes(asked: Asked, predictor: Predictor, name: str) -> None:
-    """A name is one name, whatever path it looks like: no model has a slash in its own."""
+    """A model name with slashes is an unknown model, whatever path it looks like."""
     version = predictor.manifest.digest[:12]
     for wrong in (f"{name}/ready", f"{name}/infer", f"{name}/versions/{version}", f"../models/{name}", "/"):
         assert not asked.call("ModelReady", message("ModelReadyRequest")(name=wrong)).ready
@@ -203,7 +205,7 @@ def test_names_with_slashes(asked: Asked, predictor: Predictor, name: str) -> No
 
 
 def test_long_values(asked: Asked, name: str) -> None:
-    """A refusal fits what clients take of metadata, however long what it quotes is."""
+    """An error's text fits into the metadata that clients accept, however long the values it quotes."""
     other_input, other_key = infer_request(name, "a"), infer_request(name, "a")
     other_input.inputs[0].name = other_input.inputs[0].datatype = "🎉" * 10_000
     other_key.parameters["我" * 10_000].int64_param = 1
@@ -219,13 +221,13 @@ def test_long_values(asked: Asked, name: str) -> None:
 
 
 def test_triton_is_refused(client: triton.InferenceServerClient, name: str) -> None:
-    """Triton's client raises its own exception, with the server's words in it."""
+    """Triton's client raises its own exception with the server's message."""
     with pytest.raises(InferenceServerException, match="no model is named 'another'"):
         client.infer("another", [raw_tensor(TEXTS)])
 
 
 def test_overload(asked: Asked, name: str) -> None:
-    """When the queue is full a call is RESOURCE_EXHAUSTED, and says when to come back, to gRPC's own retries too."""
+    """With a full queue a call gets RESOURCE_EXHAUSTED and the time to retry, also for gRPC's own retries."""
     with waiting(asked, name, 2) as first:
         error = asked.refusal("ModelInfer", infer_request(name, "a"))
         assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -235,7 +237,7 @@ def test_overload(asked: Asked, name: str) -> None:
 
 
 def test_deadline(asked: Asked, name: str) -> None:
-    """A call whose deadline is over leaves the queue, and is never run."""
+    """A call whose deadline has passed leaves the queue and is never run."""
     ran = asked.http.ran
     with asked.http.busy():
         error = asked.refusal("ModelInfer", infer_request(name, "a"), timeout=0.3)
@@ -245,7 +247,7 @@ def test_deadline(asked: Asked, name: str) -> None:
 
 
 def test_timeout_of_triton(asked: Asked, client: triton.InferenceServerClient, name: str) -> None:
-    """So does one whose ``timeout`` is over, which Triton's clients give in microseconds; REST has it too."""
+    """So does a call whose ``timeout`` (Triton's, in microseconds) has passed; REST has it too."""
     ran = asked.http.ran
     rest = {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}]}
     with asked.http.busy():
@@ -258,8 +260,8 @@ def test_timeout_of_triton(asked: Asked, client: triton.InferenceServerClient, n
     assert len(client.infer(name, [raw_tensor(["a"])], timeout=10_000_000).as_numpy("label")) == 1
 
 
-def test_what_triton_has_and_this_server_has_not(client: triton.InferenceServerClient, name: str) -> None:
-    """Priorities, sequences and classes are refused rather than ignored."""
+def test_unsupported_options(client: triton.InferenceServerClient, name: str) -> None:
+    """Triton's priorities, sequences and classes are refused, not ignored."""
     for asked_for, words in (
         ({"priority": 1}, "parameters.priority: Extra inputs"),
         ({"sequence_id": 7}, "parameters.sequence_.*: Extra inputs"),
@@ -270,7 +272,7 @@ def test_what_triton_has_and_this_server_has_not(client: triton.InferenceServerC
 
 
 def test_cancelled(asked: Asked, name: str) -> None:
-    """So does a call that its caller gives up."""
+    """A cancelled call leaves the queue and is never run."""
     ran = asked.http.ran
     with waiting(asked, name, 1) as call:
         call.cancel()
@@ -279,10 +281,10 @@ def test_cancelled(asked: Asked, name: str) -> None:
 
 
 def test_observed(asked: Asked, name: str) -> None:
-    """A call's id is the caller's own where it gives one, and calls are counted under the REST route they stand for."""
+    """A call keeps the caller's request id, and is counted under its REST route."""
     reader = message("ModelInferResponse").FromString
     request = infer_request(name, "a")
-    stub = asked.channel.unary_unary(f"/{SERVICE}/ModelInfer", type(request).SerializeToString, reader)
+    stub = asked.channel.unary_unary(f"/{SERVICE.full_name}/ModelInfer", type(request).SerializeToString, reader)
     _, call = stub.with_call(request, metadata=[("x-request-id", "mine")], timeout=20)
     told = dict(call.trailing_metadata())
     assert told["x-request-id"] == "mine"
@@ -292,8 +294,10 @@ def test_observed(asked: Asked, name: str) -> None:
 
 
 def test_keys(tiny_bundle: Path, tmp_path: Path, name: str) -> None:
-    """Where keys are asked for, they are in the metadata, as HTTP has them in headers; health needs none. Host names
-    are no matter. At SIGTERM what was accepted is answered."""
+    """API keys are in the metadata, as in HTTP's headers; health needs none, and Host names do not matter.
+
+    At SIGTERM, accepted calls are answered.
+    """
     port, grpc_port = free_port(), free_port()
     gate = tmp_path / "gate"
     command = python("-m", "tests.serving.http.middleware.gated_server", gate, "serve", tiny_bundle)
@@ -352,7 +356,7 @@ def test_without_the_packages(tiny_bundle: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_not_loaded_unasked() -> None:
+def test_lazy_import() -> None:
     """Serving without the port loads neither grpcio nor protobuf."""
     loaded = loaded_after("tuneship", "serving.entrypoints.serve", "serving.http", "serving.settings.settings")
     assert "uvicorn" in loaded
@@ -360,15 +364,27 @@ def test_not_loaded_unasked() -> None:
 
 
 def test_the_messages_are_the_published_ones() -> None:
-    """Each has the same fields, numbers and types as in Triton's own compiled messages, which have some more."""
+    """Each field has the name, number and type of Triton's compiled messages."""
     from tritonclient.grpc import service_pb2
 
-    for name in FIELDS:
-        theirs: Any = service_pb2
-        for part in name.split("."):
-            theirs = getattr(theirs, part)
-        known = {field.name: field for field in theirs.DESCRIPTOR.fields}
-        for field in message(name).DESCRIPTOR.fields:
-            other = known[field.name]
-            assert (field.number, field.type, field.is_repeated) == (other.number, other.type, other.is_repeated)
-    assert len(METHODS) == 6
+    for ours in SERVICE.file.message_types_by_name.values():
+        assert_fields_known(ours, service_pb2.DESCRIPTOR.message_types_by_name[ours.name])
+    assert len(SERVICE.methods) == 6
+
+
+def assert_fields_known(ours: Any, published: Any) -> None:
+    """Each field of a message, and of those within it, is one of the published message."""
+    for field in ours.fields:
+        other = published.fields_by_name[field.name]
+        assert (field.number, field.type, field.is_repeated) == (other.number, other.type, other.is_repeated)
+    for name, nested in ours.nested_types_by_name.items():
+        assert_fields_known(nested, published.nested_types_by_name[name])
+
+
+def test_the_compiled_messages_are_those_of_the_proto_file(tmp_path: Path) -> None:
+    """``open_inference.binpb`` is what protoc makes of ``open_inference.proto``."""
+    pytest.importorskip("grpc_tools")
+    folder, compiled = Path(messages.__file__).parent, tmp_path / "compiled"
+    options = [f"--proto_path={folder}", f"--descriptor_set_out={compiled}"]
+    subprocess.run(python("-m", "grpc_tools.protoc", *options, "open_inference.proto"), check=True)
+    assert compiled.read_bytes() == (folder / "open_inference.binpb").read_bytes()

@@ -1,4 +1,4 @@
-"""Batch scoring: one line out for each line in, in order, whatever is in it, and no target before the end."""
+"""`tuneship predict`: one line out for each line in, in order, and no target before the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Score = Callable[..., tuple[Tally, list[dict[str, Any]]]]
 
 @pytest.fixture
 def score(predictor: Predictor, tmp_path: Path) -> Score:
-    """Answers the lines given; what became of them, and the lines that came out."""
+    """Answers lines; returns the tally and the lines of the target."""
 
     def score_lines(*lines: bytes | dict[str, Any], **options: Any) -> tuple[Tally, list[dict[str, Any]]]:
         source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
@@ -33,12 +33,12 @@ def score(predictor: Predictor, tmp_path: Path) -> Score:
 
 
 def line(content: dict[str, Any]) -> bytes:
-    """A line as people write it."""
+    """A line of JSON."""
     return json.dumps(content, ensure_ascii=False).encode() + b"\n"
 
 
 def test_order(score: Score, predictor: Predictor, texts: list[str]) -> None:
-    """Each line gives one line, in order, with the predictor's answer, across chunks too."""
+    """Each line gives one line with the predictor's answer, in order, across chunks too."""
     many = (texts * (2 * ROWS_PER_CHUNK // len(texts) + 1))[: 2 * ROWS_PER_CHUNK + 3]
     tally, rows = score(*({"inputs": text, "id": number} for number, text in enumerate(many)))
     assert (tally.answered, tally.refused, tally.first_refusal) == (len(many), 0, "")
@@ -49,7 +49,7 @@ def test_order(score: Score, predictor: Predictor, texts: list[str]) -> None:
 
 
 def test_line(score: Score, predictor: Predictor) -> None:
-    """A line keeps its own keys in their order, and gets every label with its score."""
+    """A line keeps its keys in their order, and gets every label with its score."""
     _, (row,) = score({"id": 7, "inputs": "track order 17", "note": {"é": [1, None]}})
     assert list(row) == ["id", "inputs", "note", "outputs"]
     assert row["note"] == {"é": [1, None]}
@@ -57,13 +57,13 @@ def test_line(score: Score, predictor: Predictor) -> None:
 
 
 def test_readable(score: Score, tmp_path: Path) -> None:
-    """Text outside ASCII is written as it is."""
+    """Text outside ASCII is not escaped."""
     score({"inputs": "我的卡 é 👍🏽"})
     assert "我的卡 é 👍🏽" in (tmp_path / "out.jsonl").read_text(encoding="utf-8")
 
 
 def test_line_separators(score: Score) -> None:
-    """Only a line feed ends a line: the other separators of Unicode may stand in a text."""
+    """Only a line feed ends a line; a text may contain Unicode's other separators."""
     text = "a\u2028b\u2029c\x85d\x0be\x1cf"
     tally, _ = score({"inputs": text}, {"inputs": "stop"})
     assert tally.answered == 2
@@ -96,7 +96,7 @@ def test_line_separators(score: Score) -> None:
     ids=range(16),
 )
 def test_bad_line(score: Score, bad: bytes, inputs: Any, reason: str) -> None:
-    """A line that cannot be answered gets an error with its number and the reason, and every other line its answer."""
+    """An invalid line gets an error with its number and the reason; the other lines are answered."""
     tally, rows = score({"inputs": "stop"}, bad, {"inputs": "refund it"})
     assert (tally.answered, tally.refused) == (2, 1)
     assert ["outputs" in row for row in rows] == [True, False, True]
@@ -106,14 +106,14 @@ def test_bad_line(score: Score, bad: bytes, inputs: Any, reason: str) -> None:
 
 
 def test_bad_line_keeps_its_keys(score: Score) -> None:
-    """A refused line that can be read keeps its own keys too, so that it can be found again."""
+    """A refused line keeps its keys."""
     _, rows = score({"id": 7, "inputs": ""}, {"id": 8, "text": "a"})
     assert [(row["id"], row["inputs"]) for row in rows] == [(7, ""), (8, None)]
     assert all("error" in row for row in rows)
 
 
 def test_nested_keys(score: Score) -> None:
-    """A line nested so deeply that it can barely be read, or only just not, costs at most its own answer."""
+    """A deeply nested line fails at most by itself."""
     nested = [b'{"inputs": "stop", "extra": ' + b"[" * depth + b"]" * depth + b"}\n" for depth in range(700, 1010)]
     tally, rows = score(*nested)
     assert len(rows) == tally.answered + tally.refused == len(nested)
@@ -131,14 +131,14 @@ def test_first_refusal(score: Score) -> None:
 
 @pytest.mark.parametrize("extra", [b"\n", b"   \n", b"\r\n", b"\t\n\n\n"])
 def test_blank_lines(score: Score, extra: bytes) -> None:
-    """Blank lines give no line, and a row's number is its line in the file all the same."""
+    """Blank lines are skipped but counted in a row's number."""
     _, rows = score(extra, {"inputs": ""}, extra, {"inputs": "stop"}, extra)
     assert len(rows) == 2
     assert rows[0]["error"].startswith(f"row {1 + extra.count(bytes([10]))}: ")
 
 
 def test_no_newline_at_the_end(score: Score) -> None:
-    """The last line needs no line feed, and CRLF is as good as LF."""
+    """The last line needs no line feed, and lines may end with CRLF."""
     tally, _ = score(b'{"inputs": "stop"}\r\n', b'{"inputs": "refund it"}')
     assert tally.answered == 2
 
@@ -166,7 +166,7 @@ class Failing(Predictor):
 
 @pytest.mark.parametrize("before", [None, "older answers"])
 def test_interrupted(tiny_bundle: Path, tmp_path: Path, before: str | None) -> None:
-    """Where scoring breaks off, the target is what it was, and nothing half done is left beside it."""
+    """After a failure the target is unchanged, and no partial file is left."""
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_bytes(line({"inputs": "stop"}) * (ROWS_PER_CHUNK + 1))
     if before:
@@ -178,7 +178,7 @@ def test_interrupted(tiny_bundle: Path, tmp_path: Path, before: str | None) -> N
 
 
 def test_target_appears_at_the_end(predictor: Predictor, tmp_path: Path) -> None:
-    """While scoring goes on there is no target; an older one stays until the new one is whole."""
+    """The target appears at the end; an older one stays until then."""
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_bytes(line({"inputs": "stop"}) * (ROWS_PER_CHUNK + 1))
     seen: list[bool] = []
@@ -193,13 +193,13 @@ def test_target_appears_at_the_end(predictor: Predictor, tmp_path: Path) -> None
 
 
 def test_missing_source(predictor: Predictor, tmp_path: Path) -> None:
-    """A source that is not there is named, with what it should hold."""
+    """A missing source is an error that says what it should contain."""
     with pytest.raises(InputError, match=r"there is no file .*in\.jsonl; --input takes JSON lines such as"):
         predict_file(predictor, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
 
 
 def test_empty_source(predictor: Predictor, tmp_path: Path) -> None:
-    """An empty source is refused, and no target is made."""
+    """An empty source is an error, and no target is written."""
     (tmp_path / "in.jsonl").touch()
     with pytest.raises(InputError, match=r"in\.jsonl is empty; it needs a line such as"):
         predict_file(predictor, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
@@ -208,7 +208,7 @@ def test_empty_source(predictor: Predictor, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "absent/out.jsonl"])
 def test_bad_target(predictor: Predictor, tmp_path: Path, name: str) -> None:
-    """A target that is a folder, or lies in none, is refused before anything is scored."""
+    """A target that is a folder, or in a missing folder, is an error before any prediction."""
     (tmp_path / "in.jsonl").write_bytes(line({"inputs": "stop"}))
     with pytest.raises(InputError, match="cannot be written: --output takes a file in a folder that exists"):
         predict_file(predictor, tmp_path / "in.jsonl", tmp_path / name)
@@ -216,7 +216,7 @@ def test_bad_target(predictor: Predictor, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["same", "link", "hard link", "part"])
 def test_same_file(predictor: Predictor, tmp_path: Path, kind: str) -> None:
-    """The source is never overwritten, under whatever name it is given."""
+    """The source is never overwritten, whatever path it is given by."""
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     if kind == "part":
         source = tmp_path / "out.jsonl.part"

@@ -1,4 +1,4 @@
-"""`tuneship serve` as a process: it starts or says why not, answers real clients, and ends without losing anything."""
+"""`tuneship serve` as a process: it starts or says why not, answers real clients, and loses no request at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub import InferenceClient, TextClassificationOutputElement
@@ -20,13 +19,15 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from bench.process import free_port
 from serving.inference.predictor import Predictor
-from tests.serving.processes import ROOT, ServerProcess, environment, get, python, running, until
+from tests.paths import ROOT
+from tests.serving.processes import ServerProcess, environment, get, python, running, until
+from tests.test_cli import tuneship_here
 
 TEXT = "where is my parcel?"
 
 
 def refusal(*arguments: object, **variables: object) -> str:
-    """What `tuneship serve` says when it refuses to start: one message, no traceback, exit status 1."""
+    """The message of `tuneship serve` when it cannot start: no traceback, exit status 1."""
     result = subprocess.run(
         python("-m", "tuneship", "serve", *arguments),
         cwd=ROOT, env=environment(COLUMNS=80, **variables), capture_output=True, text=True, timeout=60, check=False,
@@ -39,7 +40,7 @@ def refusal(*arguments: object, **variables: object) -> str:
 
 @pytest.mark.parametrize("path", ["", "/predict"])
 def test_huggingface_client(server: ServerProcess, predictor: Predictor, path: str) -> None:
-    """huggingface_hub's InferenceClient works unmodified, by the server's address and by the endpoint's."""
+    """huggingface_hub's InferenceClient works unchanged, with the server's address and the endpoint's."""
     answer = InferenceClient(server.url + path).text_classification(TEXT)
     expected = predictor.predict([TEXT])[0]
     assert all(isinstance(each, TextClassificationOutputElement) for each in answer)
@@ -48,7 +49,7 @@ def test_huggingface_client(server: ServerProcess, predictor: Predictor, path: s
 
 @pytest.mark.parametrize("path", ["", "/predict"])
 def test_huggingface_client_parameters(server: ServerProcess, predictor: Predictor, path: str) -> None:
-    """The client's own options top_k and function_to_apply do what they say."""
+    """The client's options top_k and function_to_apply work."""
     client = InferenceClient(server.url + path)
     best, second = client.text_classification(TEXT, top_k=2)
     assert [best.label, second.label] == [each["label"] for each in predictor.predict([TEXT])[0]][:2]
@@ -58,7 +59,7 @@ def test_huggingface_client_parameters(server: ServerProcess, predictor: Predict
 
 
 def test_huggingface_client_error(server: ServerProcess) -> None:
-    """The client raises its own exception with the server's message in it."""
+    """The client raises its own exception with the server's message."""
     with pytest.raises(HfHubHTTPError) as caught:
         InferenceClient(server.url).text_classification(" ")
     assert caught.value.response.status_code == 422
@@ -66,7 +67,7 @@ def test_huggingface_client_error(server: ServerProcess) -> None:
 
 
 def test_endpoints(server: ServerProcess) -> None:
-    """Every endpoint that people and orchestrators ask for is there."""
+    """Health, information and metrics have endpoints."""
     assert get(f"{server.url}/livez") == (200, "ok\n")
     assert get(f"{server.url}/readyz") == (200, "ready\n")
     assert json.loads(get(f"{server.url}/info")[1])["parity"]["passed"] is True
@@ -74,7 +75,7 @@ def test_endpoints(server: ServerProcess) -> None:
     assert get(f"{server.url}/nothing")[0] == 404
 
 
-def test_says_what_it_serves(server: ServerProcess, predictor: Predictor) -> None:
+def test_log_at_start(server: ServerProcess, predictor: Predictor) -> None:
     """The log names the model, the bundle and the address."""
     log = server.log.read_text()
     assert predictor.manifest.name in log
@@ -83,14 +84,14 @@ def test_says_what_it_serves(server: ServerProcess, predictor: Predictor) -> Non
 
 
 def test_no_server_header(server: ServerProcess) -> None:
-    """Responses do not tell what software answers."""
+    """Responses do not name the server's software."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert b"server:" not in read_all(connection).lower()
 
 
 def test_port_variable(tiny_bundle: Path, tmp_path: Path) -> None:
-    """$PORT says where to listen, as Cloud Run and others set it."""
+    """The server listens on $PORT, as Cloud Run and others set it."""
     port = free_port()
     with running(python("-m", "tuneship", "serve", tiny_bundle), port, tmp_path / "log", PORT=port) as server:
         assert get(f"{server.url}/livez") == (200, "ok\n")
@@ -105,7 +106,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def begin_request(port: int, body: bytes) -> socket.socket:
-    """A connection whose request is in the app's hands and half sent: the server has asked for the body."""
+    """A connection with an accepted request whose body is not sent yet."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=20)
     head = (
         "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -118,7 +119,7 @@ def begin_request(port: int, body: bytes) -> socket.socket:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop(tiny_bundle: Path, tmp_path: Path, number: signal.Signals, predictor: Predictor) -> None:
-    """A signal lets a request that has begun finish, takes no new one, and the exit status is 0."""
+    """After a signal, an accepted request is answered, no new one is accepted, and the exit status is 0."""
     port, body = free_port(), json.dumps({"inputs": TEXT}).encode()
     command = python("-m", "tuneship", "serve", tiny_bundle, "--port", port)
     with running(command, port, tmp_path / "log") as server, begin_request(port, body) as connection:
@@ -133,7 +134,7 @@ def test_stop(tiny_bundle: Path, tmp_path: Path, number: signal.Signals, predict
 
 
 def wait_until_refused(port: int) -> None:
-    """Return once nobody listens any more."""
+    """Wait until connections are refused."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
@@ -145,7 +146,7 @@ def wait_until_refused(port: int) -> None:
 
 
 def test_port_in_use(tiny_bundle: Path) -> None:
-    """A port that is taken is a message that names it and says what to do."""
+    """A port in use is an error that names the port and says what to do."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         message = refusal(tiny_bundle, "--port", port)
@@ -155,40 +156,38 @@ def test_port_in_use(tiny_bundle: Path) -> None:
 
 
 def test_no_such_host(tiny_bundle: Path) -> None:
-    """An address that is not this machine's is a message too."""
+    """An address of another machine is an error."""
     assert "cannot listen on 192.0.2.1:" in refusal(tiny_bundle, "--host", "192.0.2.1", "--port", free_port())
 
 
 def test_altered_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
-    """An altered bundle is not served: the message names the file."""
+    """An altered bundle is an error that names the file."""
     bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
     (bundle / "README.md").write_text("# Another\n")
     assert "README.md was altered" in refusal(bundle, "--port", free_port())
 
 
 def test_no_bundle(tmp_path: Path) -> None:
-    """A folder that is no bundle is a message with the command that makes one."""
+    """A folder without a bundle is an error with the command that makes one."""
     assert "tuneship export RUN" in refusal(tmp_path, "--port", free_port())
 
 
 def test_bad_variable(tiny_bundle: Path) -> None:
-    """A malformed variable is a message that names it."""
+    """A malformed variable is an error that names it."""
     message = refusal(tiny_bundle, "--port", free_port(), TUNESHIP_MAX_QUEUE="many")
     assert "TUNESHIP_MAX_QUEUE is 'many'; a whole number of at least 1 is accepted" in message
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http"])
 def test_bad_port(tiny_bundle: Path, port: str) -> None:
-    """A port that is none is a usage error."""
-    arguments: dict[str, Any] = {"cwd": ROOT, "env": environment(), "capture_output": True, "text": True}
-    command = python("-m", "tuneship", "serve", tiny_bundle, "--port", port)
-    result = subprocess.run(command, timeout=60, check=False, **arguments)
+    """An invalid port is a usage error."""
+    result = tuneship_here("serve", tiny_bundle, "--port", port)
     assert result.returncode == 2
     assert "--port" in result.stderr
 
 
-def test_hangup(tiny_bundle: Path, tmp_path: Path) -> None:
-    """SIGHUP makes the process look for new versions; a bad one is told in the log, and the old one goes on."""
+def test_sighup(tiny_bundle: Path, tmp_path: Path) -> None:
+    """SIGHUP looks for new versions; an invalid one is logged, and the old one is served on."""
     bundle, port = shutil.copytree(tiny_bundle, tmp_path / "bundle"), free_port()
     command = python("-m", "tuneship", "serve", f"support={bundle}", tiny_bundle, "--port", port)
     with running(command, port, tmp_path / "log") as server:
@@ -202,8 +201,8 @@ def test_hangup(tiny_bundle: Path, tmp_path: Path) -> None:
         assert get(f"{server.url}/readyz") == (200, "ready\n")
 
 
-def test_hangup_while_starting(tiny_bundle: Path, tmp_path: Path) -> None:
-    """SIGHUP before the server is ready ends nothing, and is done when it can be."""
+def test_sighup_while_starting(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A SIGHUP before the server is ready is handled when it is ready."""
     bundle, port, log = shutil.copytree(tiny_bundle, tmp_path / "bundle"), free_port(), tmp_path / "log"
     more = [f"{name}={tiny_bundle}" for name in "abcdef"]
     command = python("-m", "tuneship", "serve", bundle, *more, "--port", port)
@@ -216,7 +215,7 @@ def test_hangup_while_starting(tiny_bundle: Path, tmp_path: Path) -> None:
 
 
 def _hang_up_once_announced(log: Path, bundle: Path) -> None:
-    """When the first of the bundles is loaded, spoil it and say to look again."""
+    """When the first bundle is loaded, alter it and send SIGHUP."""
     until(lambda: log.is_file() and "serving run" in log.read_text(), seconds=20)
     (bundle / "README.md").write_text("# Another\n")
     os.kill(int((log.parent / "pid").read_text()), signal.SIGHUP)

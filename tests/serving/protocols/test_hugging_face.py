@@ -1,4 +1,4 @@
-"""The request body: what is accepted, and what a caller is told otherwise."""
+"""The request body: what is accepted, and the errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.bundles import manifest_of, with_limits
 
 @pytest.fixture(scope="module")
 def strict_task(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> TextClassification:
-    """The task with limits that a test can reach: 4 texts, 20 characters, 200 bytes."""
+    """The task with small limits: 4 texts, 20 characters, 200 bytes."""
     folder = tmp_path_factory.mktemp("strict")
     bundle = with_limits(tiny_bundle, folder / "bundle", max_inputs=4, max_characters=20, max_body_bytes=200)
     return task_of(manifest_of(bundle))
@@ -48,7 +48,7 @@ def body(content: Any) -> bytes:
 def test_accepted(
     task: TextClassification, content: Any, texts: list[str], parameters: TextClassificationParameters
 ) -> None:
-    """One text or a list, with parameters or without, in the shape of Hugging Face's inference API."""
+    """One text or a list, with parameters or without, as in Hugging Face's inference API."""
     request = parse(body(content), task)
     assert request.items == texts
     assert request.lone == (not isinstance(content["inputs"], list))
@@ -56,7 +56,7 @@ def test_accepted(
 
 
 def test_utf8(task: TextClassification) -> None:
-    """Text outside ASCII is the same, escaped or not."""
+    """Text outside ASCII may be escaped or not."""
     plain = json.dumps({"inputs": "我的卡 👍🏽"}, ensure_ascii=False).encode()
     assert parse(plain, task) == parse(body({"inputs": "我的卡 👍🏽"}), task)
 
@@ -80,7 +80,7 @@ def test_utf8(task: TextClassification) -> None:
     ids=range(12),
 )
 def test_malformed(task: TextClassification, raw: bytes, message: str) -> None:
-    """A body that cannot be read is told where it stops being UTF-8 or JSON."""
+    """The error of a malformed body says where it stops being UTF-8 or JSON."""
     with pytest.raises(MalformedInput, match=f"^{message}"):
         parse(raw, task)
 
@@ -129,7 +129,7 @@ def test_malformed(task: TextClassification, raw: bytes, message: str) -> None:
     ],
 )
 def test_refused(task: TextClassification, content: Any, message: str) -> None:
-    """A body of the wrong shape is told which part, what was found and what is accepted."""
+    """The error of a wrong body says which part, what was found and what is accepted."""
     with pytest.raises(InputError, match=f"^{message}") as caught:
         parse(body(content), task)
     assert type(caught.value) is InputError
@@ -140,7 +140,7 @@ def test_refused(task: TextClassification, content: Any, message: str) -> None:
     "content", [{"inputs": "a", "x" * 100_000: 1}, {"inputs": "a", "parameters": {"x" * 100_000: 1}}]
 )
 def test_long_keys(task: TextClassification, content: Any) -> None:
-    """An unknown key that is long is told by its beginning."""
+    """The error shortens a long unknown key."""
     with pytest.raises(InputError, match="xxxx") as caught:
         parse(body(content), task)
     assert len(str(caught.value)) < 500
@@ -155,19 +155,19 @@ def test_long_keys(task: TextClassification, content: Any) -> None:
     ],
 )
 def test_too_large(strict_task: TextClassification, content: Any, message: str) -> None:
-    """A limit that is passed is named with both numbers."""
+    """The error of an exceeded limit has both numbers."""
     with pytest.raises(InputTooLarge, match=f"^{message}$"):
         parse(body(content), strict_task)
 
 
 def test_at_the_limits(strict_task: TextClassification) -> None:
-    """What is just within every limit is accepted."""
+    """Values at the limits are accepted."""
     texts = ["b" * 20] * 4
     assert parse(body({"inputs": texts}).ljust(200), strict_task).items == texts
 
 
 def test_printable(task: TextClassification) -> None:
-    """Whatever a caller sends, the message can be written as UTF-8."""
+    """Every error message can be encoded as UTF-8."""
     for content in (
         {"inputs": "a", "\ud800": 1},
         {"inputs": "a", "parameters": {"\ud800": 1}},

@@ -1,4 +1,4 @@
-"""`/v1/completions` and `/predict` over generating bundles: whole and streamed, greedy and drawn, by HTTP."""
+"""`/v1/completions` and `/predict` with generating bundles: whole and streamed, greedy and sampled."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def complete(client: TestClient, **body: Any) -> dict[str, Any]:
 
 
 def streamed(client: TestClient, **body: Any) -> list[dict[str, Any]]:
-    """The events of a streamed answer; the last of all says that it is done."""
+    """The events of a streamed answer, without the final [DONE]."""
     request = {"prompt": "where is my parcel?", **body, "stream": True}
     with client.stream("POST", "/v1/completions", json=request) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
@@ -54,7 +54,7 @@ def joined(events: list[dict[str, Any]], index: int = 0) -> str:
 
 
 def test_a_greedy_completion_is_the_predictors_answer(client: TestClient, bundle: Path) -> None:
-    """Temperature 0 is greedy; the text is that of /predict, the tokens are counted."""
+    """Temperature 0 is greedy: the text is that of /predict; the tokens are counted."""
     answer = complete(client, temperature=0)
     (expected,) = Predictor.open(bundle).predict(["where is my parcel?"])
     assert [choice["text"] for choice in answer["choices"]] == [each["generated_text"] for each in expected]
@@ -63,7 +63,7 @@ def test_a_greedy_completion_is_the_predictors_answer(client: TestClient, bundle
 
 
 def test_a_stream_joins_to_the_whole(client: TestClient) -> None:
-    """Token by token the same text, the reason to end with the last one only."""
+    """The tokens join to the whole text; only the last event has the reason to finish."""
     events = streamed(client, temperature=0)
     assert joined(events) == complete(client, temperature=0)["choices"][0]["text"]
     reasons = [event["choices"][0]["finish_reason"] for event in events]
@@ -71,8 +71,8 @@ def test_a_stream_joins_to_the_whole(client: TestClient) -> None:
     assert reasons[-1] in ("stop", "length")
 
 
-def test_a_draw_is_repeatable_by_its_seed(client: TestClient) -> None:
-    """The same seed draws the same texts, whole or streamed; other seeds draw others."""
+def test_a_seed_makes_samples_repeatable(client: TestClient) -> None:
+    """The same seed samples the same texts, whole or streamed; other seeds sample others."""
     options = {"temperature": 1.5, "max_tokens": 8, "n": 2}
     first = [choice["text"] for choice in complete(client, seed=1, **options)["choices"]]
     assert [choice["text"] for choice in complete(client, seed=1, **options)["choices"]] == first
@@ -83,7 +83,7 @@ def test_a_draw_is_repeatable_by_its_seed(client: TestClient) -> None:
 
 
 def test_several_prompts_and_an_echo(client: TestClient) -> None:
-    """Choices come in the order of the prompts, each behind its prompt where that is to be echoed."""
+    """Choices are in the order of the prompts, and begin with the prompt if ``echo`` is set."""
     prompts = ["where is", "I want"]
     answer = complete(client, prompt=prompts, temperature=0, max_tokens=3, echo=True)
     assert [choice["index"] for choice in answer["choices"]] == [0, 1]
@@ -93,7 +93,7 @@ def test_several_prompts_and_an_echo(client: TestClient) -> None:
 
 
 def test_a_stream_is_counted(client: TestClient) -> None:
-    """Inputs answered piece by piece count, in the drift of lengths too."""
+    """Metrics count the inputs of streams, drift included."""
     names = ("tuneship_inputs_total", "tuneship_drift_inputs")
     before = samples(client)
     streamed(client, max_tokens=2)
@@ -111,17 +111,15 @@ def test_a_stream_is_counted(client: TestClient) -> None:
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_cannot_be_had_is_refused(
-    client: TestClient, body: dict[str, Any], status: int, expected: str, stream: bool
-) -> None:
-    """With a reason and a status, and never with half a stream."""
+def test_refused(client: TestClient, body: dict[str, Any], status: int, expected: str, stream: bool) -> None:
+    """An error has a status and a reason, and never comes within a stream."""
     response = client.post("/v1/completions", json={"prompt": "a", **body, "stream": stream})
     assert response.status_code == status
     assert expected in response.json()["error"]["message"]
 
 
 def test_hugging_faces_shape_takes_beams(client: TestClient) -> None:
-    """/predict gives a list of generated texts, as many as asked; wishes that do not go together are refused."""
+    """/predict gives as many generated texts as requested; contradictory parameters are refused."""
     body = {"inputs": "where is", "parameters": {"num_beams": 3, "num_return_sequences": 2, "max_new_tokens": 4}}
     assert [set(each) for each in client.post("/predict", json=body).json()] == [{"generated_text"}] * 2
     body["parameters"] = {"num_beams": 2, "do_sample": True}
@@ -140,7 +138,7 @@ def test_a_stop_text_ends_the_answer(client: TestClient) -> None:
 
 
 def test_a_classifier_does_not_complete(tiny_bundle: Path) -> None:
-    """The refusal says what the bundle's task is."""
+    """The error names the bundle's task."""
     with TestClient(create_app(lambda: Predictor.open(tiny_bundle))) as client:
         response = client.post("/v1/completions", json={"prompt": "a"})
     assert response.status_code == 422

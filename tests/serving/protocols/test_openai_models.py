@@ -1,4 +1,4 @@
-"""OpenAI's own client against a server process: vectors, completions, models, refusals."""
+"""OpenAI's own client with a server process: vectors, completions, models, errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROMPT = "where is my parcel?"
 
 
 def client_of(url: str) -> openai.OpenAI:
-    """The client as its documentation makes it, but for the address."""
+    """The client, with the server's address."""
     return openai.OpenAI(base_url=f"{url}/v1", api_key="none asked", max_retries=0)
 
 
@@ -33,7 +33,7 @@ def generator(task_bundle: Callable[[str], Path]) -> Path:
 def server(
     generator: Path, task_bundle: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
-    """One server that holds a generating model and one of sentence vectors."""
+    """A server of a generating model and one of sentence vectors."""
     port, log = free_port(), tmp_path_factory.mktemp("server") / "log.txt"
     models = (f"writer={generator}", f"vectors={task_bundle('feature-extraction')}")
     with running(python("-m", "tuneship", "serve", *models, "--port", port), port, log) as process:
@@ -51,7 +51,7 @@ def test_models(server: ServerProcess) -> None:
 
 @pytest.mark.parametrize("encoding_format", ["float", "base64", None])
 def test_embeddings(server: ServerProcess, task_predictor: Callable[[str], Predictor], encoding_format: str) -> None:
-    """Vectors are the predictor's, as numbers and in the base64 that the client asks for unless told otherwise."""
+    """Vectors are the predictor's, as numbers and in the client's default, base64."""
     options = {"encoding_format": encoding_format} if encoding_format else {}
     found = client_of(server.url).embeddings.create(model="vectors", input=TEXTS, **options)
     predictor = task_predictor("feature-extraction")
@@ -76,7 +76,7 @@ def test_completions(server: ServerProcess, generator: Path) -> None:
 
 
 def test_refused(server: ServerProcess) -> None:
-    """The client raises its own exceptions: for another task's model, for one that is not there, for no text."""
+    """The client raises its own exceptions for a model of another task, an unknown model and an empty text."""
     client = client_of(server.url)
     with pytest.raises(openai.UnprocessableEntityError, match="gives sentence vectors, and this bundle's task is"):
         client.embeddings.create(model="writer", input="a")

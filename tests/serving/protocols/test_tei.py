@@ -1,4 +1,4 @@
-"""text-embeddings-inference's shapes, and beside them those of Hugging Face's inference API at the same paths."""
+"""The formats of text-embeddings-inference, and those of Hugging Face's inference API at the same paths."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def post(client: TestClient, path: str, **body: Any) -> Any:
 
 
 def near(answer: Any) -> Any:
-    """The same, where a row beside others may differ from the row alone by rounding."""
+    """The same, up to the rounding between batch sizes."""
     if isinstance(answer, list):
         return [near(each) for each in answer]
     return {**answer, "score": pytest.approx(answer["score"], abs=1e-5)}
 
 
 def refusal(client: TestClient, path: str, **body: Any) -> tuple[int, str, str]:
-    """Of one that is not: status, type, message."""
+    """The status, type and message of an error."""
     response = client.post(path, json=body)
     assert response.json().keys() == {"error", "error_type"}
     return response.status_code, response.json()["error_type"], response.json()["error"]
 
 
 def test_one_input_is_flat(client: TestClient, predictor: Predictor) -> None:
-    """At /tei/predict a lone text's labels come flat, a batch's in lists; a list of one text is that text."""
+    """At /tei/predict a single text's labels are a flat list, a batch's are lists; a list of one text is that text."""
     one, other = near(predictor.predict([TEXT, OTHER]))
     assert post(client, "/tei/predict", inputs=TEXT) == one
     assert post(client, "/tei/predict", inputs=[TEXT]) == one
@@ -55,7 +55,7 @@ def test_one_input_is_flat(client: TestClient, predictor: Predictor) -> None:
 
 
 def test_the_inference_api_beside_it(client: TestClient, predictor: Predictor) -> None:
-    """At /predict and / a body of both shapes is the inference API's, whose answers are nested."""
+    """At /predict and / a body of both formats is the inference API's, with nested answers."""
     one, other = near(predictor.predict([TEXT, OTHER]))
     for path in ("/predict", "/"):
         assert post(client, path, inputs=TEXT) == [one]
@@ -65,7 +65,7 @@ def test_the_inference_api_beside_it(client: TestClient, predictor: Predictor) -
 
 @pytest.mark.parametrize("path", ["/predict", "/", "/tei/predict"])
 def test_what_only_one_shape_knows(client: TestClient, predictor: Predictor, path: str) -> None:
-    """A body that only text-embeddings-inference knows is answered in its shape everywhere."""
+    """A body that can only be text-embeddings-inference's is answered in its format at all paths."""
     one, other = near(predictor.predict([TEXT, OTHER]))
     assert post(client, path, inputs=TEXT, truncate=True) == one
     assert post(client, path, inputs=TEXT, raw_scores=False) == one
@@ -78,7 +78,7 @@ def test_what_only_one_shape_knows(client: TestClient, predictor: Predictor, pat
 
 @pytest.mark.parametrize("path", ["/predict", "/tei/predict"])
 def test_pairs(task_client: Clients, task_predictor: Predictors, path: str) -> None:
-    """To a model of pairs, two texts are one pair, and a batch is a list of such."""
+    """For a model of pairs, two texts are a pair, and a batch is a list of pairs."""
     pairs = [{"text": TEXT, "text_pair": OTHER}, {"text": OTHER, "text_pair": TEXT}]
     one, other = near(task_predictor(PAIRS).predict(pairs))
     assert post(task_client(PAIRS), path, inputs=[TEXT, OTHER]) == one
@@ -87,7 +87,7 @@ def test_pairs(task_client: Clients, task_predictor: Predictors, path: str) -> N
 
 
 def test_every_label_of_many(task_client: Clients) -> None:
-    """Of several labels a text all are told, not those above their thresholds; raw scores are their logits."""
+    """Multi-label answers have all labels, not only those above the threshold; raw scores are the logits."""
     toy = "multi-label-classification"
     labels = task_client(toy).get("/info").json()["labels"]
     told = post(task_client(toy), "/tei/predict", inputs=TEXT)
@@ -97,7 +97,7 @@ def test_every_label_of_many(task_client: Clients) -> None:
 
 
 def test_truncation(client: TestClient, predictor: Predictor) -> None:
-    """Which end is cut off is the caller's choice, by either spelling, in either shape; or nothing may be."""
+    """The caller chooses which end is truncated, in either spelling and format, or that none is."""
     tail = near(predictor.predict([" ".join(LONG.split()[-(predictor.manifest.tokenizer.max_length - 2) :])])[0])
     head = near(predictor.predict([LONG])[0])
     assert predictor.predict([LONG])[0] != tail
@@ -116,10 +116,10 @@ def test_truncation(client: TestClient, predictor: Predictor) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ({"inputs": [TEXT, OTHER]}, 422, "inputs is a pair, and this model reads lone texts"),
+        ({"inputs": [TEXT, OTHER]}, 422, "inputs is a pair, and this model reads single texts"),
         ({"inputs": [[TEXT, OTHER]]}, 422, "inputs[0] is a pair"),
-        ({"inputs": [[TEXT], TEXT]}, 422, "inputs[1] must be a list of one text or two"),
-        ({"inputs": [["a", "b", "c"]]}, 422, "inputs[0] must be a list of one text or two"),
+        ({"inputs": [[TEXT], TEXT]}, 422, "inputs[1] must be a list of one or two texts"),
+        ({"inputs": [["a", "b", "c"]]}, 422, "inputs[0] must be a list of one or two texts"),
         ({"inputs": []}, 422, "`inputs` is an empty list"),
         ({"inputs": [[""]]}, 422, "inputs[0] is empty"),
         ({"inputs": ""}, 422, "inputs is empty"),
@@ -130,13 +130,13 @@ def test_truncation(client: TestClient, predictor: Predictor) -> None:
     ],
 )
 def test_refused(client: TestClient, body: Any, status: int, message: str) -> None:
-    """What cannot be answered is refused with its place, in the shape's own error body."""
+    """Errors name the field, in the protocol's error format."""
     found, _, error = refusal(client, "/tei/predict", **body)
     assert (found, error[: len(message)]) == (status, message)
 
 
 def test_another_task(task_client: Clients) -> None:
-    """A model that gives no labels says so."""
+    """A model without labels is an error that says so."""
     status, _, message = refusal(task_client("feature-extraction"), "/tei/predict", inputs=TEXT)
     assert (status, "this bundle's task is feature-extraction" in message) == (422, True)
     assert refusal(task_client("text-classification"), "/tei/embed", inputs=TEXT)[0] == 422
@@ -144,7 +144,7 @@ def test_another_task(task_client: Clients) -> None:
 
 @pytest.mark.parametrize("path", ["/embed", "/tei/embed"])
 def test_embed(task_client: Clients, task_predictor: Predictors, path: str) -> None:
-    """Vectors come in a list, of length 1 unless that is not wanted, of either end of a long text."""
+    """Vectors have length 1 unless ``normalize`` is false, and read either end of a long text."""
     toy = "feature-extraction"
     one, other = task_predictor(toy).predict([TEXT, OTHER])
     close = [pytest.approx(each, abs=1e-5) for each in (one, other)]
@@ -160,7 +160,7 @@ def test_embed(task_client: Clients, task_predictor: Predictors, path: str) -> N
 
 @pytest.mark.parametrize("path", ["", "/predict", "/embed", "/tei/embed"])
 def test_huggingface_client(task_server: Callable[[str], ServerProcess], task_predictor: Predictors, path: str) -> None:
-    """huggingface_hub's client gets vectors with its own options, which it sends as text-embeddings-inference does."""
+    """huggingface_hub's client sends the options of text-embeddings-inference and gets vectors."""
     toy = "feature-extraction"
     client, (wanted,) = InferenceClient(task_server(toy).url + path), task_predictor(toy).predict([TEXT])
     assert client.feature_extraction(TEXT).tolist() == [pytest.approx(wanted, abs=1e-6)]
@@ -179,7 +179,7 @@ def test_health(client: TestClient, tiny_bundle: Any) -> None:
 
 
 def test_info(client: TestClient, predictor: Predictor, task_client: Clients) -> None:
-    """/info has its names beside ours, and they say the same; /tei/info and /tei/metrics are where its clients look."""
+    """/info has the protocol's keys beside ours; its clients use /tei/info and /tei/metrics."""
     info = client.get("/info").json()
     assert client.get("/tei/info").json() == info
     assert client.get(f"/models/{info['served_as']}/tei/info").json() == info

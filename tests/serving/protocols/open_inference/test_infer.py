@@ -1,4 +1,4 @@
-"""``infer``: what of a task goes in as which tensor, and what comes out."""
+"""``infer``: from tensors to a task's inputs, and from answers to tensors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def as_columns(rows: list[Any]) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("toy", TOYS)
 def test_every_task(task_predictor: GetPredictor, toy: str) -> None:
-    """Each task takes the parts of its inputs as tensors, and gives its usual answers, whole and in parts."""
+    """Each task takes a tensor for each part of an input, and gives its answers whole and in parts."""
     predictor = task_predictor(toy)
     rows = rows_of(predictor)
     response = infer(predictor, {"id": "7", "inputs": tensors(as_columns(rows))})
@@ -70,15 +70,15 @@ def test_every_task(task_predictor: GetPredictor, toy: str) -> None:
             assert len(tensor["data"]) == len(rows) * width
 
 
-def test_only_what_is_asked(predictor: Predictor) -> None:
-    """The outputs that a request names come, in no other number; parameters are the task's own."""
+def test_selected_outputs(predictor: Predictor) -> None:
+    """The answer has exactly the requested outputs; the parameters are the task's."""
     content = {"inputs": tensors({"text": ["stop it"]}), "outputs": [{"name": "label"}], "parameters": {"top_k": 1}}
     (output,) = infer(predictor, content)["outputs"]
     assert (output["name"], output["datatype"], output["shape"]) == ("label", "BYTES", [1, 1])
 
 
 def test_binary_outputs(predictor: Predictor) -> None:
-    """Outputs that are asked for in binary follow the JSON, in order."""
+    """Binary outputs follow the JSON, in order."""
     wanted = [{"name": "score", "parameters": {"binary_data": True}}, {"name": "label"}]
     content = {"inputs": tensors({"text": ["stop it"]}), "outputs": wanted}
     request = parse(json.dumps(content).encode(), None, predictor.task, predictor.check)
@@ -106,7 +106,7 @@ def test_binary_outputs(predictor: Predictor) -> None:
         ({"inputs": tensors({str(name): ["a"] for name in range(16)})}, r"inputs are \['0', .*\.\.\.\]; this model"),
         (
             {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "label"}, {"name": "score"}, {"name": "label"}]},
-            r"outputs\[2\]\.name is 'label' again; each output is given once",
+            r"outputs\[2\]\.name is 'label', which is named already; name each output once",
         ),
         (
             {"inputs": tensors({"text": ["a"]}), "outputs": [{"name": "label", "parameters": {"classification": 3}}]},
@@ -134,7 +134,7 @@ def test_binary_outputs(predictor: Predictor) -> None:
     ],
 )  # fmt: skip
 def test_refused(predictor: Predictor, content: Any, message: str) -> None:
-    """What is missing, unknown, doubled or malformed is named, with what is accepted, and in few words."""
+    """The error of a missing, unknown, repeated or malformed part names it and what is accepted, and is short."""
     with pytest.raises(InputError, match=message) as caught:
         infer(predictor, content)
     assert len(str(caught.value)) < 500
@@ -154,14 +154,14 @@ def test_refused(predictor: Predictor, content: Any, message: str) -> None:
     ],
 )
 def test_many_mistakes(content: Any) -> None:
-    """A body is given up at its first bad element and its first unknown key."""
+    """Validation stops at the first wrong element or unknown key."""
     with pytest.raises(ValidationError) as caught:
         Body.model_validate(content)
     assert caught.value.error_count() == 1
 
 
 def test_timeout(predictor: Predictor) -> None:
-    """``timeout`` is in microseconds; without it there is no end."""
+    """``timeout`` is in microseconds; the default is none."""
     inputs = tensors({"text": ["a"]})
     for parameters, seconds in (({"timeout": 1_500_000}, 1.5), ({}, math.inf)):
         body = json.dumps({"inputs": inputs, "parameters": parameters}).encode()
@@ -169,14 +169,14 @@ def test_timeout(predictor: Predictor) -> None:
 
 
 def test_unequal_numbers_of_texts(task_predictor: GetPredictor) -> None:
-    """The two texts of pairs come in equal number."""
+    """The tensors of a pair must have equally many texts."""
     content = {"inputs": tensors({"text": ["a"], "text_pair": ["b", "c"]})}
     with pytest.raises(InputError, match=r"unequal numbers of texts: \{'text': 1, 'text_pair': 2\}"):
         infer(task_predictor("text pairs"), content)
 
 
 def test_header_length(predictor: Predictor) -> None:
-    """A header that tells of more JSON than there is, or of half of it, is refused."""
+    """A header with a wrong length of the JSON is an error."""
     body = json.dumps({"inputs": tensors({"text": ["a"]})}).encode()
     with pytest.raises(InputError, match="Inference-Header-Content-Length is 999"):
         parse(body, 999, predictor.task, predictor.check)

@@ -1,4 +1,4 @@
-"""Tensors: texts in, as JSON or as binary; texts and numbers out."""
+"""Tensors: texts are read from JSON or binary; texts and numbers are written."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pydantic import ValidationError
 
 from serving.errors import InputError, InputTooLarge
 from serving.protocols.open_inference.tensors import Tensor, TensorHead
-from serving.protocols.open_inference.tensors import texts_of as texts_of_at_most
+from serving.protocols.open_inference.tensors import read_texts as read_texts_at_most
 
 
 def head(name: str = "text", shape: list[int] | None = None, **more: Any) -> TensorHead:
     return TensorHead.model_validate({"name": name, "shape": shape or [2], "datatype": "BYTES", **more})
 
 
-def texts_of(heads: list[TensorHead], binary: bytes, most: int = 1000) -> dict[str, list[str]]:
-    return texts_of_at_most(heads, binary, most)
+def read_texts(heads: list[TensorHead], binary: bytes, limit: int = 1000) -> dict[str, list[str]]:
+    return read_texts_at_most(heads, binary, limit)
 
 
 def packed(*texts: bytes) -> bytes:
@@ -30,25 +30,25 @@ def packed(*texts: bytes) -> bytes:
 
 @pytest.mark.parametrize(("shape", "data"), [([2], ["a", "b"]), ([2, 1], ["a", "b"]), ([2, 1], [["a"], ["b"]])])
 def test_json(shape: list[int], data: list[Any]) -> None:
-    """Elements may come flat or nested as the shape says; further dimensions have size 1."""
-    assert texts_of([head(shape=shape, data=data)], b"") == {"text": ["a", "b"]}
+    """Elements may be flat or nested as in the shape; further dimensions have size 1."""
+    assert read_texts([head(shape=shape, data=data)], b"") == {"text": ["a", "b"]}
 
 
 @given(st.lists(st.text(), min_size=1), st.lists(st.text(), min_size=1))
 def test_binary_there_and_back(first: list[str], second: list[str]) -> None:
-    """What an answer's binary tensors hold is what a request's are read as, one tensor behind the other."""
+    """Several binary tensors written one after another are read back unchanged."""
     tensors = [Tensor("text", "BYTES", [len(first)], first), Tensor("text_pair", "BYTES", [len(second)], second)]
-    written = [tensor.binary() for tensor in tensors]
+    written = [tensor.to_binary() for tensor in tensors]
     heads = [TensorHead.model_validate(about) for about, _ in written]
-    assert texts_of(heads, b"".join(data for _, data in written)) == {"text": first, "text_pair": second}
+    assert read_texts(heads, b"".join(data for _, data in written)) == {"text": first, "text_pair": second}
 
 
 def test_numbers() -> None:
     """Numbers are little-endian, 4 bytes a float and 8 an integer, in row-major order."""
-    about, data = Tensor("score", "FP32", [2, 2], [0.5, 1.5, -2.0, 3.0]).binary()
+    about, data = Tensor("score", "FP32", [2, 2], [0.5, 1.5, -2.0, 3.0]).to_binary()
     assert about["parameters"] == {"binary_data_size": 16}
     assert np.frombuffer(data, "<f4").tolist() == [0.5, 1.5, -2.0, 3.0]
-    assert np.frombuffer(Tensor("start", "INT64", [1], [2**40]).binary()[1], "<i8").tolist() == [2**40]
+    assert np.frombuffer(Tensor("start", "INT64", [1], [2**40]).to_binary()[1], "<i8").tolist() == [2**40]
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_numbers() -> None:
         (head(datatype="FP32", data=[1.0, 2.0]), b"", r"inputs\[0\]\.datatype is 'FP32'; texts are BYTES"),
         (head(), b"", r"inputs\[0\]\.data is missing"),
         (head(shape=[3], data=["a", "b"]), b"", r"shape is \[3\] and the tensor has 2 elements; give \[2\]"),
-        (head(shape=[1, 2], data=["a", "b"]), b"", r"shape is \[1, 2\]; give \[n\], a text each"),
+        (head(shape=[1, 2], data=["a", "b"]), b"", r"shape is \[1, 2\]; give \[n\] or \[n, 1\] for n texts"),
         (head(shape=[-1, -2], data=["a", "b"]), b"", r"shape is \[-1, -2\]"),
         (head(shape=[1], data=["a"] * 10**6), b"", r"shape is \[1\] and the tensor has more elements"),
-        (head(shape=[2, 2**60], data=["a", "b"]), b"", r"shape is \[2, 1152921504606846976\]; give \[n\], a text each"),
+        (head(shape=[2, 2**60], data=["a", "b"]), b"", r"shape is \[2, 1152921504606846976\]; give \[n\] or \[n, 1\]"),
         (head(shape=[-(10**4000)], data=["a"]), b"", r"shape is \[-1\d+\.\.\.0+\]; give"),
         (head(data=["a", "b"], parameters={"binary_data_size": 5}), packed(b"a"), r"both data and .*binary_data_size"),
         (head(data=["a", "b"]), b"xyz", r"3 bytes follow the JSON and belong to no tensor"),
-        (head(parameters={"binary_data_size": 9}), packed(b"a"), r"tells of 9 bytes; 5 follow"),
+        (head(parameters={"binary_data_size": 9}), packed(b"a"), r"declares 9 bytes, and 5 follow"),
         (head(parameters={"binary_data_size": 3}), b"abc", r"a text is cut off at byte 0"),
         (head(parameters={"binary_data_size": 5}), packed(b"ab")[:5], r"a text is cut off at byte 0"),
         (head(parameters={"binary_data_size": -1}), b"", r"must be a number of bytes, found -1"),
@@ -73,15 +73,15 @@ def test_numbers() -> None:
     ],
 )  # fmt: skip
 def test_refused(tensor: TensorHead, binary: bytes, message: str) -> None:
-    """A tensor that is not what it tells of itself is refused, and named."""
+    """A tensor that contradicts its head is an error that names it."""
     with pytest.raises(InputError, match=message) as caught:
-        texts_of([tensor], binary)
+        read_texts([tensor], binary)
     assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("shape", [[1] * 9, [999_999_999_999_999_999] * 10_000])
 def test_rank(shape: list[int]) -> None:
-    """A tensor of texts needs one dimension, and may have no more than eight."""
+    """A tensor of texts has one to eight dimensions."""
     with pytest.raises(ValidationError, match="at most 8 items"):
         head(shape=shape, data=["hi"])
 
@@ -95,6 +95,6 @@ def test_rank(shape: list[int]) -> None:
     ],
 )
 def test_too_many_texts(tensor: TensorHead, binary: bytes) -> None:
-    """More texts than a request may hold are refused before they are read."""
+    """Too many texts are refused before they are read."""
     with pytest.raises(InputTooLarge, match=r"`inputs\[0\]` holds 4 texts; a request may hold 3"):
-        texts_of([tensor], binary, most=3)
+        read_texts([tensor], binary, limit=3)

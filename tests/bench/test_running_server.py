@@ -1,4 +1,4 @@
-"""A started server gets its load from the other core, and is gone afterwards."""
+"""A running server gets load from the other core, and is stopped afterwards."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from bench.cores import Cores
-from bench.errors import MeasurementError
 from bench.noop_server import LABEL
-from bench.started import started
-from bench.systems import noop
+from bench.process import Cores, MeasurementError
+from bench.running_server import run_server
+from bench.systems import noop_system
 
 CORES = Cores({0}, {0})
 
 
 def test_load_and_arrivals(tmp_path: Path) -> None:
-    """Either kind of load asks each text and counts the answers; what the server printed lies under its name."""
-    with started(noop(), [("a", LABEL), ("b", LABEL)], CORES, tmp_path) as server:
+    """Both kinds of load count the answers; the log is named after the server."""
+    with run_server(noop_system(), [("a", LABEL), ("b", LABEL)], CORES, tmp_path) as server:
         found = server.load(2, requests=20)
         later = server.arrivals(50, 0.5, seed=0)
         memory = server.child.memory()
@@ -32,13 +31,13 @@ def test_load_and_arrivals(tmp_path: Path) -> None:
 
 
 def test_a_wrong_answer_is_an_error(tmp_path: Path) -> None:
-    """What comes first must be what was told to."""
-    with started(noop(), [("a", "another label")], CORES, tmp_path) as server:
+    """An answer with another label than expected is an error."""
+    with run_server(noop_system(), [("a", "another label")], CORES, tmp_path) as server:
         assert server.load(1, requests=3).errors == {"wrong label": 3}
 
 
-def test_an_end_in_the_midst_is_a_failure(tmp_path: Path) -> None:
-    """A server that ended while it was measured gives no figure, and what it said last is told."""
+def test_a_server_that_ends_early(tmp_path: Path) -> None:
+    """A server that ends during the measurement is an error with its last log lines."""
     script = (
         "import http.server as h, sys, threading\n"
         "class H(h.BaseHTTPRequestHandler):\n"
@@ -49,9 +48,9 @@ def test_an_end_in_the_midst_is_a_failure(tmp_path: Path) -> None:
         "server = h.HTTPServer(('127.0.0.1', int(sys.argv[1])), H)\n"
         "server.serve_forever()\n"
     )
-    system = replace(noop(), name="brief", command=lambda port: [sys.executable, "-c", script, str(port)])
+    system = replace(noop_system(), name="brief", command=lambda port: [sys.executable, "-c", script, str(port)])
     with (
         pytest.raises(MeasurementError, match=r"brief ended with status 0(.|\n)*out of memory"),
-        started(system, [("a", LABEL)], CORES, tmp_path) as server,
+        run_server(system, [("a", LABEL)], CORES, tmp_path) as server,
     ):
         server.child.process.wait(10)

@@ -1,8 +1,6 @@
-"""The raw runtime, the ceiling of a server: tokenise, run length-sorted batches of the graph, in a bare loop.
+"""onnxruntime without a server: tokenise and run batches sorted by length, with the server's session and batch rule.
 
-Run as ``python -m bench.raw BUNDLE QUERIES SECONDS IN_HAND``: QUERIES is a JSON file of texts, of which IN_HAND at a
-time are tokenised, sorted by length and run in batches by the rule of the server's engine, with the server's session.
-It prints one line of JSON: ``answered`` and ``seconds``.
+Run as ``python -m bench.bare_runtime BUNDLE QUERIES SECONDS TEXTS_AT_ONCE``; QUERIES is a JSON file of texts.
 """
 
 from __future__ import annotations
@@ -23,9 +21,7 @@ from serving.bundle.bundle import Bundle
 from serving.inference.session import open_session
 
 
-class Raw:
-    """A tokenizer, a session, and nothing between them."""
-
+class BareRuntime:
     def __init__(self, bundle: Bundle) -> None:
         spec = bundle.manifest.tokenizer
         self._graph = bundle.manifest.graph
@@ -45,11 +41,10 @@ class Raw:
         return best
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The token ids of each text, truncated, not padded."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
 
     def together(self, rows: Sequence[list[int]]) -> npt.NDArray[np.int64]:
-        """The index of each row's best logit, all in one batch padded to the longest."""
+        """The same of token ids, in one padded batch."""
         best: npt.NDArray[np.int64] = self._run(rows).argmax(axis=-1)
         return best
 
@@ -63,18 +58,17 @@ class Raw:
         return self._session.run([self._graph.output], {name: columns[name] for name in self._graph.inputs})[0]
 
 
-def measure(raw: Raw, texts: Sequence[str], seconds: float, in_hand: int) -> dict[str, Any]:
-    """Go round the texts for some seconds."""
+def measure(runtime: BareRuntime, texts: Sequence[str], seconds: float, texts_at_once: int) -> dict[str, Any]:
     answered, first, start = 0, 0, time.perf_counter()
     while (spent := time.perf_counter() - start) < seconds:
-        answered += len(raw.best(texts[first : first + in_hand]))
-        first = first + in_hand if first + 2 * in_hand <= len(texts) else 0
+        answered += len(runtime.best(texts[first : first + texts_at_once]))
+        first = first + texts_at_once if first + 2 * texts_at_once <= len(texts) else 0
     return {"answered": answered, "seconds": spent}
 
 
 if __name__ == "__main__":
-    path, queries, seconds, in_hand = sys.argv[1:]
-    opened = Raw(Bundle.open(Path(path)))
-    asked = json.loads(Path(queries).read_text(encoding="utf-8"))
-    opened.best(asked[:256])
-    print(json.dumps(measure(opened, asked, float(seconds), int(in_hand))))
+    path, queries, seconds, texts_at_once = sys.argv[1:]
+    runtime = BareRuntime(Bundle.open(Path(path)))
+    texts = json.loads(Path(queries).read_text(encoding="utf-8"))
+    runtime.best(texts[:256])
+    print(json.dumps(measure(runtime, texts, float(seconds), int(texts_at_once))))

@@ -1,0 +1,44 @@
+"""A server on its own core, and load on it from another core."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.load import LoadResult, Query, render, run_load
+from bench.openload import ArrivalResult, run_arrivals
+from bench.process import Child, Cores, free_port, pinned, spawned, wait_ready
+from bench.systems import System
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    system: System
+    child: Child
+    port: int
+    queries: Sequence[Query]
+    cores: Cores
+    ready_after: float
+
+    def load(self, connections: int, **limits: float) -> LoadResult:
+        with pinned(self.cores.load):
+            return run_load(self.port, self.queries, self.system.best_label, connections=connections, **limits)
+
+    def arrivals(self, rate: float, seconds: float, seed: int) -> ArrivalResult:
+        with pinned(self.cores.load):
+            return run_arrivals(self.port, self.queries, self.system.best_label, rate=rate, seconds=seconds, seed=seed)
+
+
+@contextlib.contextmanager
+def run_server(system: System, pairs: Sequence[tuple[str, str]], cores: Cores, logs: Path) -> Iterator[RunningServer]:
+    """``pairs`` are texts and the best label of each; raises MeasurementError if the server fails."""
+    port, log = free_port(), logs / (re.sub(r"\W+", "-", system.name) + ".log")
+    queries = [Query(render(port, system.path, system.content(text)), label) for text, label in pairs]
+    with spawned(
+        system.name, system.command(port), log=log, environment=system.environment, cpus=cores.server
+    ) as child:
+        yield RunningServer(system, child, port, queries, cores, wait_ready(child, port, system.ready))
+        child.require_alive()
