@@ -152,7 +152,7 @@ def test_resume_after_early_stop(toy: MakeRecipe, tmp_path: Path, monkeypatch: p
     whole = fit(recipe, tmp_path / "whole")
     assert whole.read_record()["history"][-1]["epoch"] < 12
     with monkeypatch.context() as patched:
-        patched.setattr("trainer.fit.fit.save_checkpoint", _stop)
+        patched.setattr("trainer.fit.validation.save_checkpoint", _stop)
         with pytest.raises(Stopped):
             fit(recipe, tmp_path / "stopped")
     resumed = fit(recipe, tmp_path / "stopped")
@@ -277,7 +277,7 @@ def test_open_damaged(tiny_run: Run, tmp_path: Path, damage: str, expected: str)
 
 def test_open(tiny_run: Run, toy: MakeRecipe, tmp_path: Path) -> None:
     """A finished run opens; no folder and an unfinished run are told apart, with what to do."""
-    assert Run.open(tiny_run.root) == tiny_run
+    assert Run.open(tiny_run.root).root == tiny_run.root
     with pytest.raises(InputError, match="there is no such run folder; make one by tuneship train"):
         Run.open(tmp_path / "absent")
     with pytest.raises(Stopped):

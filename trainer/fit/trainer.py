@@ -1,9 +1,9 @@
-"""transformers' Trainer, corrected where it is wrong.
+"""transformers' Trainer with four corrections.
 
-Its length-grouped sampler draws from the global random state, so that a resumed run differs after the first
-epoch; evaluating draws from it too, so that evaluating more often changes the weights. Here the batch order
-belongs to seed and epoch, and evaluation leaves every random state as it found it. Loss under gradient
-accumulation is the mean over all labels of a step, and validation asks for whole answers, in fp32.
+- The batch order depends on seed and epoch alone, so that a resumed run sees the same batches.
+- Evaluation leaves the random states as they were, so that evaluating more often does not change the weights.
+- The loss under gradient accumulation is the mean over all labels of a step.
+- Validation scores whole answers, in fp32.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ from transformers import (
     TrainingArguments,
 )
 
-from serving.errors import InputError
-from trainer.fit.batches import LengthBucketSampler, collated_by
+from serving.errors import UserError
+from trainer.fit.batches import LengthBucketSampler, collator
 from trainer.fit.validation import Datasets, validate
 from trainer.model.heads import Model, head_of
 from trainer.recipe.sections import Training
 
 LOGS_AN_EPOCH = 10
 _SCHEDULERS = {"constant": "constant_with_warmup"}
-_OPTIMISERS = {"adamw": "adamw_torch_fused"}  # fused: a whole step of MiniLM is a third faster on two cores
+_OPTIMISERS = {"adamw": "adamw_torch_fused"}
+
+
+class TrainingDiverged(UserError):
+    """The training loss is no finite number."""
 
 
 def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int, seed: int) -> TrainingArguments:
-    """The recipe's settings as transformers' own; ``state`` holds what an interrupted run resumes from.
-
-    ``seed`` is that of dropout and batch order: the recipe's own, or one of those after it.
-    """
+    """The recipe's settings as transformers' own; ``seed`` is that of dropout and batch order."""
     schedule, optimiser = settings.lr_scheduler_type, settings.optim
     return TrainingArguments(
         output_dir=str(state.absolute()),
@@ -80,8 +81,6 @@ def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int,
 
 
 class TaskTrainer(Trainer):  # type: ignore[misc]
-    """Trains a model for a task by the recipe's settings; the module says what differs from Trainer."""
-
     def __init__(
         self, model: Model, args: TrainingArguments, datasets: Datasets, callbacks: list[TrainerCallback]
     ) -> None:
@@ -93,7 +92,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
             args=args,
             train_dataset=datasets.train,
             eval_dataset=datasets.validation,
-            data_collator=collated_by(datasets.tokenizer, datasets.training_task),
+            data_collator=collator(datasets.tokenizer, datasets.training_task),
             compute_loss_func=self._loss,
             callbacks=[*callbacks, *([EarlyStoppingCallback(patience)] if patience else [])],
         )
@@ -127,38 +126,37 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         self.order = LengthBucketSampler(self.train_dataset.lengths(), batch, self.args.seed)
         return self.order
 
-    def _run_epoch(self, *, epoch: int, **facts: Any) -> None:
-        # Accelerate passes the epoch on through some of its wrappers only; a resumed epoch is in another one.
+    def _run_epoch(self, *, epoch: int, **options: Any) -> None:
+        # only some of Accelerate's wrappers pass the epoch on, and that of a resumed epoch does not
         self.order.set_epoch(epoch)
-        super()._run_epoch(epoch=epoch, **facts)
+        super()._run_epoch(epoch=epoch, **options)
 
     def compute_loss_context_manager(self) -> contextlib.ExitStack:
-        """Autocast for training only: validation is measured in fp32, as the finished checkpoint is."""
+        """Autocast for training only: validation is in fp32, as the checkpoint is."""
         stack: contextlib.ExitStack = super().compute_loss_context_manager()
         if self.settings.bf16 and self.model.training:
             stack.enter_context(torch.autocast(self.args.device.type, dtype=torch.bfloat16))
         return stack
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
-        """One batch's loss; raises InputError when it is no number."""
+        """Raises TrainingDiverged."""
         loss: Tensor = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
-            raise InputError(
+            raise TrainingDiverged(
                 f"training: the loss is {loss.item()} at step {self.state.global_step + 1};"
-                " lower training.learning_rate or lengthen training.warmup_ratio",
-                field="training.learning_rate",
+                " lower training.learning_rate or lengthen training.warmup_ratio"
             )
         return loss
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
-        """The validation scores, logged and told to the callbacks."""
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.validated().items()}
+        """Validate, log, and call the callbacks."""
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.validate().items()}
         self.log(dict(metrics))  # log() writes into what it is given
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def validated(self) -> dict[str, float]:
-        """Validation scores of whole answers, with every random state put back after it."""
+    def validate(self) -> dict[str, float]:
+        """The validation metrics; random states stay as they were."""
         with unchanged_randomness():
             self.model.eval()
             return validate(self.model, self.datasets, self.args.eval_batch_size)
@@ -171,11 +169,11 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
 
 @contextlib.contextmanager
 def unchanged_randomness() -> Iterator[None]:
-    """Python's, numpy's and torch's random states are the same after the block as before it."""
-    ours = random.getstate(), np.random.get_state()
+    """Restore Python's, numpy's and torch's random states after the block."""
+    states = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         try:
             yield
         finally:
-            random.setstate(ours[0])
-            np.random.set_state(ours[1])
+            random.setstate(states[0])
+            np.random.set_state(states[1])

@@ -1,16 +1,16 @@
-"""Keeps the libraries' own bars and notices off the screen; ours say what matters."""
+"""Silences transformers' progress bars and notices."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 
+from transformers.utils import logging
+
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """transformers without bars and warnings inside the block, as it was after it."""
-    from transformers.utils import logging
-
+    """Restores the verbosity after the block."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

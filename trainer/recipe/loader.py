@@ -1,4 +1,4 @@
-"""A recipe's YAML as a plain mapping: safe, UTF-8, no key twice, ``--set`` applied."""
+"""A recipe's YAML as a mapping, with ``--set`` applied."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _Loader.add_implicit_resolver(
 
 
 def parse_yaml(text: str) -> Any:
-    """The value that ``text`` holds; raises ``yaml.YAMLError``."""
+    """Raises ``yaml.YAMLError``."""
     return yaml.load(text, _Loader)  # a SafeLoader: builds plain values only
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping in a recipe file; raises InputError for a file that is none."""
+    """Raises InputError for a file that is no UTF-8 YAML mapping."""
     try:
         value = parse_yaml(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
@@ -48,7 +48,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {_one_line(error)}") from None
     if not isinstance(value, dict):
-        raise InputError(f"{path}: holds {_kind(value)}; a recipe is a mapping with the keys task, model, data …")
+        raise InputError(f"{path}: holds {_describe(value)}; a recipe is a mapping with the keys task, model, data …")
     return value
 
 
@@ -59,11 +59,11 @@ def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[s
         key, equals, text = override.partition("=")
         if not equals or not all(key.strip().split(".")):
             raise InputError(f"--set {override}: write key=value, such as training.learning_rate=1e-4")
-        _set(changed, key.strip().split("."), _value(override, text))
+        _set(changed, key.strip().split("."), _parse_value(override, text))
     return changed
 
 
-def _value(override: str, text: str) -> Any:
+def _parse_value(override: str, text: str) -> Any:
     try:
         return parse_yaml(text)
     except yaml.YAMLError as error:
@@ -85,7 +85,7 @@ def _one_line(error: yaml.YAMLError) -> str:
     return " ".join(problem.split()) + place
 
 
-def _kind(value: Any) -> str:
+def _describe(value: Any) -> str:
     if value is None:
         return "nothing"
     return "a list" if isinstance(value, list) else f"only {value!r}"

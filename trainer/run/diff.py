@@ -1,25 +1,22 @@
-"""What differs between two records, key by key, in words."""
+"""The differences between two JSON values, in words."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-_SHOWN = 40
+_MOST_CHARACTERS = 40
 
 
 def differences(old: Any, new: Any, key: str = "", words: tuple[str, str] = ("there", "now")) -> list[str]:
-    """A line for each value that is not the same in both, such as ``training.seed: 0 there, 7 now``."""
+    """A line for each differing value, such as ``training.seed: 0 there, 7 now``."""
     if isinstance(old, dict) and isinstance(new, dict):
-        keys = list(dict.fromkeys([*old, *new]))
-        return [
-            each
-            for name in keys
-            for each in differences(old.get(name), new.get(name), f"{key}.{name}".strip("."), words)
-        ]
-    return [] if old == new else [f"{key}: {_shown(old)} {words[0]}, {_shown(new)} {words[1]}"]
+        names = list(dict.fromkeys([*old, *new]))
+        keys = {name: f"{key}.{name}".strip(".") for name in names}
+        return [line for name in names for line in differences(old.get(name), new.get(name), keys[name], words)]
+    return [] if old == new else [f"{key}: {_format(old)} {words[0]}, {_format(new)} {words[1]}"]
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN else text[:12] + "…"
+    return text if len(text) <= _MOST_CHARACTERS else text[:12] + "…"

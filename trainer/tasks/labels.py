@@ -1,4 +1,4 @@
-"""Labels as the training rows have them: read, named, ordered, and required of held-out rows."""
+"""Labels as the training rows have them: read, named, sorted, and required of held-out rows."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from trainer.data.rows import Rows, plain
 from trainer.recipe.sections import Data
 
 
-def names_of_numbers(data: Data) -> list[str] | None:
-    """What ``data.label_names`` says: names for labels that are written as numbers from 0; raises InputError."""
+def read_label_names(data: Data) -> list[str] | None:
+    """``data.label_names``: the names of labels written as numbers from 0; raises InputError."""
     if data.label_names is None:
         return None
     names = _read_names(Path(data.label_names)) if isinstance(data.label_names, str) else list(data.label_names)
@@ -29,12 +29,12 @@ def _read_names(path: Path) -> list[str]:
     return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def named(
+def apply_names(
     labels: Sequence[str], names: Sequence[str] | None, table: str, rows: Sequence[int] | None = None
 ) -> list[str]:
-    """Labels with their numbers replaced by names; raises InputError naming the rows whose number has no name.
+    """Labels with numbers replaced by names; raises InputError naming the rows of a number without a name.
 
-    ``rows`` are the labels' row numbers, where they are not one a row.
+    ``rows`` are the labels' row numbers, by default one label a row.
     """
     if names is None:
         return list(labels)
@@ -50,34 +50,40 @@ def named(
     return [numbers[label] for label in labels]
 
 
-def ordered(seen: Iterable[str], wanted: Sequence[str] | None) -> list[str]:
-    """The labels that were seen, in the order wanted, or else in natural order."""
-    found = set(seen)
-    return [name for name in wanted if name in found] if wanted else sorted(found, key=_natural)
+def apply_names_nested(rows: Sequence[Sequence[str]], names: Sequence[str] | None, table: str) -> list[list[str]]:
+    """`apply_names` for several labels a row."""
+    numbers = [number for number, labels in enumerate(rows, 1) for _ in labels]
+    named = iter(apply_names([label for labels in rows for label in labels], names, table, numbers))
+    return [[next(named) for _ in labels] for labels in rows]
+
+
+def sort_labels(labels: Iterable[str], order: Sequence[str] | None) -> list[str]:
+    """Distinct labels in the given order, or else in natural order: label_2 before label_10."""
+    distinct = set(labels)
+    return [name for name in order if name in distinct] if order else sorted(distinct, key=_natural)
 
 
 def require_two(labels: Sequence[str], train: Rows) -> None:
-    """A classifier tells labels apart, so there must be two; else InputError."""
+    """Raise InputError for a single label."""
     if len(labels) < 2:
         raise InputError(f"{train.name}: every training row has the label {labels[0]!r}; give at least two labels")
 
 
-def require_known(rows: Rows, found: Iterable[tuple[int, str]], labels: Sequence[str], column: str) -> None:
-    """Every (row number, label) of a held-out set's ``column`` must be among the training labels; else InputError."""
+def require_known(rows: Rows, row_labels: Iterable[tuple[int, str]], labels: Sequence[str], column: str) -> None:
+    """Raise InputError for held-out (row number, label) pairs whose label has no training row."""
     known = set(labels)
     unknown = [
         f"row {number}: {column} {label!r} is not among the training labels"
-        for number, label in found
+        for number, label in row_labels
         if label not in known
     ]
     try:
         columns.refuse(rows.name, unknown)
     except InputError as error:
-        shown = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
-        raise InputError(f"{error}\n  known labels: {shown}; add training rows or correct it") from None
+        listed = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
+        raise InputError(f"{error}\n  known labels: {listed}; add training rows or correct it") from None
 
 
 def _natural(label: str) -> list[tuple[int, int, str]]:
-    """Sorts label_2 before label_10."""
     parts = re.split(r"(\d+)", label)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, plain(part)) for part in parts] + [(2, 0, label)]

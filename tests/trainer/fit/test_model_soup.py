@@ -31,7 +31,7 @@ def with_losses(monkeypatch: pytest.MonkeyPatch, *losses: float) -> None:
     def patched(method: Any) -> Any:
         def call(*args: Any) -> Any:
             with monkeypatch.context() as patch:
-                patch.setattr("trainer.fit.trainer.TaskTrainer.validated", validated)
+                patch.setattr("trainer.fit.trainer.TaskTrainer.validate", validated)
                 return method(*args)
 
         return call

@@ -12,12 +12,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from serving.errors import InputError
 from serving.tasks.base import Task
 from tests.trainer.conftest import MakeRecipe, fit, rows_of, training_task, weights
 from trainer.data.table import Table
-from trainer.fit.batches import Examples, LengthBucketSampler, collated_by
-from trainer.fit.trainer import TaskTrainer, arguments, unchanged_randomness
+from trainer.fit.batches import Examples, LengthBucketSampler, collator
+from trainer.fit.trainer import TaskTrainer, TrainingDiverged, arguments, unchanged_randomness
 from trainer.fit.validation import Datasets
 from trainer.model.base_model import find_base_model
 from trainer.model.checkpoint import Checkpoint, ModelSpec, build_model, load_checkpoint, load_tokenizer
@@ -204,7 +203,7 @@ def test_diverged(toy: MakeRecipe, tmp_path: Path) -> None:
         "max_grad_norm": 1e6,
         "num_train_epochs": 50,
     }
-    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+; lower training\.learning_rate"):
+    with pytest.raises(TrainingDiverged, match=r"the loss is (nan|inf) at step \d+; lower training\.learning_rate"):
         fit(toy(training={**wild, "momentum": 0.99, "head_learning_rate": 10.0}), tmp_path / "run")
 
 
@@ -263,7 +262,7 @@ def test_encoding(tiny_backbone: Path) -> None:
     )
     assert encoded.lengths() == [10, 3, 3, 3]
     assert encoded.truncated == 0.25
-    batch = collated_by(tokenizer, found)([encoded[0], encoded[1]])
+    batch = collator(tokenizer, found)([encoded[0], encoded[1]])
     assert batch["input_ids"].shape == (2, 10)
     assert batch["attention_mask"].sum(dim=1).tolist() == [10, 3]
     assert batch["labels"].tolist() == [0, 1]
@@ -277,7 +276,7 @@ def test_token_labels_are_padded_as_the_tokens_are(tiny_backbone: Path, side: st
     tokenizer = load_tokenizer(tiny_backbone)
     tokenizer.padding_side = side
     windows = [tokenizer(text, add_special_tokens=False).encodings[0] for text in ("stop order 17", "stop")]
-    batch = collated_by(tokenizer, learned()[0])([Example((windows[0],), [1, 2, 3]), Example((windows[1],), [4])])
+    batch = collator(tokenizer, learned()[0])([Example((windows[0],), [1, 2, 3]), Example((windows[1],), [4])])
     assert batch["labels"].tolist() == expected
     assert (batch["labels"].ne(-100) == batch["attention_mask"].bool()).all()
 

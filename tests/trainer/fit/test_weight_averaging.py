@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from serving.errors import InputError
 from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
 from trainer.fit.trainer import TaskTrainer
-from trainer.fit.weight_averaging import learned_weights
+from trainer.fit.weight_averaging import copy_trainable
 
 
 class Ends(TrainerCallback):  # type: ignore[misc]
@@ -24,7 +24,7 @@ class Ends(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
         """Remember them."""
-        self.seen.append(learned_weights(model))
+        self.seen.append(copy_trainable(model))
 
 
 def worse_and_worse(trainer: TaskTrainer, **_: Any) -> dict[str, float]:
@@ -52,7 +52,7 @@ def test_mean(toy: MakeRecipe, tmp_path: Path) -> None:
 def test_validation_chooses(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better: bool) -> None:
     """The mean is kept exactly where validation finds it no worse than the best epoch."""
     score = 1.0 if better else -1.0
-    monkeypatch.setattr("trainer.fit.trainer.TaskTrainer.validated", lambda self: {"accuracy": score, "loss": 1.0})
+    monkeypatch.setattr("trainer.fit.trainer.TaskTrainer.validate", lambda self: {"accuracy": score, "loss": 1.0})
     monkeypatch.setattr("trainer.fit.trainer.TaskTrainer.evaluate", worse_and_worse)
     plain = fit(toy(), tmp_path / "plain")
     run = fit(toy(training={"weight_averaging_epochs": 3}), tmp_path / "run")

@@ -26,10 +26,10 @@ def prefer(monkeypatch: pytest.MonkeyPatch, accuracies: list[float], losses: lis
 
     def interpolated(trainer: TaskTrainer, base: nn.Module) -> dict[str, Any]:
         with monkeypatch.context() as patch:
-            patch.setattr("trainer.fit.trainer.TaskTrainer.validated", validated)
+            patch.setattr("trainer.fit.trainer.TaskTrainer.validate", validated)
             return interpolate(trainer, base)
 
-    monkeypatch.setattr("trainer.fit.fit.interpolate", interpolated)
+    monkeypatch.setattr("trainer.fit.fine_tune.interpolate", interpolated)
 
 
 def backbone(folder: Path) -> dict[str, Tensor]:

@@ -166,9 +166,9 @@ def test_warnings() -> None:
     """What is usable but suspicious is pointed out, and clean data gives no warning."""
     clean = rows_of(*((f"text {n}", label) for n in range(6) for label in ("a", "b")))
     held = rows_of(("new", "a"), ("newer", "b"))
-    assert warned(
-        clean, rows_of(("other", "a"), ("more", "b"))
-    ) == "6 texts are there with different labels, such as " + ("'text 0': a, b")
+    assert warned(clean, rows_of(("other", "a"), ("more", "b"))) == "6 texts occur with different labels, such as " + (
+        "'text 0': a, b"
+    )
     distinct = rows_of(*((f"{label} text {n}", label) for n in range(6) for label in ("a", "b")))
     assert warned(distinct, held) == ""
     assert "1 of 2 test texts are in the training set too" in warned(distinct, rows_of(("A  TEXT 1", "a"), ("x", "b")))
