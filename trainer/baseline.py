@@ -1,8 +1,4 @@
-"""How far a classifier gets without fine-tuning: with label descriptions, a few examples, all training rows.
-
-Each baseline is a linear classifier on the base model's sentence vectors, measured on the validation rows; the test
-rows stay unused.
-"""
+"""How far linear classifiers on the base model's sentence vectors get, without fine-tuning, on the validation rows."""
 
 from __future__ import annotations
 
@@ -26,7 +22,7 @@ from trainer.setup.training_setup import TrainingSetup
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline's training rows and its validation accuracy in each repetition."""
+    """The validation accuracy of each repetition."""
 
     name: str
     rows: int
@@ -34,12 +30,11 @@ class Baseline:
 
     @property
     def mean(self) -> float:
-        """Of the accuracies."""
         return float(np.mean(self.accuracies))
 
 
 def few_shot_recipe(recipe: Recipe) -> Recipe:
-    """The recipe as a few-shot one; raises InputError for a task that has no baseline."""
+    """Raises InputError for a task that has no baseline."""
     if recipe.task != "text-classification" or recipe.data.text_pair:
         raise InputError(
             f"baseline: compares texts with labels, and cannot for task: {recipe.task} (or for pairs);"
@@ -50,12 +45,9 @@ def few_shot_recipe(recipe: Recipe) -> Recipe:
 
 
 def baselines(setup: TrainingSetup, examples: Sequence[int], repeats: int) -> Iterator[Baseline]:
-    """The most frequent label, sentence vectors with each number of examples per label, and with all rows.
+    """The most frequent label, each number of examples per label (0: descriptions alone), and all rows.
 
-    Args:
-        setup: of a recipe from `few_shot_recipe`.
-        examples: numbers of examples per label; 0: label descriptions alone.
-        repeats: samples of the examples, by seeds 0, 1, …
+    ``setup`` is of a recipe from `few_shot_recipe`; ``repeats`` are samples of the examples, by seeds 0, 1, …
     """
     train, validation, labels = setup.splits.train, setup.splits.validation, setup.splits.labels
     frequent = Counter(train.targets).most_common(1)[0][0]
@@ -98,7 +90,6 @@ class _Vectors:
         return cls(train, validation, described, *numbers)
 
     def accuracy(self, places: Sequence[int], seed: int) -> float:
-        """Of the classifier fitted to the training rows at ``places``."""
         indices = list(places)
         layer = fit_classifier(self.train[indices], self.train_numbers[indices].tolist(), self.descriptions, seed)
         answers = (self.validation @ layer.weight.T + layer.bias).argmax(axis=1)

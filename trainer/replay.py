@@ -1,4 +1,4 @@
-"""Repeats a run from its lock and reports every difference, down to the bits of the weights."""
+"""Repeats a run from its lock and reports every difference."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REPEATED = "when repeated"
 
 
 class Check(BaseModel):
-    """One comparison; ``differences`` are in words, ``decides`` says whether they make the replay fail."""
+    """``differences`` are in words; ``decides``: they make the replay fail."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,16 +36,13 @@ class Check(BaseModel):
 
     @property
     def equal(self) -> bool:
-        """No differences."""
         return not self.differences
 
 
 class Replay(BaseModel):
     """The content of replay.json.
 
-    Attributes:
-        equal: no check that decides differs; the machine decides nothing, it explains differing weights.
-        trained: False where recipe, base model or data differ, so that repeating would be pointless.
+    ``trained`` is False where recipe, base model or data differ, so that repeating would be pointless.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,10 +56,9 @@ class Replay(BaseModel):
 def replay(
     run_folder: Path, output: Path | None = None, overrides: list[str] | None = None, console: Console | None = None
 ) -> Replay:
-    """Repeat a finished run with its lock's number of threads, compare, and write replay.json into the run.
+    """Repeat a finished run, compare, and write replay.json into it; raises InputError.
 
-    ``output`` keeps the repeated run; ``overrides`` name the data's or model's new paths. Raises InputError for a run
-    without a lock, unreadable data, and an ``output`` that holds a run.
+    ``output`` keeps the repeated run; ``overrides`` name the new paths of data or model.
     """
     run = Run.open(run_folder)
     lock = read_lock(run)
@@ -80,7 +76,6 @@ def replay(
 
 
 def _check_inputs(lock: Lock, setup: TrainingSetup, run: Run) -> list[Check]:
-    """The recipe but for its paths, the base model's files, the data's files and rows."""
     now = setup.to_record(run.root)
     was: dict[str, Any] = {"recipe": lock.recipe, "model": lock.model, "data": lock.data}
     recipes = [_settings(comparable(record)) for record in (was, now)]
@@ -94,13 +89,13 @@ def _check_inputs(lock: Lock, setup: TrainingSetup, run: Run) -> list[Check]:
 
 
 def _settings(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Without base model and rows, which have checks of their own."""
+    """Base model and rows have checks of their own."""
     settings = {key: value for key, value in recipe.items() if key != "model"}
     return {**settings, "data": {key: value for key, value in recipe["data"].items() if key != "rows"}}
 
 
 def _hashes(data: dict[str, Any], names: dict[str, Any]) -> dict[str, str]:
-    """The sha256 of each file, by role and present name, and of each split's rows."""
+    """The sha256 values, by role and present name."""
     return {
         **{f"data.{role} ({names.get(role, file)['name']})": file["sha256"] for role, file in data["files"].items()},
         **{f"{name} rows": split["sha256"] for name, split in data["splits"].items()},
@@ -144,7 +139,6 @@ def _output_folder(output: Path | None) -> Iterator[Path]:
 
 
 def _compare_weights(locked: dict[str, str], run: Run, repeated: Run) -> list[str]:
-    """A line for each file that is not equal to the bit, with the distance between its tensors."""
     hashes = weight_hashes(repeated)
     return [
         differences(locked.get(name), hashes.get(name), name, (LOCKED, REPEATED))[0]

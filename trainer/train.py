@@ -29,14 +29,11 @@ from trainer.setup.training_setup import TrainingSetup, prepare_setup
 
 
 class Stopwatch:
-    """Seconds of each named stage."""
-
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time the block."""
         start = time.monotonic()
         try:
             yield
@@ -53,12 +50,11 @@ def train(
     console: Console | None = None,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Run:
-    """Train by ``recipe`` and leave a finished run folder at ``output``.
+    """Train by ``recipe`` and leave a finished run folder at ``output``; raises InputError or FolderInUse.
 
-    An interrupted run of the same recipe and data is resumed, to the same weights; a finished one is returned as it
-    is. ``overwrite`` replaces another run, never anything else. ``threads`` are torch's, of a fresh run; a resumed one
-    keeps its own, as sums depend on them. Raises InputError, with the folder untouched, for a recipe, data or folder
-    that cannot be used, and FolderInUse.
+    An interrupted run of the same recipe and data is resumed, to the same weights; a finished one is returned.
+    ``overwrite`` replaces another run, never anything else. ``threads`` are torch's, of a fresh run; a resumed one
+    keeps its own, as sums depend on them.
     """
     console, clock, run = console or Console(), Stopwatch(), Run(output)
     with clock.stage("data"):
@@ -83,7 +79,7 @@ def train(
 def _train_and_report(
     setup: TrainingSetup, run: Run, clock: Stopwatch, console: Console, callbacks: Sequence[TrainerCallback]
 ) -> dict[str, Any]:
-    """Write checkpoint, metrics and report; returns their part of the record."""
+    """Returns its part of the record."""
     setup.recipe.save(run.recipe)
     few_shot = setup.recipe.few_shot
     with clock.stage("training"):
@@ -97,7 +93,7 @@ def _train_and_report(
 
 
 def _evaluate_saved(setup: TrainingSetup, run: Run) -> dict[str, Any]:
-    """The metrics of the checkpoint as saved; the test rows are written beside it."""
+    """Also writes the test rows."""
     checkpoint = load_checkpoint(run.checkpoint)
     batch_size = setup.recipe.training.per_device_eval_batch_size
     splits = setup.splits

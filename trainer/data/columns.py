@@ -18,7 +18,7 @@ _SHOWN = 5
 
 
 def column(table: Table, key: str, name: str, problem_of: Callable[[Any], str | None]) -> list[Any]:
-    """The values of the column that the recipe's ``key`` names; raises InputError naming unusable rows."""
+    """The column that the recipe's ``key`` names; raises InputError naming unusable rows."""
     if name not in table.columns:
         there = ", ".join(table.columns) or "none"
         raise InputError(
@@ -46,7 +46,7 @@ def numbers(table: Table, key: str, name: str) -> list[float]:
 
 
 def refuse(name: str, problems: Sequence[str]) -> None:
-    """Raise InputError with the first few problems, if there are any."""
+    """Raise InputError with the first few problems, if any."""
     if not problems:
         return
     where = f"{name} (rows counted from 1, without a header)"

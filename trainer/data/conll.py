@@ -1,8 +1,8 @@
 """CoNLL files: a token and its tag on each line, a blank line after each sentence.
 
-Columns are separated by tabs, or by spaces in a line without a tab. The first is the token, the last its tag, unless
-``column_names`` say otherwise. ``-DOCSTART-`` lines and comments (``#`` and a space or a tab, no tag at the end) are
-skipped. Tags may be IOB1, IOB2 (BIO), BIOES, BILOU or BMES.
+Columns are separated by tabs, or else by spaces; the first is the token and the last its tag, unless ``column_names``
+say otherwise. ``-DOCSTART-`` lines and comments (``# …`` without a tag) are skipped. Tags may be IOB1, IOB2 (BIO),
+BIOES, BILOU or BMES.
 """
 
 from __future__ import annotations
@@ -34,10 +34,7 @@ _Sentence = list[_Line]
 
 
 def read_conll(path: Path, column_names: Sequence[str] | None = None) -> Table:
-    """One sentence a row: ``tokens``, ``tags`` and other named columns are lists of text, ``line`` its first line.
-
-    Tags stay as written; `to_bio` converts them. Raises InputError naming file and line.
-    """
+    """One sentence a row: its ``tokens``, ``tags`` as written, and first ``line``; raises InputError."""
     if column_names:
         _check_names(path, column_names)
     sentences = list(_sentences(path, len(column_names or ())))
@@ -58,7 +55,7 @@ def is_tag(tag: str) -> bool:
 
 
 def to_bio(tags: Sequence[str]) -> list[str]:
-    """One sentence's tags of any accepted scheme as BIO (IOB2); raises InputError.
+    """One sentence's tags as BIO (IOB2); raises InputError.
 
     As in conlleval, a tag that cannot continue the entity before it begins a new one.
     """
@@ -77,7 +74,6 @@ def _continues(before: str, tag: str) -> bool:
 
 
 def _sentences(path: Path, width: int) -> Iterator[_Sentence]:
-    """``width`` is the number of columns; 0: that of the first line."""
     sentence: _Sentence = []
     for number, text in enumerate(text_of(path).split("\n"), 1):
         line = _Line(number, _fields(text))
@@ -99,7 +95,7 @@ def _fields(text: str) -> list[str]:
 
 
 def _is_comment(text: str, fields: Sequence[str], width: int) -> bool:
-    """The token # with its tag is no comment, nor is a line with every column but a wrong tag."""
+    """The token # with its tag is none, nor is a line with every column but a wrong tag."""
     if not text.startswith(("# ", "#\t")) or (len(fields) > 1 and is_tag(fields[-1])):
         return False
     return "\t" not in text or len(fields) != width
@@ -127,7 +123,7 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 
 
 def _refuse_index(path: Path, sentences: Sequence[_Sentence]) -> None:
-    """Raise InputError where the first column counts the tokens, as in GermEval, so that it is not taken for them."""
+    """Of GermEval, where the first column counts the tokens."""
     counted = all(line.fields[0] == str(at) for sentence in sentences for at, line in enumerate(sentence, 1))
     if counted and len(sentences[0][0].fields) > 2:
         raise InputError(

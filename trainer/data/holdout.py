@@ -11,9 +11,9 @@ from trainer.data.rows import Rows
 
 
 def hold_out(rows: Rows, strata: Sequence[str], fraction: float, seed: int, name: str) -> tuple[Rows, Rows]:
-    """The rows that stay, and about ``fraction`` of them as the set ``name``, both in order.
+    """The rows that stay, and about ``fraction`` of them as the set ``name``, both in order; raises InputError.
 
-    ``strata`` names each row's stratum; each keeps at least one row. Raises InputError where nothing is held out.
+    ``strata`` names each row's stratum, which keeps at least one row.
     """
     held_out: set[int] = set()
     groups = _groups_by_stratum(rows, strata, random.Random(f"{name}/{seed}"))
@@ -30,7 +30,6 @@ def hold_out(rows: Rows, strata: Sequence[str], fraction: float, seed: int, name
 
 
 def _groups_by_stratum(rows: Rows, strata: Sequence[str], rng: random.Random) -> dict[str, list[list[int]]]:
-    """Shuffled groups of row indices, under the stratum of their first row."""
     groups: dict[str, list[int]] = defaultdict(list)
     for at, group in enumerate(rows.groups):
         groups[group].append(at)
@@ -53,7 +52,6 @@ def _quotas(sizes: dict[str, int], fraction: float) -> dict[str, int]:
 
 
 def _take_groups(groups: list[list[int]], quota: int) -> list[int]:
-    """Whole groups up to ``quota`` rows, never the last group."""
     taken: list[int] = []
     for group in groups[:-1]:
         if len(taken) + len(group) <= quota:

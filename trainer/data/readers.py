@@ -1,7 +1,6 @@
 """Files and data sets as columns, every value as written.
 
-Text formats are not read by ``datasets``: it turns "NA" and "" into null and "2020-01-01" into a timestamp, accepts
-short rows, and does not name the broken line.
+``datasets`` does not read text formats here: it changes "NA", "" and dates, and does not name the broken line.
 """
 
 from __future__ import annotations
@@ -23,10 +22,7 @@ _LONGEST_FIELD = 2**31 - 1
 
 
 def read_file(path: Path, column_names: Sequence[str] | None = None) -> Table:
-    """The table in a file, by its extension; ``column_names`` are those of a CSV, TSV or CoNLL file without a header.
-
-    Raises InputError naming file and line, counted from 1.
-    """
+    """``column_names`` are for files without a header; raises InputError naming file and line, counted from 1."""
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path.name}: {path.suffix or 'no extension'} is not read; give {', '.join(_READERS)}")
@@ -40,7 +36,7 @@ def read_file(path: Path, column_names: Sequence[str] | None = None) -> Table:
 
 
 def read_dataset(dataset: str, config_name: str | None, split: str, revision: str | None) -> Table:
-    """One split of a hub data set, which stays in the hub's cache, or of a folder; raises InputError."""
+    """One split of a hub data set or of a folder; raises InputError."""
     if not Path(dataset).is_dir():
         return _load_dataset(dataset, config_name, split, {"revision": revision})
     with tempfile.TemporaryDirectory() as cache:
@@ -111,7 +107,6 @@ def _read_json_lines(path: Path, _names: Sequence[str] | None) -> Table:
 
 
 def _read_json(path: Path, names: Sequence[str] | None) -> Table:
-    """SQuAD's one document, or JSON lines."""
     try:
         content = json.loads(text_of(path))
     except (json.JSONDecodeError, RecursionError):  # several lines, or a broken one, which the other reader names

@@ -1,5 +1,3 @@
-"""Inputs and targets, in order."""
-
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -12,9 +10,8 @@ class Rows:
     """Inputs as a client sends them, and the expected answers.
 
     Attributes:
-        name: the file or data set.
-        numbers: the rows' places in it, counted from 1 without a header.
-        groups: a split keeps rows of one group, of one text or article, on one side.
+        numbers: the rows' places in the file, counted from 1.
+        groups: a split keeps the rows of one group on one side.
     """
 
     name: str
@@ -30,13 +27,12 @@ class Rows:
         return zip(self.inputs, self.targets, strict=True)
 
     def take(self, indices: Sequence[int]) -> Rows:
-        """The rows at ``indices``, in that order."""
         fields: tuple[list[Any], ...] = (self.inputs, self.targets, self.numbers, self.groups)
         return Rows(self.name, *([values[at] for at in indices] for values in fields))
 
 
 def join_rows(parts: Sequence[Rows]) -> Rows:
-    """The parts' rows in order; each keeps the number in its own file."""
+    """Each row keeps the number in its own file."""
     fields = ("inputs", "targets", "numbers", "groups")
     return Rows(
         " + ".join(part.name for part in parts),
@@ -49,10 +45,9 @@ def texts_of(inputs: Any) -> tuple[str, ...]:
 
 
 def plain(text: str) -> str:
-    """``text`` without case and extra spaces; texts equal in this count as the same."""
+    """``text`` without case and extra spaces."""
     return " ".join(text.casefold().split())
 
 
 def same_text(inputs: Any) -> str:
-    """The group of an input."""
     return "\n".join(plain(text) for text in texts_of(inputs))

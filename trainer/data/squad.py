@@ -22,7 +22,6 @@ _UNITS = {"UTF-16 units": ("utf-16-le", 2), "UTF-8 bytes": ("utf-8", 1)}
 
 
 def is_squad(content: object) -> bool:
-    """Whether a JSON document is an object whose ``data`` lists articles with ``paragraphs``."""
     data = content.get("data") if isinstance(content, dict) else None
     if not isinstance(data, list):
         return False
@@ -30,10 +29,7 @@ def is_squad(content: object) -> bool:
 
 
 def read_squad(path: Path) -> Table:
-    """The questions in order; ``title`` may be empty, ``answers`` is a list of ``{"text", "answer_start"}``.
-
-    Raises InputError naming file, article, paragraph, question and field.
-    """
+    """One question a row; raises InputError naming article, paragraph, question and field."""
     content = _json(path)
     if not is_squad(content):
         raise InputError(
@@ -62,7 +58,7 @@ class _Node:
         return str(value)
 
     def parts(self, field: str, noun: str, name: str = "") -> Iterator[_Node]:
-        """The objects of a list; messages name each by ``noun`` and number, and by its field ``name``."""
+        """The objects of a list, each with its ``noun`` and number in ``where``."""
         for number, value in enumerate(self._get(field, list, "a list"), 1):
             if not isinstance(value, dict):
                 raise self.error(f"{field}[{number - 1}]", f"is {json_type(value)}; an object is accepted")
@@ -142,7 +138,6 @@ def _places(context: str, text: str) -> Iterator[int]:
 
 
 def _code_points(context: str, start: int, unit: str) -> int:
-    """An offset in ``unit`` converted to code points."""
     encoding, width = _UNITS[unit]
     return len(context.encode(encoding)[: max(start, 0) * width].decode(encoding, "ignore"))
 

@@ -1,5 +1,3 @@
-"""The table that every reader returns, and the text of a UTF-8 file."""
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from serving.errors import InputError
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length; ``label_names`` are the ordered classes of a ``datasets.ClassLabel`` column."""
+    """Columns of equal length; ``label_names`` are those of ``datasets.ClassLabel`` columns."""
 
     name: str
     columns: dict[str, list[Any]]

@@ -1,4 +1,4 @@
-"""Rows as training examples, and the batches that they are trained in."""
+"""Training examples and their batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BATCHES_A_BUCKET = 50
 
 
 class Examples(Dataset[Example]):
-    """The examples of encoded rows; ``truncated`` is the share of rows whose text was cut."""
+    """Of encoded rows; ``truncated`` is the share of rows that were cut."""
 
     def __init__(self, training_task: TrainingTask, task: Task, tokenizer: PreTrainedTokenizerFast, rows: Rows) -> None:
         items = [training_task.items(task, inputs) for inputs in rows.inputs]
@@ -41,12 +41,12 @@ class Examples(Dataset[Example]):
         return self.examples[index]
 
     def lengths(self) -> list[int]:
-        """Tokens of each example's longest window."""
+        """Tokens of each longest window."""
         return [max(len(window.ids) for window in example.windows) for example in self.examples]
 
 
 def collator(tokenizer: PreTrainedTokenizerFast, objective: Objective) -> Callable[[Sequence[Example]], Batch]:
-    """A function from examples to a batch: padded windows, and ``labels``; labels of tokens are padded by -100."""
+    """Makes batches of padded windows and ``labels``; labels of tokens are padded by -100."""
     pad = padder(tokenizer)
 
     def collate(examples: Sequence[Example]) -> Batch:
@@ -70,8 +70,8 @@ def _pad_labels(labels: Sequence[Any], side: str) -> Tensor:
 class LengthBucketSampler(Sampler[int]):
     """A shuffled order whose batches hold examples of similar length.
 
-    Shuffled examples are cut into buckets of 50 batches, each bucket is sorted by length and cut into batches, and the
-    batches are shuffled. The order depends on seed and epoch alone, so that a resumed run sees the same batches.
+    Shuffled buckets of 50 batches are sorted by length and cut into batches, which are shuffled. The order depends on
+    seed and epoch alone, so that a resumed run sees the same batches.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
@@ -81,7 +81,6 @@ class LengthBucketSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """The next iteration gives this epoch's order."""
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Evaluating a checkpoint: metrics with intervals, figures per label, the worst mistakes."""
+"""A checkpoint's metrics with intervals, and its worst mistakes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROWS_AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Answers to rows; ``labels`` are in the order of the logits."""
+    """``labels`` are in the order of the logits."""
 
     scoring: Scoring
     rows: Rows
@@ -36,13 +36,12 @@ class Evaluation:
     answers: Sequence[Any]
 
     def metrics(self) -> dict[str, Any]:
-        """What a run records: rows, metrics, 95 % intervals where there are any, the task's details."""
+        """The task's metrics and details, with 95 % intervals."""
         metrics = self.scoring.metrics(self.rows, self.answers)
         details = self.scoring.details(self.rows, self.answers, self.labels)
         return {"rows": len(self.rows), **metrics, **self._intervals(metrics), **details}
 
     def errors(self) -> dict[str, Any]:
-        """The mistakes that a report lists."""
         return {
             "confused_pairs": self.scoring.confusions(self.rows, self.answers),
             "worst": self.scoring.mistakes(self.rows, self.answers),
@@ -57,14 +56,14 @@ class Evaluation:
 
 
 def evaluate(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows, batch_size: int) -> Evaluation:
-    """The checkpoint's answers to ``rows``, in fp32, on a GPU where there is one."""
+    """In fp32, on a GPU where there is one."""
     model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
     answers = answer_rows(model, checkpoint.tokenizer, training_task, checkpoint.task, rows, batch_size)
     return Evaluation(training_task, rows, checkpoint.labels, answers)
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a share of ``n`` rows."""
+    """The 95 % interval of a share of ``n`` rows."""
     interval = binomtest(round(share * n), n).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
 

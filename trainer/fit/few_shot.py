@@ -1,7 +1,7 @@
-"""Classification without fine-tuning: one linear layer on the base model's sentence vectors.
+"""Classification without fine-tuning: a linear layer on the base model's sentence vectors.
 
-Without examples its weights are the vectors of the label descriptions, so that the nearest description answers. With
-examples it is scikit-learn's logistic regression over them and the descriptions, which count as one more example each.
+Without examples its weights are the label descriptions' vectors. With examples it is scikit-learn's logistic
+regression, where each description is one more example.
 """
 
 from __future__ import annotations
@@ -41,20 +41,19 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear layer: ``weight`` [labels, hidden], ``bias`` [labels]."""
+    """``weight`` [labels, hidden], ``bias`` [labels]."""
 
     weight: Vectors
     bias: Vectors
 
     def copy_to(self, model: PooledClassifier) -> None:
-        """Overwrite the model's classifier."""
         with torch.no_grad():
             model.classifier.weight.copy_(torch.from_numpy(self.weight))
             model.classifier.bias.copy_(torch.from_numpy(self.bias))
 
 
 def fit_few_shot(setup: TrainingSetup, few_shot: FewShot, run: Run, console: Console) -> dict[str, Any]:
-    """Fit a classifier to a handful of examples and save it; returns its part of the run's record."""
+    """Fit and save; returns its part of the run's record."""
     settings, splits = setup.recipe.training, setup.splits
     datasets, warnings = encode_datasets(setup, run, console)
     model = build_model(setup.base, setup.model_spec, splits.labels)
@@ -78,7 +77,7 @@ def fit_few_shot(setup: TrainingSetup, few_shot: FewShot, run: Run, console: Con
 
 
 def describe_labels(settings: FewShot, labels: Sequence[str]) -> list[str]:
-    """The recipe's description of each label, by default its name; raises InputError for an unknown label."""
+    """By default the labels' names; raises InputError for an unknown label."""
     descriptions = settings.label_descriptions or {}
     if unknown := sorted(set(descriptions) - set(labels)):
         raise InputError(
@@ -89,7 +88,7 @@ def describe_labels(settings: FewShot, labels: Sequence[str]) -> list[str]:
 
 
 def sample_examples(rows: Rows, labels: Sequence[str], count: int, seed: int) -> list[int]:
-    """The indices of ``count`` random rows of each label, or of all it has."""
+    """The indices of ``count`` random rows of each label, or of all."""
     rng = random.Random(f"few-shot/{seed}")
     places: dict[str, list[int]] = {label: [] for label in labels}
     for at, target in enumerate(rows.targets):
@@ -109,7 +108,7 @@ def sentence_vectors(
 
 
 def fit_classifier(examples: Vectors, numbers: Sequence[int], descriptions: Vectors, seed: int) -> Linear:
-    """The classifier of ``examples`` with their label numbers, and of one description per label."""
+    """``numbers`` are the examples' labels; there is one description per label."""
     labels = len(descriptions)
     if not len(examples):
         return Linear(descriptions * np.float32(ZERO_SHOT_SCALE), np.zeros(labels, dtype=np.float32))

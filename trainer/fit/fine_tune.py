@@ -1,5 +1,3 @@
-"""Fine-tuning from start or from an interruption to a saved checkpoint."""
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -27,7 +25,7 @@ from trainer.setup.training_setup import TrainingSetup
 
 
 def fine_tune(setup: TrainingSetup, run: Run, console: Console, callbacks: Sequence[TrainerCallback]) -> Record:
-    """Train or resume training, and save the best checkpoint; returns its part of the run's record."""
+    """Train or resume, and save the best checkpoint; returns its part of the run's record."""
     settings = setup.recipe.training
     datasets, warnings = encode_datasets(setup, run, console)
     with TrainingProgress(console, setup.recipe.metric) as progress, quiet_transformers():
@@ -55,7 +53,6 @@ def _train_one(
     seed: int,
     state: Path,
 ) -> tuple[TaskTrainer, Record]:
-    """One training, with adapters merged into the model."""
     settings = setup.recipe.training
     if settings.weight_soup_runs:
         console.print(f"training with seed {seed}", highlight=False)
@@ -72,7 +69,6 @@ def _train_one(
 def _train_soup(
     setup: TrainingSetup, datasets: Datasets, state: Path, runs: int, train: Train
 ) -> tuple[TaskTrainer, Record]:
-    """Train with the recipe's seed and those after it, and average the weights."""
     seed = setup.recipe.training.seed
     soup = ModelSoup(state / "soup", range(seed, seed + runs))
     soup.train_members(train)
@@ -84,7 +80,7 @@ def _train_soup(
 def _create_trainer(
     setup: TrainingSetup, datasets: Datasets, seed: int, state: Path, callbacks: Sequence[TrainerCallback]
 ) -> TaskTrainer:
-    """A fresh model and its trainer; the head's first weights come from the recipe's seed, all else from ``seed``."""
+    """The head's first weights come from the recipe's seed, all else from ``seed``."""
     settings = setup.recipe.training
     set_seed(settings.seed)
     model = _fresh_model(setup)
@@ -101,7 +97,7 @@ def _fresh_model(setup: TrainingSetup) -> Model:
 
 
 def _average_epochs(trainer: TaskTrainer, epochs: EpochWeights) -> Record:
-    """Give the model the mean of the epochs' weights, unless validation prefers what it has."""
+    """Keep the mean of the epochs' weights unless validation prefers the model's own."""
     before, metric = copy_trainable(trainer.model), trainer.args.metric_for_best_model
     put_trainable(trainer.model, epochs.mean())
     metrics = trainer.validate()
@@ -131,7 +127,6 @@ def _train_or_resume(trainer: TaskTrainer, state: Path, console: Console) -> Non
 
 
 def _history(trainer: TaskTrainer) -> list[dict[str, Any]]:
-    """Training losses and validation metrics, each with its step and epoch."""
     points = []
     for entry in trainer.state.log_history:
         values = {name: entry[name] for name in ("loss", "learning_rate") if name in entry}

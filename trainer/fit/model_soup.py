@@ -1,8 +1,7 @@
-"""A model soup: the mean of the weights of several trainings that differ in their seed.
+"""A model soup: the mean of the weights of trainings that differ in their seed.
 
-Often better than each of them at the cost of one (the uniform soup of Wortsman et al. 2022, "Model soups: averaging
-weights of multiple fine-tuned models improves accuracy without increasing inference time"). Finished trainings are
-files, so that a resumed run averages the same numbers.
+It often beats each of them at the cost of one (Wortsman et al. 2022, "Model soups", the uniform soup). Finished
+trainings are files, so that a resumed run averages the same numbers.
 """
 
 from __future__ import annotations
@@ -27,14 +26,12 @@ Train = Callable[[int, Path], tuple[TaskTrainer, Record]]
 
 
 class ModelSoup:
-    """The soup's trainings, by their seeds."""
-
     def __init__(self, folder: Path, seeds: range) -> None:
         self._folder = folder
         self.seeds = seeds
 
     def train_members(self, train: Train) -> None:
-        """Run each training that is not finished."""
+        """Run the trainings that are not finished."""
         for seed in self.seeds:
             state = self._folder / f"seed-{seed}"
             if not self._record_path(seed).exists():
@@ -42,10 +39,10 @@ class ModelSoup:
             shutil.rmtree(state, ignore_errors=True)
 
     def apply(self, trainer: TaskTrainer) -> Record:
-        """Give the trainer's model the mean, or the best training's weights; returns the run's record.
+        """Give the model the mean, or the best member's weights; returns the run's record.
 
-        The mean is dropped where its validation loss is above the mean of the trainings' losses, as no single valley
-        of the loss holds them then; where the recipe keeps the last weights, the mean always stays.
+        The mean is dropped where its validation loss is above the members' average, as no valley of the loss holds them all
+        then. It always stays where the recipe keeps the last weights.
         """
         members = {seed: json.loads(self._record_path(seed).read_text(encoding="utf-8")) for seed in self.seeds}
         losses = {seed: float(members[seed]["validation"]["loss"]) for seed in self.seeds}

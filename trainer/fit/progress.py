@@ -1,4 +1,4 @@
-"""What the terminal shows of a training: the data, a bar, a line for each evaluation, a table at the end."""
+"""What the terminal shows of a training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainer.metrics.display import figures_table, metric_title
 
 
 class TrainingProgress(TrainerCallback):  # type: ignore[misc]
-    """A bar on a terminal, and a line for each evaluation anywhere; a context, so that the bar is always removed."""
+    """A bar on a terminal, and a line per evaluation; as a context, so that the bar is always removed."""
 
     def __init__(self, console: Console, metric: str) -> None:
         self.console = console
@@ -41,7 +41,6 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]
         self.bar.stop()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """A resumed training starts at its step."""
         self.started = time.monotonic()
         self.bar.update(self.task, total=state.max_steps, completed=state.global_step)
 
@@ -72,7 +71,6 @@ def _epoch(state: TrainerState) -> str:
 
 
 def show_data(console: Console, record: dict[str, Any], warnings: list[str]) -> None:
-    """A line for the base model, one for the data, one for each warning."""
     sizes = " · ".join(f"{split['rows']} {name}" for name, split in record["data"]["splits"].items())
     console.print(f"base model {record['model']['id']} ({record['model']['source']})", highlight=False)
     labels = f", {len(record['labels'])} labels" if len(record["labels"]) > 1 else ""
@@ -82,7 +80,6 @@ def show_data(console: Console, record: dict[str, Any], warnings: list[str]) -> 
 
 
 def show_summary(console: Console, record: dict[str, Any]) -> None:
-    """The run's metrics as a table."""
     headings, rows = figures_table(record)
     table = Table(box=None, pad_edge=False)
     for heading in headings:

@@ -1,5 +1,3 @@
-"""The newest saved state of an interrupted training."""
-
 from __future__ import annotations
 
 import json
@@ -13,7 +11,7 @@ from trainer.run.run import write_atomically
 
 @dataclass(frozen=True)
 class SavedState:
-    """Trainer's folder, its step, the best checkpoint's folder, and whether the training had ended."""
+    """``best`` is the best checkpoint's folder, ``ended`` whether the training was over."""
 
     folder: Path
     step: int
@@ -22,7 +20,7 @@ class SavedState:
 
 
 def newest_state(root: Path) -> SavedState | None:
-    """The newest complete state below ``root``; incomplete ones are removed."""
+    """The newest complete state; incomplete ones are removed."""
     for folder in sorted(root.glob("checkpoint-*"), key=_step, reverse=True):
         state = _trainer_state(folder)
         if state is not None:
@@ -41,7 +39,7 @@ def _open_state(root: Path, folder: Path, state: dict[str, Any]) -> SavedState:
 
 
 def _trainer_state(folder: Path) -> dict[str, Any] | None:
-    """Trainer's state file, which it writes last; None where it is missing or incomplete."""
+    """Trainer writes it last; None where it is missing or incomplete."""
     try:
         state: dict[str, Any] = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

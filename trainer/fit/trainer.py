@@ -1,8 +1,8 @@
 """transformers' Trainer with four corrections.
 
 - The batch order depends on seed and epoch alone, so that a resumed run sees the same batches.
-- Evaluation leaves the random states as they were, so that evaluating more often does not change the weights.
-- The loss under gradient accumulation is the mean over all labels of a step.
+- Evaluation restores the random states, so that its frequency does not change the weights.
+- The accumulated loss is the mean over all labels of a step.
 - Validation scores whole answers, in fp32.
 """
 
@@ -43,7 +43,7 @@ class TrainingDiverged(UserError):
 
 
 def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int, seed: int) -> TrainingArguments:
-    """The recipe's settings as transformers' own; ``seed`` is that of dropout and batch order."""
+    """``seed`` is that of dropout and batch order."""
     schedule, optimiser = settings.lr_scheduler_type, settings.optim
     return TrainingArguments(
         output_dir=str(state.absolute()),
@@ -100,7 +100,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         self.remove_callback(PrinterCallback)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW or SGD over four groups: backbone and head, each with and without decay."""
+        """Four groups: backbone and head, with and without decay."""
         kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
         if self.settings.optim == "sgd":
             options["momentum"] = self.settings.momentum
@@ -132,7 +132,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         super()._run_epoch(epoch=epoch, **options)
 
     def compute_loss_context_manager(self) -> contextlib.ExitStack:
-        """Autocast for training only: validation is in fp32, as the checkpoint is."""
+        """Autocast for training only."""
         stack: contextlib.ExitStack = super().compute_loss_context_manager()
         if self.settings.bf16 and self.model.training:
             stack.enter_context(torch.autocast(self.args.device.type, dtype=torch.bfloat16))
@@ -149,14 +149,13 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         return loss
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
-        """Validate, log, and call the callbacks."""
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.validate().items()}
         self.log(dict(metrics))  # log() writes into what it is given
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def validate(self) -> dict[str, float]:
-        """The validation metrics; random states stay as they were."""
+        """Random states stay as they were."""
         with unchanged_randomness():
             self.model.eval()
             return validate(self.model, self.datasets, self.args.eval_batch_size)
@@ -169,7 +168,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
 
 @contextlib.contextmanager
 def unchanged_randomness() -> Iterator[None]:
-    """Restore Python's, numpy's and torch's random states after the block."""
+    """Restores Python's, numpy's and torch's states."""
     states = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         try:

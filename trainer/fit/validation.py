@@ -1,4 +1,4 @@
-"""The encoded rows of a run, and what the validation rows give: metrics, the loss, tuned settings."""
+"""The encoded rows of a run, and what validation gives: metrics, the loss, tuned settings."""
 
 from __future__ import annotations
 
@@ -31,8 +31,6 @@ LOSS_BATCH = 64
 
 @dataclass(frozen=True)
 class Datasets:
-    """The encoded training and validation rows, and what it takes to score answers to them."""
-
     training_task: TrainingTask
     task: Task
     tokenizer: PreTrainedTokenizerFast
@@ -42,12 +40,12 @@ class Datasets:
 
     @property
     def items(self) -> list[Encoded]:
-        """The encoded validation items."""
+        """Of the validation rows."""
         return [each for row in self.validation.encoded for each in row]
 
 
 def encode_datasets(setup: TrainingSetup, run: Run, console: Console) -> tuple[Datasets, list[str]]:
-    """Encode the rows, and show a summary of the data with its warnings, which are returned too."""
+    """Encode the rows and show the data; returns its warnings too."""
     task, splits = setup.task, setup.splits
     train, validation = (
         Examples(setup.training_task, task, setup.tokenizer, rows) for rows in (splits.train, splits.validation)
@@ -58,7 +56,7 @@ def encode_datasets(setup: TrainingSetup, run: Run, console: Console) -> tuple[D
 
 
 def tune_and_save(setup: TrainingSetup, run: Run, model: Model, datasets: Datasets) -> dict[str, Any]:
-    """Fit the task's settings to the validation rows and write the checkpoint; returns the settings."""
+    """Tune the task's settings and write the checkpoint; returns the settings."""
     model.eval()
     settings = datasets.task.settings
     if not isinstance(setup.training_task, Generation):
@@ -71,9 +69,9 @@ def tune_and_save(setup: TrainingSetup, run: Run, model: Model, datasets: Datase
 
 
 def validate(model: Model, datasets: Datasets, batch_size: int) -> MetricValues:
-    """The metrics of whole answers, and ``loss``, the mean without smoothing or class weights.
+    """Metrics of whole answers, and ``loss``, the mean without smoothing or class weights.
 
-    Generation is scored by target tokens instead, each predicted from the right ones before it.
+    Generation is scored by target tokens, each predicted from the right ones before it.
     """
     if isinstance(datasets.training_task, Generation):
         return _teacher_forced(model, datasets, datasets.training_task, batch_size)
@@ -117,6 +115,6 @@ def _loss(datasets: Datasets, logits: Sequence[list[Logits]]) -> float:
 
 
 def _stackable(examples: Sequence[Example], logits_of: dict[int, Logits]) -> list[list[Example]]:
-    """All examples together, or each by itself where their logits differ in shape."""
+    """Together, or one by one where logits differ in shape."""
     shapes = {logits_of[id(window)].shape for example in examples for window in example.windows}
     return [list(examples)] if len(shapes) == 1 else [[example] for example in examples]

@@ -1,8 +1,7 @@
 """The mean of the weights at the ends of the last epochs.
 
-Often better than any of them (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better
-Generalization"; for ordinary schedules: Kaddour 2022, "Stop Wasting My Time!"). Each epoch's weights are a file in the
-state folder, so that a resumed run averages the same numbers.
+It often beats each of them (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better Generalization";
+Kaddour 2022, "Stop Wasting My Time!"). The epochs are files, so that a resumed run averages the same numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ FOLDER = "epochs"
 
 
 class EpochWeights(TrainerCallback):  # type: ignore[misc]
-    """Writes the trainable weights at the end of each of the last ``count`` epochs."""
+    """Writes the trainable weights at the ends of the last ``count`` epochs."""
 
     def __init__(self, state: Path, count: int, epochs: int) -> None:
         self.folder = state / FOLDER
@@ -37,7 +36,6 @@ class EpochWeights(TrainerCallback):  # type: ignore[misc]
             partial.replace(self._file(epoch))
 
     def mean(self) -> dict[str, Tensor]:
-        """The mean of the written weights."""
         return mean_of([load_file(self._file(epoch)) for epoch in self.epochs])
 
     def _file(self, epoch: int) -> Path:
@@ -45,7 +43,7 @@ class EpochWeights(TrainerCallback):  # type: ignore[misc]
 
 
 def mean_of(models: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of each tensor over models of one architecture, summed in float64."""
+    """The mean of each tensor, summed in float64."""
     return {
         name: torch.stack([model[name].double() for model in models]).mean(dim=0).to(first.dtype)
         for name, first in models[0].items()
@@ -53,12 +51,10 @@ def mean_of(models: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def copy_trainable(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the trainable weights."""
     return {name: weight.detach().clone() for name, weight in _trainable(model)}
 
 
 def put_trainable(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Overwrite the trainable weights."""
     with torch.no_grad():
         for name, weight in _trainable(model):
             weight.copy_(weights[name])

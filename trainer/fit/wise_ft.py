@@ -1,8 +1,7 @@
 """WiSE-FT: backbone weights between the base model's and the fine-tuned ones.
 
-A step back from the end of a short fine-tuning keeps what was learned and drops some of what was only memorised
-(Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"; its mixing coefficient is ``fraction`` here). The head
-stays, as the base model has none.
+A step back drops some of what was only memorised (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"; its
+mixing coefficient is ``fraction``). The head stays, as the base model has none.
 """
 
 from __future__ import annotations
@@ -23,9 +22,8 @@ FRACTIONS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 def interpolate(trainer: TaskTrainer, base: nn.Module) -> dict[str, Any]:
     """Leave the model at the fraction that validation prefers; returns the run's record of it.
 
-    Of the fractions whose score is within one standard error of the best, the one with the lowest loss is taken (after
-    the rule of Breiman et al. 1984, "Classification and Regression Trees"). ``base`` is the backbone before training;
-    adapters must be merged.
+    Of the fractions within one standard error of the best score, the one with the lowest loss is taken (Breiman et al.
+    1984, "Classification and Regression Trees"). ``base`` is the untrained backbone; adapters must be merged.
     """
     backbone, metric = backbone_of(trainer.model), trainer.args.metric_for_best_model
     start, end = _copy(base), _copy(backbone)

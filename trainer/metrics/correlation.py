@@ -1,5 +1,3 @@
-"""Pearson's and Spearman's correlation, and Pearson's interval."""
-
 from __future__ import annotations
 
 import math
@@ -14,9 +12,9 @@ _CONSTANT = 1e-12  # a spread this small beside the numbers is rounding
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> float:
-    """The correlation of two columns [rows]; 0 where a column is constant, as JSON has no nan.
+    """Of two columns [rows]; 0 where one is constant, as JSON has no nan.
 
-    Raises ValueError for no rows, columns of unequal length, and numbers that are not finite.
+    Raises ValueError for no rows, unequal lengths, and numbers that are not finite.
     """
     left, right = _columns(x, y)
     return 0.0 if _constant(left) or _constant(right) else float(scipy.stats.pearsonr(left, right).statistic)
@@ -29,9 +27,9 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def pearson_interval(r: float, rows: int) -> tuple[float, float]:
-    """The 95 % interval of a Pearson correlation, by Fisher's z (Fisher 1921, Metron 1).
+    """The 95 % interval by Fisher's z (Fisher 1921, Metron 1); (-1, 1) for three rows or fewer.
 
-    atanh(r) is close to normal with standard error 1 / sqrt(rows - 3); (-1, 1) for three rows or fewer.
+    atanh(r) is close to normal with standard error 1 / sqrt(rows - 3).
     """
     if rows <= 3:
         return -1.0, 1.0

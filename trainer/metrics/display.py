@@ -1,4 +1,4 @@
-"""Metrics for people: names, formatted values, a table of a run's."""
+"""Metrics for people."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def metric_title(metric: str) -> str:
 
 
 def format_score(metric: str, value: float) -> str:
-    """Shares of rows in percent, all else with four decimals."""
+    """Shares of rows in percent."""
     return f"{value:.2%}" if metric in PERCENT else f"{value:.4f}"
 
 
 def main_metric(record: dict[str, Any]) -> str:
-    """The test metric to name first: the one that chose the checkpoint, or the task's first."""
+    """The metric that chose the checkpoint, or the task's first."""
     test = record["metrics"]["test"]
     return str(record["metric"] if record["metric"] in test else next(name for name in NAMES if name in test))
 
 
 def figures_table(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Headings, and a row for each set with its metrics and 95 % intervals; named test sets come last."""
+    """Headings, and a row for each set."""
     sets = {**record["metrics"], **{f"test, {name}": each for name, each in record.get("test_sets", {}).items()}}
     names = [name for name in NAMES if all(name in figures for figures in sets.values())]
     headings = ["set", "rows"]

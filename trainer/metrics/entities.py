@@ -26,14 +26,14 @@ class Score:
 
 @dataclass(frozen=True)
 class EntityScores:
-    """The score of all entities together, and of each type, in alphabetical order."""
+    """``micro`` is of all entities."""
 
     micro: Score
     per_type: dict[str, Score]
 
 
 def entity_scores(expected: Sequence[Sequence[str]], answered: Sequence[Sequence[str]]) -> EntityScores:
-    """Both sides are BIO tags [sentences][tokens]; raises ValueError where they are not, or differ in length."""
+    """Of BIO tags [sentences][tokens]; raises ValueError for others and for unequal lengths."""
     _check_lengths(expected, answered)
     wanted, found, hits = Counter[str](), Counter[str](), Counter[str]()
     for expected_tags, answered_tags in zip(expected, answered, strict=True):
@@ -46,9 +46,9 @@ def entity_scores(expected: Sequence[Sequence[str]], answered: Sequence[Sequence
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:
-    """One sentence's entities in order, as (type, first token, token after the last).
+    """One sentence's entities: (type, first token, token after the last).
 
-    I- after anything but its own type begins an entity, as B- does. Raises ValueError for what is no BIO tag.
+    I- after anything but its own type begins an entity. Raises ValueError for what is no BIO tag.
     """
     spans: list[Span] = []
     start, before = 0, OUTSIDE

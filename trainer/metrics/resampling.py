@@ -1,8 +1,8 @@
-"""Metrics of many bootstrap resamples at once, from how often each resample draws each row.
+"""Metrics of many bootstrap resamples at once.
 
-A metric is a function of ``weights`` [resamples, rows], the counts of each row, and equals the metric of the rows
-repeated so often. It depends on the rows through weighted sums alone, so that all resamples cost one matrix product
-(Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 20: the resampling vector).
+A metric is a function of ``weights`` [resamples, rows], how often each row is drawn. It depends on the rows through
+weighted sums alone, so that all resamples cost one matrix product (Efron and Tibshirani 1993, An Introduction to the
+Bootstrap, chapter 20: the resampling vector).
 """
 
 from __future__ import annotations
@@ -28,10 +28,7 @@ def mean_of(values: ArrayLike) -> WeightedMetric:
 
 
 def f1_of(hits: ArrayLike, answered: ArrayLike, expected: ArrayLike, average: str) -> WeightedMetric:
-    """F1 from counts, each [rows, classes]; ``average`` is ``micro`` or ``macro``, as in scikit-learn's ``f1_score``.
-
-    Macro is over the classes that a resample expects or answers.
-    """
+    """F1 from counts [rows, classes]; ``average`` is ``micro`` or ``macro``, as in scikit-learn's ``f1_score``."""
     sides = [np.asarray(each, dtype=np.float64) for each in (hits, answered, expected)]
     if average == "micro":
         sides = [side.sum(axis=1, keepdims=True) for side in sides]
@@ -47,19 +44,19 @@ def f1_of(hits: ArrayLike, answered: ArrayLike, expected: ArrayLike, average: st
 
 
 def pearson_of(x: ArrayLike, y: ArrayLike) -> WeightedMetric:
-    """Pearson's correlation of two columns [rows]; 0 where a resample's column is constant."""
+    """0 where a resample's column is constant."""
     left, right = (_centred(np.asarray(side, dtype=np.float64)) for side in (x, y))
     return lambda weights: _correlation(weights, left[None], right[None])
 
 
 def spearman_of(x: ArrayLike, y: ArrayLike) -> WeightedMetric:
-    """Spearman's correlation: Pearson's of the mean ranks within each resample."""
+    """Pearson's of the mean ranks within each resample."""
     left, right = (np.unique(np.asarray(side, dtype=np.float64), return_inverse=True)[1] for side in (x, y))
     return lambda weights: _correlation(weights, _ranks(weights, left), _ranks(weights, right))
 
 
 def indicators(labels: Iterable[Sequence[str]], classes: Sequence[str]) -> Floats:
-    """[rows, classes]: 1 where a row has the label; other labels are left out."""
+    """[rows, classes]: 1 where a row has the label."""
     rows = [set(of_row) for of_row in labels]
     return np.array([[float(name in row) for name in classes] for row in rows]).reshape(len(rows), len(classes))
 
@@ -71,7 +68,7 @@ def repeated(rows: Any, weights: NDArray[Any]) -> list[int]:
 
 
 def _ranks(weights: Weights, groups: NDArray[np.intp]) -> Floats:
-    """Centred mean ranks [resamples, rows] of ``groups`` [rows], the ranks of the distinct values."""
+    """Centred mean ranks [resamples, rows]; ``groups`` [rows] number the distinct values."""
     sums = np.stack([np.bincount(groups, row, minlength=int(groups.max()) + 1) for row in weights])
     ranks = np.cumsum(sums, axis=1) - (sums - 1) / 2
     return _centred(ranks[:, groups])

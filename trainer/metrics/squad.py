@@ -1,9 +1,8 @@
-"""Exact match and F1 of answers, as the SQuAD 1.1 and 2.0 evaluations define them, for any script.
+"""Exact match and F1 of answers, as the SQuAD evaluations define them, for any script.
 
-Answers are compared by their words, in lower case, without punctuation and English articles (Rajpurkar et al. 2016,
-section 5; 2018 for no answer). As in MLQA's evaluation (Lewis et al. 2020), punctuation is Unicode's, and in scripts
-without spaces each character is a word; articles of other languages stay, unlike there. On ASCII text the scores equal
-those of SQuAD's script.
+Words are compared in lower case, without punctuation and English articles (Rajpurkar et al. 2016, section 5; 2018 for
+no answer). As in MLQA's evaluation (Lewis et al. 2020), punctuation is Unicode's, and in scripts without spaces each
+character is a word.
 """
 
 from __future__ import annotations
@@ -33,19 +32,18 @@ _UNSPACED = (
 
 
 def exact_match(answer: str, golds: Sequence[str]) -> float:
-    """1.0 where the words equal a gold answer's, else 0.0; without gold words the right answer has none either."""
+    """1.0 where the words equal a gold answer's; without gold words the right answer has none."""
     words = words_of(answer)
     return float(any(words == gold for gold in _gold_words(golds)))
 
 
 def f1(answer: str, golds: Sequence[str]) -> float:
-    """The highest F1 of the answer's words against a gold answer's; no answer as in `exact_match`."""
+    """The highest F1 over the gold answers."""
     words = words_of(answer)
     return max(_overlap(words, gold) for gold in _gold_words(golds))
 
 
 def words_of(text: str) -> list[str]:
-    """The words that are compared."""
     bare = "".join(character for character in text.lower() if not _is_punctuation(character))
     words = _ARTICLES.sub(" ", bare).split()
     return words if bare.isascii() else [part for word in words for part in _split_unspaced(word)]

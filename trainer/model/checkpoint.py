@@ -1,8 +1,7 @@
 """Models built from a base model, and the checkpoint folder: safetensors and JSON only.
 
-``task.json`` holds the task, its labels and settings, and the head. ``model.safetensors`` is the whole model, which
-transformers' ``AutoModelFor…`` class loads, or, with a head of this project, the backbone alone; that head is
-``head.safetensors``.
+``model.safetensors`` is the whole model, for transformers' ``AutoModelFor…``, or, with a head of this project, the
+backbone; that head is ``head.safetensors``. ``task.json`` holds task, labels, settings and `ModelSpec`.
 """
 
 from __future__ import annotations
@@ -64,10 +63,10 @@ class ModelSpec:
     """The architecture around a backbone.
 
     Attributes:
-        pooling: ``mean``, or ``cls``, which for a sequence head is transformers' own head.
-        logits: numbers per text or token.
-        normalized: whether a pooled classifier scales vectors to length 1.
-        layers: how many of the last layers the classifier reads.
+        pooling: ``mean``, or ``cls``, transformers' own head of a sequence.
+        logits: per text or token.
+        normalized: vectors are scaled to length 1.
+        layers: how many of the last ones the classifier reads.
     """
 
     head: Head
@@ -78,7 +77,7 @@ class ModelSpec:
 
     @property
     def own(self) -> bool:
-        """Whether the head is this project's, not transformers'."""
+        """Whether the head is this project's."""
         if self.head == "sequence":
             return self.pooling == "mean" or self.normalized or self.layers > 1
         return self.head == "vector" or (self.head == "token" and self.layers > 1)
@@ -86,7 +85,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model in eval mode and fp32, and what it takes to use it."""
+    """The model is in eval mode and fp32."""
 
     model: Model
     tokenizer: PreTrainedTokenizerFast
@@ -96,15 +95,11 @@ class Checkpoint:
 
     @property
     def labels(self) -> list[str]:
-        """In the order of the logits."""
         return self.task.labels
 
 
 def build_model(base: BaseCheckpoint, model_spec: ModelSpec, labels: Sequence[str]) -> Model:
-    """The base model with a fresh head, drawn from torch's global generator.
-
-    Raises InputError where backbone weights are missing.
-    """
+    """A fresh head, drawn from torch's global generator; raises InputError where backbone weights are missing."""
     model = _load_own(base, model_spec) if model_spec.own else _load_library(base, model_spec)
     if len(labels) == model_spec.logits:
         model.config.id2label = dict(enumerate(labels))
@@ -115,7 +110,7 @@ def build_model(base: BaseCheckpoint, model_spec: ModelSpec, labels: Sequence[st
 
 
 def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTokenizerFast:
-    """The folder's fast tokenizer, which neither truncates nor pads by itself; raises InputError."""
+    """The fast tokenizer, which neither truncates nor pads by itself; raises InputError."""
     names = _input_names(folder)
     try:
         with quiet_transformers():
@@ -134,7 +129,7 @@ def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTok
 def save_checkpoint(
     model: Model, model_spec: ModelSpec, task: Task, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
-    """Write ``folder`` in one step: it is complete or absent."""
+    """In one step: ``folder`` is complete or absent."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     with quiet_transformers():
@@ -150,10 +145,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Checkpoint:
-    """The checkpoint in ``folder``, on the CPU; raises InputError where it is incomplete.
-
-    ``attn_implementation`` is an argument of transformers: ``eager``, ``sdpa``; None: its default.
-    """
+    """On the CPU; raises InputError. ``attn_implementation`` is transformers' own argument."""
     checked_config(folder, str(folder))
     model_spec, task = _read_task(folder / TASK)
     options = {"dtype": torch.float32, "local_files_only": True, "attn_implementation": attn_implementation}
@@ -216,7 +208,7 @@ def _require_weights(base: BaseCheckpoint, missing: list[str]) -> None:
 
 
 def _reset(module: nn.Module, spread: float) -> None:
-    """Fresh weights, so that a head trained for other labels is never kept."""
+    """A head trained for other labels is never kept."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, std=spread)
@@ -227,17 +219,14 @@ def _reset(module: nn.Module, spread: float) -> None:
 
 
 def _input_names(folder: Path) -> list[str]:
-    """The model's inputs: token types exactly where it has several.
-
-    The tokenizers' own names are wrong both ways: ALBERT's leave token types out, DeBERTa's add them to models without.
-    """
+    """Token types exactly where the model has several; ALBERT's and DeBERTa's tokenizers are wrong about it."""
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     types = getattr(config, "type_vocab_size", 0) or 0
     return ["input_ids", *(["token_type_ids"] if types > 1 else []), "attention_mask"]
 
 
 def _missing_part(tokenizer: PreTrainedTokenizerFast) -> str | None:
-    """transformers builds a tokenizer without files from special tokens alone, and reports no error."""
+    """transformers builds a tokenizer without files from special tokens alone."""
     if not tokenizer.is_fast:
         return "fast version (tokenizer.json)"
     if len(tokenizer) <= len(tokenizer.all_special_tokens):

@@ -1,5 +1,3 @@
-"""Greedy generation by transformers, for evaluation and the proof's reference."""
-
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +14,7 @@ from trainer.model.inputs import encode
 
 @dataclass(frozen=True)
 class GreedyAnswer:
-    """The generated tokens, with the end-of-sequence token if there is one, and their text."""
+    """``token_ids`` end with the end-of-sequence token if it was generated."""
 
     token_ids: list[int]
     text: str
@@ -26,7 +24,7 @@ class GreedyAnswer:
 def generate(
     model: Model, tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any]
 ) -> Iterator[GreedyAnswer]:
-    """The answer to each item, one at a time so that none is padded."""
+    """By transformers, one item at a time so that none is padded."""
     assert isinstance(model, LibraryModel)
     for encoded in encode(tokenizer, task, items):
         yield _generate_one(model, tokenizer, task, encoded.windows[0].ids)

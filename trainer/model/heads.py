@@ -1,7 +1,4 @@
-"""The models: a backbone, and a head that turns its token vectors into logits.
-
-Each takes ``input_ids`` and ``attention_mask`` [windows, tokens] and gives ``{"logits": …}``.
-"""
+"""The models: a backbone, and a head that turns its token vectors into ``{"logits": …}``."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from transformers import PreTrainedModel
 
 
 class OwnModel(nn.Module):
-    """A backbone of transformers with a head of this project."""
+    """A transformers backbone with a head of this project."""
 
     def __init__(self, backbone: PreTrainedModel) -> None:
         super().__init__()
@@ -23,19 +20,14 @@ class OwnModel(nn.Module):
         self.backbone = backbone
 
     def put_backbone(self, backbone: nn.Module) -> None:
-        """Replace it."""
         self.backbone = backbone
 
     def activation_checkpointing_enable(self, **options: Any) -> None:
-        """Called by Trainer."""
         self.backbone.activation_checkpointing_enable(**options)
 
 
 class PooledModel(OwnModel):
-    """One vector per text, [windows, layers * hidden]: the mean of its token vectors, or the first one.
-
-    A token's vectors in several layers are concatenated.
-    """
+    """A vector per text, [windows, layers * hidden]: the mean of its token vectors, or the first."""
 
     def __init__(self, backbone: PreTrainedModel, pooling: str, layers: int = 1) -> None:
         super().__init__(backbone)
@@ -48,14 +40,13 @@ class PooledModel(OwnModel):
         return {"logits": self.vectors(input_ids, attention_mask, token_type_ids)}
 
     def vectors(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """In fp32."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         tokens = last_layers(self.backbone, self.layers, input_ids=input_ids, attention_mask=attention_mask, **types)
         return tokens[:, 0] if self.pooling == "cls" else mean_of_tokens(tokens, attention_mask)
 
 
 class PooledClassifier(PooledModel):
-    """Text vector, dropout, linear layer: logits [windows, labels]; ``normalized`` scales vectors to length 1."""
+    """Logits [windows, labels]; ``normalized`` scales vectors to length 1."""
 
     def __init__(
         self, backbone: PreTrainedModel, pooling: str, logits: int, *, layers: int = 1, normalized: bool = False
@@ -75,7 +66,7 @@ class PooledClassifier(PooledModel):
 
 
 class LayeredTagger(OwnModel):
-    """Each token's vectors in the last layers, dropout, linear layer: logits [windows, tokens, labels]."""
+    """Logits [windows, tokens, labels] from the last layers."""
 
     def __init__(self, backbone: PreTrainedModel, layers: int, logits: int) -> None:
         super().__init__(backbone)
@@ -89,7 +80,7 @@ class LayeredTagger(OwnModel):
 
 
 class LibraryModel(nn.Module):
-    """A task model of transformers; start and end logits become one tensor [windows, tokens, 2]."""
+    """A task model of transformers; start and end become logits [windows, tokens, 2]."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
@@ -100,7 +91,7 @@ class LibraryModel(nn.Module):
 
     @property
     def backbone(self) -> nn.Module:
-        """The whole model where transformers does not separate the head."""
+        """The whole where transformers does not separate the head."""
         backbone: nn.Module = getattr(self.model, self._name) if self._name else self.model
         return backbone
 
@@ -111,7 +102,7 @@ class LibraryModel(nn.Module):
             self.model = backbone
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
-        """Start and end logits of padding are the lowest float, so that no answer lies there."""
+        """Start and end logits of padding are the lowest float."""
         output = self.model(input_ids=input_ids, attention_mask=attention_mask, **inputs)
         if "start_logits" not in output:
             return {"logits": output.logits.float()}
@@ -123,10 +114,10 @@ class LibraryModel(nn.Module):
 
 
 class GeneratingModel(LibraryModel):
-    """A generating model of transformers: it has no fresh head."""
+    """It has no fresh head."""
 
     def state_dict(self, *args: Any, **options: Any) -> Any:
-        """Tied weights are copied, as safetensors refuses shared memory."""
+        """Safetensors refuses tied weights."""
         seen: set[int] = set()
         state = super().state_dict(*args, **options)
         for name, value in state.items():
@@ -140,7 +131,7 @@ Model = OwnModel | LibraryModel
 
 
 def last_layers(backbone: nn.Module, layers: int, **inputs: Tensor) -> Tensor:
-    """Each token's vectors in the last layers, [windows, tokens, layers * hidden], fp32."""
+    """Each token's concatenated vectors, [windows, tokens, layers * hidden], fp32."""
     if layers == 1:
         last: Tensor = backbone(**inputs).last_hidden_state.float()
         return last
@@ -149,13 +140,12 @@ def last_layers(backbone: nn.Module, layers: int, **inputs: Tensor) -> Tensor:
 
 
 def mean_of_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:
-    """The mean [windows, hidden] of the vectors [windows, tokens, hidden] that the mask keeps, fp32."""
+    """[windows, hidden] of [windows, tokens, hidden], fp32."""
     mask = attention_mask.unsqueeze(-1).float()
     return (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
 
 
 def backbone_of(model: Model) -> nn.Module:
-    """The part without the head."""
     backbone: nn.Module = model.backbone
     return backbone
 
@@ -169,7 +159,7 @@ def set_bias(model: Model, bias: Sequence[float]) -> None:
 
 
 def head_of(model: Model) -> list[nn.Module]:
-    """The modules that are not the backbone; none of a generating model."""
+    """The modules beside the backbone; none of a generating model."""
     if isinstance(model, GeneratingModel):
         return []
     backbone = backbone_of(model)

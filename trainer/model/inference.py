@@ -1,4 +1,4 @@
-"""A model's logits in fp32, for evaluation, validation and the proof's reference."""
+"""Logits in fp32, for evaluation, validation and the proof's reference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.model.inputs import longest_first, padder
 def logits_of(
     model: Model, tokenizer: PreTrainedTokenizerFast, windows: Sequence[Encoding], batch_size: int
 ) -> list[Logits]:
-    """The logits of each window without those of padding, computed on the model's device."""
+    """Without those of padding, on the model's device."""
     pad, device = padder(tokenizer), next(model.parameters()).device
     results: list[Logits] = [np.empty(0, dtype=np.float32)] * len(windows)
     for rows in longest_first([len(window.ids) for window in windows], batch_size):
@@ -33,6 +33,6 @@ def logits_of(
 def rows_logits(
     model: Model, tokenizer: PreTrainedTokenizerFast, encoded: Sequence[Encoded], batch_size: int
 ) -> list[list[Logits]]:
-    """The logits of each item's windows."""
+    """Of each item's windows."""
     flat = iter(logits_of(model, tokenizer, [window for each in encoded for window in each.windows], batch_size))
     return [[next(flat) for _ in each.windows] for each in encoded]

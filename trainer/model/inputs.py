@@ -21,7 +21,7 @@ _ENCODED_AT_ONCE = 1000
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any]) -> list[Encoded]:
-    """Each item's windows by transformers' tokenizer, truncated to its ``model_max_length``, not padded."""
+    """Windows by transformers' tokenizer, truncated to its ``model_max_length``, not padded."""
     encoded: list[Encoded] = []
     for part in cut(items, _ENCODED_AT_ONCE):
         encodings = _tokenize(tokenizer, task, part)
@@ -41,7 +41,7 @@ def _tokenize(tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[An
 
 
 def padder(tokenizer: PreTrainedTokenizerFast) -> Callable[[Sequence[Encoding]], Batch]:
-    """A function from windows to the model's inputs, each [windows, tokens of the longest]."""
+    """Makes the model's inputs, each [windows, tokens of the longest]."""
 
     def pad(windows: Sequence[Encoding]) -> Batch:
         # transformers advises against pad(); here texts are encoded once and padded many times
@@ -58,11 +58,10 @@ def padder(tokenizer: PreTrainedTokenizerFast) -> Callable[[Sequence[Encoding]],
 
 
 def longest_first(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Batches of indices by falling length, so that a batch too large for memory fails at once."""
+    """Batches of indices; a batch too large for memory fails at once."""
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     return (list(part) for part in cut(order, size))
 
 
 def cut(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Parts of ``size`` values; the last may be shorter."""
     return (values[start : start + size] for start in range(0, len(values), size))

@@ -1,5 +1,3 @@
-"""Silences transformers' progress bars and notices."""
-
 from __future__ import annotations
 
 import contextlib
@@ -10,7 +8,7 @@ from transformers.utils import logging
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Restores the verbosity after the block."""
+    """Without progress bars and notices inside the block."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -12,7 +12,7 @@ from trainer.recipe.sections import Lora, Training
 
 
 def choose_weights(model: Model, settings: Training) -> None:
-    """Set ``requires_grad`` by ``training.trainable``; raises InputError where the model cannot do it."""
+    """Set ``requires_grad`` by ``training.trainable``; raises InputError."""
     if settings.freeze_embeddings:
         backbone_of(model).get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
     if settings.trainable == "classifier":
@@ -24,14 +24,13 @@ def choose_weights(model: Model, settings: Training) -> None:
 
 
 def merge_adapters(model: Model) -> None:
-    """Add adapters, where there are any, to the weights that they adapt."""
     backbone = backbone_of(model)
     if hasattr(backbone, "merge_and_unload"):
         model.put_backbone(backbone.merge_and_unload())  # type: ignore[operator]
 
 
 def layers_of(backbone: nn.Module) -> nn.ModuleList:
-    """The backbone's layers in order: its longest list of modules."""
+    """In order: the longest list of modules."""
     lists = [module for module in backbone.modules() if isinstance(module, nn.ModuleList)]
     if not lists:
         raise InputError("training.trainable: last_layers: the base model has no list of layers", field="training")

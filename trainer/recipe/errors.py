@@ -12,7 +12,6 @@ Schema = dict[str, Any]
 
 
 def explain(error: ValidationError, schema: Schema) -> str:
-    """One line per problem."""
     problems = list(dict.fromkeys(_problem(item, schema) for item in error.errors()))
     if len(problems) == 1:
         return problems[0]
@@ -40,14 +39,14 @@ def _unknown(keys: list[str], schema: Schema) -> str:
 
 
 def _find_key(name: str, schema: Schema) -> list[str]:
-    """The dotted key where ``name`` belongs, such as training.seed for a seed at the top."""
+    """Such as training.seed for a seed at the top."""
     sections = {section: _properties(field, schema) for section, field in schema["properties"].items()}
     inside = [f"{section}.{name}" for section, fields in sections.items() if name in fields]
     return [name] if name in schema["properties"] else inside
 
 
 def _field(keys: list[str], schema: Schema) -> tuple[list[str], Schema]:
-    """The longest part of ``keys`` that names a field, and its schema; pydantic appends the branches of unions."""
+    """The longest part of ``keys`` that names a field; pydantic appends the branches of unions."""
     path: list[str] = []
     field = schema
     for key in keys:
@@ -66,7 +65,7 @@ def _properties(field: Schema, schema: Schema) -> dict[str, Schema]:
 
 
 def accepted_values(field: Schema, schema: Schema) -> str:
-    """The values that a field takes, in words."""
+    """What a field accepts, in words."""
     if "anyOf" in field:
         return " or ".join(accepted_values(branch, schema) for branch in field["anyOf"])
     if "enum" in field:

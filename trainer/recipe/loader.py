@@ -14,7 +14,7 @@ from serving.errors import InputError
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's floats (PyYAML reads ``1e-4`` as text), and an error for a key written twice."""
+    """Reads ``1e-4`` as a float, as YAML 1.2 does, and refuses a key written twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value]
@@ -31,12 +31,11 @@ _Loader.add_implicit_resolver(
 
 
 def parse_yaml(text: str) -> Any:
-    """Raises ``yaml.YAMLError``."""
     return yaml.load(text, _Loader)  # a SafeLoader: builds plain values only
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Raises InputError for a file that is no UTF-8 YAML mapping."""
+    """Raises InputError."""
     try:
         value = parse_yaml(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
@@ -53,7 +52,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A copy of ``mapping`` with each ``dotted.key=value`` set; values are read as YAML."""
+    """A copy with each ``dotted.key=value`` set; values are YAML."""
     changed = copy.deepcopy(mapping)
     for override in overrides:
         key, equals, text = override.partition("=")

@@ -1,6 +1,6 @@
 """The recipe, a typed and strict YAML file.
 
-In memory every local path is absolute; a saved recipe's paths are relative to its file.
+In memory local paths are absolute; in a saved recipe they are relative to its file.
 """
 
 from __future__ import annotations
@@ -89,29 +89,24 @@ class Recipe(Section):
 
     @property
     def loss(self) -> Loss:
-        """Of training."""
         return self.model_head.loss or LOSSES[self.task][0]
 
     @property
     def metric(self) -> Metric:
-        """It chooses the checkpoint."""
+        """The one that chooses the checkpoint."""
         return self.training.metric_for_best_model or METRICS[self.task][0]
 
     def to_mapping(self, folder: Path) -> dict[str, Any]:
-        """JSON values without nulls; local paths are relative to ``folder``."""
+        """JSON values; local paths are relative to ``folder``."""
         return _map_paths(self, lambda path: _to_relative(path, folder)).model_dump(mode="json", exclude_none=True)
 
     def save(self, path: Path) -> None:
-        """Write the recipe so that `load_recipe` returns it."""
         text = yaml.safe_dump(self.to_mapping(path.parent), sort_keys=False, allow_unicode=True)
         path.write_text(text, encoding="utf-8")
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe; raises InputError with every problem at once.
-
-    ``overrides`` are like ``training.learning_rate=1e-4``. Relative paths start at the recipe's folder.
-    """
+    """Raises InputError with every problem; relative paths, of ``overrides`` too, start at the recipe's folder."""
     mapping = apply_overrides(read_mapping(path), overrides)
     try:
         recipe = Recipe.model_validate(_to_tuples(mapping))
@@ -133,7 +128,6 @@ def _to_tuples(value: Any) -> Any:
 
 
 def _map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
-    """A copy with ``change`` applied to everything that may be a local path."""
     data = recipe.data
     if data.dataset is None:
         names = ("train", "test", "validation", "label_names")
@@ -144,7 +138,6 @@ def _map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
 
 
 def _map_value(name: str, value: Any, change: Callable[[str], str]) -> Any:
-    """One path, several, or named ones; other values stay."""
     if isinstance(value, dict):
         return {key: _map_value(name, each, change) for key, each in value.items()}
     if isinstance(value, tuple) and name != "label_names":  # a list of names, not of files

@@ -1,4 +1,4 @@
-"""docs/recipe.md, made from the recipe's own types; `make docs` writes it."""
+"""docs/recipe.md, generated from the recipe's types by `make docs`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ type is refused, with the accepted values. Paths are relative to the recipe; `--
 
 
 def recipe_reference() -> str:
-    """Markdown: a table of the top keys and one for each section."""
     top = [name for name, field in Recipe.model_fields.items() if not _is_section(field)]
     tables = [_table(Recipe, top, "")]
     for name, section in _sections(Recipe, ""):
@@ -32,7 +31,6 @@ def recipe_reference() -> str:
 
 
 def _sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
-    """The sections below a model with their dotted names."""
     for name, field in model.model_fields.items():
         for kind in (field.annotation, *get_args(field.annotation)):
             if isinstance(kind, type) and issubclass(kind, BaseModel):

@@ -1,4 +1,4 @@
-"""The sections of a recipe: what each key means, and what it accepts."""
+"""The sections of a recipe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Metric = Literal["accuracy", "macro_f1", "micro_f1", "f1", "exact_match", "pears
 
 
 class Section(BaseModel):
-    """A part of the recipe: unknown keys are refused, values never change type or later."""
+    """Unknown keys are refused; values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -109,7 +109,7 @@ class Data(Section):
         return self
 
     def test_sets(self) -> list[tuple[str, float | str]]:
-        """Each test set's name and its file, split or fraction; one that stands alone is called test."""
+        """Each set's name and its file, split or fraction."""
         if isinstance(self.test, dict):
             return list(self.test.items())
         if isinstance(self.test, tuple):
@@ -227,7 +227,7 @@ class Training(Section):
         return self
 
     def resolved(self) -> Training:
-        """These settings with the default of ``head_learning_rate`` worked out."""
+        """With the default of ``head_learning_rate``."""
         if self.head_learning_rate is not None:
             return self
         factor = 25.0 if self.optim == "adamw" else 1.0

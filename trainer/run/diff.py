@@ -1,5 +1,3 @@
-"""The differences between two JSON values, in words."""
-
 from __future__ import annotations
 
 import json
@@ -9,7 +7,7 @@ _MOST_CHARACTERS = 40
 
 
 def differences(old: Any, new: Any, key: str = "", words: tuple[str, str] = ("there", "now")) -> list[str]:
-    """A line for each differing value, such as ``training.seed: 0 there, 7 now``."""
+    """A line for each, such as ``training.seed: 0 there, 7 now``."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = list(dict.fromkeys([*old, *new]))
         keys = {name: f"{key}.{name}".strip(".") for name in names}

@@ -1,4 +1,4 @@
-"""What training depends on outside the recipe: library versions, sources, hardware."""
+"""What training depends on outside the recipe."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ _PACKAGES = ("serving", "trainer")
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the libraries."""
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
 
 
@@ -35,7 +34,6 @@ def sources() -> str:
 
 
 def hardware() -> dict[str, Any]:
-    """The machine, its cores, torch's threads, and the GPU if there is one."""
     return {
         **describe_machine(),
         "cores": os.cpu_count(),
@@ -45,10 +43,10 @@ def hardware() -> dict[str, Any]:
 
 
 def computes_in_bf16() -> bool:
-    """Whether bfloat16 trains faster than fp32 here: with AMX, or on a GPU with bfloat16 units.
+    """Whether bfloat16 trains faster than fp32: with AMX, or bfloat16 units of a GPU.
 
-    AVX512-BF16 alone does not count: its dot products are no faster than fp32's, and autocast adds casts. The hardware
-    decides, not a measurement, so that a machine always trains in the same precision.
+    AVX512-BF16's dot products are no faster than fp32's. The hardware decides, not a measurement, so that a machine
+    always trains in the same precision.
     """
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

@@ -1,4 +1,4 @@
-"""The report's figures: the learning curve and the confusion matrix, as PNG files."""
+"""The report's figures, as PNG files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STYLE: Any = {
 
 
 def learning_curve(record: dict[str, Any], path: Path) -> None:
-    """Losses on the left, up to two validation metrics on the right, over epochs; the kept step is marked."""
+    """Losses and up to two validation metrics over epochs."""
     history = record["history"]
     with plt.rc_context(_STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained")
@@ -50,7 +50,7 @@ def learning_curve(record: dict[str, Any], path: Path) -> None:
 
 
 def confusion_figure(record: dict[str, Any], path: Path) -> None:
-    """Test rows by expected label (row) and answered label (column); of more than 100 labels the most confused."""
+    """Of more than 100 labels the most confused are drawn."""
     matrix = np.array(record["metrics"]["test"]["confusion_matrix"])
     kept = _most_confused(matrix)
     names = [shorten(record["labels"][at], 40) for at in kept]
@@ -71,7 +71,7 @@ def _curve(axes: Axes, history: list[dict[str, float]], key: str, name: str, col
 
 
 def _metrics(record: dict[str, Any]) -> list[str]:
-    """The metric that chose the checkpoint, and another of the same scale."""
+    """The metric that chose the checkpoint, and another of its scale."""
     metrics = {
         key.removeprefix("validation_") for point in record["history"] for key in point if key[:11] == "validation_"
     }
@@ -102,7 +102,7 @@ def _most_confused(matrix: NDArray[Any]) -> list[int]:
 
 
 def _colours(counts: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
-    """RGB [labels, labels, 3] of shares of a row: right answers blue, mistakes red, by the square root of the share."""
+    """RGB [labels, labels, 3]; mistakes by the square root of their share."""
     shares = counts / np.maximum(rows, 1)[:, None]
     right = np.eye(len(counts), dtype=bool)
     strength = np.where(right, 0.15 + 0.85 * shares, np.sqrt(shares)) * (counts > 0)

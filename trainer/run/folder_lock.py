@@ -1,7 +1,4 @@
-"""One training at a time in a run folder, by the operating system's file lock (flock).
-
-A killed process leaves the file behind, but no lock.
-"""
+"""One training at a time in a folder, by a file lock (flock) that ends with its process."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ class FolderInUse(UserError):
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of ``folder``, which is created if missing; raises FolderInUse."""
+    """Raises FolderInUse; ``folder`` is created if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_FILE
     with _locked_file(path, folder):
@@ -59,7 +56,7 @@ def _lock(file: TextIO, folder: Path) -> None:
 
 
 def _is_at(file: TextIO, path: Path) -> bool:
-    """Whether ``path`` still names the locked file, which the last holder may just have removed."""
+    """The last holder may just have removed the file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -1,7 +1,6 @@
-"""lock.json: what a run's weights depend on, and their hashes, so that the run can be repeated.
+"""lock.json: what a run's weights depend on, and their hashes.
 
-Written when training begins, and again with the result when it ends. It includes torch's number of threads, as sums are
-split and rounded by it.
+Written when training begins, and again with the result. Torch's number of threads is part of it: sums depend on it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class _Record(BaseModel):
 
 
 class Environment(_Record):
-    """Library versions, hardware with its threads, the sha256 of Tuneship's own sources."""
+    """``sources`` is the sha256 of Tuneship's own."""
 
     versions: dict[str, str]
     hardware: dict[str, Any]
@@ -35,12 +34,11 @@ class Environment(_Record):
 
     @classmethod
     def here(cls) -> Environment:
-        """This process's."""
         return cls(versions=environment.versions(), hardware=environment.hardware(), sources=environment.sources())
 
 
 class Result(_Record):
-    """The sha256 of each file of weights, and the metrics."""
+    """``weights`` are the files' sha256."""
 
     weights: dict[str, str]
     metrics: dict[str, Any]
@@ -51,7 +49,6 @@ class Lock(_Record):
 
     Attributes:
         recipe: resolved; paths are relative to the run's folder.
-        model: id, source, revision, the sha256 of its weights and of each of its files.
         data: the sha256 of each file and of each split's rows.
         resumed: changes of the environment at each resumption.
         result: None while the run is not finished.
@@ -68,20 +65,17 @@ class Lock(_Record):
 
     @property
     def threads(self) -> int:
-        """Of torch."""
         return int(self.environment.hardware["threads"])
 
     def with_result(self, run: Run, metrics: dict[str, Any]) -> Lock:
-        """A finished copy."""
         return self.model_copy(update={"result": Result(weights=weight_hashes(run), metrics=metrics)})
 
     def write(self, run: Run) -> None:
-        """Replace the run's lock.json in one step."""
         write_atomically(run.lock, self.model_dump_json(indent=2) + "\n")
 
 
 def read_lock(run: Run) -> Lock:
-    """Raises InputError where lock.json is missing or invalid."""
+    """Raises InputError."""
     if not run.lock.is_file():
         raise InputError(f"{run.root}: has no {run.lock.name}, which training writes; train the run again")
     try:
@@ -93,7 +87,7 @@ def read_lock(run: Run) -> Lock:
 
 
 def weight_hashes(run: Run) -> dict[str, str]:
-    """The sha256 of each safetensors file of the checkpoint."""
+    """The sha256 of the checkpoint's safetensors files."""
     return {path.name: sha256_of(path) for path in sorted(run.checkpoint.glob("*.safetensors"))}
 
 
@@ -101,7 +95,7 @@ def weight_hashes(run: Run) -> dict[str, str]:
 def locked_environment(
     run: Run, record: dict[str, Any], base: BaseCheckpoint, threads: int | None, console: Console
 ) -> Iterator[Lock]:
-    """Write or update the run's lock, and set torch's threads to its number inside the block."""
+    """Write the run's lock, and use its number of threads inside the block."""
     before = read_lock(run) if run.lock.is_file() else None
     with _torch_threads(before.threads if before else threads or torch.get_num_threads()):
         lock = _resume(before, console) if before else _create(record, base)
@@ -120,7 +114,6 @@ def _create(record: dict[str, Any], base: BaseCheckpoint) -> Lock:
 
 
 def _resume(lock: Lock, console: Console) -> Lock:
-    """Show and keep what has changed of the environment."""
     changes = differences(lock.environment.model_dump(), Environment.here().model_dump())
     if changes:
         console.print(

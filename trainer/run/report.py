@@ -1,4 +1,4 @@
-"""report.md and its figures, from run.json and the resolved recipe alone."""
+"""report.md and its figures, from run.json and recipe.yaml alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ _TEXT_CHARACTERS = 120
 
 
 def write_report(run: Run, record: dict[str, Any]) -> None:
-    """Draw the figures and write the report; ``record`` is the content of run.json."""
     run.figures.mkdir(exist_ok=True)
     if record["history"]:
         learning_curve(record, run.figures / "learning-curve.png")
@@ -72,11 +71,10 @@ def _weakest_first(figures: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _code(text: str) -> str:
-    """As inline code; a backtick inside would end it."""
+    """A backtick inside would end it."""
     return "`" + " ".join(text.replace("`", "'").split()).replace("|", "\\|") + "`"
 
 
 def _inline(text: str) -> str:
-    """As one line, with Markdown's marks escaped."""
     escaped = "".join(f"\\{mark}" if mark in "\\`*_[]<>|#~" else mark for mark in text)
     return " ".join(escaped.split())

@@ -1,4 +1,4 @@
-"""The run folder: its files, claiming it for training, opening a finished one."""
+"""The run folder."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ RUNNING, FINISHED = "running", "finished"
 
 
 class Run:
-    """The files of a run folder."""
-
     def __init__(self, root: Path) -> None:
         self.root = root
         self.record = root / "run.json"  # what happened
@@ -33,7 +31,7 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """The finished run at ``path``; raises InputError."""
+        """Raises InputError where it is not finished."""
         run = cls(path)
         if not path.is_dir():
             raise InputError(f"{path}: there is no such run folder; make one by tuneship train RECIPE --output {path}")
@@ -47,7 +45,7 @@ class Run:
         return run
 
     def status(self) -> str | None:
-        """RUNNING, FINISHED, or None where the folder holds no run."""
+        """RUNNING, FINISHED, or None."""
         try:
             status = self.read_record().get("status")
         except (OSError, ValueError, AttributeError):
@@ -55,23 +53,21 @@ class Run:
         return status if status in (RUNNING, FINISHED) else None
 
     def read_record(self) -> dict[str, Any]:
-        """The content of run.json."""
         record: dict[str, Any] = json.loads(self.record.read_text(encoding="utf-8"))
         return record
 
     def write_record(self, record: dict[str, Any]) -> None:
-        """Replace run.json in one step."""
         write_atomically(self.record, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
     def read_evaluation(self) -> Rows:
-        """The test rows, without groups."""
+        """The test rows."""
         lines = self.evaluation.read_text(encoding="utf-8").split("\n")
         rows = [json.loads(line) for line in lines if line]
         inputs, targets = ([row[field] for row in rows] for field in ("inputs", "target"))
         return Rows(self.evaluation.name, inputs, targets, list(range(1, len(rows) + 1)), [""] * len(rows))
 
     def clear(self) -> None:
-        """Remove the run's own files, and nothing else."""
+        """Remove the run's own files only."""
         for file in (self.record, self.recipe, self.evaluation, self.report, self.lock, self.replay):
             file.unlink(missing_ok=True)
         for folder in (self.state, self.checkpoint, self.figures, self.root / "checkpoint.partial"):
@@ -79,7 +75,7 @@ class Run:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """After a crash ``path`` holds ``text`` or what it held before, never a part."""
+    """After a crash ``path`` holds the old text or the new one."""
     partial = _partial(path)
     with partial.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
@@ -93,10 +89,9 @@ def _partial(path: Path) -> Path:
 
 
 def claim(run: Run, setup: dict[str, Any], overwrite: bool) -> str | None:
-    """Prepare the folder for the run of ``setup``, the part of the record that is known before training.
+    """Prepare the folder for a run; ``setup`` is the part of its record known before training.
 
-    Returns the status before: None for a fresh start, RUNNING to resume, or FINISHED. Raises InputError, with nothing
-    touched, where the folder holds something else.
+    Returns the status before. Raises InputError, with nothing touched, where the folder holds something else.
     """
     status = check_folder(run)
     if status and overwrite:
@@ -111,7 +106,7 @@ def claim(run: Run, setup: dict[str, Any], overwrite: bool) -> str | None:
 
 
 def check_folder(run: Run) -> str | None:
-    """The folder's status; raises InputError where it is neither new, empty nor a run's."""
+    """The status; raises InputError where the folder is neither new, empty nor a run's."""
     root = run.root
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: is a file; give --output a folder that is new, empty or a run's")
@@ -131,7 +126,7 @@ def _require_same(run: Run, setup: dict[str, Any]) -> None:
 
 
 def comparable(record: dict[str, Any]) -> dict[str, Any]:
-    """The part of a record that makes two runs the same: not file paths, nor what concerns exports alone."""
+    """What makes two runs the same: no file paths, and nothing about exports."""
     recipe = record.get("recipe", {})
     data = {
         key: _without_paths(value) for key, value in recipe.get("data", {}).items() if not _is_path(key, value, recipe)
@@ -145,7 +140,6 @@ def comparable(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_paths(value: Any) -> Any:
-    """Of a mapping from names to files, the names."""
     if not isinstance(value, dict):
         return value
     return {key: "a file" if isinstance(each, str) else each for key, each in value.items()}

@@ -1,4 +1,4 @@
-"""What to know about usable data: each finding is a warning, shown before training and kept in the report."""
+"""Warnings about usable data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MANY_TRUNCATED = 0.02
 
 
 def warnings_of(splits: Splits, truncated: float, max_length: int) -> list[str]:
-    """Of usable data; ``truncated`` is the share of training texts that are cut."""
+    """``truncated`` is the share of training texts that are cut."""
     warnings = [
         *(_shared_inputs(splits.train, rows, name) for name, rows in splits.named()[1:]),
         *(_excluded_rows(name, count) for name, count in splits.excluded.items()),

@@ -25,8 +25,8 @@ class Splits:
     Attributes:
         labels: in the order of the logits.
         counts: rows per label of each split.
-        tests: the named sets that make up ``test``, where there are several.
-        excluded: rows that each test set lost, as their text or article is among the training rows.
+        tests: the sets that make up ``test``, where there are several.
+        excluded: rows that each test set lost to the training rows.
     """
 
     train: Rows
@@ -41,7 +41,7 @@ class Splits:
         return [("train", self.train), ("validation", self.validation), ("test", self.test)]
 
     def each(self) -> list[Rows]:
-        """The splits, with named test sets in place of ``test``."""
+        """With named test sets in place of ``test``."""
         return [self.train, self.validation, *(self.tests.values() or [self.test])]
 
 
@@ -49,8 +49,7 @@ def load_splits(reader: RowReader) -> Splits:
     """Read, check and split the rows; raises InputError.
 
     The test set is held out first, so that the validation fraction never moves a test row. Where one of several test
-    sets is a fraction of the training rows, the others too lose the rows whose text or article stays in training, such
-    as the same article in another language.
+    sets is a fraction of the training rows, the others lose rows whose text or article stays in training.
     """
     data = reader.data
     tables = [_read(data, name) for name in train_files(data)]
@@ -67,7 +66,7 @@ def load_splits(reader: RowReader) -> Splits:
 
 
 def fingerprint(data: Data, splits: Splits) -> dict[str, Any]:
-    """The sha256 of each data file, and of each split's rows in order with its rows per label."""
+    """The sha256 of each data file and of each split's ordered rows, with rows per label."""
     files = {} if data.dataset else {role: Path(path) for role, path in _files(data).items()}
     return {
         "files": {role: {"name": path.name, "sha256": sha256_of(path)} for role, path in files.items()},
@@ -82,7 +81,6 @@ def _read(data: Data, name: str) -> Table:
 
 
 def _test_sets(everything: Rows, reader: RowReader) -> tuple[Rows, dict[str, Rows], dict[str, int]]:
-    """The rows that stay, the test sets by name, and the number of rows that each set lost."""
     rest = everything
     tests: dict[str, Rows] = {}
     for name, choice in reader.data.test_sets():
@@ -105,14 +103,12 @@ def _exclude_groups(rows: Rows, groups: set[str], name: str) -> tuple[Rows, int]
 
 
 def _hold_out(rows: Rows, choice: float | str, reader: RowReader, name: str) -> tuple[Rows, Rows]:
-    """The rows that stay, and the set ``name``: a fraction of them, or a file of its own."""
     if isinstance(choice, str):
         return rows, reader.rows(_read(reader.data, choice))
     return hold_out(rows, reader.strata(rows), choice, reader.data.split_seed, name)
 
 
 def train_files(data: Data) -> list[str]:
-    """The files, or the one split of a data set."""
     return list(data.train) if isinstance(data.train, tuple) else [data.train or "train"]
 
 

@@ -1,4 +1,4 @@
-"""All that a run is trained from: the resolved recipe, the base model, the rows."""
+"""What a run is trained from: the resolved recipe, the base model, the rows."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ from trainer.tasks.base import TrainingTask
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """A training task with base model, tokenizer and rows."""
-
     training_task: TrainingTask
     base: BaseCheckpoint
     tokenizer: PreTrainedTokenizerFast
@@ -32,18 +30,17 @@ class TrainingSetup:
 
     @property
     def recipe(self) -> Recipe:
-        """Resolved: without defaults that depend on the base model or machine."""
+        """The resolved recipe."""
         return self.training_task.recipe
 
     @property
     def task(self) -> Task:
-        """The object that answers, with its settings before training."""
+        """The answering task, with its settings before training."""
         settings = self.training_task.settings(self.splits.train, self.splits.labels, self.tokenizer.model_max_length)
         return self.training_task.task(self.splits.labels, settings)
 
     @property
     def model_spec(self) -> ModelSpec:
-        """The model's architecture."""
         pooling = self.recipe.model_head.pooling or self.base.pooling
         return ModelSpec(
             head=self.training_task.head,
@@ -54,7 +51,7 @@ class TrainingSetup:
         )
 
     def to_record(self, output: Path) -> dict[str, Any]:
-        """The part of run.json that is known before training and that a resumed run must share."""
+        """What run.json says before training; a resumed run must share it."""
         return {
             "task": self.recipe.task,
             "labels": self.splits.labels,
@@ -65,7 +62,7 @@ class TrainingSetup:
 
 
 def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
-    """Find the base model, read and split the rows; raises InputError or HubUnreachable."""
+    """Raises InputError or HubUnreachable."""
     base = find_base_model(recipe.model, recipe.to_mapping(output)["model"], recipe.model_revision)
     training_task = create_training_task(resolve_recipe(recipe, base))
     tokenizer = load_tokenizer(base.folder, training_task.data.max_length)
@@ -78,7 +75,7 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
 
 
 def _check_windows(setup: TrainingSetup, rows: Rows) -> None:
-    """Raise InputError for a row that cannot be cut into windows, before any training."""
+    """Raise InputError now, rather than after an hour of training."""
     task, tokenizer = setup.task, setup.tokenizer.backend_tokenizer
     for number, inputs in zip(rows.numbers, rows.inputs, strict=True):
         try:
@@ -89,7 +86,7 @@ def _check_windows(setup: TrainingSetup, rows: Rows) -> None:
 
 
 def resolve_recipe(recipe: Recipe, base: BaseCheckpoint) -> Recipe:
-    """The recipe with the defaults that depend on the base model or machine filled in."""
+    """Fill in the defaults that depend on base model or machine."""
     length = recipe.data.max_length or create_training_task(recipe).default_max_length(base)
     if base.max_length and length > base.max_length:
         raise InputError(

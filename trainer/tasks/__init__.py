@@ -28,5 +28,4 @@ TRAINING_TASKS: dict[str, type[TrainingTask]] = {
 
 
 def create_training_task(recipe: Recipe) -> TrainingTask:
-    """The training task that the recipe names."""
     return TRAINING_TASKS[recipe.task](recipe)

@@ -26,7 +26,7 @@ CHARACTERS_A_TOKEN = 32
 
 
 class TrainingTask(RowReader, Objective, Scoring):
-    """One task of one recipe; ``serves`` is the class that answers, ``head`` what the model gives."""
+    """``serves`` is the class that answers, ``head`` what the model gives."""
 
     serves: ClassVar[type[Task]]
     head: ClassVar[Head]
@@ -39,7 +39,7 @@ class TrainingTask(RowReader, Objective, Scoring):
         return
 
     def default_max_length(self, base: BaseCheckpoint) -> int:
-        """Tokens per window where the recipe does not say."""
+        """Tokens per window."""
         return base.default_max_length
 
     @abstractmethod
@@ -47,26 +47,25 @@ class TrainingTask(RowReader, Objective, Scoring):
         """The answering task's settings before training."""
 
     def pair_settings(self, max_length: int) -> dict[str, Any]:
-        """Whether inputs are pairs, and how many characters of each text of a pair can matter."""
+        """Settings of tasks that take a text or a pair."""
         pair = self.data.text_pair is not None
         return {"pair": pair, "clip": CHARACTERS_A_TOKEN * max_length if pair else None}
 
     def task(self, labels: Sequence[str], settings: TaskSettings) -> Task:
-        """The object that answers."""
         return self.serves(labels, settings, Limits())
 
     def items(self, task: Task, inputs: Any) -> list[Any]:
-        """The items that ``task`` takes for a row's input: one, or two for a pair of vectors."""
+        """The items that ``task`` takes for a row: one, or two for a pair of vectors."""
         return [task.check(inputs)]
 
     def answer(self, answers: list[Any]) -> Any:
-        """The row's answer from those to its items."""
+        """The row's answer from its items' answers."""
         return answers[0]
 
     def tune_settings(
         self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
     ) -> TaskSettings:
-        """The settings, with thresholds and the like fitted to the validation rows."""
+        """Thresholds and the like are fitted to the validation rows."""
         return task.settings
 
 

@@ -1,4 +1,4 @@
-"""Sentence vectors, trained on pairs of texts and their similarity: similar texts get a high cosine."""
+"""Sentence vectors, trained on pairs of texts: similar ones get a high cosine."""
 
 from __future__ import annotations
 
@@ -40,7 +40,6 @@ class FeatureExtraction(TrainingTask):
         return super().read_inputs(table)
 
     def read_targets(self, table: Table) -> list[float]:
-        """Similarities in any unit."""
         return columns.numbers(table, "data.label", self.label_column)
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
@@ -75,7 +74,6 @@ class FeatureExtraction(TrainingTask):
         return len(labels) * cosent(cosines, labels)
 
     def metrics(self, rows: Rows, answers: Sequence[float]) -> MetricValues:
-        """Correlations of cosine and similarity."""
         expected, answered = np.array(rows.targets), np.array(answers)
         return {"spearman": spearman(expected, answered), "pearson": pearson(expected, answered)}
 

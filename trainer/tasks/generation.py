@@ -1,7 +1,6 @@
 """Generation: a causal model completes a prompt, or an encoder-decoder turns text into text.
 
-Training and validation predict each target token from the right ones before it (teacher forcing); the test metrics are
-those of whole greedy answers, as a server gives them.
+Training and validation predict each target token from the right ones before it; test metrics are of whole answers.
 """
 
 from __future__ import annotations
@@ -31,18 +30,16 @@ from trainer.tasks.scoring import WordScoring, mistake
 
 @dataclass(frozen=True)
 class TokenWindow:
-    """Token ids in the shape of a tokenizer's encoding."""
+    """In the shape of a tokenizer's encoding."""
 
     ids: list[int]
 
     @property
     def attention_mask(self) -> list[int]:
-        """Every token counts."""
         return [1] * len(self.ids)
 
     @property
     def type_ids(self) -> list[int]:
-        """There is one segment."""
         return [0] * len(self.ids)
 
 
@@ -73,7 +70,7 @@ class Generation(WordScoring, TrainingTask):
         return [(answer[0]["generated_text"], [target]) for answer, target in zip(answers, rows.targets, strict=True)]
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
-        """The lowest F1 scores; ``confidence`` is 1 - F1."""
+        """``confidence`` is 1 - F1."""
         pairs = self.answered_texts(rows, answers)
         misses = [1 - f1(*pair) for pair in pairs]
         return [
@@ -87,11 +84,11 @@ class Generation(WordScoring, TrainingTask):
         return one_of(predicted.flatten(0, 1), expected.flatten(), smoothing=self.smoothing(training))
 
     def align(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [examples, tokens, vocabulary] and the labels [examples, tokens] that they predict."""
+        """Logits [examples, tokens, vocabulary] and the labels that they predict."""
         return logits, labels
 
     def _target_ids(self, target: str, most: int) -> list[int]:
-        """At most ``most`` tokens, the last of which is the end-of-sequence token."""
+        """At most ``most``, with an end-of-sequence token."""
         ids: list[int] = self._tokenizer(target, add_special_tokens=False)["input_ids"]
         end = self._eos_token_ids()[:1]
         return [*ids[: most - len(end)], *end]
@@ -110,14 +107,13 @@ class TextGeneration(Generation):
     default_label = "completion"
 
     def examples(self, task: Task, encoded: list[Encoded], target: str) -> list[Example]:
-        """Prompt and target in one window; the prompt has no labels, and is cut at its beginning to make room."""
+        """The prompt has no labels, and is cut at its beginning to make room."""
         most = self._tokenizer.model_max_length
         answer = self._target_ids(target, most - 1)
         prompt = encoded[0].windows[0].ids[-(most - len(answer)) :]
         return [Example((TokenWindow([*prompt, *answer]),), [*[IGNORED] * len(prompt), *answer])]
 
     def align(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Each token's logits predict the next token."""
         return logits[:, :-1], labels[:, 1:]
 
 
@@ -138,7 +134,7 @@ class Text2TextGeneration(Generation):
         return [Example((encoded[0].windows[0],), self._target_ids(target, self._tokenizer.model_max_length))]
 
     def batch(self, batch: Batch) -> Batch:
-        """The decoder reads its start token, then the target but for the last token."""
+        """The decoder reads the target shifted by its start token."""
         labels = batch["labels"]
         start = labels.new_full((len(labels), 1), self._config.decoder_start_token_id)
         shifted = torch.cat([start, labels[:, :-1]], dim=1)

@@ -1,4 +1,4 @@
-"""Labels as the training rows have them: read, named, sorted, and required of held-out rows."""
+"""Labels: read, named, sorted, and required of held-out rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.recipe.sections import Data
 
 
 def read_label_names(data: Data) -> list[str] | None:
-    """``data.label_names``: the names of labels written as numbers from 0; raises InputError."""
+    """``data.label_names``; raises InputError."""
     if data.label_names is None:
         return None
     names = _read_names(Path(data.label_names)) if isinstance(data.label_names, str) else list(data.label_names)
@@ -32,10 +32,7 @@ def _read_names(path: Path) -> list[str]:
 def apply_names(
     labels: Sequence[str], names: Sequence[str] | None, table: str, rows: Sequence[int] | None = None
 ) -> list[str]:
-    """Labels with numbers replaced by names; raises InputError naming the rows of a number without a name.
-
-    ``rows`` are the labels' row numbers, by default one label a row.
-    """
+    """Numbers become names; raises InputError. ``rows`` are the labels' row numbers, by default one each."""
     if names is None:
         return list(labels)
     numbers = {str(number): name for number, name in enumerate(names)}
@@ -58,7 +55,7 @@ def apply_names_nested(rows: Sequence[Sequence[str]], names: Sequence[str] | Non
 
 
 def sort_labels(labels: Iterable[str], order: Sequence[str] | None) -> list[str]:
-    """Distinct labels in the given order, or else in natural order: label_2 before label_10."""
+    """Distinct labels in the given or natural order: label_2 before label_10."""
     distinct = set(labels)
     return [name for name in order if name in distinct] if order else sorted(distinct, key=_natural)
 
@@ -70,7 +67,7 @@ def require_two(labels: Sequence[str], train: Rows) -> None:
 
 
 def require_known(rows: Rows, row_labels: Iterable[tuple[int, str]], labels: Sequence[str], column: str) -> None:
-    """Raise InputError for held-out (row number, label) pairs whose label has no training row."""
+    """Raise InputError for (row number, label) pairs without a training row."""
     known = set(labels)
     unknown = [
         f"row {number}: {column} {label!r} is not among the training labels"

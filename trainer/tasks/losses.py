@@ -15,10 +15,9 @@ from serving.errors import InputError
 def class_weights(
     choice: Literal["balanced"] | Mapping[str, float] | None, labels: Sequence[str], counts: Mapping[str, int]
 ) -> Tensor | None:
-    """Weights [labels], or None; raises InputError for a name that is no label.
+    """[labels]; raises InputError for a name that is no label.
 
-    ``balanced`` gives rows / (labels * rows of the label), as scikit-learn does; labels that a mapping leaves out
-    weigh 1.
+    ``balanced`` is rows / (labels * rows of the label), as in scikit-learn; labels that a mapping leaves out weigh 1.
     """
     if choice is None:
         return None
@@ -36,7 +35,7 @@ def class_weights(
 def one_of(
     logits: Tensor, labels: Tensor, *, smoothing: float = 0.0, weight: Tensor | None = None, gamma: float | None = None
 ) -> Tensor:
-    """Summed cross-entropy of logits [n, labels] and label numbers [n], of which -100 is ignored.
+    """Summed cross-entropy of logits [n, labels] and numbers [n]; -100 is ignored.
 
     ``gamma`` makes it the focal loss, (1 - p)^gamma times the cross-entropy (Lin et al. 2017, equation 4).
     """
@@ -50,10 +49,7 @@ def one_of(
 
 
 def any_of(logits: Tensor, labels: Tensor, *, weight: Tensor | None = None, gamma: float | None = None) -> Tensor:
-    """Summed binary cross-entropy of logits and labels (0 or 1) of one shape; ``gamma`` as in `one_of`.
-
-    ``weight`` multiplies the loss of positive labels.
-    """
+    """Summed binary cross-entropy; ``weight`` multiplies that of positive labels, ``gamma`` is as in `one_of`."""
     weight = None if weight is None else weight.to(logits)
     losses = binary_cross_entropy_with_logits(logits, labels, pos_weight=weight, reduction="none")
     if gamma is None:

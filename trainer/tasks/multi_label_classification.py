@@ -1,4 +1,4 @@
-"""Multi-label classification: each label is decided by itself, at a threshold tuned on validation."""
+"""Multi-label classification: each label is decided at a threshold of its own."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from trainer.tasks.scoring import mistake, per_label
 
 
 class MultiLabelClassification(TrainingTask):
-    """Any number of labels is right. A target is a list of them."""
+    """A target is a list of labels."""
 
     serves: ClassVar[type[Task]] = serving.MultiLabelClassification
     head: ClassVar[Head] = "sequence"
 
     def read_targets(self, table: Table) -> list[list[str]]:
-        """From a list, or from text split at ``data.label_separator``; an empty text has no labels."""
+        """From a list, or text split at ``data.label_separator``."""
         values = columns.column(table, "data.label", self.label_column, _labels_problem)
         rows = [self._split(value) for value in values]
         return label_rows.apply_names_nested(rows, label_rows.read_label_names(self.data), table.name)
@@ -59,13 +59,12 @@ class MultiLabelClassification(TrainingTask):
     def tune_settings(
         self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
     ) -> TaskSettings:
-        """Each label's threshold with the best validation F1."""
         scores = np.stack([apply_function(windows[0], "sigmoid") for windows in logits])
         thresholds = best_thresholds(scores, indicators(rows.targets, task.labels))
         return task.settings.model_copy(update={"thresholds": [float(value) for value in thresholds]})
 
     def initial_bias(self, train: Rows, labels: Sequence[str]) -> list[float]:
-        """Each label's log odds, so that rare labels need not first be unlearned (Lin et al. 2017, section 4.1)."""
+        """Log odds, so that rare labels need not be unlearned (Lin et al. 2017, section 4.1)."""
         counts, rows = self.label_counts(train), len(train)
         return [math.log((counts[label] + 0.5) / (rows - counts[label] + 0.5)) for label in labels]
 
@@ -77,7 +76,7 @@ class MultiLabelClassification(TrainingTask):
         return any_of(logits, labels.to(logits.dtype), weight=weight, gamma=self.focal_gamma(training))
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
-        """Macro-F1 over the labels that are expected or answered, micro-F1, and the share of wholly right rows."""
+        """``accuracy`` is the share of wholly right rows."""
         expected, answered = _occurring(rows, answers)
         return {
             "macro_f1": float(f1_score(expected, answered, average="macro", zero_division=0)),
@@ -100,7 +99,6 @@ class MultiLabelClassification(TrainingTask):
         return {"per_label": per_label(labels, figures)}
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
-        """The most confident wrong labels."""
         wrong = [
             (each["score"], at, each["label"])
             for at, answer in enumerate(answers)
@@ -125,7 +123,7 @@ def _labels(answer: Any) -> list[str]:
 
 
 def _occurring(rows: Rows, answers: Sequence[Any]) -> tuple[Floats, Floats]:
-    """Expected and answered labels, each [rows, labels that occur in either]."""
+    """Expected and answered, [rows, labels that occur]."""
     answered = [_labels(answer) for answer in answers]
     labels = sorted({label for side in (rows.targets, answered) for row in side for label in row})
     return indicators(rows.targets, labels), indicators(answered, labels)

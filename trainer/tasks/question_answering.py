@@ -1,4 +1,4 @@
-"""Extractive question answering: the span of the context that answers, found window by window."""
+"""Extractive question answering: the span of the context that answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_ANSWER = [0, 0]
 
 
 class QuestionAnswering(WordScoring, TrainingTask):
-    """A target is a list of ``{"text", "answer_start"}``, empty where the context has no answer."""
+    """A target is a list of ``{"text", "answer_start"}``, empty for no answer."""
 
     serves: ClassVar[type[Task]] = serving.QuestionAnswering
     head: ClassVar[Head] = "span"
@@ -40,7 +40,6 @@ class QuestionAnswering(WordScoring, TrainingTask):
         return [{"question": q, "context": c} for q, c in zip(questions, contexts, strict=True)]
 
     def read_targets(self, table: Table) -> list[list[dict[str, Any]]]:
-        """Each answer is checked against its context."""
         values = columns.column(table, "task: question-answering", "answers", _answers_problem)
         answers = [_as_list(value) for value in values]
         rows = enumerate(zip(answers, table.columns["context"], strict=True), 1)
@@ -54,12 +53,12 @@ class QuestionAnswering(WordScoring, TrainingTask):
         return answers
 
     def groups(self, table: Table, inputs: list[Any]) -> list[str]:
-        """The article's title, or else the context."""
+        """By article, or else by context."""
         titles = table.columns.get("title")
         return [str(title) for title in titles] if titles else [each["context"] for each in inputs]
 
     def default_max_length(self, base: BaseCheckpoint) -> int:
-        """384 as in BERT's own evaluation, or less where the base model takes less."""
+        """At most 384, as in BERT's own evaluation."""
         return min(base.max_length or WINDOW, WINDOW)
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
@@ -78,7 +77,7 @@ class QuestionAnswering(WordScoring, TrainingTask):
     def tune_settings(
         self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
     ) -> TaskSettings:
-        """Where training questions lack answers: the no-answer threshold with the best validation F1."""
+        """The no-answer threshold with the best validation F1."""
         if not self._may_be_none:
             return task.settings
         assert isinstance(task, serving.QuestionAnswering)
@@ -100,7 +99,7 @@ class QuestionAnswering(WordScoring, TrainingTask):
         return [(answer["answer"], _texts(target)) for answer, target in zip(answers, rows.targets, strict=True)]
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
-        """The most confident answers that share no word with an accepted one."""
+        """Answers that share no word with an accepted one."""
         wrong = [at for at, pair in enumerate(self.answered_texts(rows, answers)) if f1(*pair) == 0]
         return [
             mistake(
@@ -120,7 +119,7 @@ def _texts(answers: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _as_list(value: Any) -> list[dict[str, Any]]:
-    """SQuAD's list of answers; data sets of the hub have a list of texts and one of starts."""
+    """Data sets of the hub have a list of texts and one of starts."""
     if isinstance(value, dict):
         return [{"text": t, "answer_start": s} for t, s in zip(value["text"], value["answer_start"], strict=True)]
     return [{"text": answer["text"], "answer_start": answer["answer_start"]} for answer in value]
@@ -168,7 +167,7 @@ def _token_span(window: Encoding, answers: Sequence[dict[str, Any]]) -> list[int
 
 
 def _best_threshold(margins: np.ndarray[Any, Any], gains: np.ndarray[Any, Any]) -> float:
-    """The threshold t for which answering where margin <= t gains the most F1 over never answering."""
+    """Answering where margin <= threshold gains the most F1 over never answering."""
     order = np.argsort(margins, kind="stable")
     total = np.cumsum(gains[order])
     best = int(total.argmax())

@@ -1,4 +1,4 @@
-"""Regression: one number for a text or pair, trained as a standard score."""
+"""Regression: one number per text or pair, trained as a standard score."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Regression(TrainingTask):
         return loss(logits, labels.to(logits.dtype), reduction="sum")
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
-        """Correlations, and the root mean squared error in the data's unit."""
+        """RMSE is in the data's unit."""
         expected, answered = np.array(rows.targets), _numbers(answers)
         return {
             "pearson": pearson(expected, answered),
@@ -64,7 +64,7 @@ class Regression(TrainingTask):
         return correlations[metric](rows.targets, _numbers(answers))
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
-        """The largest errors; ``confidence`` is the error."""
+        """``confidence`` is the error."""
         errors = np.abs(np.array(rows.targets) - _numbers(answers))
         return [
             mistake(

@@ -1,4 +1,4 @@
-"""How a task reads rows: inputs and targets from a table, what a split must keep together, the labels."""
+"""How a task reads rows and labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainer.tasks import labels as label_rows
 
 
 class RowReader(ABC):
-    """The defaults suit a task with one text, or a pair of texts, and one label a row."""
+    """The defaults suit one text, or a pair, and one label a row."""
 
     recipe: Recipe
     default_text: ClassVar[str] = "text"
@@ -24,16 +24,14 @@ class RowReader(ABC):
 
     @property
     def data(self) -> Data:
-        """The recipe's section."""
         return self.recipe.data
 
     @property
     def label_column(self) -> str:
-        """The column of the targets."""
         return self.data.label or self.default_label
 
     def rows(self, table: Table) -> Rows:
-        """Raises InputError naming the rows that cannot be used."""
+        """Raises InputError naming unusable rows."""
         inputs, targets = self.read_inputs(table), self.read_targets(table)
         return Rows(table.name, inputs, targets, list(range(1, len(inputs) + 1)), self.groups(table, inputs))
 
@@ -58,17 +56,17 @@ class RowReader(ABC):
         return [""] * len(rows)
 
     def label_names(self, train: Rows, table: Table) -> list[str]:
-        """The labels in the order of the logits; raises InputError where they cannot be learned."""
+        """In the order of the logits; raises InputError where they cannot be learned."""
         return []
 
     def row_labels(self, rows: Rows) -> Iterable[tuple[int, str]]:
-        """Each label of each row, with the row's number."""
+        """Each label, with its row's number."""
         return ()
 
     def require_known(self, rows: Rows, labels: Sequence[str]) -> None:
-        """Raise InputError for a held-out row whose label has no training row."""
+        """Raise InputError for a held-out label without training rows."""
         label_rows.require_known(rows, self.row_labels(rows), labels, self.label_column)
 
     def label_counts(self, rows: Rows) -> dict[str, int]:
-        """Rows per label; empty where there are no labels."""
+        """Rows per label."""
         return dict(Counter(label for _, label in self.row_labels(rows)))

@@ -1,4 +1,4 @@
-"""How good answers are: metrics, correct rows, the mistakes that a report lists."""
+"""How good answers are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MetricValues = dict[str, float]
 
 
 class Scoring(ABC):
-    """The metrics of a task; ``answers`` are the decoded answers to ``rows``, in order."""
+    """``answers`` are the decoded answers to ``rows``, in order."""
 
     recipe: Recipe
     shares: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match")
@@ -25,18 +25,15 @@ class Scoring(ABC):
 
     @property
     def proof_metric(self) -> str:
-        """The metric of decoded answers that a proof compares."""
+        """The metric that a proof compares."""
         return self.recipe.metric
 
     @abstractmethod
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
-        """The task's metrics in the order of display."""
+        """In the order of display."""
 
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
-        """A metric as a function of row weights, for resampling.
-
-        The default computes it anew for each resample, which is slow; tasks give it by sums.
-        """
+        """A function of row weights, for resampling; recomputed for each resample unless a task knows better."""
 
         def recompute(weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             resamples = [repeated(rows, row) for row in weights]
@@ -49,15 +46,15 @@ class Scoring(ABC):
         return None
 
     def confidences(self, answers: Sequence[Any]) -> list[float] | None:
-        """The probability that each answer gives itself; None where it gives none."""
+        """The answers' probabilities of being right, if they have any."""
         return None
 
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
-        """Further figures for the record; a report shows ``per_label`` and ``confusion_matrix``."""
+        """A report shows ``per_label`` and ``confusion_matrix``."""
         return {}
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
-        """The worst answers, each as `mistake` makes it."""
+        """The worst, each as `mistake` makes it."""
         return []
 
     def confusions(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
@@ -66,11 +63,11 @@ class Scoring(ABC):
 
 
 class WordScoring(Scoring):
-    """Scores texts by their words, as SQuAD's evaluation does."""
+    """By words, as in SQuAD's evaluation."""
 
     @abstractmethod
     def answered_texts(self, rows: Rows, answers: Sequence[Any]) -> list[tuple[str, list[str]]]:
-        """Each row's answer and the accepted texts."""
+        """Answer and accepted texts."""
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         pairs = self.answered_texts(rows, answers)
@@ -87,7 +84,7 @@ class WordScoring(Scoring):
 def mistake(
     rows: Rows, at: int, *, expected: str, answered: str, confidence: float, text: str | None = None
 ) -> dict[str, Any]:
-    """What a report lists of the row at index ``at``."""
+    """What a report lists of a row."""
     return {
         "row": rows.numbers[at],
         "text": " / ".join(texts_of(rows.inputs[at])) if text is None else text,
@@ -98,7 +95,7 @@ def mistake(
 
 
 def per_label(labels: Sequence[str], figures: Iterable[Any]) -> dict[str, dict[str, float]]:
-    """Figures of each label, from what scikit-learn's ``precision_recall_fscore_support`` returns."""
+    """From scikit-learn's ``precision_recall_fscore_support``."""
     return {
         label: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
         for label, p, r, f, s in zip(labels, *figures, strict=True)

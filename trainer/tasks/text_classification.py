@@ -1,4 +1,4 @@
-"""Text classification: one label for a text or pair, from two or more logits, or from one."""
+"""Text classification: one label per text or pair, from two or more logits, or from one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TextClassification(TrainingTask):
         return zip(rows.numbers, rows.targets, strict=True)
 
     def label_names(self, train: Rows, table: Table) -> list[str]:
-        """The labels that occur, in the order of ``data.label_names``, the data set's own, or natural order."""
+        """In the order of ``data.label_names``, the data set's own, or natural order."""
         order = label_rows.read_label_names(self.data) or table.label_names.get(self.label_column)
         labels = label_rows.sort_labels(train.targets, order)
         label_rows.require_two(labels, train)
@@ -66,7 +66,7 @@ class TextClassification(TrainingTask):
     def tune_settings(
         self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
     ) -> TaskSettings:
-        """Of two labels: the second one's threshold with the best validation accuracy."""
+        """The second of two labels has a threshold, with the best validation accuracy."""
         if len(task.labels) != 2:
             return task.settings
         second = np.array(rows.targets) == task.labels[1]
@@ -81,7 +81,7 @@ class TextClassification(TrainingTask):
         return SMOOTHING if training and default else super().smoothing(training)
 
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
-        """Over one logit: binary cross-entropy, where 1 is the second label."""
+        """Over one logit, 1 is the second label."""
         weight, smoothing = self._weight if training else None, self.smoothing(training)
         if self.recipe.loss == "binary-cross-entropy":
             smoothed = labels.to(logits.dtype) * (1 - smoothing) + smoothing / 2
@@ -89,7 +89,6 @@ class TextClassification(TrainingTask):
         return one_of(logits, labels, smoothing=smoothing, weight=weight, gamma=self.focal_gamma(training))
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
-        """Accuracy, and macro-F1 over the labels that are expected or answered."""
         expected, answered = rows.targets, _labels(answers)
         return {
             "accuracy": float(np.mean(np.array(expected) == np.array(answered))),
@@ -117,7 +116,6 @@ class TextClassification(TrainingTask):
         return {"per_label": per_label(labels, figures), "confusion_matrix": matrix.tolist()}
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
-        """The most confident wrong answers."""
         wrong = [at for at, correct in enumerate(self.is_correct(rows, answers)) if not correct]
         return [
             mistake(rows, at, expected=rows.targets[at], answered=best["label"], confidence=best["score"])

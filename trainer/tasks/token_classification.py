@@ -1,7 +1,4 @@
-"""Token classification: tagged words become a text with entities, and tags of the tokenizer's own tokens.
-
-The text is what a client would send: the words joined by ``data.word_separator``.
-"""
+"""Token classification: tagged words, joined by ``data.word_separator``, become a text with entities."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ BIASES = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0)
 
 
 class TokenClassification(TrainingTask):
-    """A BIO tag for each token; `word_tags` says what a target is."""
+    """`word_tags` says what a target is."""
 
     serves: ClassVar[type[Task]] = serving.TokenClassification
     head: ClassVar[Head] = "token"
@@ -75,23 +72,21 @@ class TokenClassification(TrainingTask):
         return labels
 
     def row_labels(self, rows: Rows) -> Iterable[tuple[int, str]]:
-        """The tag that begins each entity."""
+        """The tags that begin entities."""
         pairs = zip(rows.numbers, rows.targets, strict=True)
         return ((number, f"B-{kind}") for number, target in pairs for kind, _, _ in spans_of(target["tags"]))
 
     def label_counts(self, rows: Rows) -> dict[str, int]:
-        """Words per tag."""
         return dict(Counter(tag for target in rows.targets for tag in target["tags"]))
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
-        """Windows overlap by a quarter unless the recipe says otherwise."""
         stride = self.data.stride if self.data.stride is not None else max_length // 4
         return serving.TokenClassificationSettings(stride=stride)
 
     def tune_settings(
         self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
     ) -> TaskSettings:
-        """The bias of O with the best validation F1; the smallest of equally good ones."""
+        """The smallest bias of O with the best validation F1."""
 
         def f1(bias: float) -> float:
             biased = self.task(task.labels, task.settings.model_copy(update={"outside_bias": bias}))
@@ -118,7 +113,6 @@ class TokenClassification(TrainingTask):
         )
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
-        """F1, precision and recall of whole entities."""
         scores = _entity_scores(rows, answers).micro
         return {"f1": scores.f1, "precision": scores.precision, "recall": scores.recall}
 
@@ -137,7 +131,6 @@ class TokenClassification(TrainingTask):
         return {"per_label": {kind: asdict(score) for kind, score in scores.per_type.items()}}
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
-        """The most confident entities that are not expected."""
         expected = [entity_places(target) for target in rows.targets]
         wrong = [
             (at, entity)
@@ -189,6 +182,6 @@ def _entity_scores(rows: Rows, answers: Sequence[Any]) -> EntityScores:
 
 
 def _entity_pairs(rows: Rows, answers: Sequence[Any]) -> Iterator[tuple[set[Span], set[Span]]]:
-    """Each row's entities, expected and answered."""
+    """Expected and answered, by row."""
     for target, tags in zip(rows.targets, answered_tags(rows, answers), strict=True):
         yield set(spans_of(target["tags"])), set(spans_of(tags))

@@ -16,7 +16,6 @@ from trainer.metrics.entities import spans_of
 
 
 def word_places(words: Sequence[str], separator: str) -> list[list[int]]:
-    """[start, end] of each word in the text that joins them."""
     places, start = [], 0
     for word in words:
         places.append([start, start + len(word)])
@@ -25,7 +24,7 @@ def word_places(words: Sequence[str], separator: str) -> list[list[int]]:
 
 
 def token_tags(window: Encoding, target: dict[str, Any]) -> Iterator[str]:
-    """Each token's tag: that of the word it begins in, I- after the word's first token, "" for special tokens."""
+    """That of the word where a token begins, I- after its first token, "" for special tokens."""
     words, tags = target["words"], target["tags"]
     at, seen = 0, -1
     for (start, end), special in zip(window.offsets, window.special_tokens_mask, strict=True):
@@ -41,7 +40,7 @@ def token_tags(window: Encoding, target: dict[str, Any]) -> Iterator[str]:
 
 
 def answered_tags(rows: Rows, answers: Sequence[Any]) -> list[list[str]]:
-    """The words' tags by the answered entities; an entity takes in every word that it touches."""
+    """An entity takes in every word that it touches."""
     return [_tags_of(target["words"], answer) for target, answer in zip(rows.targets, answers, strict=True)]
 
 
@@ -59,6 +58,6 @@ def _tags_of(words: Sequence[Sequence[int]], entities: Sequence[dict[str, Any]])
 
 
 def entity_places(target: dict[str, Any]) -> list[tuple[str, int, int]]:
-    """The expected entities: type, first character, character after the last."""
+    """Type, first character, character after the last."""
     words = target["words"]
     return [(kind, words[start][0], words[end - 1][1]) for kind, start, end in spans_of(target["tags"])]
