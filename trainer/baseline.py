@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from serving.errors import InputError
-from trainer.data.rows import Rows
-from trainer.fit.few_shot import Vectors, describe_labels, fit_classifier, sample_examples, sentence_vectors
+from trainer.fit.few_shot import describe_labels, fit_classifier, sample_examples, sentence_vectors
 from trainer.model.checkpoint import build_model
 from trainer.model.heads import PooledClassifier
 from trainer.recipe.recipe import Recipe
@@ -53,48 +51,35 @@ def baselines(setup: TrainingSetup, examples: Sequence[int], repeats: int) -> It
     frequent = Counter(train.targets).most_common(1)[0][0]
     share = float(np.mean([target == frequent for target in validation.targets]))
     yield Baseline("most frequent label", len(train), [share])
-    vectors = _Vectors.of(setup)
+    accuracy = _measure_samples(setup)
     for count in examples:
         seeds = range(repeats if count else 1)
         samples = [sample_examples(train, labels, count, seed) for seed in seeds]
-        accuracies = [vectors.accuracy(places, seed) for seed, places in zip(seeds, samples, strict=True)]
+        accuracies = [accuracy(places, seed) for seed, places in zip(seeds, samples, strict=True)]
         name = f"{count} examples a label" if count else "label descriptions alone"
         yield Baseline(name, len(samples[0]), accuracies)
-    yield Baseline("all training rows", len(train), [vectors.accuracy(range(len(train)), 0)])
+    yield Baseline("all training rows", len(train), [accuracy(list(range(len(train))), 0)])
 
 
-@dataclass(frozen=True)
-class _Vectors:
-    """Sentence vectors [rows, hidden] and label numbers [rows]."""
+def _measure_samples(setup: TrainingSetup) -> Callable[[list[int], int], float]:
+    """A function from places of training rows and a seed to the validation accuracy of their classifier."""
+    splits, few_shot = setup.splits, setup.recipe.few_shot
+    model = build_model(setup.base, setup.model_spec, splits.labels)
+    assert isinstance(model, PooledClassifier)
+    assert few_shot
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    batch_size = setup.recipe.training.per_device_eval_batch_size
+    train, validation, descriptions = (
+        sentence_vectors(model, setup.tokenizer, setup.task, texts, batch_size)
+        for texts in (splits.train.inputs, splits.validation.inputs, describe_labels(few_shot, splits.labels))
+    )
+    train_numbers, validation_numbers = (
+        np.array([splits.labels.index(target) for target in rows.targets]) for rows in (splits.train, splits.validation)
+    )
 
-    train: Vectors
-    validation: Vectors
-    descriptions: Vectors
-    train_numbers: NDArray[np.int64]
-    validation_numbers: NDArray[np.int64]
+    def accuracy(places: list[int], seed: int) -> float:
+        layer = fit_classifier(train[places], train_numbers[places].tolist(), descriptions, seed)
+        answers = (validation @ layer.weight.T + layer.bias).argmax(axis=1)
+        return float(np.mean(answers == validation_numbers))
 
-    @classmethod
-    def of(cls, setup: TrainingSetup) -> _Vectors:
-        splits = setup.splits
-        model = build_model(setup.base, setup.model_spec, splits.labels)
-        assert isinstance(model, PooledClassifier)
-        assert setup.recipe.few_shot
-        model.to("cuda" if torch.cuda.is_available() else "cpu")
-        batch_size = setup.recipe.training.per_device_eval_batch_size
-        descriptions = describe_labels(setup.recipe.few_shot, splits.labels)
-        train, validation, described = (
-            sentence_vectors(model, setup.tokenizer, setup.task, texts, batch_size)
-            for texts in (splits.train.inputs, splits.validation.inputs, descriptions)
-        )
-        numbers = (_label_numbers(rows, splits.labels) for rows in (splits.train, splits.validation))
-        return cls(train, validation, described, *numbers)
-
-    def accuracy(self, places: Sequence[int], seed: int) -> float:
-        indices = list(places)
-        layer = fit_classifier(self.train[indices], self.train_numbers[indices].tolist(), self.descriptions, seed)
-        answers = (self.validation @ layer.weight.T + layer.bias).argmax(axis=1)
-        return float(np.mean(answers == self.validation_numbers))
-
-
-def _label_numbers(rows: Rows, labels: Sequence[str]) -> NDArray[np.int64]:
-    return np.array([labels.index(target) for target in rows.targets])
+    return accuracy

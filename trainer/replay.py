@@ -15,9 +15,8 @@ from safetensors.torch import load_file
 
 from serving.errors import InputError
 from trainer.recipe.recipe import Recipe, load_recipe
-from trainer.run.diff import differences
 from trainer.run.lock import Environment, Lock, Result, read_lock, weight_hashes
-from trainer.run.run import Run, comparable, write_atomically
+from trainer.run.run import Run, comparable, differences, write_atomically
 from trainer.setup.training_setup import TrainingSetup, prepare_setup
 from trainer.train import train
 

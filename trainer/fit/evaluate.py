@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from scipy.stats import binomtest
-from transformers import PreTrainedTokenizerFast
 
-from serving.tasks.base import Encoded, Task
+from serving.tasks.base import Encoded
 from trainer.data.rows import Rows
 from trainer.metrics.correlation import pearson_interval
 from trainer.model.checkpoint import Checkpoint
 from trainer.model.generate import generate
-from trainer.model.heads import Model
 from trainer.model.inference import rows_logits
 from trainer.model.inputs import cut, encode
 from trainer.tasks.base import MetricValues, TrainingTask
@@ -56,9 +54,12 @@ class Evaluation:
 
 
 def evaluate(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows, batch_size: int) -> Evaluation:
-    """In fp32, on a GPU where there is one."""
-    model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
-    answers = answer_rows(model, checkpoint.tokenizer, training_task, checkpoint.task, rows, batch_size)
+    """The checkpoint's answers in fp32, on a GPU where there is one; generated texts are greedy."""
+    checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    if isinstance(training_task, Generation):
+        answers = _generate_answers(checkpoint, rows)
+    else:
+        answers = _decode_answers(checkpoint, training_task, rows, batch_size)
     return Evaluation(training_task, rows, checkpoint.labels, answers)
 
 
@@ -68,34 +69,19 @@ def wilson_interval(share: float, n: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def answer_rows(
-    model: Model,
-    tokenizer: PreTrainedTokenizerFast,
-    training_task: TrainingTask,
-    task: Task,
-    rows: Rows,
-    batch_size: int,
-) -> list[Any]:
-    """The answer to each row; generated texts come from transformers' greedy ``generate``."""
-    if isinstance(training_task, Generation):
-        return _generate_answers(model, tokenizer, task, rows)
-    answers: list[Any] = []
-    for inputs in cut(rows.inputs, ROWS_AT_ONCE):
-        items = [training_task.items(task, each) for each in inputs]
-        decoded = _decode(model, tokenizer, task, [item for of_row in items for item in of_row], batch_size)
-        answers += [training_task.answer([next(decoded) for _ in of_row]) for of_row in items]
-    return answers
-
-
-def _generate_answers(model: Model, tokenizer: PreTrainedTokenizerFast, task: Task, rows: Rows) -> list[Any]:
+def _generate_answers(checkpoint: Checkpoint, rows: Rows) -> list[Any]:
+    task = checkpoint.task
     items = [task.check(inputs) for inputs in rows.inputs]
-    answers = generate(model, tokenizer, task, items)
+    answers = generate(checkpoint.model, checkpoint.tokenizer, task, items)
     return [task.decode(Encoded(item, []), [[each]]) for item, each in zip(items, answers, strict=True)]
 
 
-def _decode(
-    model: Model, tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any], batch_size: int
-) -> Iterator[Any]:
-    encoded = encode(tokenizer, task, items)
-    logits = rows_logits(model, tokenizer, encoded, batch_size)
-    return (task.decode(each, windows) for each, windows in zip(encoded, logits, strict=True))
+def _decode_answers(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows, batch_size: int) -> list[Any]:
+    task, answers = checkpoint.task, []
+    for inputs in cut(rows.inputs, ROWS_AT_ONCE):
+        items = [training_task.items(task, each) for each in inputs]
+        encoded = encode(checkpoint.tokenizer, task, [item for of_row in items for item in of_row])
+        logits = rows_logits(checkpoint.model, checkpoint.tokenizer, encoded, batch_size)
+        decoded = (task.decode(each, windows) for each, windows in zip(encoded, logits, strict=True))
+        answers += [training_task.answer([next(decoded) for _ in of_row]) for of_row in items]
+    return answers

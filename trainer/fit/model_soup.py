@@ -41,8 +41,8 @@ class ModelSoup:
     def apply(self, trainer: TaskTrainer) -> Record:
         """Give the model the mean, or the best member's weights; returns the run's record.
 
-        The mean is dropped where its validation loss is above the members' average, as no valley of the loss holds them all
-        then. It always stays where the recipe keeps the last weights.
+        The mean is dropped where its validation loss is above the members' average, as no valley of the loss holds
+        them all then. It always stays where the recipe keeps the last weights.
         """
         members = {seed: json.loads(self._record_path(seed).read_text(encoding="utf-8")) for seed in self.seeds}
         losses = {seed: float(members[seed]["validation"]["loss"]) for seed in self.seeds}

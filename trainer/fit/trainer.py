@@ -36,6 +36,11 @@ from trainer.recipe.sections import Training
 LOGS_AN_EPOCH = 10
 _SCHEDULERS = {"constant": "constant_with_warmup"}
 _OPTIMISERS = {"adamw": "adamw_torch_fused"}
+_SAME_NAMES = {
+    "learning_rate", "num_train_epochs", "per_device_train_batch_size", "per_device_eval_batch_size",
+    "gradient_accumulation_steps", "weight_decay", "max_grad_norm", "eval_strategy", "eval_steps",
+    "load_best_model_at_end",
+}  # fmt: skip
 
 
 class TrainingDiverged(UserError):
@@ -46,25 +51,16 @@ def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int,
     """``seed`` is that of dropout and batch order."""
     schedule, optimiser = settings.lr_scheduler_type, settings.optim
     return TrainingArguments(
+        **settings.model_dump(include=_SAME_NAMES),
         output_dir=str(state.absolute()),
-        learning_rate=settings.learning_rate,
-        num_train_epochs=settings.num_train_epochs,
-        per_device_train_batch_size=settings.per_device_train_batch_size,
-        per_device_eval_batch_size=settings.per_device_eval_batch_size,
-        gradient_accumulation_steps=settings.gradient_accumulation_steps,
         activation_checkpointing=settings.gradient_checkpointing,
         lr_scheduler_type=_SCHEDULERS.get(schedule, schedule),
         warmup_steps=settings.warmup_ratio,
         optim=_OPTIMISERS.get(optimiser, optimiser),
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
         seed=seed,
-        eval_strategy=settings.eval_strategy,
         save_strategy=settings.eval_strategy,
-        eval_steps=settings.eval_steps,
         save_steps=settings.eval_steps or 500,
         save_total_limit=2,
-        load_best_model_at_end=settings.load_best_model_at_end,
         metric_for_best_model=metric,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,

@@ -11,22 +11,13 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForQuestionAnswering,
-    AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from serving.bundle.manifest import Limits
 from serving.errors import InputError
@@ -49,11 +40,11 @@ from trainer.model.quiet import quiet_transformers
 TASK = "task.json"
 HEAD = "head.safetensors"
 _LIBRARY = {
-    "sequence": AutoModelForSequenceClassification,
-    "token": AutoModelForTokenClassification,
-    "span": AutoModelForQuestionAnswering,
-    "causal": AutoModelForCausalLM,
-    "seq2seq": AutoModelForSeq2SeqLM,
+    "sequence": transformers.AutoModelForSequenceClassification,
+    "token": transformers.AutoModelForTokenClassification,
+    "span": transformers.AutoModelForQuestionAnswering,
+    "causal": transformers.AutoModelForCausalLM,
+    "seq2seq": transformers.AutoModelForSeq2SeqLM,
 }
 _GENERATING = ("causal", "seq2seq")
 
@@ -100,7 +91,7 @@ class Checkpoint:
 
 def build_model(base: BaseCheckpoint, model_spec: ModelSpec, labels: Sequence[str]) -> Model:
     """A fresh head, drawn from torch's global generator; raises InputError where backbone weights are missing."""
-    model = _load_own(base, model_spec) if model_spec.own else _load_library(base, model_spec)
+    model = _load_base(base, model_spec)
     if len(labels) == model_spec.logits:
         model.config.id2label = dict(enumerate(labels))
         model.config.label2id = {name: at for at, name in enumerate(labels)}
@@ -158,31 +149,26 @@ def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Che
     return Checkpoint(model.eval(), tokenizer, task, model_spec, tokenizer.model_max_length)
 
 
-def _load_own(base: BaseCheckpoint, model_spec: ModelSpec) -> Model:
+def _load_base(base: BaseCheckpoint, model_spec: ModelSpec) -> Model:
+    """Raises InputError where backbone weights are missing."""
+    kind = AutoModel if model_spec.own else _LIBRARY[model_spec.head]
+    options: dict[str, Any] = {} if model_spec.own else {"ignore_mismatched_sizes": True}
+    if not model_spec.own and model_spec.head in ("sequence", "token"):
+        options["num_labels"] = model_spec.logits
     with quiet_transformers():
-        backbone, info = AutoModel.from_pretrained(
-            base.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        model, info = kind.from_pretrained(
+            base.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
         )
-    _require_weights(base, [key for key in info["missing_keys"] if "pooler" not in key])
-    if getattr(backbone, "pooler", None) is not None:
-        backbone.pooler.requires_grad_(False)  # AutoModel wants it; no answer uses it
-    return _wrap(backbone, model_spec)
-
-
-def _load_library(base: BaseCheckpoint, model_spec: ModelSpec) -> Model:
-    labels = {"num_labels": model_spec.logits} if model_spec.head in ("sequence", "token") else {}
-    with quiet_transformers():
-        model, info = _LIBRARY[model_spec.head].from_pretrained(
-            base.folder,
-            dtype=torch.float32,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **labels,
-        )
-    prefix = "" if model_spec.head in _GENERATING else f"{model.base_model_prefix}."
+    prefix = "" if model_spec.own or model_spec.head in _GENERATING else f"{model.base_model_prefix}."
     missing = [key for key in info["missing_keys"] if key.startswith(prefix) and "pooler" not in key]
-    _require_weights(base, missing)
+    if missing:
+        raise InputError(
+            f"model: {base.id}: {len(missing)} weights are not in its safetensors file,"
+            f" such as {min(missing)}; the file belongs to another architecture",
+            field="model",
+        )
+    if model_spec.own and getattr(model, "pooler", None) is not None:
+        model.pooler.requires_grad_(False)  # AutoModel wants it; no answer uses it
     return _wrap(model, model_spec)
 
 
@@ -196,15 +182,6 @@ def _wrap(model: PreTrainedModel, model_spec: ModelSpec) -> Model:
     return PooledClassifier(
         model, model_spec.pooling, model_spec.logits, layers=model_spec.layers, normalized=model_spec.normalized
     )
-
-
-def _require_weights(base: BaseCheckpoint, missing: list[str]) -> None:
-    if missing:
-        raise InputError(
-            f"model: {base.id}: {len(missing)} weights are not in its safetensors file,"
-            f" such as {min(missing)}; the file belongs to another architecture",
-            field="model",
-        )
 
 
 def _reset(module: nn.Module, spread: float) -> None:

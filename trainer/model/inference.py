@@ -13,6 +13,9 @@ from serving.tasks.base import Encoded, Logits
 from trainer.model.heads import Model
 from trainer.model.inputs import longest_first, padder
 
+RowLogits = Sequence[list[Logits]]
+"""The logits of each item's windows."""
+
 
 @torch.inference_mode()
 def logits_of(

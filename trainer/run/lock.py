@@ -17,8 +17,7 @@ from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from trainer.model.base_model import BaseCheckpoint
 from trainer.run import environment
-from trainer.run.diff import differences
-from trainer.run.run import Run, write_atomically
+from trainer.run.run import Run, differences, write_atomically
 
 
 class _Record(BaseModel):

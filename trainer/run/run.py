@@ -10,10 +10,10 @@ from typing import Any
 
 from serving.errors import InputError
 from trainer.data.rows import Rows
-from trainer.run.diff import differences
 from trainer.run.folder_lock import LOCK_FILE
 
 RUNNING, FINISHED = "running", "finished"
+_MOST_CHARACTERS = 40
 
 
 class Run:
@@ -72,6 +72,20 @@ class Run:
             file.unlink(missing_ok=True)
         for folder in (self.state, self.checkpoint, self.figures, self.root / "checkpoint.partial"):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def differences(old: Any, new: Any, key: str = "", words: tuple[str, str] = ("there", "now")) -> list[str]:
+    """A line for each, such as ``training.seed: 0 there, 7 now``."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = list(dict.fromkeys([*old, *new]))
+        keys = {name: f"{key}.{name}".strip(".") for name in names}
+        return [line for name in names for line in differences(old.get(name), new.get(name), keys[name], words)]
+    return [] if old == new else [f"{key}: {_format(old)} {words[0]}, {_format(new)} {words[1]}"]
+
+
+def _format(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _MOST_CHARACTERS else text[:12] + "…"
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 from transformers import PreTrainedTokenizerFast
 
 from serving.bundle.manifest import Limits
-from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from serving.tasks.base import Encoded, Task, TaskSettings
 from trainer.data.rows import Rows
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.heads import Head
+from trainer.model.inference import RowLogits
 from trainer.recipe.recipe import Recipe
 from trainer.tasks.objective import Example, Objective
 from trainer.tasks.row_reader import RowReader
@@ -62,9 +63,7 @@ class TrainingTask(RowReader, Objective, Scoring):
         """The row's answer from its items' answers."""
         return answers[0]
 
-    def tune_settings(
-        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
-    ) -> TaskSettings:
+    def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         """Thresholds and the like are fitted to the validation rows."""
         return task.settings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +12,13 @@ from torch.nn.functional import cosine_similarity
 
 from serving.errors import InputError
 from serving.tasks import feature_extraction as serving
-from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from serving.tasks.base import Encoded, Task, TaskSettings
 from trainer.data import columns
 from trainer.data.rows import Rows, texts_of
 from trainer.data.table import Table
 from trainer.metrics.correlation import pearson, spearman
 from trainer.metrics.resampling import WeightedMetric, pearson_of, spearman_of
-from trainer.model.heads import Head
+from trainer.model.inference import RowLogits
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 
 SCALE = 20.0
@@ -28,8 +28,8 @@ SCALE = 20.0
 class FeatureExtraction(TrainingTask):
     """Trains on pairs; served, it takes single texts."""
 
-    serves: ClassVar[type[Task]] = serving.FeatureExtraction
-    head: ClassVar[Head] = "vector"
+    serves = serving.FeatureExtraction
+    head = "vector"
 
     def read_inputs(self, table: Table) -> list[Any]:
         if self.data.text_pair is None:
@@ -49,9 +49,7 @@ class FeatureExtraction(TrainingTask):
             raise InputError(f"{train.name}: every training row has the same similarity; there is nothing to learn")
         return serving.FeatureExtractionSettings(dimensions=1)
 
-    def tune_settings(
-        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
-    ) -> TaskSettings:
+    def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         return serving.FeatureExtractionSettings(dimensions=len(logits[0][0]))
 
     def items(self, task: Task, inputs: dict[str, str]) -> list[Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +21,6 @@ from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.metrics.squad import f1
 from trainer.model.base_model import BaseCheckpoint
-from trainer.model.heads import Head
 from trainer.model.inputs import IGNORED, Batch
 from trainer.tasks.base import Example, TrainingTask
 from trainer.tasks.losses import one_of
@@ -101,8 +100,8 @@ class Generation(WordScoring, TrainingTask):
 class TextGeneration(Generation):
     """A causal model completes a prompt."""
 
-    serves: ClassVar[type[Task]] = serving.TextGeneration
-    head: ClassVar[Head] = "causal"
+    serves = serving.TextGeneration
+    head = "causal"
     default_text = "prompt"
     default_label = "completion"
 
@@ -120,8 +119,8 @@ class TextGeneration(Generation):
 class Text2TextGeneration(Generation):
     """An encoder reads, a decoder writes."""
 
-    serves: ClassVar[type[Task]] = serving.Text2TextGeneration
-    head: ClassVar[Head] = "seq2seq"
+    serves = serving.Text2TextGeneration
+    head = "seq2seq"
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         settings = super().settings(train, labels, max_length)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import f1_score, precision_recall_fscore_support
@@ -12,14 +12,14 @@ from torch import Tensor
 
 from serving.tasks import multi_label_classification as serving
 from serving.tasks.activations import apply_function
-from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from serving.tasks.base import Encoded, Task, TaskSettings
 from serving.tasks.inputs import json_type
 from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.metrics.resampling import Floats, WeightedMetric, f1_of, indicators, mean_of
 from trainer.metrics.thresholds import best_thresholds
-from trainer.model.heads import Head
+from trainer.model.inference import RowLogits
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.losses import any_of, class_weights
@@ -29,8 +29,8 @@ from trainer.tasks.scoring import mistake, per_label
 class MultiLabelClassification(TrainingTask):
     """A target is a list of labels."""
 
-    serves: ClassVar[type[Task]] = serving.MultiLabelClassification
-    head: ClassVar[Head] = "sequence"
+    serves = serving.MultiLabelClassification
+    head = "sequence"
 
     def read_targets(self, table: Table) -> list[list[str]]:
         """From a list, or text split at ``data.label_separator``."""
@@ -56,9 +56,7 @@ class MultiLabelClassification(TrainingTask):
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         return serving.MultiLabelSettings(**self.pair_settings(max_length), thresholds=[0.5] * len(labels))
 
-    def tune_settings(
-        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
-    ) -> TaskSettings:
+    def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         scores = np.stack([apply_function(windows[0], "sigmoid") for windows in logits])
         thresholds = best_thresholds(scores, indicators(rows.targets, task.labels))
         return task.settings.model_copy(update={"thresholds": [float(value) for value in thresholds]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from tokenizers import Encoding
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from serving.errors import InputError
 from serving.tasks import question_answering as serving
-from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from serving.tasks.base import Encoded, Task, TaskSettings
 from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.metrics.squad import f1
 from trainer.model.base_model import BaseCheckpoint
-from trainer.model.heads import Head
+from trainer.model.inference import RowLogits
 from trainer.tasks.base import Example, TrainingTask
 from trainer.tasks.losses import one_of
 from trainer.tasks.scoring import WordScoring, mistake
@@ -31,8 +31,8 @@ NO_ANSWER = [0, 0]
 class QuestionAnswering(WordScoring, TrainingTask):
     """A target is a list of ``{"text", "answer_start"}``, empty for no answer."""
 
-    serves: ClassVar[type[Task]] = serving.QuestionAnswering
-    head: ClassVar[Head] = "span"
+    serves = serving.QuestionAnswering
+    head = "span"
 
     def read_inputs(self, table: Table) -> list[dict[str, str]]:
         questions = columns.texts(table, "task: question-answering", "question")
@@ -41,7 +41,7 @@ class QuestionAnswering(WordScoring, TrainingTask):
 
     def read_targets(self, table: Table) -> list[list[dict[str, Any]]]:
         values = columns.column(table, "task: question-answering", "answers", _answers_problem)
-        answers = [_as_list(value) for value in values]
+        answers = [_parse_answers(value) or [] for value in values]
         rows = enumerate(zip(answers, table.columns["context"], strict=True), 1)
         problems = [
             f"row {row}: answers: {problem}"
@@ -74,9 +74,7 @@ class QuestionAnswering(WordScoring, TrainingTask):
             stride=stride, max_length=max_length, no_answer_threshold=0.0 if self._may_be_none else None
         )
 
-    def tune_settings(
-        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
-    ) -> TaskSettings:
+    def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         """The no-answer threshold with the best validation F1."""
         if not self._may_be_none:
             return task.settings
@@ -118,26 +116,22 @@ def _texts(answers: Sequence[dict[str, Any]]) -> list[str]:
     return [answer["text"] for answer in answers] or [""]
 
 
-def _as_list(value: Any) -> list[dict[str, Any]]:
-    """Data sets of the hub have a list of texts and one of starts."""
-    if isinstance(value, dict):
-        return [{"text": t, "answer_start": s} for t, s in zip(value["text"], value["answer_start"], strict=True)]
-    return [{"text": answer["text"], "answer_start": answer["answer_start"]} for answer in value]
-
-
-def _answers_problem(value: Any) -> str | None:
-    shape = 'is not a list of {"text": …, "answer_start": …}'
+def _parse_answers(value: Any) -> list[dict[str, Any]] | None:
+    """SQuAD's list of answers, or the hub's list of texts beside a list of starts; None for anything else."""
     if isinstance(value, dict):
         texts: Any = value.get("text")
         starts: Any = value.get("answer_start")
-        lists = isinstance(texts, (list, tuple)) and isinstance(starts, (list, tuple))
-        return None if lists and len(texts) == len(starts) else shape
-    if not isinstance(value, (list, tuple)):
-        return shape
-    good = all(
-        isinstance(a, dict) and isinstance(a.get("text"), str) and isinstance(a.get("answer_start"), int) for a in value
-    )
-    return None if good else shape
+        lists = isinstance(texts, (list, tuple)) and isinstance(starts, (list, tuple)) and len(texts) == len(starts)
+        value = [{"text": t, "answer_start": s} for t, s in zip(texts, starts, strict=True)] if lists else None
+    if not isinstance(value, (list, tuple)) or not all(isinstance(each, dict) for each in value):
+        return None
+    answers = [{key: each.get(key) for key in ("text", "answer_start")} for each in value]
+    good = all(isinstance(each["text"], str) and isinstance(each["answer_start"], int) for each in answers)
+    return answers if good else None
+
+
+def _answers_problem(value: Any) -> str | None:
+    return 'is not a list of {"text": …, "answer_start": …}' if _parse_answers(value) is None else None
 
 
 def _position_problem(answer: dict[str, Any], context: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -17,7 +17,6 @@ from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.metrics.correlation import pearson, spearman
 from trainer.metrics.resampling import WeightedMetric, pearson_of, spearman_of
-from trainer.model.heads import Head
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.scoring import mistake
 
@@ -25,8 +24,8 @@ from trainer.tasks.scoring import mistake
 class Regression(TrainingTask):
     """The one label is the column's name."""
 
-    serves: ClassVar[type[Task]] = serving.Regression
-    head: ClassVar[Head] = "sequence"
+    serves = serving.Regression
+    head = "sequence"
 
     def read_targets(self, table: Table) -> list[float]:
         return columns.numbers(table, "data.label", self.label_column)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.metrics.resampling import WeightedMetric, f1_of, indicators, mean_of
 from trainer.metrics.thresholds import best_accuracy_threshold
-from trainer.model.heads import Head
+from trainer.model.inference import RowLogits
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.losses import any_of, class_weights, one_of
@@ -32,8 +32,8 @@ SMOOTHING = 0.05
 class TextClassification(TrainingTask):
     """Exactly one label is right."""
 
-    serves: ClassVar[type[Task]] = serving.TextClassification
-    head: ClassVar[Head] = "sequence"
+    serves = serving.TextClassification
+    head = "sequence"
 
     def read_targets(self, table: Table) -> list[str]:
         labels = columns.labels(table, "data.label", self.label_column)
@@ -63,9 +63,7 @@ class TextClassification(TrainingTask):
         one_logit = self.recipe.loss == "binary-cross-entropy"
         return serving.TextClassificationSettings(**self.pair_settings(max_length), one_logit=one_logit)
 
-    def tune_settings(
-        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
-    ) -> TaskSettings:
+    def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         """The second of two labels has a threshold, with the best validation accuracy."""
         if len(task.labels) != 2:
             return task.settings

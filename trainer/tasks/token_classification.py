@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from serving.errors import InputError
 from serving.tasks import token_classification as serving
-from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from serving.tasks.base import Encoded, Task, TaskSettings
 from serving.tasks.inputs import json_type
 from serving.tasks.token_classification import OUTSIDE
 from trainer.data import columns
@@ -21,7 +21,7 @@ from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.metrics.entities import EntityScores, Span, entity_scores, spans_of
 from trainer.metrics.resampling import WeightedMetric, f1_of
-from trainer.model.heads import Head
+from trainer.model.inference import RowLogits
 from trainer.model.inputs import IGNORED
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, MetricValues, TrainingTask
@@ -36,8 +36,8 @@ BIASES = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0)
 class TokenClassification(TrainingTask):
     """`word_tags` says what a target is."""
 
-    serves: ClassVar[type[Task]] = serving.TokenClassification
-    head: ClassVar[Head] = "token"
+    serves = serving.TokenClassification
+    head = "token"
     default_text = "tokens"
     default_label = "tags"
 
@@ -83,9 +83,7 @@ class TokenClassification(TrainingTask):
         stride = self.data.stride if self.data.stride is not None else max_length // 4
         return serving.TokenClassificationSettings(stride=stride)
 
-    def tune_settings(
-        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
-    ) -> TaskSettings:
+    def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         """The smallest bias of O with the best validation F1."""
 
         def f1(bias: float) -> float:
