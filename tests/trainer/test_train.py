@@ -1,4 +1,4 @@
-"""A whole run: what it leaves behind, what it refuses, and how it goes on after an interruption."""
+"""A whole run: what it leaves behind, what it refuses, and how it is resumed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from serving.errors import InputError
 from tests import tiny
 from tests.paths import ROOT
-from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
+from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, WholeRun, fit, weights
 from trainer.fit.resume import newest_state
 from trainer.recipe.recipe import load_recipe
 from trainer.run.run import Run
@@ -107,43 +107,40 @@ def test_evaluation_rows(tiny_run: Run) -> None:
         ({"gradient_accumulation_steps": 2}, 5),
     ],
 )
-def test_resume(toy: MakeRecipe, tmp_path: Path, training: dict[str, Any], stop: int) -> None:
+def test_resume(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, training: dict[str, Any], stop: int) -> None:
     """A run stopped half-way and started again ends with the weights of one that was never stopped."""
-    recipe = toy(training=training)
-    whole = fit(recipe, tmp_path / "whole")
+    recipe, expected = toy(training=training), whole(**training)
     with pytest.raises(Stopped):
         fit(recipe, tmp_path / "stopped", StopAt(stop))
     assert Run(tmp_path / "stopped").status() == "running"
     resumed = fit(recipe, tmp_path / "stopped")
-    assert weights(resumed) == weights(whole)
-    assert resumed.read_record()["history"] == whole.read_record()["history"]
+    assert weights(resumed) == weights(expected)
+    assert resumed.read_record()["history"] == expected.read_record()["history"]
 
 
-def test_resume_moved(toy: MakeRecipe, tmp_path: Path) -> None:
-    """A stopped run goes on where its folder was moved to, and its best checkpoint moves with it."""
+def test_resume_moved(toy: MakeRecipe, whole: WholeRun, tmp_path: Path) -> None:
+    """A stopped run is resumed where its folder was moved to, and its best checkpoint moves with it."""
     recipe = toy()
-    whole = fit(recipe, tmp_path / "whole")
     with pytest.raises(Stopped):
         fit(recipe, tmp_path / "before", StopAt(16))
     (tmp_path / "before").rename(tmp_path / "after")
     saved = newest_state(tmp_path / "after" / "state")
     assert saved is not None
-    told = json.loads((saved.folder / "trainer_state.json").read_text())["best_model_checkpoint"]
-    assert Path(told) == saved.best
+    best = json.loads((saved.folder / "trainer_state.json").read_text())["best_model_checkpoint"]
+    assert Path(best) == saved.best
     assert (tmp_path / "after") in saved.best.parents
     assert (saved.best / "model.safetensors").is_file()
-    assert weights(fit(recipe, tmp_path / "after")) == weights(whole)
+    assert weights(fit(recipe, tmp_path / "after")) == weights(whole())
 
 
-def test_resume_half_written(toy: MakeRecipe, tmp_path: Path) -> None:
+def test_resume_half_written(toy: MakeRecipe, whole: WholeRun, tmp_path: Path) -> None:
     """A state that was cut off while it was written is passed over for the one before it."""
     recipe = toy()
-    whole = fit(recipe, tmp_path / "whole")
     with pytest.raises(Stopped):
         fit(recipe, tmp_path / "stopped", StopAt(16))
     newest = max((tmp_path / "stopped" / "state").iterdir(), key=lambda path: int(path.name.split("-")[1]))
     (newest / "trainer_state.json").write_text("{")
-    assert weights(fit(recipe, tmp_path / "stopped")) == weights(whole)
+    assert weights(fit(recipe, tmp_path / "stopped")) == weights(whole())
 
 
 def test_resume_after_early_stop(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from serving.tasks.base import Task
-from tests.trainer.conftest import MakeRecipe, fit, rows_of, training_task, weights
+from tests.trainer.conftest import MakeRecipe, WholeRun, fit, rows_of, training_task, weights
 from trainer.data.table import Table
 from trainer.fit.batches import Examples, LengthBucketSampler, collator
 from trainer.fit.trainer import TaskTrainer, TrainingDiverged, arguments, unchanged_randomness
@@ -83,9 +83,9 @@ def test_unchanged_randomness() -> None:
     assert draw() == expected
 
 
-def test_seed_changes_weights(toy: MakeRecipe, tmp_path: Path) -> None:
+def test_seed_changes_weights(whole: WholeRun) -> None:
     """Another seed trains other weights on the same rows."""
-    runs = [fit(toy(training={"num_train_epochs": 1, "seed": seed}), tmp_path / str(seed)) for seed in (0, 1)]
+    runs = [whole(), whole(seed=3)]
     assert weights(runs[0]) != weights(runs[1])
     assert runs[0].read_record()["data"] == runs[1].read_record()["data"]
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from serving.errors import InputError
-from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
+from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, WholeRun, fit, weights
 from trainer.fit.trainer import TaskTrainer
 from trainer.fit.wise_ft import FRACTIONS, interpolate
 
@@ -37,9 +37,11 @@ def backbone(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def test_chosen(toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chosen(
+    toy: MakeRecipe, whole: WholeRun, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of the fractions that so few rows cannot tell from the best, that of the lowest loss; the classifier stays."""
-    plain = fit(toy(), tmp_path / "plain")
+    plain = whole()
     prefer(monkeypatch, [0.5, 0.6, 0.8, 0.78, 0.8, 0.5], [0.1, 0.1, 0.4, 0.2, 0.3, 0.1])
     run = fit(toy(training={"weight_interpolation": True}), tmp_path / "run")
     start, end = backbone(tiny_backbone), backbone(plain.checkpoint)
@@ -52,9 +54,9 @@ def test_chosen(toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path, monkeypatc
     assert "the backbone at 0.7 of the way from the base model's weights" in run.report.read_text()
 
 
-def test_none_better(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_none_better(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where validation prefers the fine-tuned weights, they are kept to the bit."""
-    plain = fit(toy(), tmp_path / "plain")
+    plain = whole()
     prefer(monkeypatch, [0.9, *[0.5] * (len(FRACTIONS) - 1)], [0.1] * len(FRACTIONS))
     assert weights(fit(toy(training={"weight_interpolation": True}), tmp_path / "run")) == weights(plain)
 

@@ -46,7 +46,7 @@ def assert_equal(ours: EntityScores, theirs: EntityScores) -> None:
 
 
 @given(PAIRS.filter(lambda pairs: any(tag != "O" for sentence in pairs for pair in sentence for tag in pair)))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_as_seqeval(pairs: list[list[tuple[str, str]]]) -> None:
     """All figures are seqeval's, for tags well-formed and not."""
     expected = [[wanted for wanted, _ in sentence] for sentence in pairs]
