@@ -37,7 +37,7 @@ def run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def differing(found: Replay) -> dict[str, str]:
-    """What was told of each check that found a difference, but for the machine."""
+    """What was messages of each check that found a difference, but for the machine."""
     return {check.name: "; ".join(check.differences) for check in found.checks if not check.equal and check.decides}
 
 
@@ -107,10 +107,10 @@ def test_a_lock_of_another_seed(run: Run) -> None:
     recipe = {**read_lock(run).recipe, "training": {**read_lock(run).recipe["training"], "seed": 7}}
     alter(run, recipe=recipe, seed=7)
     run.recipe.write_text(run.recipe.read_text().replace("\n  seed: 0\n", "\n  seed: 7\n"))
-    told = differing(replay(run.root))["weights"]
-    assert "model.safetensors: " in told
-    assert "head.safetensors: " in told
-    assert "2 of 2 tensors differ, the most by 0." in told
+    messages = differing(replay(run.root))["weights"]
+    assert "model.safetensors: " in messages
+    assert "head.safetensors: " in messages
+    assert "2 of 2 tensors differ, the most by 0." in messages
 
 
 def test_perturbed_weight(run: Run) -> None:
@@ -119,10 +119,10 @@ def test_perturbed_weight(run: Run) -> None:
     values = load_file(path)
     values["bias"][0] += 1e-6
     save_file(values, path)
-    told = differing(replay(run.root))
-    assert set(told) == {"checkpoint"}
-    assert "head.safetensors: " in told["checkpoint"]
-    assert "in the run's folder" in told["checkpoint"]
+    messages = differing(replay(run.root))
+    assert set(messages) == {"checkpoint"}
+    assert "head.safetensors: " in messages["checkpoint"]
+    assert "in the run's folder" in messages["checkpoint"]
 
 
 def test_other_versions(run: Run) -> None:
@@ -137,9 +137,9 @@ def test_other_versions(run: Run) -> None:
         environment=Environment.model_validate(environment),
         result=lock.result.model_copy(update={"metrics": metrics}),
     )
-    told = differing(replay(run.root))
-    assert told["versions"].startswith('torch: "1.0.0" in the lock, ')
-    assert told["metrics"].startswith("test.accuracy: 2.0 in the lock, 0.")
+    messages = differing(replay(run.root))
+    assert messages["versions"].startswith('torch: "1.0.0" in the lock, ')
+    assert messages["metrics"].startswith("test.accuracy: 2.0 in the lock, 0.")
 
 
 def test_threads(run: Run) -> None:

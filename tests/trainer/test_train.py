@@ -42,8 +42,8 @@ def test_folder(tiny_run: Run) -> None:
 
 def test_no_absolute_path(tiny_run: Run) -> None:
     """Nothing in a run tells where it was made."""
-    told = [path for path in tiny_run.root.rglob("*") if path.suffix in {".json", ".yaml", ".md", ".jsonl"}]
-    assert [path.name for path in told if str(tiny_run.root.parent) in path.read_text(encoding="utf-8")] == []
+    texts = [path for path in tiny_run.root.rglob("*") if path.suffix in {".json", ".yaml", ".md", ".jsonl"}]
+    assert [path.name for path in texts if str(tiny_run.root.parent) in path.read_text(encoding="utf-8")] == []
 
 
 def test_record(tiny_run: Run) -> None:

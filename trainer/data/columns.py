@@ -28,7 +28,7 @@ def column(table: Table, key: str, name: str, problem_of: Callable[[Any], str | 
         raise InputError(f"{table.name}: has no rows; give at least one row for each label")
     values = table.columns[name]
     problems = ((number, problem_of(value)) for number, value in enumerate(values, 1))
-    refuse(table.name, [f"row {number}: {name} {problem}" for number, problem in problems if problem])
+    raise_problems(table.name, [f"row {number}: {name} {problem}" for number, problem in problems if problem])
     return values
 
 
@@ -45,7 +45,7 @@ def numbers(table: Table, key: str, name: str) -> list[float]:
     return [float(value) for value in column(table, key, name, _number_problem)]
 
 
-def refuse(name: str, problems: Sequence[str]) -> None:
+def raise_problems(name: str, problems: Sequence[str]) -> None:
     """Raise InputError with the first few problems, if any."""
     if not problems:
         return

@@ -44,10 +44,10 @@ def texts_of(inputs: Any) -> tuple[str, ...]:
     return (inputs,) if isinstance(inputs, str) else tuple(inputs.values())
 
 
-def plain(text: str) -> str:
+def normalize(text: str) -> str:
     """``text`` without case and extra spaces."""
     return " ".join(text.casefold().split())
 
 
 def same_text(inputs: Any) -> str:
-    return "\n".join(plain(text) for text in texts_of(inputs))
+    return "\n".join(normalize(text) for text in texts_of(inputs))

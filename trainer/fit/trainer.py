@@ -111,7 +111,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         for name, weight in model.named_parameters():
             if weight.requires_grad:
                 groups.setdefault((id(weight) in head, name in decayed), []).append(weight)
-        rates = {False: self.settings.learning_rate, True: self.settings.resolved().head_learning_rate}
+        rates = {False: self.settings.learning_rate, True: self.settings.resolve().head_learning_rate}
         return [
             {"params": weights, "lr": rates[is_head], "weight_decay": self.settings.weight_decay * has_decay}
             for (is_head, has_decay), weights in groups.items()
@@ -152,7 +152,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
 
     def validate(self) -> dict[str, float]:
         """Random states stay as they were."""
-        with unchanged_randomness():
+        with preserve_randomness():
             self.model.eval()
             return validate(self.model, self.datasets, self.args.eval_batch_size)
 
@@ -163,7 +163,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
 
 
 @contextlib.contextmanager
-def unchanged_randomness() -> Iterator[None]:
+def preserve_randomness() -> Iterator[None]:
     """Restores Python's, numpy's and torch's states."""
     states = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():

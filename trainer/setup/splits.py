@@ -37,10 +37,10 @@ class Splits:
     tests: dict[str, Rows] = field(default_factory=dict)
     excluded: dict[str, int] = field(default_factory=dict)
 
-    def named(self) -> list[tuple[str, Rows]]:
+    def by_name(self) -> list[tuple[str, Rows]]:
         return [("train", self.train), ("validation", self.validation), ("test", self.test)]
 
-    def each(self) -> list[Rows]:
+    def test_sets_apart(self) -> list[Rows]:
         """With named test sets in place of ``test``."""
         return [self.train, self.validation, *(self.tests.values() or [self.test])]
 
@@ -70,7 +70,7 @@ def fingerprint(data: Data, splits: Splits) -> dict[str, Any]:
     files = {} if data.dataset else {role: Path(path) for role, path in _files(data).items()}
     return {
         "files": {role: {"name": path.name, "sha256": sha256_of(path)} for role, path in files.items()},
-        "splits": {name: _summary(rows, splits.counts[name], splits.labels) for name, rows in splits.named()},
+        "splits": {name: _summary(rows, splits.counts[name], splits.labels) for name, rows in splits.by_name()},
     }
 
 

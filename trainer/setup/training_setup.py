@@ -69,7 +69,7 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     tokenizer = with_case_markers(tokenizer) if training_task.data.case_markers else tokenizer
     training_task.prepare(base, tokenizer)
     setup = TrainingSetup(training_task, base, tokenizer, load_splits(training_task))
-    for rows in setup.splits.each():
+    for rows in setup.splits.test_sets_apart():
         _check_windows(setup, rows)
     return setup
 
@@ -99,6 +99,6 @@ def resolve_recipe(recipe: Recipe, base: BaseCheckpoint) -> Recipe:
         update={
             "model_head": head,
             "data": recipe.data.model_copy(update={"max_length": length}),
-            "training": recipe.training.resolved().model_copy(update={"bf16": bf16}),
+            "training": recipe.training.resolve().model_copy(update={"bf16": bf16}),
         }
     )

@@ -23,7 +23,7 @@ from trainer.metrics.squad import f1
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.inputs import IGNORED, Batch
 from trainer.tasks.base import Example, TrainingTask
-from trainer.tasks.losses import one_of
+from trainer.tasks.losses import softmax_loss
 from trainer.tasks.scoring import WordScoring, mistake
 
 
@@ -80,7 +80,7 @@ class Generation(WordScoring, TrainingTask):
 
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         predicted, expected = self.align(logits, labels)
-        return one_of(predicted.flatten(0, 1), expected.flatten(), smoothing=self.smoothing(training))
+        return softmax_loss(predicted.flatten(0, 1), expected.flatten(), smoothing=self.smoothing(training))
 
     def align(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [examples, tokens, vocabulary] and the labels that they predict."""

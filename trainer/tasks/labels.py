@@ -9,7 +9,7 @@ from pathlib import Path
 
 from serving.errors import InputError
 from trainer.data import columns
-from trainer.data.rows import Rows, plain
+from trainer.data.rows import Rows, normalize
 from trainer.recipe.sections import Data
 
 
@@ -36,7 +36,7 @@ def apply_names(
     if names is None:
         return list(labels)
     numbers = {str(number): name for number, name in enumerate(names)}
-    columns.refuse(
+    columns.raise_problems(
         table,
         [
             f"row {row}: label {label!r} is no number from 0 to {len(names) - 1}, which data.label_names has names for"
@@ -75,7 +75,7 @@ def require_known(rows: Rows, row_labels: Iterable[tuple[int, str]], labels: Seq
         if label not in known
     ]
     try:
-        columns.refuse(rows.name, unknown)
+        columns.raise_problems(rows.name, unknown)
     except InputError as error:
         listed = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
         raise InputError(f"{error}\n  known labels: {listed}; add training rows or correct it") from None
@@ -83,4 +83,4 @@ def require_known(rows: Rows, row_labels: Iterable[tuple[int, str]], labels: Seq
 
 def _natural(label: str) -> list[tuple[int, int, str]]:
     parts = re.split(r"(\d+)", label)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, plain(part)) for part in parts] + [(2, 0, label)]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, normalize(part)) for part in parts] + [(2, 0, label)]

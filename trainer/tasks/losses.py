@@ -32,7 +32,7 @@ def class_weights(
     return torch.tensor([float(choice.get(label, 1.0)) for label in labels])
 
 
-def one_of(
+def softmax_loss(
     logits: Tensor, labels: Tensor, *, smoothing: float = 0.0, weight: Tensor | None = None, gamma: float | None = None
 ) -> Tensor:
     """Summed cross-entropy of logits [n, labels] and numbers [n]; -100 is ignored.
@@ -48,8 +48,8 @@ def one_of(
     return ((1 - p) ** gamma * losses).sum()
 
 
-def any_of(logits: Tensor, labels: Tensor, *, weight: Tensor | None = None, gamma: float | None = None) -> Tensor:
-    """Summed binary cross-entropy; ``weight`` multiplies that of positive labels, ``gamma`` is as in `one_of`."""
+def sigmoid_loss(logits: Tensor, labels: Tensor, *, weight: Tensor | None = None, gamma: float | None = None) -> Tensor:
+    """Summed binary cross-entropy; ``weight`` multiplies that of positive labels, ``gamma`` is as in `softmax_loss`."""
     weight = None if weight is None else weight.to(logits)
     losses = binary_cross_entropy_with_logits(logits, labels, pos_weight=weight, reduction="none")
     if gamma is None:

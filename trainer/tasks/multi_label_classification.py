@@ -22,7 +22,7 @@ from trainer.metrics.thresholds import best_thresholds
 from trainer.model.inference import RowLogits
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, MetricValues, TrainingTask
-from trainer.tasks.losses import any_of, class_weights
+from trainer.tasks.losses import class_weights, sigmoid_loss
 from trainer.tasks.scoring import mistake, per_label
 
 
@@ -71,7 +71,7 @@ class MultiLabelClassification(TrainingTask):
 
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         weight = self._weight if training else None
-        return any_of(logits, labels.to(logits.dtype), weight=weight, gamma=self.focal_gamma(training))
+        return sigmoid_loss(logits, labels.to(logits.dtype), weight=weight, gamma=self.focal_gamma(training))
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """``accuracy`` is the share of wholly right rows."""

@@ -19,7 +19,7 @@ from trainer.metrics.squad import f1
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.inference import RowLogits
 from trainer.tasks.base import Example, TrainingTask
-from trainer.tasks.losses import one_of
+from trainer.tasks.losses import softmax_loss
 from trainer.tasks.scoring import WordScoring, mistake
 
 WINDOW = 384
@@ -49,7 +49,7 @@ class QuestionAnswering(WordScoring, TrainingTask):
             for problem in (_position_problem(answer, context) for answer in accepted)
             if problem
         ]
-        columns.refuse(table.name, problems)
+        columns.raise_problems(table.name, problems)
         return answers
 
     def groups(self, table: Table, inputs: list[Any]) -> list[str]:
@@ -91,7 +91,7 @@ class QuestionAnswering(WordScoring, TrainingTask):
         return [Example((window,), _token_span(window, target)) for window in encoded[0].windows]
 
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
-        return one_of(logits[..., 0], labels[:, 0]) + one_of(logits[..., 1], labels[:, 1])
+        return softmax_loss(logits[..., 0], labels[:, 0]) + softmax_loss(logits[..., 1], labels[:, 1])
 
     def answered_texts(self, rows: Rows, answers: Sequence[Any]) -> list[tuple[str, list[str]]]:
         return [(answer["answer"], _texts(target)) for answer, target in zip(answers, rows.targets, strict=True)]

@@ -23,7 +23,7 @@ from trainer.metrics.thresholds import best_accuracy_threshold
 from trainer.model.inference import RowLogits
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, MetricValues, TrainingTask
-from trainer.tasks.losses import any_of, class_weights, one_of
+from trainer.tasks.losses import class_weights, sigmoid_loss, softmax_loss
 from trainer.tasks.scoring import mistake, per_label
 
 SMOOTHING = 0.05
@@ -83,8 +83,8 @@ class TextClassification(TrainingTask):
         weight, smoothing = self._weight if training else None, self.smoothing(training)
         if self.recipe.loss == "binary-cross-entropy":
             smoothed = labels.to(logits.dtype) * (1 - smoothing) + smoothing / 2
-            return any_of(logits[:, 0], smoothed, weight=None if weight is None else weight[1] / weight[0])
-        return one_of(logits, labels, smoothing=smoothing, weight=weight, gamma=self.focal_gamma(training))
+            return sigmoid_loss(logits[:, 0], smoothed, weight=None if weight is None else weight[1] / weight[0])
+        return softmax_loss(logits, labels, smoothing=smoothing, weight=weight, gamma=self.focal_gamma(training))
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         expected, answered = rows.targets, _labels(answers)

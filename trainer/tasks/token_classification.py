@@ -25,7 +25,7 @@ from trainer.model.inference import RowLogits
 from trainer.model.inputs import IGNORED
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, MetricValues, TrainingTask
-from trainer.tasks.losses import class_weights, one_of
+from trainer.tasks.losses import class_weights, softmax_loss
 from trainer.tasks.scoring import mistake
 from trainer.tasks.word_tags import answered_tags, entity_places, token_tags, word_places
 
@@ -48,7 +48,7 @@ class TokenClassification(TrainingTask):
         name = self.label_column
         tags = columns.column(table, "data.label", name, _list_problem)
         words = self._words(table)
-        columns.refuse(
+        columns.raise_problems(
             table.name,
             [
                 f"row {row}: {name} has {len(tagged)} tags for {len(tokens)} tokens; give one a token"
@@ -102,7 +102,7 @@ class TokenClassification(TrainingTask):
         ]
 
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
-        return one_of(
+        return softmax_loss(
             logits.flatten(0, 1),
             labels.flatten(),
             smoothing=self.smoothing(training),

@@ -16,7 +16,7 @@ from serving.tasks.base import Task
 from tests.trainer.conftest import MakeRecipe, WholeRun, fit, rows_of, training_task, weights
 from trainer.data.table import Table
 from trainer.fit.batches import Examples, LengthBucketSampler, collator
-from trainer.fit.trainer import TaskTrainer, TrainingDiverged, arguments, unchanged_randomness
+from trainer.fit.trainer import TaskTrainer, TrainingDiverged, arguments, preserve_randomness
 from trainer.fit.validation import Datasets
 from trainer.model.base_model import find_base_model
 from trainer.model.checkpoint import Checkpoint, ModelSpec, build_model, load_checkpoint, load_tokenizer
@@ -32,7 +32,7 @@ TEXTS = ("refund", "where is it?", "please cancel my order 17 today")
 
 def learned(**settings: Any) -> tuple[TrainingTask, Task]:
     """A task of three labels, under these settings."""
-    found = training_task("text-classification", training=Training(bf16=False, **settings).resolved())
+    found = training_task("text-classification", training=Training(bf16=False, **settings).resolve())
     rows = rows_of(*zip(TEXTS, "abc", strict=True))
     found.label_names(rows, Table("x", {}, {}))
     return found, found.task(["a", "b", "c"], found.settings(rows, ["a", "b", "c"], 64))
@@ -78,7 +78,7 @@ def test_unchanged_randomness() -> None:
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
     expected = draw()
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
-    with unchanged_randomness():
+    with preserve_randomness():
         draw()
     assert draw() == expected
 

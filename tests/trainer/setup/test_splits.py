@@ -193,5 +193,5 @@ def test_real_files(name: str) -> None:
         column_names=("text", "label"),
     )
     splits = load(data)
-    assert [len(held) for _, held in splits.named()] == [6920, 872, 1821]
+    assert [len(held) for _, held in splits.by_name()] == [6920, 872, 1821]
     assert splits.labels == ["0", "1"]
