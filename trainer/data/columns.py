@@ -78,7 +78,7 @@ def _label_problem(value: Any) -> str | None:
         return "is missing"
     if not isinstance(value, (str, int)):
         return f"is {str(value)[:40]}; a label is text, a whole number, or true or false"
-    return None if not isinstance(value, str) or encodable(value) else "is no valid Unicode"
+    return None if not isinstance(value, str) or encodable(value) else "is not valid Unicode"
 
 
 def _number_problem(value: Any) -> str | None:

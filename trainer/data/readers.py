@@ -25,7 +25,7 @@ def read_file(path: Path, column_names: Sequence[str] | None = None) -> Table:
     """``column_names`` are for files without a header; raises InputError naming file and line, counted from 1."""
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise InputError(f"{path.name}: {path.suffix or 'no extension'} is not read; give {', '.join(_READERS)}")
+        raise InputError(f"{path.name}: {path.suffix or 'no extension'} is not supported; give {', '.join(_READERS)}")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; paths are relative to the recipe's folder")
     if column_names and reader in (_read_json, _read_json_lines, _read_parquet):
@@ -95,7 +95,7 @@ def _from_records(path: Path, records: list[tuple[int, list[str]]], names: Seque
 def _check_header(path: Path, header: list[str]) -> None:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise InputError(f"{path.name}: column {twice[0]!r} is there twice; give each column its own name")
+        raise InputError(f"{path.name}: column {twice[0]!r} occurs twice; give each column its own name")
 
 
 def _read_json_lines(path: Path, _names: Sequence[str] | None) -> Table:
@@ -121,7 +121,7 @@ def _json_row(path: Path, at: int, line: str) -> dict[str, Any]:
         reason = getattr(error, "msg", "nested too deeply")
         raise InputError(f"{path.name}, line {at}: not valid JSON ({reason}); give one object a line") from None
     if not isinstance(row, dict):
-        raise InputError(f"{path.name}, line {at}: is no JSON object; give one object a line")
+        raise InputError(f"{path.name}, line {at}: is not a JSON object; give one object a line")
     return row
 
 

@@ -80,7 +80,7 @@ class Recipe(Section):
         if self.few_shot and self.task != "text-classification":
             raise ValueError(f"few_shot: belongs to task: text-classification, not to {self.task}")
         if self.few_shot and self.data.text_pair:
-            raise ValueError("few_shot: compares lone texts with labels; leave data.text_pair out")
+            raise ValueError("few_shot: takes single texts; leave data.text_pair out")
         if self.model_head.layers > 1 and (self.task not in LAYERED or self.few_shot):
             raise ValueError(f"model_head.layers: belongs to a classifier that learns, not to task: {self.task}")
         if self.data.label_separator and self.task != "multi-label-classification":

@@ -19,7 +19,7 @@ def read_label_names(data: Data) -> list[str] | None:
         return None
     names = _read_names(Path(data.label_names)) if isinstance(data.label_names, str) else list(data.label_names)
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise InputError(f"data.label_names: {twice[0]!r} is there twice", field="data.label_names")
+        raise InputError(f"data.label_names: {twice[0]!r} occurs twice; give each label one name", field="data.label_names")
     return names
 
 
@@ -39,7 +39,7 @@ def apply_names(
     columns.raise_problems(
         table,
         [
-            f"row {row}: label {label!r} is no number from 0 to {len(names) - 1}, which data.label_names has names for"
+            f"row {row}: label {label!r} is not a number from 0 to {len(names) - 1}, as data.label_names requires"
             for row, label in zip(rows or range(1, len(labels) + 1), labels, strict=True)
             if label not in numbers
         ],
