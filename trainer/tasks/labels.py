@@ -19,7 +19,7 @@ def read_label_names(data: Data) -> list[str] | None:
         return None
     names = _read_names(Path(data.label_names)) if isinstance(data.label_names, str) else list(data.label_names)
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise InputError(f"data.label_names: {twice[0]!r} occurs twice; give each label one name", field="data.label_names")
+        raise InputError(f"data.label_names: {twice[0]!r} occurs twice; name each label once", field="data.label_names")
     return names
 
 
