@@ -74,9 +74,9 @@ def test_resolved(tiny_run: Run) -> None:
     assert recipe.training.head_learning_rate == 0.02
 
 
-def test_train_again(tiny_run: Run, tmp_path: Path) -> None:
+def test_train_again(whole: WholeRun, tmp_path: Path) -> None:
     """The saved recipe trains the same weights again."""
-    assert weights(fit(load_recipe(tiny_run.recipe), tmp_path / "again")) == weights(tiny_run)
+    assert weights(fit(load_recipe(whole().recipe), tmp_path / "again")) == weights(whole())
 
 
 def test_best_is_kept(tiny_run: Run) -> None:
@@ -181,7 +181,7 @@ def test_other_recipe(toy: MakeRecipe, tmp_path: Path) -> None:
 
 
 def test_other_data(toy: MakeRecipe, tmp_path: Path) -> None:
-    """Changed rows under an unchanged recipe make another run; the same rows elsewhere do not."""
+    """Changed rows under an unchanged recipe make another run; the same rows in another file do not."""
     recipe = toy(training={"num_train_epochs": 1})
     fit(recipe, tmp_path / "run")
     (tmp_path / "toy.csv").rename(tmp_path / "moved.csv")
@@ -273,7 +273,7 @@ def test_open_damaged(tiny_run: Run, tmp_path: Path, damage: str, expected: str)
 
 
 def test_open(tiny_run: Run, toy: MakeRecipe, tmp_path: Path) -> None:
-    """A finished run opens; no folder and an unfinished run are told apart, with what to do."""
+    """A finished run opens; a missing folder and an unfinished run are refused with what to do."""
     assert Run.open(tiny_run.root).root == tiny_run.root
     with pytest.raises(InputError, match="there is no such run folder; make one by tuneship train"):
         Run.open(tmp_path / "absent")

@@ -31,29 +31,19 @@ TaskName = Literal[
     "text-generation",
 ]
 
-LOSSES: dict[TaskName, tuple[Loss, ...]] = {
-    "text-classification": ("cross-entropy", "focal", "binary-cross-entropy"),
-    "multi-label-classification": ("binary-cross-entropy", "focal"),
-    "regression": ("mse", "huber"),
-    "token-classification": ("cross-entropy", "focal"),
-    "question-answering": ("cross-entropy",),
-    "feature-extraction": ("cosent", "cosine"),
-    "text2text-generation": ("cross-entropy",),
-    "text-generation": ("cross-entropy",),
+_CHOICES: dict[TaskName, tuple[tuple[Loss, ...], tuple[Metric, ...]]] = {
+    "text-classification": (("cross-entropy", "focal", "binary-cross-entropy"), ("accuracy", "macro_f1")),
+    "multi-label-classification": (("binary-cross-entropy", "focal"), ("macro_f1", "micro_f1")),
+    "regression": (("mse", "huber"), ("pearson", "spearman")),
+    "token-classification": (("cross-entropy", "focal"), ("f1",)),
+    "question-answering": (("cross-entropy",), ("f1", "exact_match")),
+    "feature-extraction": (("cosent", "cosine"), ("spearman", "pearson")),
+    "text2text-generation": (("cross-entropy",), ("token_accuracy",)),
+    "text-generation": (("cross-entropy",), ("token_accuracy",)),
 }
-"""The default comes first."""
-
-METRICS: dict[TaskName, tuple[Metric, ...]] = {
-    "text-classification": ("accuracy", "macro_f1"),
-    "multi-label-classification": ("macro_f1", "micro_f1"),
-    "regression": ("pearson", "spearman"),
-    "token-classification": ("f1",),
-    "question-answering": ("f1", "exact_match"),
-    "feature-extraction": ("spearman", "pearson"),
-    "text2text-generation": ("token_accuracy",),
-    "text-generation": ("token_accuracy",),
-}
-"""Those that may choose the checkpoint, all better when higher; the default comes first."""
+"""The losses and the metrics that may choose the checkpoint; the defaults come first."""
+LOSSES = {task: losses for task, (losses, _) in _CHOICES.items()}
+METRICS = {task: metrics for task, (_, metrics) in _CHOICES.items()}
 
 LAYERED = ("text-classification", "multi-label-classification", "regression", "token-classification")
 """The tasks of ``model_head.layers``."""

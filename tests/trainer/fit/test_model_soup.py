@@ -22,7 +22,7 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def with_losses(monkeypatch: pytest.MonkeyPatch, *losses: float) -> None:
-    """Let validation find these, once a training is over: of each seed, then of the mean."""
+    """Give validation these losses: one for each seed, then the mean's."""
     found, add, serve = iter(losses), ModelSoup._add, ModelSoup.apply
 
     def validated(_: TaskTrainer) -> dict[str, float]:
@@ -66,7 +66,7 @@ def _mean(files: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 def test_the_best_alone(
     toy: MakeRecipe, whole: WholeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, always: bool
 ) -> None:
-    """A mean with a higher validation loss than they have on average gives way to the best of them, if any may."""
+    """A mean with a higher validation loss than its members' average gives way to the best of them."""
     settings = {"load_best_model_at_end": False} if always else {}
     best = whole(**settings)
     with_losses(monkeypatch, 0.2, 0.4, 0.35)

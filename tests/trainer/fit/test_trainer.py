@@ -92,14 +92,14 @@ def test_seed_changes_weights(whole: WholeRun) -> None:
 
 def test_classifier_only(toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path) -> None:
     """With trainable: classifier the backbone's weights are those of the base model, bit for bit."""
-    run = fit(toy(training={"trainable": "classifier", "learning_rate": 0.05}), tmp_path / "run")
+    run = fit(toy(training={"trainable": "classifier", "learning_rate": 0.05, "num_train_epochs": 1}), tmp_path / "run")
     before, after = (load_file(folder / "model.safetensors") for folder in (tiny_backbone, run.checkpoint))
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert float(load_file(run.checkpoint / "head.safetensors")["bias"].abs().max()) > 0
 
 
 def test_frozen_without_dropout(tiny_backbone: Path, tmp_path: Path) -> None:
-    """A frozen backbone runs in eval mode in the midst of a training step, while the head trains."""
+    """During a training step a frozen backbone is in eval mode, the head in training mode."""
     trainer = trainer_for(tiny_backbone, tmp_path, trainable="classifier")
     modes: list[tuple[bool, bool]] = []
 
@@ -150,7 +150,7 @@ def test_optimisers(tiny_backbone: Path, tmp_path: Path, settings: Any, expected
     ],
 )
 def test_schedules(tiny_backbone: Path, tmp_path: Path, schedule: str, expected: list[float]) -> None:
-    """Each schedule warms up over its fraction of the steps, then goes its way."""
+    """Each schedule warms up over its fraction of the steps, then follows its curve."""
     trainer = trainer_for(tiny_backbone, tmp_path, lr_scheduler_type=schedule, warmup_ratio=0.2, learning_rate=1.0)
     optimizer = trainer.create_optimizer()
     scheduler = trainer.create_scheduler(num_training_steps=10, optimizer=optimizer)
@@ -195,7 +195,7 @@ def _first_gradient(trainer: TaskTrainer) -> torch.Tensor:
 
 
 def test_diverged(toy: MakeRecipe, tmp_path: Path) -> None:
-    """A loss that is no number stops the run and says what to change."""
+    """A loss that is not finite stops the run and says what to change."""
     wild = {
         "optim": "sgd",
         "learning_rate": 10.0,
@@ -272,7 +272,7 @@ def test_encoding(tiny_backbone: Path) -> None:
     ("side", "expected"), [("right", [[1, 2, 3], [4, -100, -100]]), ("left", [[1, 2, 3], [-100, -100, 4]])]
 )
 def test_token_labels_are_padded_as_the_tokens_are(tiny_backbone: Path, side: str, expected: list[list[int]]) -> None:
-    """Labels of tokens stand under their tokens, on whichever side the tokenizer pads; padding counts for nothing."""
+    """Labels are padded on the tokenizer's side, by the number that losses ignore."""
     tokenizer = load_tokenizer(tiny_backbone)
     tokenizer.padding_side = side
     windows = [tokenizer(text, add_special_tokens=False).encodings[0] for text in ("stop order 17", "stop")]

@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from serving.errors import InputError
-from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, WholeRun, fit, weights
+from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, WholeRun, fit, toy_recipe, weights
 from trainer.fit.trainer import TaskTrainer
 from trainer.fit.weight_averaging import copy_trainable
+from trainer.run.run import Run
 
 MEANS: dict[str, Any] = {"weight_averaging_epochs": 2, "load_best_model_at_end": False}
 
@@ -50,13 +51,23 @@ def test_mean(toy: MakeRecipe, tmp_path: Path) -> None:
     assert not run.state.exists()
 
 
+@pytest.fixture(scope="module")
+def plain(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run without a mean, whose validation prefers the first epoch."""
+    folder = tmp_path_factory.mktemp("plain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.fit.trainer.TaskTrainer.evaluate", worse_and_worse)
+        return fit(toy_recipe(folder, tiny_backbone), folder / "run")
+
+
 @pytest.mark.parametrize("better", [True, False])
-def test_validation_chooses(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better: bool) -> None:
+def test_validation_chooses(
+    toy: MakeRecipe, plain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better: bool
+) -> None:
     """The mean is kept exactly where validation finds it no worse than the best epoch."""
     score = 1.0 if better else -1.0
     monkeypatch.setattr("trainer.fit.trainer.TaskTrainer.validate", lambda self: {"accuracy": score, "loss": 1.0})
     monkeypatch.setattr("trainer.fit.trainer.TaskTrainer.evaluate", worse_and_worse)
-    plain = fit(toy(), tmp_path / "plain")
     run = fit(toy(training={"weight_averaging_epochs": 3}), tmp_path / "run")
     record = run.read_record()
     assert record["averaged"]["kept"] is better

@@ -1,4 +1,4 @@
-"""The base model: where it comes from, what is refused, what it says about itself."""
+"""The base model: its source, what is refused, its limits."""
 
 from __future__ import annotations
 

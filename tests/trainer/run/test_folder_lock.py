@@ -55,7 +55,7 @@ def test_training_beside_training(toy: MakeRecipe, tmp_path: Path) -> None:
 
 
 def test_after_an_interruption(toy: MakeRecipe, tmp_path: Path) -> None:
-    """A stopped training leaves the folder free, and a folder with a dead holder's file counts as a run's."""
+    """A stopped training leaves the folder free, and a folder with a dead process's lock file can be used."""
     recipe = toy(training={"num_train_epochs": 1})
     with pytest.raises(Stopped):
         fit(recipe, tmp_path / "run", StopAt(1))

@@ -1,4 +1,4 @@
-"""Several test sets: each with a score of its own, none with a text or article that was learned from."""
+"""Several test sets, each with metrics of its own, none with a text or article of the training rows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_list(toy: MakeRecipe, tmp_path: Path) -> None:
 
 
 def test_nothing_learned_is_asked(toy: MakeRecipe, tmp_path: Path) -> None:
-    """Beside a held-out fraction, a file loses the texts that stay in training; the fraction is as it is alone."""
+    """Beside a held-out fraction, a file loses the texts that stay in training."""
     tiny.write_csv(tmp_path / "again.csv", tiny.toy_rows())
     splits = splits_of(toy(data={"test": {"ours": 0.25, "again": "again.csv"}}))
     alone = splits_of(toy(data={"test": 0.25}))

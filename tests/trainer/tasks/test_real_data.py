@@ -1,6 +1,6 @@
-"""Alignment on real data: what the rows say becomes tokens, and tokens become the same places in the same text again.
+"""Alignment on real data: targets become token labels, which decode to the same places of the text.
 
-A model that knew every label would score what is asserted here: the rest is lost by words cut unlike the data's.
+The answers are decoded from perfect logits, so that only the alignment can lose anything.
 """
 
 from __future__ import annotations

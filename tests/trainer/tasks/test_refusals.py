@@ -1,4 +1,4 @@
-"""What each task's rows cannot be: the message names the file, the row and the field, and says what is wrong."""
+"""Rows that a task refuses: the message names file, row and field, and says what is wrong."""
 
 from __future__ import annotations
 
