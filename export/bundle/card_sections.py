@@ -73,16 +73,9 @@ def _training(manifest: Manifest) -> str:
     chosen = [[f"`{key}`", f"`{value}`"] for key, value in sorted(_flat(facts["recipe"]))]
     return (
         f"## Training\n\n{sum(seconds.values()):,.0f} seconds in all, {seconds.get('training', 0):,.0f} of them "
-        f"training, on {machine['cpu']} ({machine['threads']} threads, {accelerator}). {_energy(facts)}\n\n"
+        f"training, on {machine['cpu']} ({machine['threads']} threads, {accelerator}).\n\n"
         + _table(["recipe key", "value"], chosen)
     )
-
-
-def _energy(facts: Record) -> str:
-    joules = facts.get("energy_joules")
-    if joules is None:
-        return "Energy was not measured: the machine showed no counter of it."
-    return f"Its processors used {joules / 3.6e6:.3g} kWh meanwhile, by their own counters, whatever else they did."
 
 
 def _metrics(parity: Record) -> str:

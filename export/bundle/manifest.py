@@ -62,7 +62,6 @@ def _training(record: dict[str, Any]) -> dict[str, Any]:
         "recipe": {name: recipe[name] for name in ("model_head", "training", "few_shot") if name in recipe},
         "best_step": record["best_step"],
         "seconds": record["seconds"],
-        "energy_joules": record.get("energy_joules"),
         "hardware": record["hardware"],
         "test": {name: value for name, value in test.items() if name not in ("confusion_matrix", "per_label")},
     }

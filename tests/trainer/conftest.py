@@ -1,8 +1,10 @@
-"""What the training tests share: recipes and rows made in a line, a run that trains in a second or stops half-way."""
+"""What the training tests share: recipes and rows in a line, short runs, runs that stop half-way."""
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from rich.console import Console
 from transformers import TrainerCallback
 
 from tests import tiny
+from tests.sharing import made_once
 from trainer.data.rows import Rows, same_text
 from trainer.recipe.recipe import Recipe, load_recipe
 from trainer.run.run import Run
@@ -22,6 +25,7 @@ from trainer.tasks.base import TrainingTask
 from trainer.train import train
 
 MakeRecipe = Callable[..., Recipe]
+WholeRun = Callable[..., Run]
 
 
 class Stopped(Exception):
@@ -45,14 +49,34 @@ def toy(tiny_backbone: Path, tmp_path: Path) -> MakeRecipe:
     """Makes the toy recipe, with sections added to it: ``toy(training={"seed": 1})``."""
 
     def make(**sections: dict[str, Any]) -> Recipe:
-        settings = {"num_train_epochs": 3, **sections.pop("training", {})}
-        return load_recipe(tiny.write_recipe(tmp_path, tiny_backbone, training=settings, **sections))
+        return toy_recipe(tmp_path, tiny_backbone, **sections)
 
     return make
 
 
+@pytest.fixture(scope="session")
+def whole(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
+    """Gives the uninterrupted run of the toy recipe with these training settings, trained once; read it only."""
+
+    def train_once(**training: Any) -> Run:
+        name = hashlib.sha256(json.dumps(training, sort_keys=True).encode()).hexdigest()[:16]
+
+        def make(folder: Path) -> None:
+            fit(toy_recipe(folder, tiny_backbone, training=training), folder / "run")
+
+        return Run.open(made_once(tmp_path_factory, f"whole-{name}", make) / "run")
+
+    return train_once
+
+
+def toy_recipe(folder: Path, backbone: Path, **sections: dict[str, Any]) -> Recipe:
+    """The toy recipe of three epochs, written into ``folder``."""
+    settings = {"num_train_epochs": 3, **sections.pop("training", {})}
+    return load_recipe(tiny.write_recipe(folder, backbone, training=settings, **sections))
+
+
 def training_task(task: str, data: dict[str, Any] | None = None, **sections: Any) -> TrainingTask:
-    """How ``task`` is learned by a recipe with these sections; the data need not be there."""
+    """The training task of a recipe with these sections; the data need not exist."""
     section = {"train": "train.csv", "test": 0.25, **(data or {})}
     return create_training_task(Recipe.model_validate({"task": task, "data": section, **sections}))
 
@@ -65,7 +89,7 @@ def rows_of(*pairs: tuple[Any, Any], name: str = "x") -> Rows:
 
 
 def fit(recipe: Recipe, output: Path, *callbacks: TrainerCallback, overwrite: bool = False) -> Run:
-    """Train without a word; the report's figures are composed but not drawn into files, which takes as long again."""
+    """Train silently; the report's figures are composed but not written, which would take as long again."""
     with mock.patch("trainer.run.figures._save", lambda figure, path: plt.close(figure)):
         return train(recipe, output, overwrite=overwrite, console=Console(file=io.StringIO()), callbacks=callbacks)
 

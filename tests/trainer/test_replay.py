@@ -1,4 +1,4 @@
-"""A run is repeated from its lock to the same bits, and whatever is not as it was is named."""
+"""A run is repeated from its lock to the same bits, and every difference is reported."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def trained(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
 
 @pytest.fixture
 def run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A copy of it that a test may change, data included, as deep as it, so that paths to the base model hold."""
+    """A copy that a test may change, its data too, at the same depth, so that relative paths hold."""
     home = tmp_path_factory.mktemp("replay")
     shutil.copytree(trained.root.parent, home, dirs_exist_ok=True)
     return Run(home / "run")
 
 
 def differing(found: Replay) -> dict[str, str]:
-    """What was told of each check that found a difference, but for the machine."""
+    """The differences of each check that decides, in words."""
     return {check.name: "; ".join(check.differences) for check in found.checks if not check.equal and check.decides}
 
 
@@ -47,7 +47,7 @@ def alter(run: Run, **changes: Any) -> None:
 
 
 def test_lock(trained: Run, tiny_backbone: Path) -> None:
-    """lock.json names what went in, on what it was computed, and what came out."""
+    """lock.json names the inputs, the environment and the result."""
     lock = read_lock(trained)
     record = trained.read_record()
     assert lock.recipe == record["recipe"]
@@ -103,14 +103,14 @@ def test_other_seed(run: Run) -> None:
 
 
 def test_a_lock_of_another_seed(run: Run) -> None:
-    """Weights that came from another seed than recipe and lock say are found, file by file, with how far apart."""
+    """Weights of another seed than the lock's are reported file by file, with their distance."""
     recipe = {**read_lock(run).recipe, "training": {**read_lock(run).recipe["training"], "seed": 7}}
     alter(run, recipe=recipe, seed=7)
     run.recipe.write_text(run.recipe.read_text().replace("\n  seed: 0\n", "\n  seed: 7\n"))
-    told = differing(replay(run.root))["weights"]
-    assert "model.safetensors: " in told
-    assert "head.safetensors: " in told
-    assert "2 of 2 tensors differ, the most by 0." in told
+    messages = differing(replay(run.root))["weights"]
+    assert "model.safetensors: " in messages
+    assert "head.safetensors: " in messages
+    assert "2 of 2 tensors differ, the most by 0." in messages
 
 
 def test_perturbed_weight(run: Run) -> None:
@@ -119,10 +119,10 @@ def test_perturbed_weight(run: Run) -> None:
     values = load_file(path)
     values["bias"][0] += 1e-6
     save_file(values, path)
-    told = differing(replay(run.root))
-    assert set(told) == {"checkpoint"}
-    assert "head.safetensors: " in told["checkpoint"]
-    assert "in the run's folder" in told["checkpoint"]
+    messages = differing(replay(run.root))
+    assert set(messages) == {"checkpoint"}
+    assert "head.safetensors: " in messages["checkpoint"]
+    assert "in the run's folder" in messages["checkpoint"]
 
 
 def test_other_versions(run: Run) -> None:
@@ -137,9 +137,9 @@ def test_other_versions(run: Run) -> None:
         environment=Environment.model_validate(environment),
         result=lock.result.model_copy(update={"metrics": metrics}),
     )
-    told = differing(replay(run.root))
-    assert told["versions"].startswith('torch: "1.0.0" in the lock, ')
-    assert told["metrics"].startswith("test.accuracy: 2.0 in the lock, 0.")
+    messages = differing(replay(run.root))
+    assert messages["versions"].startswith('torch: "1.0.0" in the lock, ')
+    assert messages["metrics"].startswith("test.accuracy: 2.0 in the lock, 0.")
 
 
 def test_threads(run: Run) -> None:
@@ -163,8 +163,8 @@ def test_without_a_lock(run: Run) -> None:
         replay(run.root)
 
 
-def test_gone_on_elsewhere(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that goes on keeps its lock's threads, and what changed meanwhile stays in the lock."""
+def test_resumed_in_another_environment(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resumed run keeps its lock's threads and records what has changed of the environment."""
     recipe = toy(training={"num_train_epochs": 2})
     with pytest.raises(Stopped):
         fit(recipe, tmp_path / "run", StopAt(7))

@@ -1,4 +1,4 @@
-"""A whole run: what it leaves behind, what it refuses, and how it goes on after an interruption."""
+"""A whole run: what it leaves behind, what it refuses, and how it is resumed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from serving.errors import InputError
 from tests import tiny
-from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
+from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, WholeRun, fit, weights
 from trainer.fit.resume import newest_state
 from trainer.recipe.recipe import load_recipe
 from trainer.run.run import Run
@@ -41,8 +41,8 @@ def test_folder(tiny_run: Run) -> None:
 
 def test_no_absolute_path(tiny_run: Run) -> None:
     """Nothing in a run tells where it was made."""
-    told = [path for path in tiny_run.root.rglob("*") if path.suffix in {".json", ".yaml", ".md", ".jsonl"}]
-    assert [path.name for path in told if str(tiny_run.root.parent) in path.read_text(encoding="utf-8")] == []
+    texts = [path for path in tiny_run.root.rglob("*") if path.suffix in {".json", ".yaml", ".md", ".jsonl"}]
+    assert [path.name for path in texts if str(tiny_run.root.parent) in path.read_text(encoding="utf-8")] == []
 
 
 def test_record(tiny_run: Run) -> None:
@@ -73,9 +73,9 @@ def test_resolved(tiny_run: Run) -> None:
     assert recipe.training.head_learning_rate == 0.02
 
 
-def test_train_again(tiny_run: Run, tmp_path: Path) -> None:
+def test_train_again(whole: WholeRun, tmp_path: Path) -> None:
     """The saved recipe trains the same weights again."""
-    assert weights(fit(load_recipe(tiny_run.recipe), tmp_path / "again")) == weights(tiny_run)
+    assert weights(fit(load_recipe(whole().recipe), tmp_path / "again")) == weights(whole())
 
 
 def test_best_is_kept(tiny_run: Run) -> None:
@@ -106,43 +106,40 @@ def test_evaluation_rows(tiny_run: Run) -> None:
         ({"gradient_accumulation_steps": 2}, 5),
     ],
 )
-def test_resume(toy: MakeRecipe, tmp_path: Path, training: dict[str, Any], stop: int) -> None:
+def test_resume(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, training: dict[str, Any], stop: int) -> None:
     """A run stopped half-way and started again ends with the weights of one that was never stopped."""
-    recipe = toy(training=training)
-    whole = fit(recipe, tmp_path / "whole")
+    recipe, expected = toy(training=training), whole(**training)
     with pytest.raises(Stopped):
         fit(recipe, tmp_path / "stopped", StopAt(stop))
     assert Run(tmp_path / "stopped").status() == "running"
     resumed = fit(recipe, tmp_path / "stopped")
-    assert weights(resumed) == weights(whole)
-    assert resumed.read_record()["history"] == whole.read_record()["history"]
+    assert weights(resumed) == weights(expected)
+    assert resumed.read_record()["history"] == expected.read_record()["history"]
 
 
-def test_resume_moved(toy: MakeRecipe, tmp_path: Path) -> None:
-    """A stopped run goes on where its folder was moved to, and its best checkpoint moves with it."""
+def test_resume_moved(toy: MakeRecipe, whole: WholeRun, tmp_path: Path) -> None:
+    """A stopped run is resumed where its folder was moved to, and its best checkpoint moves with it."""
     recipe = toy()
-    whole = fit(recipe, tmp_path / "whole")
     with pytest.raises(Stopped):
         fit(recipe, tmp_path / "before", StopAt(16))
     (tmp_path / "before").rename(tmp_path / "after")
     saved = newest_state(tmp_path / "after" / "state")
     assert saved is not None
-    told = json.loads((saved.folder / "trainer_state.json").read_text())["best_model_checkpoint"]
-    assert Path(told) == saved.best
+    best = json.loads((saved.folder / "trainer_state.json").read_text())["best_model_checkpoint"]
+    assert Path(best) == saved.best
     assert (tmp_path / "after") in saved.best.parents
     assert (saved.best / "model.safetensors").is_file()
-    assert weights(fit(recipe, tmp_path / "after")) == weights(whole)
+    assert weights(fit(recipe, tmp_path / "after")) == weights(whole())
 
 
-def test_resume_half_written(toy: MakeRecipe, tmp_path: Path) -> None:
+def test_resume_half_written(toy: MakeRecipe, whole: WholeRun, tmp_path: Path) -> None:
     """A state that was cut off while it was written is passed over for the one before it."""
     recipe = toy()
-    whole = fit(recipe, tmp_path / "whole")
     with pytest.raises(Stopped):
         fit(recipe, tmp_path / "stopped", StopAt(16))
     newest = max((tmp_path / "stopped" / "state").iterdir(), key=lambda path: int(path.name.split("-")[1]))
     (newest / "trainer_state.json").write_text("{")
-    assert weights(fit(recipe, tmp_path / "stopped")) == weights(whole)
+    assert weights(fit(recipe, tmp_path / "stopped")) == weights(whole())
 
 
 def test_resume_after_early_stop(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +148,7 @@ def test_resume_after_early_stop(toy: MakeRecipe, tmp_path: Path, monkeypatch: p
     whole = fit(recipe, tmp_path / "whole")
     assert whole.read_record()["history"][-1]["epoch"] < 12
     with monkeypatch.context() as patched:
-        patched.setattr("trainer.fit.fit.save_checkpoint", _stop)
+        patched.setattr("trainer.fit.validation.save_checkpoint", _stop)
         with pytest.raises(Stopped):
             fit(recipe, tmp_path / "stopped")
     resumed = fit(recipe, tmp_path / "stopped")
@@ -183,7 +180,7 @@ def test_other_recipe(toy: MakeRecipe, tmp_path: Path) -> None:
 
 
 def test_other_data(toy: MakeRecipe, tmp_path: Path) -> None:
-    """Changed rows under an unchanged recipe make another run; the same rows elsewhere do not."""
+    """Changed rows under an unchanged recipe make another run; the same rows in another file do not."""
     recipe = toy(training={"num_train_epochs": 1})
     fit(recipe, tmp_path / "run")
     (tmp_path / "toy.csv").rename(tmp_path / "moved.csv")
@@ -275,8 +272,8 @@ def test_open_damaged(tiny_run: Run, tmp_path: Path, damage: str, expected: str)
 
 
 def test_open(tiny_run: Run, toy: MakeRecipe, tmp_path: Path) -> None:
-    """A finished run opens; no folder and an unfinished run are told apart, with what to do."""
-    assert Run.open(tiny_run.root) == tiny_run
+    """A finished run opens; a missing folder and an unfinished run are refused with what to do."""
+    assert Run.open(tiny_run.root).root == tiny_run.root
     with pytest.raises(InputError, match="there is no such run folder; make one by tuneship train"):
         Run.open(tmp_path / "absent")
     with pytest.raises(Stopped):

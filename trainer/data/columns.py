@@ -1,6 +1,6 @@
-"""Columns of a table as checked values: what cannot be learned from is refused, with file, row and column.
+"""Columns of a table as checked values; errors name file, row and column.
 
-Rows are counted from 1 without the header, and messages say so.
+Rows are counted from 1, without the header.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SHOWN = 5
 
 
 def column(table: Table, key: str, name: str, problem_of: Callable[[Any], str | None]) -> list[Any]:
-    """The values of the column ``name``, which the recipe's ``key`` chose; raises InputError naming unusable rows."""
+    """The column that the recipe's ``key`` names; raises InputError naming unusable rows."""
     if name not in table.columns:
         there = ", ".join(table.columns) or "none"
         raise InputError(
@@ -27,28 +27,26 @@ def column(table: Table, key: str, name: str, problem_of: Callable[[Any], str | 
     if not len(table):
         raise InputError(f"{table.name}: has no rows; give at least one row for each label")
     values = table.columns[name]
-    found = ((number, problem_of(value)) for number, value in enumerate(values, 1))
-    refuse(table.name, [f"row {number}: {name} {problem}" for number, problem in found if problem])
+    problems = ((number, problem_of(value)) for number, value in enumerate(values, 1))
+    raise_problems(table.name, [f"row {number}: {name} {problem}" for number, problem in problems if problem])
     return values
 
 
 def texts(table: Table, key: str, name: str) -> list[str]:
-    """A column of texts; raises InputError."""
     return column(table, key, name, text_problem)
 
 
 def labels(table: Table, key: str, name: str) -> list[str]:
-    """A column of labels, each as text; raises InputError."""
     return [label_name(value) for value in column(table, key, name, _label_problem)]
 
 
 def numbers(table: Table, key: str, name: str) -> list[float]:
-    """A column of finite numbers, or of text that says one; raises InputError."""
+    """Finite numbers, or text that holds one."""
     return [float(value) for value in column(table, key, name, _number_problem)]
 
 
-def refuse(name: str, problems: Sequence[str]) -> None:
-    """Raise InputError with the first few problems, one a line when there are several; nothing for none."""
+def raise_problems(name: str, problems: Sequence[str]) -> None:
+    """Raise InputError with the first few problems, if any."""
     if not problems:
         return
     where = f"{name} (rows counted from 1, without a header)"
@@ -60,7 +58,6 @@ def refuse(name: str, problems: Sequence[str]) -> None:
 
 
 def text_problem(value: Any) -> str | None:
-    """What is wrong with a text, or None."""
     if value is None:
         return "is missing"
     if not isinstance(value, str):
@@ -73,7 +70,6 @@ def text_problem(value: Any) -> str | None:
 
 
 def label_name(value: str | int) -> str:
-    """A label as text."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -82,7 +78,7 @@ def _label_problem(value: Any) -> str | None:
         return "is missing"
     if not isinstance(value, (str, int)):
         return f"is {str(value)[:40]}; a label is text, a whole number, or true or false"
-    return None if not isinstance(value, str) or encodable(value) else "is no valid Unicode"
+    return None if not isinstance(value, str) or encodable(value) else "is not valid Unicode"
 
 
 def _number_problem(value: Any) -> str | None:

@@ -1,12 +1,8 @@
-"""CoNLL files as sentences: a line a token with its tag, a blank line between two sentences.
+"""CoNLL files: a token and its tag on each line, a blank line after each sentence.
 
-Read are CoNLL-2003, WNUT17 and their like. Columns are separated by tabs, or by spaces in a line without a tab; the
-first is the token, the last its tag. ``column_names`` say otherwise: GermEval 2014 is
-``("index", "tokens", "tags", "nested")``. A token is kept as it is written, whatever Unicode spaces it holds.
-``-DOCSTART-`` lines are passed over, and so are comments: a line that begins with ``#`` and a space or a tab and
-ends in no tag.
-
-Tags are ``O``, or a letter, a hyphen and a type: IOB1, IOB2 (also called BIO), BIOES, BILOU and BMES are accepted.
+Columns are separated by tabs, or else by spaces; the first is the token and the last its tag, unless ``column_names``
+say otherwise. ``-DOCSTART-`` lines and comments (``# …`` without a tag) are skipped. Tags may be IOB1, IOB2 (BIO),
+BIOES, BILOU or BMES.
 """
 
 from __future__ import annotations
@@ -18,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serving.errors import InputError
+from serving.tasks.token_classification import OUTSIDE
 from trainer.data.table import Table, text_of
 
-OUTSIDE = "O"
 TOKENS, TAGS, LINE = "tokens", "tags", "line"
 ACCEPTED_TAGS = "O, and B-, I-, E-, S-, L-, U- or M- with a type, such as B-person"
 
@@ -38,12 +34,7 @@ _Sentence = list[_Line]
 
 
 def read_conll(path: Path, column_names: Sequence[str] | None = None) -> Table:
-    """The sentences of a CoNLL file, one a row, tags as they are written (``to_bio`` makes BIO tags of them).
-
-    Columns of the table: ``tokens`` and ``tags``, lists of text of equal length; ``line``, the line on which the
-    sentence begins, the first being 1; and each other one that ``column_names`` name, a list of text like ``tokens``.
-    Raises InputError with the file and the line of what cannot be read.
-    """
+    """One sentence a row: its ``tokens``, ``tags`` as written, and first ``line``; raises InputError."""
     if column_names:
         _check_names(path, column_names)
     sentences = list(_sentences(path, len(column_names or ())))
@@ -60,32 +51,29 @@ def read_conll(path: Path, column_names: Sequence[str] | None = None) -> Table:
 
 @lru_cache(maxsize=1024)  # a file has a few tags, and each of them thousands of times
 def is_tag(tag: str) -> bool:
-    """Whether ``tag`` is one of a scheme that is accepted."""
     return _TAG.fullmatch(tag) is not None
 
 
 def to_bio(tags: Sequence[str]) -> list[str]:
-    """One sentence's tags of any accepted scheme as BIO tags (IOB2): B- begins an entity, I- goes on with it.
+    """One sentence's tags as BIO (IOB2); raises InputError.
 
-    An ill-formed sequence is read as conlleval reads it: what cannot go on with the entity before it begins a new one.
-    Raises InputError with the place of what is no tag.
+    As in conlleval, a tag that cannot continue the entity before it begins a new one.
     """
     bio: list[str] = []
     before = OUTSIDE
     for at, tag in enumerate(tags):
         if not is_tag(tag):
-            raise InputError(f"tags[{at}]: {_no_tag(tag)}", field=f"tags[{at}]")
-        bio.append(OUTSIDE if tag == OUTSIDE else ("I-" if _goes_on(before, tag) else "B-") + tag[2:])
+            raise InputError(f"tags[{at}]: {_tag_problem(tag)}", field=f"tags[{at}]")
+        bio.append(OUTSIDE if tag == OUTSIDE else ("I-" if _continues(before, tag) else "B-") + tag[2:])
         before = tag
     return bio
 
 
-def _goes_on(before: str, tag: str) -> bool:
+def _continues(before: str, tag: str) -> bool:
     return tag[0] in _INSIDE and before[0] not in _LAST and before[2:] == tag[2:]
 
 
 def _sentences(path: Path, width: int) -> Iterator[_Sentence]:
-    """Lines grouped to sentences; ``width``: the columns that a line must have, 0 for those of the first."""
     sentence: _Sentence = []
     for number, text in enumerate(text_of(path).split("\n"), 1):
         line = _Line(number, _fields(text))
@@ -107,19 +95,19 @@ def _fields(text: str) -> list[str]:
 
 
 def _is_comment(text: str, fields: Sequence[str], width: int) -> bool:
-    """A line of the token # with its tag is none, nor is one that has a tab and every column but a wrong tag."""
+    """The token # with its tag is none, nor is a line with every column but a wrong tag."""
     if not text.startswith(("# ", "#\t")) or (len(fields) > 1 and is_tag(fields[-1])):
         return False
     return "\t" not in text or len(fields) != width
 
 
 def _check_width(path: Path, line: _Line, width: int) -> None:
-    found = len(line.fields)
-    if found == width or (not width and found > 1):
+    fields = len(line.fields)
+    if fields == width or (not width and fields > 1):
         return
     expected = f"there are {width}" if width else "there must be at least 2"
     raise InputError(
-        f"{path.name}, line {line.number}: has {found} {'column' if found == 1 else 'columns'}, but {expected};"
+        f"{path.name}, line {line.number}: has {fields} {'column' if fields == 1 else 'columns'}, but {expected};"
         " give a token and its tag, separated by a tab or by spaces, and the same columns on every line"
     )
 
@@ -135,7 +123,7 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 
 
 def _refuse_index(path: Path, sentences: Sequence[_Sentence]) -> None:
-    """A file whose first column counts the tokens, as GermEval's does, must not be read as one about numbers."""
+    """Of GermEval, where the first column counts the tokens."""
     counted = all(line.fields[0] == str(at) for sentence in sentences for at, line in enumerate(sentence, 1))
     if counted and len(sentences[0][0].fields) > 2:
         raise InputError(
@@ -155,8 +143,8 @@ def _check_values(path: Path, sentences: Sequence[_Sentence], columns: dict[str,
             if not token:
                 raise InputError(f"{path.name}, line {line.number}: has no token before its first tab")
             if not is_tag(tag):
-                raise InputError(f"{path.name}, line {line.number}: {_no_tag(tag)}")
+                raise InputError(f"{path.name}, line {line.number}: {_tag_problem(tag)}")
 
 
-def _no_tag(tag: str) -> str:
+def _tag_problem(tag: str) -> str:
     return f"{tag!r} is no tag; accepted are {ACCEPTED_TAGS}"

@@ -1,8 +1,6 @@
-"""Files and data sets as plain columns, every value exactly as it was written.
+"""Files and data sets as columns, every value as written.
 
-Text formats are read here and not by ``datasets``: its CSV reader turns "NA" and "" into nothing and drops
-a short row's error, its JSON reader turns "2020-01-01" into a timestamp, and neither names the broken line.
-Parquet and hub data sets, which carry their types with them, are read through ``datasets``.
+``datasets`` does not read text formats here: it changes "NA", "" and dates, and does not name the broken line.
 """
 
 from __future__ import annotations
@@ -24,14 +22,10 @@ _LONGEST_FIELD = 2**31 - 1
 
 
 def read_file(path: Path, column_names: Sequence[str] | None = None) -> Table:
-    """The table in a .csv, .tsv, .parquet, JSON lines (.jsonl, .ndjson, .json), CoNLL (.conll) or SQuAD (.json) file.
-
-    ``column_names`` name the columns of a CSV, TSV or CoNLL file, which has no header then.
-    Raises InputError with the file and the line (the first line is 1) of what cannot be read.
-    """
+    """``column_names`` are for files without a header; raises InputError naming file and line, counted from 1."""
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise InputError(f"{path.name}: {path.suffix or 'no extension'} is not read; give {', '.join(_READERS)}")
+        raise InputError(f"{path.name}: {path.suffix or 'no extension'} is not supported; give {', '.join(_READERS)}")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; paths are relative to the recipe's folder")
     if column_names and reader in (_read_json, _read_json_lines, _read_parquet):
@@ -42,10 +36,7 @@ def read_file(path: Path, column_names: Sequence[str] | None = None) -> Table:
 
 
 def read_dataset(dataset: str, config_name: str | None, split: str, revision: str | None) -> Table:
-    """One split of a hub data set, or of a data set's folder; raises InputError where it cannot be had.
-
-    A hub data set stays in the hub's own cache; of a folder nothing is left behind.
-    """
+    """One split of a hub data set or of a folder; raises InputError."""
     if not Path(dataset).is_dir():
         return _load_dataset(dataset, config_name, split, {"revision": revision})
     with tempfile.TemporaryDirectory() as cache:
@@ -67,7 +58,7 @@ def _load_dataset(dataset: str, config_name: str | None, split: str, options: di
 
 
 def _read_csv(path: Path, column_names: Sequence[str] | None) -> Table:
-    csv.field_size_limit(_LONGEST_FIELD)  # the data gate has its own limit, and says which row is past it
+    csv.field_size_limit(_LONGEST_FIELD)  # columns.py has a limit, and names the row that exceeds it
     reader = csv.reader(io.StringIO(text_of(path), newline=""), strict=True)
     records: list[tuple[int, list[str]]] = []
     line = 1
@@ -104,7 +95,7 @@ def _from_records(path: Path, records: list[tuple[int, list[str]]], names: Seque
 def _check_header(path: Path, header: list[str]) -> None:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise InputError(f"{path.name}: column {twice[0]!r} is there twice; give each column its own name")
+        raise InputError(f"{path.name}: column {twice[0]!r} occurs twice; give each column its own name")
 
 
 def _read_json_lines(path: Path, _names: Sequence[str] | None) -> Table:
@@ -116,12 +107,11 @@ def _read_json_lines(path: Path, _names: Sequence[str] | None) -> Table:
 
 
 def _read_json(path: Path, names: Sequence[str] | None) -> Table:
-    """SQuAD's one document, or JSON lines, whatever the file is called."""
     try:
-        whole = json.loads(text_of(path))
-    except (json.JSONDecodeError, RecursionError):  # several lines, or broken ones, which the other reader can name
-        return _read_json_lines(path, names)
-    return read_squad(path) if is_squad(whole) else _read_json_lines(path, names)
+        content = json.loads(text_of(path))
+    except (json.JSONDecodeError, RecursionError):  # several lines, or a broken one, which the other reader names
+        content = None
+    return read_squad(path) if is_squad(content) else _read_json_lines(path, names)
 
 
 def _json_row(path: Path, at: int, line: str) -> dict[str, Any]:
@@ -131,7 +121,7 @@ def _json_row(path: Path, at: int, line: str) -> dict[str, Any]:
         reason = getattr(error, "msg", "nested too deeply")
         raise InputError(f"{path.name}, line {at}: not valid JSON ({reason}); give one object a line") from None
     if not isinstance(row, dict):
-        raise InputError(f"{path.name}, line {at}: is no JSON object; give one object a line")
+        raise InputError(f"{path.name}, line {at}: is not a JSON object; give one object a line")
     return row
 
 
@@ -158,7 +148,7 @@ def _from_dataset(name: str, loaded: Any) -> Table:
 
 
 def _class_name(feature: Any, value: int | None) -> str | None:
-    """A class's name; the hub marks a row without a label by -1."""
+    """The hub marks a row without a label by -1."""
     return None if value is None or value < 0 else str(feature.int2str(value))
 
 

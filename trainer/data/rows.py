@@ -1,5 +1,3 @@
-"""Inputs and what is right for each, in order."""
-
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -9,13 +7,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs as a caller would send them, and their targets; ``name`` is the file or data set that they come from.
+    """Inputs as a client sends them, and the expected answers.
 
     Attributes:
-        inputs: a text, ``{"text", "text_pair"}``, ``{"question", "context"}``: what the task takes.
-        targets: a label, labels, a number, entities, answers or a text: what the task's evaluation compares with.
-        numbers: the rows' places in the file, counted from 1 without a header.
-        groups: rows of one group are never split: the same text, or the same article.
+        numbers: the rows' places in the file, counted from 1.
+        groups: a split keeps the rows of one group on one side.
     """
 
     name: str
@@ -28,41 +24,30 @@ class Rows:
         return len(self.inputs)
 
     def pairs(self) -> Iterator[tuple[Any, Any]]:
-        """Each input with its target."""
         return zip(self.inputs, self.targets, strict=True)
 
     def take(self, indices: Sequence[int]) -> Rows:
-        """The rows at ``indices``, in that order."""
-        return Rows(
-            self.name,
-            [self.inputs[at] for at in indices],
-            [self.targets[at] for at in indices],
-            [self.numbers[at] for at in indices],
-            [self.groups[at] for at in indices],
-        )
+        fields: tuple[list[Any], ...] = (self.inputs, self.targets, self.numbers, self.groups)
+        return Rows(self.name, *([values[at] for at in indices] for values in fields))
 
 
-def joined(parts: Sequence[Rows]) -> Rows:
-    """The rows of all parts, one after the other; each keeps the number it has in its own file."""
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """Each row keeps the number in its own file."""
+    fields = ("inputs", "targets", "numbers", "groups")
     return Rows(
         " + ".join(part.name for part in parts),
-        [each for part in parts for each in part.inputs],
-        [each for part in parts for each in part.targets],
-        [each for part in parts for each in part.numbers],
-        [each for part in parts for each in part.groups],
+        *([value for part in parts for value in getattr(part, field)] for field in fields),
     )
 
 
 def texts_of(inputs: Any) -> tuple[str, ...]:
-    """The texts of an input."""
     return (inputs,) if isinstance(inputs, str) else tuple(inputs.values())
 
 
-def plain(text: str) -> str:
-    """``text`` without difference of case and spacing: two texts that agree here count as the same."""
+def normalize(text: str) -> str:
+    """``text`` without case and extra spaces."""
     return " ".join(text.casefold().split())
 
 
 def same_text(inputs: Any) -> str:
-    """The group of rows whose texts are the same."""
-    return "\n".join(plain(text) for text in texts_of(inputs))
+    return "\n".join(normalize(text) for text in texts_of(inputs))

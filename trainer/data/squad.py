@@ -1,7 +1,6 @@
-"""SQuAD JSON, 1.1 and 2.0, as one row a question.
+"""SQuAD JSON, 1.1 and 2.0 (Rajpurkar et al. 2016 and 2018), as one row a question.
 
-The shape is that of Rajpurkar et al. 2016 and 2018: ``data`` holds articles, an article paragraphs, a paragraph its
-``context`` and the questions (``qas``) on it. ``answer_start`` counts Unicode code points.
+``answer_start`` counts Unicode code points.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ _UNITS = {"UTF-16 units": ("utf-16-le", 2), "UTF-8 bytes": ("utf-8", 1)}
 
 
 def is_squad(content: object) -> bool:
-    """Whether a JSON document is meant to be SQuAD's: an object whose ``data`` lists articles with ``paragraphs``."""
     data = content.get("data") if isinstance(content, dict) else None
     if not isinstance(data, list):
         return False
@@ -31,71 +29,62 @@ def is_squad(content: object) -> bool:
 
 
 def read_squad(path: Path) -> Table:
-    """The questions of a SQuAD file in the file's order.
-
-    Columns of the table: ``id``, ``title`` (empty where the article has none), ``question``, ``context``, and
-    ``answers``, a list of ``{"text": …, "answer_start": …}``, empty where the context does not answer the question.
-    Raises InputError naming the file, the article, the paragraph, the question and the field at fault.
-    """
+    """One question a row; raises InputError naming article, paragraph, question and field."""
     content = _json(path)
     if not is_squad(content):
         raise InputError(
             f'{path.name}: is no SQuAD file; give {{"data": [{{"paragraphs": [{{"context": …, "qas": …}}]}}]}}'
         )
-    rows = list(_rows(_Part(path.name, content)))
+    rows = list(_rows(_Node(path.name, content)))
     if not rows:
         raise InputError(f"{path.name}: has no question; give at least one in the qas of a paragraph")
     return Table(path.name, {name: [row[name] for row in rows] for name in COLUMNS}, {})
 
 
 @dataclass(frozen=True)
-class _Part:
-    """An object of the file, and the words that say where it is."""
+class _Node:
+    """An object of the file; ``where`` and ``path`` locate it in messages."""
 
     where: str
     value: dict[str, Any]
     path: str = ""
 
     def text(self, field: str) -> str:
-        """A field that holds text, and not only spaces."""
         value = self._get(field, str, "text")
         if not value.strip():
-            raise self.wrong(field, "is empty")
+            raise self.error(field, "is empty")
         if not encodable(value):
-            raise self.wrong(field, "holds half of a surrogate pair, which is no character")
+            raise self.error(field, "holds half of a surrogate pair, which is no character")
         return str(value)
 
-    def parts(self, field: str, noun: str, name: str = "") -> Iterator[_Part]:
-        """The objects of a list, called by ``noun`` and number, and by their own field ``name`` where they have it."""
+    def parts(self, field: str, noun: str, name: str = "") -> Iterator[_Node]:
+        """The objects of a list, each with its ``noun`` and number in ``where``."""
         for number, value in enumerate(self._get(field, list, "a list"), 1):
             if not isinstance(value, dict):
-                raise self.wrong(f"{field}[{number - 1}]", f"is {json_type(value)}; an object is accepted")
-            called = f" ({_shown(str(value[name]))})" if value.get(name) else ""
-            yield _Part(f"{self.where}, {noun} {number}{called}", value)
+                raise self.error(f"{field}[{number - 1}]", f"is {json_type(value)}; an object is accepted")
+            label = f" ({_quote(str(value[name]))})" if value.get(name) else ""
+            yield _Node(f"{self.where}, {noun} {number}{label}", value)
 
-    def answers(self) -> Iterator[_Part]:
-        """The answers of a question, which go by their place in the list."""
+    def answers(self) -> Iterator[_Node]:
         for at, part in enumerate(self.parts("answers", "answer")):
-            yield _Part(self.where, part.value, f"answers[{at}].")
+            yield _Node(self.where, part.value, f"answers[{at}].")
 
     def number(self, field: str) -> int:
-        """A field that holds a whole number."""
         return int(self._get(field, int, "a whole number"))
 
-    def wrong(self, field: str, problem: str) -> InputError:
-        """The error about ``field``."""
+    def error(self, field: str, problem: str) -> InputError:
         return InputError(f"{self.where}: {self.path}{field} {problem}", field=f"{self.path}{field}")
 
     def _get(self, field: str, kind: type, accepted: str) -> Any:
         if field not in self.value:
-            raise self.wrong(field, f"is missing; {accepted} is accepted")
+            raise self.error(field, f"is missing; {accepted} is accepted")
         value = self.value[field]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise self.wrong(field, f"is {json_type(value)}; {accepted} is accepted")
+            raise self.error(field, f"is {json_type(value)}; {accepted} is accepted")
         return value
 
 
-def _rows(file: _Part) -> Iterator[dict[str, Any]]:
+def _rows(file: _Node) -> Iterator[dict[str, Any]]:
     for article in file.parts("data", "article", "title"):
         title = article.text("title") if article.value.get("title") else ""
         for paragraph in article.parts("paragraphs", "paragraph"):
@@ -104,11 +93,11 @@ def _rows(file: _Part) -> Iterator[dict[str, Any]]:
                 yield _row(question, title, context)
 
 
-def _row(question: _Part, title: str, context: str) -> dict[str, Any]:
+def _row(question: _Node, title: str, context: str) -> dict[str, Any]:
     number = question.value.get("id")
     answers = [_answer(part, context) for part in question.answers()]
     if answers and question.value.get("is_impossible"):
-        raise question.wrong("is_impossible", "is true, yet there are answers; give answers: [] or false")
+        raise question.error("is_impossible", "is true, yet there are answers; give answers: [] or false")
     return {
         "id": str(number) if type(number) is int else question.text("id"),
         "title": title,
@@ -118,27 +107,27 @@ def _row(question: _Part, title: str, context: str) -> dict[str, Any]:
     }
 
 
-def _answer(part: _Part, context: str) -> dict[str, Any]:
+def _answer(part: _Node, context: str) -> dict[str, Any]:
     if part.value.get("text") == "":
-        raise part.wrong("text", "is empty; a question that the context does not answer has answers: []")
+        raise part.error("text", "is empty; a question that the context does not answer has answers: []")
     text, start = part.text("text"), part.number("answer_start")
     if not 0 <= start < len(context):
         problem = f"is {start}, but the context ends at {len(context) - 1}"
     elif not context.startswith(text, start):
-        problem = f"is {start}, where the context has {_shown(context[start : start + len(text)])}"
+        problem = f"is {start}, where the context has {_quote(context[start : start + len(text)])}"
     else:
         return {"text": text, "answer_start": start}
-    raise part.wrong("answer_start", f"{problem}; {_where_else(context, text, start)}")
+    raise part.error("answer_start", f"{problem}; {_position_hint(context, text, start)}")
 
 
-def _where_else(context: str, text: str, start: int) -> str:
+def _position_hint(context: str, text: str, start: int) -> str:
     places = list(_places(context, text))
     if not places:
-        return f"the text {_shown(text)} is nowhere in it"
+        return f"the text {_quote(text)} is nowhere in it"
     nearest = min(places, key=lambda place: abs(place - start))
-    counted = [unit for unit in _UNITS if _code_points(context, start, unit) in places]
-    hint = f"; offsets count Unicode code points, and this one seems to count {counted[0]}" if counted else ""
-    return f"the text {_shown(text)} is at {nearest}{hint}"
+    units = [unit for unit in _UNITS if _code_points(context, start, unit) in places]
+    hint = f"; offsets count Unicode code points, and this one seems to count {units[0]}" if units else ""
+    return f"the text {_quote(text)} is at {nearest}{hint}"
 
 
 def _places(context: str, text: str) -> Iterator[int]:
@@ -149,7 +138,6 @@ def _places(context: str, text: str) -> Iterator[int]:
 
 
 def _code_points(context: str, start: int, unit: str) -> int:
-    """An offset that counts ``unit`` as one that counts code points."""
     encoding, width = _UNITS[unit]
     return len(context.encode(encoding)[: max(start, 0) * width].decode(encoding, "ignore"))
 
@@ -164,5 +152,5 @@ def _json(path: Path) -> Any:
         raise InputError(f"{path.name}{line}: not valid JSON ({reason})") from None
 
 
-def _shown(text: str) -> str:
+def _quote(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")

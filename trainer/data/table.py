@@ -1,5 +1,3 @@
-"""What every reader gives: named columns of equal length; and the text of a file, which must be UTF-8."""
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from serving.errors import InputError
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length; ``label_names`` are the names that a ClassLabel column brings, in order."""
+    """Columns of equal length; ``label_names`` are those of ``datasets.ClassLabel`` columns."""
 
     name: str
     columns: dict[str, list[Any]]
@@ -22,7 +20,7 @@ class Table:
 
 
 def text_of(path: Path) -> str:
-    """A file's text without a byte order mark; raises InputError naming the line that is not UTF-8."""
+    """Without a byte order mark; raises InputError naming the line that is not UTF-8."""
     content = path.read_bytes()
     try:
         return content.decode("utf-8-sig")

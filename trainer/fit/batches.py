@@ -1,9 +1,9 @@
-"""Rows as token batches: encoded once, padded a batch at a time, batches of examples of like length."""
+"""Training examples and their batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,30 +12,27 @@ from transformers import PreTrainedTokenizerFast
 
 from serving.tasks.base import Task
 from trainer.data.rows import Rows
-from trainer.model.inputs import IGNORED, Batch, _cut, encode, padded_by
-
-if TYPE_CHECKING:
-    from trainer.tasks.base import Example, TrainingTask
+from trainer.model.inputs import IGNORED, Batch, cut, encode, padder
+from trainer.tasks.base import Example, TrainingTask
+from trainer.tasks.objective import Objective
 
 _BATCHES_A_BUCKET = 50
 
 
-class Examples(Dataset["Example"]):
-    """What training sees of rows; ``truncated`` is the share of texts that were cut."""
+class Examples(Dataset[Example]):
+    """Of encoded rows; ``truncated`` is the share of rows that were cut."""
 
     def __init__(self, training_task: TrainingTask, task: Task, tokenizer: PreTrainedTokenizerFast, rows: Rows) -> None:
         items = [training_task.items(task, inputs) for inputs in rows.inputs]
-        flat = iter(encode(tokenizer, task, [item for some in items for item in some]))
-        self.encoded = [[next(flat) for _ in some] for some in items]
+        flat = iter(encode(tokenizer, task, [item for of_row in items for item in of_row]))
+        self.encoded = [[next(flat) for _ in of_row] for of_row in items]
         self.examples = [
             example
             for encoded, target in zip(self.encoded, rows.targets, strict=True)
             for example in training_task.examples(task, encoded, target)
         ]
-        cut = (
-            0 if task.uses_windows else sum(any(each.windows[0].overflowing for each in some) for some in self.encoded)
-        )
-        self.truncated = cut / max(len(rows), 1)
+        truncated = sum(any(each.windows[0].overflowing for each in of_row) for of_row in self.encoded)
+        self.truncated = 0.0 if task.uses_windows else truncated / max(len(rows), 1)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -44,25 +41,23 @@ class Examples(Dataset["Example"]):
         return self.examples[index]
 
     def lengths(self) -> list[int]:
-        """Tokens of each example's longest window."""
+        """Tokens of each longest window."""
         return [max(len(window.ids) for window in example.windows) for example in self.examples]
 
 
-def collated_by(
-    tokenizer: PreTrainedTokenizerFast, training_task: TrainingTask
-) -> Callable[[Sequence[Example]], Batch]:
-    """A collator for examples: windows padded, and ``labels`` beside them, padded by -100 where they are a token's."""
-    pad = padded_by(tokenizer)
+def collator(tokenizer: PreTrainedTokenizerFast, objective: Objective) -> Callable[[Sequence[Example]], Batch]:
+    """Makes batches of padded windows and ``labels``; labels of tokens are padded by -100."""
+    pad = padder(tokenizer)
 
     def collate(examples: Sequence[Example]) -> Batch:
         windows = [window for example in examples for window in example.windows]
-        labels = _labels([example.label for example in examples], tokenizer.padding_side)
-        return training_task.batch({**pad(windows), "labels": labels})
+        labels = _pad_labels([example.label for example in examples], tokenizer.padding_side)
+        return objective.batch({**pad(windows), "labels": labels})
 
     return collate
 
 
-def _labels(labels: Sequence[Any], side: str) -> Tensor:
+def _pad_labels(labels: Sequence[Any], side: str) -> Tensor:
     if not isinstance(labels[0], list) or len({len(label) for label in labels}) == 1:
         return torch.tensor(labels)
     longest = max(map(len, labels))
@@ -73,11 +68,10 @@ def _labels(labels: Sequence[Any], side: str) -> Tensor:
 
 
 class LengthBucketSampler(Sampler[int]):
-    """A shuffled order in which each run of ``batch_size`` examples has about one length.
+    """A shuffled order whose batches hold examples of similar length.
 
-    The examples are shuffled, cut into buckets of 50 batches, each bucket sorted by length and cut into
-    batches, and the batches shuffled. The order depends on seed and epoch alone, so that a resumed run sees
-    the same batches and evaluation cannot change them.
+    Shuffled buckets of 50 batches are sorted by length and cut into batches, which are shuffled. The order depends on
+    seed and epoch alone, so that a resumed run sees the same batches.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
@@ -87,7 +81,6 @@ class LengthBucketSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order is given next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -98,11 +91,11 @@ class LengthBucketSampler(Sampler[int]):
         order = torch.randperm(len(self.lengths), generator=generator).tolist()
         batches = [
             batch
-            for bucket in _cut(order, self.batch_size * _BATCHES_A_BUCKET)
-            for batch in _cut(sorted(bucket, key=self.lengths.__getitem__), self.batch_size)
+            for bucket in cut(order, self.batch_size * _BATCHES_A_BUCKET)
+            for batch in cut(sorted(bucket, key=self.lengths.__getitem__), self.batch_size)
         ]
         partial = [batch for batch in batches if len(batch) < self.batch_size]
         whole = [batch for batch in batches if len(batch) == self.batch_size]
         shuffled = torch.randperm(len(whole), generator=generator).tolist()
-        # the one short batch comes last: anywhere else it would shift every batch behind it
+        # the short batch comes last: anywhere else it would shift every batch behind it
         yield from (index for batch in [*(whole[at] for at in shuffled), *partial] for index in batch)

@@ -1,5 +1,3 @@
-"""What an interrupted training left behind, and whether it had come to its end."""
-
 from __future__ import annotations
 
 import json
@@ -13,7 +11,7 @@ from trainer.run.run import write_atomically
 
 @dataclass(frozen=True)
 class SavedState:
-    """The newest whole state: Trainer's folder, the step it was saved at, the best one's folder."""
+    """``best`` is the best checkpoint's folder, ``ended`` whether the training was over."""
 
     folder: Path
     step: int
@@ -22,20 +20,17 @@ class SavedState:
 
 
 def newest_state(root: Path) -> SavedState | None:
-    """The newest state below ``root`` that was written to its end; half-written ones are removed.
-
-    The best checkpoint's path is set to where the run folder is now.
-    """
-    found = sorted(root.glob("checkpoint-*"), key=_step, reverse=True)
-    for folder in found:
+    """The newest complete state; incomplete ones are removed."""
+    for folder in sorted(root.glob("checkpoint-*"), key=_step, reverse=True):
         state = _trainer_state(folder)
         if state is not None:
-            return _relocated(root, folder, state)
+            return _open_state(root, folder, state)
         shutil.rmtree(folder)
     return None
 
 
-def _relocated(root: Path, folder: Path, state: dict[str, Any]) -> SavedState:
+def _open_state(root: Path, folder: Path, state: dict[str, Any]) -> SavedState:
+    """The best checkpoint's path is rewritten, as the run folder may have moved."""
     best = root.absolute() / f"checkpoint-{state['best_global_step']}"
     moved = {**state, "best_model_checkpoint": str(best)}
     write_atomically(folder / "trainer_state.json", json.dumps(moved, indent=2) + "\n")
@@ -44,7 +39,7 @@ def _relocated(root: Path, folder: Path, state: dict[str, Any]) -> SavedState:
 
 
 def _trainer_state(folder: Path) -> dict[str, Any] | None:
-    """The state file, which Trainer writes last; None where it is not there or not whole."""
+    """Trainer writes it last; None where it is missing or incomplete."""
     try:
         state: dict[str, Any] = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

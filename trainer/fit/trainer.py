@@ -1,9 +1,9 @@
-"""transformers' Trainer, corrected where it is wrong.
+"""transformers' Trainer with four corrections.
 
-Its length-grouped sampler draws from the global random state, so that a resumed run differs after the first
-epoch; evaluating draws from it too, so that evaluating more often changes the weights. Here the batch order
-belongs to seed and epoch, and evaluation leaves every random state as it found it. Loss under gradient
-accumulation is the mean over all labels of a step, and validation asks for whole answers, in fp32.
+- The batch order depends on seed and epoch alone, so that a resumed run sees the same batches.
+- Evaluation restores the random states, so that its frequency does not change the weights.
+- The accumulated loss is the mean over all labels of a step.
+- Validation scores whole answers, in fp32.
 """
 
 from __future__ import annotations
@@ -27,43 +27,40 @@ from transformers import (
     TrainingArguments,
 )
 
-from serving.errors import InputError
-from trainer.fit.batches import LengthBucketSampler, collated_by
+from serving.errors import UserError
+from trainer.fit.batches import LengthBucketSampler, collator
 from trainer.fit.validation import Datasets, validate
 from trainer.model.heads import Model, head_of
 from trainer.recipe.sections import Training
 
 LOGS_AN_EPOCH = 10
 _SCHEDULERS = {"constant": "constant_with_warmup"}
-_OPTIMISERS = {"adamw": "adamw_torch_fused"}  # fused: a whole step of MiniLM is a third faster on two cores
+_OPTIMISERS = {"adamw": "adamw_torch_fused"}
+_SAME_NAMES = {
+    "learning_rate", "num_train_epochs", "per_device_train_batch_size", "per_device_eval_batch_size",
+    "gradient_accumulation_steps", "weight_decay", "max_grad_norm", "eval_strategy", "eval_steps",
+    "load_best_model_at_end",
+}  # fmt: skip
+
+
+class TrainingDiverged(UserError):
+    """The training loss is no finite number."""
 
 
 def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int, seed: int) -> TrainingArguments:
-    """The recipe's settings as transformers' own; ``state`` holds what an interrupted run resumes from.
-
-    ``seed`` is that of dropout and batch order: the recipe's own, or one of those after it.
-    """
+    """``seed`` is that of dropout and batch order."""
     schedule, optimiser = settings.lr_scheduler_type, settings.optim
     return TrainingArguments(
+        **settings.model_dump(include=_SAME_NAMES),
         output_dir=str(state.absolute()),
-        learning_rate=settings.learning_rate,
-        num_train_epochs=settings.num_train_epochs,
-        per_device_train_batch_size=settings.per_device_train_batch_size,
-        per_device_eval_batch_size=settings.per_device_eval_batch_size,
-        gradient_accumulation_steps=settings.gradient_accumulation_steps,
         activation_checkpointing=settings.gradient_checkpointing,
         lr_scheduler_type=_SCHEDULERS.get(schedule, schedule),
         warmup_steps=settings.warmup_ratio,
         optim=_OPTIMISERS.get(optimiser, optimiser),
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
         seed=seed,
-        eval_strategy=settings.eval_strategy,
         save_strategy=settings.eval_strategy,
-        eval_steps=settings.eval_steps,
         save_steps=settings.eval_steps or 500,
         save_total_limit=2,
-        load_best_model_at_end=settings.load_best_model_at_end,
         metric_for_best_model=metric,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
@@ -80,8 +77,6 @@ def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int,
 
 
 class TaskTrainer(Trainer):  # type: ignore[misc]
-    """Trains a model for a task by the recipe's settings; the module says what differs from Trainer."""
-
     def __init__(
         self, model: Model, args: TrainingArguments, datasets: Datasets, callbacks: list[TrainerCallback]
     ) -> None:
@@ -93,7 +88,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
             args=args,
             train_dataset=datasets.train,
             eval_dataset=datasets.validation,
-            data_collator=collated_by(datasets.tokenizer, datasets.training_task),
+            data_collator=collator(datasets.tokenizer, datasets.training_task),
             compute_loss_func=self._loss,
             callbacks=[*callbacks, *([EarlyStoppingCallback(patience)] if patience else [])],
         )
@@ -101,7 +96,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         self.remove_callback(PrinterCallback)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW or SGD over four groups: backbone and head, each with and without decay."""
+        """Four groups: backbone and head, with and without decay."""
         kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
         if self.settings.optim == "sgd":
             options["momentum"] = self.settings.momentum
@@ -116,7 +111,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         for name, weight in model.named_parameters():
             if weight.requires_grad:
                 groups.setdefault((id(weight) in head, name in decayed), []).append(weight)
-        rates = {False: self.settings.learning_rate, True: self.settings.resolved().head_learning_rate}
+        rates = {False: self.settings.learning_rate, True: self.settings.resolve().head_learning_rate}
         return [
             {"params": weights, "lr": rates[is_head], "weight_decay": self.settings.weight_decay * has_decay}
             for (is_head, has_decay), weights in groups.items()
@@ -127,39 +122,37 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         self.order = LengthBucketSampler(self.train_dataset.lengths(), batch, self.args.seed)
         return self.order
 
-    def _run_epoch(self, *, epoch: int, **facts: Any) -> None:
-        # Accelerate passes the epoch on through some of its wrappers only; a resumed epoch is in another one.
+    def _run_epoch(self, *, epoch: int, **options: Any) -> None:
+        # only some of Accelerate's wrappers pass the epoch on, and that of a resumed epoch does not
         self.order.set_epoch(epoch)
-        super()._run_epoch(epoch=epoch, **facts)
+        super()._run_epoch(epoch=epoch, **options)
 
     def compute_loss_context_manager(self) -> contextlib.ExitStack:
-        """Autocast for training only: validation is measured in fp32, as the finished checkpoint is."""
+        """Autocast for training only."""
         stack: contextlib.ExitStack = super().compute_loss_context_manager()
         if self.settings.bf16 and self.model.training:
             stack.enter_context(torch.autocast(self.args.device.type, dtype=torch.bfloat16))
         return stack
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
-        """One batch's loss; raises InputError when it is no number."""
+        """Raises TrainingDiverged."""
         loss: Tensor = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
-            raise InputError(
+            raise TrainingDiverged(
                 f"training: the loss is {loss.item()} at step {self.state.global_step + 1};"
-                " lower training.learning_rate or lengthen training.warmup_ratio",
-                field="training.learning_rate",
+                " lower training.learning_rate or lengthen training.warmup_ratio"
             )
         return loss
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
-        """The validation scores, logged and told to the callbacks."""
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.validated().items()}
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.validate().items()}
         self.log(dict(metrics))  # log() writes into what it is given
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def validated(self) -> dict[str, float]:
-        """Validation scores of whole answers, with every random state put back after it."""
-        with unchanged_randomness():
+    def validate(self) -> dict[str, float]:
+        """Random states stay as they were."""
+        with preserve_randomness():
             self.model.eval()
             return validate(self.model, self.datasets, self.args.eval_batch_size)
 
@@ -170,12 +163,12 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
 
 
 @contextlib.contextmanager
-def unchanged_randomness() -> Iterator[None]:
-    """Python's, numpy's and torch's random states are the same after the block as before it."""
-    ours = random.getstate(), np.random.get_state()
+def preserve_randomness() -> Iterator[None]:
+    """Restores Python's, numpy's and torch's states."""
+    states = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         try:
             yield
         finally:
-            random.setstate(ours[0])
-            np.random.set_state(ours[1])
+            random.setstate(states[0])
+            np.random.set_state(states[1])

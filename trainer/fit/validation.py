@@ -1,4 +1,4 @@
-"""The validation rows under a model: one pass gives the scores, the loss, and what is tuned on them."""
+"""The encoded rows of a run, and what validation gives: metrics, the loss, tuned settings."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
 from transformers import PreTrainedTokenizerFast
 
-from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from serving.tasks.base import Encoded, Logits, Task
 from trainer.data.rows import Rows
-from trainer.fit.batches import Examples, collated_by
+from trainer.fit.batches import Examples, collator
+from trainer.fit.progress import show_data
+from trainer.model.checkpoint import save_checkpoint
 from trainer.model.heads import Model
 from trainer.model.inference import rows_logits
-from trainer.model.inputs import longest_first
+from trainer.model.inputs import cut, longest_first
+from trainer.run.run import Run
+from trainer.setup.data_warnings import warnings_of
+from trainer.setup.training_setup import TrainingSetup
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.generation import Generation
 
@@ -25,8 +31,6 @@ LOSS_BATCH = 64
 
 @dataclass(frozen=True)
 class Datasets:
-    """What a model learns from, and what it is measured with."""
-
     training_task: TrainingTask
     task: Task
     tokenizer: PreTrainedTokenizerFast
@@ -36,71 +40,81 @@ class Datasets:
 
     @property
     def items(self) -> list[Encoded]:
-        """The windows of each validation item."""
+        """Of the validation rows."""
         return [each for row in self.validation.encoded for each in row]
 
 
-def validate(model: Model, datasets: Datasets, batch_size: int) -> MetricValues:
-    """The scores that choose the checkpoint, and ``loss``, the mean without smoothing or class weights.
+def encode_datasets(setup: TrainingSetup, run: Run, console: Console) -> tuple[Datasets, list[str]]:
+    """Encode the rows and show the data; returns its warnings too."""
+    task, splits = setup.task, setup.splits
+    train, validation = (
+        Examples(setup.training_task, task, setup.tokenizer, rows) for rows in (splits.train, splits.validation)
+    )
+    warnings = warnings_of(splits, train.truncated, setup.tokenizer.model_max_length)
+    show_data(console, run.read_record(), warnings)
+    return Datasets(setup.training_task, task, setup.tokenizer, train, validation, splits.validation), warnings
 
-    Of whole answers; where texts are generated, of each target token given the right ones before it.
+
+def tune_and_save(setup: TrainingSetup, run: Run, model: Model, datasets: Datasets) -> dict[str, Any]:
+    """Tune the task's settings and write the checkpoint; returns the settings."""
+    model.eval()
+    settings = datasets.task.settings
+    if not isinstance(setup.training_task, Generation):
+        batch_size = setup.recipe.training.per_device_eval_batch_size
+        logits = rows_logits(model, datasets.tokenizer, datasets.items, batch_size)
+        settings = setup.training_task.tune_settings(datasets.task, datasets.items, logits, datasets.validation_rows)
+    task = setup.training_task.task(setup.splits.labels, settings)
+    save_checkpoint(model, setup.model_spec, task, setup.tokenizer, run.checkpoint)
+    return settings.model_dump(mode="json")
+
+
+def validate(model: Model, datasets: Datasets, batch_size: int) -> MetricValues:
+    """Metrics of whole answers, and ``loss``, the mean without smoothing or class weights.
+
+    Generation is scored by target tokens, each predicted from the right ones before it.
     """
     if isinstance(datasets.training_task, Generation):
         return _teacher_forced(model, datasets, datasets.training_task, batch_size)
     logits = rows_logits(model, datasets.tokenizer, datasets.items, batch_size)
-    answers = _answers(datasets, logits)
+    decoded = iter([datasets.task.decode(*each) for each in zip(datasets.items, logits, strict=True)])
+    answers = [datasets.training_task.answer([next(decoded) for _ in row]) for row in datasets.validation.encoded]
     return {**datasets.training_task.metrics(datasets.validation_rows, answers), "loss": _loss(datasets, logits)}
-
-
-def tune(model: Model, datasets: Datasets, batch_size: int) -> TaskSettings:
-    """The task's settings with what the validation rows teach, such as thresholds; generation has none of them."""
-    if isinstance(datasets.training_task, Generation):
-        return datasets.task.settings
-    logits = rows_logits(model, datasets.tokenizer, datasets.items, batch_size)
-    return datasets.training_task.tune_settings(datasets.task, datasets.items, logits, datasets.validation_rows)
 
 
 @torch.inference_mode()
 def _teacher_forced(model: Model, datasets: Datasets, training_task: Generation, batch_size: int) -> MetricValues:
-    """The share of the target tokens that the model would have chosen, perplexity, and the mean loss."""
-    collate, device = collated_by(datasets.tokenizer, training_task), next(model.parameters()).device
+    collate, device = collator(datasets.tokenizer, training_task), next(model.parameters()).device
     examples = datasets.validation.examples
-    loss, right, count = 0.0, 0, 0
+    loss, hits, count = 0.0, 0, 0
     for indices in longest_first([len(each.windows[0].ids) for each in examples], batch_size):
         batch = {name: value.to(device) for name, value in collate([examples[at] for at in indices]).items()}
         labels = batch.pop("labels")
         logits = model(**batch)["logits"]
         loss += float(training_task.loss(logits, labels, training=False))
-        chosen, expected = training_task.aligned(logits, labels)
-        right += int((chosen.argmax(-1) == expected).sum())
+        predicted, expected = training_task.align(logits, labels)
+        hits += int((predicted.argmax(-1) == expected).sum())
         count += training_task.label_count(labels)
     mean = loss / max(count, 1)
-    return {"token_accuracy": right / max(count, 1), "perplexity": math.exp(min(mean, 50.0)), "loss": mean}
-
-
-def _answers(datasets: Datasets, logits: Sequence[list[Logits]]) -> list[Any]:
-    decoded = iter([datasets.task.decode(*each) for each in zip(datasets.items, logits, strict=True)])
-    return [datasets.training_task.answer([next(decoded) for _ in row]) for row in datasets.validation.encoded]
+    return {"token_accuracy": hits / max(count, 1), "perplexity": math.exp(min(mean, 50.0)), "loss": mean}
 
 
 def _loss(datasets: Datasets, logits: Sequence[list[Logits]]) -> float:
-    examples = datasets.validation.examples
-    found = {
+    logits_of = {
         id(window): values
         for each, windows in zip(datasets.items, logits, strict=True)
         for window, values in zip(each.windows, windows, strict=True)
     }
     total, count = 0.0, 0
-    for start in range(0, len(examples), LOSS_BATCH):
-        for batch in _same_shape(examples[start : start + LOSS_BATCH], found):
+    for examples in cut(datasets.validation.examples, LOSS_BATCH):
+        for batch in _stackable(examples, logits_of):
             labels = torch.tensor([example.label for example in batch])
-            values = torch.from_numpy(np.stack([found[id(window)] for each in batch for window in each.windows]))
+            values = torch.from_numpy(np.stack([logits_of[id(window)] for each in batch for window in each.windows]))
             total += float(datasets.training_task.loss(values, labels, training=False))
             count += datasets.training_task.label_count(labels)
     return total / max(count, 1)
 
 
-def _same_shape(examples: Sequence[Example], found: dict[int, Logits]) -> list[list[Example]]:
-    """All examples together, or each by itself where their logits, one a token, differ in shape."""
-    shapes = {found[id(window)].shape for example in examples for window in example.windows}
+def _stackable(examples: Sequence[Example], logits_of: dict[int, Logits]) -> list[list[Example]]:
+    """Together, or one by one where logits differ in shape."""
+    shapes = {logits_of[id(window)].shape for example in examples for window in example.windows}
     return [list(examples)] if len(shapes) == 1 else [[example] for example in examples]

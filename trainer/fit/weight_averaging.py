@@ -1,9 +1,7 @@
-"""The mean of the weights at the ends of the last epochs, which often answers better than any of them.
+"""The mean of the weights at the ends of the last epochs.
 
-Weights that one training passes through at a high learning rate lie around the middle of a wide valley of the loss
-(Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better Generalization"; over epochs of an ordinary
-schedule: Kaddour 2022, "Stop Wasting My Time!"). Each epoch's weights are a file beside the states that an interrupted
-run resumes from, so that a resumed run averages the same numbers.
+It often beats each of them (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better Generalization";
+Kaddour 2022, "Stop Wasting My Time!"). The epochs are files, so that a resumed run averages the same numbers.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ FOLDER = "epochs"
 
 
 class EpochWeights(TrainerCallback):  # type: ignore[misc]
-    """Keeps what has been learned by the end of each of the last ``count`` epochs, in files below ``state``."""
+    """Writes the trainable weights at the ends of the last ``count`` epochs."""
 
     def __init__(self, state: Path, count: int, epochs: int) -> None:
         self.folder = state / FOLDER
@@ -30,16 +28,14 @@ class EpochWeights(TrainerCallback):  # type: ignore[misc]
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **_: Any
     ) -> None:
-        """Write the epoch's weights."""
         epoch = round(state.epoch or 0)
         if epoch in self.epochs:
             self.folder.mkdir(parents=True, exist_ok=True)
-            aside = self.folder / "partial"
-            save_file({name: weight.detach().contiguous() for name, weight in _learned(model)}, aside)
-            aside.replace(self._file(epoch))
+            partial = self.folder / "partial"
+            save_file({name: weight.detach().contiguous() for name, weight in _trainable(model)}, partial)
+            partial.replace(self._file(epoch))
 
-    def weights(self) -> dict[str, Tensor]:
-        """The mean of the kept weights, each tensor summed in float64."""
+    def mean(self) -> dict[str, Tensor]:
         return mean_of([load_file(self._file(epoch)) for epoch in self.epochs])
 
     def _file(self, epoch: int) -> Path:
@@ -47,24 +43,22 @@ class EpochWeights(TrainerCallback):  # type: ignore[misc]
 
 
 def mean_of(models: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of each tensor over models of the same form, summed in float64."""
+    """The mean of each tensor, summed in float64."""
     return {
         name: torch.stack([model[name].double() for model in models]).mean(dim=0).to(first.dtype)
         for name, first in models[0].items()
     }
 
 
-def learned_weights(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights that training changes."""
-    return {name: weight.detach().clone() for name, weight in _learned(model)}
+def copy_trainable(model: nn.Module) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in _trainable(model)}
 
 
-def put_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Write such weights back into their model."""
+def put_trainable(model: nn.Module, weights: dict[str, Tensor]) -> None:
     with torch.no_grad():
-        for name, weight in _learned(model):
+        for name, weight in _trainable(model):
             weight.copy_(weights[name])
 
 
-def _learned(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+def _trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]

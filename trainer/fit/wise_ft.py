@@ -1,9 +1,7 @@
-"""Weights on the line from the base model's to the fine-tuned ones, which often answer better than its end.
+"""WiSE-FT: backbone weights between the base model's and the fine-tuned ones.
 
-A short fine-tuning stays in the base model's valley of the loss: a step back from its end keeps what was learned and
-drops some of what was only memorised (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models": WiSE-FT, whose
-mixing coefficient is the fraction here). Only the backbone goes back: the base model has no weights for a classifier.
-Nothing is trained, so that there is nothing to resume.
+A step back drops some of what was only memorised (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"; its
+mixing coefficient is ``fraction``). The head stays, as the base model has none.
 """
 
 from __future__ import annotations
@@ -18,42 +16,39 @@ from trainer.fit.trainer import TaskTrainer
 from trainer.model.heads import backbone_of
 
 FRACTIONS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
-"""How far from the base model's weights (0) to the fine-tuned ones (1): what is tried, and in this order."""
+"""The mixtures tried, from the fine-tuned weights (1) towards the base model's (0)."""
 
 
 def interpolate(trainer: TaskTrainer, base: nn.Module) -> dict[str, Any]:
-    """Leave the model at the fraction that validation prefers; returns what the record says of it.
+    """Leave the model at the fraction that validation prefers; returns the run's record of it.
 
-    Scores within one standard error of the best are one score, as so many rows cannot tell them apart, and of those
-    fractions the one of the lowest loss is taken (after the rule of Breiman et al. 1984, "Classification and Regression
-    Trees"). ``base`` is the backbone before training, the trained one's adapters are merged.
+    Of the fractions within one standard error of the best score, the one with the lowest loss is taken (Breiman et al.
+    1984, "Classification and Regression Trees"). ``base`` is the untrained backbone; adapters must be merged.
     """
     backbone, metric = backbone_of(trainer.model), trainer.args.metric_for_best_model
-    start, end = _weights(base), _weights(backbone)
+    start, end = _copy(base), _copy(backbone)
     tried = {}
     for fraction in FRACTIONS:
         _put(backbone, start, end, fraction)
-        tried[fraction] = trainer.validated()
-    enough = _as_good_as(max(scores[metric] for scores in tried.values()), len(trainer.datasets.validation_rows))
-    chosen = min(
-        (fraction for fraction in FRACTIONS if tried[fraction][metric] >= enough),
-        key=lambda fraction: tried[fraction]["loss"],
-    )
-    _put(backbone, start, end, chosen)
+        tried[fraction] = trainer.validate()
+    best = max(metrics[metric] for metrics in tried.values())
+    lowest = best - _standard_error(best, len(trainer.datasets.validation_rows))
+    candidates = [fraction for fraction in FRACTIONS if tried[fraction][metric] >= lowest]
+    fraction = min(candidates, key=lambda fraction: tried[fraction]["loss"])
+    _put(backbone, start, end, fraction)
     return {
-        "fraction": chosen,
-        "validation": {str(fraction): scores[metric] for fraction, scores in tried.items()},
-        "losses": {str(fraction): scores["loss"] for fraction, scores in tried.items()},
+        "fraction": fraction,
+        "validation": {str(fraction): metrics[metric] for fraction, metrics in tried.items()},
+        "losses": {str(fraction): metrics["loss"] for fraction, metrics in tried.items()},
     }
 
 
-def _as_good_as(best: float, rows: int) -> float:
-    """The lowest score within a standard error of the best, that of a share of so many rows."""
-    share = min(max(best, 0.0), 1.0)
-    return best - math.sqrt(share * (1 - share) / rows)
+def _standard_error(score: float, rows: int) -> float:
+    share = min(max(score, 0.0), 1.0)
+    return math.sqrt(share * (1 - share) / rows)
 
 
-def _weights(module: nn.Module) -> dict[str, Tensor]:
+def _copy(module: nn.Module) -> dict[str, Tensor]:
     return {name: weight.detach().clone() for name, weight in module.named_parameters()}
 
 

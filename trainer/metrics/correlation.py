@@ -1,5 +1,3 @@
-"""How well predicted numbers go with the true ones: Pearson's and Spearman's correlation, with an interval."""
-
 from __future__ import annotations
 
 import math
@@ -14,28 +12,24 @@ _CONSTANT = 1e-12  # a spread this small beside the numbers is rounding
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> float:
-    """Pearson's correlation of two columns [rows], -1 to 1.
+    """Of two columns [rows]; 0 where one is constant, as JSON has no nan.
 
-    Where one side is constant there is no correlation, and the figure is 0.0: a model that always says the same
-    explains nothing, and a figure in a report must be a number (JSON knows no nan). One row is constant too.
-
-    Raises:
-        ValueError: no rows, columns of unequal length, or a number that is not finite.
+    Raises ValueError for no rows, unequal lengths, and numbers that are not finite.
     """
     left, right = _columns(x, y)
     return 0.0 if _constant(left) or _constant(right) else float(scipy.stats.pearsonr(left, right).statistic)
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> float:
-    """Spearman's rank correlation of two columns [rows], ties by their mean rank; else as ``pearson``."""
+    """As `pearson`, of mean ranks."""
     left, right = _columns(x, y)
     return 0.0 if _constant(left) or _constant(right) else float(scipy.stats.spearmanr(left, right).statistic)
 
 
 def pearson_interval(r: float, rows: int) -> tuple[float, float]:
-    """The 95 % interval of a Pearson correlation ``r`` of so many rows, by Fisher's z (Fisher 1921, Metron 1).
+    """The 95 % interval by Fisher's z (Fisher 1921, Metron 1); (-1, 1) for three rows or fewer.
 
-    atanh(r) is close to normal with the standard error 1 / sqrt(rows - 3). Three rows or fewer say nothing: (-1, 1).
+    atanh(r) is close to normal with standard error 1 / sqrt(rows - 3).
     """
     if rows <= 3:
         return -1.0, 1.0

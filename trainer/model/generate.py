@@ -1,5 +1,3 @@
-"""Greedy answers by transformers' own generate: what training is measured with, and what the proof compares with."""
-
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +14,7 @@ from trainer.model.inputs import encode
 
 @dataclass(frozen=True)
 class GreedyAnswer:
-    """One answer: its tokens alone, the last one ending it if it ended, and its text."""
+    """``token_ids`` end with the end-of-sequence token if it was generated."""
 
     token_ids: list[int]
     text: str
@@ -26,7 +24,7 @@ class GreedyAnswer:
 def generate(
     model: Model, tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any]
 ) -> Iterator[GreedyAnswer]:
-    """The answer to each item, greedy, each by itself so that no padding touches it."""
+    """By transformers, one item at a time so that none is padded."""
     assert isinstance(model, LibraryModel)
     for encoded in encode(tokenizer, task, items):
         yield _generate_one(model, tokenizer, task, encoded.windows[0].ids)
@@ -50,9 +48,9 @@ def _generate_one(
     )[0].tolist()
     answer = output[1:] if seq2seq else output[len(prompt) :]
     before = [] if seq2seq else prompt
-    return GreedyAnswer(answer, _text(tokenizer, [*before, *answer])[len(_text(tokenizer, before)) :])
+    return GreedyAnswer(answer, _decode(tokenizer, [*before, *answer])[len(_decode(tokenizer, before)) :])
 
 
-def _text(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> str:
+def _decode(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> str:
     text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) if ids else ""
     return text

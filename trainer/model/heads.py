@@ -1,7 +1,4 @@
-"""The models: a backbone and what turns its token vectors into the numbers that a task decodes.
-
-Each takes ``input_ids`` and ``attention_mask`` [windows, tokens] and gives ``{"logits": …}``.
-"""
+"""The models: a backbone, and a head that turns its token vectors into ``{"logits": …}``."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from transformers import PreTrainedModel
 
 
 class OwnModel(nn.Module):
-    """A backbone of the library's, and a head of ours."""
+    """A transformers backbone with a head of this project."""
 
     def __init__(self, backbone: PreTrainedModel) -> None:
         super().__init__()
@@ -23,19 +20,14 @@ class OwnModel(nn.Module):
         self.backbone = backbone
 
     def put_backbone(self, backbone: nn.Module) -> None:
-        """Replace the backbone."""
         self.backbone = backbone
 
     def activation_checkpointing_enable(self, **options: Any) -> None:
-        """Recompute the backbone's activations in the backward pass."""
         self.backbone.activation_checkpointing_enable(**options)
 
 
 class PooledModel(OwnModel):
-    """One vector a text: the mean of its token vectors, or the first one; [windows, layers * hidden].
-
-    Where several layers are read, a token's vectors in them stand side by side.
-    """
+    """A vector per text, [windows, layers * hidden]: the mean of its token vectors, or the first."""
 
     def __init__(self, backbone: PreTrainedModel, pooling: str, layers: int = 1) -> None:
         super().__init__(backbone)
@@ -45,18 +37,16 @@ class PooledModel(OwnModel):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """``{"logits": [windows, hidden]}``, the text vectors."""
         return {"logits": self.vectors(input_ids, attention_mask, token_type_ids)}
 
     def vectors(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """The text vectors ``[windows, hidden]``, fp32."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         tokens = last_layers(self.backbone, self.layers, input_ids=input_ids, attention_mask=attention_mask, **types)
         return tokens[:, 0] if self.pooling == "cls" else mean_of_tokens(tokens, attention_mask)
 
 
 class PooledClassifier(PooledModel):
-    """A text vector, dropout, one linear layer; ``normalized`` puts vectors to length 1 first."""
+    """Logits [windows, labels]; ``normalized`` scales vectors to length 1."""
 
     def __init__(
         self, backbone: PreTrainedModel, pooling: str, logits: int, *, layers: int = 1, normalized: bool = False
@@ -69,7 +59,6 @@ class PooledClassifier(PooledModel):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """``{"logits": [windows, labels]}``."""
         vectors = self.vectors(input_ids, attention_mask, token_type_ids)
         if self.normalized:
             vectors = normalize(vectors, dim=-1)
@@ -77,7 +66,7 @@ class PooledClassifier(PooledModel):
 
 
 class LayeredTagger(OwnModel):
-    """Each token's vectors in the last layers side by side, dropout, one linear layer."""
+    """Logits [windows, tokens, labels] from the last layers."""
 
     def __init__(self, backbone: PreTrainedModel, layers: int, logits: int) -> None:
         super().__init__(backbone)
@@ -86,13 +75,12 @@ class LayeredTagger(OwnModel):
         self.classifier = nn.Linear(layers * backbone.config.hidden_size, logits)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
-        """``{"logits": [windows, tokens, labels]}``."""
         tokens = last_layers(self.backbone, self.layers, input_ids=input_ids, attention_mask=attention_mask, **inputs)
         return {"logits": self.classifier(self.dropout(tokens))}
 
 
 class LibraryModel(nn.Module):
-    """One of transformers' own task models; start and end logits become one tensor [windows, tokens, 2]."""
+    """A task model of transformers; start and end become logits [windows, tokens, 2]."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
@@ -103,19 +91,18 @@ class LibraryModel(nn.Module):
 
     @property
     def backbone(self) -> nn.Module:
-        """The part without the head; the whole, where the library keeps them together."""
-        part: nn.Module = getattr(self.model, self._name) if self._name else self.model
-        return part
+        """The whole where transformers does not separate the head."""
+        backbone: nn.Module = getattr(self.model, self._name) if self._name else self.model
+        return backbone
 
     def put_backbone(self, backbone: nn.Module) -> None:
-        """Replace the part without the head."""
         if self._name:
             setattr(self.model, self._name, backbone)
         else:
             self.model = backbone
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
-        """``{"logits": …}`` as the library's model gives them; start and end minus infinity on padding."""
+        """Start and end logits of padding are the lowest float."""
         output = self.model(input_ids=input_ids, attention_mask=attention_mask, **inputs)
         if "start_logits" not in output:
             return {"logits": output.logits.float()}
@@ -123,29 +110,28 @@ class LibraryModel(nn.Module):
         return {"logits": logits.masked_fill(attention_mask.unsqueeze(-1) == 0, torch.finfo(torch.float32).min)}
 
     def activation_checkpointing_enable(self, **options: Any) -> None:
-        """Recompute the model's activations in the backward pass."""
         self.model.activation_checkpointing_enable(**options)
 
 
 class GeneratingModel(LibraryModel):
-    """One of transformers' generating models: no part of it is new."""
+    """It has no fresh head."""
 
     def state_dict(self, *args: Any, **options: Any) -> Any:
-        """The weights; those that are one another's copies apart, because safetensors keeps none twice."""
+        """Safetensors refuses tied weights."""
         seen: set[int] = set()
-        found = super().state_dict(*args, **options)
-        for name, value in found.items():
+        state = super().state_dict(*args, **options)
+        for name, value in state.items():
             if value.data_ptr() in seen:
-                found[name] = value.clone()
+                state[name] = value.clone()
             seen.add(value.data_ptr())
-        return found
+        return state
 
 
 Model = OwnModel | LibraryModel
 
 
 def last_layers(backbone: nn.Module, layers: int, **inputs: Tensor) -> Tensor:
-    """Each token's vectors in the last layers side by side, [windows, tokens, layers * hidden], in fp32."""
+    """Each token's concatenated vectors, [windows, tokens, layers * hidden], fp32."""
     if layers == 1:
         last: Tensor = backbone(**inputs).last_hidden_state.float()
         return last
@@ -154,27 +140,26 @@ def last_layers(backbone: nn.Module, layers: int, **inputs: Tensor) -> Tensor:
 
 
 def mean_of_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:
-    """Mean ``[windows, hidden]`` of the vectors ``[windows, tokens, hidden]`` that the mask keeps, in fp32."""
+    """[windows, hidden] of [windows, tokens, hidden], fp32."""
     mask = attention_mask.unsqueeze(-1).float()
     return (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
 
 
 def backbone_of(model: Model) -> nn.Module:
-    """The part of a model that turns tokens into vectors."""
-    part: nn.Module = model.backbone
-    return part
+    backbone: nn.Module = model.backbone
+    return backbone
 
 
 def set_bias(model: Model, bias: Sequence[float]) -> None:
-    """Let a fresh head's last linear layer answer ``bias`` for a text of which it knows nothing."""
-    layers = [layer for part in head_of(model) for layer in part.modules() if isinstance(layer, nn.Linear)]
+    """Set the bias of a fresh head's last linear layer, where the shapes agree."""
+    layers = [layer for module in head_of(model) for layer in module.modules() if isinstance(layer, nn.Linear)]
     if layers and layers[-1].bias is not None and len(layers[-1].bias) == len(bias):
         with torch.no_grad():
             layers[-1].bias.copy_(torch.tensor(bias))
 
 
 def head_of(model: Model) -> list[nn.Module]:
-    """The modules of a model that are not its backbone, and fresh; a generating model has none."""
+    """The modules beside the backbone; none of a generating model."""
     if isinstance(model, GeneratingModel):
         return []
     backbone = backbone_of(model)
@@ -183,4 +168,4 @@ def head_of(model: Model) -> list[nn.Module]:
 
 
 Head = Literal["sequence", "token", "span", "vector", "causal", "seq2seq"]
-"""What the model gives: numbers a text, numbers a token, a start and an end a token, a vector a text, or more text."""
+"""Logits per text, logits per token, start and end per token, a vector per text, or generated text (two kinds)."""

@@ -1,9 +1,8 @@
-"""A model's logits and answers, in fp32, as evaluation, validation and the proof's reference have them."""
+"""Logits in fp32, for evaluation, validation and the proof's reference."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,34 +11,31 @@ from transformers import PreTrainedTokenizerFast
 
 from serving.tasks.base import Encoded, Logits
 from trainer.model.heads import Model
-from trainer.model.inputs import longest_first, padded_by
+from trainer.model.inputs import longest_first, padder
 
-if TYPE_CHECKING:
-    pass
+RowLogits = Sequence[list[Logits]]
+"""The logits of each item's windows."""
 
 
 @torch.inference_mode()
 def logits_of(
     model: Model, tokenizer: PreTrainedTokenizerFast, windows: Sequence[Encoding], batch_size: int
 ) -> list[Logits]:
-    """The logits of each window, in order, without those of padding, on the device where the model is."""
-    pad, device = padded_by(tokenizer), next(model.parameters()).device
-    found: list[Logits] = [np.empty(0, dtype=np.float32)] * len(windows)
+    """Without those of padding, on the model's device."""
+    pad, device = padder(tokenizer), next(model.parameters()).device
+    results: list[Logits] = [np.empty(0, dtype=np.float32)] * len(windows)
     for rows in longest_first([len(window.ids) for window in windows], batch_size):
         batch = pad([windows[row] for row in rows])
         output = model(**{name: value.to(device) for name, value in batch.items()})["logits"].float().cpu().numpy()
-        for row, logits in zip(rows, output, strict=True):
-            found[row] = logits if logits.ndim == 1 else logits[_place(len(windows[row].ids), len(logits), tokenizer)]
-    return found
+        masks = batch["attention_mask"].bool().numpy()
+        for row, logits, mask in zip(rows, output, masks, strict=True):
+            results[row] = logits if logits.ndim == 1 else logits[mask]
+    return results
 
 
 def rows_logits(
     model: Model, tokenizer: PreTrainedTokenizerFast, encoded: Sequence[Encoded], batch_size: int
 ) -> list[list[Logits]]:
-    """The logits of each item's windows."""
+    """Of each item's windows."""
     flat = iter(logits_of(model, tokenizer, [window for each in encoded for window in each.windows], batch_size))
     return [[next(flat) for _ in each.windows] for each in encoded]
-
-
-def _place(length: int, longest: int, tokenizer: PreTrainedTokenizerFast) -> slice:
-    return slice(length) if tokenizer.padding_side == "right" else slice(longest - length, None)

@@ -1,9 +1,9 @@
-"""Rows as token batches: encoded once, padded a batch at a time, batches of examples of like length."""
+"""Texts as token windows: encoded once, padded a batch at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from tokenizers import Encoding
 from torch import Tensor
@@ -11,31 +11,25 @@ from transformers import PreTrainedTokenizerFast
 
 from serving.tasks.base import Encoded, Task
 
-if TYPE_CHECKING:
-    pass
-
-
 Batch = dict[str, Tensor]
+T = TypeVar("T")
 
 IGNORED = -100
-"""The label of what counts for nothing, as torch's and transformers' losses have it."""
+"""The label that torch's and transformers' losses leave out."""
 
 _ENCODED_AT_ONCE = 1000
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any]) -> list[Encoded]:
-    """The windows of each item, by transformers' own tokenizer, truncated to its ``model_max_length``, not padded."""
+    """Windows by transformers' tokenizer, truncated to its ``model_max_length``, not padded."""
     encoded: list[Encoded] = []
-    for start in range(0, len(items), _ENCODED_AT_ONCE):
-        some = items[start : start + _ENCODED_AT_ONCE]
-        encoded += [
-            Encoded(item, task.windows(each))
-            for item, each in zip(some, _tokenized(tokenizer, task, some), strict=True)
-        ]
+    for part in cut(items, _ENCODED_AT_ONCE):
+        encodings = _tokenize(tokenizer, task, part)
+        encoded += [Encoded(item, task.windows(each)) for item, each in zip(part, encodings, strict=True)]
     return encoded
 
 
-def _tokenized(tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any]) -> list[Encoding]:
+def _tokenize(tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any]) -> list[Encoding]:
     segments = [task.segments(item) for item in items]
     tokenizer.truncation_side = task.truncation_side
     texts = [each if isinstance(each, str) else each[0] for each in segments]
@@ -46,8 +40,8 @@ def _tokenized(tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[A
     return encodings
 
 
-def padded_by(tokenizer: PreTrainedTokenizerFast) -> Callable[[Sequence[Encoding]], Batch]:
-    """What pads windows to the longest of them and keeps the inputs that the model takes, each [windows, tokens]."""
+def padder(tokenizer: PreTrainedTokenizerFast) -> Callable[[Sequence[Encoding]], Batch]:
+    """Makes the model's inputs, each [windows, tokens of the longest]."""
 
     def pad(windows: Sequence[Encoding]) -> Batch:
         # transformers advises against pad(); here texts are encoded once and padded many times
@@ -64,10 +58,10 @@ def padded_by(tokenizer: PreTrainedTokenizerFast) -> Callable[[Sequence[Encoding
 
 
 def longest_first(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Batches of indices by falling length, so that a batch too large for memory fails at once."""
+    """Batches of indices; a batch too large for memory fails at once."""
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    return (list(part) for part in _cut(order, size))
+    return (list(part) for part in cut(order, size))
 
 
-def _cut(values: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+def cut(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (values[start : start + size] for start in range(0, len(values), size))

@@ -1,4 +1,4 @@
-"""Which weights learn: all of them, the classifier alone, the last layers, or low-rank adapters."""
+"""Which weights are trained: all, the classifier, the last layers, or low-rank adapters."""
 
 from __future__ import annotations
 
@@ -12,51 +12,36 @@ from trainer.recipe.sections import Lora, Training
 
 
 def choose_weights(model: Model, settings: Training) -> None:
-    """Leave a gradient to what ``training.trainable`` says; raises InputError where the model cannot do it."""
+    """Set ``requires_grad`` by ``training.trainable``; raises InputError."""
     if settings.freeze_embeddings:
         backbone_of(model).get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
     if settings.trainable == "classifier":
-        _freeze(backbone_of(model))
-        _require_some(model)
+        _train_head_only(model)
     elif settings.trainable == "last_layers":
         _freeze_but_last(backbone_of(model), settings.last_layers or 1)
     elif settings.trainable == "lora":
-        _adapt(model, settings.lora or Lora())
+        _add_adapters(model, settings.lora or Lora())
 
 
 def merge_adapters(model: Model) -> None:
-    """Add adapters, where there are any, to the weights that they adapt, and take them out of the model."""
-    part = backbone_of(model)
-    if hasattr(part, "merge_and_unload"):
-        model.put_backbone(part.merge_and_unload())  # type: ignore[operator]
+    backbone = backbone_of(model)
+    if hasattr(backbone, "merge_and_unload"):
+        model.put_backbone(backbone.merge_and_unload())  # type: ignore[operator]
 
 
 def layers_of(backbone: nn.Module) -> nn.ModuleList:
-    """The backbone's layers in order: its longest list of modules."""
+    """In order: the longest list of modules."""
     lists = [module for module in backbone.modules() if isinstance(module, nn.ModuleList)]
     if not lists:
         raise InputError("training.trainable: last_layers: the base model has no list of layers", field="training")
     return max(lists, key=len)
 
 
-def _freeze(module: nn.Module) -> None:
-    """No gradients, no dropout; Trainer calls ``train()`` before each step, hence the hook."""
-    module.requires_grad_(False)
-    module.register_forward_pre_hook(lambda frozen, _: frozen.eval() and None)
-
-
-def _freeze_but_last(backbone: nn.Module, count: int) -> None:
-    layers = layers_of(backbone)
-    if count > len(layers):
-        raise InputError(
-            f"training.last_layers: {count} asked, and the base model has {len(layers)}", field="training.last_layers"
-        )
+def _train_head_only(model: Model) -> None:
+    backbone = backbone_of(model)
     backbone.requires_grad_(False)
-    for layer in list(layers)[-count:]:
-        layer.requires_grad_(True)
-
-
-def _require_some(model: Model) -> None:
+    # no dropout in it either; Trainer calls train() before each step, hence the hook
+    backbone.register_forward_pre_hook(lambda module, _: module.eval() and None)
     if not any(weight.requires_grad for weight in model.parameters()):
         raise InputError(
             "training.trainable: classifier: this task has no layer but the backbone; give all, last_layers or lora",
@@ -64,10 +49,21 @@ def _require_some(model: Model) -> None:
         )
 
 
-def _adapt(model: Model, lora: Lora) -> None:
+def _freeze_but_last(backbone: nn.Module, count: int) -> None:
+    layers = layers_of(backbone)
+    if count > len(layers):
+        raise InputError(
+            f"training.last_layers: the base model has {len(layers)} layers, not {count}; give at most {len(layers)}",
+            field="training.last_layers",
+        )
+    backbone.requires_grad_(False)
+    for layer in list(layers)[-count:]:
+        layer.requires_grad_(True)
+
+
+def _add_adapters(model: Model, lora: Lora) -> None:
     from peft import LoraConfig, get_peft_model
 
-    backbone = backbone_of(model)
     config = LoraConfig(
         r=lora.r,
         lora_alpha=lora.lora_alpha,
@@ -76,8 +72,7 @@ def _adapt(model: Model, lora: Lora) -> None:
     )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # peft's own use of transformers, nothing of the user's
-            adapted = get_peft_model(backbone, config)
+            warnings.simplefilter("ignore", FutureWarning)  # of peft's own use of transformers
+            model.put_backbone(get_peft_model(backbone_of(model), config))
     except ValueError as error:
         raise InputError(f"training.lora: {str(error).splitlines()[0]}", field="training.lora") from error
-    model.put_backbone(adapted)

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe: the key, what was found, what is accepted, the nearest name."""
+"""Messages about an invalid recipe: the key, its value, what is accepted, the nearest name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ Schema = dict[str, Any]
 
 
 def explain(error: ValidationError, schema: Schema) -> str:
-    """Every problem on a line of its own, or a single line for a single one."""
     problems = list(dict.fromkeys(_problem(item, schema) for item in error.errors()))
     if len(problems) == 1:
         return problems[0]
@@ -25,30 +24,29 @@ def _problem(item: Any, schema: Schema) -> str:
         return _unknown(keys, schema)
     if item["type"] == "value_error":
         return str(item["ctx"]["error"])
-    path, found = _field(keys, schema)
+    path, field = _field(keys, schema)
     name = ".".join(path) or "the recipe"
-    if item["type"] == "missing":
-        return f"{name}: missing; give {accepted(found, schema)}{_about(found)}"
-    return f"{name}: {_shown(item['input'])} is not accepted; give {accepted(found, schema)}{_about(found)}"
+    problem = "missing" if item["type"] == "missing" else f"{_format_value(item['input'])} is not accepted"
+    return f"{name}: {problem}; give {accepted_values(field, schema)}{_description(field)}"
 
 
 def _unknown(keys: list[str], schema: Schema) -> str:
     name, parents = keys[-1], keys[:-1]
     siblings = list(_properties(_field(parents, schema)[1], schema))
-    nearest = _elsewhere(name, schema) or difflib.get_close_matches(name, siblings, n=1, cutoff=0.5)
+    nearest = _find_key(name, schema) or difflib.get_close_matches(name, siblings, n=1, cutoff=0.5)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
     return f"{'.'.join(keys)}: unknown key{hint} (known here: {', '.join(siblings)})"
 
 
-def _elsewhere(name: str, schema: Schema) -> list[str]:
-    """The dotted key where ``name`` does belong, such as training.seed for a seed at the top."""
+def _find_key(name: str, schema: Schema) -> list[str]:
+    """Such as training.seed for a seed at the top."""
     sections = {section: _properties(field, schema) for section, field in schema["properties"].items()}
     inside = [f"{section}.{name}" for section, fields in sections.items() if name in fields]
     return [name] if name in schema["properties"] else inside
 
 
 def _field(keys: list[str], schema: Schema) -> tuple[list[str], Schema]:
-    """The longest part of ``keys`` that names a field, and its schema (unions add branch names behind it)."""
+    """The longest part of ``keys`` that names a field; pydantic appends the branches of unions."""
     path: list[str] = []
     field = schema
     for key in keys:
@@ -66,10 +64,10 @@ def _properties(field: Schema, schema: Schema) -> dict[str, Schema]:
     return properties
 
 
-def accepted(field: Schema, schema: Schema) -> str:
-    """The values that a field takes, in words: ``a whole number from 1 to 1000``."""
+def accepted_values(field: Schema, schema: Schema) -> str:
+    """What a field accepts, in words."""
     if "anyOf" in field:
-        return " or ".join(accepted(branch, schema) for branch in field["anyOf"])
+        return " or ".join(accepted_values(branch, schema) for branch in field["anyOf"])
     if "enum" in field:
         return "one of " + ", ".join(field["enum"])
     if "const" in field:
@@ -78,7 +76,7 @@ def accepted(field: Schema, schema: Schema) -> str:
         return "a mapping with " + ", ".join(_properties(field, schema))
     kind = str(field.get("type", ""))
     if isinstance(field.get("additionalProperties"), dict):
-        return f"a mapping from names to {accepted(field['additionalProperties'], schema)}"
+        return f"a mapping from names to {accepted_values(field['additionalProperties'], schema)}"
     words = {"string": "text", "boolean": "true or false", "null": "null", "array": "a list of text"}
     if kind in ("number", "integer"):
         return ("a whole number" if kind == "integer" else "a number") + _bounds(field)
@@ -86,20 +84,15 @@ def accepted(field: Schema, schema: Schema) -> str:
 
 
 def _bounds(field: Schema) -> str:
-    words = {
-        "exclusiveMinimum": "above",
-        "minimum": "at least",
-        "exclusiveMaximum": "below",
-        "maximum": "at most",
-    }
-    bounds = [f"{word} {_shown(field[key])}" for key, word in words.items() if key in field]
+    words = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
+    bounds = [f"{word} {_format_value(field[key])}" for key, word in words.items() if key in field]
     return " " + ", ".join(bounds) if bounds else ""
 
 
-def _about(field: Schema) -> str:
+def _description(field: Schema) -> str:
     return f" ({field['description']})" if "description" in field else ""
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     text = f"{value:g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:59] + "…"

@@ -1,4 +1,4 @@
-"""A recipe's YAML as a plain mapping: safe, UTF-8, no key twice, ``--set`` applied."""
+"""A recipe's YAML as a mapping, with ``--set`` applied."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from serving.errors import InputError
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's floats (PyYAML reads ``1e-4`` as text), and an error for a key written twice."""
+    """Reads ``1e-4`` as a float, as YAML 1.2 does, and refuses a key written twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value]
@@ -31,12 +31,11 @@ _Loader.add_implicit_resolver(
 
 
 def parse_yaml(text: str) -> Any:
-    """The value that ``text`` holds; raises ``yaml.YAMLError``."""
     return yaml.load(text, _Loader)  # a SafeLoader: builds plain values only
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping in a recipe file; raises InputError for a file that is none."""
+    """Raises InputError."""
     try:
         value = parse_yaml(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
@@ -48,22 +47,22 @@ def read_mapping(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {_one_line(error)}") from None
     if not isinstance(value, dict):
-        raise InputError(f"{path}: holds {_kind(value)}; a recipe is a mapping with the keys task, model, data …")
+        raise InputError(f"{path}: holds {_describe(value)}; a recipe is a mapping with the keys task, model, data …")
     return value
 
 
 def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A copy of ``mapping`` with each ``dotted.key=value`` set; values are read as YAML."""
+    """A copy with each ``dotted.key=value`` set; values are YAML."""
     changed = copy.deepcopy(mapping)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not all(key.strip().split(".")):
             raise InputError(f"--set {override}: write key=value, such as training.learning_rate=1e-4")
-        _set(changed, key.strip().split("."), _value(override, text))
+        _set(changed, key.strip().split("."), _parse_value(override, text))
     return changed
 
 
-def _value(override: str, text: str) -> Any:
+def _parse_value(override: str, text: str) -> Any:
     try:
         return parse_yaml(text)
     except yaml.YAMLError as error:
@@ -85,7 +84,7 @@ def _one_line(error: yaml.YAMLError) -> str:
     return " ".join(problem.split()) + place
 
 
-def _kind(value: Any) -> str:
+def _describe(value: Any) -> str:
     if value is None:
         return "nothing"
     return "a list" if isinstance(value, list) else f"only {value!r}"

@@ -1,4 +1,4 @@
-"""docs/recipe.md, made from the recipe's own types; `make docs` writes it."""
+"""docs/recipe.md, generated from the recipe's types by `make docs`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from trainer.recipe.errors import accepted
+from trainer.recipe.errors import accepted_values
 from trainer.recipe.recipe import Recipe
 
 INTRODUCTION = """\
@@ -22,17 +22,15 @@ type is refused, with the accepted values. Paths are relative to the recipe; `--
 
 
 def recipe_reference() -> str:
-    """The reference in Markdown: a table for the top keys and one for each section."""
     top = [name for name, field in Recipe.model_fields.items() if not _is_section(field)]
     tables = [_table(Recipe, top, "")]
     for name, section in _sections(Recipe, ""):
-        about = (section.__doc__ or "").splitlines()[0]
-        tables.append(f"## {name}\n\n{about}\n\n{_table(section, list(section.model_fields), f'{name}.')}")
+        summary = (section.__doc__ or "").splitlines()[0]
+        tables.append(f"## {name}\n\n{summary}\n\n{_table(section, list(section.model_fields), f'{name}.')}")
     return "\n".join([INTRODUCTION, *tables])
 
 
 def _sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
-    """The sections below a model with their dotted names, those that may be left out too."""
     for name, field in model.model_fields.items():
         for kind in (field.annotation, *get_args(field.annotation)):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -50,19 +48,16 @@ def _table(section: Any, names: list[str], prefix: str) -> str:
     lines = ["| key | accepted | default | |", "| --- | --- | --- | --- |"]
     for name in names:
         field = section.model_fields[name]
-        values = accepted(properties[name], schema).replace("|", "\\|")
+        values = accepted_values(properties[name], schema).replace("|", "\\|")
         lines.append(f"| `{prefix}{name}` | {values} | {_default(field)} | {field.description or ''} |")
     return "\n".join(lines) + "\n"
 
 
 def _default(field: FieldInfo) -> str:
-    if field.default is PydanticUndefined:
+    default = field.default
+    if default is PydanticUndefined:
         return "required"
-    return (
-        "null"
-        if field.default is None
-        else f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
-    )
+    return "null" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 if __name__ == "__main__":

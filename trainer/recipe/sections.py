@@ -1,4 +1,4 @@
-"""The sections of a recipe: what each key means, and what it accepts."""
+"""The sections of a recipe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Metric = Literal["accuracy", "macro_f1", "micro_f1", "f1", "exact_match", "pears
 
 
 class Section(BaseModel):
-    """A part of the recipe: unknown keys are refused, values never change type or later."""
+    """Unknown keys are refused; values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -24,21 +24,17 @@ class ModelHead(Section):
     """The layer between the backbone's token vectors and the answer, and what it is trained for."""
 
     pooling: Literal["mean", "cls"] | None = Field(
-        default=None,
-        description="mean of the token vectors, or the library's own head; null: what suits the backbone",
+        default=None, description="mean of the token vectors, or transformers' own head; null: what suits the backbone"
     )
-    layers: int = Field(
-        default=1, ge=1, le=48, description="how many of the last layers the classifier reads, side by side"
-    )
+    layers: int = Field(default=1, ge=1, le=48, description="how many of the last layers the classifier reads")
     loss: Loss | None = Field(
         default=None,
-        description="what training minimises; null: the task's first choice in the table of tasks;"
+        description="what training minimises; null: the task's first in the table of tasks;"
         " binary-cross-entropy gives two labels a single logit",
     )
     focal_gamma: float = Field(default=2.0, gt=0, le=10, description="of the focal loss: how little easy rows count")
     class_weights: Literal["balanced"] | dict[str, float] | None = Field(
-        default=None,
-        description="balanced: rows of rare labels count more, each label as much as any other; or a weight a label",
+        default=None, description="balanced: each label counts the same, however rare; or a weight per label"
     )
 
 
@@ -49,29 +45,25 @@ class Data(Section):
         default=None, description="file of training rows, or a list of files; with `dataset`, a split's name"
     )
     test: Fraction | Name | tuple[Name, ...] | dict[Name, Fraction | Name] = Field(
-        description="file (or split) that is evaluated once, or a fraction of train; or several, each with a score of"
-        " its own: a list of files, or a mapping from a set's name to its file or fraction"
+        description="file (or split) that is evaluated once, or a fraction of train; or several, with metrics of their"
+        " own: a list of files, or a mapping from a set's name to its file or fraction"
     )
     validation: Fraction | Name = Field(
-        default=0.1,
-        description="file (or split) that alone chooses the checkpoint, or a fraction of the training rows",
+        default=0.1, description="file (or split) that alone chooses the checkpoint, or a fraction of the training rows"
     )
     text: Name | None = Field(
-        default=None, description="the column that holds the text; null: text, or tokens where tokens have tags"
+        default=None, description="column of the text; null: text, or tokens where tokens have tags"
     )
-    text_pair: Name | None = Field(default=None, description="the column that holds the second text of a pair")
+    text_pair: Name | None = Field(default=None, description="column of the second text of a pair")
     label: Name | None = Field(
         default=None,
-        description="the column that holds what is right: a label, a number, tags or a text; null: label, or tags",
+        description="column of the expected answer: a label, a number, tags or a text; null: label, or tags",
     )
     label_separator: Name | None = Field(default=None, description="between several labels in one column")
     label_names: tuple[Name, ...] | Name | None = Field(
-        default=None,
-        description="names of labels that are written as numbers from 0: a list, or a file with one a line",
+        default=None, description="names of labels written as numbers from 0: a list, or a file with one a line"
     )
-    case_markers: bool = Field(
-        default=False, description="mark capitalised words for an uncased base model; names are found better"
-    )
+    case_markers: bool = Field(default=False, description="mark capitalised words for an uncased base model")
     word_separator: str = Field(default=" ", description="between the tokens of a tagged text; empty for Chinese")
     column_names: tuple[Name, ...] | None = Field(default=None, description="columns of CSV or TSV without a header")
     dataset: Name | None = Field(default=None, description="a hub data set, owner/name, or a folder, in place of files")
@@ -80,20 +72,20 @@ class Data(Section):
     split_seed: int = Field(default=0, ge=0, lt=2**32, description="decides which rows a fraction takes")
     prefix: str = Field(default="", description="put before every input of a generating model, such as T5's summarize:")
     max_new_tokens: int = Field(
-        default=64, ge=1, le=4096, description="tokens that a generated answer has at most, unasked"
+        default=64, ge=1, le=4096, description="the most tokens of a generated answer, by default"
     )
     max_length: int | None = Field(
-        default=None,
-        ge=4,
-        le=8192,
-        description="tokens a text or a window; null: backbone's, at most 256, 384 for answers",
+        default=None, ge=4, le=8192, description="tokens per window; null: the backbone's, at most 256, 384 for answers"
     )
     stride: int | None = Field(
-        default=None, ge=0, le=4096, description="tokens that neighbouring windows share; null: a third of a window"
+        default=None,
+        ge=0,
+        le=4096,
+        description="tokens that neighbouring windows share; null: a third of one, a quarter for tagged tokens",
     )
 
     @model_validator(mode="after")
-    def _one_source(self) -> Data:
+    def _check_source(self) -> Data:
         if self.dataset is None and self.train is None:
             raise ValueError("data.train: missing; name a file of training rows, or a data set by data.dataset")
         if self.dataset is None and (self.config_name or self.revision):
@@ -109,7 +101,7 @@ class Data(Section):
         return self
 
     def test_sets(self) -> list[tuple[str, float | str]]:
-        """Each test set's name and its file, split or fraction; one that stands alone is called test."""
+        """Each set's name and its file, split or fraction."""
         if isinstance(self.test, dict):
             return list(self.test.items())
         if isinstance(self.test, tuple):
@@ -133,15 +125,12 @@ class Training(Section):
 
     learning_rate: float = Field(default=2.0e-4, gt=0, le=10, description="peak learning rate of the backbone")
     head_learning_rate: float | None = Field(
-        default=None,
-        gt=0,
-        le=10,
-        description="of the classifier; null: 25 × learning_rate under adamw, which suits a fresh layer",
+        default=None, gt=0, le=10, description="of the classifier; null: 25 × learning_rate under adamw, else the same"
     )
     num_train_epochs: int = Field(default=3, ge=1, le=1000, description="passes over the training rows")
-    per_device_train_batch_size: int = Field(default=32, ge=1, le=4096, description="texts a training step")
-    per_device_eval_batch_size: int = Field(default=64, ge=1, le=4096, description="texts an evaluation step")
-    gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024, description="batches an optimiser step")
+    per_device_train_batch_size: int = Field(default=32, ge=1, le=4096, description="texts per training step")
+    per_device_eval_batch_size: int = Field(default=64, ge=1, le=4096, description="texts per evaluation step")
+    gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024, description="batches per optimiser step")
     gradient_checkpointing: bool = Field(default=False, description="recompute activations: less memory, slower")
     lr_scheduler_type: Literal["constant", "linear", "cosine"] = Field(default="linear", description="after the warmup")
     warmup_ratio: float = Field(default=0.06, ge=0, lt=1, description="fraction of the steps that warm up")
@@ -149,10 +138,7 @@ class Training(Section):
     momentum: float = Field(default=0.0, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(default=0.01, ge=0, le=1, description="not for biases and layer norms")
     label_smoothing_factor: float | None = Field(
-        default=None,
-        ge=0,
-        lt=1,
-        description="share spread over all labels, under cross-entropy; null: 0.05 for text-classification, else 0",
+        default=None, ge=0, lt=1, description="under cross-entropy; null: 0.05 for text-classification, else 0"
     )
     max_grad_norm: float = Field(default=1.0, gt=0, le=1e6, description="gradients are clipped to this norm")
     seed: int = Field(default=0, ge=0, lt=2**32, description="of the head's first weights, dropout and batch order")
@@ -160,24 +146,17 @@ class Training(Section):
         default=None, description="bfloat16 autocast; null: where it is faster, on a GPU or a CPU with AMX"
     )
     trainable: Literal["all", "classifier", "last_layers", "lora"] = Field(
-        default="all",
-        description="classifier: the backbone stays as it is; last_layers: its last ones learn; lora: adapters learn",
+        default="all", description="classifier: not the backbone; last_layers: only its last ones; lora: adapters"
     )
-    freeze_embeddings: bool = Field(
-        default=False, description="the table of word vectors stays as it is: unseen words keep their place beside seen"
-    )
+    freeze_embeddings: bool = Field(default=False, description="do not train the word vectors")
     last_layers: int | None = Field(default=None, ge=1, description="how many, under trainable: last_layers")
     lora: Lora | None = Field(default=None, description="of trainable: lora")
-    eval_strategy: Literal["epoch", "steps"] = Field(
-        default="epoch", description="when validation runs and state is kept"
-    )
+    eval_strategy: Literal["epoch", "steps"] = Field(default="epoch", description="when to validate and save the state")
     eval_steps: int | None = Field(default=None, ge=1, description="optimiser steps between two evaluations")
     metric_for_best_model: Metric | None = Field(
         default=None, description="on validation; null: the task's first in the table of tasks"
     )
-    load_best_model_at_end: bool = Field(
-        default=True, description="keep the checkpoint of the best validation; false: the last one"
-    )
+    load_best_model_at_end: bool = Field(default=True, description="keep the best checkpoint; false: the last one")
     early_stopping_patience: int | None = Field(
         default=None, ge=1, description="evaluations without a better metric before training stops"
     )
@@ -191,17 +170,17 @@ class Training(Section):
         default=None,
         ge=2,
         le=32,
-        description="train so many times, from seed on, and take the mean of the weights (a model soup); kept if its"
-        " validation loss is no higher than theirs on average, or under load_best_model_at_end: false in any case",
+        description="train so many times, from seed on, and average the weights (a model soup); kept if its validation"
+        " loss is no higher than theirs on average, or under load_best_model_at_end: false in any case",
     )
     weight_interpolation: bool = Field(
         default=False,
-        description="after training, also try backbone weights between the base model's and the fine-tuned ones"
-        " (WiSE-FT): of those that validation cannot tell from the best, the ones of the lowest loss",
+        description="also try backbone weights between the base model's and the fine-tuned ones (WiSE-FT): of those"
+        " within a standard error of the best validation metric, the ones with the lowest loss",
     )
 
     @model_validator(mode="after")
-    def _consistent(self) -> Training:
+    def _check_consistency(self) -> Training:
         if (self.eval_strategy == "steps") != (self.eval_steps is not None):
             raise ValueError("training.eval_steps: goes with training.eval_strategy: steps, and only with it")
         if self.momentum and self.optim != "sgd":
@@ -226,8 +205,8 @@ class Training(Section):
             raise ValueError("training.lora: goes with training.trainable: lora, and only with it")
         return self
 
-    def resolved(self) -> Training:
-        """These settings with the default of ``head_learning_rate`` worked out."""
+    def resolve(self) -> Training:
+        """With the default of ``head_learning_rate``."""
         if self.head_learning_rate is not None:
             return self
         factor = 25.0 if self.optim == "adamw" else 1.0
@@ -260,13 +239,13 @@ class Export(Section):
         default=0.005,
         ge=0,
         lt=1,
-        description="of the task's main metric, in its own unit: the 95 % interval of an approximate variant's change"
-        " must stay above minus this",
+        description="of the task's main metric, in its unit: the lower end of the 95 % interval of an approximate"
+        " variant's change must stay above minus this",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _renamed(cls, values: Any) -> Any:
+    def _refuse_old_names(cls, values: Any) -> Any:
         if isinstance(values, dict) and "max_accuracy_drop" in values:
             raise ValueError(
                 "export.max_accuracy_drop: is called export.max_metric_drop now, and bounds the lower end of the"

@@ -1,4 +1,4 @@
-"""The report's figures: the learning curve and the confusion matrix, as PNG files."""
+"""The report's figures, as PNG files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from serving.errors import shorten
 from trainer.metrics.display import NAMES, metric_title
 
 RIGHT, WRONG, THIRD, INK = "#2463a5", "#c8442c", "#7a8a99", "#30363d"
@@ -33,29 +34,26 @@ _STYLE: Any = {
 
 
 def learning_curve(record: dict[str, Any], path: Path) -> None:
-    """Losses on the left, up to two validation scores on the right, over epochs; the best one marked."""
+    """Losses and up to two validation metrics over epochs."""
     history = record["history"]
     with plt.rc_context(_STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained")
         _curve(left, history, "loss", "training (label smoothing included)", THIRD, marker="")
         _curve(left, history, "validation_loss", "validation", RIGHT)
-        _finish(left, "loss", "upper right")
+        _format_axes(left, "loss", "upper right")
         left.set_ylim(bottom=0)
         for metric, colour in zip(_metrics(record), (RIGHT, WRONG), strict=False):
             _curve(right, history, f"validation_{metric}", metric_title(metric), colour)
         _mark_best(right, record)
-        _finish(right, "validation", "lower right")
+        _format_axes(right, "validation", "lower right")
         _save(figure, path)
 
 
 def confusion_figure(record: dict[str, Any], path: Path) -> None:
-    """Test rows by expected label (row) and answered label (column); right answers blue, wrong ones red.
-
-    Colours are shares of the expected label's rows. Above 100 labels, those with the most mistakes are shown.
-    """
+    """Of more than 100 labels the most confused are drawn."""
     matrix = np.array(record["metrics"]["test"]["confusion_matrix"])
     kept = _most_confused(matrix)
-    names = [_shortened(record["labels"][at]) for at in kept]
+    names = [shorten(record["labels"][at], 40) for at in kept]
     counts = matrix[np.ix_(kept, kept)]
     size = max(4.2, 0.17 * len(kept) + 2.6)
     with plt.rc_context(_STYLE):
@@ -73,15 +71,15 @@ def _curve(axes: Axes, history: list[dict[str, float]], key: str, name: str, col
 
 
 def _metrics(record: dict[str, Any]) -> list[str]:
-    """The scores that are drawn: the one that chose the checkpoint, and another of the same scale."""
-    found = {
+    """The metric that chose the checkpoint, and another of its scale."""
+    metrics = {
         key.removeprefix("validation_") for point in record["history"] for key in point if key[:11] == "validation_"
     }
-    others = sorted(found - {"loss", "rmse", "perplexity", record["metric"]}, key=list(NAMES).index)
+    others = sorted(metrics - {"loss", "rmse", "perplexity", record["metric"]}, key=list(NAMES).index)
     return [record["metric"], *others[:1]]
 
 
-def _finish(axes: Axes, name: str, legend: Literal["upper right", "lower right"]) -> None:
+def _format_axes(axes: Axes, name: str, legend: Literal["upper right", "lower right"]) -> None:
     axes.set_xlabel("epoch")
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
@@ -99,18 +97,17 @@ def _mark_best(axes: Axes, record: dict[str, Any]) -> None:
 
 
 def _most_confused(matrix: NDArray[Any]) -> list[int]:
-    """All labels in order, or the hundred with the most mistakes."""
     mistakes = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * matrix.diagonal()
     return sorted(np.argsort(-mistakes, kind="stable")[:MOST_LABELS].tolist())
 
 
 def _colours(counts: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
-    """``[labels, labels, 3]``: white for none; a square root lifts small shares of mistakes."""
+    """RGB [labels, labels, 3]; mistakes by the square root of their share."""
     shares = counts / np.maximum(rows, 1)[:, None]
     right = np.eye(len(counts), dtype=bool)
     strength = np.where(right, 0.15 + 0.85 * shares, np.sqrt(shares)) * (counts > 0)
     full = np.where(right[..., None], matplotlib.colors.to_rgb(RIGHT), matplotlib.colors.to_rgb(WRONG))
-    return 1 - strength[..., None] * (1 - full)  # type: ignore[no-any-return]
+    return np.uint8(255 * (1 - strength[..., None] * (1 - full)))  # type: ignore[return-value]
 
 
 def _label_axes(axes: Axes, names: list[str]) -> None:
@@ -120,10 +117,9 @@ def _label_axes(axes: Axes, names: list[str]) -> None:
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(True)
-    axes.set_xticks(np.arange(len(names) - 1) + 0.5, minor=True)
-    axes.set_yticks(np.arange(len(names) - 1) + 0.5, minor=True)
-    axes.grid(which="minor", color="#eef0f2", linewidth=0.6)
-    axes.tick_params(which="minor", length=0)
+    edges = np.arange(len(names) - 1) + 0.5
+    for draw_lines in (axes.hlines, axes.vlines):
+        draw_lines(edges, -0.5, len(names) - 0.5, colors="#eef0f2", linewidth=0.6)
     axes.set_xlabel("answered")
     axes.set_ylabel("expected")
 
@@ -131,19 +127,8 @@ def _label_axes(axes: Axes, names: list[str]) -> None:
 def _write_counts(axes: Axes, counts: NDArray[Any]) -> None:
     for row, column in zip(*np.nonzero(counts), strict=True):
         dark = row == column and counts[row, column] > 0.5 * counts[row].sum()
-        axes.text(
-            column,
-            row,
-            str(counts[row, column]),
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if dark else INK,
-        )
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= 40 else name[:39] + "…"
+        colour = "white" if dark else INK
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=8, color=colour)
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -1,7 +1,4 @@
-"""One training at a time in a run folder: a file in it is locked by the process that trains.
-
-The lock is the operating system's (flock), so a killed process leaves none behind, only the file.
-"""
+"""One training at a time in a folder, by a file lock (flock) that ends with its process."""
 
 from __future__ import annotations
 
@@ -12,20 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from serving.errors import InputError
+from serving.errors import UserError
 
 LOCK_FILE = "training.lock"
 
 
+class FolderInUse(UserError):
+    """Another training is running in the folder."""
+
+
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Keep every other training out of ``folder``, which is made if it is not there.
-
-    Raises InputError where another process, or another training of this one, is at work in it.
-    """
+    """Raises FolderInUse; ``folder`` is created if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_FILE
-    with _locked(path, folder):
+    with _locked_file(path, folder):
         try:
             yield
         finally:
@@ -33,7 +31,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(path: Path, folder: Path) -> Iterator[None]:
+def _locked_file(path: Path, folder: Path) -> Iterator[None]:
     while True:
         with path.open("a+", encoding="utf-8") as file:
             _lock(file, folder)
@@ -50,15 +48,15 @@ def _lock(file: TextIO, folder: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
-        who = file.read().strip()
-        raise InputError(
-            f"{folder}: another training{f' (process {who})' if who else ''} is at work in this folder;"
+        process = file.read().strip()
+        raise FolderInUse(
+            f"{folder}: another training{f' (process {process})' if process else ''} is running in this folder;"
             " wait until it ends, or give another --output"
         ) from None
 
 
 def _is_at(file: TextIO, path: Path) -> bool:
-    """Whether what was locked is still what the path names, and not what its last holder has just removed."""
+    """The last holder may just have removed the file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -1,7 +1,6 @@
-"""lock.json: all that a run's weights depend on, and the weights' own hashes, so that the run can be repeated.
+"""lock.json: what a run's weights depend on, and their hashes.
 
-Written when training begins, and again, with what came out, when it ends. Torch's number of threads belongs to it:
-sums over rows are cut into as many parts as there are threads, and rounded accordingly.
+Written when training begins, and again with the result. Torch's number of threads is part of it: sums depend on it.
 """
 
 from __future__ import annotations
@@ -17,17 +16,16 @@ from rich.console import Console
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from trainer.model.base_model import BaseCheckpoint
-from trainer.run import environment as facts
-from trainer.run.diff import differences
-from trainer.run.run import Run, write_atomically
+from trainer.run import environment
+from trainer.run.run import Run, differences, write_atomically
 
 
-class _Part(BaseModel):
+class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Environment(_Part):
-    """Where a run was made: library versions, the machine with its threads, a digest of Tuneship's own sources."""
+class Environment(_Record):
+    """``sources`` is the sha256 of Tuneship's own."""
 
     versions: dict[str, str]
     hardware: dict[str, Any]
@@ -35,26 +33,24 @@ class Environment(_Part):
 
     @classmethod
     def here(cls) -> Environment:
-        """This process's own."""
-        return cls(versions=facts.versions(), hardware=facts.hardware(), sources=facts.sources())
+        return cls(versions=environment.versions(), hardware=environment.hardware(), sources=environment.sources())
 
 
-class Result(_Part):
-    """What came out: the sha256 of each file of weights, and the figures."""
+class Result(_Record):
+    """``weights`` are the files' sha256."""
 
     weights: dict[str, str]
     metrics: dict[str, Any]
 
 
-class Lock(_Part):
-    """What lock.json holds.
+class Lock(_Record):
+    """The content of lock.json.
 
     Attributes:
         recipe: resolved; paths are relative to the run's folder.
-        model: id, source, revision, and the sha256 of its weights and of each of its files.
-        data: the sha256 of each file, and of each set's rows in order.
-        resumed: what had changed of the environment when the run went on after an interruption.
-        result: absent while the run is not finished.
+        data: the sha256 of each file and of each split's rows.
+        resumed: changes of the environment at each resumption.
+        result: None while the run is not finished.
     """
 
     schema_version: Literal[1] = 1
@@ -68,48 +64,45 @@ class Lock(_Part):
 
     @property
     def threads(self) -> int:
-        """Torch's threads."""
         return int(self.environment.hardware["threads"])
 
-    def finished(self, run: Run, metrics: dict[str, Any]) -> Lock:
-        """With what came out."""
+    def with_result(self, run: Run, metrics: dict[str, Any]) -> Lock:
         return self.model_copy(update={"result": Result(weights=weight_hashes(run), metrics=metrics)})
 
     def write(self, run: Run) -> None:
-        """Replace the run's lock.json in one step."""
         write_atomically(run.lock, self.model_dump_json(indent=2) + "\n")
 
 
 def read_lock(run: Run) -> Lock:
-    """The run's lock; raises InputError where there is none or it cannot be read."""
+    """Raises InputError."""
     if not run.lock.is_file():
         raise InputError(f"{run.root}: has no {run.lock.name}, which training writes; train the run again")
     try:
         return Lock.model_validate_json(run.lock.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(f"{run.lock}: {where}: {first['msg']}; it is not as training wrote it") from None
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(f"{run.lock}: {field}: {first['msg']}; restore the file, or train the run again") from None
 
 
 def weight_hashes(run: Run) -> dict[str, str]:
-    """The sha256 of each safetensors file of the checkpoint."""
+    """The sha256 of the checkpoint's safetensors files."""
     return {path.name: sha256_of(path) for path in sorted(run.checkpoint.glob("*.safetensors"))}
 
 
 @contextlib.contextmanager
-def locked_by(
+def locked_environment(
     run: Run, record: dict[str, Any], base: BaseCheckpoint, threads: int | None, console: Console
 ) -> Iterator[Lock]:
-    """The run's lock, made anew or found of a run that goes on, with torch at its number of threads."""
-    known = read_lock(run) if run.lock.is_file() else None
-    with _threads(known.threads if known else threads or torch.get_num_threads()):
-        lock = _gone_on(known, console) if known else _begun(record, base)
+    """Write the run's lock, and use its number of threads inside the block."""
+    before = read_lock(run) if run.lock.is_file() else None
+    with _torch_threads(before.threads if before else threads or torch.get_num_threads()):
+        lock = _resume(before, console) if before else _create(record, base)
         lock.write(run)
         yield lock
 
 
-def _begun(record: dict[str, Any], base: BaseCheckpoint) -> Lock:
+def _create(record: dict[str, Any], base: BaseCheckpoint) -> Lock:
     return Lock(
         recipe=record["recipe"],
         model={**record["model"], "files": base.files()},
@@ -119,19 +112,19 @@ def _begun(record: dict[str, Any], base: BaseCheckpoint) -> Lock:
     )
 
 
-def _gone_on(lock: Lock, console: Console) -> Lock:
-    """The lock of a run that goes on; what changed meanwhile is told and kept."""
-    changed = differences(lock.environment.model_dump(), Environment.here().model_dump())
-    if changed:
+def _resume(lock: Lock, console: Console) -> Lock:
+    changes = differences(lock.environment.model_dump(), Environment.here().model_dump())
+    if changes:
         console.print(
-            f"[yellow]warning[/yellow] going on elsewhere than begun, weights may differ: {'; '.join(changed[:3])}",
+            f"[yellow]warning[/yellow] resuming in a different environment; weights may differ: "
+            f"{'; '.join(changes[:3])}",
             highlight=False,
         )
-    return lock.model_copy(update={"resumed": [*lock.resumed, *changed]})
+    return lock.model_copy(update={"resumed": [*lock.resumed, *changes]})
 
 
 @contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
+def _torch_threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

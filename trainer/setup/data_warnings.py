@@ -1,16 +1,13 @@
-"""What to know about usable data: each finding is a warning, shown before training and kept in the report."""
+"""Warnings about usable data."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from trainer.data.rows import Rows, plain, same_text
-
-if TYPE_CHECKING:
-    from trainer.setup.splits import Splits
+from trainer.data.rows import Rows, normalize, same_text
+from trainer.setup.splits import Splits
 
 FEW_ROWS = 5
 STRONG_IMBALANCE = 20
@@ -18,10 +15,10 @@ MANY_TRUNCATED = 0.02
 
 
 def warnings_of(splits: Splits, truncated: float, max_length: int) -> list[str]:
-    """What to know about usable data; ``truncated`` is the share of training texts that are cut."""
-    found = [
-        *(_shared_inputs(splits.train, rows, name) for name, rows in splits.named()[1:]),
-        *(_left_out(name, count) for name, count in splits.left_out.items()),
+    """``truncated`` is the share of training texts that are cut."""
+    warnings = [
+        *(_shared_inputs(splits.train, rows, name) for name, rows in splits.by_name()[1:]),
+        *(_excluded_rows(name, count) for name, count in splits.excluded.items()),
         _conflicts(splits),
         _look_alike_labels(splits.labels),
         _small_labels(splits),
@@ -29,7 +26,7 @@ def warnings_of(splits: Splits, truncated: float, max_length: int) -> list[str]:
         _imbalance(splits),
         _truncation(truncated, max_length),
     ]
-    return [warning for warning in found if warning]
+    return [warning for warning in warnings if warning]
 
 
 def _shared_inputs(train: Rows, held_out: Rows, name: str) -> str:
@@ -38,31 +35,29 @@ def _shared_inputs(train: Rows, held_out: Rows, name: str) -> str:
     return f"{shared} of {len(held_out)} {name} texts are in the training set too" if shared else ""
 
 
-def _left_out(name: str, count: int) -> str:
-    return (
-        f"{count} rows of test set {name} are left out: their text or article is among the rows that are learned from"
-    )
+def _excluded_rows(name: str, count: int) -> str:
+    return f"{count} rows of test set {name} are excluded: their text or article is among the training rows"
 
 
 def _conflicts(splits: Splits) -> str:
     if not splits.counts["train"]:
         return ""
     targets_of: dict[str, set[str]] = defaultdict(set)
-    for _, rows in splits.named():
+    for _, rows in splits.by_name():
         for inputs, target in rows.pairs():
-            targets_of[same_text(inputs)].add(_shown(target))
+            targets_of[same_text(inputs)].add(_format_target(target))
     conflicts = [(text, targets) for text, targets in targets_of.items() if len(targets) > 1]
     if not conflicts:
         return ""
     text, targets = conflicts[0]
-    many = f"{len(conflicts)} texts are there with different labels, such as {text[:60]!r}"
-    return many if "{" in "".join(targets) else f"{many}: {', '.join(sorted(targets))}"
+    warning = f"{len(conflicts)} texts occur with different labels, such as {text[:60]!r}"
+    return warning if "{" in "".join(targets) else f"{warning}: {', '.join(sorted(targets))}"
 
 
 def _look_alike_labels(labels: Sequence[str]) -> str:
     alike: dict[str, list[str]] = defaultdict(list)
     for label in labels:
-        alike[plain(label)].append(label)
+        alike[normalize(label)].append(label)
     pairs = [" and ".join(map(repr, same)) for same in alike.values() if len(same) > 1]
     return f"labels differ only in case or spacing: {'; '.join(pairs)}" if pairs else ""
 
@@ -70,17 +65,17 @@ def _look_alike_labels(labels: Sequence[str]) -> str:
 def _small_labels(splits: Splits) -> str:
     counts = splits.counts["train"]
     small = [f"{label} ({count})" for label, count in sorted(counts.items()) if count < FEW_ROWS]
-    return f"labels with fewer than {FEW_ROWS} training rows: {_short(small)}" if small else ""
+    return f"labels with fewer than {FEW_ROWS} training rows: {_join_some(small)}" if small else ""
 
 
 def _unmeasured_labels(splits: Splits) -> str:
     absent = [label for label in splits.counts["train"] if label not in splits.counts["test"]]
-    return f"labels without a test row, so their quality is not measured: {_short(absent)}" if absent else ""
+    return f"labels without a test row, so their quality is not measured: {_join_some(absent)}" if absent else ""
 
 
 def _imbalance(splits: Splits) -> str:
     counts = splits.counts["train"]
-    if not counts or "O" in counts:  # most tokens are outside of every entity, and that is no surprise
+    if not counts or "O" in counts:  # most tokens are outside every entity
         return ""
     most, least = max(counts, key=lambda label: counts[label]), min(counts, key=lambda label: counts[label])
     if counts[most] < STRONG_IMBALANCE * counts[least]:
@@ -97,11 +92,11 @@ def _truncation(share: float, max_length: int) -> str:
     return f"{share:.1%} of the training texts are longer than data.max_length ({max_length} tokens) and are cut"
 
 
-def _short(names: list[str]) -> str:
+def _join_some(names: list[str]) -> str:
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
-def _shown(target: object) -> str:
+def _format_target(target: object) -> str:
     if isinstance(target, list) and all(isinstance(each, str) for each in target):
         return " & ".join(target) or "none"
     return target if isinstance(target, str) else json.dumps(target, ensure_ascii=False)

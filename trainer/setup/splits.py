@@ -1,4 +1,4 @@
-"""From the recipe to three sets of rows: train, validation and test."""
+"""The training, validation and test rows of a recipe."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from trainer.data.holdout import hold_out
 from trainer.data.readers import read_dataset, read_file
-from trainer.data.rows import Rows, joined
+from trainer.data.rows import Rows, join_rows
 from trainer.data.table import Table
 from trainer.recipe.sections import Data
-from trainer.tasks.base import TrainingTask
+from trainer.tasks.row_reader import RowReader
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The three sets and the labels, whose order is that of the model's logits; ``counts``: rows a label, a set.
+    """The splits of a run.
 
-    ``tests`` are the named sets that make up ``test``, where there are several; ``left_out`` counts the rows of each
-    that are not in it because their text or article is among the rows that are learned from.
+    Attributes:
+        labels: in the order of the logits.
+        counts: rows per label of each split.
+        tests: the sets that make up ``test``, where there are several.
+        excluded: rows that each test set lost to the training rows.
     """
 
     train: Rows
@@ -32,45 +35,42 @@ class Splits:
     labels: list[str]
     counts: dict[str, dict[str, int]]
     tests: dict[str, Rows] = field(default_factory=dict)
-    left_out: dict[str, int] = field(default_factory=dict)
+    excluded: dict[str, int] = field(default_factory=dict)
 
-    def named(self) -> list[tuple[str, Rows]]:
-        """The sets under their names."""
+    def by_name(self) -> list[tuple[str, Rows]]:
         return [("train", self.train), ("validation", self.validation), ("test", self.test)]
 
-    def each(self) -> list[Rows]:
-        """The sets, several test sets apart."""
+    def test_sets_apart(self) -> list[Rows]:
+        """With named test sets in place of ``test``."""
         return [self.train, self.validation, *(self.tests.values() or [self.test])]
 
 
-def load_splits(training_task: TrainingTask) -> Splits:
-    """Read, check and split the rows; raises InputError for data that cannot be learned from.
+def load_splits(reader: RowReader) -> Splits:
+    """Read, check and split the rows; raises InputError.
 
-    The test set is taken off first, so that changing the validation fraction never moves a test row. Where one of
-    several test sets is a fraction of the training rows, the split is ours, and no text or article of the rows that
-    stay is left in the others either: the same article in another language, for example.
+    The test set is held out first, so that the validation fraction never moves a test row. Where one of several test
+    sets is a fraction of the training rows, the others lose rows whose text or article stays in training.
     """
-    data = training_task.data
+    data = reader.data
     tables = [_read(data, name) for name in train_files(data)]
-    everything = joined([training_task.rows(table) for table in tables])
-    rest, tests, left_out = _test_sets(everything, training_task)
-    test = joined(list(tests.values())) if len(tests) > 1 else next(iter(tests.values()))
-    train, validation = _set_aside(rest, data.validation, training_task, "validation")
-    labels = training_task.label_names(train, tables[0])
+    everything = join_rows([reader.rows(table) for table in tables])
+    rest, tests, excluded = _test_sets(everything, reader)
+    test = join_rows(list(tests.values())) if len(tests) > 1 else next(iter(tests.values()))
+    train, validation = _hold_out(rest, data.validation, reader, "validation")
+    labels = reader.label_names(train, tables[0])
     for rows in (validation, *tests.values()):
-        training_task.require_known(rows, labels)
-    counts = {
-        name: training_task.label_counts(rows)
-        for name, rows in {"train": train, "validation": validation, "test": test}.items()
-    }
-    return Splits(train, validation, test, labels, counts, tests if len(tests) > 1 else {}, left_out)
+        reader.require_known(rows, labels)
+    splits = {"train": train, "validation": validation, "test": test}
+    counts = {name: reader.label_counts(rows) for name, rows in splits.items()}
+    return Splits(train, validation, test, labels, counts, tests if len(tests) > 1 else {}, excluded)
 
 
 def fingerprint(data: Data, splits: Splits) -> dict[str, Any]:
-    """sha256 of each data file and of each set's inputs and targets in order, with counts a label."""
+    """The sha256 of each data file and of each split's ordered rows, with rows per label."""
+    files = {} if data.dataset else {role: Path(path) for role, path in _files(data).items()}
     return {
-        "files": {} if data.dataset else {role: _file_facts(Path(path)) for role, path in _files(data).items()},
-        "splits": {name: _summary(rows, splits.counts[name], splits.labels) for name, rows in splits.named()},
+        "files": {role: {"name": path.name, "sha256": sha256_of(path)} for role, path in files.items()},
+        "splits": {name: _summary(rows, splits.counts[name], splits.labels) for name, rows in splits.by_name()},
     }
 
 
@@ -80,39 +80,35 @@ def _read(data: Data, name: str) -> Table:
     return read_file(Path(name), data.column_names)
 
 
-def _test_sets(everything: Rows, training_task: TrainingTask) -> tuple[Rows, dict[str, Rows], dict[str, int]]:
-    """The rows that stay, the test sets by name, and how many rows of each are left out."""
+def _test_sets(everything: Rows, reader: RowReader) -> tuple[Rows, dict[str, Rows], dict[str, int]]:
     rest = everything
     tests: dict[str, Rows] = {}
-    for name, choice in training_task.data.test_sets():
-        rest, tests[name] = _set_aside(rest, choice, training_task, "test")
-    left_out: dict[str, int] = {}
+    for name, choice in reader.data.test_sets():
+        rest, tests[name] = _hold_out(rest, choice, reader, "test")
+    excluded: dict[str, int] = {}
     if len(rest) < len(everything):
         for name, rows in tests.items():
-            tests[name], left_out[name] = _without_known(rows, set(rest.groups), name)
-    return rest, tests, {name: count for name, count in left_out.items() if count}
+            tests[name], excluded[name] = _exclude_groups(rows, set(rest.groups), name)
+    return rest, tests, {name: count for name, count in excluded.items() if count}
 
 
-def _without_known(rows: Rows, known: set[str], name: str) -> tuple[Rows, int]:
-    unknown = [at for at, group in enumerate(rows.groups) if group not in known]
+def _exclude_groups(rows: Rows, groups: set[str], name: str) -> tuple[Rows, int]:
+    unknown = [at for at, group in enumerate(rows.groups) if group not in groups]
     if not unknown:
         raise InputError(
-            f"data.test: {name}: every text or article of {rows.name} is among the rows that are learned from;"
-            " give rows of its own",
+            f"data.test: {name}: every text or article of {rows.name} is among the training rows; give other rows",
             field="data.test",
         )
     return rows.take(unknown), len(rows) - len(unknown)
 
 
-def _set_aside(rows: Rows, choice: float | str, training_task: TrainingTask, name: str) -> tuple[Rows, Rows]:
-    """``rows`` without the held-out set ``name``, and that set: a fraction of them, or a file of its own."""
+def _hold_out(rows: Rows, choice: float | str, reader: RowReader, name: str) -> tuple[Rows, Rows]:
     if isinstance(choice, str):
-        return rows, training_task.rows(_read(training_task.data, choice))
-    return hold_out(rows, training_task.strata(rows), choice, training_task.data.split_seed, name)
+        return rows, reader.rows(_read(reader.data, choice))
+    return hold_out(rows, reader.strata(rows), choice, reader.data.split_seed, name)
 
 
 def train_files(data: Data) -> list[str]:
-    """The files of training rows, or the one split of a data set."""
     return list(data.train) if isinstance(data.train, tuple) else [data.train or "train"]
 
 
@@ -122,10 +118,6 @@ def _files(data: Data) -> dict[str, str]:
     tests = {name if name == "test" else f"test_{name}": choice for name, choice in data.test_sets()}
     roles = {"train": first, **others, "validation": data.validation, **tests}
     return {role: path for role, path in roles.items() if isinstance(path, str)}
-
-
-def _file_facts(path: Path) -> dict[str, str]:
-    return {"name": path.name, "sha256": sha256_of(path)}
 
 
 def _summary(rows: Rows, counts: dict[str, int], labels: list[str]) -> dict[str, Any]:

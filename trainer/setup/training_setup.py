@@ -1,4 +1,4 @@
-"""What a run is made from: the recipe with every default worked out, the base model, the rows."""
+"""What a run is trained from: the resolved recipe, the base model, the rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainer.model.base_model import BaseCheckpoint, find_base_model
 from trainer.model.case_markers import with_case_markers
 from trainer.model.checkpoint import ModelSpec, load_tokenizer
 from trainer.recipe.recipe import Recipe
-from trainer.run import environment as facts
+from trainer.run.environment import computes_in_bf16
 from trainer.setup.splits import Splits, fingerprint, load_splits
 from trainer.tasks import create_training_task
 from trainer.tasks.base import TrainingTask
@@ -23,8 +23,6 @@ from trainer.tasks.base import TrainingTask
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """All that a run is made from: how its task is learned, the base model and its tokenizer, the rows."""
-
     training_task: TrainingTask
     base: BaseCheckpoint
     tokenizer: PreTrainedTokenizerFast
@@ -32,18 +30,17 @@ class TrainingSetup:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe, with every default worked out."""
+        """The resolved recipe."""
         return self.training_task.recipe
 
     @property
     def task(self) -> Task:
-        """The object that answers, with settings as they are known before training."""
+        """The answering task, with its settings before training."""
         settings = self.training_task.settings(self.splits.train, self.splits.labels, self.tokenizer.model_max_length)
         return self.training_task.task(self.splits.labels, settings)
 
     @property
     def model_spec(self) -> ModelSpec:
-        """What the model is built as."""
         pooling = self.recipe.model_head.pooling or self.base.pooling
         return ModelSpec(
             head=self.training_task.head,
@@ -54,7 +51,7 @@ class TrainingSetup:
         )
 
     def to_record(self, output: Path) -> dict[str, Any]:
-        """The part of run.json that is known before training, and that a run to be resumed must share."""
+        """What run.json says before training; a resumed run must share it."""
         return {
             "task": self.recipe.task,
             "labels": self.splits.labels,
@@ -65,20 +62,20 @@ class TrainingSetup:
 
 
 def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
-    """Find the base model, read and split the rows; raises InputError for what cannot be used."""
+    """Raises InputError or HubUnreachable."""
     base = find_base_model(recipe.model, recipe.to_mapping(output)["model"], recipe.model_revision)
     training_task = create_training_task(resolve_recipe(recipe, base))
     tokenizer = load_tokenizer(base.folder, training_task.data.max_length)
     tokenizer = with_case_markers(tokenizer) if training_task.data.case_markers else tokenizer
     training_task.prepare(base, tokenizer)
     setup = TrainingSetup(training_task, base, tokenizer, load_splits(training_task))
-    for rows in setup.splits.each():
-        _require_windows(setup, rows)
+    for rows in setup.splits.test_sets_apart():
+        _check_windows(setup, rows)
     return setup
 
 
-def _require_windows(setup: TrainingSetup, rows: Rows) -> None:
-    """Every row can be cut into windows; found out now, not when an hour of training is over."""
+def _check_windows(setup: TrainingSetup, rows: Rows) -> None:
+    """Raise InputError now, rather than after an hour of training."""
     task, tokenizer = setup.task, setup.tokenizer.backend_tokenizer
     for number, inputs in zip(rows.numbers, rows.inputs, strict=True):
         try:
@@ -89,19 +86,19 @@ def _require_windows(setup: TrainingSetup, rows: Rows) -> None:
 
 
 def resolve_recipe(recipe: Recipe, base: BaseCheckpoint) -> Recipe:
-    """The recipe with every default that depends on the base model or this machine worked out."""
+    """Fill in the defaults that depend on base model or machine."""
     length = recipe.data.max_length or create_training_task(recipe).default_max_length(base)
     if base.max_length and length > base.max_length:
         raise InputError(
             f"data.max_length: {length} is more than {base.id} takes; give at most {base.max_length}",
             field="data.max_length",
         )
-    bf16 = facts.computes_in_bf16() if recipe.training.bf16 is None else recipe.training.bf16
+    bf16 = computes_in_bf16() if recipe.training.bf16 is None else recipe.training.bf16
     head = recipe.model_head.model_copy(update={"pooling": recipe.model_head.pooling or base.pooling})
     return recipe.model_copy(
         update={
             "model_head": head,
             "data": recipe.data.model_copy(update={"max_length": length}),
-            "training": recipe.training.resolved().model_copy(update={"bf16": bf16}),
+            "training": recipe.training.resolve().model_copy(update={"bf16": bf16}),
         }
     )

@@ -1,4 +1,4 @@
-"""How each task is learned and measured, by the name that a recipe gives."""
+"""The training tasks, by the name that a recipe gives."""
 
 from __future__ import annotations
 
@@ -28,5 +28,4 @@ TRAINING_TASKS: dict[str, type[TrainingTask]] = {
 
 
 def create_training_task(recipe: Recipe) -> TrainingTask:
-    """How the recipe's task is learned."""
     return TRAINING_TASKS[recipe.task](recipe)

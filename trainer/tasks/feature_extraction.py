@@ -1,9 +1,9 @@
-"""Learning sentence vectors: pairs of texts and how similar they are; similar ones get a high cosine."""
+"""Sentence vectors, trained on pairs of texts: similar ones get a high cosine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +12,13 @@ from torch.nn.functional import cosine_similarity
 
 from serving.errors import InputError
 from serving.tasks import feature_extraction as serving
-from serving.tasks.base import Encoded, Logits, Task, TaskSettings
+from serving.tasks.base import Encoded, Task, TaskSettings
 from trainer.data import columns
 from trainer.data.rows import Rows, texts_of
 from trainer.data.table import Table
 from trainer.metrics.correlation import pearson, spearman
 from trainer.metrics.resampling import WeightedMetric, pearson_of, spearman_of
-from trainer.model.heads import Head
+from trainer.model.inference import RowLogits
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 
 SCALE = 20.0
@@ -26,13 +26,12 @@ SCALE = 20.0
 
 
 class FeatureExtraction(TrainingTask):
-    """One vector a text, learned from pairs; served, it takes lone texts."""
+    """Trains on pairs; served, it takes single texts."""
 
-    serves: ClassVar[type[Task]] = serving.FeatureExtraction
-    head: ClassVar[Head] = "vector"
+    serves = serving.FeatureExtraction
+    head = "vector"
 
     def read_inputs(self, table: Table) -> list[Any]:
-        """A pair a row."""
         if self.data.text_pair is None:
             raise InputError(
                 "data.text_pair: missing; feature-extraction learns from pairs of texts and how similar they are",
@@ -41,24 +40,19 @@ class FeatureExtraction(TrainingTask):
         return super().read_inputs(table)
 
     def read_targets(self, table: Table) -> list[float]:
-        """The label column: how similar the pair is, in any unit."""
         return columns.numbers(table, "data.label", self.label_column)
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
-        """Nothing is known yet: the model tells the number of dimensions."""
+        """Dimensions are unknown until the model has run: 1 stands in."""
         self._low, self._high = min(train.targets), max(train.targets)
         if self._low == self._high:
             raise InputError(f"{train.name}: every training row has the same similarity; there is nothing to learn")
         return serving.FeatureExtractionSettings(dimensions=1)
 
-    def tune_settings(
-        self, task: Task, encoded: Sequence[Encoded], logits: Sequence[list[Logits]], rows: Rows
-    ) -> TaskSettings:
-        """The number of dimensions, as the model has them."""
+    def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         return serving.FeatureExtractionSettings(dimensions=len(logits[0][0]))
 
     def items(self, task: Task, inputs: dict[str, str]) -> list[Any]:
-        """Two lone texts."""
         return [task.check(text) for text in texts_of(inputs)]
 
     def answer(self, answers: list[list[float]]) -> float:
@@ -67,29 +61,26 @@ class FeatureExtraction(TrainingTask):
         return float(left @ right / max(float(np.linalg.norm(left) * np.linalg.norm(right)), 1e-12))
 
     def examples(self, task: Task, encoded: list[Encoded], target: float) -> list[Example]:
-        """Both texts' windows, and the similarity between 0 and 1."""
+        """Both windows, and the similarity scaled to 0 … 1."""
         left, right = (each.windows[0] for each in encoded)
         return [Example((left, right), (target - self._low) / (self._high - self._low))]
 
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
-        """CoSENT (a pair that is more similar has the higher cosine), or the cosine's squared error."""
         cosines = cosine_similarity(logits[0::2], logits[1::2])
         if self.recipe.loss == "cosine":
             return ((cosines - labels) ** 2).sum()
         return len(labels) * cosent(cosines, labels)
 
     def metrics(self, rows: Rows, answers: Sequence[float]) -> MetricValues:
-        """Correlation of the cosine with the similarity."""
         expected, answered = np.array(rows.targets), np.array(answers)
         return {"spearman": spearman(expected, answered), "pearson": pearson(expected, answered)}
 
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[float]) -> WeightedMetric:
-        """Correlations from products and ranks."""
         return (pearson_of if metric == "pearson" else spearman_of)(rows.targets, list(answers))
 
 
 def cosent(cosines: Tensor, labels: Tensor) -> Tensor:
-    """log(1 + sum of exp(20 (cos_i - cos_j)) over all pairs in which j is the more similar one).
+    """log(1 + sum of exp(20 (cos_i - cos_j)) over all pairs where j is more similar than i).
 
     Source: J. Su, "CoSENT: a more effective sentence vector scheme than Sentence-BERT", 2022.
     """

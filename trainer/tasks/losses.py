@@ -1,4 +1,4 @@
-"""The losses that more than one task trains with."""
+"""The losses that several tasks share."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from serving.errors import InputError
 def class_weights(
     choice: Literal["balanced"] | Mapping[str, float] | None, labels: Sequence[str], counts: Mapping[str, int]
 ) -> Tensor | None:
-    """A weight a label, their mean over the rows 1.
+    """[labels]; raises InputError for a name that is no label.
 
-    ``balanced`` weighs rows / (labels * rows of the label), as scikit-learn does; a mapping names some labels, the
-    others weigh 1. Raises InputError for a name that is no label.
+    ``balanced`` is rows / (labels * rows of the label), as in scikit-learn; labels that a mapping leaves out weigh 1.
     """
     if choice is None:
         return None
@@ -33,30 +32,27 @@ def class_weights(
     return torch.tensor([float(choice.get(label, 1.0)) for label in labels])
 
 
-def one_of(
+def softmax_loss(
     logits: Tensor, labels: Tensor, *, smoothing: float = 0.0, weight: Tensor | None = None, gamma: float | None = None
 ) -> Tensor:
-    """Summed cross-entropy of logits [n, labels] against label numbers [n]; -100 counts for nothing.
+    """Summed cross-entropy of logits [n, labels] and numbers [n]; -100 is ignored.
 
     ``gamma`` makes it the focal loss, (1 - p)^gamma times the cross-entropy (Lin et al. 2017, equation 4).
     """
     weight = None if weight is None else weight.to(logits)
     if gamma is None:
         return cross_entropy(logits, labels, weight=weight, label_smoothing=smoothing, reduction="sum")
-    logs = log_softmax(logits, dim=-1)
-    each = nll_loss(logs, labels, weight=weight, reduction="none")
-    sure = logs.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1).exp()
-    return ((1 - sure) ** gamma * each).sum()
+    log_probabilities = log_softmax(logits, dim=-1)
+    losses = nll_loss(log_probabilities, labels, weight=weight, reduction="none")
+    p = log_probabilities.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1).exp()
+    return ((1 - p) ** gamma * losses).sum()
 
 
-def any_of(logits: Tensor, labels: Tensor, *, weight: Tensor | None = None, gamma: float | None = None) -> Tensor:
-    """Summed binary cross-entropy of logits against labels 0 and 1 of the same shape; ``gamma`` as in `one_of`.
-
-    ``weight`` multiplies the loss of the ones of each label.
-    """
+def sigmoid_loss(logits: Tensor, labels: Tensor, *, weight: Tensor | None = None, gamma: float | None = None) -> Tensor:
+    """Summed binary cross-entropy; ``weight`` multiplies that of positive labels, ``gamma`` is as in `softmax_loss`."""
     weight = None if weight is None else weight.to(logits)
-    each = binary_cross_entropy_with_logits(logits, labels, pos_weight=weight, reduction="none")
+    losses = binary_cross_entropy_with_logits(logits, labels, pos_weight=weight, reduction="none")
     if gamma is None:
-        return each.sum()
-    right = torch.sigmoid(logits) * labels + torch.sigmoid(-logits) * (1 - labels)
-    return ((1 - right) ** gamma * each).sum()
+        return losses.sum()
+    p = torch.sigmoid(logits) * labels + torch.sigmoid(-logits) * (1 - labels)
+    return ((1 - p) ** gamma * losses).sum()

@@ -1,9 +1,9 @@
-"""Learning regression: one number a text or pair, learned as a standard score."""
+"""Regression: one number per text or pair, trained as a standard score."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -13,51 +13,42 @@ from serving.errors import InputError
 from serving.tasks import regression as serving
 from serving.tasks.base import Encoded, Task, TaskSettings
 from trainer.data import columns
-from trainer.data.rows import Rows, texts_of
+from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.metrics.correlation import pearson, spearman
 from trainer.metrics.resampling import WeightedMetric, pearson_of, spearman_of
-from trainer.model.heads import Head
 from trainer.tasks.base import Example, MetricValues, TrainingTask
+from trainer.tasks.scoring import mistake
 
 
 class Regression(TrainingTask):
-    """One number a text."""
+    """The one label is the column's name."""
 
-    serves: ClassVar[type[Task]] = serving.Regression
-    head: ClassVar[Head] = "sequence"
+    serves = serving.Regression
+    head = "sequence"
 
     def read_targets(self, table: Table) -> list[float]:
-        """The label column, finite numbers."""
         return columns.numbers(table, "data.label", self.label_column)
 
     def label_names(self, train: Rows, table: Table) -> list[str]:
-        """The one label is the column's name."""
         if len(set(train.targets)) < 2:
             raise InputError(f"{train.name}: every training row has the same number; there is nothing to learn")
         return [self.label_column]
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
-        """Mean and standard deviation of the training targets."""
-        return serving.RegressionSettings(
-            pair=self.data.text_pair is not None,
-            clip=self.clip(max_length),
-            mean=float(np.mean(train.targets)),
-            std=float(np.std(train.targets)),
-        )
+        mean, std = float(np.mean(train.targets)), float(np.std(train.targets))
+        return serving.RegressionSettings(**self.pair_settings(max_length), mean=mean, std=std)
 
     def examples(self, task: Task, encoded: list[Encoded], target: float) -> list[Example]:
-        """The one window and the target's standard score."""
         settings: Any = task.settings
         return [Example((encoded[0].windows[0],), [(target - settings.mean) / settings.std])]
 
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
-        """Squared error, or Huber's, of standard scores."""
         loss = huber_loss if self.recipe.loss == "huber" else mse_loss
         return loss(logits, labels.to(logits.dtype), reduction="sum")
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
-        """Pearson's and Spearman's correlation, root mean squared error in the data's own unit."""
+        """RMSE is in the data's unit."""
         expected, answered = np.array(rows.targets), _numbers(answers)
         return {
             "pearson": pearson(expected, answered),
@@ -66,24 +57,23 @@ class Regression(TrainingTask):
         }
 
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
-        """Correlations from products and ranks."""
         correlations = {"pearson": pearson_of, "spearman": spearman_of}
         if metric not in correlations:
             return super().weighted_metric(metric, rows, answers)
         return correlations[metric](rows.targets, _numbers(answers))
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
-        """The answers furthest off; ``confidence`` is by how much."""
-        off = np.abs(np.array(rows.targets) - _numbers(answers))
+        """``confidence`` is the error."""
+        errors = np.abs(np.array(rows.targets) - _numbers(answers))
         return [
-            {
-                "row": rows.numbers[at],
-                "text": " / ".join(texts_of(rows.inputs[at])),
-                "expected": f"{rows.targets[at]:g}",
-                "answered": f"{answers[at][0]['score']:.3f}",
-                "confidence": float(off[at]),
-            }
-            for at in np.argsort(-off, kind="stable")[:most].tolist()
+            mistake(
+                rows,
+                at,
+                expected=f"{rows.targets[at]:g}",
+                answered=f"{answers[at][0]['score']:.3f}",
+                confidence=float(errors[at]),
+            )
+            for at in np.argsort(-errors, kind="stable")[:most].tolist()
         ]
 
 

@@ -87,17 +87,6 @@ def test_what_the_recipe_says_is_in_the_card(tiny_bundle: Path) -> None:
     assert "- Not for legal advice." in text
 
 
-@pytest.mark.parametrize(
-    ("joules", "said"),
-    [(1_800_000.0, "Its processors used 0.5 kWh meanwhile"), (None, "Energy was not measured: the machine showed no")],
-)
-def test_energy_is_told_or_said_to_be_unknown(tiny_bundle: Path, joules: float | None, said: str) -> None:
-    """What the training used, where the machine has counters; else that nobody knows."""
-    manifest = manifest_of(tiny_bundle)
-    manifest = manifest.model_copy(update={"training": manifest.training | {"energy_joules": joules}})
-    assert said in card_of(manifest, tiny_bundle)
-
-
 def test_variants_are_listed_where_they_were_tried(tiny_bundle: Path, tmp_path: Path) -> None:
     """From variants.json: what is served, what was dropped, and why."""
     candidate: dict[str, Any] = {"variant": "fp32", "bytes": 2_000_000, "speed": {"ratio": 1.0}, "answers_equal": 38}

@@ -71,7 +71,7 @@ ODD_SPACES = ["10\u00a0km", "a\u3000b", "\u2028", "x\u0085y", "New York", " ", "
 
 
 def test_unicode_spaces(tmp_path: Path) -> None:
-    """No space but the ASCII one parts columns, and it does so only in a line without a tab."""
+    """Only ASCII spaces separate columns, and only in a line without a tab."""
     found = read(tmp_path, "".join(f"{token}\tO\n" for token in ODD_SPACES))
     assert found.columns["tokens"] == [ODD_SPACES]
     assert read(tmp_path, "10\u00a0km O\n\u2028 O\n").columns["tokens"] == [["10\u00a0km", "\u2028"]]
@@ -134,22 +134,22 @@ def test_schemes(scheme: str) -> None:
 
 
 def test_bmes() -> None:
-    """M-, the middle of an entity in Chinese corpora, goes on with it."""
+    """M- continues an entity, as in Chinese corpora."""
     assert to_bio(["B-NAME", "M-NAME", "E-NAME", "S-NAME"]) == ["B-NAME", "I-NAME", "I-NAME", "B-NAME"]
 
 
 @given(st.lists(st.one_of(st.just("O"), st.builds("{}-{}".format, st.sampled_from("BIES"), st.sampled_from(TYPES)))))
 @settings(deadline=None)
 def test_ill_formed_tags(tags: list[str]) -> None:
-    """However tags follow each other, the BIO tags hold the entities that seqeval finds in those given."""
+    """Any sequence of tags has the BIO tags of the entities that seqeval finds in it."""
     bio = to_bio(tags)
     assert get_entities(bio) == get_entities(tags)
     assert to_bio(bio) == to_bio([tag.replace("E-", "L-").replace("S-", "U-") for tag in tags]) == bio
     assert all(tag[0] != "I" or before[2:] == tag[2:] for before, tag in zip(["O", *bio], bio, strict=False))
 
 
-def test_what_is_no_tag() -> None:
-    """What is no tag is named by its place."""
+def test_invalid_tag() -> None:
+    """An invalid tag is named by its place."""
     assert not any(map(is_tag, ("", "o", "B", "X-person", "B-", "B-a b", "O-person", "B-x\n")))
     with pytest.raises(InputError, match=r"tags\[1\]: 'B' is no tag; accepted are O, and B-") as caught:
         to_bio(["O", "B"])

@@ -9,7 +9,7 @@ import pytest
 from serving.errors import InputError
 from tests.trainer.conftest import rows_of
 from trainer.data.holdout import hold_out
-from trainer.data.rows import Rows, plain
+from trainer.data.rows import Rows, normalize
 
 
 def split(rows: Rows, fraction: float, seed: int, name: str) -> tuple[Rows, Rows]:
@@ -43,7 +43,7 @@ def test_same_text_together(seed: int) -> None:
     variants = rows_of(*((text, "ab"[n % 2]) for n in range(20) for text in (f"Text {n}", f"text  {n}", f"TEXT {n} ")))
     stay, held = split(variants, 0.3, seed, "test")
     assert len(held) == 18
-    assert not {plain(text) for text in stay.inputs} & {plain(text) for text in held.inputs}
+    assert not {normalize(text) for text in stay.inputs} & {normalize(text) for text in held.inputs}
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99])

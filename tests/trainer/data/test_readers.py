@@ -110,15 +110,15 @@ def test_unreachable_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ("a.csv", 'text,label\n"a\nb",x\nc\n', "a.csv, line 4: has 1 field,"),
         ("a.csv", 'text,label\na,x\n"b,y\nc,z\n', "a.csv, line 3: not valid CSV"),
-        ("a.csv", "text,text\na,x\n", "a.csv: column 'text' is there twice"),
+        ("a.csv", "text,text\na,x\n", "a.csv: column 'text' occurs twice"),
         ("a.tsv", "text\tlabel\na\n", "a.tsv, line 2: has 1 field,"),
         ("a.csv", b"text,label\nok,x\ncaf\xe9,y\n", "a.csv, line 3: not UTF-8 (byte 19 of the file is 0xe9)"),
         ("a.jsonl", b'{"text": "ok"}\n{"text": "\xff"}\n', "a.jsonl, line 2: not UTF-8 (byte 25"),
         ("a.jsonl", '{"text": "ok"}\n{"text": \n', "a.jsonl, line 2: not valid JSON"),
         ("a.jsonl", "[" * 100_000, "a.jsonl, line 1: not valid JSON (nested too deeply)"),
-        ("a.jsonl", '["a", "b"]\n', "a.jsonl, line 1: is no JSON object"),
+        ("a.jsonl", '["a", "b"]\n', "a.jsonl, line 1: is not a JSON object"),
         ("a.parquet", "no parquet", "a.parquet: cannot be read as Parquet"),
-        ("a.xlsx", "x", "a.xlsx: .xlsx is not read; give .csv, .tsv, .txt, .json"),
+        ("a.xlsx", "x", "a.xlsx: .xlsx is not supported; give .csv, .tsv, .txt, .json"),
     ],
 )
 def test_unreadable(tmp_path: Path, name: str, content: str | bytes, expected: str) -> None:

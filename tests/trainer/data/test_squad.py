@@ -108,7 +108,7 @@ def test_malformed(tmp_path: Path, data: list[Any], field: str, expected: str) -
     ],
 )  # fmt: skip
 def test_misplaced_answer(tmp_path: Path, text: str, start: int, expected: str) -> None:
-    """An answer that is not where it should be is told with what is there, and the nearest place it is at."""
+    """A wrong answer_start is reported with the text that is there and the answer's nearest place."""
     error = refusal(tmp_path, {"data": [article(question(("See", 18), (text, start)))]})
     assert str(error).startswith(f"a.json, {Q}: answers[1].answer_start ")
     assert expected in str(error)
@@ -133,12 +133,12 @@ def test_misplaced_in_a_long_context(tmp_path: Path) -> None:
     ],
 )
 def test_unreadable(tmp_path: Path, content: bytes, expected: str) -> None:
-    """What is no SQuAD file, or an empty one, is refused by name."""
+    """A file that is not SQuAD's, or is empty, is refused by name."""
     assert expected in str(refusal(tmp_path, content))
 
 
-def test_told_from_json_lines() -> None:
-    """SQuAD's shape is known by its articles, not by a field called data."""
+def test_recognised_among_json_files() -> None:
+    """SQuAD is recognised by its articles, not by a field called data."""
     assert is_squad({"data": [article()]})
     assert is_squad({"version": "v2.0", "data": [{"title": "no paragraphs"}, article()]})
     for other in ({"text": "a"}, {"data": "a"}, {"data": [1, 2]}, {"data": [{"text": "a"}]}, {"data": None}, [], "a"):

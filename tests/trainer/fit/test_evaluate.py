@@ -1,4 +1,4 @@
-"""The figures: right by hand-made answers, and by a published interval."""
+"""Metrics agree with hand-made answers, intervals with published ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_metrics() -> None:
 
 
 def test_errors() -> None:
-    """Mistakes are listed by how often and by how sure, with the row that they are in."""
+    """Mistakes are listed by frequency and by confidence, with their row."""
     errors = MADE.errors()
     assert errors["confused_pairs"] == [
         {"expected": "a", "answered": "b", "count": 1},

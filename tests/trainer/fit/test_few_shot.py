@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from export.exporter import export_run
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
 from tests.toys import write_toy
+from tests.trainer.conftest import fit
 from trainer.baseline import baselines, few_shot_recipe
 from trainer.data.rows import Rows
 from trainer.fit.few_shot import describe_labels, fit_classifier, sample_examples
 from trainer.recipe.recipe import load_recipe
 from trainer.recipe.sections import FewShot
 from trainer.setup.training_setup import prepare_setup
-from trainer.train import train
 
 ROWS = Rows("r", [f"text {n}" for n in range(9)], list("aaaaabbbc"), list(range(1, 10)), [""] * 9)
 
@@ -65,12 +63,18 @@ def test_examples_move_the_answer(labels: int) -> None:
     assert (centres @ layer.weight.T + layer.bias).argmax(axis=1).tolist() == list(range(labels))
 
 
-@pytest.mark.parametrize("examples", [0, 5])
-def test_a_few_shot_recipe_goes_the_whole_road(tiny_backbone: Path, tmp_path: Path, examples: int) -> None:
+def test_a_run_of_descriptions_alone(tiny_backbone: Path, tmp_path: Path) -> None:
+    """A recipe without examples makes a finished run whose record says so."""
+    recipe = write_toy(tmp_path, tiny_backbone, "text-classification", few_shot={"examples_per_label": 0})
+    record = fit(load_recipe(recipe), tmp_path / "run").read_record()
+    assert (record["status"], record["examples"]) == ("finished", 0)
+
+
+def test_a_few_shot_recipe_goes_the_whole_road(tiny_backbone: Path, tmp_path: Path) -> None:
     """Fitted, evaluated, proven, opened and asked; the record says how many examples it had."""
-    recipe = write_toy(tmp_path, tiny_backbone, "text-classification", few_shot={"examples_per_label": examples})
-    run = train(load_recipe(recipe), tmp_path / "run", console=Console(file=io.StringIO()))
-    assert run.read_record()["examples"] == 3 * examples
+    recipe = write_toy(tmp_path, tiny_backbone, "text-classification", few_shot={"examples_per_label": 5})
+    run = fit(load_recipe(recipe), tmp_path / "run")
+    assert run.read_record()["examples"] == 15
     answers = Predictor.open(export_run(run, tmp_path / "bundle").bundle).predict(["where is my parcel?"])
     assert {each["label"] for each in answers[0]} == {"cancel", "refund", "track"}
 

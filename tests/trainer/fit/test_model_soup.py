@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from serving.errors import InputError
-from tests.trainer.conftest import MakeRecipe, Stopped, fit, weights
+from tests.trainer.conftest import MakeRecipe, Stopped, WholeRun, fit, weights
 from trainer.fit.model_soup import ModelSoup
 from trainer.fit.trainer import TaskTrainer
 
@@ -22,7 +22,7 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def with_losses(monkeypatch: pytest.MonkeyPatch, *losses: float) -> None:
-    """Let validation find these, once a training is over: of each seed, then of the mean."""
+    """Give validation these losses: one for each seed, then the mean's."""
     found, add, serve = iter(losses), ModelSoup._add, ModelSoup.apply
 
     def validated(_: TaskTrainer) -> dict[str, float]:
@@ -31,7 +31,7 @@ def with_losses(monkeypatch: pytest.MonkeyPatch, *losses: float) -> None:
     def patched(method: Any) -> Any:
         def call(*args: Any) -> Any:
             with monkeypatch.context() as patch:
-                patch.setattr("trainer.fit.trainer.TaskTrainer.validated", validated)
+                patch.setattr("trainer.fit.trainer.TaskTrainer.validate", validated)
                 return method(*args)
 
         return call
@@ -40,9 +40,9 @@ def with_losses(monkeypatch: pytest.MonkeyPatch, *losses: float) -> None:
     monkeypatch.setattr("trainer.fit.model_soup.ModelSoup.apply", patched(serve))
 
 
-def test_mean(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mean(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first training is the recipe's own; the run's weights are the mean of all, each with the next seed."""
-    alone = tensors(fit(toy(training={"seed": 3}), tmp_path / "alone").checkpoint)
+    alone = tensors(whole(seed=3).checkpoint)
     with_losses(monkeypatch, 0.4, 0.6, 0.45)
     seen: list[dict[str, torch.Tensor]] = []
     monkeypatch.setattr("trainer.fit.model_soup.mean_of", lambda files: seen.extend(files) or _mean(files))
@@ -63,27 +63,29 @@ def _mean(files: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("always", [False, True])
-def test_the_best_alone(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, always: bool) -> None:
-    """A mean with a higher validation loss than they have on average gives way to the best of them, if any may."""
-    settings = {"load_best_model_at_end": not always}
-    second = fit(toy(training=settings), tmp_path / "plain")
+def test_the_best_alone(
+    toy: MakeRecipe, whole: WholeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, always: bool
+) -> None:
+    """A mean with a higher validation loss than its members' average gives way to the best of them."""
+    settings = {"load_best_model_at_end": False} if always else {}
+    best = whole(**settings)
     with_losses(monkeypatch, 0.2, 0.4, 0.35)
     run = fit(toy(training={"weight_soup_runs": 2, **settings}), tmp_path / "run")
-    assert (weights(run) == weights(second)) is not always
+    assert (weights(run) == weights(best)) is not always
     assert run.read_record()["soup"]["kept"] is always
     assert (", of seed 0; not the mean of the weights of 2 trainings" in run.report.read_text()) is not always
 
 
 @pytest.mark.parametrize("stop", [4, 13, 21])
-def test_resume(toy: MakeRecipe, tmp_path: Path, stop: int) -> None:
+def test_resume(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, stop: int) -> None:
     """A run stopped in either training and started again ends at the same weights; what was finished stays so."""
-    recipe = toy(training={"weight_soup_runs": 2, "weight_interpolation": True})
-    whole = fit(recipe, tmp_path / "whole")
+    settings = {"weight_soup_runs": 2, "weight_interpolation": True}
+    recipe, expected = toy(training=settings), whole(**settings)
     with pytest.raises(Stopped):
         fit(recipe, tmp_path / "stopped", StopAtTotal(stop))
     resumed = fit(recipe, tmp_path / "stopped")
-    assert weights(resumed) == weights(whole)
-    assert resumed.read_record()["soup"] == whole.read_record()["soup"]
+    assert weights(resumed) == weights(expected)
+    assert resumed.read_record()["soup"] == expected.read_record()["soup"]
 
 
 class StopAtTotal(TrainerCallback):  # type: ignore[misc]
@@ -104,7 +106,7 @@ class StopAtTotal(TrainerCallback):  # type: ignore[misc]
 )
 def test_with_other_settings(toy: MakeRecipe, tmp_path: Path, settings: dict[str, Any]) -> None:
     """Adapters are merged before they are mixed; frozen weights stay; each training may be a mean of epochs itself."""
-    run = fit(toy(training={"weight_soup_runs": 2, **settings}), tmp_path / "run")
+    run = fit(toy(training={"weight_soup_runs": 2, "num_train_epochs": 2, **settings}), tmp_path / "run")
     assert [*run.read_record()["soup"]["seeds"]] == ["0", "1"]
 
 

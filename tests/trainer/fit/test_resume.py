@@ -1,4 +1,4 @@
-"""An interrupted run of any task goes on to the same weights, the same figures, the same settings."""
+"""An interrupted run of any task is resumed to the same weights, metrics and settings."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def test_resume(tiny_backbone: Path, tmp_path: Path, toy: str) -> None:
     [("text2text-generation", tiny_generators.make_t5), ("text-generation", tiny_generators.make_gpt2)],
 )
 def test_resume_generating(tmp_path: Path, toy: str, make: Callable[[Path], Path]) -> None:
-    """Tasks that write."""
+    """Tasks that generate text."""
     assert_goes_on(tmp_path, make(tmp_path / "backbone"), toy)
 
 
 @pytest.mark.parametrize("training", [{"trainable": "lora"}, {"trainable": "last_layers", "last_layers": 1}])
 def test_resume_of_some_weights(tiny_backbone: Path, tmp_path: Path, training: dict[str, Any]) -> None:
-    """Adapters and last layers go on as all weights do."""
+    """Adapters and last layers are resumed as all weights are."""
     assert_goes_on(tmp_path, tiny_backbone, "text-classification", **training)

@@ -12,12 +12,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from serving.errors import InputError
 from serving.tasks.base import Task
-from tests.trainer.conftest import MakeRecipe, fit, rows_of, training_task, weights
+from tests.trainer.conftest import MakeRecipe, WholeRun, fit, rows_of, training_task, weights
 from trainer.data.table import Table
-from trainer.fit.batches import Examples, LengthBucketSampler, collated_by
-from trainer.fit.trainer import TaskTrainer, arguments, unchanged_randomness
+from trainer.fit.batches import Examples, LengthBucketSampler, collator
+from trainer.fit.trainer import TaskTrainer, TrainingDiverged, arguments, preserve_randomness
 from trainer.fit.validation import Datasets
 from trainer.model.base_model import find_base_model
 from trainer.model.checkpoint import Checkpoint, ModelSpec, build_model, load_checkpoint, load_tokenizer
@@ -33,7 +32,7 @@ TEXTS = ("refund", "where is it?", "please cancel my order 17 today")
 
 def learned(**settings: Any) -> tuple[TrainingTask, Task]:
     """A task of three labels, under these settings."""
-    found = training_task("text-classification", training=Training(bf16=False, **settings).resolved())
+    found = training_task("text-classification", training=Training(bf16=False, **settings).resolve())
     rows = rows_of(*zip(TEXTS, "abc", strict=True))
     found.label_names(rows, Table("x", {}, {}))
     return found, found.task(["a", "b", "c"], found.settings(rows, ["a", "b", "c"], 64))
@@ -79,28 +78,28 @@ def test_unchanged_randomness() -> None:
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
     expected = draw()
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
-    with unchanged_randomness():
+    with preserve_randomness():
         draw()
     assert draw() == expected
 
 
-def test_seed_changes_weights(toy: MakeRecipe, tmp_path: Path) -> None:
+def test_seed_changes_weights(whole: WholeRun) -> None:
     """Another seed trains other weights on the same rows."""
-    runs = [fit(toy(training={"num_train_epochs": 1, "seed": seed}), tmp_path / str(seed)) for seed in (0, 1)]
+    runs = [whole(), whole(seed=3)]
     assert weights(runs[0]) != weights(runs[1])
     assert runs[0].read_record()["data"] == runs[1].read_record()["data"]
 
 
 def test_classifier_only(toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path) -> None:
     """With trainable: classifier the backbone's weights are those of the base model, bit for bit."""
-    run = fit(toy(training={"trainable": "classifier", "learning_rate": 0.05}), tmp_path / "run")
+    run = fit(toy(training={"trainable": "classifier", "learning_rate": 0.05, "num_train_epochs": 1}), tmp_path / "run")
     before, after = (load_file(folder / "model.safetensors") for folder in (tiny_backbone, run.checkpoint))
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert float(load_file(run.checkpoint / "head.safetensors")["bias"].abs().max()) > 0
 
 
 def test_frozen_without_dropout(tiny_backbone: Path, tmp_path: Path) -> None:
-    """A frozen backbone runs in eval mode in the midst of a training step, while the head trains."""
+    """During a training step a frozen backbone is in eval mode, the head in training mode."""
     trainer = trainer_for(tiny_backbone, tmp_path, trainable="classifier")
     modes: list[tuple[bool, bool]] = []
 
@@ -151,7 +150,7 @@ def test_optimisers(tiny_backbone: Path, tmp_path: Path, settings: Any, expected
     ],
 )
 def test_schedules(tiny_backbone: Path, tmp_path: Path, schedule: str, expected: list[float]) -> None:
-    """Each schedule warms up over its fraction of the steps, then goes its way."""
+    """Each schedule warms up over its fraction of the steps, then follows its curve."""
     trainer = trainer_for(tiny_backbone, tmp_path, lr_scheduler_type=schedule, warmup_ratio=0.2, learning_rate=1.0)
     optimizer = trainer.create_optimizer()
     scheduler = trainer.create_scheduler(num_training_steps=10, optimizer=optimizer)
@@ -196,7 +195,7 @@ def _first_gradient(trainer: TaskTrainer) -> torch.Tensor:
 
 
 def test_diverged(toy: MakeRecipe, tmp_path: Path) -> None:
-    """A loss that is no number stops the run and says what to change."""
+    """A loss that is not finite stops the run and says what to change."""
     wild = {
         "optim": "sgd",
         "learning_rate": 10.0,
@@ -204,7 +203,7 @@ def test_diverged(toy: MakeRecipe, tmp_path: Path) -> None:
         "max_grad_norm": 1e6,
         "num_train_epochs": 50,
     }
-    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+; lower training\.learning_rate"):
+    with pytest.raises(TrainingDiverged, match=r"the loss is (nan|inf) at step \d+; lower training\.learning_rate"):
         fit(toy(training={**wild, "momentum": 0.99, "head_learning_rate": 10.0}), tmp_path / "run")
 
 
@@ -263,7 +262,7 @@ def test_encoding(tiny_backbone: Path) -> None:
     )
     assert encoded.lengths() == [10, 3, 3, 3]
     assert encoded.truncated == 0.25
-    batch = collated_by(tokenizer, found)([encoded[0], encoded[1]])
+    batch = collator(tokenizer, found)([encoded[0], encoded[1]])
     assert batch["input_ids"].shape == (2, 10)
     assert batch["attention_mask"].sum(dim=1).tolist() == [10, 3]
     assert batch["labels"].tolist() == [0, 1]
@@ -273,11 +272,11 @@ def test_encoding(tiny_backbone: Path) -> None:
     ("side", "expected"), [("right", [[1, 2, 3], [4, -100, -100]]), ("left", [[1, 2, 3], [-100, -100, 4]])]
 )
 def test_token_labels_are_padded_as_the_tokens_are(tiny_backbone: Path, side: str, expected: list[list[int]]) -> None:
-    """Labels of tokens stand under their tokens, on whichever side the tokenizer pads; padding counts for nothing."""
+    """Labels are padded on the tokenizer's side, by the number that losses ignore."""
     tokenizer = load_tokenizer(tiny_backbone)
     tokenizer.padding_side = side
     windows = [tokenizer(text, add_special_tokens=False).encodings[0] for text in ("stop order 17", "stop")]
-    batch = collated_by(tokenizer, learned()[0])([Example((windows[0],), [1, 2, 3]), Example((windows[1],), [4])])
+    batch = collator(tokenizer, learned()[0])([Example((windows[0],), [1, 2, 3]), Example((windows[1],), [4])])
     assert batch["labels"].tolist() == expected
     assert (batch["labels"].ne(-100) == batch["attention_mask"].bool()).all()
 

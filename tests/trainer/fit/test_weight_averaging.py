@@ -11,9 +11,12 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from serving.errors import InputError
-from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
+from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, WholeRun, fit, toy_recipe, weights
 from trainer.fit.trainer import TaskTrainer
-from trainer.fit.weight_averaging import learned_weights
+from trainer.fit.weight_averaging import copy_trainable
+from trainer.run.run import Run
+
+MEANS: dict[str, Any] = {"weight_averaging_epochs": 2, "load_best_model_at_end": False}
 
 
 class Ends(TrainerCallback):  # type: ignore[misc]
@@ -24,7 +27,7 @@ class Ends(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
         """Remember them."""
-        self.seen.append(learned_weights(model))
+        self.seen.append(copy_trainable(model))
 
 
 def worse_and_worse(trainer: TaskTrainer, **_: Any) -> dict[str, float]:
@@ -37,7 +40,7 @@ def worse_and_worse(trainer: TaskTrainer, **_: Any) -> dict[str, float]:
 def test_mean(toy: MakeRecipe, tmp_path: Path) -> None:
     """With load_best_model_at_end: false the run's weights are the mean of those at the last two epochs' ends."""
     ends = Ends()
-    run = fit(toy(training={"weight_averaging_epochs": 2, "load_best_model_at_end": False}), tmp_path / "run", ends)
+    run = fit(toy(training=MEANS), tmp_path / "run", ends)
     head = load_file(run.checkpoint / "head.safetensors")["weight"]
     second, third = (each["classifier.weight"] for each in ends.seen[1:])
     assert torch.allclose(head, (second + third) / 2, atol=1e-7)
@@ -48,13 +51,23 @@ def test_mean(toy: MakeRecipe, tmp_path: Path) -> None:
     assert not run.state.exists()
 
 
+@pytest.fixture(scope="module")
+def plain(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run without a mean, whose validation prefers the first epoch."""
+    folder = tmp_path_factory.mktemp("plain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.fit.trainer.TaskTrainer.evaluate", worse_and_worse)
+        return fit(toy_recipe(folder, tiny_backbone), folder / "run")
+
+
 @pytest.mark.parametrize("better", [True, False])
-def test_validation_chooses(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better: bool) -> None:
+def test_validation_chooses(
+    toy: MakeRecipe, plain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better: bool
+) -> None:
     """The mean is kept exactly where validation finds it no worse than the best epoch."""
     score = 1.0 if better else -1.0
-    monkeypatch.setattr("trainer.fit.trainer.TaskTrainer.validated", lambda self: {"accuracy": score, "loss": 1.0})
+    monkeypatch.setattr("trainer.fit.trainer.TaskTrainer.validate", lambda self: {"accuracy": score, "loss": 1.0})
     monkeypatch.setattr("trainer.fit.trainer.TaskTrainer.evaluate", worse_and_worse)
-    plain = fit(toy(), tmp_path / "plain")
     run = fit(toy(training={"weight_averaging_epochs": 3}), tmp_path / "run")
     record = run.read_record()
     assert record["averaged"]["kept"] is better
@@ -64,27 +77,24 @@ def test_validation_chooses(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("stop", [4, 8, 13, 18])
-def test_resume(toy: MakeRecipe, tmp_path: Path, stop: int) -> None:
+def test_resume(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, stop: int) -> None:
     """A run stopped in any epoch and started again averages the same weights."""
-    recipe = toy(training={"weight_averaging_epochs": 2, "load_best_model_at_end": False})
-    whole = fit(recipe, tmp_path / "whole")
+    recipe = toy(training=MEANS)
     with pytest.raises(Stopped):
         fit(recipe, tmp_path / "stopped", StopAt(stop))
-    assert weights(fit(recipe, tmp_path / "stopped")) == weights(whole)
+    assert weights(fit(recipe, tmp_path / "stopped")) == weights(whole(**MEANS))
 
 
-def test_evaluating_more_often(toy: MakeRecipe, tmp_path: Path) -> None:
+def test_evaluating_more_often(toy: MakeRecipe, whole: WholeRun, tmp_path: Path) -> None:
     """The mean does not depend on when validation runs."""
-    means = {"weight_averaging_epochs": 2, "load_best_model_at_end": False}
-    seldom = fit(toy(training=means), tmp_path / "seldom")
-    often = fit(toy(training={**means, "eval_strategy": "steps", "eval_steps": 2}), tmp_path / "often")
-    assert weights(often) == weights(seldom)
+    often = fit(toy(training={**MEANS, "eval_strategy": "steps", "eval_steps": 2}), tmp_path / "often")
+    assert weights(often) == weights(whole(**MEANS))
 
 
 @pytest.mark.parametrize("toy_settings", [{"trainable": "lora"}, {"freeze_embeddings": True}])
 def test_what_learns_is_averaged(toy: MakeRecipe, tmp_path: Path, toy_settings: dict[str, Any]) -> None:
     """Adapters are averaged before they are merged; frozen weights are left alone."""
-    settings = {"weight_averaging_epochs": 2, "load_best_model_at_end": False, **toy_settings}
+    settings = {**MEANS, "num_train_epochs": 2, **toy_settings}
     assert fit(toy(training=settings), tmp_path / "run").read_record()["averaged"]["kept"]
 
 

@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from serving.errors import InputError
-from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
+from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, WholeRun, fit, weights
 from trainer.fit.trainer import TaskTrainer
 from trainer.fit.wise_ft import FRACTIONS, interpolate
 
 
 def prefer(monkeypatch: pytest.MonkeyPatch, accuracies: list[float], losses: list[float]) -> None:
-    """Let validation find these at the fractions, in their order, once training is over."""
+    """Give validation these metrics, fraction by fraction, once training is over."""
     found = iter(zip(accuracies, losses, strict=True))
 
     def validated(_: TaskTrainer) -> dict[str, float]:
@@ -26,10 +26,10 @@ def prefer(monkeypatch: pytest.MonkeyPatch, accuracies: list[float], losses: lis
 
     def interpolated(trainer: TaskTrainer, base: nn.Module) -> dict[str, Any]:
         with monkeypatch.context() as patch:
-            patch.setattr("trainer.fit.trainer.TaskTrainer.validated", validated)
+            patch.setattr("trainer.fit.trainer.TaskTrainer.validate", validated)
             return interpolate(trainer, base)
 
-    monkeypatch.setattr("trainer.fit.fit.interpolate", interpolated)
+    monkeypatch.setattr("trainer.fit.fine_tune.interpolate", interpolated)
 
 
 def backbone(folder: Path) -> dict[str, Tensor]:
@@ -37,9 +37,11 @@ def backbone(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def test_chosen(toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the fractions that so few rows cannot tell from the best, that of the lowest loss; the classifier stays."""
-    plain = fit(toy(), tmp_path / "plain")
+def test_chosen(
+    toy: MakeRecipe, whole: WholeRun, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the fractions within a standard error of the best, the one with the lowest loss is taken; the head stays."""
+    plain = whole()
     prefer(monkeypatch, [0.5, 0.6, 0.8, 0.78, 0.8, 0.5], [0.1, 0.1, 0.4, 0.2, 0.3, 0.1])
     run = fit(toy(training={"weight_interpolation": True}), tmp_path / "run")
     start, end = backbone(tiny_backbone), backbone(plain.checkpoint)
@@ -52,9 +54,9 @@ def test_chosen(toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path, monkeypatc
     assert "the backbone at 0.7 of the way from the base model's weights" in run.report.read_text()
 
 
-def test_none_better(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_none_better(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where validation prefers the fine-tuned weights, they are kept to the bit."""
-    plain = fit(toy(), tmp_path / "plain")
+    plain = whole()
     prefer(monkeypatch, [0.9, *[0.5] * (len(FRACTIONS) - 1)], [0.1] * len(FRACTIONS))
     assert weights(fit(toy(training={"weight_interpolation": True}), tmp_path / "run")) == weights(plain)
 
@@ -74,9 +76,9 @@ def test_resume(toy: MakeRecipe, tmp_path: Path) -> None:
 def test_what_learned_goes_back(
     toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    """Adapters go back as the weights they were merged into; what did not learn is the base model's to the bit."""
+    """Merged adapters are interpolated too; frozen weights stay the base model's to the bit."""
     prefer(monkeypatch, [0.0, 0.0, 0.0, 0.0, 0.0, 1.0], [1.0] * len(FRACTIONS))
-    run = fit(toy(training={"weight_interpolation": True, **settings}), tmp_path / "run")
+    run = fit(toy(training={"weight_interpolation": True, "num_train_epochs": 1, **settings}), tmp_path / "run")
     start, found = backbone(tiny_backbone), backbone(run.checkpoint)
     assert torch.equal(found["embeddings.word_embeddings.weight"], start["embeddings.word_embeddings.weight"])
     query = "encoder.layer.1.attention.self.query.weight"

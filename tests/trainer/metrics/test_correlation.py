@@ -76,7 +76,7 @@ def test_interval_limits() -> None:
 def test_interval_holds() -> None:
     """Of many samples from a known correlation, 95 in a hundred have it in their interval."""
     rng = np.random.default_rng(0)
-    truth, rows, samples = 0.7, 40, 2000
+    truth, rows, samples = 0.7, 40, 1000
     x = rng.normal(size=(samples, rows))
     y = truth * x + np.sqrt(1 - truth**2) * rng.normal(size=(samples, rows))
     intervals = [pearson_interval(pearson(*pair), rows) for pair in zip(x, y, strict=True)]

@@ -46,7 +46,7 @@ def assert_equal(ours: EntityScores, theirs: EntityScores) -> None:
 
 
 @given(PAIRS.filter(lambda pairs: any(tag != "O" for sentence in pairs for pair in sentence for tag in pair)))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_as_seqeval(pairs: list[list[tuple[str, str]]]) -> None:
     """All figures are seqeval's, for tags well-formed and not."""
     expected = [[wanted for wanted, _ in sentence] for sentence in pairs]
@@ -69,7 +69,6 @@ def test_figures() -> None:
     scores = entity_scores(expected, answered)
     assert scores.micro == Score(precision=1 / 3, recall=1 / 3, f1=1 / 3, support=3)
     assert scores.per_type == {"a": Score(0.0, 0.0, 0.0, 2), "b": Score(0.5, 1.0, 2 / 3, 1)}
-    assert (scores.precision, scores.recall, scores.f1) == (1 / 3, 1 / 3, 1 / 3)
 
 
 def test_stray_inside() -> None:

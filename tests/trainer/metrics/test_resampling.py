@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.toys import TOYS
-from trainer.fit.evaluate import answers_to
+from trainer.fit.evaluate import evaluate
 from trainer.metrics.resampling import pearson_of, repeated, spearman_of
 from trainer.model.checkpoint import load_checkpoint
 from trainer.recipe.recipe import METRICS, load_recipe
@@ -21,7 +21,7 @@ def test_every_tasks_metrics_can_be_resampled(task_run: Callable[[str], Run], to
     """Real answers of each task, a third of them given to the wrong rows: the same figures as by its own scores."""
     training_task, rows = create_training_task(load_recipe(task_run(toy).recipe)), task_run(toy).read_evaluation()
     checkpoint = load_checkpoint(task_run(toy).checkpoint)
-    answers = answers_to(checkpoint.model, checkpoint.tokenizer, training_task, checkpoint.task, rows, 16)
+    answers = evaluate(checkpoint, training_task, rows, 16).answers
     answers = [answers[at - 1 if at % 3 == 0 else at] for at in range(len(rows))]
     weights = np.random.default_rng(0).multinomial(len(rows), [1 / len(rows)] * len(rows), size=20).astype(float)
     for metric in METRICS[training_task.recipe.task]:

@@ -1,4 +1,4 @@
-"""The base model: where it comes from, what is refused, what it says about itself."""
+"""The base model: its source, what is refused, its limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from serving.errors import InputError
 from trainer.model import base_model as backbone
-from trainer.model.base_model import _Unreachable, find_base_model
+from trainer.model.base_model import HubUnreachable, find_base_model
 from trainer.recipe.recipe import DEFAULT_MODEL
 
 
@@ -74,7 +74,7 @@ def test_no_package(no_hub: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_other_model_offline(no_hub: None) -> None:
     """Another model that is not there says to go online once or to give a folder."""
-    with pytest.raises(InputError, match=r"the hub cannot be reached .*; go online once, or give a folder"):
+    with pytest.raises(HubUnreachable, match=r"the hub cannot be reached .*; go online once, or give a folder"):
         find_base_model("google-bert/bert-base-uncased")
 
 
@@ -82,7 +82,7 @@ def test_hub_is_asked_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hub on a dead address costs seconds, not minutes; offline mode costs nothing."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     start = time.monotonic()
-    with pytest.raises(InputError, match="the hub cannot be reached"):
+    with pytest.raises(HubUnreachable, match="the hub cannot be reached"):
         find_base_model("nobody/such-a-model-is-not-cached")
     assert time.monotonic() - start < 5
 
@@ -122,12 +122,12 @@ def test_revision_that_cannot_be_had(tiny_backbone: Path, monkeypatch: pytest.Mo
     with pytest.raises(InputError, match="model_revision: v1: a folder has no revisions"):
         find_base_model(str(tiny_backbone), None, "v1")
     monkeypatch.setattr("trainer.model.base_model._from_hub", _unreachable)
-    with pytest.raises(InputError, match="at revision v1: not in the local cache"):
+    with pytest.raises(HubUnreachable, match="at revision v1: not in the local cache"):
         find_base_model(DEFAULT_MODEL, None, "v1")
 
 
 def _unreachable(*_: object) -> Path:
-    raise _Unreachable("no network")
+    raise HubUnreachable("no network")
 
 
 @pytest.mark.parametrize(

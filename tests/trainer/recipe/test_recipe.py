@@ -84,10 +84,10 @@ def test_head_rate() -> None:
     """The classifier, a fresh layer, learns 25 times faster under adamw, alone too."""
     from trainer.recipe.sections import Training
 
-    assert Training(learning_rate=2e-4).resolved().head_learning_rate == pytest.approx(5e-3)
-    assert Training(learning_rate=2e-4, trainable="classifier").resolved().head_learning_rate == pytest.approx(5e-3)
-    assert Training(learning_rate=0.1, optim="sgd").resolved().head_learning_rate == 0.1
-    assert Training(head_learning_rate=0.5).resolved().head_learning_rate == 0.5
+    assert Training(learning_rate=2e-4).resolve().head_learning_rate == pytest.approx(5e-3)
+    assert Training(learning_rate=2e-4, trainable="classifier").resolve().head_learning_rate == pytest.approx(5e-3)
+    assert Training(learning_rate=0.1, optim="sgd").resolve().head_learning_rate == 0.1
+    assert Training(head_learning_rate=0.5).resolve().head_learning_rate == 0.5
 
 
 def test_every_field_is_described() -> None:

@@ -1,4 +1,4 @@
-"""What a run takes for a fact about the machine."""
+"""What a run records of the machine."""
 
 from __future__ import annotations
 

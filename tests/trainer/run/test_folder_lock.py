@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.errors import InputError
 from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit
-from trainer.run.folder_lock import LOCK_FILE, folder_lock
+from trainer.run.folder_lock import LOCK_FILE, FolderInUse, folder_lock
 
 HOLDER = """
 import sys, time
@@ -28,7 +27,7 @@ def test_another_process(tmp_path: Path) -> None:
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     with (
-        pytest.raises(InputError, match=rf"another training \(process {holder.pid}\).*another --output"),
+        pytest.raises(FolderInUse, match=rf"another training \(process {holder.pid}\).*another --output"),
         folder_lock(tmp_path),
     ):
         pass
@@ -41,12 +40,12 @@ def test_another_process(tmp_path: Path) -> None:
 
 
 def test_training_beside_training(toy: MakeRecipe, tmp_path: Path) -> None:
-    """A second training into the same folder is refused while the first is at work, which goes on undisturbed."""
+    """A second training into the same folder is refused; the first finishes undisturbed."""
     recipe, seen = toy(training={"num_train_epochs": 1}), []
 
     class Beside(StopAt):
         def on_step_end(self, args: object, state: object, control: object, **_: object) -> None:
-            with pytest.raises(InputError, match="is at work in this folder") as caught:
+            with pytest.raises(FolderInUse, match="is running in this folder") as caught:
                 fit(recipe, tmp_path / "run", overwrite=True)
             seen.append(caught.value)
 
@@ -56,7 +55,7 @@ def test_training_beside_training(toy: MakeRecipe, tmp_path: Path) -> None:
 
 
 def test_after_an_interruption(toy: MakeRecipe, tmp_path: Path) -> None:
-    """A stopped training leaves the folder free, and a folder with a dead holder's file counts as a run's."""
+    """A stopped training leaves the folder free, and a folder with a dead process's lock file can be used."""
     recipe = toy(training={"num_train_epochs": 1})
     with pytest.raises(Stopped):
         fit(recipe, tmp_path / "run", StopAt(1))

@@ -166,9 +166,9 @@ def test_warnings() -> None:
     """What is usable but suspicious is pointed out, and clean data gives no warning."""
     clean = rows_of(*((f"text {n}", label) for n in range(6) for label in ("a", "b")))
     held = rows_of(("new", "a"), ("newer", "b"))
-    assert warned(
-        clean, rows_of(("other", "a"), ("more", "b"))
-    ) == "6 texts are there with different labels, such as " + ("'text 0': a, b")
+    assert warned(clean, rows_of(("other", "a"), ("more", "b"))) == "6 texts occur with different labels, such as " + (
+        "'text 0': a, b"
+    )
     distinct = rows_of(*((f"{label} text {n}", label) for n in range(6) for label in ("a", "b")))
     assert warned(distinct, held) == ""
     assert "1 of 2 test texts are in the training set too" in warned(distinct, rows_of(("A  TEXT 1", "a"), ("x", "b")))
@@ -193,5 +193,5 @@ def test_real_files(name: str) -> None:
         column_names=("text", "label"),
     )
     splits = load(data)
-    assert [len(held) for _, held in splits.named()] == [6920, 872, 1821]
+    assert [len(held) for _, held in splits.by_name()] == [6920, 872, 1821]
     assert splits.labels == ["0", "1"]

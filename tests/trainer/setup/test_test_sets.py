@@ -1,4 +1,4 @@
-"""Several test sets: each with a score of its own, none with a text or article that was learned from."""
+"""Several test sets, each with metrics of its own, none with a text or article of the training rows."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ def test_list(toy: MakeRecipe, tmp_path: Path) -> None:
     splits = splits_of(toy(data={"test": ["a.csv", "b.csv"]}))
     assert list(splits.tests) == ["a", "b"]
     assert len(splits.test) == 12
-    assert splits.left_out == {}  # the user's own split is taken as it is
+    assert splits.excluded == {}  # the user's own split is taken as it is
 
 
 def test_nothing_learned_is_asked(toy: MakeRecipe, tmp_path: Path) -> None:
-    """Beside a held-out fraction, a file loses the texts that stay in training; the fraction is as it is alone."""
+    """Beside a held-out fraction, a file loses the texts that stay in training."""
     tiny.write_csv(tmp_path / "again.csv", tiny.toy_rows())
     splits = splits_of(toy(data={"test": {"ours": 0.25, "again": "again.csv"}}))
     alone = splits_of(toy(data={"test": 0.25}))
     assert splits.tests["ours"].inputs == alone.test.inputs
     assert sorted(splits.tests["again"].inputs) == sorted(alone.test.inputs)
-    assert splits.left_out == {"again": 54}
+    assert splits.excluded == {"again": 54}
     warnings = fit(toy(data={"test": {"ours": 0.25, "again": "again.csv"}}), tmp_path / "run").read_record()["warnings"]
-    assert "54 rows of test set again are left out" in "\n".join(warnings)
+    assert "54 rows of test set again are excluded" in "\n".join(warnings)
     tiny.write_csv(tmp_path / "again.csv", [row for row in tiny.toy_rows() if row[0] in set(alone.train.inputs)])
     with pytest.raises(InputError, match=r"data\.test: again: every text or article of again\.csv"):
         splits_of(toy(data={"test": {"ours": 0.25, "again": "again.csv"}}))

@@ -1,11 +1,12 @@
-"""Alignment on real data: what the rows say becomes tokens, and tokens become the same places in the same text again.
+"""Alignment on real data: targets become token labels, which decode to the same places of the text.
 
-A model that knew every label would score what is asserted here: the rest is lost by words cut unlike the data's.
+The answers are decoded from perfect logits, so that only the alignment can lose anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,19 @@ from trainer.data.rows import Rows
 from trainer.fit.batches import Examples
 from trainer.model.checkpoint import load_tokenizer
 from trainer.recipe.recipe import Recipe
-from trainer.setup.splits import load_splits
+from trainer.setup.splits import Splits, load_splits
 from trainer.tasks import create_training_task
 from trainer.tasks.base import TrainingTask
 
 pytestmark = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason=f"the public data sets are not at {SHARED_DATA}")
 
 
-def learned(task: str, **data: Any) -> TrainingTask:
-    """How a recipe's task is learned."""
-    recipe = {"task": task, "data": data}
-    return create_training_task(Recipe.model_validate(recipe))
+@cache
+def load(task: str, stride: int, **data: Any) -> tuple[TrainingTask, Splits]:
+    """A recipe's task and rows, which all base models share."""
+    recipe = {"task": task, "data": {"stride": stride, **data}}
+    training_task = create_training_task(Recipe.model_validate(recipe))
+    return training_task, load_splits(training_task)
 
 
 def oracle_answers(
@@ -59,10 +62,9 @@ def certain_logits(width: int, label: Any, tokens: int) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("family", ["mBERT", "XLM-R"])
 def test_answers_of_every_language_survive_the_tokens(tmp_path: Path, family: str, language: str, least: float) -> None:
     """SQuAD's places become tokens of a window and come back as places: English, German, Chinese."""
-    training_task = learned(
-        "question-answering", train=str(SHARED_DATA / "xquad" / f"{language}.json"), test=0.2, validation=0.1, stride=64
-    )
-    test = load_splits(training_task).test
+    file = str(SHARED_DATA / "xquad" / f"{language}.json")
+    training_task, splits = load("question-answering", 64, train=file, test=0.2, validation=0.1)
+    test = splits.test
     answers = list(
         oracle_answers(training_task, test, [], zoo.FAMILIES[family](tmp_path / "m"), 384, max_answer_len=300)
     )
@@ -77,8 +79,7 @@ def test_entities_survive_the_tokens(tmp_path: Path, family: str) -> None:
     """CoNLL's tags become tags of pieces and come back as entities of the data's own words."""
     files = {name: str(SHARED_DATA / "wnut17" / f"{name}.conll") for name in ("train", "test")}
     dev = str(SHARED_DATA / "wnut17" / "dev.conll")
-    training_task = learned("token-classification", **files, validation=dev, stride=16)
-    splits = load_splits(training_task)
+    training_task, splits = load("token-classification", 16, **files, validation=dev)
     answers = list(oracle_answers(training_task, splits.test, splits.labels, zoo.FAMILIES[family](tmp_path / "m"), 64))
     texts = splits.test.inputs
     assert all(

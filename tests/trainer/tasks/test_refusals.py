@@ -1,4 +1,4 @@
-"""What each task's rows cannot be: the message names the file, the row and the field, and says what is wrong."""
+"""Rows that a task refuses: the message names file, row and field, and says what is wrong."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ CASES = {
     ),
     "a number that has no name": Case(
         "text-classification", [{"text": "one", "label": 0}, {"text": "two", "label": 2}], [],
-        "train.jsonl (rows counted from 1, without a header), row 2: label '2' is no number from 0 to 1",
+        "train.jsonl (rows counted from 1, without a header), row 2: label '2' is not a number from 0 to 1",
         {"label_names": ("no", "yes")},
     ),
     "a pair with one side missing": Case(

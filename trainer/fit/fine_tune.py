@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from safetensors.torch import load_file
+from transformers import TrainerCallback, set_seed
+
+from trainer.fit.model_soup import ModelSoup, Record, Train
+from trainer.fit.progress import TrainingProgress
+from trainer.fit.resume import newest_state
+from trainer.fit.trainer import TaskTrainer, arguments
+from trainer.fit.validation import Datasets, encode_datasets, tune_and_save
+from trainer.fit.weight_averaging import EpochWeights, copy_trainable, put_trainable
+from trainer.fit.wise_ft import interpolate
+from trainer.model.checkpoint import build_model
+from trainer.model.heads import Model, set_bias
+from trainer.model.quiet import quiet_transformers
+from trainer.model.trainable import choose_weights, merge_adapters
+from trainer.run.run import Run
+from trainer.setup.training_setup import TrainingSetup
+
+
+def fine_tune(setup: TrainingSetup, run: Run, console: Console, callbacks: Sequence[TrainerCallback]) -> Record:
+    """Train or resume, and save the best checkpoint; returns its part of the run's record."""
+    settings = setup.recipe.training
+    datasets, warnings = encode_datasets(setup, run, console)
+    with TrainingProgress(console, setup.recipe.metric) as progress, quiet_transformers():
+        train = partial(_train_one, setup, datasets, console, [progress, *callbacks])
+        if runs := settings.weight_soup_runs:
+            trainer, record = _train_soup(setup, datasets, run.state, runs, train)
+        else:
+            trainer, record = train(settings.seed, run.state)
+        interpolated = interpolate(trainer, _fresh_model(setup).backbone) if settings.weight_interpolation else None
+    return {
+        "settings": tune_and_save(setup, run, trainer.model, datasets),
+        "warnings": warnings,
+        "seed": settings.seed,
+        "metric": setup.recipe.metric,
+        **record,
+        "interpolated": interpolated,
+    }
+
+
+def _train_one(
+    setup: TrainingSetup,
+    datasets: Datasets,
+    console: Console,
+    callbacks: Sequence[TrainerCallback],
+    seed: int,
+    state: Path,
+) -> tuple[TaskTrainer, Record]:
+    settings = setup.recipe.training
+    if settings.weight_soup_runs:
+        console.print(f"training with seed {seed}", highlight=False)
+    count = settings.weight_averaging_epochs
+    epochs = EpochWeights(state, count, settings.num_train_epochs) if count else None
+    trainer = _create_trainer(setup, datasets, seed, state, [*([epochs] if epochs else []), *callbacks])
+    _train_or_resume(trainer, state, console)
+    averaged = _average_epochs(trainer, epochs) if epochs else None
+    merge_adapters(trainer.model)
+    best_step = None if averaged and averaged["kept"] else _kept_step(trainer)
+    return trainer, {"best_step": best_step, "averaged": averaged, "history": _history(trainer)}
+
+
+def _train_soup(
+    setup: TrainingSetup, datasets: Datasets, state: Path, runs: int, train: Train
+) -> tuple[TaskTrainer, Record]:
+    seed = setup.recipe.training.seed
+    soup = ModelSoup(state / "soup", range(seed, seed + runs))
+    soup.train_members(train)
+    trainer = _create_trainer(setup, datasets, seed, state, [])
+    merge_adapters(trainer.model)
+    return trainer, soup.apply(trainer)
+
+
+def _create_trainer(
+    setup: TrainingSetup, datasets: Datasets, seed: int, state: Path, callbacks: Sequence[TrainerCallback]
+) -> TaskTrainer:
+    """The head's first weights come from the recipe's seed, all else from ``seed``."""
+    settings = setup.recipe.training
+    set_seed(settings.seed)
+    model = _fresh_model(setup)
+    if bias := setup.training_task.initial_bias(setup.splits.train, setup.splits.labels):
+        set_bias(model, bias)
+    choose_weights(model, settings)
+    rows_a_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
+    steps = -(-len(datasets.train) // rows_a_step)
+    return TaskTrainer(model, arguments(settings, setup.recipe.metric, state, steps, seed), datasets, [*callbacks])
+
+
+def _fresh_model(setup: TrainingSetup) -> Model:
+    return build_model(setup.base, setup.model_spec, setup.splits.labels)
+
+
+def _average_epochs(trainer: TaskTrainer, epochs: EpochWeights) -> Record:
+    """Keep the mean of the epochs' weights unless validation prefers the model's own."""
+    before, metric = copy_trainable(trainer.model), trainer.args.metric_for_best_model
+    put_trainable(trainer.model, epochs.mean())
+    metrics = trainer.validate()
+    kept = not trainer.args.load_best_model_at_end or metrics[metric] >= trainer.state.best_metric
+    if not kept:
+        put_trainable(trainer.model, before)
+    return {"epochs": list(epochs.epochs), "kept": kept, "validation": metrics}
+
+
+def _kept_step(trainer: TaskTrainer) -> int:
+    state = trainer.state
+    return int(state.best_global_step if trainer.args.load_best_model_at_end else state.global_step)
+
+
+def _train_or_resume(trainer: TaskTrainer, state: Path, console: Console) -> None:
+    """After it the trainer's model has the best checkpoint's weights."""
+    saved = newest_state(state)
+    if saved is None:
+        trainer.train()
+        return
+    console.print(f"resuming from step {saved.step}")
+    if saved.ended:  # stopped early, then interrupted: one more step would change what is best
+        trainer.state = trainer.state.load_from_json(str(saved.folder / "trainer_state.json"))
+        trainer.model.load_state_dict(load_file(saved.best / "model.safetensors"))
+        return
+    trainer.train(resume_from_checkpoint=str(saved.folder.absolute()))
+
+
+def _history(trainer: TaskTrainer) -> list[dict[str, Any]]:
+    points = []
+    for entry in trainer.state.log_history:
+        values = {name: entry[name] for name in ("loss", "learning_rate") if name in entry}
+        values |= {key.replace("eval_", "validation_", 1): entry[key] for key in entry if key.startswith("eval_")}
+        if values:
+            points.append({"step": entry["step"], "epoch": entry["epoch"], **values})
+    return points

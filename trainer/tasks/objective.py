@@ -1,0 +1,57 @@
+"""What training minimises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from serving.tasks.base import Encoded, Task
+from trainer.data.rows import Rows
+from trainer.model.inputs import IGNORED, Batch
+from trainer.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Example:
+    """Windows that share a label."""
+
+    windows: tuple[Any, ...]
+    label: Any
+
+
+class Objective(ABC):
+    recipe: Recipe
+
+    @abstractmethod
+    def examples(self, task: Task, encoded: list[Encoded], target: Any) -> list[Example]:
+        """The training examples of one row."""
+
+    @abstractmethod
+    def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
+        """The sum over all labels but -100, for logits [windows, …] and labels [examples, …].
+
+        The two windows of a pair are neighbours. ``training``: label smoothing and class weights apply.
+        """
+
+    def label_count(self, labels: Tensor) -> int:
+        """How many labels `loss` sums over."""
+        return int(labels.ne(IGNORED).sum())
+
+    def batch(self, batch: Batch) -> Batch:
+        """With whatever else the model takes."""
+        return batch
+
+    def initial_bias(self, train: Rows, labels: Sequence[str]) -> list[float] | None:
+        """The first bias of the head; None: zero."""
+        return None
+
+    def smoothing(self, training: bool) -> float:
+        return (self.recipe.training.label_smoothing_factor or 0.0) if training else 0.0
+
+    def focal_gamma(self, training: bool) -> float | None:
+        """None under any other loss."""
+        return self.recipe.model_head.focal_gamma if training and self.recipe.loss == "focal" else None

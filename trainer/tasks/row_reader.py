@@ -1,0 +1,72 @@
+"""How a task reads rows and labels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from trainer.data import columns
+from trainer.data.rows import Rows, same_text
+from trainer.data.table import Table
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.sections import Data
+from trainer.tasks import labels as label_rows
+
+
+class RowReader(ABC):
+    """The defaults suit one text, or a pair, and one label a row."""
+
+    recipe: Recipe
+    default_text: ClassVar[str] = "text"
+    default_label: ClassVar[str] = "label"
+
+    @property
+    def data(self) -> Data:
+        return self.recipe.data
+
+    @property
+    def label_column(self) -> str:
+        return self.data.label or self.default_label
+
+    def rows(self, table: Table) -> Rows:
+        """Raises InputError naming unusable rows."""
+        inputs, targets = self.read_inputs(table), self.read_targets(table)
+        return Rows(table.name, inputs, targets, list(range(1, len(inputs) + 1)), self.groups(table, inputs))
+
+    def read_inputs(self, table: Table) -> list[Any]:
+        """A text, or ``{"text", "text_pair"}``, for each row."""
+        texts = columns.texts(table, "data.text", self.data.text or self.default_text)
+        if self.data.text_pair is None:
+            return texts
+        seconds = columns.texts(table, "data.text_pair", self.data.text_pair)
+        return [{"text": text, "text_pair": second} for text, second in zip(texts, seconds, strict=True)]
+
+    @abstractmethod
+    def read_targets(self, table: Table) -> list[Any]:
+        """The expected answer of each row."""
+
+    def groups(self, table: Table, inputs: list[Any]) -> list[str]:
+        """A name for each row; a split keeps rows of one name on one side."""
+        return [same_text(each) for each in inputs]
+
+    def strata(self, rows: Rows) -> list[str]:
+        """A name for each row; a split keeps the shares of the names."""
+        return [""] * len(rows)
+
+    def label_names(self, train: Rows, table: Table) -> list[str]:
+        """In the order of the logits; raises InputError where they cannot be learned."""
+        return []
+
+    def row_labels(self, rows: Rows) -> Iterable[tuple[int, str]]:
+        """Each label, with its row's number."""
+        return ()
+
+    def require_known(self, rows: Rows, labels: Sequence[str]) -> None:
+        """Raise InputError for a held-out label without training rows."""
+        label_rows.require_known(rows, self.row_labels(rows), labels, self.label_column)
+
+    def label_counts(self, rows: Rows) -> dict[str, int]:
+        """Rows per label."""
+        return dict(Counter(label for _, label in self.row_labels(rows)))

@@ -1,0 +1,102 @@
+"""How good answers are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from trainer.data.rows import Rows, texts_of
+from trainer.metrics.resampling import WeightedMetric, mean_of, repeated
+from trainer.metrics.squad import exact_match, f1
+from trainer.recipe.recipe import Recipe
+
+MetricValues = dict[str, float]
+
+
+class Scoring(ABC):
+    """``answers`` are the decoded answers to ``rows``, in order."""
+
+    recipe: Recipe
+    shares: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match")
+    """The metrics that are shares of rows, and so have a binomial interval."""
+
+    @property
+    def proof_metric(self) -> str:
+        """The metric that a proof compares."""
+        return self.recipe.metric
+
+    @abstractmethod
+    def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
+        """In the order of display."""
+
+    def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
+        """A function of row weights, for resampling; recomputed for each resample unless a task knows better."""
+
+        def recompute(weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            resamples = [repeated(rows, row) for row in weights]
+            return np.array([self.metrics(rows.take(rs), [answers[at] for at in rs])[metric] for rs in resamples])
+
+        return recompute
+
+    def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool] | None:
+        """Whether each answer is wholly right; None where right is a matter of degree."""
+        return None
+
+    def confidences(self, answers: Sequence[Any]) -> list[float] | None:
+        """The answers' probabilities of being right, if they have any."""
+        return None
+
+    def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
+        """A report shows ``per_label`` and ``confusion_matrix``."""
+        return {}
+
+    def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
+        """The worst, each as `mistake` makes it."""
+        return []
+
+    def confusions(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
+        """The most frequent mistakes: ``expected``, ``answered``, ``count``."""
+        return []
+
+
+class WordScoring(Scoring):
+    """By words, as in SQuAD's evaluation."""
+
+    @abstractmethod
+    def answered_texts(self, rows: Rows, answers: Sequence[Any]) -> list[tuple[str, list[str]]]:
+        """Answer and accepted texts."""
+
+    def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
+        pairs = self.answered_texts(rows, answers)
+        return {score.__name__: float(np.mean([score(*pair) for pair in pairs])) for score in (f1, exact_match)}
+
+    def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
+        score = f1 if metric == "f1" else exact_match
+        return mean_of([score(*pair) for pair in self.answered_texts(rows, answers)])
+
+    def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
+        return [exact_match(*pair) == 1 for pair in self.answered_texts(rows, answers)]
+
+
+def mistake(
+    rows: Rows, at: int, *, expected: str, answered: str, confidence: float, text: str | None = None
+) -> dict[str, Any]:
+    """What a report lists of a row."""
+    return {
+        "row": rows.numbers[at],
+        "text": " / ".join(texts_of(rows.inputs[at])) if text is None else text,
+        "expected": expected,
+        "answered": answered,
+        "confidence": confidence,
+    }
+
+
+def per_label(labels: Sequence[str], figures: Iterable[Any]) -> dict[str, dict[str, float]]:
+    """From scikit-learn's ``precision_recall_fscore_support``."""
+    return {
+        label: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
+        for label, p, r, f, s in zip(labels, *figures, strict=True)
+    }

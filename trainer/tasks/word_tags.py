@@ -1,0 +1,63 @@
+"""Tags of words and of tokens, matched by their places in the joined text.
+
+A target is ``{"words": [[start, end], …], "tags": […]}``: each word's characters and its BIO tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tokenizers import Encoding
+
+from serving.tasks.token_classification import OUTSIDE
+from trainer.data.rows import Rows
+from trainer.metrics.entities import spans_of
+
+
+def word_places(words: Sequence[str], separator: str) -> list[list[int]]:
+    places, start = [], 0
+    for word in words:
+        places.append([start, start + len(word)])
+        start += len(word) + len(separator)
+    return places
+
+
+def token_tags(window: Encoding, target: dict[str, Any]) -> Iterator[str]:
+    """That of the word where a token begins, I- after its first token, "" for special tokens."""
+    words, tags = target["words"], target["tags"]
+    at, seen = 0, -1
+    for (start, end), special in zip(window.offsets, window.special_tokens_mask, strict=True):
+        if special or start == end:
+            yield ""
+            continue
+        # A token that takes in the space before its word begins where the word before ends.
+        while at < len(words) - 1 and words[at][1] <= start:
+            at += 1
+        tag = tags[at]
+        yield f"I-{tag[2:]}" if tag[:2] == "B-" and at == seen else tag
+        seen = at
+
+
+def answered_tags(rows: Rows, answers: Sequence[Any]) -> list[list[str]]:
+    """An entity takes in every word that it touches."""
+    return [_tags_of(target["words"], answer) for target, answer in zip(rows.targets, answers, strict=True)]
+
+
+def _tags_of(words: Sequence[Sequence[int]], entities: Sequence[dict[str, Any]]) -> list[str]:
+    tags = [OUTSIDE] * len(words)
+    for entity in entities:
+        inside = [
+            at
+            for at, (start, end) in enumerate(words)
+            if start < entity["end"] and entity["start"] < end and tags[at] == OUTSIDE
+        ]
+        for position, at in enumerate(inside):
+            tags[at] = f"{'I' if position else 'B'}-{entity['entity_group']}"
+    return tags
+
+
+def entity_places(target: dict[str, Any]) -> list[tuple[str, int, int]]:
+    """Type, first character, character after the last."""
+    words = target["words"]
+    return [(kind, words[start][0], words[end - 1][1]) for kind, start, end in spans_of(target["tags"])]
