@@ -1,21 +1,19 @@
-"""The manifest's parts, as an export fills them."""
+"""How an export fills the manifest."""
 
 from __future__ import annotations
 
 import importlib.metadata
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from export.proof.parity import Parity
+from export.bundle.files import GOLDEN, TOKENIZER
+from export.proof.prove import Parity
 from serving.bundle.bundle import sha256_of
 from serving.bundle.cpu import describe_machine
-from serving.bundle.manifest import MANIFEST, FileEntry, GoldenSpec, GraphSpec, Limits, Manifest, TokenizerSpec, Verdict
+from serving.bundle.manifest import FileEntry, GoldenSpec, GraphSpec, Limits, Manifest, TokenizerSpec, Verdict
 from trainer.model.checkpoint import Checkpoint
 from trainer.recipe.recipe import load_recipe
 from trainer.run.run import Run
-
-TOKENIZER, GOLDEN, PARITY = "tokenizer.json", "golden.jsonl", "parity.json"
 
 UNPROVEN = Verdict(
     passed=False, rows=0, token_ids_equal=False, answers_equal=0, max_abs_logit_difference=0.0,
@@ -24,7 +22,7 @@ UNPROVEN = Verdict(
 
 
 def draft_manifest(run: Run, checkpoint: Checkpoint, graph: GraphSpec, files: dict[str, FileEntry]) -> Manifest:
-    """All that is known before the proof: enough to load the graph, not enough to serve it."""
+    """The manifest before the proof: enough to load the graph, not enough to serve it."""
     record = run.read_record()
     tokenizer = checkpoint.tokenizer
     return Manifest(
@@ -47,34 +45,32 @@ def draft_manifest(run: Run, checkpoint: Checkpoint, graph: GraphSpec, files: di
         verdict=UNPROVEN,
         model=record["model"] | {"checkpoint": checkpoint_hashes(run)},
         data=record["data"],
-        training=_training(record),
+        training=_describe_training(record),
         card=load_recipe(run.recipe).card.model_dump(mode="json", exclude_none=True),
-        versions=record["versions"] | versions(),
+        versions=record["versions"] | package_versions(),
         proven_on=describe_machine(),
         files=files,
     )
 
 
-def _training(record: dict[str, Any]) -> dict[str, Any]:
-    """How the weights came about, as run.json tells it; no paths, and no rows."""
+def _describe_training(record: dict[str, Any]) -> dict[str, Any]:
+    """What the bundle keeps of run.json: no paths, and no rows."""
     recipe, test = record["recipe"], record["metrics"]["test"]
     return {
         "recipe": {name: recipe[name] for name in ("model_head", "training", "few_shot") if name in recipe},
         "best_step": record["best_step"],
         "seconds": record["seconds"],
-        "energy_joules": record.get("energy_joules"),
         "hardware": record["hardware"],
         "test": {name: value for name, value in test.items() if name not in ("confusion_matrix", "per_label")},
     }
 
 
 def checkpoint_hashes(run: Run) -> dict[str, str]:
-    """sha256 of the run's weight files, by name: what ties a bundle to the run it was made from."""
+    """sha256 of the run's weight files, by name: ties a bundle to its run."""
     return {path.name: sha256_of(path) for path in sorted(run.checkpoint.glob("*.safetensors"))}
 
 
-def verdict_of(parity: Parity) -> Verdict:
-    """The proof in short."""
+def to_verdict(parity: Parity) -> Verdict:
     return Verdict(
         passed=parity.passed,
         rows=parity.compared,
@@ -87,13 +83,7 @@ def verdict_of(parity: Parity) -> Verdict:
     )
 
 
-def versions() -> dict[str, str]:
-    """The packages that decide what a graph is and answers."""
+def package_versions() -> dict[str, str]:
+    """The packages that determine the graph and its answers."""
     names = ("tuneship", "onnxruntime", "tokenizers", "torch", "onnx")
     return {name: importlib.metadata.version(name) for name in names}
-
-
-def entries_of(folder: Path) -> dict[str, FileEntry]:
-    """Size and hash of every file there but the manifest."""
-    files = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
-    return {path.name: FileEntry(sha256=sha256_of(path), size=path.stat().st_size) for path in files}

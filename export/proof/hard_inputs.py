@@ -1,4 +1,4 @@
-"""Texts on which tokenizers and graphs go wrong, and which every proof therefore includes."""
+"""Texts on which tokenizers and graphs often fail; every proof includes them."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ HARD_TEXTS = (
     "word " * 3000,
     "ß" * 700,
 )
-"""The empty text is here for its token ids; a server refuses it."""
+"""The empty text is compared by its token ids only; a server refuses it."""
 
 
 def hard_inputs(task: Task, texts: Sequence[str] = HARD_TEXTS) -> list[Any]:
-    """The texts in the shape that the task takes; where it takes several texts, each beside the next one."""
+    """The texts as the task's inputs; an input of several texts takes consecutive ones."""
     keys = list(task.input_schema().get("properties", {}))
     if not keys:
         return list(texts)
@@ -44,12 +44,12 @@ def hard_inputs(task: Task, texts: Sequence[str] = HARD_TEXTS) -> list[Any]:
 
 
 def as_items(task: Task, tokenizer: Tokenizer, texts: Sequence[str] = HARD_TEXTS) -> list[Any]:
-    """The texts as items, unchecked, but for those that cannot be tokenised at all."""
+    """The texts as unchecked items, without those that the task refuses to tokenise."""
     items = [each if isinstance(each, str) else tuple(each.values()) for each in hard_inputs(task, texts)]
-    return [item for item in items if _fits(task, tokenizer, item)]
+    return [item for item in items if _can_be_tokenised(task, tokenizer, item)]
 
 
-def _fits(task: Task, tokenizer: Tokenizer, item: Any) -> bool:
+def _can_be_tokenised(task: Task, tokenizer: Tokenizer, item: Any) -> bool:
     try:
         task.check_tokens(tokenizer, item)
     except InputError:

@@ -1,7 +1,4 @@
-"""Generated texts on which tokenizers differ, were one normaliser, one table or one flag not the same.
-
-Seeded: the same ten thousand texts on every machine.
-"""
+"""Generated texts that reveal a different normaliser, table or flag of a tokenizer; the same on every machine."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from random import Random
 STRINGS = 10_000
 SEED = 0
 
-Maker = Callable[[Random], str]
+MakeText = Callable[[Random], str]
 
 _WORDS = ("card", "paiement", "Straße", "карта", "банк", "ticket", "überweisung", "naïve", "don't", "e-mail", "x", "I")
 _SCRIPTS = {
@@ -47,7 +44,7 @@ def _letters(random: Random, script: str, most: int = 8) -> str:
 
 
 def _mixed(random: Random, characters: str | list[str], most: int = 12) -> str:
-    """Words with such characters before, behind and inside them."""
+    """Words mixed with the characters."""
     parts = [random.choice([*characters, *_WORDS]) for _ in range(random.randint(1, most))]
     return random.choice(["", " "]).join(parts)
 
@@ -80,7 +77,7 @@ def _right_to_left(random: Random) -> str:
     return random.choice(["", " "]).join(parts)
 
 
-def _run(random: Random) -> str:
+def _long_run(random: Random) -> str:
     unit = random.choice([*_WORDS, "ß", "!", "_", "0", "的", "\u0301", "👍", " ", "ab ", "#a"])
     return unit * random.choice([17, 63, 101, 129, 600])
 
@@ -106,12 +103,12 @@ def _address(random: Random) -> str:
     return random.choice(shapes)
 
 
-def _any(random: Random) -> str:
+def _any_code_points(random: Random) -> str:
     points = (random.randrange(0x110000) for _ in range(random.randint(1, 24)))
     return "".join(chr(point) for point in points if not 0xD800 <= point <= 0xDFFF) or "\ue000"
 
 
-CATEGORIES: dict[str, Maker] = {
+CATEGORIES: dict[str, MakeText] = {
     "combining marks": _marks,
     "emoji sequences": _emoji,
     "Chinese, Japanese, Korean": _east_asian,
@@ -120,19 +117,18 @@ CATEGORIES: dict[str, Maker] = {
     "spaces": lambda random: _mixed(random, _SPACES),
     "control characters": lambda random: _mixed(random, _CONTROLS),
     "edges of the code space": lambda random: _mixed(random, _EDGES, 6),
-    "long runs": _run,
+    "long runs": _long_run,
     "look-alikes of special tokens": _special,
     "mixed scripts": _scripts,
     "numbers": _number,
     "addresses and markup": _address,
     "casing": lambda random: _mixed(random, _CASING),
-    "any code points": _any,
+    "any code points": _any_code_points,
 }
-"""What there is, each as often as any other."""
 
 
 @cache
 def hard_strings(count: int, seed: int) -> tuple[str, ...]:
-    """So many texts, the categories by turns; none holds a lone surrogate, which no JSON request can carry."""
+    """``count`` texts, one category after the other; none has a lone surrogate, which JSON cannot carry."""
     random, makers = Random(seed), list(CATEGORIES.values())
     return tuple(makers[at % len(makers)](random) for at in range(count))

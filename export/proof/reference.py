@@ -1,4 +1,4 @@
-"""The independent reference of the proof: transformers' tokenizer and the torch checkpoint, nothing of serving's."""
+"""The reference of the proof: transformers' tokenizer and the torch checkpoint, nothing of serving's engine."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from trainer.model.inputs import encode
 BATCH_SIZE = 32
 
 
-class Reference:
-    """Answers as the trained checkpoint does."""
+class ReferenceModel:
+    """The trained checkpoint, as the proof queries it."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
 
     @property
     def task(self) -> Task:
-        """The task as the checkpoint has it: its labels, and what was tuned."""
+        """The checkpoint's task with its labels and tuned settings."""
         return self._checkpoint.task
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """What is inside transformers' tokenizer; it counts tokens, it never encodes what is compared."""
-        inside: Tokenizer = self._checkpoint.tokenizer.backend_tokenizer
-        return inside
+        """Only counts tokens; `encode` uses transformers' own tokenizer around it."""
+        backend: Tokenizer = self._checkpoint.tokenizer.backend_tokenizer
+        return backend
 
     def encode(self, items: Sequence[Any]) -> list[Encoded]:
         """Each item's windows, truncated to the checkpoint's ``max_length``, not padded."""
         return encode(self._checkpoint.tokenizer, self.task, items)
 
     def run(self, encoded: Sequence[Encoded]) -> list[list[Any]]:
-        """What the task decodes, of each item's windows: here the logits, float32."""
+        """For each item and window, what the task decodes: float32 logits, or a generated answer."""
         return rows_logits(self._checkpoint.model, self._checkpoint.tokenizer, encoded, BATCH_SIZE)
 
     def logits(self, encoded: Encoded, results: list[Any]) -> list[Logits]:
@@ -49,18 +49,18 @@ class Reference:
         return results
 
 
-class GeneratingReference(Reference):
-    """Answers by transformers' own generate, greedy."""
+class GeneratingReference(ReferenceModel):
+    """Answers with transformers' own greedy ``generate``."""
 
     def run(self, encoded: Sequence[Encoded]) -> list[list[Any]]:
-        """The one answer to each item."""
+        """One answer for each item."""
         model, tokenizer = self._checkpoint.model, self._checkpoint.tokenizer
         answers = generate(model, tokenizer, self.task, [each.item for each in encoded])
         return [[[answer]] for answer in answers]
 
     @torch.inference_mode()
     def logits(self, encoded: Encoded, results: list[list[GreedyAnswer]]) -> list[Logits]:
-        """The logits behind the answer's tokens, [tokens, vocabulary], from one pass over prompt and answer."""
+        """The logits of the answer's tokens, [tokens, vocabulary], from one pass over prompt and answer."""
         model = self._checkpoint.model
         assert isinstance(model, GeneratingModel)
         prompt, answer = encoded.windows[0].ids, results[0][0].token_ids
@@ -70,12 +70,12 @@ class GeneratingReference(Reference):
             output = model.model(input_ids=torch.tensor([prompt]), decoder_input_ids=decoder).logits[0]
         else:
             output = model.model(input_ids=torch.tensor([[*prompt, *answer[:-1]]])).logits[0, len(prompt) - 1 :]
-        found: Logits = output.float().numpy()
-        return [found]
+        logits: Logits = output.float().numpy()
+        return [logits]
 
 
-def reference_of(folder: Path) -> Reference:
-    """The reference for the checkpoint in ``folder``; raises InputError where it is not whole."""
+def load_reference(folder: Path) -> ReferenceModel:
+    """Load the checkpoint in ``folder``; raises InputError if a part of it is missing."""
     checkpoint = load_checkpoint(folder)
-    kind = GeneratingReference if isinstance(checkpoint.model, GeneratingModel) else Reference
+    kind = GeneratingReference if isinstance(checkpoint.model, GeneratingModel) else ReferenceModel
     return kind(checkpoint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from export.proof.reference import reference_of
+from export.proof.reference import load_reference
 from export.proof.reference_answers import ReferenceAnswers, compute_reference_answers
 from trainer.recipe.recipe import load_recipe
 from trainer.run.run import Run
@@ -18,7 +18,7 @@ def few_strings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def expected(tiny_run: Run) -> ReferenceAnswers:
+def reference(tiny_run: Run) -> ReferenceAnswers:
     """The reference of the tiny run, asked once."""
     training_task = create_training_task(load_recipe(tiny_run.recipe))
-    return compute_reference_answers(reference_of(tiny_run.checkpoint), training_task, tiny_run.read_evaluation())
+    return compute_reference_answers(load_reference(tiny_run.checkpoint), training_task, tiny_run.read_evaluation())

@@ -15,9 +15,9 @@ from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
 
 
-def test_the_worst_rows_fit_a_terminal(expected: ReferenceAnswers, tiny_bundle: object) -> None:
+def test_the_worst_rows_fit_a_terminal(reference: ReferenceAnswers, tiny_bundle: object) -> None:
     """Long inputs and answers are cut, the logits are not, and no line is past 80 columns."""
-    parity = prove(expected, Predictor(Bundle.open(tiny_bundle)), FP32)  # type: ignore[arg-type]
+    parity = prove(reference, Predictor(Bundle.open(tiny_bundle)), FP32)  # type: ignore[arg-type]
     worst = [row | {"decisions": ["a very long label " * 3] * 2, "inputs": "x" * 200} for row in parity.worst_rows]
     text = io.StringIO()
     Console(file=text, width=80).print(parity_table(dataclasses.replace(parity, answers_equal=0, worst_rows=worst)))

@@ -131,7 +131,7 @@ def test_something_else_at_the_target_is_left_alone(kind: str, tmp_path: Path) -
         (target / "thesis.txt").write_text("years of work")
     else:
         target.write_text("years of work")
-    with pytest.raises(InputError, match="holds something else than a bundle"):
+    with pytest.raises(InputError, match="is not a bundle"):
         check_target(target)
 
 

@@ -11,7 +11,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from export.bundle.bom import BOM, bom_of
+from export.bundle.bom import create_bom
+from export.bundle.files import BOM
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import Manifest
 from tests.toys import TOYS
@@ -47,7 +48,7 @@ def test_the_validator_bites(bom: dict[str, Any]) -> None:
 def test_made_from_the_manifest_alone(tiny_bundle: Path, tiny_fallback_bundle: Path) -> None:
     """The sealed manifest gives the bill again, byte for byte."""
     for bundle in (tiny_bundle, tiny_fallback_bundle):
-        assert bom_of(Bundle.open(bundle).manifest) == (bundle / BOM).read_bytes()
+        assert create_bom(Bundle.open(bundle).manifest) == (bundle / BOM).read_bytes()
 
 
 def test_every_file_is_in_it(bom: dict[str, Any], manifest: Manifest) -> None:

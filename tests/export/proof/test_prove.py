@@ -12,8 +12,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from export.proof.parity import Parity
-from export.proof.prove import prove
+from export.proof.prove import Parity, prove
 from export.proof.reference_answers import ReferenceAnswers
 from export.variants.registry import VARIANTS
 from serving.bundle.bundle import Bundle
@@ -27,11 +26,11 @@ Prove = Callable[..., Parity]
 
 
 @pytest.fixture
-def prove_bundle(expected: ReferenceAnswers) -> Prove:
+def prove_bundle(reference: ReferenceAnswers) -> Prove:
     def run(bundle: Path, variant: str = "fp32", max_metric_drop: float = 0.005) -> Parity:
-        recipe = expected.training_task.recipe.model_copy(update={"export": Export(max_metric_drop=max_metric_drop)})
-        held = dataclasses.replace(expected, training_task=create_training_task(recipe))
-        return prove(held, Predictor(Bundle.open(bundle)), VARIANTS[variant])
+        recipe = reference.training_task.recipe.model_copy(update={"export": Export(max_metric_drop=max_metric_drop)})
+        answers = dataclasses.replace(reference, training_task=create_training_task(recipe))
+        return prove(answers, Predictor(Bundle.open(bundle)), VARIANTS[variant])
 
     return run
 

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
-from export.proof.calibration import expected_calibration_error
-from export.proof.statistics import Change, count_flips, measure_change
+from export.proof.statistics import MetricChange, count_flips, expected_calibration_error, measure_change
 from trainer.metrics.resampling import mean_of
 
 
-def change_of(lost: int, won: int, rows: int, budget: float = 0.005) -> Change:
+def change_of(lost: int, won: int, rows: int, budget: float = 0.005) -> MetricChange:
     before = np.ones(rows)
     before[:won] = 0
     after = np.ones(rows)
@@ -43,7 +42,7 @@ def test_the_interval_is_that_of_paired_rows() -> None:
     error = np.sqrt(50 / 10_000 - 0.001**2) / 100
     assert change.change == pytest.approx(-0.001)
     assert (change.low, change.high) == pytest.approx((-0.001 - 1.96 * error, -0.001 + 1.96 * error), abs=1.5e-4)
-    assert change.within
+    assert change.within_budget
 
 
 def test_the_same_rows_give_the_same_interval() -> None:
@@ -54,10 +53,10 @@ def test_the_same_rows_give_the_same_interval() -> None:
 def test_too_few_rows_are_told_how_many_would_do() -> None:
     """One row lost of 400 may be chance; with as many rows as it says, the same share would be within the budget."""
     few = change_of(lost=1, won=0, rows=400)
-    assert not few.within
+    assert not few.within_budget
     assert few.rows_needed is not None
     times = -(-few.rows_needed // 400) + 1
-    assert change_of(lost=times, won=0, rows=400 * times).within
+    assert change_of(lost=times, won=0, rows=400 * times).within_budget
 
 
 def test_a_change_past_the_budget_needs_no_more_rows() -> None:

@@ -24,14 +24,14 @@ def predictor(tiny_bundle: Path) -> Predictor:
 
 
 def test_ten_thousand_strings_are_the_same_tokens(
-    expected: ReferenceAnswers, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+    reference: ReferenceAnswers, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All categories, as every proof generates them."""
     monkeypatch.setattr("export.proof.hard_strings.STRINGS", 10_000)
-    expected.__dict__.pop("strings", None)
-    lock = compare_tokenizers(expected, predictor)
-    assert (lock.compared, lock.different) == (10_000, 0)
-    expected.__dict__.pop("strings", None)
+    reference.__dict__.pop("strings", None)
+    comparison = compare_tokenizers(reference, predictor)
+    assert (comparison.compared, comparison.different) == (10_000, 0)
+    reference.__dict__.pop("strings", None)
 
 
 @pytest.fixture(scope="module")

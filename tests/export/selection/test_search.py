@@ -14,9 +14,9 @@ import pytest
 from export.console import variants_table
 from export.exporter import Export, ProofFailed, export_run
 from export.proof.gates import Gate
-from export.proof.parity import Parity
+from export.proof.prove import Parity
 from export.selection import search
-from export.selection.search import Candidate, best_of
+from export.selection.search import Candidate, select_best
 from export.selection.speed import Pace
 from export.variants.registry import VARIANTS
 from export.workspace import BuiltVariant, Workspace
@@ -81,7 +81,7 @@ def test_what_is_chosen(ratios: dict[str, Any], chosen: str) -> None:
         ratio, reason = given if isinstance(given, tuple) else (given, "")
         pace = None if ratio is None else Pace(ratio, ratio, (ratio, ratio))
         candidates.append(Candidate(VARIANTS[name], pace=pace, reason=reason))
-    assert best_of(candidates).variant.name == chosen
+    assert select_best(candidates).variant.name == chosen
 
 
 def test_a_variant_that_fails_is_dropped_with_its_reason(
@@ -130,20 +130,20 @@ def test_what_is_slower_is_not_proven(tiny_run: Run, tmp_path: Path, monkeypatch
 def paced(monkeypatch: pytest.MonkeyPatch, ratios: dict[str, float]) -> None:
     """Each variant is found to be so fast."""
 
-    def pace_of(candidate: Predictor, *_: object) -> Pace:
+    def measure_pace(candidate: Predictor, *_: object) -> Pace:
         ratio = ratios[candidate.manifest.graph.variant]
         return Pace(ratio, ratio, (ratio, ratio))
 
-    monkeypatch.setattr(search, "pace_of", pace_of)
+    monkeypatch.setattr(search, "measure_pace", measure_pace)
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
     """A gate of this variant's proof does not hold; the list is of what was asked for its proof, in order."""
     prove, asked = Workspace.prove, list[str]()
 
-    def proven(workspace: Workspace, made: BuiltVariant, predictor: Predictor) -> Parity:
+    def proven(workspace: Workspace, made: BuiltVariant) -> Parity:
         asked.append(made.variant.name)
-        found = prove(workspace, made, predictor)
+        found = prove(workspace, made)
         failed = replace(found, gates=[Gate("padding", False, 1.0, "0")])
         return failed if made.variant.name == name else found
 

@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from export.selection import speed
-from export.selection.speed import ROUNDS, ROUNDS_AT_LEAST, pace_of
+from export.selection.speed import MIN_ROUNDS, ROUNDS, measure_pace
 
 
-@pytest.mark.parametrize(
-    ("ours", "ratio", "rounds"), [(0.5, 2.0, ROUNDS), (1.0, 1.0, ROUNDS), (2.0, 0.5, ROUNDS_AT_LEAST)]
-)
+@pytest.mark.parametrize(("ours", "ratio", "rounds"), [(0.5, 2.0, ROUNDS), (1.0, 1.0, ROUNDS), (2.0, 0.5, MIN_ROUNDS)])
 def test_what_is_clearly_slower_is_soon_left(
     ours: float, ratio: float, rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -26,7 +24,7 @@ def test_what_is_clearly_slower_is_soon_left(
     monkeypatch.setattr(speed, "_seconds", seconds)
     candidate: Any = "candidate"
     baseline: Any = "baseline"
-    pace = pace_of(candidate, baseline, ["an item"] * 4)
+    pace = measure_pace(candidate, baseline, ["an item"] * 4)
     assert (pace.ratio, pace.rate, pace.spread) == (ratio, 4 / ours, (ratio, ratio))
     assert asked.count("candidate") == asked.count("baseline") == rounds + 1
 
@@ -35,7 +33,7 @@ def test_the_baseline_is_as_fast_as_itself(monkeypatch: pytest.MonkeyPatch) -> N
     """fp32 is timed for its rate alone."""
     monkeypatch.setattr(speed, "_seconds", lambda *_: 0.5)
     anything: Any = None
-    assert pace_of(anything, None, ["an item"]) == speed.Pace(2.0, 1.0, (1.0, 1.0))
+    assert measure_pace(anything, None, ["an item"]) == speed.Pace(2.0, 1.0, (1.0, 1.0))
 
 
 def test_the_median_ignores_one_disturbed_round(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,5 +42,5 @@ def test_the_median_ignores_one_disturbed_round(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(speed, "_seconds", lambda *_: next(times))
     anything: Any = None
     another: Any = "baseline"
-    pace = pace_of(anything, another, ["an item"])
+    pace = measure_pace(anything, another, ["an item"])
     assert (pace.ratio, pace.spread) == (2.0, (0.2, 2.0))
