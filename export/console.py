@@ -1,4 +1,4 @@
-"""Tables of a proof and of the variants for the terminal."""
+"""Tables for the terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from export.proof.display import change_unit, format_change
-from export.proof.judge import agreement
 from export.proof.prove import Parity
 from export.selection.search import Candidate
 from trainer.metrics.display import format_score, metric_title
 
 
 def parity_table(parity: Parity) -> Group:
-    """The gates, the main figures, and the ten worst rows if some answer differs."""
+    """With the worst rows if some answer differs."""
     return Group(_gates_table(parity), *([_worst_table(parity)] if parity.answers_equal < parity.compared else []))
 
 
@@ -66,7 +65,6 @@ def _main_figures(parity: Parity) -> Iterator[tuple[str, str]]:
 
 
 def variants_table(candidates: Sequence[Candidate], selected: str) -> Table:
-    """Size, speed and quality of each variant, and why it may not serve."""
     table = Table(title="variants on one core; → is served", title_justify="left", box=SIMPLE_HEAD, width=80)
     table.add_column("variant", no_wrap=True)
     for heading in ("MB", "per second", "× fp32", "equal", "score"):
@@ -80,13 +78,13 @@ def variants_table(candidates: Sequence[Candidate], selected: str) -> Table:
 
 
 def _variant_cells(candidate: Candidate) -> list[str]:
-    size, result, pace = candidate.size, candidate.result, candidate.pace
-    if not (size and result and pace):
+    result, pace = candidate.result, candidate.pace
+    if not (candidate.size and result and pace):
         return [""] * 5
     return [
-        f"{size / 1e6:.1f}",
+        f"{candidate.megabytes:.1f}",
         f"{pace.rate:,.0f}",
         f"{pace.ratio:.2f}",
-        f"{agreement(result):.2%}",
+        f"{result.agreement:.2%}",
         format_score(result.metric, result.score),
     ]

@@ -1,4 +1,4 @@
-"""From run to bundle: convert, prove, and only then write the bundle."""
+"""From run to bundle: convert, prove, and only then write."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from typing import Any
 
 from export.bundle.bom import create_bom
 from export.bundle.card import write_card
-from export.bundle.drift_reference import write_drift_reference
 from export.bundle.files import BOM, FIGURE, GOLDEN, PARITY, SEARCH, TOKENIZER, hash_files
-from export.bundle.golden import select_golden_inputs, write_golden
 from export.bundle.manifest import package_versions, to_verdict
+from export.bundle.samples import select_golden_inputs, write_drift_reference, write_golden
 from export.proof.prove import Parity
 from export.selection.figure import draw_figure
 from export.selection.search import Candidate, search_variants, select_best, to_record
@@ -32,20 +31,18 @@ from trainer.run.run import Run
 
 
 class ProofFailed(UserError):
-    """The served answers are not the measured ones; no bundle was written."""
+    """A gate failed; no bundle was written."""
 
 
 @dataclass(frozen=True)
 class ProvenVariant:
-    """A variant that passed every gate."""
-
     built: BuiltVariant
     parity: Parity
 
 
 @dataclass(frozen=True)
 class Export:
-    """The result of an export; ``candidates`` are those of ``--variant auto``."""
+    """``candidates`` are those of ``--variant auto``."""
 
     bundle: Path
     digest: str
@@ -66,15 +63,14 @@ def export_run(
     """Convert a run, prove it, and write the bundle.
 
     Args:
-        run: a finished run.
-        output: the bundle's folder; an older bundle there is replaced.
-        variant_name: a name of `export.variants.registry`, or ``auto`` for the fastest variant that passes.
+        output: the bundle's folder; replaces an older bundle.
+        variant_name: of `export.variants.registry`, or ``auto`` for the fastest that passes.
         threads: CPU threads for the proof.
-        fallback: add fp32 behind an approximate variant, for machines that do not reproduce its answers.
-        on_step: called with a description as each step begins.
+        fallback: add fp32, for machines that do not reproduce an approximate variant's answers.
+        on_step: called with each step's description.
 
     Raises:
-        InputError: ``output`` contains something else, or there is no such variant.
+        InputError: ``output`` has something else, or there is no such variant.
         ProofFailed: a gate failed; the figures are in the run's folder.
     """
     variant = None if variant_name == AUTO else variant_named(variant_name, generates(run))
@@ -97,7 +93,7 @@ def export_run(
 
 
 def check_target(output: Path) -> None:
-    """Raise InputError unless ``output`` is free, empty, or an older bundle."""
+    """Raise InputError unless ``output`` is free, empty, or a bundle."""
     if output.is_dir() and (not any(output.iterdir()) or (output / MANIFEST).is_file()):
         return
     if output.exists():
@@ -107,10 +103,7 @@ def check_target(output: Path) -> None:
 
 
 def write_bundle(workspace: Workspace, proven: Sequence[ProvenVariant], folder: Path) -> None:
-    """Write every file of the bundle: the first variant serves, the others are fallbacks in this order.
-
-    A fallback's files have its name: ``model.fp32.onnx``, ``golden.fp32.jsonl``, ``parity.fp32.json``.
-    """
+    """Write all files. The first variant serves; its fallbacks' files are marked with their names."""
     built = proven[0].built
     served = _write_variant(workspace, proven[0], folder, "")
     fallbacks = [_write_variant(workspace, each, folder, each.built.variant.name) for each in proven[1:]]
@@ -126,7 +119,6 @@ def write_bundle(workspace: Workspace, proven: Sequence[ProvenVariant], folder: 
 def _prove_fastest(
     workspace: Workspace, folder: Path, on_step: Callable[[str], None]
 ) -> tuple[list[ProvenVariant], list[Candidate]]:
-    """The fastest variant that passes, with fp32 behind it; writes the search's record and figure."""
     candidates = search_variants(workspace, folder.parent, generates(workspace.run), on_step)
     fp32, best = candidates[0], select_best(candidates)
     if fp32.parity is None:
@@ -139,7 +131,6 @@ def _prove_fastest(
 
 
 def _write_facts(proven: ProvenVariant, folder: Path) -> None:
-    """Write variants.json for a variant that was fitted."""
     if proven.built.facts:
         candidate = Candidate(proven.built.variant, proven.built, parity=proven.parity)
         _write_json(folder / SEARCH, to_record([candidate], candidate))
@@ -153,7 +144,6 @@ def _prove_variant(workspace: Workspace, variant: Variant, folder: Path) -> Prov
 
 
 def _write_variant(workspace: Workspace, proven: ProvenVariant, folder: Path, mark: str) -> Alternative:
-    """Write a variant's graphs, golden answers and proof into the bundle, with ``mark`` in their names."""
     built, graph = proven.built, proven.built.manifest.graph
     for name in built.graph_files:
         shutil.copyfile(built.folder / name, folder / _mark(name, mark))
@@ -204,7 +194,7 @@ def _write_json(path: Path, content: Any) -> None:
 
 @contextmanager
 def staging_folder(output: Path) -> Iterator[Path]:
-    """A folder on ``output``'s file system to build the bundle in; its parent, removed at the end, is free to use."""
+    """A folder on ``output``'s file system; its parent is removed at the end."""
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         yield _create_folder(Path(folder) / "bundle")
@@ -216,7 +206,7 @@ def _create_folder(folder: Path) -> Path:
 
 
 def _replace(output: Path, folder: Path) -> None:
-    """Move the finished folder to ``output``; an older bundle is removed only afterwards."""
+    """An older bundle is removed last."""
     old = folder.parent / "old"
     if output.exists():
         output.rename(old)

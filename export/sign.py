@@ -1,7 +1,6 @@
-"""Signs a bundle, and checks Sigstore identities, with OpenSSF's model-signing package (the extra ``sign``).
+"""Signing, and Sigstore identities, with OpenSSF's model-signing package (the extra ``sign``).
 
-`serving.bundle.signature` checks a signature by key without that package. A Sigstore identity is a person or workload
-that an OpenID provider confirms; it needs Sigstore's public services.
+`serving.bundle.signature` checks a signature by key without it.
 """
 
 from __future__ import annotations
@@ -19,16 +18,13 @@ from serving.errors import BundleError, InputError, UserError
 
 
 class SigningUnavailable(UserError):
-    """A package or a service that signing needs is not available."""
+    """A package or a service that signing needs is missing."""
 
 
 def sign_with_key(root: Path, private_key: Path, password: str | None = None) -> None:
-    """Sign every file of a bundle with a private key in PEM (P-256, P-384 or P-521).
+    """A private key in PEM: P-256, P-384 or P-521.
 
-    Raises:
-        BundleError: the bundle was altered.
-        InputError: the key cannot be read, is of another kind, or needs another password.
-        SigningUnavailable: the package is not installed.
+    Raises BundleError for an altered bundle, InputError for an unusable key.
     """
     signing = _import_library("signing")
     try:
@@ -43,16 +39,13 @@ def sign_with_key(root: Path, private_key: Path, password: str | None = None) ->
 
 
 def sign_with_identity(root: Path, *, token: str | None = None, trust_config: Path | None = None) -> None:
-    """Sign every file of a bundle as a Sigstore identity.
+    """As a Sigstore identity.
 
     Args:
-        root: the bundle's folder.
-        token: an OpenID token; without one, a CI job's token or a browser.
-        trust_config: the client trust configuration of a private Sigstore.
+        token: an OpenID token; by default a CI job's, or from a browser.
+        trust_config: of a private Sigstore.
 
-    Raises:
-        BundleError: the bundle was altered.
-        SigningUnavailable: the package is not installed, or Sigstore is unreachable or rejects the identity.
+    Raises BundleError for an altered bundle, SigningUnavailable if Sigstore does not sign.
     """
     signing = _import_library("signing")
     with _translate_errors("sign"):
@@ -63,16 +56,14 @@ def sign_with_identity(root: Path, *, token: str | None = None, trust_config: Pa
 
 
 def verify_identity(bundle: Bundle, identity: str, provider: str, *, trust_config: Path | None = None) -> None:
-    """Check that a Sigstore identity signed every file of an opened bundle.
+    """Check that a Sigstore identity signed every file.
 
     Args:
-        identity: the e-mail address or workload URI in the certificate.
+        identity: an e-mail address or workload URI.
         provider: its OpenID provider, such as ``https://accounts.google.com``.
-        trust_config: the client trust configuration of a private Sigstore.
+        trust_config: of a private Sigstore.
 
-    Raises:
-        BundleError: the signature is missing, by another identity, or for other files.
-        SigningUnavailable: the package is not installed, or Sigstore's roots of trust are unreachable.
+    Raises BundleError for a missing or wrong signature, SigningUnavailable without Sigstore.
     """
     verifying, hashing = _import_library("verifying"), _import_library("hashing")
     if not (bundle.root / SIGNATURE).is_file():
@@ -100,7 +91,7 @@ def _sign(root: Path, config: Any) -> None:
 
 
 def _hash_every_file(hashing: Any) -> Any:
-    """Every file but the signature itself."""
+    """All but the signature."""
     return hashing.Config().set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
 
 

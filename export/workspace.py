@@ -1,5 +1,3 @@
-"""What all variants of a run share: the checkpoint, its fp32 graphs, and the reference's answers."""
-
 from __future__ import annotations
 
 import tempfile
@@ -17,8 +15,7 @@ from export.bundle.files import TOKENIZER, hash_files
 from export.bundle.manifest import draft_manifest
 from export.graphs.convert import Graphs, write_graphs
 from export.graphs.trace import OPSET
-from export.proof.judge import Judgement, judge
-from export.proof.prove import Parity, prove
+from export.proof.prove import Judgement, Parity, judge, prove
 from export.proof.reference import load_reference
 from export.proof.reference_answers import ReferenceAnswers, compute_reference_answers
 from export.variants.calibration import ROWS, SEED, VALIDATION_ROWS, Calibration, Feeds
@@ -40,7 +37,7 @@ WINDOW_ATTRIBUTES = {"input_ids": "ids", "attention_mask": "attention_mask", "to
 
 @dataclass(frozen=True)
 class BuiltVariant:
-    """A variant in its own folder, with a draft of its manifest and facts for ``variants.json``."""
+    """``manifest`` is a draft; ``facts`` are for ``variants.json``."""
 
     variant: Variant
     folder: Path
@@ -49,24 +46,17 @@ class BuiltVariant:
 
     @property
     def graph_files(self) -> list[str]:
-        """One graph, or encoder and decoder."""
         return [name for name in (self.manifest.graph.file, self.manifest.graph.decoder) if name]
 
     @property
     def size(self) -> int:
-        """Bytes of the graphs; known after the folder is gone too."""
+        """Bytes of the graphs, also after the folder is removed."""
         return sum(self.manifest.files[name].size for name in self.graph_files)
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Open it as a context; the folder with the fp32 graphs is removed at the end.
-
-    Attributes:
-        checkpoint: loaded for conversion; the reference is loaded separately.
-        graphs: the fp32 graphs in ``folder``.
-        threads: CPU threads of a predictor.
-    """
+    """What all variants of a run share; ``folder`` has the fp32 graphs and is temporary."""
 
     run: Run
     checkpoint: Checkpoint
@@ -78,7 +68,7 @@ class Workspace:
     @classmethod
     @contextmanager
     def open(cls, run: Run, threads: int) -> Iterator[Workspace]:
-        """Convert the checkpoint, load it again as the reference, and compute the reference's answers."""
+        """Convert the checkpoint and compute the reference's answers."""
         checkpoint = load_checkpoint(run.checkpoint, attn_implementation="eager")
         with tempfile.TemporaryDirectory() as folder:
             graphs = write_graphs(checkpoint, Path(folder))
@@ -88,7 +78,7 @@ class Workspace:
 
     @cached_property
     def splits(self) -> Splits:
-        """The run's splits; raises InputError if they cannot be read or have changed since the training."""
+        """Raises InputError if the rows have changed since training."""
         splits = load_splits(self.reference.training_task)
         current = fingerprint(self.reference.training_task.data, splits)["splits"]
         recorded = self.run.read_record()["data"]["splits"]
@@ -104,7 +94,7 @@ class Workspace:
         return compute_reference_answers(self.reference.model, self.reference.training_task, rows)
 
     def build(self, variant: Variant, folder: Path) -> BuiltVariant:
-        """Write the variant into an empty folder; raises UserError if this model cannot be written so."""
+        """Raises UserError if this model cannot be written so."""
         self._write_tokenizer(folder / TOKENIZER)
         calibration = Calibration(self._read_feeds, lambda: self.judge(self._describe(variant, folder, {})))
         facts: dict[str, Any] = {}
@@ -141,19 +131,18 @@ class Workspace:
         )
 
     def create_predictor(self, built: BuiltVariant, threads: int | None = None) -> Predictor:
-        """The predictor that will serve the variant."""
         return Predictor(Bundle(built.folder, built.manifest), threads=threads or self.threads)
 
     def judge(self, built: BuiltVariant) -> Judgement:
-        """Compare the variant with the checkpoint on validation rows; raises InputError if they cannot be read."""
+        """Compare with the checkpoint on validation rows."""
         return judge(self.validation, self.create_predictor(built))
 
     def prove(self, built: BuiltVariant) -> Parity:
-        """Compare the variant with the checkpoint on the test rows."""
+        """Compare with the checkpoint on the test rows."""
         return prove(self.reference, self.create_predictor(built), built.variant)
 
     def _write_tokenizer(self, path: Path) -> None:
-        """Without padding and truncation, which are in the manifest."""
+        """Padding and truncation are in the manifest."""
         tokenizer = Tokenizer.from_file(str(self.run.checkpoint / TOKENIZER))
         tokenizer.no_truncation()
         tokenizer.no_padding()
@@ -161,12 +150,11 @@ class Workspace:
 
 
 def _sample_rows(rows: Rows, most: int) -> Rows:
-    """At most so many rows, drawn by SEED, in their order."""
+    """Drawn by SEED, in their order."""
     if len(rows) <= most:
         return rows
     return rows.take(sorted(np.random.default_rng(SEED).choice(len(rows), most, replace=False).tolist()))
 
 
 def generates(run: Run) -> bool:
-    """Whether the run's model generates texts."""
     return create_training_task(load_recipe(run.recipe)).head in ("causal", "seq2seq")

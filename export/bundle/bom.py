@@ -1,13 +1,11 @@
-"""The bundle's bill of materials, ``bom.cdx.json``: a CycloneDX 1.6 ML-BOM, made from the manifest alone.
+"""The bundle's CycloneDX 1.6 ML-BOM, made from the manifest alone.
 
-It lists the files with their hashes, the base model as an ancestor, the Python packages, and, in the model card, the
-task, the data's fingerprints and the score. Format: https://cyclonedx.org/docs/1.6/json/
+Format: https://cyclonedx.org/docs/1.6/json/
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -24,7 +22,7 @@ from serving.bundle.manifest import Manifest
 
 
 def create_bom(manifest: Manifest) -> bytes:
-    """The bill of a manifest's bundle. The same manifest gives the same bytes, with or without the bill's own entry."""
+    """The same manifest gives the same bytes, with or without an entry for the bill itself."""
     packages = [_package_component(name, version) for name, version in sorted(manifest.versions.items())]
     # The manifest without its files identifies the bill: their hashes are in the bill, and the bill is one of them.
     digest = manifest.model_copy(update={"files": {}}).sealed().digest
@@ -45,7 +43,11 @@ def _model_component(manifest: Manifest) -> Component:
         name=manifest.name,
         bom_ref="model",
         version=manifest.created,
-        components=list(_file_components(manifest)),
+        components=[
+            Component(type=ComponentType.FILE, name=name, bom_ref=f"file:{name}", hashes=[_sha256(entry.sha256)])
+            for name, entry in manifest.files.items()
+            if name != BOM
+        ],
         pedigree=Pedigree(ancestors=[_base_model_component(manifest.model)]),
         properties=[
             Property(name="tuneship:variant", value=manifest.graph.variant),
@@ -55,15 +57,8 @@ def _model_component(manifest: Manifest) -> Component:
     )
 
 
-def _file_components(manifest: Manifest) -> Iterator[Component]:
-    for name, entry in manifest.files.items():
-        if name != BOM:
-            hashes = [_sha256(entry.sha256)]
-            yield Component(type=ComponentType.FILE, name=name, bom_ref=f"file:{name}", hashes=hashes)
-
-
 def _base_model_component(model: dict[str, Any]) -> Component:
-    """Named by its hub id, or by its folder's name without the path."""
+    """Named by its hub id, or by its folder without the path."""
     name = str(model.get("id", "unknown"))
     return Component(
         type=ComponentType.MACHINE_LEARNING_MODEL,

@@ -1,7 +1,6 @@
-"""The bundle's README.md: a model card in the Hugging Face format.
+"""README.md, a Hugging Face model card.
 
-Every figure is from the manifest, ``parity.json`` or ``variants.json``, so the card can be rendered again from a bundle
-and compared byte by byte. The text is in ``card.md.jinja``.
+It is rendered from the bundle's files alone, by ``card.md.jinja``, so it can be checked byte by byte.
 """
 
 from __future__ import annotations
@@ -30,16 +29,13 @@ PIPELINE_TAGS = {"multi-label-classification": "text-classification", "regressio
 
 
 def write_card(manifest: Manifest, folder: Path) -> None:
-    """Write the card into a bundle's folder, which has the other files already.
-
-    The manifest is read back from its canonical form first, which sorts its keys.
-    """
+    """The manifest's canonical form sorts its keys."""
     manifest = Manifest.model_validate_json(manifest.to_bytes())
     (folder / CARD).write_text(render_card(manifest, folder), encoding="utf-8")
 
 
 def check_card(bundle: Bundle) -> str:
-    """Render the card of an opened bundle; raises BundleError if the bundle contains another one."""
+    """Raises BundleError if the bundle's card is not the rendered one."""
     card = render_card(bundle.manifest, bundle.root)
     if bundle.read(CARD).decode("utf-8") != card:
         raise BundleError(
@@ -50,7 +46,6 @@ def check_card(bundle: Bundle) -> str:
 
 
 def render_card(manifest: Manifest, folder: Path) -> str:
-    """The card from the manifest and the files in ``folder``."""
     parity, search = _read_json(folder / PARITY), _read_json(folder / SEARCH)
     metric = parity["metric"]
     environment = Environment(
@@ -82,38 +77,34 @@ def render_card(manifest: Manifest, folder: Path) -> str:
 
 
 def _metadata(manifest: Manifest, parity: Record) -> str:
-    """Hugging Face's metadata; ``model-index`` has the score as served."""
     card, base = manifest.card, str(manifest.model.get("id", ""))
-    data = ModelCardData(
-        model_name=manifest.name,
-        language=card.get("language"),
-        license=card.get("license"),
-        library_name="onnx",
-        pipeline_tag=PIPELINE_TAGS.get(manifest.task, manifest.task),
-        base_model=base if base.count("/") == 1 and not base.startswith(".") else None,  # a hub id, not a folder
-        datasets=[card["dataset"]] if "/" in card.get("dataset", "") else None,
-        tags=["tuneship", "onnx", manifest.graph.variant, manifest.task],
-        eval_results=[_evaluation_result(manifest, parity)],
-    )
-    return str(data.to_yaml())
-
-
-def _evaluation_result(manifest: Manifest, parity: Record) -> EvalResult:
-    test = manifest.data.get("splits", {}).get("test", {})
-    name = manifest.card.get("dataset") or Path(str(test.get("source", "held-out rows"))).name
-    return EvalResult(
-        task_type=PIPELINE_TAGS.get(manifest.task, manifest.task),
-        dataset_type=name if "/" in name else "private",
-        dataset_name=name,
+    test, tag = manifest.data.get("splits", {}).get("test", {}), PIPELINE_TAGS.get(manifest.task, manifest.task)
+    dataset = card.get("dataset") or Path(str(test.get("source", "held-out rows"))).name
+    result = EvalResult(
+        task_type=tag,
+        dataset_type=dataset if "/" in dataset else "private",
+        dataset_name=dataset,
         dataset_split="test",
         metric_type=parity["metric"],
         metric_value=round(parity["score"], 6),
         metric_name=f"{parity['metric']}, as served",
     )
+    data = ModelCardData(
+        model_name=manifest.name,
+        language=card.get("language"),
+        license=card.get("license"),
+        library_name="onnx",
+        pipeline_tag=tag,
+        base_model=base if base.count("/") == 1 and not base.startswith(".") else None,  # a hub id, not a folder
+        datasets=[card["dataset"]] if "/" in card.get("dataset", "") else None,
+        tags=["tuneship", "onnx", manifest.graph.variant, manifest.task],
+        eval_results=[result],
+    )
+    return str(data.to_yaml())
 
 
 def _example_request(manifest: Manifest) -> str:
-    """A request in the task's own shape, as JSON."""
+    """In the task's shape."""
     kind = TASKS[manifest.task]
     task = kind(manifest.labels, kind.settings_type.model_validate(manifest.settings), manifest.limits)
     keys = task.input_schema().get("properties", {})
@@ -121,7 +112,7 @@ def _example_request(manifest: Manifest) -> str:
 
 
 def _sort_splits(splits: Mapping[str, Record]) -> list[tuple[str, Record]]:
-    """Training rows first, named test sets last."""
+    """Named test sets last."""
     hashed = [(name, split) for name, split in splits.items() if "sha256" in split]
     return sorted(hashed, key=lambda pair: (SPLITS.index(pair[0]) if pair[0] in SPLITS else len(SPLITS), pair[0]))
 
@@ -135,7 +126,7 @@ def _flatten(values: Record, prefix: str = "") -> Iterable[tuple[str, str]]:
 
 
 def _escape_cell(text: str) -> str:
-    """Text that fits a cell of a Markdown table."""
+    """For a Markdown table."""
     return " ".join(str(text).replace("|", "\\|").split())
 
 

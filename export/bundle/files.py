@@ -1,4 +1,4 @@
-"""The files that an export writes into a bundle, besides those that serving names."""
+"""The files that an export writes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ SEARCH, FIGURE = "variants.json", "variants.svg"
 
 
 def hash_files(folder: Path) -> dict[str, FileEntry]:
-    """Size and sha256 of every file in the folder except the manifest."""
+    """All but the manifest."""
     files = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
     return {path.name: FileEntry(sha256=sha256_of(path), size=path.stat().st_size) for path in files}

@@ -1,5 +1,3 @@
-"""How an export fills the manifest."""
-
 from __future__ import annotations
 
 import importlib.metadata
@@ -22,7 +20,7 @@ UNPROVEN = Verdict(
 
 
 def draft_manifest(run: Run, checkpoint: Checkpoint, graph: GraphSpec, files: dict[str, FileEntry]) -> Manifest:
-    """The manifest before the proof: enough to load the graph, not enough to serve it."""
+    """A manifest before the proof: enough to load the graph, not to serve it."""
     record = run.read_record()
     tokenizer = checkpoint.tokenizer
     return Manifest(
@@ -54,7 +52,7 @@ def draft_manifest(run: Run, checkpoint: Checkpoint, graph: GraphSpec, files: di
 
 
 def _describe_training(record: dict[str, Any]) -> dict[str, Any]:
-    """What the bundle keeps of run.json: no paths, and no rows."""
+    """No paths, and no rows."""
     recipe, test = record["recipe"], record["metrics"]["test"]
     return {
         "recipe": {name: recipe[name] for name in ("model_head", "training", "few_shot") if name in recipe},
@@ -66,7 +64,7 @@ def _describe_training(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def checkpoint_hashes(run: Run) -> dict[str, str]:
-    """sha256 of the run's weight files, by name: ties a bundle to its run."""
+    """sha256 of the run's weight files: ties a bundle to its run."""
     return {path.name: sha256_of(path) for path in sorted(run.checkpoint.glob("*.safetensors"))}
 
 
@@ -75,15 +73,14 @@ def to_verdict(parity: Parity) -> Verdict:
         passed=parity.passed,
         rows=parity.compared,
         token_ids_equal=parity.token_ids_equal == parity.compared,
-        answers_equal=parity.answers_equal,
-        max_abs_logit_difference=parity.max_abs_logit_difference,
-        metric=parity.metric,
-        score=parity.score,
-        reference_score=parity.reference_score,
+        **{
+            name: getattr(parity, name)
+            for name in ("answers_equal", "max_abs_logit_difference", "metric", "score", "reference_score")
+        },
     )
 
 
 def package_versions() -> dict[str, str]:
-    """The packages that determine the graph and its answers."""
+    """Of packages that affect the answers."""
     names = ("tuneship", "onnxruntime", "tokenizers", "torch", "onnx")
     return {name: importlib.metadata.version(name) for name in names}

@@ -1,4 +1,4 @@
-"""Generates docs/bundle.md from the manifest's types; `make docs` writes it."""
+"""Generates docs/bundle.md from the manifest's types."""
 
 from __future__ import annotations
 
@@ -56,7 +56,6 @@ Sorted keys, two spaces, UTF-8, a newline at the end; any other form is rejected
 
 
 def bundle_reference() -> str:
-    """The page in Markdown: one table each for the manifest, its parts and a golden row."""
     parts = dict(_typed_parts(Manifest))
     tables = [f"## {name}\n\n{_summary(part)}\n\n{_table(part, f'{name}.')}" for name, part in parts.items()]
     golden = f"## A row of golden.jsonl\n\n{_summary(GoldenRow)}\n\n{_table(GoldenRow)}"
@@ -64,7 +63,7 @@ def bundle_reference() -> str:
 
 
 def _typed_parts(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """The typed parts of a model, and of its lists and maps, by dotted name."""
+    """By dotted name, also in lists and maps."""
     for name, field in model.model_fields.items():
         for kind in (field.annotation, *get_args(field.annotation)):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -86,7 +85,7 @@ def _table(part: type[BaseModel], prefix: str = "") -> str:
 
 
 def _type_name(field: FieldInfo) -> str:
-    """The field's type as written in code, without module names."""
+    """Without module names."""
     kind = field.annotation
     name = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
     for module in ("typing.", "serving.bundle.manifest.", "serving.bundle.cpu."):

@@ -1,4 +1,4 @@
-"""Writes a checkpoint's fp32 graphs, depending on its head."""
+"""Writes a checkpoint's fp32 graphs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GRAPH, ENCODER, DECODER = "model.onnx", "encoder.onnx", "decoder.onnx"
 
 @dataclass(frozen=True)
 class Graphs:
-    """The written files; ``inputs`` are those of an encoder's graph."""
+    """``inputs`` are those of an encoder."""
 
     file: str
     decoder: str | None
@@ -28,7 +28,7 @@ class Graphs:
 
 
 def write_graphs(checkpoint: Checkpoint, folder: Path) -> Graphs:
-    """Write the fp32 graphs of a checkpoint that was loaded with ``attn_implementation="eager"``."""
+    """The checkpoint was loaded with ``attn_implementation="eager"``."""
     head = checkpoint.model_spec.head
     if head not in ("causal", "seq2seq"):
         export_encoder(checkpoint, folder / GRAPH)

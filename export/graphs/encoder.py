@@ -1,4 +1,4 @@
-"""Encoder checkpoints to ONNX."""
+"""Encoders to ONNX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainer.model.checkpoint import Checkpoint
 
 
 class _LogitsOnly(nn.Module):
-    """The model with positional inputs in the graph's order and one output."""
+    """Positional inputs in the graph's order, one output."""
 
     def __init__(self, model: nn.Module, inputs: Sequence[str]) -> None:
         super().__init__()
@@ -29,12 +29,12 @@ class _LogitsOnly(nn.Module):
 
 
 def read_graph_inputs(path: Path) -> list[GraphInput]:
-    """The graph's inputs in order; the tracer drops token types that the model does not use."""
+    """In order; the tracer drops unused token types."""
     return [node.name for node in onnx.load(str(path), load_external_data=False).graph.input]
 
 
 def export_encoder(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the fp32 graph: int64 inputs [batch, sequence], both axes free; float32 ``logits``, batch first.
+    """int64 inputs [batch, sequence], both axes free; float32 ``logits``, batch first.
 
     Load the checkpoint with ``attn_implementation="eager"``.
     """

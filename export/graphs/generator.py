@@ -46,9 +46,9 @@ _CROSS = {0: "batch_size", 2: "encoder_sequence_length"}
 
 
 def export_causal(model: PreTrainedModel, path: Path) -> None:
-    """Write ``model.onnx`` of a causal language model that was loaded with ``attn_implementation="eager"``.
+    """The model was loaded with ``attn_implementation="eager"``.
 
-    Raises InputError if the model has another cache than keys and values, or does not fit into one file.
+    Raises InputError for another cache than keys and values, or a model too large for one file.
     """
     _check_size(model)
     _check_positions(model)
@@ -70,7 +70,7 @@ def export_causal(model: PreTrainedModel, path: Path) -> None:
 
 
 def export_seq2seq(model: PreTrainedModel, encoder: Path, decoder: Path) -> None:
-    """Write both graphs of an encoder-decoder model; requirements and errors as for `export_causal`."""
+    """As `export_causal`."""
     _check_size(model)
     tokens, mask = torch.tensor([[3, 4, 5, 6], [3, 4, 1, 1]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
     encode = _Encode(model).eval()
@@ -94,8 +94,6 @@ def export_seq2seq(model: PreTrainedModel, encoder: Path, decoder: Path) -> None
 
 
 class _CausalStep(nn.Module):
-    """The model with tokens and a cache of plain tensors as inputs."""
-
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
@@ -109,7 +107,7 @@ class _CausalStep(nn.Module):
         self.layers = len(self.caches) // 2
 
     def sample(self) -> tuple[Tensor, ...]:
-        """Two rows of three tokens after a past of four; one is padded on the left."""
+        """Two rows after a past of four tokens; one is padded."""
         tensors = {
             "input_ids": torch.tensor([[3, 4, 5], [6, 7, 8]]),
             "attention_mask": torch.tensor([[0, 1, 1, 1, 1, 1, 1], [1] * 7]),
@@ -127,51 +125,45 @@ class _CausalStep(nn.Module):
         return self.model(**arguments, past_key_values=cache, use_cache=True).logits, *_tensors_of(cache)
 
 
-class _Encode(nn.Module):
-    """The encoder, and the decoder's cross-attention keys and values of its output."""
-
+class _Seq2SeqPart(nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
+
+    def decode(self, source: Tensor, mask: Tensor, input_ids: Tensor, cache: EncoderDecoderCache) -> Tensor:
+        """The logits; fills the cache."""
+        logits: Tensor = self.model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=source),
+            attention_mask=mask,
+            decoder_input_ids=input_ids,
+            past_key_values=cache,
+            use_cache=True,
+        ).logits
+        return logits
+
+
+class _Encode(_Seq2SeqPart):
+    """The encoder, and the cross-attention keys and values of its output."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         hidden = self.model.get_encoder()(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         # The decoder fills the cache, whatever its family names its projections; the graph keeps only these.
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        self.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
-            attention_mask=attention_mask,
-            decoder_input_ids=input_ids[:, :1],
-            past_key_values=cache,
-            use_cache=True,
-        )
+        self.decode(hidden, attention_mask, input_ids[:, :1], cache)
         return hidden, *_tensors_of(cache.cross_attention_cache)
 
 
-class _DecoderStep(nn.Module):
-    """The decoder with tokens, its own cache and the source's keys and values as inputs."""
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__()
-        self.model = model
-
+class _DecoderStep(_Seq2SeqPart):
     def forward(self, input_ids: Tensor, encoder_attention_mask: Tensor, *caches: Tensor) -> tuple[Tensor, ...]:
         pasts, crosses = caches[: len(caches) // 2], caches[len(caches) // 2 :]
         cache = EncoderDecoderCache(_cache_of(pasts), _cache_of(crosses))
         # The filled cross-attention cache replaces the encoder's output, of which only the length matters.
-        encoder_output = BaseModelOutput(last_hidden_state=crosses[0][:, 0, :, :1])
-        output = self.model(
-            encoder_outputs=encoder_output,
-            attention_mask=encoder_attention_mask,
-            decoder_input_ids=input_ids,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        return output.logits, *_tensors_of(cache.self_attention_cache)
+        logits = self.decode(crosses[0][:, 0, :, :1], encoder_attention_mask, input_ids, cache)
+        return logits, *_tensors_of(cache.self_attention_cache)
 
 
 def _cache_of(tensors: Sequence[Tensor]) -> DynamicCache:
-    """Alternating keys and values as a cache. Every layer keeps all tokens; sliding windows are in the masks."""
+    """Every layer keeps all tokens; sliding windows are in the masks."""
     cache = DynamicCache()
     for keys, values in zip(tensors[::2], tensors[1::2], strict=True):
         layer = DynamicLayer()

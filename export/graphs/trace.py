@@ -1,5 +1,3 @@
-"""Traces a torch module into an ONNX file."""
-
 from __future__ import annotations
 
 import warnings
@@ -26,10 +24,7 @@ def trace(
     axes: Axes,
     fold_constants: bool = True,
 ) -> None:
-    """Write the graph of a module in evaluation mode, traced with ``sample``.
-
-    The tracer (``dynamo=False``) gives faster graphs than torch.export if the model uses eager attention.
-    """
+    """The tracer's graphs are faster than torch.export's, with ``eager`` attention."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer warns about every shape it reads; the proof finds what matters
         torch.onnx.export(

@@ -1,16 +1,13 @@
-"""Changes of a metric as people read them."""
-
 from __future__ import annotations
 
 from trainer.metrics.display import PERCENT
 
 
 def format_change(metric: str, *values: float) -> list[str]:
-    """Each change with its sign, in percentage points if the metric is a share of rows."""
+    """Signed; in percentage points if the metric is a share of rows."""
     factor = 100 if metric in PERCENT else 1
     return [f"{factor * value:+.3g}" for value in values]
 
 
 def change_unit(metric: str) -> str:
-    """The unit of `format_change`."""
     return " points" if metric in PERCENT else ""

@@ -1,7 +1,4 @@
-"""The gates of the proof: one function for each condition.
-
-A new gate is a function from `Evidence` and `Promise` to a `Gate`, added to one of the lists at the end of this file.
-"""
+"""The gates of the proof. A new one is a function like those below, listed at the end of this file."""
 
 from __future__ import annotations
 
@@ -22,12 +19,11 @@ MAX_LOGIT_DIFFERENCE = 1e-4
 
 
 class Promise(Protocol):
-    """What a variant promises about its answers; `export.variants.registry.Variant` is one.
+    """What a variant promises; `export.variants.registry.Variant` is one.
 
-    name: the variant's name, for messages.
-    exact: the logits equal torch's within MAX_LOGIT_DIFFERENCE and every answer is equal. Otherwise the metric may
-        change within the recipe's budget.
-    golden_tolerance: largest accepted change of a logit by batch neighbours, padding or another machine.
+    exact: every answer and, within MAX_LOGIT_DIFFERENCE, every logit equals torch's. Without it, the metric may change
+        within the recipe's budget.
+    golden_tolerance: largest change of a logit by batch neighbours, padding or another machine.
     """
 
     @property
@@ -42,8 +38,6 @@ class Promise(Protocol):
 
 @dataclass(frozen=True)
 class Evidence:
-    """All measurements of a proof, which the gates judge."""
-
     served: ServedAnswers
     tokenizer: TokenizerComparison
     invariance: Invariance
@@ -51,8 +45,6 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Gate:
-    """One condition: what was measured, what is accepted, and what to do on failure."""
-
     name: str
     passed: bool
     measured: float
@@ -61,19 +53,17 @@ class Gate:
 
     @property
     def failure(self) -> str:
-        """One line for a failed gate."""
         advice = f"; {self.advice}" if self.advice else ""
         return f"{self.name}: measured {self.measured:.6g}, accepted {self.accepted}{advice}"
 
 
 def check_gates(evidence: Evidence, promise: Promise) -> list[Gate]:
-    """Every gate that applies to a variant with this promise."""
+    """The gates that apply to a variant with this promise."""
     return [gate(evidence, promise) for gate in (*EVERY_VARIANT, *(EXACT if promise.exact else APPROXIMATE))]
 
 
 def max_logit_change(promise: Promise) -> float:
-    """How far neighbours and padding may move a logit. Rounded activations can turn float rounding into a whole
-    quantization step."""
+    """Rounded activations can turn float rounding into a whole quantization step."""
     return MAX_LOGIT_DIFFERENCE if promise.exact else promise.golden_tolerance
 
 

@@ -1,8 +1,8 @@
-"""Texts on which tokenizers and graphs often fail; every proof includes them."""
+"""Texts on which tokenizers and graphs often fail."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -36,7 +36,7 @@ HARD_TEXTS = (
 
 
 def hard_inputs(task: Task, texts: Sequence[str] = HARD_TEXTS) -> list[Any]:
-    """The texts as the task's inputs; an input of several texts takes consecutive ones."""
+    """An input of several texts takes consecutive ones."""
     keys = list(task.input_schema().get("properties", {}))
     if not keys:
         return list(texts)
@@ -44,14 +44,15 @@ def hard_inputs(task: Task, texts: Sequence[str] = HARD_TEXTS) -> list[Any]:
 
 
 def as_items(task: Task, tokenizer: Tokenizer, texts: Sequence[str] = HARD_TEXTS) -> list[Any]:
-    """The texts as unchecked items, without those that the task refuses to tokenise."""
+    """Only those that the task can tokenise."""
     items = [each if isinstance(each, str) else tuple(each.values()) for each in hard_inputs(task, texts)]
-    return [item for item in items if _can_be_tokenised(task, tokenizer, item)]
+    return [item for item in items if passes(task.check_tokens, tokenizer, item)]
 
 
-def _can_be_tokenised(task: Task, tokenizer: Tokenizer, item: Any) -> bool:
+def passes(check: Callable[..., object], *arguments: Any) -> bool:
+    """Whether a check raises no InputError."""
     try:
-        task.check_tokens(tokenizer, item)
+        check(*arguments)
     except InputError:
         return False
     return True

@@ -1,8 +1,8 @@
-"""Generated texts that reveal a different normaliser, table or flag of a tokenizer; the same on every machine."""
+"""Seeded texts that reveal differences of tokenizers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from random import Random
 
@@ -34,7 +34,8 @@ _ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u180e\u034f\u2800\u3164"
 _SPACES = " \t\n\r\x0b\x0c\x85\u00a0\u1680\u2002\u2009\u2028\u2029\u202f\u205f\u3000"
 _CONTROLS = [*map(chr, range(0x20)), "\x7f", *map(chr, range(0x80, 0xA0)), "\ufffd"]
 _EDGES = "\ud7ff\ue000\uf8ff\ufdd0\ufeff\ufffe\uffff\U00010000\U0001ffff\U000e0001\U000f0000\U0010ffff"
-_SPECIAL = ("[CLS]", "[SEP]", "[PAD]", "[MASK]", "[UNK]", "<s>", "</s>", "<pad>", "<unk>", "<mask>", "<|endoftext|>")
+_SPECIAL = ("[CLS]", "[SEP]", "[PAD]", "[MASK]", "[UNK]", "<s>", "</s>", "<pad>", "<unk>", "<mask>", "<|endoftext|>",
+            *_WORDS, "[", "]", "cls", "[cls]", "[ SEP ]", "##a", "▁", "Ġ")  # fmt: skip
 _CASING = "İıŞßẞſŒœǅǆﬁﬀΣςσΐϒÅÅKΩ𝐀𝒜ＡａⅣ№™½²"
 
 
@@ -43,9 +44,8 @@ def _letters(random: Random, script: str, most: int = 8) -> str:
     return "".join(chr(random.randint(low, high)) for _ in range(random.randint(1, most)))
 
 
-def _mixed(random: Random, characters: str | list[str], most: int = 12) -> str:
-    """Words mixed with the characters."""
-    parts = [random.choice([*characters, *_WORDS]) for _ in range(random.randint(1, most))]
+def _mixed(random: Random, pool: Sequence[str], most: int = 12) -> str:
+    parts = [random.choice(pool) for _ in range(random.randint(1, most))]
     return random.choice(["", " "]).join(parts)
 
 
@@ -82,12 +82,6 @@ def _long_run(random: Random) -> str:
     return unit * random.choice([17, 63, 101, 129, 600])
 
 
-def _special(random: Random) -> str:
-    parts = [random.choice([*_SPECIAL, *_WORDS, "[", "]", "cls", "[cls]", "[ SEP ]", "##a", "▁", "Ġ"])
-             for _ in range(random.randint(1, 8))]  # fmt: skip
-    return random.choice(["", " "]).join(parts)
-
-
 def _number(random: Random) -> str:
     plain = str(random.randrange(10 ** random.randint(1, 15)))
     shapes = (f"{plain}.{plain[:2]}", f"1,{plain}", f"-{plain}%", f"€{plain}", f"{plain}½", f"10⁻{plain[:1]}",
@@ -113,22 +107,22 @@ CATEGORIES: dict[str, MakeText] = {
     "emoji sequences": _emoji,
     "Chinese, Japanese, Korean": _east_asian,
     "right to left, bidirectional controls": _right_to_left,
-    "zero width": lambda random: _mixed(random, _ZERO_WIDTH),
-    "spaces": lambda random: _mixed(random, _SPACES),
-    "control characters": lambda random: _mixed(random, _CONTROLS),
-    "edges of the code space": lambda random: _mixed(random, _EDGES, 6),
+    "zero width": lambda random: _mixed(random, (*_ZERO_WIDTH, *_WORDS)),
+    "spaces": lambda random: _mixed(random, (*_SPACES, *_WORDS)),
+    "control characters": lambda random: _mixed(random, (*_CONTROLS, *_WORDS)),
+    "edges of the code space": lambda random: _mixed(random, (*_EDGES, *_WORDS), 6),
     "long runs": _long_run,
-    "look-alikes of special tokens": _special,
+    "look-alikes of special tokens": lambda random: _mixed(random, _SPECIAL, 8),
     "mixed scripts": _scripts,
     "numbers": _number,
     "addresses and markup": _address,
-    "casing": lambda random: _mixed(random, _CASING),
+    "casing": lambda random: _mixed(random, (*_CASING, *_WORDS)),
     "any code points": _any_code_points,
 }
 
 
 @cache
 def hard_strings(count: int, seed: int) -> tuple[str, ...]:
-    """``count`` texts, one category after the other; none has a lone surrogate, which JSON cannot carry."""
+    """The categories take turns. No lone surrogates, which JSON cannot carry."""
     random, makers = Random(seed), list(CATEGORIES.values())
     return tuple(makers[at % len(makers)](random) for at in range(count))

@@ -1,11 +1,8 @@
-"""Invariance: neither batch neighbours nor padding may change an answer.
-
-Every batch runs through the serving engine by its own rules: a variant that is run row by row is run so here too.
-"""
+"""Neither batch neighbours nor padding may change an answer, in batches of the serving engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -35,14 +32,11 @@ Comparisons = dict[int, tuple[bool, float]]
 
 @dataclass(frozen=True)
 class Compositions:
-    """Items in other batches or with more padding, compared with the same items alone and unpadded.
+    """Items in other batches or with more padding, compared with each alone.
 
     Attributes:
         how: the compositions.
-        items: different items compared in at least one of them.
-        comparisons: compared answers in total.
-        changed: answers that were not the same.
-        max_abs_logit_change: in the unit of `logit_difference`.
+        max_abs_logit_change: in `logit_difference`'s unit.
     """
 
     how: list[str]
@@ -54,15 +48,13 @@ class Compositions:
 
 @dataclass(frozen=True)
 class Invariance:
-    """The effect of batch neighbours and of padding."""
-
     row_independent: bool
     neighbours: Compositions
     padding: Compositions
 
 
 def measure_invariance(served: ServedAnswers) -> Invariance:
-    """Run items alone, in mixed batches and with more padding, and compare."""
+    """Run a sample of the items alone, in mixed batches and with more padding, and compare."""
     alone = _ItemsAlone(served)
     as_served = alone.compare({place: served.results[place] for place in alone.places})
     neighbours = {"as served, in batches of similar length": as_served}
@@ -74,46 +66,48 @@ def measure_invariance(served: ServedAnswers) -> Invariance:
 
 
 class _ItemsAlone:
-    """A sample of the items, and their results when each runs alone and unpadded."""
+    """A sample of the items, each run alone."""
 
     def __init__(self, served: ServedAnswers) -> None:
         self.predictor, self.served = served.predictor, served
         self.generating = isinstance(self.predictor.task, Generation)
         self.places = self.sample(range(len(served.encoded)), TOKENS_ALONE, self.tokens)
-        self._results = {place: self.run([place])[place] for place in self.places}
+        results = {place: self.run([place])[place] for place in self.places}
+        self._answers = {place: self._read(place, result) for place, result in results.items()}
+
+    def _read(self, place: int, results: list[Any]) -> tuple[Hashable, list[Logits]]:
+        """What a caller acts on, and the logits."""
+        encoded, task = self.served.encoded[place], self.predictor.task
+        return task.decision(task.decode(encoded, results)), self.predictor.logits(encoded.windows, results)
 
     def tokens(self, place: int) -> int:
-        """Tokens of all windows of an item."""
         return sum(len(window.ids) for window in self.served.encoded[place].windows)
 
+    def longest_window(self, place: int) -> int:
+        return max(len(window.ids) for window in self.served.encoded[place].windows)
+
     def sample(self, places: Sequence[int], tokens: int, cost: Callable[[int], int]) -> list[int]:
-        """An evenly spread sample within a budget of tokens; for a generating model, PROMPTS items."""
+        """Evenly spread, within a budget of tokens; for a generating model, PROMPTS items."""
         share = PROMPTS / max(len(places), 1) if self.generating else tokens / max(sum(map(cost, places)), 1)
         count = max(1, round(min(1.0, share) * len(places)))
         return [places[at] for at in np.linspace(0, len(places) - 1, count).round().astype(int).tolist()]
 
     def run(self, group: Sequence[int], length: int = 0) -> dict[int, list[Any]]:
-        """The results of items in one batch, padded to ``length`` tokens at least."""
+        """Results by item, from one batch."""
         encoded = [self.served.encoded[place] for place in group]
         results = self.predictor.together([window for each in encoded for window in each.windows], length)
         return dict(zip(group, group_by_item(encoded, results), strict=True))
 
     def compare(self, results: Mapping[int, list[Any]]) -> Comparisons:
-        """Compare each item's results with those it has alone."""
-        return {place: self._compare_item(place, result) for place, result in results.items()}
-
-    def _compare_item(self, place: int, result: list[Any]) -> tuple[bool, float]:
-        encoded, task = self.served.encoded[place], self.predictor.task
-        first, second = (task.decision(task.decode(encoded, each)) for each in (self._results[place], result))
-        change, _ = logit_difference(self._logits(place, result), self._logits(place, self._results[place]))
-        return first == second, change
-
-    def _logits(self, place: int, results: list[Any]) -> list[Logits]:
-        return self.predictor.logits(self.served.encoded[place].windows, results)
+        """Each item's results with those it has alone."""
+        comparisons = {}
+        for place, result in results.items():
+            (alone, alone_logits), (decision, logits) = self._answers[place], self._read(place, result)
+            comparisons[place] = decision == alone, logit_difference(logits, alone_logits)[0]
+        return comparisons
 
 
 def _mixed_groups(alone: _ItemsAlone, seed: int) -> Iterator[list[int]]:
-    """Groups of items of any length, shuffled by seed."""
     places = list(alone.places)
     Random(seed).shuffle(places)
     tokens = 0
@@ -126,22 +120,16 @@ def _mixed_groups(alone: _ItemsAlone, seed: int) -> Iterator[list[int]]:
 
 
 def _compare_padded(alone: _ItemsAlone) -> dict[str, Comparisons]:
-    """Each item alone in its batch, padded to twice its longest window, and to the bundle's maximum length."""
     manifest = alone.predictor.manifest
     if alone.generating or not manifest.graph.row_independent:
         return {"none: rows that run alone are not padded": {}}
     longest = manifest.tokenizer.max_length
-
-    def stretch(place: int) -> int:
-        return min(longest, STRETCH * max(len(window.ids) for window in alone.served.encoded[place].windows))
-
-    def fill(place: int) -> int:
-        return longest
-
+    stretched = {place: min(longest, STRETCH * alone.longest_window(place)) for place in alone.places}
+    full = dict.fromkeys(stretched, longest)
     comparisons = {}
-    for how, length in ((f"to {STRETCH} times their length", stretch), (f"to {longest} tokens", fill)):
-        places = alone.sample(alone.places, TOKENS_COMPOSED, length)
-        comparisons[how] = alone.compare({place: alone.run([place], length(place))[place] for place in places})
+    for how, lengths in ((f"to {STRETCH} times their length", stretched), (f"to {longest} tokens", full)):
+        places = alone.sample(alone.places, TOKENS_COMPOSED, lengths.__getitem__)
+        comparisons[how] = alone.compare({place: alone.run([place], lengths[place])[place] for place in places})
     return comparisons
 
 

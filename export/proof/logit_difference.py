@@ -1,5 +1,3 @@
-"""The difference between two sides' logits."""
-
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -14,9 +12,9 @@ are divided by largest logit / LARGE_LOGIT."""
 
 
 def logit_difference(ours: Sequence[Logits], theirs: Sequence[Logits]) -> tuple[float, float]:
-    """The largest and the mean absolute difference of an item's logits; infinite if the shapes do not fit.
+    """Largest and mean absolute difference of an item's logits; infinite if the shapes differ.
 
-    If one side generated more tokens, only those that both have are compared.
+    Of generated tokens, only the common ones are compared.
     """
     if [each.shape[1:] for each in ours] != [each.shape[1:] for each in theirs]:
         return float("inf"), float("inf")
@@ -28,5 +26,5 @@ def logit_difference(ours: Sequence[Logits], theirs: Sequence[Logits]) -> tuple[
 
 
 def largest_of(values: Iterable[float]) -> float:
-    """The largest value; 0 if there is none, NaN if one is NaN (Python's max would ignore it)."""
+    """At least 0; NaN if one value is NaN."""
     return float(np.max([0.0, *values]))

@@ -1,4 +1,4 @@
-"""Compares one variant with the reference; `Parity` is what ``parity.json`` holds."""
+"""Compares a variant with the reference."""
 
 from __future__ import annotations
 
@@ -21,24 +21,42 @@ WORST_ROWS = 10
 _MAX_CHARACTERS = 200
 
 
-@dataclass(frozen=True)
-class Parity:
-    """Every figure of a proof. ``rows`` are the test rows; ``compared`` counts their items and the hard inputs."""
+AGREEMENT = 0.99
+"""Share of the inputs that must have the checkpoint's answer; one may differ even among few inputs."""
 
-    variant: str
-    rows: int
-    hard_inputs: int
+
+@dataclass(frozen=True)
+class Judgement:
+    """``compared`` counts the rows' items and hard inputs."""
+
     compared: int
-    gates: list[Gate]
-    token_ids_equal: int
     answers_equal: int
     metric: str
     score: float
     reference_score: float
+    change: MetricChange
+
+    @property
+    def agreement(self) -> float:
+        return self.answers_equal / self.compared
+
+    @property
+    def agrees(self) -> bool:
+        return self.compared - self.answers_equal <= max(1, (1 - AGREEMENT) * self.compared)
+
+
+@dataclass(frozen=True)
+class Parity(Judgement):
+    """The whole proof, as in ``parity.json``; ``rows`` are test rows."""
+
+    variant: str
+    rows: int
+    hard_inputs: int
+    gates: list[Gate]
+    token_ids_equal: int
     max_abs_logit_difference: float
     mean_abs_logit_difference: float
     flips: Flips
-    change: MetricChange
     calibration: CalibrationDrift | None
     invariance: Invariance
     tokenizer: TokenizerComparison
@@ -46,35 +64,37 @@ class Parity:
 
     @property
     def passed(self) -> bool:
-        """Whether every gate passed."""
         return all(gate.passed for gate in self.gates)
 
     @property
     def failures(self) -> list[str]:
-        """One line for each failed gate."""
         return [gate.failure for gate in self.gates if not gate.passed]
+
+
+def judge(reference: ReferenceAnswers, predictor: Predictor) -> Judgement:
+    """Only answers and the metric."""
+    return _judge_served(compute_served_answers(reference, predictor))
+
+
+def _judge_served(served: ServedAnswers) -> Judgement:
+    change, same = served.change, served.same_answers
+    return Judgement(len(same), same.count(True), change.metric, change.served, change.reference, change)
 
 
 def prove(reference: ReferenceAnswers, predictor: Predictor, promise: Promise) -> Parity:
     """Compare a variant's predictor with the reference on every evaluation row and hard input."""
     served = compute_served_answers(reference, predictor)
     evidence = Evidence(served, compare_tokenizers(reference, predictor), measure_invariance(served))
-    change = served.change
     return Parity(
+        **vars(_judge_served(served)),
         variant=promise.name,
         rows=len(reference.evaluation),
         hard_inputs=len(reference.items) - len(reference.row_items),
-        compared=len(reference.items),
         gates=check_gates(evidence, promise),
         token_ids_equal=served.same_tokens.count(True),
-        answers_equal=served.same_answers.count(True),
-        metric=change.metric,
-        score=change.served,
-        reference_score=change.reference,
         max_abs_logit_difference=largest_of(largest for largest, _ in served.differences),
         mean_abs_logit_difference=float(np.mean([mean for _, mean in served.differences])),
         flips=_count_flips(served),
-        change=change,
         calibration=_calibration_drift(served),
         invariance=evidence.invariance,
         tokenizer=evidence.tokenizer,
@@ -83,7 +103,7 @@ def prove(reference: ReferenceAnswers, predictor: Predictor, promise: Promise) -
 
 
 def _correct_rows(served: ServedAnswers) -> list[list[bool] | None]:
-    """Which rows the reference and the served side answer correctly; None if the task cannot tell."""
+    """None if the task cannot tell."""
     task, rows = served.reference.training_task, served.reference.evaluation
     return [task.is_correct(rows, answers) for answers in (served.reference.row_answers, served.row_answers)]
 
@@ -105,7 +125,7 @@ def _calibration_drift(served: ServedAnswers) -> CalibrationDrift | None:
 
 
 def find_worst_rows(served: ServedAnswers) -> list[dict[str, Any]]:
-    """Ten items with both answers: first those answered differently, then by the largest logit difference."""
+    """Different answers first, then by logit difference."""
     largest, same = [each for each, _ in served.differences], served.same_answers
     distance = np.nan_to_num(largest, nan=np.inf)
     order = sorted(range(len(largest)), key=lambda place: (same[place], -distance[place]))

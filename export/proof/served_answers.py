@@ -1,14 +1,14 @@
-"""The served answers: serving's predictor on the items that the reference answered."""
+"""The served answers to the reference's items."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from export.proof.logit_difference import logit_difference
-from export.proof.reference_answers import ReferenceAnswers, split_items
+from export.proof.reference_answers import ReferenceAnswers, run_in_batches
 from export.proof.statistics import MetricChange, measure_change
 from export.proof.tokenizer import same_tokens
 from serving.inference.predictor import Predictor
@@ -17,7 +17,7 @@ from serving.tasks.base import Encoded
 
 @dataclass(frozen=True)
 class ServedAnswers:
-    """The served answers beside the reference's. Lists have one element for each item."""
+    """Lists by item."""
 
     reference: ReferenceAnswers
     predictor: Predictor
@@ -26,29 +26,26 @@ class ServedAnswers:
 
     @cached_property
     def answers(self) -> list[Any]:
-        """The answer to each item."""
         return [self.predictor.task.decode(*pair) for pair in zip(self.encoded, self.results, strict=True)]
 
     @cached_property
     def row_answers(self) -> list[Any]:
-        """The answer to each evaluation row."""
         return self.reference.answers_by_row(self.answers)
 
     @cached_property
     def same_tokens(self) -> list[bool]:
-        """Whether each item has the reference's tokens."""
         pairs = zip(self.encoded, self.reference.encoded, strict=True)
         return [same_tokens(self.predictor.task, *pair) for pair in pairs]
 
     @cached_property
     def same_answers(self) -> list[bool]:
-        """Whether each answer leads a caller to the same decision as the reference's."""
+        """Whether both answers lead to the same decision."""
         decide = self.predictor.task.decision
         return [decide(a) == decide(b) for a, b in zip(self.answers, self.reference.answers, strict=True)]
 
     @cached_property
     def differences(self) -> list[tuple[float, float]]:
-        """The largest and the mean absolute logit difference of each item."""
+        """Largest and mean absolute logit difference."""
         places = range(len(self.encoded))
         return [logit_difference(self._logits(place), self.reference.logits(place)) for place in places]
 
@@ -57,7 +54,7 @@ class ServedAnswers:
 
     @cached_property
     def change(self) -> MetricChange:
-        """The change of the task's main metric; NaN if the answers cannot be scored, as with broken weights."""
+        """NaN if the answers cannot be scored."""
         task, rows = self.reference.training_task, self.reference.evaluation
         metric, budget = task.proof_metric, task.recipe.export.max_metric_drop
         before, nan = self.reference.scores[metric], float("nan")
@@ -71,20 +68,16 @@ class ServedAnswers:
 
 
 def compute_served_answers(reference: ReferenceAnswers, predictor: Predictor) -> ServedAnswers:
-    """Let the predictor answer every item, batched as a server batches."""
-    encoded, results = list[Encoded](), list[list[Any]]()
-    for batch in split_items(reference.items):
-        encoded += predictor.encode(batch)
-        results += run_items(predictor, encoded[-len(batch) :])
-    return ServedAnswers(reference, predictor, encoded, results)
+    """Batched as a server batches."""
+    run = partial(run_items, predictor)
+    return ServedAnswers(reference, predictor, *run_in_batches(predictor.encode, run, reference.items))
 
 
 def run_items(predictor: Predictor, encoded: Sequence[Encoded]) -> list[list[Any]]:
-    """The results of the items' windows, grouped by item."""
+    """Results by item and window."""
     return group_by_item(encoded, predictor.run([window for each in encoded for window in each.windows]))
 
 
 def group_by_item(encoded: Sequence[Encoded], results: Sequence[Any]) -> list[list[Any]]:
-    """One list for each item from the results of all windows in order."""
     remaining = iter(results)
     return [[next(remaining) for _ in each.windows] for each in encoded]

@@ -1,4 +1,4 @@
-"""Statistics of the test rows: changed answers, the change of a metric, and calibration."""
+"""Statistics of the test rows."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True)
 class Flips:
-    """Test rows whose answer differs between the reference and the served side.
+    """Test rows whose answers differ.
 
     Attributes:
-        changed: rows with another answer, correct or not.
-        changed_share_95: exact 95 % interval of their share (Clopper and Pearson 1934).
-        lost: rows that only the reference answers correctly; None if the task has no correct answer per row.
-        won: rows that only the served side answers correctly.
-        mcnemar_p: McNemar's exact two-sided test of lost against won (Dietterich 1998, section 3.1).
+        changed_share_95: exact 95 % interval (Clopper and Pearson 1934).
+        lost, won: rows that only the reference, or only the served side, answers correctly; None if a task cannot tell.
+        mcnemar_p: exact, two-sided, of lost against won (Dietterich 1998, section 3.1).
     """
 
     rows: int
@@ -42,13 +40,11 @@ class Flips:
 
 @dataclass(frozen=True)
 class MetricChange:
-    """The change of a metric from the reference to the served side.
+    """The change of a metric from reference to served side.
 
     Attributes:
-        low, high: 95 % percentile interval of the change, from paired resampling of rows.
-        served_interval_95: that of the served score, from the same resamples.
-        rows_needed: test rows from which on the same change would be within the budget; None if it is within already,
-            or if the change itself exceeds the budget.
+        low, high: its 95 % percentile interval, from paired resamples.
+        rows_needed: test rows that would bring this change within the budget; None if it is, or cannot be.
     """
 
     metric: str
@@ -66,13 +62,13 @@ class MetricChange:
 
     @property
     def within_budget(self) -> bool:
-        """Whether the interval's lower end is above minus the budget; False for NaN."""
+        """False for NaN."""
         return self.low > -self.budget
 
 
 @dataclass(frozen=True)
 class CalibrationDrift:
-    """The expected calibration error of both sides, and the largest change of a confidence."""
+    """Expected calibration errors, and the largest change of a confidence."""
 
     bins: int
     reference_ece: float
@@ -81,7 +77,7 @@ class CalibrationDrift:
 
 
 def count_flips(changed: Sequence[bool], before: Sequence[bool] | None, after: Sequence[bool] | None) -> Flips:
-    """Count the changed rows; ``before`` and ``after`` say which rows each side answers correctly."""
+    """``before`` and ``after`` are the correctly answered rows of each side."""
     rows, count = len(changed), sum(changed)
     bounds = binomtest(count, rows).proportion_ci(0.95, method="exact")
     share = (float(bounds.low), float(bounds.high))
@@ -96,15 +92,14 @@ def count_flips(changed: Sequence[bool], before: Sequence[bool] | None, after: S
 def measure_change(
     metric: str, scores: tuple[float, float], sides: tuple[WeightedMetric, WeightedMetric], rows: int, budget: float
 ) -> MetricChange:
-    """The change of a metric with its paired bootstrap interval.
+    """The change of a metric with its paired percentile bootstrap interval.
 
-    Both sides are scored on the same 2,000 seeded resamples of whole rows (Efron and Tibshirani 1993, chapter 13;
-    Koehn 2004), so any metric with a weighted form works; see `trainer.metrics.resampling`.
+    Both sides are scored on the same seeded resamples of rows (Efron and Tibshirani 1993, chapter 13; Koehn 2004).
 
     Args:
-        scores: on all rows, of the reference and the served side.
-        sides: the same two as functions of each row's weight.
-        budget: largest accepted drop, in the metric's unit; the interval's lower end must stay above minus it.
+        scores: on all rows, of reference and served side.
+        sides: the same as functions of the rows' weights.
+        budget: largest accepted drop, in the metric's unit.
     """
     before, after = np.concatenate([np.stack([side(weights) for side in sides]) for weights in _resample(rows)], axis=1)
     low, high = _percentile_interval(after - before)
@@ -121,7 +116,7 @@ def _percentile_interval(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _resample(rows: int) -> Iterator[NDArray[np.float64]]:
-    """Blocks of weights [resamples, rows]: how often each resample draws each row."""
+    """Blocks of weights [resamples, rows]."""
     generator = np.random.default_rng(SEED)
     at_once = max(1, min(RESAMPLES, WEIGHTS_AT_ONCE // rows))
     for start in range(0, RESAMPLES, at_once):
@@ -130,15 +125,15 @@ def _resample(rows: int) -> Iterator[NDArray[np.float64]]:
 
 
 def _rows_needed(rows: int, change: float, low: float, budget: float) -> int | None:
-    """The interval narrows with the square root of the rows; solve for its lower end at minus the budget."""
+    """The interval narrows with the square root of the rows."""
     room = change + budget
     return math.ceil(rows * ((change - low) / room) ** 2) + 1 if room > 0 else None
 
 
 def expected_calibration_error(confidences: Sequence[float], correct: Sequence[bool]) -> float:
-    """The mean gap between confidence and accuracy over 15 equal bins, weighted by rows, 0 to 1.
+    """The mean gap of confidence and accuracy over equal bins, 0 to 1; NaN if a confidence is not finite.
 
-    Source: Guo et al. 2017, equation 3; a bin includes its upper edge. NaN if a confidence is not finite.
+    Source: Guo et al. 2017, equation 3; bins include their upper edge.
     """
     if not np.isfinite(confidences).all():
         return float("nan")
@@ -150,7 +145,6 @@ def expected_calibration_error(confidences: Sequence[float], correct: Sequence[b
 def calibration_drift(
     before: Sequence[float], correct_before: Sequence[bool], after: Sequence[float], correct_after: Sequence[bool]
 ) -> CalibrationDrift:
-    """The drift between both sides' confidences, one for each row."""
     change = np.abs(np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64))
     return CalibrationDrift(
         CALIBRATION_BINS,

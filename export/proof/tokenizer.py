@@ -1,4 +1,4 @@
-"""Compares serving's tokenizer with transformers' own on thousands of generated strings."""
+"""Compares both sides' tokens of generated strings."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class TokenizerComparison:
-    """How many generated strings were compared, how many differ in their tokens, and the first that do.
-
-    ``compared`` is less than ``strings`` if the task refuses some, such as a question that fills a whole window.
-    """
+    """``compared`` excludes strings that the task refuses."""
 
     strings: int
     seed: int
@@ -30,7 +27,6 @@ class TokenizerComparison:
 
 
 def compare_tokenizers(reference: ReferenceAnswers, predictor: Predictor) -> TokenizerComparison:
-    """Tokenise the generated strings with the predictor and compare with the reference's tokens."""
     served = predictor.encode([each.item for each in reference.strings])
     pairs = zip(served, reference.strings, strict=True)
     different = [pair for pair in pairs if not same_tokens(predictor.task, *pair)]
@@ -53,7 +49,6 @@ def _describe_difference(served: Encoded, reference: Encoded) -> dict[str, Any]:
 
 
 def same_tokens(task: Task, served: Encoded, reference: Encoded) -> bool:
-    """Whether both sides have the same windows with the same tokens."""
     served_windows, reference_windows = (
         [_window_tokens(task, window) for window in each.windows] for each in (served, reference)
     )

@@ -1,8 +1,4 @@
-"""Finds the fastest variant that passes the proof.
-
-Each variant is built, judged on validation rows and timed on this machine. Then the whole proof on the test rows runs
-from the fastest on, until one passes; slower variants need no proof.
-"""
+"""Finds the fastest variant that passes: judges and times each, then proves from the fastest on."""
 
 from __future__ import annotations
 
@@ -12,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.proof.judge import AGREEMENT, Judgement, agreement, agrees
-from export.proof.prove import Parity
+from export.proof.prove import AGREEMENT, Judgement, Parity
 from export.selection.speed import Pace, measure_pace
 from export.variants.registry import Variant, variants_for
 from export.workspace import BuiltVariant, Workspace
@@ -22,11 +17,11 @@ from serving.errors import UserError
 
 @dataclass(frozen=True)
 class Candidate:
-    """A variant and its results; None for those that were not reached.
+    """None for results that were not reached.
 
     Attributes:
-        reason: why the variant may not serve; empty if it may.
-        slower: the reason is a proven variant that is as fast or faster.
+        reason: why it may not serve; empty if it may.
+        slower: the reason is a faster proven variant.
     """
 
     variant: Variant
@@ -39,21 +34,22 @@ class Candidate:
 
     @property
     def size(self) -> int | None:
-        """Bytes of the graphs; None if they could not be built."""
         return self.built.size if self.built else None
 
     @property
-    def result(self) -> Parity | Judgement | None:
-        """The comparison with the checkpoint: on the test rows if it was proven, else on validation rows."""
+    def megabytes(self) -> float:
+        return (self.size or 0) / 1e6
+
+    @property
+    def result(self) -> Judgement | None:
+        """On test rows if proven, else on validation rows."""
         return self.parity or self.judgement
 
     @property
     def ratio(self) -> float:
-        """Speed in units of fp32's; 0 if it was not measured."""
         return self.pace.ratio if self.pace else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """The entry in ``variants.json``."""
         result = self.result
         return {
             "variant": self.variant.name,
@@ -63,10 +59,7 @@ class Candidate:
             "reason": self.reason,
             "bytes": self.size,
             "speed": dataclasses.asdict(self.pace) if self.pace else None,
-            "answers_equal": result.answers_equal if result else None,
-            "compared": result.compared if result else None,
-            "score": result.score if result else None,
-            "reference_score": result.reference_score if result else None,
+            **{name: getattr(result, name, None) for name in ("answers_equal", "compared", "score", "reference_score")},
             "rows": ("test" if self.parity else "validation") if result else None,
             "row_independent": self.variant.row_independent,
             "facts": self.built.facts if self.built else {},
@@ -76,7 +69,7 @@ class Candidate:
 def search_variants(
     workspace: Workspace, folder: Path, generates: bool, on_step: Callable[[str], None]
 ) -> list[Candidate]:
-    """Try every variant of this model, each in its own folder under ``folder``; fp32 alone if that fails."""
+    """Try every variant of this model. The result starts with fp32, and has nothing else if that fails."""
     exact, *others = {each.name: each for each in variants_for(generates).values()}.values()
     on_step(f"{exact.name}: converting, proving, timing…")
     fp32 = _prove_candidate(workspace, _try_variant(workspace, exact, folder / exact.name, None, judged=False))
@@ -90,7 +83,7 @@ def search_variants(
 
 
 def select_best(candidates: Sequence[Candidate]) -> Candidate:
-    """The fastest candidate without a reason against it, else the first, which is fp32."""
+    """The first, fp32, if no other is faster."""
     return max(candidates, key=lambda each: 0.0 if each.reason else each.ratio)
 
 
@@ -121,7 +114,7 @@ def _try_variant(
 def _prove_until_passed(
     workspace: Workspace, fp32: Candidate, others: Sequence[Candidate], on_step: Callable[[str], None]
 ) -> list[Candidate]:
-    """The others in their order, proven from the fastest on until one passes."""
+    """Returns the others in their order."""
     checked, best = dict[str, Candidate](), fp32
     for each in sorted(others, key=lambda each: -each.ratio):
         if not each.reason and each.ratio > best.ratio:
@@ -149,7 +142,7 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _disagreement(result: Parity | Judgement | None) -> str:
-    if result is None or agrees(result):
+def _disagreement(result: Judgement | None) -> str:
+    if result is None or result.agrees:
         return ""
-    return f"only {agreement(result):.2%} of the answers equal the checkpoint's; {AGREEMENT:.0%} are required"
+    return f"only {result.agreement:.2%} of the answers equal the checkpoint's; {AGREEMENT:.0%} are required"

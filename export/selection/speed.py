@@ -1,7 +1,4 @@
-"""Measures a variant's speed relative to fp32: alternating on one core, batched as served.
-
-It counts CPU time rather than wall time, so that other load on the machine matters little.
-"""
+"""A variant's speed relative to fp32, in alternating rounds of CPU time."""
 
 from __future__ import annotations
 
@@ -20,13 +17,7 @@ MIN_ROUNDS, CLEARLY_SLOWER = 3, 0.9
 
 @dataclass(frozen=True)
 class Pace:
-    """Medians over the rounds.
-
-    Attributes:
-        rate: items per second.
-        ratio: speed in units of fp32's in the same round.
-        spread: smallest and largest ratio.
-    """
+    """Medians: items per second, and speed relative to fp32; ``spread`` has the extremes."""
 
     rate: float
     ratio: float
@@ -34,7 +25,7 @@ class Pace:
 
 
 def measure_pace(candidate: Predictor, baseline: Predictor | None, items: Sequence[Any]) -> Pace:
-    """Measure on the first ITEMS items. Both predictors have one thread; None means the candidate is the baseline."""
+    """Predictors have one thread; a baseline of None is the candidate itself."""
     sample = items[:ITEMS]
     if baseline is None:
         times = [_seconds(candidate, sample) for _ in range(1 + MIN_ROUNDS)][1:]

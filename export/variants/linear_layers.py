@@ -1,7 +1,6 @@
-"""The linear layers of a graph, found by structure rather than by a model family's names.
+"""The linear layers of a graph, found by structure: ``MatMul`` or plain ``Gemm`` with a constant matrix.
 
-A layer is a ``MatMul``, or a ``Gemm`` without scaling, whose second input is a constant float32 matrix; a constant bias
-added only to its product belongs to it. Layers with the same input (query, key and value) form a group.
+Layers with the same input (query, key and value) form a group.
 """
 
 from __future__ import annotations
@@ -18,12 +17,11 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Linear:
-    """One layer: ``output = input @ weight (+ bias)``, ``weight`` of shape [inputs, outputs].
+    """``output = input @ weight (+ bias)``, ``weight`` [inputs, outputs].
 
     Attributes:
-        node: the product.
-        bias: the name of a constant, [outputs].
-        added_by: the node that adds the bias, if the product itself does not.
+        bias: a constant's name.
+        added_by: the node that adds the bias, if not ``node``.
     """
 
     node: NodeProto
@@ -33,28 +31,22 @@ class Linear:
 
     @property
     def output(self) -> str:
-        """The tensor with the bias added."""
         return str((self.added_by or self.node).output[0])
 
 
 @dataclass(frozen=True)
 class Group:
-    """The layers that read one tensor."""
-
     input: str
     layers: list[Linear]
 
     @property
     def weight(self) -> Array:
-        """The layers' weights side by side, [inputs, all outputs]."""
+        """[inputs, all outputs]"""
         return np.concatenate([layer.weight for layer in self.layers], axis=1)
 
 
 def find_groups(model: ModelProto) -> list[Group]:
-    """The groups in the graph's order, without layers that no other layer follows.
-
-    Those compute the answer, are small, and stay in float32.
-    """
+    """In order, without layers that no other layer follows: those are small and give the answer."""
     layers = list(_find_layers(model.graph))
     inner = _tensors_before_layers(model.graph, layers)
     groups: dict[str, list[Linear]] = {}
@@ -82,7 +74,7 @@ def _find_layers(graph: GraphProto) -> Iterator[Linear]:
 def _find_bias(
     node: NodeProto, outputs: int, constants: Mapping[str, TensorProto], readers: Mapping[str, Sequence[NodeProto]]
 ) -> tuple[str | None, NodeProto | None]:
-    """The bias's name, and the node that adds it if the product itself does not."""
+    """Name, and adding node if not the product."""
     if len(node.input) > 2:
         return node.input[2], None
     following = readers.get(node.output[0], [])
@@ -94,7 +86,7 @@ def _find_bias(
 
 
 def _find_readers(graph: GraphProto) -> dict[str, list[NodeProto]]:
-    """The nodes that read each tensor; none for outputs of the graph, which must remain."""
+    """Outputs of the graph must remain, and have none."""
     outputs, readers = {each.name for each in graph.output}, dict[str, list[NodeProto]]()
     for node in graph.node:
         for name in set(node.input) - outputs:
@@ -103,7 +95,6 @@ def _find_readers(graph: GraphProto) -> dict[str, list[NodeProto]]:
 
 
 def _tensors_before_layers(graph: GraphProto, layers: Sequence[Linear]) -> set[str]:
-    """The tensors on which some layer's input depends."""
     needed = {layer.node.input[0] for layer in layers}
     for node in reversed(graph.node):  # a graph's nodes are in execution order
         if needed.intersection(node.output):

@@ -1,13 +1,12 @@
-"""Writes 8-bit layers and tables into a graph.
+"""Writes 8-bit layers and embeddings into a graph.
 
-A layer becomes QuantizeLinear → MatMulIntegerToFloat: onnxruntime's own operator, which is faster than ONNX's standard
-ones because it adds the bias within the product and reads no zero points of weights. Other readers of the activations,
-such as the residual connection, keep them in float32; onnxruntime's own quantizer would round those too.
+A layer becomes QuantizeLinear → MatMulIntegerToFloat, onnxruntime's fastest. Other readers keep float32 activations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -21,11 +20,9 @@ TABLE_ROWS = 64
 
 
 class _Writer:
-    """Collects nodes and adds constants, then replaces the model's nodes."""
-
     def __init__(self, model: ModelProto) -> None:
-        self.model = model
-        self.nodes: list[NodeProto] = []
+        self.model, self.nodes = ModelProto(), list[NodeProto]()
+        self.model.CopyFrom(model)
 
     def add_constant(self, name: str, value: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
         self.model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
@@ -35,102 +32,88 @@ class _Writer:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=f"{output}/{kind}", **options))
         return output
 
-    def finish(self) -> None:
-        """Replace the nodes and drop unused constants."""
+    def finish(self) -> ModelProto:
         graph = self.model.graph
         del graph.node[:]
         graph.node.extend(self.nodes)
         if CONTRIB in {node.domain for node in graph.node} - {each.domain for each in self.model.opset_import}:
             self.model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
-        read = {name for node in graph.node for name in node.input} | {each.name for each in graph.output}
-        kept = [each for each in graph.initializer if each.name in read]
+        used = {name for node in graph.node for name in node.input} | {each.name for each in graph.output}
+        kept = [each for each in graph.initializer if each.name in used]
         del graph.initializer[:]
         graph.initializer.extend(kept)
+        return self.model
 
 
 def quantize_layers(model: ModelProto, groups: Sequence[Group], ranges: Mapping[str, Range]) -> ModelProto:
-    """A copy of the model with the layers of ``groups`` in 8 bits."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    writer, quantized = _Writer(copy), dict[str, str]()
+    """A copy, with these groups in 8 bits."""
+    writer, quantized = _Writer(model), dict[str, str]()
     layers = {layer.node.output[0]: layer for group in groups for layer in group.layers}
-    added = {layer.output for layer in layers.values() if layer.added_by}
-    for node in copy.graph.node:
+    merged = {layer.output for layer in layers.values() if layer.added_by}
+    for node in model.graph.node:
         layer = layers.get(node.output[0])
-        if layer is None:
-            writer.nodes.extend([] if node.output[0] in added else [node])
-            continue
-        source = node.input[0]
-        if source not in quantized:
-            quantized[source] = _write_activations(writer, source, ranges[source])
-        _write_product(writer, layer, quantized[source], ranges[source])
-    writer.finish()
-    return copy
+        if layer:
+            source = node.input[0]
+            if source not in quantized:
+                quantized[source] = _write_activations(writer, source, ranges[source])
+            _write_product(writer, layer, quantized[source], ranges[source])
+        elif node.output[0] not in merged:
+            writer.nodes.append(node)
+    return writer.finish()
 
 
 def quantize_tables(model: ModelProto) -> ModelProto:
-    """A copy with the embeddings in 8 bits and one scale for each row, by which a row is multiplied after lookup."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    writer, tables = _Writer(copy), _find_tables(copy)
-    for node in copy.graph.node:
+    """A copy, with embeddings in 8 bits, one scale by row."""
+    writer, tables = _Writer(model), _find_tables(model)
+    for name, table in tables.items():
+        integers, scales = quantize_weight(numpy_helper.to_array(table).T)
+        writer.add_constant(f"{name}/rows", np.ascontiguousarray(integers.T))
+        writer.add_constant(f"{name}/row_scales", scales[:, None])
+    for node in model.graph.node:
         if node.op_type == "Gather" and node.input[0] in tables:
-            _write_lookup(writer, node, tables)
+            _write_lookup(writer, node.input[0], node.input[1], node.output[0])
         else:
             writer.nodes.append(node)
-    writer.finish()
-    return copy
+    return writer.finish()
 
 
 def _write_activations(writer: _Writer, source: str, quantization: Range) -> str:
-    values, scale, zero_point = source, f"{source}/scale", f"{source}/zero_point"
+    values = source
     if quantization.smoothing is not None:
         inverse = writer.add_constant(f"{source}/smoothing", np.asarray(1 / quantization.smoothing, dtype=np.float32))
         values = writer.add_node("Mul", [source, inverse], f"{source}/smoothed")
-    writer.add_constant(scale, np.asarray(quantization.scale))
-    writer.add_constant(zero_point, np.asarray(quantization.zero_point))
+    scale = writer.add_constant(f"{source}/scale", np.asarray(quantization.scale))
+    zero_point = writer.add_constant(f"{source}/zero_point", np.asarray(quantization.zero_point))
     return writer.add_node("QuantizeLinear", [values, scale, zero_point], f"{source}/quantized")
 
 
 def _write_product(writer: _Writer, layer: Linear, values: str, quantization: Range) -> None:
     source, output = layer.node.input[0], layer.output
-    weight = layer.weight if quantization.smoothing is None else layer.weight * quantization.smoothing[:, None]
-    integers, scales = quantize_weight(weight)
-    name, scale_name = (
-        writer.add_constant(f"{output}/weight", integers),
-        writer.add_constant(f"{output}/weight_scale", scales),
-    )
-    inputs = [values, name, f"{source}/scale", scale_name, f"{source}/zero_point", "", layer.bias or ""]
+    smoothing = quantization.smoothing
+    integers, scales = quantize_weight(layer.weight if smoothing is None else layer.weight * smoothing[:, None])
+    weight = writer.add_constant(f"{output}/weight", integers)
+    scale = writer.add_constant(f"{output}/weight_scale", scales)
+    inputs = [values, weight, f"{source}/scale", scale, f"{source}/zero_point", "", layer.bias or ""]
     writer.add_node("MatMulIntegerToFloat", inputs, output, domain=CONTRIB)
 
 
-def _find_tables(model: ModelProto) -> Collection[str]:
-    """The large float32 matrices that are used only for lookup, not as a layer's weight too."""
-    graph = model.graph
-    large = {
-        each.name
-        for each in graph.initializer
+def _find_tables(model: ModelProto) -> dict[str, TensorProto]:
+    """Large float32 matrices that are used only for lookup."""
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    lookups = Counter(node.input[0] for node in model.graph.node if _is_lookup(node))
+    return {
+        each.name: each
+        for each in model.graph.initializer
         if len(each.dims) == 2 and each.data_type == TensorProto.FLOAT and each.dims[0] >= TABLE_ROWS
+        if lookups[each.name] == uses[each.name] > 0
     }
-    looked_up = {node.input[0] for node in graph.node if _is_lookup(node)}
-    used_otherwise = {
-        name for node in graph.node for at, name in enumerate(node.input) if not (at == 0 and _is_lookup(node))
-    }
-    return (large & looked_up) - used_otherwise
 
 
-def _write_lookup(writer: _Writer, node: NodeProto, tables: Collection[str]) -> None:
-    table, output = node.input[0], node.output[0]
-    integers, scale = f"{table}/rows", f"{table}/row_scales"
-    if integers not in {each.name for each in writer.model.graph.initializer}:
-        matrix = next(each for each in writer.model.graph.initializer if each.name == table)
-        columns, scales = quantize_weight(numpy_helper.to_array(matrix).T)
-        writer.add_constant(integers, np.ascontiguousarray(columns.T))
-        writer.add_constant(scale, scales[:, None])
-    rows = writer.add_node("Gather", [integers, node.input[1]], f"{output}/integers", axis=0)
-    factor = writer.add_node("Gather", [scale, node.input[1]], f"{output}/factor", axis=0)
-    writer.nodes.append(helper.make_node("Cast", [rows], [f"{output}/float"], to=TensorProto.FLOAT))
-    writer.add_node("Mul", [f"{output}/float", factor], output)
+def _write_lookup(writer: _Writer, table: str, indices: str, output: str) -> None:
+    rows = writer.add_node("Gather", [f"{table}/rows", indices], f"{output}/integers", axis=0)
+    factor = writer.add_node("Gather", [f"{table}/row_scales", indices], f"{output}/factor", axis=0)
+    floats = writer.add_node("Cast", [rows], f"{output}/float", to=TensorProto.FLOAT)
+    writer.add_node("Mul", [floats, factor], output)
 
 
 def _is_lookup(node: NodeProto) -> bool:

@@ -1,4 +1,4 @@
-"""The variants without calibration: a copy, half precision, dynamic int8, 8-bit and 4-bit weights."""
+"""Variants without calibration."""
 
 from __future__ import annotations
 
@@ -21,16 +21,12 @@ BLOCK = 128
 
 
 def fp32(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
-    """Copy the graph."""
     shutil.copyfile(source, target)
     return {}
 
 
 def fp16(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
-    """Store weights in half precision and cast them to float32 when the session loads.
-
-    onnxruntime has no half-precision kernels on x86 and would cast around each node.
-    """
+    """onnxruntime has no half-precision kernels on x86, so weights are cast to float32 when the session loads."""
     model = onnx.load(str(source))
     matrices = [each for each in model.graph.initializer if each.data_type == TensorProto.FLOAT and len(each.dims) > 1]
     casts = []
@@ -45,7 +41,7 @@ def fp16(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]
 
 
 def dynamic_int8(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
-    """Write 8-bit weights; activations are scaled by the largest value of each call."""
+    """Activations are scaled by the largest value of each call."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -57,10 +53,7 @@ def dynamic_int8(source: Path, target: Path, calibration: Calibration) -> dict[s
 
 
 def quantize_weights(bits: int) -> BuildVariant:
-    """Write ``bits``-bit weights in blocks, for onnxruntime's MatMulNBits at accuracy level 4.
-
-    It rounds activations to 8 bits in each block of a row. Its kernels for one and for many rows differ.
-    """
+    """MatMulNBits; its kernels for one and for many rows differ."""
 
     def build(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
@@ -78,7 +71,7 @@ def quantize_weights(bits: int) -> BuildVariant:
 
 @contextmanager
 def _errors_only() -> Iterator[None]:
-    """Hide the quantizers' advice in the root logger; it does not apply here."""
+    """The quantizers' advice does not apply here."""
     root, level = logging.getLogger(), logging.getLogger().level
     root.setLevel(logging.ERROR)
     try:

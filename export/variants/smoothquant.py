@@ -1,9 +1,8 @@
-"""Chooses how a group's activations and weights are put into 8 bits: with the smallest change of its outputs.
+"""Finds the 8-bit range of a group with the smallest change of its outputs.
 
-Activations get one fixed scale for each tensor, so that rounding a row does not depend on its batch. A few channels
-are far larger than the rest. Dividing each channel by s, and multiplying the weights' rows by s, keeps the product and
-spreads the 8 bits over the channels (SmoothQuant: Xiao et al. 2023; s = |x|^a / |w|^(1-a), of each channel's largest
-values). A grid search finds a, and how much of the range is clipped.
+A few channels are far larger than the rest. Dividing each by s, and multiplying the weights' rows by s, keeps the
+product (SmoothQuant: Xiao et al. 2023; s = |x|^a / |w|^(1-a), of each channel's largest values). A grid search finds a,
+and how much of the range is clipped.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ SMALLEST = 1e-5
 
 @dataclass(frozen=True)
 class Range:
-    """How activations become uint8: divided by ``smoothing`` [channels] (None: by 1), then by scale and zero point."""
+    """How activations become uint8: divided by ``smoothing`` [channels], then by scale and zero point."""
 
     alpha: float
     clip: float
@@ -34,14 +33,14 @@ class Range:
     zero_point: np.uint8
 
     def round(self, values: Array) -> Array:
-        """Smoothed activations after quantization, back in float32."""
+        """Quantized, and back in float32."""
         zero = np.float32(self.zero_point)
         steps: Array = np.clip(np.rint(values / self.scale) + zero, 0, 255) - zero
         return steps * self.scale
 
 
 def observe_activations(model: ModelProto, groups: Sequence[Group], feeds: Feeds) -> dict[str, Array]:
-    """Each group's input activations, [tokens, channels], at most MAX_TOKENS of them."""
+    """Each group's input, [tokens, channels]."""
     names = [group.input for group in groups]
     observed = ModelProto()
     observed.CopyFrom(model)
@@ -55,28 +54,28 @@ def observe_activations(model: ModelProto, groups: Sequence[Group], feeds: Feeds
 
 
 def search_range(group: Group, activations: Array) -> Range:
-    """The range with the smallest mean squared difference of the group's outputs from those in float32."""
+    """The range with the smallest mean squared difference of the group's outputs."""
     exact = activations @ group.weight
-    errors = dict[tuple[float, float], float]()
+    best, smallest = None, np.inf
     for alpha in ALPHAS:
         smoothing = _smoothing(activations, group.weight, alpha)
         values, weight = activations / smoothing, round_weight(group.weight * smoothing[:, None])
-        for clip in CLIPS:
-            outputs = _create_range(values, alpha, clip, smoothing).round(values) @ weight
-            errors[alpha, clip] = float(np.mean((outputs - exact) ** 2))
-    alpha, clip = min(errors, key=errors.__getitem__)
-    smoothing = _smoothing(activations, group.weight, alpha)
-    return _create_range(activations / smoothing, alpha, clip, smoothing)
+        for candidate in (_create_range(values, alpha, clip, smoothing) for clip in CLIPS):
+            error = float(np.mean((candidate.round(values) @ weight - exact) ** 2))
+            if best is None or error < smallest:
+                best, smallest = candidate, error
+    assert best
+    return best
 
 
 def round_weight(weight: Array) -> Array:
-    """A weight after quantization, back in float32."""
+    """Quantized, and back in float32."""
     quantized, scale = quantize_weight(weight)
     return quantized.astype(np.float32) * scale
 
 
 def quantize_weight(weight: Array) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int8]], Array]:
-    """Symmetric int8 [inputs, outputs], and one scale for each output channel."""
+    """Symmetric int8 [inputs, outputs], and a scale by output."""
     scale = np.maximum(np.abs(weight).max(axis=0) / 127, 1e-12).astype(np.float32)
     return np.clip(np.rint(weight / scale), -127, 127).astype(np.int8), scale
 
@@ -98,7 +97,7 @@ def _create_range(values: Array, alpha: float, clip: float, smoothing: Array) ->
 
 
 def _sample_tokens(rows: Array) -> Array:
-    """At most MAX_TOKENS rows; they include those with a channel's largest value, which determine the ranges."""
+    """Includes each channel's largest value."""
     if len(rows) <= MAX_TOKENS:
         return rows
     extreme = np.unique(np.abs(rows).argmax(axis=0))[: MAX_TOKENS // 2]

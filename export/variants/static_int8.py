@@ -1,7 +1,6 @@
-"""Static int8: 8-bit weights and activations with fixed scales, so that no row depends on another.
+"""Static int8: scales are fixed by training rows, so that no row depends on another.
 
-Training rows determine the scales. If too many answers on validation rows differ from the checkpoint's, groups of
-layers return to float32, the most sensitive first.
+While too many validation answers change, groups of layers return to float32, the most sensitive first.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 
-from export.proof.judge import Judgement, agrees
-from export.variants.calibration import Calibration, Feeds, create_single_thread_session
+from export.proof.prove import Judgement
+from export.variants.calibration import SEED, Calibration, Feeds, create_single_thread_session
 from export.variants.linear_layers import Array, Group, find_groups
 from export.variants.quantize_graph import quantize_layers, quantize_tables
 from export.variants.smoothquant import Range, observe_activations, search_range
@@ -29,10 +28,7 @@ class VariantFailed(UserError):
 
 
 def static_int8(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
-    """Write the variant; returns the range of each group and the groups that returned to float32.
-
-    Raises VariantFailed if the graph has no layer to quantize, or if no group keeps enough answers in 8 bits.
-    """
+    """Raises VariantFailed if there is nothing to quantize, or no group keeps enough answers."""
     model = onnx.load(str(source))
     groups = find_groups(model)
     if not groups:
@@ -41,7 +37,7 @@ def static_int8(source: Path, target: Path, calibration: Calibration) -> dict[st
     ranges = {group.input: search_range(group, activations[group.input]) for group in groups}
     reverted, judgement = _quantize_until_accepted(quantize_tables(model), groups, ranges, target, calibration)
     return {
-        "calibration": calibration.to_record(),
+        "calibration": {"training_rows": len(calibration.feeds), "seed": SEED, "judged_by": "validation rows"},
         "groups": {name: {"alpha": each.alpha, "clip": each.clip} for name, each in ranges.items()},
         "reverted": reverted,
         "validation": {name: getattr(judgement, name) for name in ("answers_equal", "compared", "score")},
@@ -51,12 +47,12 @@ def static_int8(source: Path, target: Path, calibration: Calibration) -> dict[st
 def _quantize_until_accepted(
     model: ModelProto, groups: list[Group], ranges: Mapping[str, Range], target: Path, calibration: Calibration
 ) -> tuple[list[str], Judgement]:
-    """Write the graph with ever fewer groups in 8 bits until it is accepted; returns the reverted groups' inputs."""
+    """Returns the inputs of the reverted groups."""
     remaining, by_sensitivity = groups, list[str]()
     while remaining:
         onnx.save(quantize_layers(model, remaining, ranges), str(target))
         judgement = calibration.judge()
-        if agrees(judgement) and judgement.change.change >= -judgement.change.budget:
+        if judgement.agrees and judgement.change.change >= -judgement.change.budget:
             return [group.input for group in groups if group not in remaining], judgement
         by_sensitivity = by_sensitivity or _sort_by_sensitivity(model, groups, ranges, calibration.feeds)
         most_sensitive = by_sensitivity[len(groups) - len(remaining)]
@@ -71,7 +67,6 @@ def _quantize_until_accepted(
 def _sort_by_sensitivity(
     model: ModelProto, groups: Sequence[Group], ranges: Mapping[str, Range], feeds: Feeds
 ) -> list[str]:
-    """The groups' inputs; first the one that changes the logits most when only this group is in 8 bits."""
     sample = feeds[:FEEDS_FOR_SENSITIVITY]
     exact = _run(model, sample)
     change = {

@@ -15,6 +15,7 @@ import pytest
 from onnx import numpy_helper
 
 from export.graphs.encoder import export_encoder
+from export.proof.prove import Judgement
 from export.variants import static_int8 as static
 from export.variants.calibration import Calibration
 from export.variants.calibration import create_single_thread_session as create_session
@@ -241,8 +242,8 @@ def test_where_nothing_holds_there_is_a_reason(graph: Callable[..., onnx.ModelPr
 def answers_that_differ(*counts: int) -> Callable[[], Any]:
     """A judge that finds so many of 100 answers different, call by call."""
     left = iter(counts)
-    change = SimpleNamespace(change=0.0, budget=0.005)
-    return lambda: SimpleNamespace(compared=100, answers_equal=100 - next(left), change=change, score=1.0)
+    change: Any = SimpleNamespace(change=0.0, budget=0.005)
+    return lambda: Judgement(100, 100 - next(left), "accuracy", 1.0, 1.0, change)
 
 
 def spoil_group(monkeypatch: pytest.MonkeyPatch, place: int) -> list[str]:
