@@ -77,24 +77,17 @@ def test_int8_is_smaller(tiny_bundle: Path, tiny_int8_bundle: Path, tiny_dynamic
         assert Bundle.open(bundle).manifest.graph.row_independent is independent
 
 
-def test_a_failed_proof_leaves_no_bundle(own_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a gate does not hold there is a reason and a report, and nothing at the bundle's path."""
-    monkeypatch.setattr("export.proof.gates.MAX_LOGIT_DIFFERENCE", 1e-12)
-    with pytest.raises(ProofFailed, match=r"(?s)no bundle was written.*largest logit difference: measured"):
-        export_run(own_run, tmp_path / "out" / "bundle")
-    assert list((tmp_path / "out").iterdir()) == []
-    assert json.loads((own_run.root / "failed-parity-fp32.json").read_text())["worst_rows"]
-
-
-def test_a_failed_proof_keeps_the_older_bundle(
+def test_a_failed_proof_writes_a_report_and_keeps_the_older_bundle(
     own_run: Run, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bundle that was there before is still there, and still whole."""
-    older = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    """The message and the report say why; at the bundle's path is what was there before, still whole."""
+    older = Path(shutil.copytree(tiny_bundle, tmp_path / "out" / "bundle"))
     monkeypatch.setattr("export.proof.gates.MAX_LOGIT_DIFFERENCE", 1e-12)
-    with pytest.raises(ProofFailed):
+    with pytest.raises(ProofFailed, match=r"(?s)no bundle was written.*largest logit difference: measured"):
         export_run(own_run, older)
+    assert list((tmp_path / "out").iterdir()) == [older]
     assert Bundle.open(older).digest == Bundle.open(tiny_bundle).digest
+    assert json.loads((own_run.root / "failed-parity-fp32.json").read_text())["worst_rows"]
 
 
 def test_weights_changed_behind_the_reference_fail(

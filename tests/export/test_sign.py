@@ -1,10 +1,12 @@
-"""Signing on the command line, and every way to serve that demands a signature."""
+"""Signing on the command line, and every way to serve that requires a signature."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -18,7 +20,11 @@ from serving.errors import BundleError, InputError
 from serving.lambda_handler import Function
 from serving.settings.settings import ServerSettings
 from tests.keys import KeyPair, make_keys
-from tests.test_cli import assert_refused, tuneship
+from tests.test_cli import assert_refused
+from tests.test_cli import tuneship as tuneship_process
+from tuneship import main
+
+Tuneship = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +37,24 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
 def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
     """An unsigned copy that a test may sign or damage."""
     return shutil.copytree(tiny_bundle, tmp_path / "bundle")
+
+
+@pytest.fixture
+def tuneship(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tuneship:
+    """Runs the command in this process, which spares its imports."""
+    for name in ("TOKENIZERS_PARALLELISM", "GOMP_SPINCOUNT"):  # which `main` would set for good
+        monkeypatch.setenv(name, "1")
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as context:
+            context.setattr(sys, "argv", ["tuneship", *map(str, arguments)])
+            for name, value in environment.items():
+                context.setenv(name, value)
+            with pytest.raises(SystemExit) as exited:
+                main()
+        return subprocess.CompletedProcess([], int(exited.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture
@@ -47,7 +71,7 @@ def trust_config(tmp_path: Path) -> Path:
     return path
 
 
-def test_sign_and_verify(bundle: Path, keys: KeyPair) -> None:
+def test_sign_and_verify(tuneship: Tuneship, bundle: Path, keys: KeyPair) -> None:
     """`tuneship sign` and `tuneship verify` with keys that belong together; signing again replaces what was there."""
     for _ in range(2):
         assert "signed" in tuneship("sign", bundle, "--key", keys.private).stdout
@@ -57,7 +81,7 @@ def test_sign_and_verify(bundle: Path, keys: KeyPair) -> None:
     assert sorted(path.name for path in bundle.parent.iterdir()) == ["bundle"]
 
 
-def test_verify_refuses(bundle: Path, keys: KeyPair, tmp_path: Path) -> None:
+def test_verify_refuses(tuneship: Tuneship, bundle: Path, keys: KeyPair, tmp_path: Path) -> None:
     """Unsigned, or signed by another: exit status 1 and a message."""
     assert_refused(tuneship("verify", bundle, "--key", keys.public), "is not signed")
     sign_with_key(bundle, make_keys(tmp_path / "other").private)
@@ -66,15 +90,15 @@ def test_verify_refuses(bundle: Path, keys: KeyPair, tmp_path: Path) -> None:
     assert_refused(refused, "model.sig was not made with the private key")
 
 
-def test_serve_and_predict_refuse(bundle: Path, keys: KeyPair, tmp_path: Path) -> None:
-    """`tuneship serve` and `predict` do not start on an unsigned bundle where a signature is demanded."""
-    demand = ("--require-signature", keys.public)
-    assert_refused(tuneship("serve", bundle, "--port", "0" * 4 + "1", *demand), "is not signed")
+def test_serve_and_predict_refuse(tuneship: Tuneship, bundle: Path, keys: KeyPair, tmp_path: Path) -> None:
+    """`tuneship serve` and `predict` do not start on an unsigned bundle if a signature is required."""
+    required = ("--require-signature", keys.public)
+    assert_refused(tuneship_process("serve", bundle, "--port", "0" * 4 + "1", *required), "is not signed")
     (tmp_path / "in.jsonl").write_text('{"inputs": "stop"}\n')
     files = ("--input", tmp_path / "in.jsonl", "--output", tmp_path / "out.jsonl")
-    assert_refused(tuneship("predict", bundle, *files, *demand), "is not signed")
+    assert_refused(tuneship("predict", bundle, *files, *required), "is not signed")
     sign_with_key(bundle, keys.private)
-    assert tuneship("predict", bundle, *files, *demand).returncode == 0
+    assert tuneship("predict", bundle, *files, *required).returncode == 0
 
 
 def test_lambda_refuses(bundle: Path, keys: KeyPair) -> None:
@@ -88,7 +112,7 @@ def test_lambda_refuses(bundle: Path, keys: KeyPair) -> None:
     function.close()
 
 
-def test_an_encrypted_key(bundle: Path, tmp_path: Path) -> None:
+def test_an_encrypted_key(tuneship: Tuneship, bundle: Path, tmp_path: Path) -> None:
     """The password comes from the environment; a wrong one, or none, is refused."""
     keys = make_keys(tmp_path / "keys", password=b"secret")
     assert tuneship("sign", bundle, "--key", keys.private, TUNESHIP_KEY_PASSWORD="secret").returncode == 0
@@ -114,7 +138,7 @@ def test_an_altered_bundle_is_not_signed(bundle: Path, keys: KeyPair) -> None:
         sign_with_key(bundle, keys.private)
 
 
-def test_an_identity_needs_sigstore(bundle: Path, tmp_path: Path) -> None:
+def test_an_identity_needs_sigstore(tuneship: Tuneship, bundle: Path, tmp_path: Path) -> None:
     """Where Sigstore's services cannot be reached, signing and checking as an identity say so, without a traceback."""
     nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9", "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     assert_refused(tuneship("sign", bundle, **nowhere), "Sigstore cannot sign", "or use --key")
@@ -146,7 +170,7 @@ def test_without_the_package(bundle: Path, keys: KeyPair, monkeypatch: pytest.Mo
         sign_with_key(bundle, keys.private)
 
 
-def test_openssl_makes_such_keys(bundle: Path, tmp_path: Path) -> None:
+def test_openssl_makes_such_keys(tuneship: Tuneship, bundle: Path, tmp_path: Path) -> None:
     """The README's openssl commands make a pair that signs and verifies."""
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl")

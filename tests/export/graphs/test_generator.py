@@ -16,6 +16,7 @@ import transformers
 import export.graphs.generator
 from export.graphs.generator import export_causal, export_seq2seq
 from serving.errors import InputError
+from tests.sharing import made_once
 
 SHAPES = ((1, 0, 1), (1, 0, 9), (3, 0, 6), (1, 40, 1), (3, 7, 1), (2, 9, 4))
 """Rows, tokens in the cache, new tokens."""
@@ -79,6 +80,20 @@ def seq2seq(config: Any) -> Any:
     return eager(transformers.AutoModelForSeq2SeqLM, config)
 
 
+@pytest.fixture
+def seq2seq_graphs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Graph, Graph]]:
+    """The encoder and the decoder of a kind, exported once a test run."""
+
+    def load(kind: str) -> tuple[Graph, Graph]:
+        def export_kind(folder: Path) -> None:
+            export_seq2seq(seq2seq(SEQ2SEQ[kind]()), folder / "encoder.onnx", folder / "decoder.onnx")
+
+        folder = made_once(tmp_path_factory, f"graphs-{kind}", export_kind)
+        return Graph(folder / "encoder.onnx"), Graph(folder / "decoder.onnx")
+
+    return load
+
+
 class Graph:
     """A session, run with the facts that it takes."""
 
@@ -136,11 +151,10 @@ def test_a_causal_graph_gives_torchs_logits(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", SEQ2SEQ)
-def test_seq2seq_graphs_give_torchs_logits(kind: str, tmp_path: Path) -> None:
+def test_seq2seq_graphs_give_torchs_logits(kind: str, seq2seq_graphs: Callable[[str], tuple[Graph, Graph]]) -> None:
     """The encoder once and the decoder in steps agree with the whole model, also where a source is padded."""
     model = seq2seq(SEQ2SEQ[kind]())
-    export_seq2seq(model, tmp_path / "encoder.onnx", tmp_path / "decoder.onnx")
-    encoder, decoder = Graph(tmp_path / "encoder.onnx"), Graph(tmp_path / "decoder.onnx")
+    encoder, decoder = seq2seq_graphs(kind)
     for rows, past, new in SHAPES:
         source, answer = ids(rows, 3 + past), ids(rows, past + new)
         mask = torch.ones_like(source)
@@ -158,10 +172,9 @@ def test_seq2seq_graphs_give_torchs_logits(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", SEQ2SEQ)
-def test_rows_may_share_a_source(kind: str, tmp_path: Path) -> None:
+def test_rows_may_share_a_source(kind: str, seq2seq_graphs: Callable[[str], tuple[Graph, Graph]]) -> None:
     """Beams of one source need not repeat its keys and values: one row of them stands for all."""
-    export_seq2seq(seq2seq(SEQ2SEQ[kind]()), tmp_path / "encoder.onnx", tmp_path / "decoder.onnx")
-    encoder, decoder = Graph(tmp_path / "encoder.onnx"), Graph(tmp_path / "decoder.onnx")
+    encoder, decoder = seq2seq_graphs(kind)
     mask = np.ones((1, 9), np.int64)
     shared = {**as_past(encoder.run({"input_ids": ids(1, 9), "attention_mask": mask})), "encoder_attention_mask": mask}
     repeated = {name: np.repeat(each, 3, axis=0) for name, each in shared.items()}

@@ -106,9 +106,9 @@ def names_of_failures(parity: Parity) -> str:
     return "\n".join(parity.failures)
 
 
-def test_a_faithful_bundle_passes(prove_bundle: Prove, tiny_bundle: Path) -> None:
+def test_a_faithful_bundle_passes(faithful_parity: Parity) -> None:
     """Every input has equal token ids and an equal answer, and logits within 1e-4."""
-    parity = prove_bundle(tiny_bundle)
+    parity = faithful_parity
     assert parity.passed
     assert parity.token_ids_equal == parity.answers_equal == parity.compared == parity.rows + parity.hard_inputs
     assert 0 < parity.max_abs_logit_difference <= 1e-4
@@ -116,11 +116,10 @@ def test_a_faithful_bundle_passes(prove_bundle: Prove, tiny_bundle: Path) -> Non
     assert parity.score == parity.reference_score
 
 
-def test_every_evaluation_row_is_compared(prove_bundle: Prove, tiny_bundle: Path, tiny_run: Run) -> None:
+def test_every_evaluation_row_is_compared(faithful_parity: Parity, tiny_run: Run) -> None:
     """The proof covers the whole held-out set and the hard inputs, not a sample."""
-    parity = prove_bundle(tiny_bundle)
-    assert parity.rows == len(tiny_run.read_evaluation())
-    assert parity.hard_inputs >= 20
+    assert faithful_parity.rows == len(tiny_run.read_evaluation())
+    assert faithful_parity.hard_inputs >= 20
 
 
 def test_a_perturbed_weight_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -231,9 +230,9 @@ def test_no_number_is_no_pass(prove_bundle: Prove, tiny_bundle: Path, tmp_path: 
     assert not prove_bundle(bundle).passed
 
 
-def test_the_worst_rows_come_first(prove_bundle: Prove, tiny_bundle: Path) -> None:
-    """Ten rows are shown with both sides' labels, the largest difference first where no answer differs."""
-    parity = prove_bundle(tiny_bundle)
+def test_the_worst_rows_come_first(faithful_parity: Parity, tiny_bundle: Path) -> None:
+    """Ten rows are shown with both sides' labels, the largest difference first if no answer differs."""
+    parity = faithful_parity
     differences = [row["abs_logit_difference"] for row in parity.worst_rows]
     assert differences == sorted(differences, reverse=True)
     assert differences[0] == parity.max_abs_logit_difference

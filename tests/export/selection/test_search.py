@@ -105,6 +105,7 @@ def test_a_variant_that_fails_is_dropped_with_its_reason(
         return {}
 
     only(monkeypatch, {"int8": refuses, "fp16": wrong})
+    paced(monkeypatch, {"fp32": 1.0, "fp16": 2.0})
     bundle = export_run(tiny_run, tmp_path / "bundle", "auto").bundle
     reasons = {each["variant"]: each["reason"] for each in record_of(bundle)["candidates"]}
     assert reasons["int8"] == "this one needs what is not here"
