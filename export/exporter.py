@@ -93,7 +93,7 @@ def export_run(
 
 
 def check_target(output: Path) -> None:
-    """Raise InputError unless ``output`` is free, empty, or a bundle."""
+    """Raises InputError unless ``output`` is free, empty, or a bundle."""
     if output.is_dir() and (not any(output.iterdir()) or (output / MANIFEST).is_file()):
         return
     if output.exists():

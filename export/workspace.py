@@ -1,3 +1,5 @@
+"""What all variants of a run share."""
+
 from __future__ import annotations
 
 import tempfile
@@ -16,8 +18,7 @@ from export.bundle.manifest import draft_manifest
 from export.graphs.convert import Graphs, write_graphs
 from export.graphs.trace import OPSET
 from export.proof.prove import Judgement, Parity, judge, prove
-from export.proof.reference import load_reference
-from export.proof.reference_answers import ReferenceAnswers, compute_reference_answers
+from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
 from export.variants.calibration import ROWS, SEED, VALIDATION_ROWS, Calibration, Feeds
 from export.variants.registry import Variant
 from serving.bundle.bundle import Bundle
@@ -56,7 +57,7 @@ class BuiltVariant:
 
 @dataclass(frozen=True)
 class Workspace:
-    """What all variants of a run share; ``folder`` has the fp32 graphs and is temporary."""
+    """``folder`` has the fp32 graphs and is temporary."""
 
     run: Run
     checkpoint: Checkpoint

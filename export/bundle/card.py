@@ -104,7 +104,6 @@ def _metadata(manifest: Manifest, parity: Record) -> str:
 
 
 def _example_request(manifest: Manifest) -> str:
-    """In the task's shape."""
     kind = TASKS[manifest.task]
     task = kind(manifest.labels, kind.settings_type.model_validate(manifest.settings), manifest.limits)
     keys = task.input_schema().get("properties", {})
@@ -112,7 +111,6 @@ def _example_request(manifest: Manifest) -> str:
 
 
 def _sort_splits(splits: Mapping[str, Record]) -> list[tuple[str, Record]]:
-    """Named test sets last."""
     hashed = [(name, split) for name, split in splits.items() if "sha256" in split]
     return sorted(hashed, key=lambda pair: (SPLITS.index(pair[0]) if pair[0] in SPLITS else len(SPLITS), pair[0]))
 

@@ -1,3 +1,5 @@
+"""The manifest, as an export fills it."""
+
 from __future__ import annotations
 
 import importlib.metadata

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.proof.hard_inputs import hard_inputs, passes
-from export.proof.reference_answers import run_in_batches
+from export.proof.hard_strings import hard_inputs, passes
+from export.proof.reference import run_in_batches
 from export.proof.served_answers import run_items
 from serving.inference.predictor import Predictor
 from serving.observability.drift import reference_of
@@ -20,7 +20,7 @@ MAX_CHARACTERS = 2000
 
 
 def select_golden_inputs(predictor: Predictor, evaluation: Sequence[Any]) -> list[Any]:
-    """Short inputs that a server accepts: some spread over the evaluation set, and the hard ones."""
+    """Short, accepted inputs from the whole evaluation set, and hard ones."""
     step = max(1, len(evaluation) // GOLDEN_ROWS)
     inputs = (*evaluation[::step][:GOLDEN_ROWS], *hard_inputs(predictor.task))
     short = [each for each in inputs if sum(map(len, texts_of(each))) <= MAX_CHARACTERS]
@@ -28,7 +28,7 @@ def select_golden_inputs(predictor: Predictor, evaluation: Sequence[Any]) -> lis
 
 
 def write_golden(predictor: Predictor, inputs: Sequence[Any], path: Path) -> None:
-    """Write one line of JSON for each input; every machine must reproduce them before it serves."""
+    """Write a line of JSON for each; every machine must reproduce them before it serves."""
     encoded = predictor.encode([predictor.task.check(each) for each in inputs])
     with path.open("w", encoding="utf-8") as stream:
         for raw, each in zip(inputs, encoded, strict=True):

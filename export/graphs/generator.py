@@ -107,7 +107,7 @@ class _CausalStep(nn.Module):
         self.layers = len(self.caches) // 2
 
     def sample(self) -> tuple[Tensor, ...]:
-        """Two rows after a past of four tokens; one is padded."""
+        """Two rows after a past of four tokens, one padded."""
         tensors = {
             "input_ids": torch.tensor([[3, 4, 5], [6, 7, 8]]),
             "attention_mask": torch.tensor([[0, 1, 1, 1, 1, 1, 1], [1] * 7]),

@@ -1,3 +1,5 @@
+"""Traces a torch module into ONNX."""
+
 from __future__ import annotations
 
 import warnings

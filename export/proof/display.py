@@ -1,3 +1,5 @@
+"""Changes of a metric for people."""
+
 from __future__ import annotations
 
 from trainer.metrics.display import PERCENT

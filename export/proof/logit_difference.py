@@ -1,3 +1,5 @@
+"""Differences between logits."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence

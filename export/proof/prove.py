@@ -11,7 +11,7 @@ import numpy as np
 from export.proof.gates import Evidence, Gate, Promise, check_gates
 from export.proof.invariance import Invariance, measure_invariance
 from export.proof.logit_difference import largest_of
-from export.proof.reference_answers import ReferenceAnswers
+from export.proof.reference import ReferenceAnswers
 from export.proof.served_answers import ServedAnswers, compute_served_answers
 from export.proof.statistics import CalibrationDrift, Flips, MetricChange, calibration_drift, count_flips
 from export.proof.tokenizer import TokenizerComparison, compare_tokenizers

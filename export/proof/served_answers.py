@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from export.proof.logit_difference import logit_difference
-from export.proof.reference_answers import ReferenceAnswers, run_in_batches
+from export.proof.reference import ReferenceAnswers, run_in_batches
 from export.proof.statistics import MetricChange, measure_change
 from export.proof.tokenizer import same_tokens
 from serving.inference.predictor import Predictor

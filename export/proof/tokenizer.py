@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.proof import hard_strings
-from export.proof.reference_answers import ReferenceAnswers
+from export.proof.reference import ReferenceAnswers
 from serving.inference.predictor import Predictor
 from serving.tasks.base import Encoded, Task
 from serving.tasks.generation import Generation

@@ -1,3 +1,5 @@
+"""Data that a variant may be fitted to."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

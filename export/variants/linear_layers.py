@@ -74,7 +74,6 @@ def _find_layers(graph: GraphProto) -> Iterator[Linear]:
 def _find_bias(
     node: NodeProto, outputs: int, constants: Mapping[str, TensorProto], readers: Mapping[str, Sequence[NodeProto]]
 ) -> tuple[str | None, NodeProto | None]:
-    """Name, and adding node if not the product."""
     if len(node.input) > 2:
         return node.input[2], None
     following = readers.get(node.output[0], [])

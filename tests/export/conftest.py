@@ -8,8 +8,7 @@ from unittest import mock
 import pytest
 
 from export.proof.prove import Parity, prove
-from export.proof.reference import load_reference
-from export.proof.reference_answers import ReferenceAnswers, compute_reference_answers
+from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
 from export.variants.registry import FP32
 from serving.inference.predictor import Predictor
 from trainer.recipe.recipe import load_recipe

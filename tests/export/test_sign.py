@@ -59,7 +59,7 @@ def tuneship(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture
 def trust_config(tmp_path: Path) -> Path:
-    """Sigstore's public roots of trust as the package brings them, so that no network is needed to load them."""
+    """Sigstore's public roots of trust from the package, which need no network."""
     store = resources.files("sigstore._store") / "https%3A%2F%2Ftuf-repo-cdn.sigstore.dev"
     content = {
         "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
@@ -72,7 +72,7 @@ def trust_config(tmp_path: Path) -> Path:
 
 
 def test_sign_and_verify(tuneship: Tuneship, bundle: Path, keys: KeyPair) -> None:
-    """`tuneship sign` and `tuneship verify` with keys that belong together; signing again replaces what was there."""
+    """`tuneship sign` and `tuneship verify` with a key pair; signing again replaces the signature."""
     for _ in range(2):
         assert "signed" in tuneship("sign", bundle, "--key", keys.private).stdout
     result = tuneship("verify", bundle, "--key", keys.public)
@@ -124,7 +124,7 @@ def test_an_encrypted_key(tuneship: Tuneship, bundle: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", ["absent", "public", "junk"])
 def test_a_wrong_key(bundle: Path, keys: KeyPair, tmp_path: Path, kind: str) -> None:
-    """What is no private key is refused, and nothing is left in the bundle."""
+    """What is no private key is rejected, and leaves nothing in the bundle."""
     path = {"absent": tmp_path / "nowhere", "public": keys.public, "junk": bundle / "README.md"}[kind]
     with pytest.raises(InputError, match=r"cannot be read|is not a private key that can sign"):
         sign_with_key(bundle, path)
@@ -132,14 +132,14 @@ def test_a_wrong_key(bundle: Path, keys: KeyPair, tmp_path: Path, kind: str) -> 
 
 
 def test_an_altered_bundle_is_not_signed(bundle: Path, keys: KeyPair) -> None:
-    """Nobody signs by mistake what was altered."""
+    """Altered files are not signed."""
     (bundle / "README.md").write_text("altered")
     with pytest.raises(BundleError, match=r"README\.md was altered"):
         sign_with_key(bundle, keys.private)
 
 
 def test_an_identity_needs_sigstore(tuneship: Tuneship, bundle: Path, tmp_path: Path) -> None:
-    """Where Sigstore's services cannot be reached, signing and checking as an identity say so, without a traceback."""
+    """If Sigstore's services are unreachable, signing and checking an identity say so, without a traceback."""
     nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9", "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     assert_refused(tuneship("sign", bundle, **nowhere), "Sigstore cannot sign", "or use --key")
     assert not (bundle / SIGNATURE).exists()
@@ -150,7 +150,7 @@ def test_an_identity_needs_sigstore(tuneship: Tuneship, bundle: Path, tmp_path: 
 
 
 def test_a_keys_signature_is_no_identitys(bundle: Path, keys: KeyPair, trust_config: Path) -> None:
-    """With Sigstore's real roots at hand, a signature that no certificate vouches for does not hold."""
+    """With Sigstore's real roots, a signature without a certificate is invalid."""
     opened = Bundle.open(bundle)
     with pytest.raises(BundleError, match="is not signed"):
         verify_identity(opened, "ada@example.org", "https://accounts.google.com", trust_config=trust_config)
@@ -160,7 +160,7 @@ def test_a_keys_signature_is_no_identitys(bundle: Path, keys: KeyPair, trust_con
 
 
 def test_without_the_package(bundle: Path, keys: KeyPair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the extra is not installed, it is named."""
+    """If the extra is not installed, the error names it."""
 
     def missing(name: str) -> None:
         raise ModuleNotFoundError(name=name)

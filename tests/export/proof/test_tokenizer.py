@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from export.proof import hard_strings
 from export.proof.hard_strings import CATEGORIES
-from export.proof.reference_answers import ReferenceAnswers
+from export.proof.reference import ReferenceAnswers
 from export.proof.tokenizer import compare_tokenizers
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
@@ -42,7 +42,7 @@ def sides(tiny_run: Run, tiny_bundle: Path) -> tuple[AutoTokenizer, Predictor]:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=200))
 def test_any_text_is_the_same_tokens(sides: tuple[AutoTokenizer, Predictor], text: str) -> None:
-    """What hypothesis thinks of, beside what is generated."""
+    """Any text that hypothesis generates."""
     tokenizer, predictor = sides
     assert predictor.encode([text])[0].windows[0].ids == tokenizer(text, truncation=True, max_length=64)["input_ids"]
 

@@ -11,10 +11,10 @@ from export.selection.speed import MIN_ROUNDS, ROUNDS, measure_pace
 
 
 @pytest.mark.parametrize(("ours", "ratio", "rounds"), [(0.5, 2.0, ROUNDS), (1.0, 1.0, ROUNDS), (2.0, 0.5, MIN_ROUNDS)])
-def test_what_is_clearly_slower_is_soon_left(
+def test_a_clearly_slower_variant_is_measured_briefly(
     ours: float, ratio: float, rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its ratio is that of fewer rounds; beyond the rounds, each predictor warms up once."""
+    """Its ratio is from fewer rounds; before them, each predictor runs once uncounted."""
     asked: list[Any] = []
 
     def seconds(predictor: Any, items: Any) -> float:
@@ -30,14 +30,14 @@ def test_what_is_clearly_slower_is_soon_left(
 
 
 def test_the_baseline_is_as_fast_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """fp32 is timed for its rate alone."""
+    """For fp32 only the rate is measured."""
     monkeypatch.setattr(speed, "_seconds", lambda *_: 0.5)
     anything: Any = None
     assert measure_pace(anything, None, ["an item"]) == speed.Pace(2.0, 1.0, (1.0, 1.0))
 
 
 def test_the_median_ignores_one_disturbed_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A round in which something else took the core shows in the spread alone."""
+    """A round disturbed by other load appears only in the spread."""
     times = iter([1.0, 1.0, *[0.5, 1.0] * 3, 5.0, 1.0, *[0.5, 1.0] * 3])
     monkeypatch.setattr(speed, "_seconds", lambda *_: next(times))
     anything: Any = None

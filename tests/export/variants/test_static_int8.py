@@ -101,7 +101,7 @@ def test_neighbours_and_padding_do_not_matter(graph: Callable[..., onnx.ModelPro
 
 
 def test_the_graph_is_smaller(graph: Callable[..., onnx.ModelProto]) -> None:
-    """Embeddings and layers are int8; the products are onnxruntime's own, all else is ONNX's."""
+    """Embeddings and layers are int8; only the products are onnxruntime's own operators."""
     model = graph("BERT")
     small = in_eight_bits(model)
     onnx.checker.check_model(small)
@@ -143,7 +143,7 @@ def test_a_layer_is_its_formula(nodes: str, kinds: list[str]) -> None:
 
 
 def layer_then_another(nodes: str) -> onnx.ModelProto:
-    """A layer of 6 inputs and 6 outputs, written so, and another behind it."""
+    """A layer of 6 inputs and 6 outputs with these nodes, and another one after it."""
     model = onnx.parser.parse_model(
         f'<ir_version: 8, opset_import: ["" : 17]> g (float[n, 6] x) => (float[n, 2] z) {{ {nodes} z = MatMul (y, v) }}'
     )
@@ -157,7 +157,7 @@ def layer_then_another(nodes: str) -> onnx.ModelProto:
 
 
 def on_rounded(model: onnx.ModelProto, chosen: Range) -> onnx.ModelProto:
-    """The same in float32, the first layer's product made of what 8 bits leave of the weight and of its activations."""
+    """The same in float32, with the first layer's weight and activations as rounded to 8 bits."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     product = copy.graph.node[0]
@@ -176,7 +176,7 @@ def smoothing_of(chosen: Range) -> Any:
 
 
 def test_layers_that_read_the_same_form_a_group(graph: Callable[..., onnx.ModelProto]) -> None:
-    """Query, key and value of one layer are together; the classifier, behind which nothing comes, is in none."""
+    """Query, key and value of one layer form a group; the last layer, the classifier, is in none."""
     model = graph("BERT")
     groups = find_groups(model)
     assert [len(group.layers) for group in groups] == [*[3, 1, 1, 1] * 2, 1]  # two layers and the pooler
@@ -192,7 +192,7 @@ def test_a_weight_keeps_its_size() -> None:
 
 
 def test_one_large_channel_does_not_drown_the_others(graph: Callable[..., onnx.ModelProto]) -> None:
-    """Where one channel is a hundred times the others, smoothing is chosen, and it serves."""
+    """If one channel is a hundred times the others, it is smoothed."""
     group = find_groups(graph("BERT"))[0]
     random = np.random.default_rng(0)
     seen = random.normal(size=(500, group.weight.shape[0])).astype(np.float32)
@@ -204,7 +204,7 @@ def test_one_large_channel_does_not_drown_the_others(graph: Callable[..., onnx.M
 
 
 def test_a_saturating_layer_is_refused(tiny_run: Run, tiny_int8_bundle: Path, tmp_path: Path) -> None:
-    """A bundle whose activations have a scale far too small gives other answers than those recorded."""
+    """A bundle with far too small scales of activations does not reproduce the recorded answers."""
     model = onnx.load(str(tiny_int8_bundle / "model.onnx"))
     scales = [each for each in model.graph.initializer if each.name.endswith("/scale")]
     assert scales
@@ -218,7 +218,7 @@ def test_a_saturating_layer_is_refused(tiny_run: Run, tiny_int8_bundle: Path, tm
 def test_the_most_sensitive_layers_go_back(
     graph: Callable[..., onnx.ModelProto], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While too many validation answers differ, groups return to float32, the one that saturates before all others."""
+    """While too many validation answers differ, groups return to float32, first the one that saturates."""
     feeds = feeds_for(graph("BERT"), list(range(3, 40)))
     spoilt = spoil_group(monkeypatch, 2)
     judged = Calibration(lambda: feeds, judge=answers_that_differ(5, 3, 1))
@@ -231,7 +231,7 @@ def test_the_most_sensitive_layers_go_back(
     assert any(each.name.endswith("/smoothing") or each.name.endswith("/scale") for each in written.graph.initializer)
 
 
-def test_where_nothing_holds_there_is_a_reason(graph: Callable[..., onnx.ModelProto], tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_quantized_is_refused(graph: Callable[..., onnx.ModelProto], tmp_path: Path) -> None:
     """If even one group in 8 bits changes too many answers, the variant is refused."""
     feeds = feeds_for(graph("BERT"), [5, 9])
     judged = Calibration(lambda: feeds, judge=answers_that_differ(*[7] * 20))
@@ -240,14 +240,14 @@ def test_where_nothing_holds_there_is_a_reason(graph: Callable[..., onnx.ModelPr
 
 
 def answers_that_differ(*counts: int) -> Callable[[], Any]:
-    """A judge that finds so many of 100 answers different, call by call."""
+    """A judge that reports these counts of 100 answers as different, one at each call."""
     left = iter(counts)
     change: Any = SimpleNamespace(change=0.0, budget=0.005)
     return lambda: Judgement(100, 100 - next(left), "accuracy", 1.0, 1.0, change)
 
 
 def spoil_group(monkeypatch: pytest.MonkeyPatch, place: int) -> list[str]:
-    """The group at this place gets a scale a thousand times too small; its name is in the list afterwards."""
+    """Make the scale of the group at this place a thousand times too small; the list then has its name."""
     choose, asked, spoilt = static.search_range, iter(range(100)), list[str]()
 
     def chosen(group: Any, seen: Any) -> Any:
