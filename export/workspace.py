@@ -1,4 +1,4 @@
-"""What every variant of a run is made from and held against: its checkpoint, its fp32 graphs, its test rows."""
+"""What all variants of a run share."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from export.bundle.manifest import TOKENIZER, draft_manifest, entries_of
+from export.bundle.files import TOKENIZER, hash_files
+from export.bundle.manifest import draft_manifest
 from export.graphs.convert import Graphs, write_graphs
-from export.graphs.encoder import OPSET
-from export.proof.judge import Judgement, judge
-from export.proof.parity import Parity
-from export.proof.prove import prove
-from export.proof.reference import reference_of
-from export.proof.reference_answers import ReferenceAnswers, compute_reference_answers
+from export.graphs.trace import OPSET
+from export.proof.prove import Judgement, Parity, judge, prove
+from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
 from export.variants.calibration import ROWS, SEED, VALIDATION_ROWS, Calibration, Feeds
-from export.variants.variant import Variant
+from export.variants.registry import Variant
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import GraphSpec, Manifest
 from serving.errors import InputError
@@ -34,10 +32,13 @@ from trainer.run.run import Run
 from trainer.setup.splits import Splits, fingerprint, load_splits
 from trainer.tasks import create_training_task
 
+WINDOW_ATTRIBUTES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+"""By graph input, the attribute of a window."""
+
 
 @dataclass(frozen=True)
 class BuiltVariant:
-    """One variant in a folder of its own: its graphs, the tokenizer, what the manifest will say of it, how it came."""
+    """``manifest`` is a draft; ``facts`` are for ``variants.json``."""
 
     variant: Variant
     folder: Path
@@ -45,92 +46,77 @@ class BuiltVariant:
     facts: dict[str, Any]
 
     @property
-    def bundle(self) -> Bundle:
-        """The folder as a bundle that is not sealed yet."""
-        return Bundle(self.folder, self.manifest)
+    def graph_files(self) -> list[str]:
+        return [name for name in (self.manifest.graph.file, self.manifest.graph.decoder) if name]
 
     @property
     def size(self) -> int:
-        """Bytes of the graphs."""
-        graph = self.manifest.graph
-        return sum((self.folder / name).stat().st_size for name in (graph.file, graph.decoder) if name)
+        """Bytes of the graphs, also after the folder is removed."""
+        return sum(self.manifest.files[name].size for name in self.graph_files)
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Open it as a context: the fp32 graphs are in a folder that is gone afterwards.
-
-    Attributes:
-        checkpoint: loaded for conversion; the reference has loaded its own.
-        graphs: the fp32 graphs, which lie in ``source``.
-        expected: the reference's answers, which every variant is held against.
-        threads: CPU threads of a predictor.
-    """
+    """``folder`` has the fp32 graphs and is temporary."""
 
     run: Run
     checkpoint: Checkpoint
     graphs: Graphs
-    source: Path
-    expected: ReferenceAnswers
+    folder: Path
+    reference: ReferenceAnswers
     threads: int
-
-    @property
-    def evaluation(self) -> Rows:
-        """The test rows."""
-        return self.expected.evaluation
 
     @classmethod
     @contextmanager
     def open(cls, run: Run, threads: int) -> Iterator[Workspace]:
-        """Load the checkpoint, convert it, load it again as the reference and ask that one every test row."""
+        """Convert the checkpoint and compute the reference's answers."""
         checkpoint = load_checkpoint(run.checkpoint, attn_implementation="eager")
         with tempfile.TemporaryDirectory() as folder:
             graphs = write_graphs(checkpoint, Path(folder))
-            reference, training_task = reference_of(run.checkpoint), create_training_task(load_recipe(run.recipe))
-            expected = compute_reference_answers(reference, training_task, run.read_evaluation())
-            yield cls(run, checkpoint, graphs, Path(folder), expected, threads)
+            model, training_task = load_reference(run.checkpoint), create_training_task(load_recipe(run.recipe))
+            reference = compute_reference_answers(model, training_task, run.read_evaluation())
+            yield cls(run, checkpoint, graphs, Path(folder), reference, threads)
 
     @cached_property
     def splits(self) -> Splits:
-        """The run's training and validation rows; raises InputError where they cannot be read, or have changed."""
-        splits = load_splits(self.expected.training_task)
-        found = fingerprint(self.expected.training_task.data, splits)["splits"]
+        """Raises InputError if the rows have changed since training."""
+        splits = load_splits(self.reference.training_task)
+        current = fingerprint(self.reference.training_task.data, splits)["splits"]
         recorded = self.run.read_record()["data"]["splits"]
         for name in ("train", "validation"):
-            if found[name]["sha256"] != recorded[name]["sha256"]:
+            if current[name]["sha256"] != recorded[name]["sha256"]:
                 raise InputError(f"the {name} rows are not those that the run was trained with; train it again")
         return splits
 
     @cached_property
     def validation(self) -> ReferenceAnswers:
-        """The reference's answers to validation rows, by which a variant may be chosen."""
-        rows = _drawn(self.splits.validation, VALIDATION_ROWS)
-        return compute_reference_answers(self.expected.reference, self.expected.training_task, rows)
+        """The reference's answers to validation rows, for selecting a variant."""
+        rows = _sample_rows(self.splits.validation, VALIDATION_ROWS)
+        return compute_reference_answers(self.reference.model, self.reference.training_task, rows)
 
     def build(self, variant: Variant, folder: Path) -> BuiltVariant:
-        """Write the variant into an empty folder; raises InputError where it cannot be made of this model."""
+        """Raises UserError if this model cannot be written so."""
         self._write_tokenizer(folder / TOKENIZER)
-        calibration = Calibration(self._feeds, lambda: self.judge(self._made(variant, folder, {})))
+        calibration = Calibration(self._read_feeds, lambda: self.judge(self._describe(variant, folder, {})))
         facts: dict[str, Any] = {}
         for name in self.graphs.files:
-            facts |= variant.build(self.source / name, folder / name, calibration)
-        return self._made(variant, folder, facts)
+            facts |= variant.build(self.folder / name, folder / name, calibration)
+        return self._describe(variant, folder, facts)
 
-    def _feeds(self) -> Feeds:
-        """Training rows as the graph takes them, each alone."""
-        training_task, task = self.expected.training_task, self.expected.reference.task
-        items = [
-            item for inputs in _drawn(self.splits.train, ROWS).inputs for item in training_task.items(task, inputs)
-        ]
-        encoded = self.expected.reference.encode(items)
-        windows = [window for each in encoded for window in each.windows]
-        columns = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    def _read_feeds(self) -> Feeds:
+        training_task, model = self.reference.training_task, self.reference.model
+        rows = _sample_rows(self.splits.train, ROWS)
+        items = [item for inputs in rows.inputs for item in training_task.items(model.task, inputs)]
         return [
-            {name: np.asarray([getattr(window, columns[name])], dtype=np.int64) for name in self.graphs.inputs}
-            for window in windows
+            {
+                name: np.asarray([getattr(window, WINDOW_ATTRIBUTES[name])], dtype=np.int64)
+                for name in self.graphs.inputs
+            }
+            for each in model.encode(items)
+            for window in each.windows
         ]
 
-    def _made(self, variant: Variant, folder: Path, facts: dict[str, Any]) -> BuiltVariant:
+    def _describe(self, variant: Variant, folder: Path, facts: dict[str, Any]) -> BuiltVariant:
         graph = GraphSpec(
             file=self.graphs.file,
             decoder=self.graphs.decoder,
@@ -142,37 +128,34 @@ class Workspace:
             depends_on=list(variant.depends_on),
         )
         return BuiltVariant(
-            variant, folder, draft_manifest(self.run, self.checkpoint, graph, entries_of(folder)), facts
+            variant, folder, draft_manifest(self.run, self.checkpoint, graph, hash_files(folder)), facts
         )
 
-    def predictor(self, made: BuiltVariant, threads: int | None = None) -> Predictor:
-        """What will serve the variant."""
-        return Predictor(made.bundle, threads=threads or self.threads)
+    def create_predictor(self, built: BuiltVariant, threads: int | None = None) -> Predictor:
+        return Predictor(Bundle(built.folder, built.manifest), threads=threads or self.threads)
 
-    def judge(self, made: BuiltVariant) -> Judgement:
-        """Hold the variant's answers against the checkpoint's on validation rows; raises InputError without those."""
-        return judge(self.validation, self.predictor(made))
+    def judge(self, built: BuiltVariant) -> Judgement:
+        """Compare with the checkpoint on validation rows."""
+        return judge(self.validation, self.create_predictor(built))
 
-    def prove(self, made: BuiltVariant, predictor: Predictor) -> Parity:
-        """Hold the variant against the checkpoint on the test rows."""
-        return prove(self.expected, predictor, made.variant)
+    def prove(self, built: BuiltVariant) -> Parity:
+        """Compare with the checkpoint on the test rows."""
+        return prove(self.reference, self.create_predictor(built), built.variant)
 
     def _write_tokenizer(self, path: Path) -> None:
-        """The checkpoint's tokenizer, neither padding nor truncating: the manifest says how long a text may be."""
+        """Padding and truncation are in the manifest."""
         tokenizer = Tokenizer.from_file(str(self.run.checkpoint / TOKENIZER))
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.save(str(path), pretty=False)
 
 
-def _drawn(rows: Rows, most: int) -> Rows:
-    """Some of the rows, drawn by seed, in their order."""
+def _sample_rows(rows: Rows, most: int) -> Rows:
+    """Drawn by SEED, in their order."""
     if len(rows) <= most:
         return rows
-    drawn = np.random.default_rng(SEED).choice(len(rows), most, replace=False)
-    return rows.take(sorted(int(at) for at in drawn))
+    return rows.take(sorted(np.random.default_rng(SEED).choice(len(rows), most, replace=False).tolist()))
 
 
 def generates(run: Run) -> bool:
-    """Whether the run's model generates texts."""
     return create_training_task(load_recipe(run.recipe)).head in ("causal", "seq2seq")

@@ -1,4 +1,4 @@
-"""The tiny generating models, in torch and exported, each made once a test run."""
+"""Tiny generating models in torch and ONNX, created once a test run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.tiny_generators import MAKERS, PROMPTS
 
 @dataclass(frozen=True)
 class TinyGenerator:
-    """A tiny model in torch and, exported, in onnxruntime."""
+    """A tiny model in torch and in onnxruntime."""
 
     kind: str
     model: Any
@@ -32,7 +32,7 @@ class TinyGenerator:
 
     @property
     def detokenizer(self) -> Detokenizer:
-        """The tokenizer's own text of tokens, as a bundle's tokenizer.json gives it."""
+        """Text from tokens, as with a bundle's tokenizer.json."""
         return Detokenizer(self.tokenizer.backend_tokenizer)
 
     def prompts(self) -> list[list[int]]:
@@ -40,7 +40,7 @@ class TinyGenerator:
         return [self.tokenizer(prompt).input_ids for prompt in PROMPTS]
 
     def torch_tokens(self, prompt: Sequence[int], **settings: Any) -> list[list[int]]:
-        """What transformers' ``generate`` answers: each answer's new tokens, up to its end token."""
+        """The answers of transformers' ``generate``: their new tokens, up to the end token."""
         import torch
 
         ids = torch.tensor([list(prompt)])
@@ -53,7 +53,7 @@ class TinyGenerator:
 
 @functools.cache
 def tiny_generator(kind: str) -> TinyGenerator:
-    """The model of a family, trained by nobody, exported once a test run."""
+    """An untrained model of a family, exported once a test run."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -74,6 +74,6 @@ def tiny_generator(kind: str) -> TinyGenerator:
     else:
         export_causal(eager, folder / "model.onnx")
         session = CausalSession((folder / "model.onnx").read_bytes(), max_positions=128)
-    # The reference runs torch's own attention, not the plain one that was traced.
+    # The reference uses torch's own attention rather than the traced eager one.
     model = loader.from_pretrained(folder, dtype=torch.float32).eval()
     return TinyGenerator(kind, model, AutoTokenizer.from_pretrained(folder), session)

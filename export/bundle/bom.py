@@ -1,13 +1,11 @@
-"""The bundle's bill of materials, ``bom.cdx.json``: a CycloneDX 1.6 ML-BOM, made from the manifest and nothing else.
+"""The bundle's CycloneDX 1.6 ML-BOM, made from the manifest alone.
 
-It lists the files with their hashes, the base model as an ancestor, the Python packages, and, in the model card, the
-task, the data's fingerprints and the score. Format: https://cyclonedx.org/docs/1.6/json/
+Format: https://cyclonedx.org/docs/1.6/json/
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,55 +17,48 @@ from cyclonedx.model.component import Component, ComponentType, Pedigree
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from export.bundle.files import BOM
 from serving.bundle.manifest import Manifest
 
-BOM = "bom.cdx.json"
 
-
-def bom_of(manifest: Manifest) -> bytes:
-    """The bill of a manifest's bundle; the same bytes for the same manifest, whether or not that names the bill yet."""
-    model, packages = _model(manifest), list(_packages(manifest))
-    bom = Bom(components=packages, serial_number=uuid5(NAMESPACE_URL, _identity(manifest)))
+def create_bom(manifest: Manifest) -> bytes:
+    """The same manifest gives the same bytes, with or without an entry for the bill itself."""
+    packages = [_package_component(name, version) for name, version in sorted(manifest.versions.items())]
+    # The manifest without its files identifies the bill: their hashes are in the bill, and the bill is one of them.
+    digest = manifest.model_copy(update={"files": {}}).sealed().digest
+    bom = Bom(components=packages, serial_number=uuid5(NAMESPACE_URL, f"tuneship:{digest}"))
     bom.metadata.timestamp = datetime.fromisoformat(manifest.created)
-    bom.metadata.component = model
-    bom.metadata.tools.components.add(_package("tuneship", manifest.versions["tuneship"], "tool"))
+    bom.metadata.component = model = _model_component(manifest)
+    bom.metadata.tools.components.add(_package_component("tuneship", manifest.versions["tuneship"], "tool"))
     bom.register_dependency(model, packages)
     content = json.loads(JsonV1Dot6(bom).output_as_string())
-    # cyclonedx-python-lib has no class for a model card; its validator knows them.
-    content["metadata"]["component"]["modelCard"] = _card(manifest)
+    # cyclonedx-python-lib has no class for a model card; its validator checks it.
+    content["metadata"]["component"]["modelCard"] = _model_card(manifest)
     return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def _identity(manifest: Manifest) -> str:
-    """What the manifest tells, the files aside: their hashes are in the bill, and the bill is among them."""
-    return f"tuneship:{manifest.model_copy(update={'files': {}}).sealed().digest}"
-
-
-def _model(manifest: Manifest) -> Component:
+def _model_component(manifest: Manifest) -> Component:
     return Component(
         type=ComponentType.MACHINE_LEARNING_MODEL,
         name=manifest.name,
         bom_ref="model",
         version=manifest.created,
-        components=list(_files(manifest)),
-        pedigree=Pedigree(ancestors=[_base_model(manifest.model)]),
+        components=[
+            Component(type=ComponentType.FILE, name=name, bom_ref=f"file:{name}", hashes=[_sha256(entry.sha256)])
+            for name, entry in manifest.files.items()
+            if name != BOM
+        ],
+        pedigree=Pedigree(ancestors=[_base_model_component(manifest.model)]),
         properties=[
             Property(name="tuneship:variant", value=manifest.graph.variant),
             *(Property(name="tuneship:fallback", value=each.graph.variant) for each in manifest.fallbacks),
-            *(Property(name=f"tuneship:label:{at}", value=label) for at, label in enumerate(manifest.labels)),
+            *(Property(name=f"tuneship:label:{index}", value=label) for index, label in enumerate(manifest.labels)),
         ],
     )
 
 
-def _files(manifest: Manifest) -> Iterator[Component]:
-    for name, entry in manifest.files.items():
-        if name != BOM:
-            hashes = [_sha256(entry.sha256)]
-            yield Component(type=ComponentType.FILE, name=name, bom_ref=f"file:{name}", hashes=hashes)
-
-
-def _base_model(model: dict[str, Any]) -> Component:
-    """The base model by its hub id, or by its folder's name, with the hash of its weights."""
+def _base_model_component(model: dict[str, Any]) -> Component:
+    """Named by its hub id, or by its folder without the path."""
     name = str(model.get("id", "unknown"))
     return Component(
         type=ComponentType.MACHINE_LEARNING_MODEL,
@@ -78,27 +69,21 @@ def _base_model(model: dict[str, Any]) -> Component:
     )
 
 
-def _packages(manifest: Manifest) -> Iterator[Component]:
-    for name, version in sorted(manifest.versions.items()):
-        if name == "python":
-            yield Component(type=ComponentType.PLATFORM, name=name, version=version, bom_ref="python")
-        else:
-            yield _package(name, version, f"pypi:{name}")
-
-
-def _package(name: str, version: str, reference: str) -> Component:
-    purl = PackageURL("pypi", name=name, version=version)
+def _package_component(name: str, version: str, reference: str = "") -> Component:
+    if name == "python":
+        return Component(type=ComponentType.PLATFORM, name=name, version=version, bom_ref="python")
+    purl, reference = PackageURL("pypi", name=name, version=version), reference or f"pypi:{name}"
     return Component(type=ComponentType.LIBRARY, name=name, version=version, purl=purl, bom_ref=reference)
 
 
-def _card(manifest: Manifest) -> dict[str, Any]:
+def _model_card(manifest: Manifest) -> dict[str, Any]:
     verdict, tokens = manifest.verdict, manifest.tokenizer.max_length
     return {
         "modelParameters": {
             "approach": {"type": "supervised"},
             "task": manifest.task,
             "architectureFamily": "transformer",
-            "datasets": [_split(name, split) for name, split in sorted(manifest.data.get("splits", {}).items())],
+            "datasets": [_dataset(*each) for each in sorted(manifest.data.get("splits", {}).items())],
             "inputs": [{"format": f"text, at most {tokens} tokens in one window"}],
             "outputs": [{"format": "application/json"}],
         },
@@ -111,9 +96,9 @@ def _card(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _split(name: str, split: dict[str, Any]) -> dict[str, Any]:
-    facts = {"split": name, "rows": split["rows"], "sha256": split["sha256"]}
-    properties = [{"name": f"tuneship:{fact}", "value": str(value)} for fact, value in facts.items()]
+def _dataset(name: str, split: dict[str, Any]) -> dict[str, Any]:
+    values = {"split": name, "rows": split["rows"], "sha256": split["sha256"]}
+    properties = [{"name": f"tuneship:{key}", "value": str(value)} for key, value in values.items()]
     return {"type": "dataset", "name": f"{split['source']} ({name})", "contents": {"properties": properties}}
 
 

@@ -1,94 +1,133 @@
-"""The bundle's README.md: a model card in the Hugging Face format, made from the bundle's other files alone.
+"""README.md, a Hugging Face model card.
 
-Every figure is from the manifest, ``parity.json`` or ``variants.json``, so that the card can be made again from a
-bundle and compared with the one inside, to the byte.
+It is rendered from the bundle's files alone, by ``card.md.jinja``, so it can be checked byte by byte.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from export.bundle.card_sections import sections
+from export.bundle.files import PARITY, SEARCH
+from export.proof.display import change_unit, format_change
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import CARD, MANIFEST, Manifest
 from serving.errors import BundleError
+from serving.tasks import TASKS
+from trainer.metrics.display import format_score, metric_title
 
-PARITY, SEARCH = "parity.json", "variants.json"
+Record = dict[str, Any]
+
+SPLITS = ("train", "validation", "test")
+PIPELINE_TAGS = {"multi-label-classification": "text-classification", "regression": "text-classification"}
+"""Hugging Face's name of a task, if it differs."""
 
 
 def write_card(manifest: Manifest, folder: Path) -> None:
-    """Write the card into a bundle's folder, where its other files lie already.
-
-    The manifest is read as it will lie there: its canonical form sorts what a dictionary keeps in another order.
-    """
+    """The manifest's canonical form sorts its keys."""
     manifest = Manifest.model_validate_json(manifest.to_bytes())
-    (folder / CARD).write_text(card_of(manifest, folder), encoding="utf-8")
-
-
-def card_of(manifest: Manifest, folder: Path) -> str:
-    """The card that the files in ``folder`` make."""
-    parity, search = _content(folder / PARITY), _content(folder / SEARCH)
-    return f"---\n{_metadata(manifest, parity)}\n---\n\n{sections(manifest, parity, search)}"
+    (folder / CARD).write_text(render_card(manifest, folder), encoding="utf-8")
 
 
 def check_card(bundle: Bundle) -> str:
-    """The card of an opened bundle, made anew; raises BundleError where the one inside is another."""
-    made = card_of(bundle.manifest, bundle.root)
-    if bundle.read(CARD).decode("utf-8") != made:
+    """Raises BundleError if the bundle's card is not the rendered one."""
+    card = render_card(bundle.manifest, bundle.root)
+    if bundle.read(CARD).decode("utf-8") != card:
         raise BundleError(
-            f"{bundle.root}: {CARD} is not what {MANIFEST} and {PARITY} make: it was written by hand or by another "
-            "version. Export the bundle again."
+            f"{bundle.root}: {CARD} is not what {MANIFEST} and {PARITY} make: it was edited by hand or written by "
+            "another version. Export the bundle again."
         )
-    return made
+    return card
 
 
-def _metadata(manifest: Manifest, parity: dict[str, Any]) -> str:
-    """Hugging Face's model card metadata, with the score as served as ``model-index``."""
-    said = manifest.card
-    data = ModelCardData(
-        model_name=manifest.name,
-        language=said.get("language"),
-        license=said.get("license"),
-        library_name="onnx",
-        pipeline_tag=_PIPELINE.get(manifest.task, manifest.task),
-        base_model=_base(manifest),
-        datasets=[said["dataset"]] if "/" in said.get("dataset", "") else None,
-        tags=["tuneship", "onnx", manifest.graph.variant, manifest.task],
-        eval_results=[_result(manifest, parity)],
+def render_card(manifest: Manifest, folder: Path) -> str:
+    parity, search = _read_json(folder / PARITY), _read_json(folder / SEARCH)
+    metric = parity["metric"]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=False,  # Markdown; `cell` escapes what would break a table
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
-    return str(data.to_yaml())
+    environment.filters |= {
+        "cell": _escape_cell,
+        "thousands": lambda number: f"{number:,.0f}",
+        "metric_title": metric_title,
+        "score": lambda score: format_score(metric, score),
+        "change": lambda change: format_change(metric, change)[0],
+    }
+    return environment.get_template("card.md.jinja").render(
+        metadata=_metadata(manifest, parity),
+        manifest=manifest,
+        parity=parity,
+        search=search,
+        metric=metric,
+        unit=change_unit(metric),
+        example=_example_request(manifest),
+        splits=_sort_splits(manifest.data.get("splits", {})),
+        recipe=sorted(_flatten(manifest.training.get("recipe", {}))),
+        uses_windows=TASKS[manifest.task].uses_windows,
+    )
 
 
-_PIPELINE = {"multi-label-classification": "text-classification", "regression": "text-classification"}
-"""Hugging Face's own name of a task, where it is another."""
-
-
-def _result(manifest: Manifest, parity: dict[str, Any]) -> EvalResult:
-    test = manifest.data.get("splits", {}).get("test", {})
-    name = manifest.card.get("dataset") or Path(str(test.get("source", "held-out rows"))).name
-    return EvalResult(
-        task_type=_PIPELINE.get(manifest.task, manifest.task),
-        dataset_type=name if "/" in name else "private",
-        dataset_name=name,
+def _metadata(manifest: Manifest, parity: Record) -> str:
+    card, base = manifest.card, str(manifest.model.get("id", ""))
+    test, tag = manifest.data.get("splits", {}).get("test", {}), PIPELINE_TAGS.get(manifest.task, manifest.task)
+    dataset = card.get("dataset") or Path(str(test.get("source", "held-out rows"))).name
+    result = EvalResult(
+        task_type=tag,
+        dataset_type=dataset if "/" in dataset else "private",
+        dataset_name=dataset,
         dataset_split="test",
         metric_type=parity["metric"],
         metric_value=round(parity["score"], 6),
         metric_name=f"{parity['metric']}, as served",
     )
+    data = ModelCardData(
+        model_name=manifest.name,
+        language=card.get("language"),
+        license=card.get("license"),
+        library_name="onnx",
+        pipeline_tag=tag,
+        base_model=base if base.count("/") == 1 and not base.startswith(".") else None,  # a hub id, not a folder
+        datasets=[card["dataset"]] if "/" in card.get("dataset", "") else None,
+        tags=["tuneship", "onnx", manifest.graph.variant, manifest.task],
+        eval_results=[result],
+    )
+    return str(data.to_yaml())
 
 
-def _base(manifest: Manifest) -> str | None:
-    """The hub's name of the base model; a folder is nobody else's to find."""
-    name = str(manifest.model.get("id", ""))
-    return name if name.count("/") == 1 and not name.startswith(".") else None
+def _example_request(manifest: Manifest) -> str:
+    kind = TASKS[manifest.task]
+    task = kind(manifest.labels, kind.settings_type.model_validate(manifest.settings), manifest.limits)
+    keys = task.input_schema().get("properties", {})
+    return json.dumps({"inputs": {key: f"a {key.replace('_', ' ')}" for key in keys} if keys else "a text"})
 
 
-def _content(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def _sort_splits(splits: Mapping[str, Record]) -> list[tuple[str, Record]]:
+    hashed = [(name, split) for name, split in splits.items() if "sha256" in split]
+    return sorted(hashed, key=lambda pair: (SPLITS.index(pair[0]) if pair[0] in SPLITS else len(SPLITS), pair[0]))
+
+
+def _flatten(values: Record, prefix: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)
+
+
+def _escape_cell(text: str) -> str:
+    """For a Markdown table."""
+    return " ".join(str(text).replace("|", "\\|").split())
+
+
+def _read_json(path: Path) -> Record:
+    content: Record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return content

@@ -1,21 +1,19 @@
-"""The manifest's parts, as an export fills them."""
+"""The manifest, as an export fills it."""
 
 from __future__ import annotations
 
 import importlib.metadata
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from export.proof.parity import Parity
+from export.bundle.files import GOLDEN, TOKENIZER
+from export.proof.prove import Parity
 from serving.bundle.bundle import sha256_of
 from serving.bundle.cpu import describe_machine
-from serving.bundle.manifest import MANIFEST, FileEntry, GoldenSpec, GraphSpec, Limits, Manifest, TokenizerSpec, Verdict
+from serving.bundle.manifest import FileEntry, GoldenSpec, GraphSpec, Limits, Manifest, TokenizerSpec, Verdict
 from trainer.model.checkpoint import Checkpoint
 from trainer.recipe.recipe import load_recipe
 from trainer.run.run import Run
-
-TOKENIZER, GOLDEN, PARITY = "tokenizer.json", "golden.jsonl", "parity.json"
 
 UNPROVEN = Verdict(
     passed=False, rows=0, token_ids_equal=False, answers_equal=0, max_abs_logit_difference=0.0,
@@ -24,7 +22,7 @@ UNPROVEN = Verdict(
 
 
 def draft_manifest(run: Run, checkpoint: Checkpoint, graph: GraphSpec, files: dict[str, FileEntry]) -> Manifest:
-    """All that is known before the proof: enough to load the graph, not enough to serve it."""
+    """A manifest before the proof: enough to load the graph, not to serve it."""
     record = run.read_record()
     tokenizer = checkpoint.tokenizer
     return Manifest(
@@ -47,16 +45,16 @@ def draft_manifest(run: Run, checkpoint: Checkpoint, graph: GraphSpec, files: di
         verdict=UNPROVEN,
         model=record["model"] | {"checkpoint": checkpoint_hashes(run)},
         data=record["data"],
-        training=_training(record),
+        training=_describe_training(record),
         card=load_recipe(run.recipe).card.model_dump(mode="json", exclude_none=True),
-        versions=record["versions"] | versions(),
+        versions=record["versions"] | package_versions(),
         proven_on=describe_machine(),
         files=files,
     )
 
 
-def _training(record: dict[str, Any]) -> dict[str, Any]:
-    """How the weights came about, as run.json tells it; no paths, and no rows."""
+def _describe_training(record: dict[str, Any]) -> dict[str, Any]:
+    """No paths, and no rows."""
     recipe, test = record["recipe"], record["metrics"]["test"]
     return {
         "recipe": {name: recipe[name] for name in ("model_head", "training", "few_shot") if name in recipe},
@@ -68,31 +66,23 @@ def _training(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def checkpoint_hashes(run: Run) -> dict[str, str]:
-    """sha256 of the run's weight files, by name: what ties a bundle to the run it was made from."""
+    """sha256 of the run's weight files: ties a bundle to its run."""
     return {path.name: sha256_of(path) for path in sorted(run.checkpoint.glob("*.safetensors"))}
 
 
-def verdict_of(parity: Parity) -> Verdict:
-    """The proof in short."""
+def to_verdict(parity: Parity) -> Verdict:
     return Verdict(
         passed=parity.passed,
         rows=parity.compared,
         token_ids_equal=parity.token_ids_equal == parity.compared,
-        answers_equal=parity.answers_equal,
-        max_abs_logit_difference=parity.max_abs_logit_difference,
-        metric=parity.metric,
-        score=parity.score,
-        reference_score=parity.reference_score,
+        **{
+            name: getattr(parity, name)
+            for name in ("answers_equal", "max_abs_logit_difference", "metric", "score", "reference_score")
+        },
     )
 
 
-def versions() -> dict[str, str]:
-    """The packages that decide what a graph is and answers."""
+def package_versions() -> dict[str, str]:
+    """Of packages that affect the answers."""
     names = ("tuneship", "onnxruntime", "tokenizers", "torch", "onnx")
     return {name: importlib.metadata.version(name) for name in names}
-
-
-def entries_of(folder: Path) -> dict[str, FileEntry]:
-    """Size and hash of every file there but the manifest."""
-    files = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
-    return {path.name: FileEntry(sha256=sha256_of(path), size=path.stat().st_size) for path in files}

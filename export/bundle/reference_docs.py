@@ -1,4 +1,4 @@
-"""docs/bundle.md, made from the manifest's own types; `make docs` writes it."""
+"""Generates docs/bundle.md from the manifest's types."""
 
 from __future__ import annotations
 
@@ -14,85 +14,83 @@ from serving.bundle.manifest import GoldenRow, Manifest
 INTRODUCTION = """\
 # The bundle
 
-A bundle is a folder without subfolders. Nothing in it is code, and every name in its manifest comes from a fixed
+A bundle is a folder without subfolders. It contains no code, and every name in its manifest comes from a fixed
 registry.
 
-| file | what it holds |
+| file | content |
 | --- | --- |
-| `manifest.json` | what the bundle is, see below; the sha256 and size of every other file, and its own digest, which \
-is the bundle's identity |
-| `model.onnx` | the graph that answers; of an encoder-decoder model `encoder.onnx` and `decoder.onnx` |
-| `model.NAME.onnx` | a fallback's graph, by its variant's name |
-| `tokenizer.json` | the tokenizer, as the tokenizers library reads it; padding and truncation are in the manifest |
-| `golden.jsonl` | recorded answers, a row each, see below; every server replays them before its first request; \
+| `manifest.json` | what the bundle is, see below; the sha256 and size of every other file; its own digest, which \
+identifies the bundle |
+| `model.onnx` | the graph; an encoder-decoder model has `encoder.onnx` and `decoder.onnx` |
+| `model.NAME.onnx` | the graph of a fallback, the variant NAME |
+| `tokenizer.json` | the tokenizer in the tokenizers library's format; padding and truncation are in the manifest |
+| `golden.jsonl` | recorded answers, one on each line, see below; every server replays them before its first request; \
 `golden.NAME.jsonl` for a fallback |
 | `parity.json` | every figure of the proof; `parity.NAME.json` for a fallback |
-| `variants.json`, `variants.svg` | with `--variant auto`: each variant tried, its figures, on test rows \
-where it was proven and else on validation rows, and why it is not served; \
+| `variants.json`, `variants.svg` | with `--variant auto`: the figures of each variant (on test rows if it was proven, \
+else on validation rows) and why it is not served; \
 with `int8`: how it was calibrated, and which layers are float32 |
-| `reference.json` | what is usual: facts of the test set's answers, which a server's drift is measured against |
+| `reference.json` | counts of labels and lengths on the test set; a server measures drift against them |
 | `README.md` | the model card |
 | `bom.cdx.json` | a CycloneDX 1.6 ML-BOM, made from the manifest |
-| `model.sig` | the signature, where there is one; the only file that the manifest does not name, because it signs \
-the manifest too |
+| `model.sig` | the signature, if there is one; not named in the manifest, because it signs that too |
 
 ## What is checked when
 
-| when | what | where not |
+| when | what is checked | on failure |
 | --- | --- | --- |
-| a bundle is opened | the manifest is in canonical form and has its digest; every file has its size and sha256; no \
-other file, no link, no path that leads out | nothing is loaded |
-| a signature is required | `model.sig` holds for the key, and covers every file | nothing is loaded |
-| a file is used | the bytes that were read have the sha256 | it is not used |
-| a server starts | token ids, answers and logits of the golden rows are the recorded ones on this machine | the next \
-fallback is tried, a warning told; where none holds, the server ends |
+| a bundle is opened | the manifest is in canonical form and has its digest; every file has its size and sha256; there \
+is no other file, no link, no path that leads outside | nothing is loaded |
+| a signature is required | `model.sig` is valid for the key, and covers every file | nothing is loaded |
+| a file is used | the bytes read have the sha256 | the file is not used |
+| a server starts | this machine reproduces the token ids, answers and logits of the golden rows | the server logs a \
+warning and tries the next fallback; after the last one it exits |
 
-A variant that names something of the CPU in `depends_on`, and finds itself on a machine that differs in it from
-`proven_on`, is tried after those that do not: a few golden answers cannot stand in for the test set it was proven on.
+Golden answers are few and cannot replace the test set of the proof. So a variant is tried last if `depends_on` names a
+CPU property in which the machine differs from `proven_on`.
 
 ## manifest.json
 
-Sorted keys, two spaces, UTF-8, a newline at the end; any other form is refused. An unknown key is refused.
+Sorted keys, two spaces, UTF-8, a newline at the end; any other form is rejected. So is an unknown key.
 """
 
 
 def bundle_reference() -> str:
-    """The reference in Markdown: a table for the manifest, one for each of its parts, one for a golden row."""
-    parts = dict(_parts(Manifest, ""))
-    tables = [f"## {name}\n\n{_about(part)}\n\n{_table(part, name)}" for name, part in parts.items()]
-    golden = f"## A row of golden.jsonl\n\n{_about(GoldenRow)}\n\n{_table(GoldenRow, '')}"
-    return "\n".join([INTRODUCTION, _table(Manifest, ""), *tables, golden])
+    parts = dict(_typed_parts(Manifest))
+    tables = [f"## {name}\n\n{_summary(part)}\n\n{_table(part, f'{name}.')}" for name, part in parts.items()]
+    golden = f"## A row of golden.jsonl\n\n{_summary(GoldenRow)}\n\n{_table(GoldenRow)}"
+    return "\n".join([INTRODUCTION, _table(Manifest), *tables, golden])
 
 
-def _parts(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
-    """The typed parts below a model with their dotted names; what a list or a map holds is a part too."""
+def _typed_parts(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """By dotted name, also in lists and maps."""
     for name, field in model.model_fields.items():
         for kind in (field.annotation, *get_args(field.annotation)):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 yield f"{prefix}{name}", kind
                 if prefix == "" and kind.__name__ != "Alternative":  # its parts have tables already
-                    yield from _parts(kind, f"{name}.")
+                    yield from _typed_parts(kind, f"{name}.")
 
 
-def _about(part: type[BaseModel]) -> str:
+def _summary(part: type[BaseModel]) -> str:
     return " ".join((part.__doc__ or "").split())
 
 
-def _table(part: type[BaseModel], prefix: str) -> str:
+def _table(part: type[BaseModel], prefix: str = "") -> str:
     rows = [
-        f"| `{prefix}{'.' if prefix else ''}{name}` | {_kind(field)} | {field.description or ''} |"
+        f"| `{prefix}{name}` | {_type_name(field)} | {field.description or ''} |"
         for name, field in part.model_fields.items()
     ]
-    return "\n".join(["| key | kind | |", "| --- | --- | --- |", *rows]) + "\n"
+    return "\n".join(["| key | type | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
-def _kind(field: FieldInfo) -> str:
-    """The field's type, as the code writes it, without the modules' names."""
+def _type_name(field: FieldInfo) -> str:
+    """Without module names."""
     kind = field.annotation
-    shown = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+    name = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
     for module in ("typing.", "serving.bundle.manifest.", "serving.bundle.cpu."):
-        shown = shown.replace(module, "")
-    return f"`{shown}`".replace("|", "\\|")
+        name = name.replace(module, "")
+    return f"`{name}`".replace("|", "\\|")
 
 
 if __name__ == "__main__":

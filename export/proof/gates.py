@@ -1,23 +1,30 @@
-"""The conditions that a variant must hold, and what to do where it does not."""
+"""The gates of the proof. A new one is a function like those below, listed at the end of this file."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from export.proof.invariance import Compositions, Invariance
+from export.proof.display import change_unit, format_change
+from export.proof.invariance import Invariance
 from export.proof.logit_difference import largest_of
 from export.proof.served_answers import ServedAnswers
-from export.proof.statistics import Change
+from export.proof.statistics import MetricChange
 from export.proof.tokenizer import TokenizerComparison
-from trainer.metrics.display import PERCENT, metric_title
+from trainer.metrics.display import metric_title
 
 MAX_LOGIT_DIFFERENCE = 1e-4
-"""The strict gate's bound: float32 rounding stays two orders of magnitude under it."""
+"""Bound for exact variants; float32 rounding stays two orders of magnitude below."""
 
 
 class Promise(Protocol):
-    """What a variant promises of its answers; `export.variants.variant.Variant` tells what each means."""
+    """What a variant promises; `export.variants.registry.Variant` is one.
+
+    exact: every answer and, within MAX_LOGIT_DIFFERENCE, every logit equals torch's. Without it, the metric may change
+        within the recipe's budget.
+    golden_tolerance: largest change of a logit by batch neighbours, padding or another machine.
+    """
 
     @property
     def name(self) -> str: ...
@@ -30,9 +37,14 @@ class Promise(Protocol):
 
 
 @dataclass(frozen=True)
-class Gate:
-    """One condition of the proof, what was measured, what is accepted, and what a failure means."""
+class Evidence:
+    served: ServedAnswers
+    tokenizer: TokenizerComparison
+    invariance: Invariance
 
+
+@dataclass(frozen=True)
+class Gate:
     name: str
     passed: bool
     measured: float
@@ -41,42 +53,60 @@ class Gate:
 
     @property
     def failure(self) -> str:
-        """One readable line, for a gate that does not hold."""
         advice = f"; {self.advice}" if self.advice else ""
         return f"{self.name}: measured {self.measured:.6g}, accepted {self.accepted}{advice}"
 
 
-def gates_of(
-    served: ServedAnswers, variant: Promise, tokens: TokenizerComparison, invariance: Invariance, change: Change
-) -> list[Gate]:
-    """Every gate of a variant: fp32 is held to torch's own answers, an approximate one to the recipe's budget."""
-    gates = [
-        _none("inputs whose token ids differ", served.same_tokens.count(False)),
-        _none("hard strings whose token ids differ", tokens.different),
-        *_invariant("batch neighbours", invariance.neighbours, variant),
-        *_invariant("padding", invariance.padding, variant),
-    ]
-    if variant.exact:
-        largest = largest_of(found for found, _ in served.differences)
-        return [
-            *gates,
-            _at_most("largest logit difference", largest, MAX_LOGIT_DIFFERENCE),
-            _none("inputs whose answer differs", served.same_answers.count(False)),
-        ]
-    return [*gates, _budget(change)]
+def check_gates(evidence: Evidence, promise: Promise) -> list[Gate]:
+    """The gates that apply to a variant with this promise."""
+    return [gate(evidence, promise) for gate in (*EVERY_VARIANT, *(EXACT if promise.exact else APPROXIMATE))]
 
 
-def max_logit_change(variant: Promise) -> float:
-    """How far neighbours and padding may move a logit: float rounding, or the step that it tips over where logits
-    come from rounded activations. Answers may not change at all, whatever the variant."""
-    return MAX_LOGIT_DIFFERENCE if variant.exact else variant.golden_tolerance
+def max_logit_change(promise: Promise) -> float:
+    """Rounded activations can turn float rounding into a whole quantization step."""
+    return MAX_LOGIT_DIFFERENCE if promise.exact else promise.golden_tolerance
 
 
-def _invariant(what: str, found: Compositions, variant: Promise) -> list[Gate]:
-    return [
-        _none(f"answers changed by {what}", found.changed),
-        _at_most(f"logit change by {what}", found.max_abs_logit_change, max_logit_change(variant)),
-    ]
+def equal_token_ids(evidence: Evidence, promise: Promise) -> Gate:
+    return _none("inputs whose token ids differ", evidence.served.same_tokens.count(False))
+
+
+def equal_hard_strings(evidence: Evidence, promise: Promise) -> Gate:
+    return _none("hard strings whose token ids differ", evidence.tokenizer.different)
+
+
+def neighbours_keep_answers(evidence: Evidence, promise: Promise) -> Gate:
+    return _none("answers changed by batch neighbours", evidence.invariance.neighbours.changed)
+
+
+def neighbours_keep_logits(evidence: Evidence, promise: Promise) -> Gate:
+    largest = evidence.invariance.neighbours.max_abs_logit_change
+    return _at_most("logit change by batch neighbours", largest, max_logit_change(promise))
+
+
+def padding_keeps_answers(evidence: Evidence, promise: Promise) -> Gate:
+    return _none("answers changed by padding", evidence.invariance.padding.changed)
+
+
+def padding_keeps_logits(evidence: Evidence, promise: Promise) -> Gate:
+    largest = evidence.invariance.padding.max_abs_logit_change
+    return _at_most("logit change by padding", largest, max_logit_change(promise))
+
+
+def equal_logits(evidence: Evidence, promise: Promise) -> Gate:
+    largest = largest_of(largest for largest, _ in evidence.served.differences)
+    return _at_most("largest logit difference", largest, MAX_LOGIT_DIFFERENCE)
+
+
+def equal_answers(evidence: Evidence, promise: Promise) -> Gate:
+    return _none("inputs whose answer differs", evidence.served.same_answers.count(False))
+
+
+def metric_within_budget(evidence: Evidence, promise: Promise) -> Gate:
+    change = evidence.served.change
+    name = f"change of {metric_title(change.metric)}, lower end"
+    advice = "" if change.within_budget else _budget_advice(change)
+    return Gate(name, change.within_budget, change.low, f"> {-change.budget:g}", advice)
 
 
 def _none(name: str, count: int) -> Gate:
@@ -87,18 +117,26 @@ def _at_most(name: str, measured: float, bound: float) -> Gate:
     return Gate(name, measured <= bound, measured, f"≤ {bound:g}")
 
 
-def _budget(change: Change) -> Gate:
-    name = f"change of {metric_title(change.metric)}, lower end"
-    return Gate(name, change.within, change.low, f"> {-change.budget:g}", "" if change.within else _advice(change))
-
-
-def _advice(change: Change) -> str:
-    unit, factor = (" points", 100) if change.metric in PERCENT else ("", 1)
-    low, high, at = (f"{factor * each:+.3g}" for each in (change.low, change.high, change.change))
-    found = f"the change on {change.rows:,} test rows is {at}{unit}, its 95 % interval {low} to {high}"
+def _budget_advice(change: MetricChange) -> str:
+    value, low, high = format_change(change.metric, change.change, change.low, change.high)
+    value += change_unit(change.metric)
+    measured = f"the change on {change.rows:,} test rows is {value}, its 95 % interval {low} to {high}"
     if change.rows_needed is None:
-        return f"{found}: more rows would not help, the variant itself loses too much"
+        return f"{measured}: more rows would not help, the variant itself loses too much"
     return (
-        f"{found}: about {change.rows_needed:,} rows like these could tell that so small a change is within the "
-        "budget. Give a larger data.test, export fp32, or accept more by export.max_metric_drop"
+        f"{measured}: about {change.rows_needed:,} rows like these would show such a change to be within the budget. "
+        "Provide a larger data.test, export fp32, or raise export.max_metric_drop"
     )
+
+
+CheckGate = Callable[[Evidence, Promise], Gate]
+EVERY_VARIANT: tuple[CheckGate, ...] = (
+    equal_token_ids,
+    equal_hard_strings,
+    neighbours_keep_answers,
+    neighbours_keep_logits,
+    padding_keeps_answers,
+    padding_keeps_logits,
+)
+EXACT: tuple[CheckGate, ...] = (equal_logits, equal_answers)
+APPROXIMATE: tuple[CheckGate, ...] = (metric_within_budget,)

@@ -1,44 +1,42 @@
-"""Whether an answer depends on what else is in the batch, or on how far it is padded: it never may.
-
-Every composition goes through the engine that serves, by its rules: where a variant is run row by row, here it is too.
-"""
+"""Neither batch neighbours nor padding may change an answer, in batches of the serving engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import numpy as np
 
-from export.proof.logit_difference import difference, largest_of
-from export.proof.served_answers import ServedAnswers
-from serving.inference.predictor import Predictor
+from export.proof.logit_difference import largest_of, logit_difference
+from export.proof.served_answers import ServedAnswers, group_by_item
 from serving.tasks.base import Logits
 from serving.tasks.generation import Generation
 
 TOKENS_ALONE = 100_000
 TOKENS_COMPOSED = 40_000
-"""Padded tokens that are run alone, and in each further composition: some seconds of a small model each. Past them
-items are a sample, spread evenly over all, and the counts say how many."""
+"""Budgets in padded tokens: for items alone, and for each further composition. If the items cost more, an evenly spread
+sample of them is compared."""
 
 PROMPTS = 32
+"""Prompts compared for a generating model."""
+
 ORDERS = 3
 GROUP = 16
 STRETCH = 2
 
+Comparisons = dict[int, tuple[bool, float]]
+"""By item: whether its answer is the same as alone, and its largest logit change."""
+
 
 @dataclass(frozen=True)
 class Compositions:
-    """Items answered again in other company, or padded further, against the same items run alone and unpadded.
+    """Items in other batches or with more padding, compared with each alone.
 
     Attributes:
-        how: the compositions that were tried.
-        items: different items that were compared in at least one of them.
-        comparisons: answers compared in all.
-        changed: answers that were not the same.
-        max_abs_logit_change: in the unit of `difference`.
+        how: the compositions.
+        max_abs_logit_change: in `logit_difference`'s unit.
     """
 
     how: list[str]
@@ -50,106 +48,97 @@ class Compositions:
 
 @dataclass(frozen=True)
 class Invariance:
-    """What neighbours change, and what padding does."""
-
     row_independent: bool
     neighbours: Compositions
     padding: Compositions
 
 
-def measure_invariance(predictor: Predictor, served: ServedAnswers) -> Invariance:
-    """Run items alone, then in mixed batches and padded further, and compare."""
-    alone = _Alone(predictor, served)
-    independent = predictor.manifest.graph.row_independent
-    neighbours = [("as served, in batches of like length", alone.compare(alone.places, served.results))]
+def measure_invariance(served: ServedAnswers) -> Invariance:
+    """Run a sample of the items alone, in mixed batches and with more padding, and compare."""
+    alone = _ItemsAlone(served)
+    as_served = alone.compare({place: served.results[place] for place in alone.places})
+    neighbours = {"as served, in batches of similar length": as_served}
     for seed in range(ORDERS):
-        groups = list(_mixed(alone, seed))
-        results = {place: found for group in groups for place, found in alone.run(group, 0)}
-        how = f"mixed with {GROUP - 1} others of any length, seed {seed}"
-        neighbours.append((how, alone.compare(list(results), results)))
-    return Invariance(independent, _summary(neighbours), _summary(list(_padded(alone, predictor))))
+        results = {place: result for group in _mixed_groups(alone, seed) for place, result in alone.run(group).items()}
+        neighbours[f"mixed with {GROUP - 1} others of any length, seed {seed}"] = alone.compare(results)
+    row_independent = served.predictor.manifest.graph.row_independent
+    return Invariance(row_independent, _summarize(neighbours), _summarize(_compare_padded(alone)))
 
 
-class _Alone:
-    """Items and their answers when each is run alone and unpadded."""
+class _ItemsAlone:
+    """A sample of the items, each run alone."""
 
-    def __init__(self, predictor: Predictor, served: ServedAnswers) -> None:
-        self.predictor, self.served = predictor, served
-        self.generating = isinstance(predictor.task, Generation)
-        self.places = self.sample(range(len(served.encoded)), TOKENS_ALONE, self.length)
-        self._results = {place: found for at in self.places for place, found in self.run([at], 0)}
+    def __init__(self, served: ServedAnswers) -> None:
+        self.predictor, self.served = served.predictor, served
+        self.generating = isinstance(self.predictor.task, Generation)
+        self.places = self.sample(range(len(served.encoded)), TOKENS_ALONE, self.tokens)
+        results = {place: self.run([place])[place] for place in self.places}
+        self._answers = {place: self._read(place, result) for place, result in results.items()}
 
-    def length(self, place: int) -> int:
-        """Tokens of all windows of an item."""
+    def _read(self, place: int, results: list[Any]) -> tuple[Hashable, list[Logits]]:
+        """What a caller acts on, and the logits."""
+        encoded, task = self.served.encoded[place], self.predictor.task
+        return task.decision(task.decode(encoded, results)), self.predictor.logits(encoded.windows, results)
+
+    def tokens(self, place: int) -> int:
         return sum(len(window.ids) for window in self.served.encoded[place].windows)
 
-    def sample(self, places: Sequence[int], tokens: int, cost: Any) -> list[int]:
-        """As many places as so many tokens pay for, spread evenly; of prompts to continue, a few."""
-        total = sum(map(cost, places))
-        share = min(1.0, tokens / max(total, 1))
-        if self.generating:
-            share = min(1.0, PROMPTS / max(len(places), 1))
-        count = max(1, round(share * len(places)))
+    def longest_window(self, place: int) -> int:
+        return max(len(window.ids) for window in self.served.encoded[place].windows)
+
+    def sample(self, places: Sequence[int], tokens: int, cost: Callable[[int], int]) -> list[int]:
+        """Evenly spread, within a budget of tokens; for a generating model, PROMPTS items."""
+        share = PROMPTS / max(len(places), 1) if self.generating else tokens / max(sum(map(cost, places)), 1)
+        count = max(1, round(min(1.0, share) * len(places)))
         return [places[at] for at in np.linspace(0, len(places) - 1, count).round().astype(int).tolist()]
 
-    def run(self, group: Sequence[int], length: int) -> Iterator[tuple[int, list[Any]]]:
-        """The results of a group of items whose windows share one batch, padded to ``length`` tokens at least."""
+    def run(self, group: Sequence[int], length: int = 0) -> dict[int, list[Any]]:
+        """Results by item, from one batch."""
         encoded = [self.served.encoded[place] for place in group]
-        flat = iter(self.predictor.together([window for each in encoded for window in each.windows], length))
-        for place, each in zip(group, encoded, strict=True):
-            yield place, [next(flat) for _ in each.windows]
+        results = self.predictor.together([window for each in encoded for window in each.windows], length)
+        return dict(zip(group, group_by_item(encoded, results), strict=True))
 
-    def compare(self, places: Sequence[int], results: Any) -> dict[int, tuple[bool, float]]:
-        """Whether each item's answer is the one it has alone, and its largest logit change."""
-        return {place: self._compared(place, results[place]) for place in places}
-
-    def _compared(self, place: int, found: list[Any]) -> tuple[bool, float]:
-        encoded, task = self.served.encoded[place], self.predictor.task
-        first, second = (task.decision(task.decode(encoded, each)) for each in (self._results[place], found))
-        return first == second, difference(self._logits(place, found), self._logits(place, self._results[place]))[0]
-
-    def _logits(self, place: int, results: list[Any]) -> list[Logits]:
-        return self.predictor.logits(self.served.encoded[place].windows, results)
+    def compare(self, results: Mapping[int, list[Any]]) -> Comparisons:
+        """Each item's results with those it has alone."""
+        comparisons = {}
+        for place, result in results.items():
+            (alone, alone_logits), (decision, logits) = self._answers[place], self._read(place, result)
+            comparisons[place] = decision == alone, logit_difference(logits, alone_logits)[0]
+        return comparisons
 
 
-def _mixed(alone: _Alone, seed: int) -> Iterator[list[int]]:
-    """Groups of items in random order: other neighbours for each seed, of whatever length."""
+def _mixed_groups(alone: _ItemsAlone, seed: int) -> Iterator[list[int]]:
     places = list(alone.places)
     Random(seed).shuffle(places)
     tokens = 0
     for start in range(0, len(places), GROUP):
         group = places[start : start + GROUP]
         yield group
-        tokens += len(group) * max(map(alone.length, group))
+        tokens += len(group) * max(map(alone.tokens, group))
         if tokens > TOKENS_COMPOSED:
             return
 
 
-def _padded(alone: _Alone, predictor: Predictor) -> Iterator[tuple[str, dict[int, tuple[bool, float]]]]:
-    """Items alone in their batch, padded to twice their longest window, and to all that the bundle takes."""
-    if alone.generating or not predictor.manifest.graph.row_independent:
-        yield "none: nothing is padded where each row is run alone", {}
-        return
-    longest = predictor.manifest.tokenizer.max_length
-
-    def stretched(place: int) -> int:
-        return min(longest, STRETCH * max(len(window.ids) for window in alone.served.encoded[place].windows))
-
-    def full(place: int) -> int:
-        return longest
-
-    for how, length in ((f"to {STRETCH} times their length", stretched), (f"to {longest} tokens", full)):
-        places = alone.sample(alone.places, TOKENS_COMPOSED, length)
-        results = {place: found for at in places for place, found in alone.run([at], length(at))}
-        yield how, alone.compare(places, results)
+def _compare_padded(alone: _ItemsAlone) -> dict[str, Comparisons]:
+    manifest = alone.predictor.manifest
+    if alone.generating or not manifest.graph.row_independent:
+        return {"none: rows that run alone are not padded": {}}
+    longest = manifest.tokenizer.max_length
+    stretched = {place: min(longest, STRETCH * alone.longest_window(place)) for place in alone.places}
+    full = dict.fromkeys(stretched, longest)
+    comparisons = {}
+    for how, lengths in ((f"to {STRETCH} times their length", stretched), (f"to {longest} tokens", full)):
+        places = alone.sample(alone.places, TOKENS_COMPOSED, lengths.__getitem__)
+        comparisons[how] = alone.compare({place: alone.run([place], lengths[place])[place] for place in places})
+    return comparisons
 
 
-def _summary(tried: Sequence[tuple[str, dict[int, tuple[bool, float]]]]) -> Compositions:
-    found = [each for _, compared in tried for each in compared.values()]
+def _summarize(compositions: Mapping[str, Comparisons]) -> Compositions:
+    every = [pair for comparisons in compositions.values() for pair in comparisons.values()]
     return Compositions(
-        how=[how for how, _ in tried],
-        items=len({place for _, compared in tried for place in compared}),
-        comparisons=len(found),
-        changed=sum(not same for same, _ in found),
-        max_abs_logit_change=largest_of(change for _, change in found),
+        how=list(compositions),
+        items=len({place for comparisons in compositions.values() for place in comparisons}),
+        comparisons=len(every),
+        changed=sum(not same for same, _ in every),
+        max_abs_logit_change=largest_of(change for _, change in every),
     )

@@ -1,64 +1,146 @@
-"""Holds one variant against the reference, and judges."""
+"""Compares a variant with the reference."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
 import numpy as np
 
-from export.proof.calibration import CalibrationDrift, calibration_drift
-from export.proof.gates import Promise, gates_of
-from export.proof.invariance import measure_invariance
-from export.proof.judge import change_of
+from export.proof.gates import Evidence, Gate, Promise, check_gates
+from export.proof.invariance import Invariance, measure_invariance
 from export.proof.logit_difference import largest_of
-from export.proof.parity import Parity
-from export.proof.reference_answers import ReferenceAnswers
+from export.proof.reference import ReferenceAnswers
 from export.proof.served_answers import ServedAnswers, compute_served_answers
-from export.proof.statistics import Flips, count_flips
-from export.proof.tokenizer import compare_tokenizers
-from export.proof.worst import worst_rows
+from export.proof.statistics import CalibrationDrift, Flips, MetricChange, calibration_drift, count_flips
+from export.proof.tokenizer import TokenizerComparison, compare_tokenizers
 from serving.inference.predictor import Predictor
 
+WORST_ROWS = 10
+_MAX_CHARACTERS = 200
 
-def prove(expected: ReferenceAnswers, predictor: Predictor, variant: Promise) -> Parity:
-    """Hold a variant against the reference on every evaluation row and hard input, as the task answers and scores."""
-    served = compute_served_answers(expected, predictor)
-    tokens, invariance = compare_tokenizers(expected, predictor), measure_invariance(predictor, served)
-    change = change_of(served)
+
+AGREEMENT = 0.99
+"""Share of the inputs that must have the checkpoint's answer; one may differ even among few inputs."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """``compared`` counts the rows' items and hard inputs."""
+
+    compared: int
+    answers_equal: int
+    metric: str
+    score: float
+    reference_score: float
+    change: MetricChange
+
+    @property
+    def agreement(self) -> float:
+        return self.answers_equal / self.compared
+
+    @property
+    def agrees(self) -> bool:
+        return self.compared - self.answers_equal <= max(1, (1 - AGREEMENT) * self.compared)
+
+
+@dataclass(frozen=True)
+class Parity(Judgement):
+    """The whole proof, as in ``parity.json``; ``rows`` are test rows."""
+
+    variant: str
+    rows: int
+    hard_inputs: int
+    gates: list[Gate]
+    token_ids_equal: int
+    max_abs_logit_difference: float
+    mean_abs_logit_difference: float
+    flips: Flips
+    calibration: CalibrationDrift | None
+    invariance: Invariance
+    tokenizer: TokenizerComparison
+    worst_rows: list[dict[str, Any]]
+
+    @property
+    def passed(self) -> bool:
+        return all(gate.passed for gate in self.gates)
+
+    @property
+    def failures(self) -> list[str]:
+        return [gate.failure for gate in self.gates if not gate.passed]
+
+
+def judge(reference: ReferenceAnswers, predictor: Predictor) -> Judgement:
+    """Only answers and the metric."""
+    return _judge_served(compute_served_answers(reference, predictor))
+
+
+def _judge_served(served: ServedAnswers) -> Judgement:
+    change, same = served.change, served.same_answers
+    return Judgement(len(same), same.count(True), change.metric, change.served, change.reference, change)
+
+
+def prove(reference: ReferenceAnswers, predictor: Predictor, promise: Promise) -> Parity:
+    """Compare a variant's predictor with the reference on every evaluation row and hard input."""
+    served = compute_served_answers(reference, predictor)
+    evidence = Evidence(served, compare_tokenizers(reference, predictor), measure_invariance(served))
     return Parity(
-        variant=variant.name,
-        rows=len(expected.evaluation),
-        hard_inputs=expected.hard,
-        compared=len(expected.items),
-        gates=gates_of(served, variant, tokens, invariance, change),
+        **vars(_judge_served(served)),
+        variant=promise.name,
+        rows=len(reference.evaluation),
+        hard_inputs=len(reference.items) - len(reference.row_items),
+        gates=check_gates(evidence, promise),
         token_ids_equal=served.same_tokens.count(True),
-        answers_equal=served.same_answers.count(True),
-        metric=change.metric,
-        score=change.served,
-        reference_score=change.reference,
         max_abs_logit_difference=largest_of(largest for largest, _ in served.differences),
         mean_abs_logit_difference=float(np.mean([mean for _, mean in served.differences])),
-        flips=_flips(served),
-        change=change,
-        calibration=_calibration(served),
-        invariance=invariance,
-        tokenizer=tokens,
-        worst_rows=worst_rows(served),
+        flips=_count_flips(served),
+        calibration=_calibration_drift(served),
+        invariance=evidence.invariance,
+        tokenizer=evidence.tokenizer,
+        worst_rows=find_worst_rows(served),
     )
 
 
-def _flips(served: ServedAnswers) -> Flips:
-    expected = served.expected
-    ends = np.cumsum(expected.counts).tolist()
-    spans = zip([0, *ends], ends, strict=False)
-    changed = [False in served.same_answers[start:end] for start, end in spans]
-    right = expected.training_task.is_correct
-    before, after = (right(expected.evaluation, each) for each in (expected.row_answers, served.row_answers))
+def _correct_rows(served: ServedAnswers) -> list[list[bool] | None]:
+    """None if the task cannot tell."""
+    task, rows = served.reference.training_task, served.reference.evaluation
+    return [task.is_correct(rows, answers) for answers in (served.reference.row_answers, served.row_answers)]
+
+
+def _count_flips(served: ServedAnswers) -> Flips:
+    same = iter(served.same_answers)
+    changed = [False in list(islice(same, count)) for count in served.reference.counts]
+    before, after = _correct_rows(served)
     return count_flips(changed, before, after)
 
 
-def _calibration(served: ServedAnswers) -> CalibrationDrift | None:
-    expected, training_task = served.expected, served.expected.training_task
-    before, after = (training_task.confidences(each) for each in (expected.row_answers, served.row_answers))
-    right = [training_task.is_correct(expected.evaluation, each) for each in (expected.row_answers, served.row_answers)]
-    if before is None or after is None or right[0] is None or right[1] is None:
+def _calibration_drift(served: ServedAnswers) -> CalibrationDrift | None:
+    confidences = served.reference.training_task.confidences
+    before, after = confidences(served.reference.row_answers), confidences(served.row_answers)
+    correct_before, correct_after = _correct_rows(served)
+    if before is None or after is None or correct_before is None or correct_after is None:
         return None
-    return calibration_drift(before, right[0], after, right[1])
+    return calibration_drift(before, correct_before, after, correct_after)
+
+
+def find_worst_rows(served: ServedAnswers) -> list[dict[str, Any]]:
+    """Different answers first, then by logit difference."""
+    largest, same = [each for each, _ in served.differences], served.same_answers
+    distance = np.nan_to_num(largest, nan=np.inf)
+    order = sorted(range(len(largest)), key=lambda place: (same[place], -distance[place]))
+    return [_describe_row(served, place) for place in order[:WORST_ROWS]]
+
+
+def _describe_row(served: ServedAnswers, place: int) -> dict[str, Any]:
+    decide = served.predictor.task.decision
+    answers = served.reference.answers[place], served.answers[place]
+    return {
+        "row": place,
+        "inputs": str(served.encoded[place].item)[:_MAX_CHARACTERS],
+        "reference": str(answers[0])[:_MAX_CHARACTERS],
+        "served": str(answers[1])[:_MAX_CHARACTERS],
+        "decisions": [str(decide(answer))[:_MAX_CHARACTERS] for answer in answers],
+        "answers_equal": served.same_answers[place],
+        "abs_logit_difference": served.differences[place][0],
+    }

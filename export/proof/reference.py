@@ -1,66 +1,62 @@
-"""The independent reference of the proof: transformers' tokenizer and the torch checkpoint, nothing of serving's."""
+"""The reference: transformers' tokenizer and the torch checkpoint, and its answers, computed once for all variants."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from tokenizers import Tokenizer
 
-from serving.tasks.base import Encoded, Logits, Task
+from export.proof import hard_strings
+from export.proof.hard_strings import as_items
+from serving.tasks.base import Encoded, Logits
+from trainer.data.rows import Rows
 from trainer.model.checkpoint import Checkpoint, load_checkpoint
 from trainer.model.generate import GreedyAnswer, generate
 from trainer.model.heads import GeneratingModel
 from trainer.model.inference import rows_logits
 from trainer.model.inputs import encode
+from trainer.tasks.base import MetricValues, TrainingTask
 
-BATCH_SIZE = 32
+BATCH_SIZE, ITEMS_AT_ONCE = 32, 256
+
+T = TypeVar("T")
 
 
-class Reference:
-    """Answers as the trained checkpoint does."""
-
+class ReferenceModel:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
-
-    @property
-    def task(self) -> Task:
-        """The task as the checkpoint has it: its labels, and what was tuned."""
-        return self._checkpoint.task
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """What is inside transformers' tokenizer; it counts tokens, it never encodes what is compared."""
-        inside: Tokenizer = self._checkpoint.tokenizer.backend_tokenizer
-        return inside
+        self.task = checkpoint.task
+        self.tokenizer: Tokenizer = checkpoint.tokenizer.backend_tokenizer  # only counts tokens
 
     def encode(self, items: Sequence[Any]) -> list[Encoded]:
-        """Each item's windows, truncated to the checkpoint's ``max_length``, not padded."""
+        """Truncated to the checkpoint's ``max_length``, not padded."""
         return encode(self._checkpoint.tokenizer, self.task, items)
 
     def run(self, encoded: Sequence[Encoded]) -> list[list[Any]]:
-        """What the task decodes, of each item's windows: here the logits, float32."""
+        """By item and window: float32 logits, or a generated answer."""
         return rows_logits(self._checkpoint.model, self._checkpoint.tokenizer, encoded, BATCH_SIZE)
 
     def logits(self, encoded: Encoded, results: list[Any]) -> list[Logits]:
-        """The logits behind an item's results."""
         return results
 
 
-class GeneratingReference(Reference):
-    """Answers by transformers' own generate, greedy."""
+class GeneratingReference(ReferenceModel):
+    """Answers with transformers' greedy ``generate``."""
 
     def run(self, encoded: Sequence[Encoded]) -> list[list[Any]]:
-        """The one answer to each item."""
         model, tokenizer = self._checkpoint.model, self._checkpoint.tokenizer
         answers = generate(model, tokenizer, self.task, [each.item for each in encoded])
         return [[[answer]] for answer in answers]
 
     @torch.inference_mode()
     def logits(self, encoded: Encoded, results: list[list[GreedyAnswer]]) -> list[Logits]:
-        """The logits behind the answer's tokens, [tokens, vocabulary], from one pass over prompt and answer."""
+        """[tokens, vocabulary], from one pass over prompt and answer."""
         model = self._checkpoint.model
         assert isinstance(model, GeneratingModel)
         prompt, answer = encoded.windows[0].ids, results[0][0].token_ids
@@ -70,12 +66,80 @@ class GeneratingReference(Reference):
             output = model.model(input_ids=torch.tensor([prompt]), decoder_input_ids=decoder).logits[0]
         else:
             output = model.model(input_ids=torch.tensor([[*prompt, *answer[:-1]]])).logits[0, len(prompt) - 1 :]
-        found: Logits = output.float().numpy()
-        return [found]
+        logits: Logits = output.float().numpy()
+        return [logits]
 
 
-def reference_of(folder: Path) -> Reference:
-    """The reference for the checkpoint in ``folder``; raises InputError where it is not whole."""
+def load_reference(folder: Path) -> ReferenceModel:
+    """Raises InputError if the checkpoint is incomplete."""
     checkpoint = load_checkpoint(folder)
-    kind = GeneratingReference if isinstance(checkpoint.model, GeneratingModel) else Reference
+    kind = GeneratingReference if isinstance(checkpoint.model, GeneratingModel) else ReferenceModel
     return kind(checkpoint)
+
+
+@dataclass(frozen=True)
+class ReferenceAnswers:
+    """Answers to every evaluation row and hard input; lists by item.
+
+    Attributes:
+        items: the rows' items, then the hard inputs.
+        counts: items of each row.
+        results: what the task decodes, by item and window.
+    """
+
+    model: ReferenceModel
+    training_task: TrainingTask
+    evaluation: Rows
+    items: list[Any]
+    counts: list[int]
+    encoded: list[Encoded]
+    results: list[list[Any]]
+    answers: list[Any]
+
+    @property
+    def row_items(self) -> list[Any]:
+        """Without hard inputs."""
+        return self.items[: sum(self.counts)]
+
+    def logits(self, place: int) -> list[Logits]:
+        """By window, or by generated token."""
+        return self.model.logits(self.encoded[place], self.results[place])
+
+    def answers_by_row(self, answers: Sequence[Any]) -> list[Any]:
+        """Ignores the answers to hard inputs."""
+        remaining = iter(answers)
+        return [self.training_task.answer(list(islice(remaining, count))) for count in self.counts]
+
+    @cached_property
+    def strings(self) -> list[Encoded]:
+        """Tokenised hard strings that the task accepts."""
+        texts = hard_strings.hard_strings(hard_strings.STRINGS, hard_strings.SEED)
+        return self.model.encode(as_items(self.model.task, self.model.tokenizer, texts))
+
+    @cached_property
+    def row_answers(self) -> list[Any]:
+        return self.answers_by_row(self.answers)
+
+    @cached_property
+    def scores(self) -> MetricValues:
+        return self.training_task.metrics(self.evaluation, self.row_answers)
+
+
+def compute_reference_answers(model: ReferenceModel, training_task: TrainingTask, evaluation: Rows) -> ReferenceAnswers:
+    per_row = [training_task.items(model.task, inputs) for inputs in evaluation.inputs]
+    items = [item for row in per_row for item in row] + as_items(model.task, model.tokenizer)
+    encoded, results = run_in_batches(model.encode, model.run, items)
+    answers = [model.task.decode(*pair) for pair in zip(encoded, results, strict=True)]
+    counts = [len(row) for row in per_row]
+    return ReferenceAnswers(model, training_task, evaluation, items, counts, encoded, results, answers)
+
+
+def run_in_batches(
+    encode: Callable[[Sequence[Any]], list[Encoded]], run: Callable[[Sequence[Encoded]], list[T]], items: Sequence[Any]
+) -> tuple[list[Encoded], list[T]]:
+    """Each item's windows and what ``run`` gives for them, ITEMS_AT_ONCE items at a time."""
+    encoded, results = list[Encoded](), list[T]()
+    for start in range(0, len(items), ITEMS_AT_ONCE):
+        encoded += encode(items[start : start + ITEMS_AT_ONCE])
+        results += run(encoded[start:])
+    return encoded, results

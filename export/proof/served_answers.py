@@ -1,14 +1,15 @@
-"""The served side of a proof: serving's predictor on every item that the reference was asked."""
+"""The served answers to the reference's items."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from export.proof.logit_difference import difference
-from export.proof.reference_answers import ITEMS_AT_ONCE, ReferenceAnswers
+from export.proof.logit_difference import logit_difference
+from export.proof.reference import ReferenceAnswers, run_in_batches
+from export.proof.statistics import MetricChange, measure_change
 from export.proof.tokenizer import same_tokens
 from serving.inference.predictor import Predictor
 from serving.tasks.base import Encoded
@@ -16,53 +17,67 @@ from serving.tasks.base import Encoded
 
 @dataclass(frozen=True)
 class ServedAnswers:
-    """What the served path makes of each item, beside the reference's side; lists have one element an item."""
+    """Lists by item."""
 
-    expected: ReferenceAnswers
+    reference: ReferenceAnswers
     predictor: Predictor
     encoded: list[Encoded]
     results: list[list[Any]]
 
     @cached_property
     def answers(self) -> list[Any]:
-        """The answer to each item."""
-        pairs = zip(self.encoded, self.results, strict=True)
-        return [self.predictor.task.decode(encoded, results) for encoded, results in pairs]
+        return [self.predictor.task.decode(*pair) for pair in zip(self.encoded, self.results, strict=True)]
 
     @cached_property
     def row_answers(self) -> list[Any]:
-        """The answer to each evaluation row."""
-        return self.expected.by_row(self.answers)
+        return self.reference.answers_by_row(self.answers)
 
     @cached_property
     def same_tokens(self) -> list[bool]:
-        """Whether each item was cut into the reference's tokens."""
-        pairs = zip(self.encoded, self.expected.encoded, strict=True)
-        return [same_tokens(self.predictor.task, ours, theirs) for ours, theirs in pairs]
+        pairs = zip(self.encoded, self.reference.encoded, strict=True)
+        return [same_tokens(self.predictor.task, *pair) for pair in pairs]
 
     @cached_property
     def same_answers(self) -> list[bool]:
-        """Whether a caller would act on each answer as on the reference's."""
+        """Whether both answers lead to the same decision."""
         decide = self.predictor.task.decision
-        return [decide(a) == decide(b) for a, b in zip(self.answers, self.expected.answers, strict=True)]
+        return [decide(a) == decide(b) for a, b in zip(self.answers, self.reference.answers, strict=True)]
 
     @cached_property
     def differences(self) -> list[tuple[float, float]]:
-        """The largest and the mean absolute logit difference of each item."""
-        return [difference(self._logits(place), self.expected.logits(place)) for place in range(len(self.encoded))]
+        """Largest and mean absolute logit difference."""
+        places = range(len(self.encoded))
+        return [logit_difference(self._logits(place), self.reference.logits(place)) for place in places]
 
     def _logits(self, place: int) -> list[Any]:
         return self.predictor.logits(self.encoded[place].windows, self.results[place])
 
+    @cached_property
+    def change(self) -> MetricChange:
+        """NaN if the answers cannot be scored."""
+        task, rows = self.reference.training_task, self.reference.evaluation
+        metric, budget = task.proof_metric, task.recipe.export.max_metric_drop
+        before, nan = self.reference.scores[metric], float("nan")
+        try:
+            after = task.metrics(rows, self.row_answers)[metric]
+        except ValueError:  # correlations refuse values that are not finite
+            return MetricChange(metric, before, nan, nan, nan, nan, (nan, nan), 0, 0, len(rows), budget, None)
+        before_weighted = task.weighted_metric(metric, rows, self.reference.row_answers)
+        after_weighted = task.weighted_metric(metric, rows, self.row_answers)
+        return measure_change(metric, (before, after), (before_weighted, after_weighted), len(rows), budget)
 
-def compute_served_answers(expected: ReferenceAnswers, predictor: Predictor) -> ServedAnswers:
-    """Answer every item as a server would, in batches as it would make them."""
-    found = list(_answered(predictor, expected.items))
-    return ServedAnswers(expected, predictor, [encoded for encoded, _ in found], [results for _, results in found])
+
+def compute_served_answers(reference: ReferenceAnswers, predictor: Predictor) -> ServedAnswers:
+    """Batched as a server batches."""
+    run = partial(run_items, predictor)
+    return ServedAnswers(reference, predictor, *run_in_batches(predictor.encode, run, reference.items))
 
 
-def _answered(predictor: Predictor, items: Sequence[Any]) -> Iterator[tuple[Encoded, list[Any]]]:
-    for start in range(0, len(items), ITEMS_AT_ONCE):
-        encoded = predictor.encode(items[start : start + ITEMS_AT_ONCE])
-        flat = iter(predictor.run([window for each in encoded for window in each.windows]))
-        yield from ((each, [next(flat) for _ in each.windows]) for each in encoded)
+def run_items(predictor: Predictor, encoded: Sequence[Encoded]) -> list[list[Any]]:
+    """Results by item and window."""
+    return group_by_item(encoded, predictor.run([window for each in encoded for window in each.windows]))
+
+
+def group_by_item(encoded: Sequence[Encoded], results: Sequence[Any]) -> list[list[Any]]:
+    remaining = iter(results)
+    return [[next(remaining) for _ in each.windows] for each in encoded]

@@ -1,9 +1,9 @@
-"""What a set of test rows can say of a variant: which answers it flips, and by how much its score really changes."""
+"""Statistics of the test rows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,18 +15,19 @@ from trainer.metrics.resampling import WeightedMetric
 RESAMPLES = 2000
 SEED = 0
 WEIGHTS_AT_ONCE = 2_000_000
+"""Bounds the memory of the resampling: rows times resamples that are drawn together."""
+
+CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True)
 class Flips:
-    """Answers that differ between the reference and the served path, counted in rows of the test set.
+    """Test rows whose answers differ.
 
     Attributes:
-        changed: rows whose answer differs, right or wrong.
-        changed_share_95: the exact 95 % interval of their share (Clopper and Pearson 1934).
-        lost: rows that the reference answers rightly and the variant does not; None where no answer is simply right.
-        won: the reverse.
-        mcnemar_p: McNemar's exact test of lost against won, two-sided (Dietterich 1998, section 3.1).
+        changed_share_95: exact 95 % interval (Clopper and Pearson 1934).
+        lost, won: rows that only the reference, or only the served side, answers correctly; None if a task cannot tell.
+        mcnemar_p: exact, two-sided, of lost against won (Dietterich 1998, section 3.1).
     """
 
     rows: int
@@ -38,14 +39,12 @@ class Flips:
 
 
 @dataclass(frozen=True)
-class Change:
-    """How the score changes from the reference to the served path.
+class MetricChange:
+    """The change of a metric from reference to served side.
 
     Attributes:
-        low, high: the 95 % percentile interval of the change, from resampling rows in pairs.
-        served_interval_95: of the score as served, from the same draws.
-        rows_needed: test rows from which on such a change would hold the budget; None where it holds, or where
-            none would do because the change itself is past the budget.
+        low, high: its 95 % percentile interval, from paired resamples.
+        rows_needed: test rows that would bring this change within the budget; None if it is, or cannot be.
     """
 
     metric: str
@@ -62,64 +61,94 @@ class Change:
     rows_needed: int | None
 
     @property
-    def within(self) -> bool:
-        """Whether the interval's lower end is above minus the budget."""
+    def within_budget(self) -> bool:
+        """False for NaN."""
         return self.low > -self.budget
 
 
-def count_flips(changed: list[bool], before: list[bool] | None, after: list[bool] | None) -> Flips:
-    """The flips of rows; ``before`` and ``after`` tell which answers are right, of the reference and as served."""
-    count = sum(changed)
-    bounds = binomtest(count, len(changed)).proportion_ci(0.95, method="exact")
+@dataclass(frozen=True)
+class CalibrationDrift:
+    """Expected calibration errors, and the largest change of a confidence."""
+
+    bins: int
+    reference_ece: float
+    served_ece: float
+    largest_confidence_change: float
+
+
+def count_flips(changed: Sequence[bool], before: Sequence[bool] | None, after: Sequence[bool] | None) -> Flips:
+    """``before`` and ``after`` are the correctly answered rows of each side."""
+    rows, count = len(changed), sum(changed)
+    bounds = binomtest(count, rows).proportion_ci(0.95, method="exact")
     share = (float(bounds.low), float(bounds.high))
     if before is None or after is None:
-        return Flips(len(changed), count, share, None, None, None)
+        return Flips(rows, count, share, None, None, None)
     lost = sum(a and not b for a, b in zip(before, after, strict=True))
     won = sum(b and not a for a, b in zip(before, after, strict=True))
     p = float(binomtest(lost, lost + won).pvalue) if lost + won else 1.0
-    return Flips(len(changed), count, share, lost, won, p)
+    return Flips(rows, count, share, lost, won, p)
 
 
 def measure_change(
     metric: str, scores: tuple[float, float], sides: tuple[WeightedMetric, WeightedMetric], rows: int, budget: float
-) -> Change:
-    """The change of a score with its bootstrap interval.
+) -> MetricChange:
+    """The change of a metric with its paired percentile bootstrap interval.
 
-    Both sides are scored on the same draws of the rows, 2,000 of them, seeded (Efron and Tibshirani 1993, chapter 13:
-    percentile intervals want a thousand or more; Koehn 2004: paired resampling). Rows are drawn whole, so that any
-    score can be resampled; see `trainer.metrics.resampling` for how each task's score follows from how often a row is
-    drawn.
+    Both sides are scored on the same seeded resamples of rows (Efron and Tibshirani 1993, chapter 13; Koehn 2004).
 
     Args:
-        scores: on all rows, of the reference and as served.
-        sides: the same two as functions of how often each row is drawn.
-        rows: how many there are.
-        budget: how far below zero the interval's lower end may be, in the metric's unit; it must stay above.
+        scores: on all rows, of reference and served side.
+        sides: the same as functions of the rows' weights.
+        budget: largest accepted drop, in the metric's unit.
     """
-    drawn = np.concatenate([np.stack([side(weights) for side in sides]) for weights in _draws(rows)], axis=1)
-    low, high = _interval(drawn[1] - drawn[0])
+    before, after = np.concatenate([np.stack([side(weights) for side in sides]) for weights in _resample(rows)], axis=1)
+    low, high = _percentile_interval(after - before)
     change = scores[1] - scores[0]
     needed = None if low > -budget else _rows_needed(rows, change, low, budget)
-    return Change(metric, *scores, change, low, high, _interval(drawn[1]), RESAMPLES, SEED, rows, budget, needed)
+    return MetricChange(
+        metric, *scores, change, low, high, _percentile_interval(after), RESAMPLES, SEED, rows, budget, needed
+    )
 
 
-def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+def _percentile_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     low, high = np.quantile(values, (0.025, 0.975))
     return float(low), float(high)
 
 
-def _draws(rows: int) -> Iterator[NDArray[np.float64]]:
-    """Weights [resamples, rows], a bounded number at a time."""
+def _resample(rows: int) -> Iterator[NDArray[np.float64]]:
+    """Blocks of weights [resamples, rows]."""
     generator = np.random.default_rng(SEED)
     at_once = max(1, min(RESAMPLES, WEIGHTS_AT_ONCE // rows))
     for start in range(0, RESAMPLES, at_once):
-        drawn = generator.integers(0, rows, (min(at_once, RESAMPLES - start), rows))
-        yield np.stack([np.bincount(some, minlength=rows) for some in drawn]).astype(np.float64)
+        draws = generator.integers(0, rows, (min(at_once, RESAMPLES - start), rows))
+        yield np.stack([np.bincount(draw, minlength=rows) for draw in draws]).astype(np.float64)
 
 
 def _rows_needed(rows: int, change: float, low: float, budget: float) -> int | None:
-    """The interval narrows with the square root of the rows, so that its lower end reaches the budget at this many."""
+    """The interval narrows with the square root of the rows."""
     room = change + budget
-    if not room > 0:
-        return None
-    return math.ceil(rows * ((change - low) / room) ** 2) + 1
+    return math.ceil(rows * ((change - low) / room) ** 2) + 1 if room > 0 else None
+
+
+def expected_calibration_error(confidences: Sequence[float], correct: Sequence[bool]) -> float:
+    """The mean gap of confidence and accuracy over equal bins, 0 to 1; NaN if a confidence is not finite.
+
+    Source: Guo et al. 2017, equation 3; bins include their upper edge.
+    """
+    if not np.isfinite(confidences).all():
+        return float("nan")
+    values, hits = np.asarray(confidences, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    bins = np.clip(np.ceil(values * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    return float(np.abs(np.bincount(bins, hits - values, minlength=CALIBRATION_BINS)).sum() / len(values))
+
+
+def calibration_drift(
+    before: Sequence[float], correct_before: Sequence[bool], after: Sequence[float], correct_after: Sequence[bool]
+) -> CalibrationDrift:
+    change = np.abs(np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64))
+    return CalibrationDrift(
+        CALIBRATION_BINS,
+        expected_calibration_error(before, correct_before),
+        expected_calibration_error(after, correct_after),
+        float(change.max()),
+    )

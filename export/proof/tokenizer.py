@@ -1,4 +1,4 @@
-"""The tokenizer's lock: serving's tokenizer against transformers' own on thousands of generated hard strings."""
+"""Compares both sides' tokens of generated strings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.proof import hard_strings
-from export.proof.hard_strings import CATEGORIES, SEED
-from export.proof.reference_answers import ReferenceAnswers
+from export.proof.reference import ReferenceAnswers
 from serving.inference.predictor import Predictor
 from serving.tasks.base import Encoded, Task
 from serving.tasks.generation import Generation
@@ -17,10 +16,7 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class TokenizerComparison:
-    """How many generated strings both sides cut into the same tokens, and the first ones on which they differ.
-
-    ``compared`` is less than ``strings`` where the task refuses some, such as a question that fills a whole window.
-    """
+    """``compared`` excludes strings that the task refuses."""
 
     strings: int
     seed: int
@@ -30,34 +26,36 @@ class TokenizerComparison:
     examples: list[dict[str, Any]]
 
 
-def compare_tokenizers(expected: ReferenceAnswers, predictor: Predictor) -> TokenizerComparison:
-    """Tokenise the generated strings as serving does, and compare with the reference's tokens."""
-    theirs = expected.strings
-    ours = predictor.encode([each.item for each in theirs])
-    pairs = zip(ours, theirs, strict=True)
-    different = [(mine, its) for mine, its in pairs if not same_tokens(predictor.task, mine, its)]
-    examples = [_example(*pair) for pair in different[:EXAMPLES]]
-    return TokenizerComparison(hard_strings.STRINGS, SEED, list(CATEGORIES), len(theirs), len(different), examples)
+def compare_tokenizers(reference: ReferenceAnswers, predictor: Predictor) -> TokenizerComparison:
+    served = predictor.encode([each.item for each in reference.strings])
+    pairs = zip(served, reference.strings, strict=True)
+    different = [pair for pair in pairs if not same_tokens(predictor.task, *pair)]
+    return TokenizerComparison(
+        strings=hard_strings.STRINGS,
+        seed=hard_strings.SEED,
+        categories=list(hard_strings.CATEGORIES),
+        compared=len(served),
+        different=len(different),
+        examples=[_describe_difference(*pair) for pair in different[:EXAMPLES]],
+    )
 
 
-def _example(ours: Encoded, theirs: Encoded) -> dict[str, Any]:
+def _describe_difference(served: Encoded, reference: Encoded) -> dict[str, Any]:
     return {
-        "inputs": ascii(ours.item)[:200],
-        "reference": [window.ids[:32] for window in theirs.windows[:1]],
-        "served": [window.ids[:32] for window in ours.windows[:1]],
+        "inputs": ascii(served.item)[:200],
+        "reference": [window.ids[:32] for window in reference.windows[:1]],
+        "served": [window.ids[:32] for window in served.windows[:1]],
     }
 
 
-def same_tokens(task: Task, ours: Encoded, theirs: Encoded) -> bool:
-    """Whether both sides cut an item into the same windows of the same tokens."""
-    return _facts(task, ours) == _facts(task, theirs)
+def same_tokens(task: Task, served: Encoded, reference: Encoded) -> bool:
+    served_windows, reference_windows = (
+        [_window_tokens(task, window) for window in each.windows] for each in (served, reference)
+    )
+    return served_windows == reference_windows
 
 
-def _facts(task: Task, encoded: Encoded) -> list[tuple[Any, ...]]:
-    return [(window.ids, *_more(task, window)) for window in encoded.windows]
-
-
-def _more(task: Task, window: Any) -> tuple[Any, ...]:
-    if isinstance(task, Generation):  # a prompt to continue is token ids and no more
-        return ()
-    return (window.type_ids, window.attention_mask, window.offsets if task.needs_offsets else None)
+def _window_tokens(task: Task, window: Any) -> tuple[Any, ...]:
+    if isinstance(task, Generation):  # a prompt has token ids only
+        return (window.ids,)
+    return window.ids, window.type_ids, window.attention_mask, window.offsets if task.needs_offsets else None

@@ -1,7 +1,4 @@
-"""How fast a variant is beside fp32: both on one core, by turns, batched as they are served.
-
-The time is the processor's, not the clock's, so that what else runs on the machine counts little.
-"""
+"""A variant's speed relative to fp32, in alternating rounds of CPU time."""
 
 from __future__ import annotations
 
@@ -14,45 +11,41 @@ from typing import Any
 from serving.inference.predictor import Predictor
 
 ITEMS, ITEMS_AT_A_TIME, ROUNDS = 256, 64, 7
-ROUNDS_AT_LEAST, HOPELESS = 3, 0.9
-"""What is this slow in each of the first rounds is not measured further."""
+MIN_ROUNDS, CLEARLY_SLOWER = 3, 0.9
+"""A variant whose ratio is below CLEARLY_SLOWER in each of the first MIN_ROUNDS rounds is not measured further."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Medians over the rounds: items a second, and how many times fp32's in the same round.
-
-    Attributes:
-        spread: the smallest and the largest of the rounds' ratios.
-    """
+    """Medians: items per second, and speed relative to fp32; ``spread`` has the extremes."""
 
     rate: float
     ratio: float
     spread: tuple[float, float]
 
 
-def pace_of(candidate: Predictor, baseline: Predictor | None, items: Sequence[Any]) -> Pace:
-    """Measure on the first ITEMS items; both were loaded for one thread. None: the candidate is the baseline."""
-    some = items[:ITEMS]
+def measure_pace(candidate: Predictor, baseline: Predictor | None, items: Sequence[Any]) -> Pace:
+    """Predictors have one thread; a baseline of None is the candidate itself."""
+    sample = items[:ITEMS]
     if baseline is None:
-        times = [_seconds(candidate, some) for _ in range(1 + ROUNDS_AT_LEAST)][1:]
-        return Pace(len(some) / statistics.median(times), 1.0, (1.0, 1.0))
-    _seconds(candidate, some), _seconds(baseline, some)  # not counted: first calls fill caches
+        times = [_seconds(candidate, sample) for _ in range(1 + MIN_ROUNDS)][1:]
+        return Pace(len(sample) / statistics.median(times), 1.0, (1.0, 1.0))
+    _seconds(candidate, sample), _seconds(baseline, sample)  # not counted: first calls fill caches
     rounds: list[tuple[float, float]] = []
-    while len(rounds) < ROUNDS and not _hopeless(rounds):
-        rounds.append((_seconds(candidate, some), _seconds(baseline, some)))
+    while len(rounds) < ROUNDS and not _is_clearly_slower(rounds):
+        rounds.append((_seconds(candidate, sample), _seconds(baseline, sample)))
     ratios = [theirs / ours for ours, theirs in rounds]
-    rate = statistics.median(len(some) / ours for ours, _ in rounds)
+    rate = statistics.median(len(sample) / ours for ours, _ in rounds)
     return Pace(rate, statistics.median(ratios), (min(ratios), max(ratios)))
 
 
-def _hopeless(rounds: Sequence[tuple[float, float]]) -> bool:
-    return len(rounds) >= ROUNDS_AT_LEAST and all(theirs < HOPELESS * ours for ours, theirs in rounds)
+def _is_clearly_slower(rounds: Sequence[tuple[float, float]]) -> bool:
+    return len(rounds) >= MIN_ROUNDS and all(theirs < CLEARLY_SLOWER * ours for ours, theirs in rounds)
 
 
 def _seconds(predictor: Predictor, items: Sequence[Any]) -> float:
     windows = [each.windows for each in predictor.encode(items)]
     start = time.process_time()
     for first in range(0, len(windows), ITEMS_AT_A_TIME):
-        predictor.run([window for some in windows[first : first + ITEMS_AT_A_TIME] for window in some])
+        predictor.run([window for item in windows[first : first + ITEMS_AT_A_TIME] for window in item])
     return time.process_time() - start

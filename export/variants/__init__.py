@@ -1,1 +1,1 @@
-"""Variants of the fp32 graph: the registry names them, `search` finds the fastest that holds."""
+"""Variants of the fp32 graph; `registry` names them all."""

@@ -1,51 +1,47 @@
-"""What a variant may be fitted to: training rows to see activations of, validation rows to be judged by."""
+"""Data that a variant may be fitted to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
+from export.proof.prove import Judgement
 from serving.inference.session import create_session, onnxruntime
 
-if TYPE_CHECKING:
-    from export.proof.judge import Judgement
-
-
 Feeds = list[Mapping[str, npt.NDArray[np.int64]]]
-"""Inputs of the graph, a training row each, alone and so without padding."""
+"""The graph's inputs, one training row each, unpadded."""
 
 ROWS, VALIDATION_ROWS, SEED = 256, 1000, 0
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Read lazily: most variants need none of it, and the rows may lie elsewhere. The test rows are never in it.
+    """Training and validation rows, never test rows.
 
     Attributes:
-        read: gives the feeds.
-        judge: holds the variant, as it lies on disk now, against the checkpoint on the validation rows.
+        read_feeds: ROWS training rows, drawn by SEED; raises InputError.
+        judge: compares the variant as written so far with the checkpoint.
     """
 
-    read: Callable[[], Feeds]
+    read_feeds: Callable[[], Feeds]
     judge: Callable[[], Judgement]
 
     @cached_property
     def feeds(self) -> Feeds:
-        """ROWS training rows, drawn by SEED; raises InputError where the training rows cannot be read."""
-        return self.read()
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What the bundle keeps of it."""
-        return {"training_rows": len(self.feeds), "seed": SEED, "judged_by": "validation rows"}
+        return self.read_feeds()
 
 
-def session_of(model: ModelProto) -> onnxruntime.InferenceSession:
-    """A session on one thread, so that what is written does not depend on the machine's cores."""
+BuildVariant = Callable[[Path, Path, Calibration], dict[str, Any]]
+"""Writes a variant of the fp32 graph at the first path to the second; returns facts for ``variants.json``."""
+
+
+def create_single_thread_session(model: ModelProto) -> onnxruntime.InferenceSession:
+    """Independent of the machine's cores."""
     return create_session(model.SerializeToString(), threads=1, name="model.onnx")

@@ -1,55 +1,68 @@
-"""The variants there are."""
+"""All variants of the fp32 graph."""
 
 from __future__ import annotations
 
-from export.variants import simple as plain
+from dataclasses import dataclass
+
+from export.variants import simple
+from export.variants.calibration import BuildVariant
 from export.variants.static_int8 import static_int8
-from export.variants.variant import Variant
+from serving.bundle.cpu import Arithmetic
 from serving.errors import InputError
 
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to write the graph, with its promises (`export.proof.gates.Promise`). Defaults are those of 8-bit weights.
+
+    Attributes:
+        row_independent: otherwise each row runs alone, since its answer depends on the batch.
+        golden_tolerance: 8 bits can turn float rounding into a whole step.
+        depends_on: CPU properties that change answers beyond rounding.
+        generates: also for generating models.
+    """
+
+    name: str
+    about: str
+    build: BuildVariant
+    exact: bool = False
+    row_independent: bool = True
+    golden_tolerance: float = 0.1
+    depends_on: tuple[Arithmetic, ...] = ("int8-dot-product",)
+    generates: bool = False
+
+
 FP32 = Variant(
-    "fp32", "the trained weights as they are", plain.fp32,
-    exact=True, row_independent=True, golden_tolerance=1e-4, generates=True,
+    "fp32", "the trained weights as they are", simple.fp32,
+    exact=True, golden_tolerance=1e-4, depends_on=(), generates=True,
 )  # fmt: skip
 DYNAMIC_INT8 = Variant(
-    "int8-dynamic", "8-bit weights and activations, scaled anew for each row", plain.dynamic_int8,
-    exact=False, row_independent=False, golden_tolerance=0.1, depends_on=("int8-dot-product",), generates=True,
+    "int8-dynamic", "8-bit weights and activations, scaled anew for each row", simple.dynamic_int8,
+    row_independent=False, generates=True,
 )  # fmt: skip
 OTHERS = (
-    Variant(
-        "int8", "8-bit weights and activations, scales fixed by calibration", static_int8,
-        exact=False, row_independent=True, golden_tolerance=0.1, depends_on=("int8-dot-product",),
-    ),
+    Variant("int8", "8-bit weights and activations, scales fixed by calibration", static_int8),
     DYNAMIC_INT8,
-    Variant(
-        "int8-weights", "8-bit weights in blocks", plain.weights(8),
-        exact=False, row_independent=False, golden_tolerance=0.1, depends_on=("int8-dot-product",),
-    ),
-    Variant(
-        "int4-weights", "4-bit weights in blocks", plain.weights(4),
-        exact=False, row_independent=False, golden_tolerance=0.1, depends_on=("int8-dot-product",),
-    ),
-    Variant(
-        "fp16", "weights stored in half precision", plain.fp16,
-        exact=False, row_independent=True, golden_tolerance=1e-3,
-    ),
-)  # fmt: skip
+    Variant("int8-weights", "8-bit weights in blocks", simple.quantize_weights(8), row_independent=False),
+    Variant("int4-weights", "4-bit weights in blocks", simple.quantize_weights(4), row_independent=False),
+    Variant("fp16", "weights stored in half precision", simple.fp16, golden_tolerance=1e-3, depends_on=()),
+)
 VARIANTS = {variant.name: variant for variant in (FP32, *OTHERS)}
 AUTO = "auto"
-"""Not a variant: the fastest of them that holds."""
+"""Selects the fastest variant that passes the proof."""
 
 
 def variants_for(generates: bool) -> dict[str, Variant]:
-    """What a model can be written as, by name; a generating model's ``int8`` is the dynamic one."""
+    """For a generating model, ``int8`` is the dynamic one."""
     if not generates:
         return VARIANTS
     return {name: each for name, each in VARIANTS.items() if each.generates} | {"int8": DYNAMIC_INT8}
 
 
 def variant_named(name: str, generates: bool = False) -> Variant:
-    """The variant of that name; raises InputError that lists the names there are."""
-    found = variants_for(generates)
-    if name not in found:
-        accepted = ", ".join([*found, AUTO])
+    """Raises InputError with the accepted names."""
+    variants = variants_for(generates)
+    if name not in variants:
+        accepted = ", ".join([*variants, AUTO])
         raise InputError(f"there is no variant {name!r}; accepted are: {accepted}", field="--variant")
-    return found[name]
+    return variants[name]

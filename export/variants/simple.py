@@ -1,4 +1,4 @@
-"""The variants that need no calibration: a copy, half precision, dynamic int8, 8-bit and 4-bit weights."""
+"""Variants without calibration."""
 
 from __future__ import annotations
 
@@ -14,26 +14,23 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.variants.calibration import Calibration
-from export.variants.variant import BuildVariant
+from export.variants.calibration import BuildVariant, Calibration
 
 BLOCK = 128
 """Weights that share a scale."""
 
 
 def fp32(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
-    """The graph as it is."""
     shutil.copyfile(source, target)
     return {}
 
 
 def fp16(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
-    """Weights stored in half precision and computed with in float32: onnxruntime has no half-precision kernels on x86,
-    and would cast around each node. The session unpacks them once, when it loads."""
+    """onnxruntime has no half-precision kernels on x86, so weights are cast to float32 when the session loads."""
     model = onnx.load(str(source))
-    large = [each for each in model.graph.initializer if each.data_type == TensorProto.FLOAT and len(each.dims) > 1]
+    matrices = [each for each in model.graph.initializer if each.data_type == TensorProto.FLOAT and len(each.dims) > 1]
     casts = []
-    for each in large:
+    for each in matrices:
         casts.append(helper.make_node("Cast", [f"{each.name}/half"], [each.name], to=TensorProto.FLOAT))
         each.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(each).astype(np.float16), f"{each.name}/half"))
     nodes = [*casts, *model.graph.node]
@@ -44,25 +41,24 @@ def fp16(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]
 
 
 def dynamic_int8(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
-    """8-bit weights, and activations scaled by each call's own largest value."""
+    """Activations are scaled by the largest value of each call."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, _errors_only():
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         quantize_dynamic(prepared, target, per_channel=True, weight_type=QuantType.QInt8)
     return {}
 
 
-def weights(bits: int) -> BuildVariant:
-    """``bits``-bit weights in blocks; activations are rounded to 8 bits, block by block and row by row (onnxruntime's
-    MatMulNBits at accuracy level 4). Its kernels for one row and for many differ: logits change by some hundredths."""
+def quantize_weights(bits: int) -> BuildVariant:
+    """MatMulNBits; its kernels for one and for many rows differ."""
 
-    def make(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
+    def build(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-        with _quiet():
+        with _errors_only():
             quantizer = MatMulNBitsQuantizer(
                 onnx.load(str(source)), bits=bits, block_size=BLOCK, is_symmetric=True, accuracy_level=4
             )
@@ -70,15 +66,15 @@ def weights(bits: int) -> BuildVariant:
             quantizer.model.save_model_to_file(str(target))
         return {"block_size": BLOCK, "accuracy_level": 4}
 
-    return make
+    return build
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """The quantizers write advice to the root logger that does not apply here."""
-    before = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)
+def _errors_only() -> Iterator[None]:
+    """The quantizers' advice does not apply here."""
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logging.getLogger().setLevel(before)
+        root.setLevel(level)

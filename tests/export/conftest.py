@@ -1,11 +1,16 @@
-"""The proof's generated strings, fewer of them: ten thousand take seconds, and most tests are about something else."""
+"""What the tests of an export share."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from unittest import mock
+
 import pytest
 
-from export.proof.reference import reference_of
-from export.proof.reference_answers import ReferenceAnswers, compute_reference_answers
+from export.proof.prove import Parity, prove
+from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
+from export.variants.registry import FP32
+from serving.inference.predictor import Predictor
 from trainer.recipe.recipe import load_recipe
 from trainer.run.run import Run
 from trainer.tasks import create_training_task
@@ -13,12 +18,19 @@ from trainer.tasks import create_training_task
 
 @pytest.fixture(autouse=True)
 def few_strings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `tests.export.proof.test_tokenizer` tests in full."""
+    """300 generated strings instead of 10,000; `tests.export.proof.test_tokenizer` tests them all."""
     monkeypatch.setattr("export.proof.hard_strings.STRINGS", 300)
 
 
 @pytest.fixture(scope="session")
-def expected(tiny_run: Run) -> ReferenceAnswers:
-    """The reference of the tiny run, asked once."""
+def reference(tiny_run: Run) -> ReferenceAnswers:
+    """The reference's answers for the tiny run."""
     training_task = create_training_task(load_recipe(tiny_run.recipe))
-    return compute_reference_answers(reference_of(tiny_run.checkpoint), training_task, tiny_run.read_evaluation())
+    return compute_reference_answers(load_reference(tiny_run.checkpoint), training_task, tiny_run.read_evaluation())
+
+
+@pytest.fixture(scope="session")
+def faithful_parity(reference: ReferenceAnswers, tiny_bundle: Path) -> Parity:
+    """The proof of the tiny bundle."""
+    with mock.patch("export.proof.hard_strings.STRINGS", 300):
+        return prove(reference, Predictor.open(tiny_bundle), FP32)

@@ -8,19 +8,16 @@ import io
 from rich.console import Console
 
 from export.console import parity_table
-from export.proof.prove import prove
-from export.proof.reference_answers import ReferenceAnswers
-from export.variants.registry import FP32
-from serving.bundle.bundle import Bundle
-from serving.inference.predictor import Predictor
+from export.proof.prove import Parity
 
 
-def test_the_worst_rows_fit_a_terminal(expected: ReferenceAnswers, tiny_bundle: object) -> None:
-    """Long inputs and answers are cut, the logits are not, and no line is past 80 columns."""
-    parity = prove(expected, Predictor(Bundle.open(tiny_bundle)), FP32)  # type: ignore[arg-type]
-    worst = [row | {"decisions": ["a very long label " * 3] * 2, "inputs": "x" * 200} for row in parity.worst_rows]
+def test_the_worst_rows_fit_a_terminal(faithful_parity: Parity) -> None:
+    """Long inputs and answers are cut, the logits are not, and no line is wider than 80 columns."""
+    long = {"decisions": ["a very long label " * 3] * 2, "inputs": "x" * 200}
+    worst = [row | long for row in faithful_parity.worst_rows]
     text = io.StringIO()
-    Console(file=text, width=80).print(parity_table(dataclasses.replace(parity, answers_equal=0, worst_rows=worst)))
+    parity = dataclasses.replace(faithful_parity, answers_equal=0, worst_rows=worst)
+    Console(file=text, width=80).print(parity_table(parity))
     lines = text.getvalue().splitlines()
     assert max(map(len, (line.rstrip() for line in lines))) <= 80
     assert any("logits" in line and "served" in line for line in lines)

@@ -21,11 +21,11 @@ from trainer.run.run import Run
 
 @pytest.fixture
 def own_run(tiny_run: Run, tmp_path: Path) -> Run:
-    """A copy of the tiny run that a test may spoil."""
+    """A copy of the tiny run that a test may change."""
     return Run(shutil.copytree(tiny_run.root, tmp_path / "run"))
 
 
-def test_the_bundle_holds_its_contract(tiny_bundle: Path) -> None:
+def test_the_bundle_has_the_files_of_its_contract(tiny_bundle: Path) -> None:
     """Exactly the files of the contract, all named in the manifest."""
     names = {path.name for path in tiny_bundle.iterdir()}
     assert names == {
@@ -35,7 +35,7 @@ def test_the_bundle_holds_its_contract(tiny_bundle: Path) -> None:
     assert set(Bundle.open(tiny_bundle).manifest.files) == names - {"manifest.json"}
 
 
-def test_the_manifest_tells_what_it_was_made_from(tiny_bundle: Path, tiny_run: Run) -> None:
+def test_the_manifest_names_its_sources(tiny_bundle: Path, tiny_run: Run) -> None:
     """The manifest names the run's weights by hash, the data's fingerprint, versions and the machine."""
     manifest = Bundle.open(tiny_bundle).manifest
     assert manifest.model["checkpoint"] == checkpoint_hashes(tiny_run)
@@ -71,30 +71,23 @@ def test_the_checkpoints_backbone_loads_with_automodel(tiny_run: Run) -> None:
 
 
 def test_int8_is_smaller(tiny_bundle: Path, tiny_int8_bundle: Path, tiny_dynamic_bundle: Path) -> None:
-    """Either int8 graph is smaller than the fp32 one; of the dynamic one the manifest says that rows are run alone."""
+    """Both int8 graphs are smaller than fp32; the manifest says that dynamic int8 runs rows alone."""
     for bundle, independent in ((tiny_int8_bundle, True), (tiny_dynamic_bundle, False)):
         assert (bundle / "model.onnx").stat().st_size < (tiny_bundle / "model.onnx").stat().st_size
         assert Bundle.open(bundle).manifest.graph.row_independent is independent
 
 
-def test_a_failed_proof_leaves_no_bundle(own_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a gate does not hold there is a reason and a report, and nothing at the bundle's path."""
-    monkeypatch.setattr("export.proof.gates.MAX_LOGIT_DIFFERENCE", 1e-12)
-    with pytest.raises(ProofFailed, match=r"(?s)no bundle was written.*largest logit difference: measured"):
-        export_run(own_run, tmp_path / "out" / "bundle")
-    assert list((tmp_path / "out").iterdir()) == []
-    assert json.loads((own_run.root / "failed-parity-fp32.json").read_text())["worst_rows"]
-
-
-def test_a_failed_proof_keeps_the_older_bundle(
+def test_a_failed_proof_writes_a_report_and_keeps_the_older_bundle(
     own_run: Run, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bundle that was there before is still there, and still whole."""
-    older = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    """The message and the report say why; the older bundle is unchanged."""
+    older = Path(shutil.copytree(tiny_bundle, tmp_path / "out" / "bundle"))
     monkeypatch.setattr("export.proof.gates.MAX_LOGIT_DIFFERENCE", 1e-12)
-    with pytest.raises(ProofFailed):
+    with pytest.raises(ProofFailed, match=r"(?s)no bundle was written.*largest logit difference: measured"):
         export_run(own_run, older)
+    assert list((tmp_path / "out").iterdir()) == [older]
     assert Bundle.open(older).digest == Bundle.open(tiny_bundle).digest
+    assert json.loads((own_run.root / "failed-parity-fp32.json").read_text())["worst_rows"]
 
 
 def test_weights_changed_behind_the_reference_fail(
@@ -115,7 +108,7 @@ def test_weights_changed_behind_the_reference_fail(
 
 
 def test_an_older_bundle_is_replaced(tiny_run: Run, tiny_int8_bundle: Path, tmp_path: Path) -> None:
-    """Exporting onto a bundle puts the new one in its place, whole."""
+    """Exporting onto a bundle replaces it as a whole."""
     target = Path(shutil.copytree(tiny_int8_bundle, tmp_path / "bundle"))
     export_run(tiny_run, target)
     assert Predictor.open(target).manifest.graph.variant == "fp32"
@@ -124,24 +117,24 @@ def test_an_older_bundle_is_replaced(tiny_run: Run, tiny_int8_bundle: Path, tmp_
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_something_else_at_the_target_is_left_alone(kind: str, tmp_path: Path) -> None:
-    """A file, or a folder that holds something else, is refused before any work and not touched."""
+    """A file, or a folder with something else, is rejected before any work and not touched."""
     target = tmp_path / "mine"
     if kind == "folder":
         target.mkdir()
         (target / "thesis.txt").write_text("years of work")
     else:
         target.write_text("years of work")
-    with pytest.raises(InputError, match="holds something else than a bundle"):
+    with pytest.raises(InputError, match="is not a bundle"):
         check_target(target)
 
 
 def test_an_unknown_variant_is_refused(tiny_run: Run, tmp_path: Path) -> None:
-    """The message lists the variants there are."""
+    """The message lists the accepted variants."""
     with pytest.raises(InputError, match=r"no variant 'fp4'; accepted are: fp32, int8"):
         export_run(tiny_run, tmp_path / "bundle", "fp4")
 
 
-def test_the_librarys_own_head_goes_the_same_road(tiny_backbone: Path, tmp_path: Path) -> None:
+def test_the_librarys_own_head_is_exported_too(tiny_backbone: Path, tmp_path: Path) -> None:
     """With CLS pooling, the library's own classifier is exported and proven like ours."""
     import io
 

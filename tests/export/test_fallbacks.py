@@ -9,7 +9,7 @@ from serving.inference.predictor import Predictor
 
 
 def test_the_first_serves_and_the_others_stand_by(tiny_fallback_bundle: Path) -> None:
-    """The first variant is the graph, each further one an alternative with the same labels and tokenizer."""
+    """The first variant is the graph; each further one is an alternative with the same labels and tokenizer."""
     opened = Bundle.open(tiny_fallback_bundle)
     assert opened.manifest.graph.variant == "int8"
     assert [each.manifest.graph.variant for each in opened.alternatives] == ["fp32"]
@@ -26,14 +26,14 @@ def test_each_variant_replays_its_own_answers(tiny_fallback_bundle: Path) -> Non
 
 
 def test_each_variant_has_its_own_proof(tiny_fallback_bundle: Path) -> None:
-    """Two proofs lie in the bundle, and the manifest hashes both."""
+    """The bundle has two proofs, and the manifest hashes both."""
     files = Bundle.open(tiny_fallback_bundle).manifest.files
     assert {"parity.json", "parity.fp32.json", "model.onnx", "model.fp32.onnx", "golden.fp32.jsonl"} <= files.keys()
     assert Bundle.open(tiny_fallback_bundle).alternatives[0].manifest.verdict.passed
 
 
 def test_only_the_approximate_variant_depends_on_the_cpu(tiny_fallback_bundle: Path) -> None:
-    """What int8 answers depends on 8-bit dot products; float32 differs by rounding only."""
+    """int8 depends on the CPU's 8-bit dot products; float32 differs by rounding only."""
     opened = Bundle.open(tiny_fallback_bundle)
     assert opened.manifest.graph.depends_on == ["int8-dot-product"]
     assert opened.alternatives[0].manifest.graph.depends_on == []

@@ -11,7 +11,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from export.bundle.bom import BOM, bom_of
+from export.bundle.bom import create_bom
+from export.bundle.files import BOM
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import Manifest
 from tests.toys import TOYS
@@ -37,7 +38,7 @@ def test_valid(task_bundle: Callable[[str], Path], toy: str) -> None:
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 
 
-def test_the_validator_bites(bom: dict[str, Any]) -> None:
+def test_the_validator_rejects_unknown_fields(bom: dict[str, Any]) -> None:
     """The same validator refuses a model card with a made-up field."""
     bom = json.loads(json.dumps(bom))
     bom["metadata"]["component"]["modelCard"]["surprise"] = 1
@@ -45,13 +46,13 @@ def test_the_validator_bites(bom: dict[str, Any]) -> None:
 
 
 def test_made_from_the_manifest_alone(tiny_bundle: Path, tiny_fallback_bundle: Path) -> None:
-    """The sealed manifest gives the bill again, byte for byte."""
+    """The sealed manifest gives the same bill, byte for byte."""
     for bundle in (tiny_bundle, tiny_fallback_bundle):
-        assert bom_of(Bundle.open(bundle).manifest) == (bundle / BOM).read_bytes()
+        assert create_bom(Bundle.open(bundle).manifest) == (bundle / BOM).read_bytes()
 
 
 def test_every_file_is_in_it(bom: dict[str, Any], manifest: Manifest) -> None:
-    """Each file that the manifest names, but the bill itself, with the same hash."""
+    """Each file of the manifest except the bill itself, with the same hash."""
     listed = {each["name"]: each["hashes"][0]["content"] for each in bom["metadata"]["component"]["components"]}
     assert listed == {name: entry.sha256 for name, entry in manifest.files.items() if name != BOM}
 
@@ -83,7 +84,7 @@ def test_the_packages(bom: dict[str, Any], manifest: Manifest) -> None:
     assert len(model["dependsOn"]) == len(manifest.versions)
 
 
-def test_no_folder_of_the_machine_is_told(bom: dict[str, Any], manifest: Manifest) -> None:
-    """A base model that lay in a folder is known by its name, not by where it lay."""
+def test_no_folder_of_the_machine_is_named(bom: dict[str, Any], manifest: Manifest) -> None:
+    """A base model from a folder appears by its name, without the path."""
     assert "/" in manifest.model["id"]
     assert manifest.model["id"] not in json.dumps(bom)

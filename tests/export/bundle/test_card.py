@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
-from export.bundle.card import card_of, check_card
+from export.bundle.card import check_card, render_card
 from serving.bundle.bundle import Bundle
 from serving.errors import BundleError
 from tests.bundles import forge, manifest_of
@@ -22,7 +22,7 @@ from tuneship import app
 
 @pytest.mark.parametrize("toy", TOYS)
 def test_hugging_face_reads_the_card(task_bundle: Callable[[str], Path], toy: str) -> None:
-    """The metadata is valid, and its model-index holds the score as served."""
+    """The metadata is valid, and its model-index has the score as served."""
     bundle = task_bundle(toy)
     card, parity = ModelCard((bundle / "README.md").read_text()), json.loads((bundle / "parity.json").read_text())
     assert card.data.library_name == "onnx"
@@ -45,8 +45,8 @@ def test_the_command_prints_the_card(tiny_bundle: Path) -> None:
     assert result.output == (tiny_bundle / "README.md").read_text()
 
 
-def test_a_card_that_tells_more_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
-    """A figure written into the card by hand is found, although every hash is right."""
+def test_a_changed_card_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A figure added by hand is found, although every hash is right."""
     praised = (tiny_bundle / "README.md").read_text().replace("## Limits", "99.9 % accurate.\n\n## Limits")
     bundle = forge(tiny_bundle, tmp_path / "b", files={"README.md": praised.encode()})
     with pytest.raises(BundleError, match=r"README\.md is not what manifest\.json and parity\.json make"):
@@ -54,7 +54,7 @@ def test_a_card_that_tells_more_is_refused(tiny_bundle: Path, tmp_path: Path) ->
 
 
 def test_every_section_is_there(tiny_bundle: Path) -> None:
-    """What a reader of a model card looks for."""
+    """The sections of a model card, in order."""
     headings = re.findall(r"^## (.+)$", (tiny_bundle / "README.md").read_text(), re.MULTILINE)
     assert headings == ["Use", "Data", "Training", "Metrics", "Proof", "Limits", "Labels"]
 
@@ -68,7 +68,7 @@ def test_the_scores_are_the_proofs(tiny_bundle: Path) -> None:
     assert f"| learning_rate | `{0.005}`" in card.replace("`training.learning_rate`", "learning_rate")
 
 
-def test_what_the_recipe_says_is_in_the_card(tiny_bundle: Path) -> None:
+def test_the_recipes_card_section_is_in_the_card(tiny_bundle: Path) -> None:
     """License, language and data set are metadata; intended use and limitations are text."""
     said = {
         "license": "apache-2.0",
@@ -78,7 +78,7 @@ def test_what_the_recipe_says_is_in_the_card(tiny_bundle: Path) -> None:
         "limitations": "Not for legal advice.",
     }
     manifest = manifest_of(tiny_bundle).model_copy(update={"card": said})
-    text = card_of(manifest, tiny_bundle)
+    text = render_card(manifest, tiny_bundle)
     card = ModelCard(text)
     assert (card.data.license, card.data.language) == ("apache-2.0", ["en", "de"])
     assert card.data.datasets == ["PolyAI/banking77"]
@@ -88,14 +88,14 @@ def test_what_the_recipe_says_is_in_the_card(tiny_bundle: Path) -> None:
 
 
 def test_variants_are_listed_where_they_were_tried(tiny_bundle: Path, tmp_path: Path) -> None:
-    """From variants.json: what is served, what was dropped, and why."""
+    """The served variant, and why others are not served, from variants.json."""
     candidate: dict[str, Any] = {"variant": "fp32", "bytes": 2_000_000, "speed": {"ratio": 1.0}, "answers_equal": 38}
     kept = candidate | {"compared": 38, "rows": "test", "holds": True, "reason": ""}
     dropped = kept | {"variant": "int8", "speed": None, "holds": False, "reason": "answers changed | by neighbours"}
     search = {"chosen": "fp32", "asked": "every gate", "speed": "items a second", "candidates": [kept, dropped]}
     search |= {"figure": "variants.svg"}
     bundle = forge(tiny_bundle, tmp_path / "b", files={"variants.json": json.dumps(search).encode()})
-    card = card_of(manifest_of(bundle), bundle)
-    assert "| fp32 (served) | 2.0 MB | 1.00 × | 38 of 38 | test | holds |" in card
+    card = render_card(manifest_of(bundle), bundle)
+    assert "| fp32 (served) | 2.0 MB | 1.00 × | 38 of 38 | test | passed |" in card
     assert "](variants.svg)" in card
     assert "answers changed \\| by neighbours" in card

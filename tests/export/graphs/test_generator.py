@@ -16,6 +16,7 @@ import transformers
 import export.graphs.generator
 from export.graphs.generator import export_causal, export_seq2seq
 from serving.errors import InputError
+from tests.sharing import made_once
 
 SHAPES = ((1, 0, 1), (1, 0, 9), (3, 0, 6), (1, 40, 1), (3, 7, 1), (2, 9, 4))
 """Rows, tokens in the cache, new tokens."""
@@ -79,8 +80,22 @@ def seq2seq(config: Any) -> Any:
     return eager(transformers.AutoModelForSeq2SeqLM, config)
 
 
+@pytest.fixture
+def seq2seq_graphs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Graph, Graph]]:
+    """The encoder and the decoder of a kind, exported once a test run."""
+
+    def load(kind: str) -> tuple[Graph, Graph]:
+        def export_kind(folder: Path) -> None:
+            export_seq2seq(seq2seq(SEQ2SEQ[kind]()), folder / "encoder.onnx", folder / "decoder.onnx")
+
+        folder = made_once(tmp_path_factory, f"graphs-{kind}", export_kind)
+        return Graph(folder / "encoder.onnx"), Graph(folder / "decoder.onnx")
+
+    return load
+
+
 class Graph:
-    """A session, run with the facts that it takes."""
+    """A session that ignores inputs its graph does not have."""
 
     def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
@@ -136,11 +151,10 @@ def test_a_causal_graph_gives_torchs_logits(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", SEQ2SEQ)
-def test_seq2seq_graphs_give_torchs_logits(kind: str, tmp_path: Path) -> None:
-    """The encoder once and the decoder in steps agree with the whole model, also where a source is padded."""
+def test_seq2seq_graphs_give_torchs_logits(kind: str, seq2seq_graphs: Callable[[str], tuple[Graph, Graph]]) -> None:
+    """The encoder once and the decoder in steps agree with the whole model, also with a padded source."""
     model = seq2seq(SEQ2SEQ[kind]())
-    export_seq2seq(model, tmp_path / "encoder.onnx", tmp_path / "decoder.onnx")
-    encoder, decoder = Graph(tmp_path / "encoder.onnx"), Graph(tmp_path / "decoder.onnx")
+    encoder, decoder = seq2seq_graphs(kind)
     for rows, past, new in SHAPES:
         source, answer = ids(rows, 3 + past), ids(rows, past + new)
         mask = torch.ones_like(source)
@@ -158,10 +172,9 @@ def test_seq2seq_graphs_give_torchs_logits(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", SEQ2SEQ)
-def test_rows_may_share_a_source(kind: str, tmp_path: Path) -> None:
-    """Beams of one source need not repeat its keys and values: one row of them stands for all."""
-    export_seq2seq(seq2seq(SEQ2SEQ[kind]()), tmp_path / "encoder.onnx", tmp_path / "decoder.onnx")
-    encoder, decoder = Graph(tmp_path / "encoder.onnx"), Graph(tmp_path / "decoder.onnx")
+def test_rows_may_share_a_source(kind: str, seq2seq_graphs: Callable[[str], tuple[Graph, Graph]]) -> None:
+    """Beams of one source share its keys and values: one row is enough."""
+    encoder, decoder = seq2seq_graphs(kind)
     mask = np.ones((1, 9), np.int64)
     shared = {**as_past(encoder.run({"input_ids": ids(1, 9), "attention_mask": mask})), "encoder_attention_mask": mask}
     repeated = {name: np.repeat(each, 3, axis=0) for name, each in shared.items()}
@@ -172,7 +185,7 @@ def test_rows_may_share_a_source(kind: str, tmp_path: Path) -> None:
 
 
 def test_names_are_those_of_optimum(tmp_path: Path) -> None:
-    """Other runtimes find the inputs and outputs under the names they look for."""
+    """Other runtimes find the inputs and outputs by Optimum's names."""
     export_causal(causal(gpt2(n_layer=1)), tmp_path / "model.onnx")
     export_seq2seq(seq2seq(t5(num_layers=1)), tmp_path / "encoder.onnx", tmp_path / "decoder.onnx")
     graph, encoder, decoder = (Graph(tmp_path / f"{name}.onnx") for name in ("model", "encoder", "decoder"))
@@ -189,8 +202,8 @@ def test_names_are_those_of_optimum(tmp_path: Path) -> None:
     assert decoder.outputs == ["logits", "present.0.decoder.key", "present.0.decoder.value"]
 
 
-def test_only_the_last_logits_are_worked_out_on_request(tmp_path: Path) -> None:
-    """num_logits_to_keep spares the product with the vocabulary at all positions but the last ones."""
+def test_only_the_last_logits_are_computed_on_request(tmp_path: Path) -> None:
+    """With num_logits_to_keep, only the last positions' logits are computed."""
     export_causal(causal(gpt2()), tmp_path / "model.onnx")
     graph = Graph(tmp_path / "model.onnx")
     facts = {"input_ids": ids(2, 6), "attention_mask": torch.ones(2, 6, dtype=torch.long)}
@@ -202,7 +215,7 @@ def test_only_the_last_logits_are_worked_out_on_request(tmp_path: Path) -> None:
 
 
 def test_the_source_is_projected_once(tmp_path: Path) -> None:
-    """The weights that make the source's keys and values lie in the encoder's graph alone."""
+    """The weights for the source's keys and values are only in the encoder's graph."""
     model = seq2seq(t5())
     export_seq2seq(model, tmp_path / "encoder.onnx", tmp_path / "decoder.onnx")
     own, cross = (model.decoder.block[0].layer[at] for at in (0, 1))
@@ -218,7 +231,7 @@ def test_the_source_is_projected_once(tmp_path: Path) -> None:
 
 
 def test_tied_embeddings_are_written_once(tmp_path: Path) -> None:
-    """A model whose output layer is its embedding has a file of its weights' size."""
+    """If the output layer is the embedding, the file is as large as the weights."""
     model = causal(gpt2(vocab_size=20_000))
     export_causal(model, tmp_path / "model.onnx")
     weights = sum(each.numel() * 4 for each in model.parameters())
@@ -232,7 +245,7 @@ def test_a_model_keeps_its_mode(tmp_path: Path) -> None:
     assert not any(module.training for module in model.modules())
 
 
-def test_another_memory_is_refused(tmp_path: Path) -> None:
+def test_a_state_space_model_is_refused(tmp_path: Path) -> None:
     """A state-space model has no keys and values; the error says what to choose."""
     model = transformers.MambaForCausalLM(transformers.MambaConfig(vocab_size=200, hidden_size=32, num_hidden_layers=1))
     with pytest.raises(InputError, match="more than keys and values; choose"):
@@ -240,7 +253,7 @@ def test_another_memory_is_refused(tmp_path: Path) -> None:
 
 
 def test_positions_that_change_with_the_length_are_refused(tmp_path: Path) -> None:
-    """A trace would hold the short text's positions for ever."""
+    """A trace would keep the positions of its short sample."""
     rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
     model = causal(transformers.LlamaConfig(**SMALL, rope_parameters=rope))
     with pytest.raises(InputError, match=r"type 'dynamic'.*'llama3'"):
@@ -248,7 +261,7 @@ def test_positions_that_change_with_the_length_are_refused(tmp_path: Path) -> No
 
 
 def test_a_model_too_large_for_one_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit is found before the work, and named."""
+    """The error names the limit, before any conversion."""
     monkeypatch.setattr(export.graphs.generator, "PROTOBUF_LIMIT", 10_000)
     for attempt in (
         lambda: export_causal(causal(gpt2()), tmp_path / "model.onnx"),

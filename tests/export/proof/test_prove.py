@@ -12,9 +12,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from export.proof.parity import Parity
-from export.proof.prove import prove
-from export.proof.reference_answers import ReferenceAnswers
+from export.proof.prove import Parity, prove
+from export.proof.reference import ReferenceAnswers
 from export.variants.registry import VARIANTS
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
@@ -27,11 +26,11 @@ Prove = Callable[..., Parity]
 
 
 @pytest.fixture
-def prove_bundle(expected: ReferenceAnswers) -> Prove:
+def prove_bundle(reference: ReferenceAnswers) -> Prove:
     def run(bundle: Path, variant: str = "fp32", max_metric_drop: float = 0.005) -> Parity:
-        recipe = expected.training_task.recipe.model_copy(update={"export": Export(max_metric_drop=max_metric_drop)})
-        held = dataclasses.replace(expected, training_task=create_training_task(recipe))
-        return prove(held, Predictor(Bundle.open(bundle)), VARIANTS[variant])
+        recipe = reference.training_task.recipe.model_copy(update={"export": Export(max_metric_drop=max_metric_drop)})
+        answers = dataclasses.replace(reference, training_task=create_training_task(recipe))
+        return prove(answers, Predictor(Bundle.open(bundle)), VARIANTS[variant])
 
     return run
 
@@ -45,7 +44,7 @@ def with_weight(bundle: Path, change: Callable[[onnx.TensorProto], onnx.TensorPr
 
 
 def with_nodes(bundle: Path, tensor: str, make: Callable[[str], list[onnx.NodeProto]]) -> bytes:
-    """The bundle's graph in which all that read ``tensor`` read what ``make`` gives for it, under ``name``/changed."""
+    """The bundle's graph, in which readers of ``tensor`` read ``tensor``/changed, computed by the nodes of ``make``."""
     model = onnx.load(bundle / "model.onnx")
     nodes = make(tensor)
     for node in model.graph.node:
@@ -58,7 +57,7 @@ def with_nodes(bundle: Path, tensor: str, make: Callable[[str], list[onnx.NodePr
 
 
 def with_batch_mean(bundle: Path) -> bytes:
-    """The graph whose logits have five times the batch's mean in them."""
+    """The graph with logits minus five times the batch's mean."""
     model = onnx.load(bundle / "model.onnx")
     for node in model.graph.node:
         node.output[:] = ["own" if name == "logits" else name for name in node.output]
@@ -74,7 +73,7 @@ def with_batch_mean(bundle: Path) -> bytes:
 
 
 def without_mask(bundle: Path) -> bytes:
-    """The graph that takes every token for text."""
+    """The graph with a mask of ones only."""
     return with_nodes(
         bundle,
         "attention_mask",
@@ -86,7 +85,7 @@ def without_mask(bundle: Path) -> bytes:
 
 
 def with_saturation(bundle: Path, bound: float) -> bytes:
-    """The graph in which one layer's output is cut off at a bound."""
+    """The graph with one layer's output clipped to a bound."""
     model = onnx.load(bundle / "model.onnx")
     hidden = [node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization"][-1]
     model.graph.initializer.extend(
@@ -107,9 +106,9 @@ def names_of_failures(parity: Parity) -> str:
     return "\n".join(parity.failures)
 
 
-def test_a_faithful_bundle_passes(prove_bundle: Prove, tiny_bundle: Path) -> None:
+def test_a_faithful_bundle_passes(faithful_parity: Parity) -> None:
     """Every input has equal token ids and an equal answer, and logits within 1e-4."""
-    parity = prove_bundle(tiny_bundle)
+    parity = faithful_parity
     assert parity.passed
     assert parity.token_ids_equal == parity.answers_equal == parity.compared == parity.rows + parity.hard_inputs
     assert 0 < parity.max_abs_logit_difference <= 1e-4
@@ -117,15 +116,14 @@ def test_a_faithful_bundle_passes(prove_bundle: Prove, tiny_bundle: Path) -> Non
     assert parity.score == parity.reference_score
 
 
-def test_every_evaluation_row_is_compared(prove_bundle: Prove, tiny_bundle: Path, tiny_run: Run) -> None:
+def test_every_evaluation_row_is_compared(faithful_parity: Parity, tiny_run: Run) -> None:
     """The proof covers the whole held-out set and the hard inputs, not a sample."""
-    parity = prove_bundle(tiny_bundle)
-    assert parity.rows == len(tiny_run.read_evaluation())
-    assert parity.hard_inputs >= 20
+    assert faithful_parity.rows == len(tiny_run.read_evaluation())
+    assert faithful_parity.hard_inputs >= 20
 
 
 def test_a_perturbed_weight_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
-    """A weight that is 1 % off moves logits past the bound, and the gate says so."""
+    """A weight that is 1 % off moves logits past the bound."""
     bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": with_weight(tiny_bundle, scaled(1.01))})
     parity = prove_bundle(bundle)
     assert not parity.passed
@@ -133,7 +131,7 @@ def test_a_perturbed_weight_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_pa
 
 
 def test_a_broken_graph_fails_on_labels(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
-    """A graph that answers something else fails the label gate and loses accuracy."""
+    """A graph with other answers fails the answer gate and loses accuracy."""
     bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": with_weight(tiny_bundle, scaled(-3.0))})
     parity = prove_bundle(bundle)
     assert "inputs whose answer differs" in names_of_failures(parity)
@@ -141,7 +139,7 @@ def test_a_broken_graph_fails_on_labels(prove_bundle: Prove, tiny_bundle: Path, 
 
 
 def test_a_changed_normalizer_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
-    """A tokenizer that no longer lower-cases gives other token ids, and the gate counts the rows."""
+    """A tokenizer that no longer lower-cases gives other token ids."""
     tokenizer = json.loads((tiny_bundle / "tokenizer.json").read_text())
     tokenizer["normalizer"]["lowercase"] = False
     bundle = forge(tiny_bundle, tmp_path / "b", files={"tokenizer.json": json.dumps(tokenizer).encode()})
@@ -149,7 +147,7 @@ def test_a_changed_normalizer_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_
 
 
 def test_another_truncation_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
-    """A bundle that cuts long texts earlier than the checkpoint does is found by the over-long hard inputs."""
+    """Over-long hard inputs find a bundle that truncates earlier than the checkpoint."""
     bundle = forge(tiny_bundle, tmp_path / "b", tokenizer={"max_length": 32})
     assert "inputs whose token ids differ" in names_of_failures(prove_bundle(bundle))
 
@@ -162,7 +160,7 @@ def test_neighbours_must_not_matter(prove_bundle: Prove, tiny_dynamic_bundle: Pa
 
 
 def test_a_batch_dependent_graph_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
-    """A graph that adds the mean of the batch answers a text otherwise in other company; every variant is refused."""
+    """A graph that adds the batch's mean gives other answers in other batches, which no variant may do."""
     bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": with_batch_mean(tiny_bundle)})
     parity = prove_bundle(bundle, "int8", 0.999)
     assert "answers changed by batch neighbours" in names_of_failures(parity)
@@ -171,7 +169,7 @@ def test_a_batch_dependent_graph_fails(prove_bundle: Prove, tiny_bundle: Path, t
 
 
 def test_a_padding_dependent_graph_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
-    """A graph that ignores its mask reads the padding as text; padding alone then changes answers."""
+    """A graph that ignores its mask reads padding as text, so padding changes answers."""
     bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": without_mask(tiny_bundle)})
     parity = prove_bundle(bundle, "int8", 0.999)
     assert "answers changed by padding" in names_of_failures(parity)
@@ -179,14 +177,14 @@ def test_a_padding_dependent_graph_fails(prove_bundle: Prove, tiny_bundle: Path,
 
 
 def test_a_saturating_layer_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
-    """Activations cut off at a bound, as 8 bits do without the instruction for it, are found by either gate."""
+    """Clipped activations, as with 8 bits on some CPUs, fail the gates of exact and approximate variants."""
     bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": with_saturation(tiny_bundle, 0.001)})
     assert "largest logit difference" in names_of_failures(prove_bundle(bundle))
     assert "change of accuracy, lower end" in names_of_failures(prove_bundle(bundle, "int8"))
 
 
 def test_swapped_labels_fail(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
-    """Two labels in each other's place leave every logit as it was, and every such answer wrong."""
+    """Two swapped labels change no logit, but their answers."""
     first, second, *others = manifest_of(tiny_bundle).labels
     bundle = forge(tiny_bundle, tmp_path / "b", labels=[second, first, *others])
     parity = prove_bundle(bundle)
@@ -196,7 +194,7 @@ def test_swapped_labels_fail(prove_bundle: Prove, tiny_bundle: Path, tmp_path: P
 
 
 def test_a_shifted_token_id_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
-    """Two words that have each other's number in the vocabulary."""
+    """Two words with swapped ids in the vocabulary."""
     tokenizer = json.loads((tiny_bundle / "tokenizer.json").read_text())
     vocabulary = tokenizer["model"]["vocab"]
     vocabulary["where"], vocabulary["money"] = vocabulary["money"], vocabulary["where"]
@@ -205,7 +203,7 @@ def test_a_shifted_token_id_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_pa
 
 
 def test_generated_strings_find_what_the_rows_do_not(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
-    """A normaliser that drops one rare letter changes no evaluation row; the generated strings have it."""
+    """Only the generated strings have a rare letter that a changed normaliser drops."""
     tokenizer = json.loads((tiny_bundle / "tokenizer.json").read_text())
     drop = {"type": "Replace", "pattern": {"String": "ſ"}, "content": ""}
     tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [drop, tokenizer["normalizer"]]}
@@ -216,7 +214,7 @@ def test_generated_strings_find_what_the_rows_do_not(prove_bundle: Prove, tiny_b
 
 
 def test_a_variant_that_flips_answers_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
-    """The budget bounds the lower end of the interval, and the message says what the rows can tell."""
+    """The budget bounds the lower end of the interval, and the message says whether more rows would help."""
     bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": with_weight(tiny_bundle, scaled(0.0))})
     parity = prove_bundle(bundle, "int8", 0.005)
     assert parity.change.low <= parity.change.change < -0.005
@@ -227,14 +225,14 @@ def test_a_variant_that_flips_answers_fails(prove_bundle: Prove, tiny_bundle: Pa
 
 
 def test_no_number_is_no_pass(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
-    """Logits that are not numbers fail, whatever a comparison with them would say."""
+    """NaN logits fail every comparison."""
     bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": with_weight(tiny_bundle, scaled(float("nan")))})
     assert not prove_bundle(bundle).passed
 
 
-def test_the_worst_rows_come_first(prove_bundle: Prove, tiny_bundle: Path) -> None:
-    """Ten rows are shown with both sides' labels, the largest difference first where no answer differs."""
-    parity = prove_bundle(tiny_bundle)
+def test_the_worst_rows_come_first(faithful_parity: Parity, tiny_bundle: Path) -> None:
+    """Ten rows are shown with both sides' labels, the largest difference first if no answer differs."""
+    parity = faithful_parity
     differences = [row["abs_logit_difference"] for row in parity.worst_rows]
     assert differences == sorted(differences, reverse=True)
     assert differences[0] == parity.max_abs_logit_difference

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
-from export.proof.calibration import expected_calibration_error
-from export.proof.statistics import Change, count_flips, measure_change
+from export.proof.statistics import MetricChange, count_flips, expected_calibration_error, measure_change
 from trainer.metrics.resampling import mean_of
 
 
-def change_of(lost: int, won: int, rows: int, budget: float = 0.005) -> Change:
+def change_of(lost: int, won: int, rows: int, budget: float = 0.005) -> MetricChange:
     before = np.ones(rows)
     before[:won] = 0
     after = np.ones(rows)
@@ -31,7 +30,7 @@ def test_flips_are_counted_both_ways() -> None:
 
 
 def test_no_flip_is_no_certainty() -> None:
-    """Where nothing changed in 150 rows, up to 2.4 % of others may: 1 - 0.025^(1/150)."""
+    """With no change in 150 rows, the share may still be 2.4 %: 1 - 0.025^(1/150)."""
     flips = count_flips([False] * 150, [True] * 150, [True] * 150)
     assert flips.mcnemar_p == 1
     assert flips.changed_share_95 == pytest.approx((0, 1 - 0.025 ** (1 / 150)))
@@ -43,7 +42,7 @@ def test_the_interval_is_that_of_paired_rows() -> None:
     error = np.sqrt(50 / 10_000 - 0.001**2) / 100
     assert change.change == pytest.approx(-0.001)
     assert (change.low, change.high) == pytest.approx((-0.001 - 1.96 * error, -0.001 + 1.96 * error), abs=1.5e-4)
-    assert change.within
+    assert change.within_budget
 
 
 def test_the_same_rows_give_the_same_interval() -> None:
@@ -51,22 +50,22 @@ def test_the_same_rows_give_the_same_interval() -> None:
     assert change_of(5, 3, 500) == change_of(5, 3, 500)
 
 
-def test_too_few_rows_are_told_how_many_would_do() -> None:
-    """One row lost of 400 may be chance; with as many rows as it says, the same share would be within the budget."""
+def test_too_few_rows_say_how_many_are_needed() -> None:
+    """One row lost of 400 may be chance; with the stated number of rows, the same share is within the budget."""
     few = change_of(lost=1, won=0, rows=400)
-    assert not few.within
+    assert not few.within_budget
     assert few.rows_needed is not None
     times = -(-few.rows_needed // 400) + 1
-    assert change_of(lost=times, won=0, rows=400 * times).within
+    assert change_of(lost=times, won=0, rows=400 * times).within_budget
 
 
 def test_a_change_past_the_budget_needs_no_more_rows() -> None:
-    """Where the score itself falls by more than the budget, no number is promised."""
+    """If the score itself falls by more than the budget, no number of rows helps."""
     assert change_of(lost=10, won=0, rows=400).rows_needed is None
 
 
 def test_the_calibration_error_is_guos() -> None:
-    """Two bins by hand: |0.5 - 0.9| and |1 - 0.65|, weighted by their rows; and 0 where shares are as said."""
+    """Two bins by hand: |0.5 - 0.9| and |1 - 0.65|, weighted by their rows; 0 if confidences are right."""
     assert expected_calibration_error([0.9, 0.9, 0.65], [True, False, True]) == pytest.approx((2 * 0.4 + 0.35) / 3)
     assert expected_calibration_error([1.0] * 4, [True] * 4) == 0
     right = np.random.default_rng(0).random(20_000) < 0.7

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from export.proof import hard_strings
 from export.proof.hard_strings import CATEGORIES
-from export.proof.reference_answers import ReferenceAnswers
+from export.proof.reference import ReferenceAnswers
 from export.proof.tokenizer import compare_tokenizers
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
@@ -24,14 +24,14 @@ def predictor(tiny_bundle: Path) -> Predictor:
 
 
 def test_ten_thousand_strings_are_the_same_tokens(
-    expected: ReferenceAnswers, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+    reference: ReferenceAnswers, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All categories, as every proof generates them."""
     monkeypatch.setattr("export.proof.hard_strings.STRINGS", 10_000)
-    expected.__dict__.pop("strings", None)
-    lock = compare_tokenizers(expected, predictor)
-    assert (lock.compared, lock.different) == (10_000, 0)
-    expected.__dict__.pop("strings", None)
+    reference.__dict__.pop("strings", None)
+    comparison = compare_tokenizers(reference, predictor)
+    assert (comparison.compared, comparison.different) == (10_000, 0)
+    reference.__dict__.pop("strings", None)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def sides(tiny_run: Run, tiny_bundle: Path) -> tuple[AutoTokenizer, Predictor]:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=200))
 def test_any_text_is_the_same_tokens(sides: tuple[AutoTokenizer, Predictor], text: str) -> None:
-    """What hypothesis thinks of, beside what is generated."""
+    """Any text that hypothesis generates."""
     tokenizer, predictor = sides
     assert predictor.encode([text])[0].windows[0].ids == tokenizer(text, truncation=True, max_length=64)["input_ids"]
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from export.selection.figure import APART, spread
+from export.selection.figure import APART, spread_levels
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from export.selection.figure import APART, spread
     ],
 )
 def test_names_are_moved_apart(levels: list[float], wanted: list[float]) -> None:
-    """Only those too near each other, around their middle."""
-    assert spread(levels) == pytest.approx(wanted)
+    """Only names too near each other move, around their mean."""
+    assert spread_levels(levels) == pytest.approx(wanted)
 
 
-def test_those_moved_do_not_meet_others() -> None:
-    """A group that grows takes in whom it reaches."""
-    found = spread([0.40, 0.42, 0.44, 0.52, 0.53])
+def test_moved_names_do_not_meet_others() -> None:
+    """A group that grows includes names that it reaches."""
+    found = spread_levels([0.40, 0.42, 0.44, 0.52, 0.53])
     assert all(after - before > APART - 1e-6 for before, after in pairwise(found))

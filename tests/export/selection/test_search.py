@@ -14,9 +14,9 @@ import pytest
 from export.console import variants_table
 from export.exporter import Export, ProofFailed, export_run
 from export.proof.gates import Gate
-from export.proof.parity import Parity
+from export.proof.prove import Parity
 from export.selection import search
-from export.selection.search import Candidate, best_of
+from export.selection.search import Candidate, select_best
 from export.selection.speed import Pace
 from export.variants.registry import VARIANTS
 from export.workspace import BuiltVariant, Workspace
@@ -28,7 +28,7 @@ from trainer.run.run import Run
 
 @pytest.fixture(scope="module")
 def found(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Export:
-    """The automatic choice for the tiny run."""
+    """The result of ``--variant auto`` for the tiny run."""
     steps: list[str] = []
     result = export_run(tiny_run, tmp_path_factory.mktemp("auto") / "bundle", "auto", on_step=steps.append)
     assert len(steps) > len(VARIANTS)  # each variant is announced
@@ -41,7 +41,7 @@ def record_of(bundle: Path) -> dict[str, Any]:
 
 
 def test_every_variant_is_tried(found: Export) -> None:
-    """variants.json has each one's size, speed and quality, and whether it holds; the manifest hashes it."""
+    """variants.json has each one's size, speed, quality and verdict; the manifest hashes it."""
     record = record_of(found.bundle)
     assert [each["variant"] for each in record["candidates"]] == list(VARIANTS)
     assert all(each["bytes"] and each["speed"]["rate"] > 0 for each in record["candidates"])
@@ -50,7 +50,7 @@ def test_every_variant_is_tried(found: Export) -> None:
 
 
 def test_the_choice_serves_with_fp32_behind_it(found: Export) -> None:
-    """The bundle answers by the chosen variant and, if that is another, by fp32 in its place."""
+    """The bundle has the selected variant and, if that is another, fp32 as its fallback."""
     opened, record = Bundle.open(found.bundle), record_of(found.bundle)
     assert opened.manifest.graph.variant == record["chosen"]
     behind = [each.manifest.graph.variant for each in opened.alternatives]
@@ -59,7 +59,7 @@ def test_the_choice_serves_with_fp32_behind_it(found: Export) -> None:
 
 
 def test_the_choice_is_the_fastest_that_holds(found: Export) -> None:
-    """None that holds is faster."""
+    """No variant that passed is faster."""
     record = record_of(found.bundle)
     ratios = {each["variant"]: each["speed"]["ratio"] for each in record["candidates"] if each["holds"]}
     assert record["chosen"] == max(ratios, key=lambda name: ratios[name])
@@ -74,20 +74,20 @@ def test_the_choice_is_the_fastest_that_holds(found: Export) -> None:
         ({"fp32": 1.0, "int8": (None, "cannot be made")}, "fp32"),
     ],
 )
-def test_what_is_chosen(ratios: dict[str, Any], chosen: str) -> None:
-    """The fastest without a reason against it; fp32 where all others are slower or fail."""
+def test_the_fastest_is_selected(ratios: dict[str, Any], chosen: str) -> None:
+    """The fastest without a reason against it; fp32 if all others are slower or fail."""
     candidates = []
     for name, given in ratios.items():
         ratio, reason = given if isinstance(given, tuple) else (given, "")
         pace = None if ratio is None else Pace(ratio, ratio, (ratio, ratio))
         candidates.append(Candidate(VARIANTS[name], pace=pace, reason=reason))
-    assert best_of(candidates).variant.name == chosen
+    assert select_best(candidates).variant.name == chosen
 
 
 def test_a_variant_that_fails_is_dropped_with_its_reason(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that cannot be made and one that answers wrongly are named with why, and another serves."""
+    """A variant that cannot be built and one with wrong answers have a reason, and another serves."""
 
     def refuses(*_: object) -> dict[str, Any]:
         raise InputError("this one needs what is not here")
@@ -105,6 +105,7 @@ def test_a_variant_that_fails_is_dropped_with_its_reason(
         return {}
 
     only(monkeypatch, {"int8": refuses, "fp16": wrong})
+    paced(monkeypatch, {"fp32": 1.0, "fp16": 2.0})
     bundle = export_run(tiny_run, tmp_path / "bundle", "auto").bundle
     reasons = {each["variant"]: each["reason"] for each in record_of(bundle)["candidates"]}
     assert reasons["int8"] == "this one needs what is not here"
@@ -113,7 +114,7 @@ def test_a_variant_that_fails_is_dropped_with_its_reason(
 
 
 def test_what_is_slower_is_not_proven(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fastest is proven first, the next one where that fails; what is slower than the choice is only judged."""
+    """The fastest is proven first, then the next if that fails; slower variants are only judged."""
     only(monkeypatch, {name: VARIANTS[name].build for name in ("int8-dynamic", "int8-weights", "fp16")})
     paced(monkeypatch, {"fp32": 1.0, "int8-dynamic": 1.2, "int8-weights": 9.0, "fp16": 2.0})
     proven = failing(monkeypatch, "int8-weights")
@@ -128,22 +129,22 @@ def test_what_is_slower_is_not_proven(tiny_run: Run, tmp_path: Path, monkeypatch
 
 
 def paced(monkeypatch: pytest.MonkeyPatch, ratios: dict[str, float]) -> None:
-    """Each variant is found to be so fast."""
+    """Replace the measured speeds."""
 
-    def pace_of(candidate: Predictor, *_: object) -> Pace:
+    def measure_pace(candidate: Predictor, *_: object) -> Pace:
         ratio = ratios[candidate.manifest.graph.variant]
         return Pace(ratio, ratio, (ratio, ratio))
 
-    monkeypatch.setattr(search, "pace_of", pace_of)
+    monkeypatch.setattr(search, "measure_pace", measure_pace)
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
-    """A gate of this variant's proof does not hold; the list is of what was asked for its proof, in order."""
+    """Let this variant's proof fail; the list has the proven variants in order."""
     prove, asked = Workspace.prove, list[str]()
 
-    def proven(workspace: Workspace, made: BuiltVariant, predictor: Predictor) -> Parity:
+    def proven(workspace: Workspace, made: BuiltVariant) -> Parity:
         asked.append(made.variant.name)
-        found = prove(workspace, made, predictor)
+        found = prove(workspace, made)
         failed = replace(found, gates=[Gate("padding", False, 1.0, "0")])
         return failed if made.variant.name == name else found
 
@@ -152,12 +153,12 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
 
 
 def copied(run: Run, folder: Path) -> Run:
-    """The run and the rows beside it, that a test may write into."""
+    """A copy of the run and its rows, which a test may change."""
     return Run(Path(shutil.copytree(run.root.parent, folder / "copy")) / run.root.name)
 
 
 def test_where_fp32_fails_nothing_is_written(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a proven fp32 there is nothing to fall back on, and no bundle."""
+    """Without a proven fp32 there is no bundle."""
     only(monkeypatch, {})
     monkeypatch.setattr("export.proof.gates.MAX_LOGIT_DIFFERENCE", 1e-12)
     with pytest.raises(ProofFailed, match="no bundle was written"):
@@ -166,7 +167,7 @@ def test_where_fp32_fails_nothing_is_written(tiny_run: Run, tmp_path: Path, monk
 
 
 def test_changed_training_rows_are_refused(tiny_run: Run, tmp_path: Path) -> None:
-    """Calibration wants the rows that the run was trained with; other rows in their place are found out."""
+    """Calibration requires the rows that the run was trained with."""
     run = copied(tiny_run, tmp_path)
     record = run.read_record()
     record["data"]["splits"]["train"]["sha256"] = "0" * 64
@@ -176,7 +177,7 @@ def test_changed_training_rows_are_refused(tiny_run: Run, tmp_path: Path) -> Non
 
 
 def test_the_table_fits_a_terminal(found: Export) -> None:
-    """80 columns, one row a variant, the chosen one marked."""
+    """80 columns, one row for each variant, the selected one marked."""
     import io
 
     from rich.console import Console
@@ -191,12 +192,12 @@ def test_the_table_fits_a_terminal(found: Export) -> None:
 
 @pytest.mark.slow
 def test_a_generating_model_has_fewer_variants(task_run: Callable[[str], Run], tmp_path: Path) -> None:
-    """Static scales are for encoders: of a generating model, fp32 and dynamic int8 are tried."""
+    """A generating model has only fp32 and dynamic int8; static scales are for encoders."""
     result = export_run(copied(task_run("text-generation"), tmp_path), tmp_path / "auto", "auto")
     assert [each.variant.name for each in result.candidates] == ["fp32", "int8-dynamic"]
 
 
 def only(monkeypatch: pytest.MonkeyPatch, makers: dict[str, Callable[..., dict[str, Any]]]) -> None:
-    """Only fp32 and these are there to be tried, made so."""
+    """Replace the variants by fp32 and these."""
     some = {"fp32": VARIANTS["fp32"]} | {name: replace(VARIANTS[name], build=make) for name, make in makers.items()}
     monkeypatch.setattr(search, "variants_for", lambda generates: some)

@@ -14,15 +14,18 @@ import onnx.parser
 import pytest
 from onnx import numpy_helper
 
-from export.graphs.encoder import export_graph
+from export.graphs.encoder import export_encoder
+from export.proof.prove import Judgement
 from export.variants import static_int8 as static
-from export.variants.calibration import Calibration, session_of
-from export.variants.linear_layers import groups_of
-from export.variants.quantize_graph import quantized, with_small_tables
-from export.variants.smoothquant import Range, best_range, observe, quantized_weight, rounded_weight
+from export.variants.calibration import Calibration
+from export.variants.calibration import create_single_thread_session as create_session
+from export.variants.linear_layers import find_groups
+from export.variants.quantize_graph import quantize_layers, quantize_tables
+from export.variants.smoothquant import Range, observe_activations, quantize_weight, round_weight, search_range
+from export.variants.static_int8 import VariantFailed
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import INSTRUCTIONS, describe_machine
-from serving.errors import BundleError, InputError
+from serving.errors import BundleError
 from serving.inference.predictor import Predictor
 from tests.bundles import forge
 from tests.toys import write_toy
@@ -50,7 +53,7 @@ def graph(tmp_path: Path) -> Callable[..., onnx.ModelProto]:
         model: Model = build_model(plan.base, plan.model_spec, plan.splits.labels).eval()
         save_checkpoint(model, plan.model_spec, plan.task, plan.tokenizer, tmp_path / "checkpoint")
         checkpoint = load_checkpoint(tmp_path / "checkpoint", attn_implementation="eager")
-        export_graph(checkpoint, tmp_path / "model.onnx")
+        export_encoder(checkpoint, tmp_path / "model.onnx")
         return onnx.load(str(tmp_path / "model.onnx"))
 
     return make
@@ -77,10 +80,10 @@ def padded(feeds: list[dict[str, Any]], length: int) -> dict[str, Any]:
 
 def in_eight_bits(model: onnx.ModelProto) -> onnx.ModelProto:
     """All of its groups, with ranges seen on random rows."""
-    groups = groups_of(model)
-    seen = observe(model, groups, feeds_for(model, list(range(3, 40))))
-    ranges = {group.input: best_range(group, seen[group.input]) for group in groups}
-    return quantized(with_small_tables(model), groups, ranges)
+    groups = find_groups(model)
+    seen = observe_activations(model, groups, feeds_for(model, list(range(3, 40))))
+    ranges = {group.input: search_range(group, seen[group.input]) for group in groups}
+    return quantize_layers(quantize_tables(model), groups, ranges)
 
 
 @exact
@@ -88,7 +91,7 @@ def in_eight_bits(model: onnx.ModelProto) -> onnx.ModelProto:
 def test_neighbours_and_padding_do_not_matter(graph: Callable[..., onnx.ModelProto], family: str) -> None:
     """Alone, in a mixed batch and padded far beyond, within float32 rounding; and near the float32 logits."""
     model = graph(family)
-    small, exact = session_of(in_eight_bits(model)), session_of(model)
+    small, exact = create_session(in_eight_bits(model)), create_session(model)
     feeds = feeds_for(model, [3, 5, 8, 8, 13, 30])
     alone = np.concatenate([small.run(None, feed)[0] for feed in feeds])
     wanted = np.concatenate([exact.run(None, feed)[0] for feed in feeds])
@@ -98,7 +101,7 @@ def test_neighbours_and_padding_do_not_matter(graph: Callable[..., onnx.ModelPro
 
 
 def test_the_graph_is_smaller(graph: Callable[..., onnx.ModelProto]) -> None:
-    """Embeddings and layers are int8; the products are onnxruntime's own, all else is ONNX's."""
+    """Embeddings and layers are int8; only the products are onnxruntime's own operators."""
     model = graph("BERT")
     small = in_eight_bits(model)
     onnx.checker.check_model(small)
@@ -123,22 +126,24 @@ def test_the_graph_is_smaller(graph: Callable[..., onnx.ModelProto]) -> None:
     ],
 )
 def test_a_layer_is_its_formula(nodes: str, kinds: list[str]) -> None:
-    """Whatever way a bias is added: rounded activations times rounded weights, plus the bias; else it stays outside."""
+    """Rounded activations times rounded weights plus the bias, however it is added; other additions stay outside."""
     model = layer_then_another(nodes)
-    group = groups_of(model)[0]
+    group = find_groups(model)[0]
     x = np.random.default_rng(1).normal(size=(9, 6)).astype(np.float32)
     x[:, 2] *= 30
-    chosen = best_range(group, x)
-    small = quantized(model, [group], {"x": chosen})
-    feeds = {"x": x, "rounded": chosen.rounded(x / smoothing_of(chosen))}
-    found = session_of(small).run(None, {"x": x})[0]
-    np.testing.assert_allclose(found, session_of(on_rounded(model, chosen)).run(None, feeds)[0], rtol=1e-5, atol=1e-3)
+    chosen = search_range(group, x)
+    small = quantize_layers(model, [group], {"x": chosen})
+    feeds = {"x": x, "rounded": chosen.round(x / smoothing_of(chosen))}
+    found = create_session(small).run(None, {"x": x})[0]
+    np.testing.assert_allclose(
+        found, create_session(on_rounded(model, chosen)).run(None, feeds)[0], rtol=1e-5, atol=1e-3
+    )
     inner = [node.op_type for node in small.graph.node if node.op_type in ("Add", "Mul") and "smooth" not in node.name]
     assert inner == kinds
 
 
 def layer_then_another(nodes: str) -> onnx.ModelProto:
-    """A layer of 6 inputs and 6 outputs, written so, and another behind it."""
+    """A layer of 6 inputs and 6 outputs with these nodes, and another one after it."""
     model = onnx.parser.parse_model(
         f'<ir_version: 8, opset_import: ["" : 17]> g (float[n, 6] x) => (float[n, 2] z) {{ {nodes} z = MatMul (y, v) }}'
     )
@@ -152,7 +157,7 @@ def layer_then_another(nodes: str) -> onnx.ModelProto:
 
 
 def on_rounded(model: onnx.ModelProto, chosen: Range) -> onnx.ModelProto:
-    """The same in float32, the first layer's product made of what 8 bits leave of the weight and of its activations."""
+    """The same in float32, with the first layer's weight and activations as rounded to 8 bits."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     product = copy.graph.node[0]
@@ -161,7 +166,7 @@ def on_rounded(model: onnx.ModelProto, chosen: Range) -> onnx.ModelProto:
     weight = next(each for each in copy.graph.initializer if each.name == product.input[1])
     turned = product.op_type == "Gemm"
     values = numpy_helper.to_array(weight).T if turned else numpy_helper.to_array(weight)
-    left = rounded_weight(values * smoothing_of(chosen)[:, None])
+    left = round_weight(values * smoothing_of(chosen)[:, None])
     weight.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(left.T if turned else left), weight.name))
     return copy
 
@@ -171,9 +176,9 @@ def smoothing_of(chosen: Range) -> Any:
 
 
 def test_layers_that_read_the_same_form_a_group(graph: Callable[..., onnx.ModelProto]) -> None:
-    """Query, key and value of one layer are together; the classifier, behind which nothing comes, is in none."""
+    """Query, key and value of one layer form a group; the last layer, the classifier, is in none."""
     model = graph("BERT")
-    groups = groups_of(model)
+    groups = find_groups(model)
     assert [len(group.layers) for group in groups] == [*[3, 1, 1, 1] * 2, 1]  # two layers and the pooler
     labels = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
     assert all(layer.weight.shape[1] != labels for group in groups for layer in group.layers)
@@ -182,24 +187,24 @@ def test_layers_that_read_the_same_form_a_group(graph: Callable[..., onnx.ModelP
 def test_a_weight_keeps_its_size() -> None:
     """Each output channel has its own scale: an error is at most half a step of it."""
     weight = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32) * np.array([1, 10, 100, 1e-3], np.float32)
-    eight, scale = quantized_weight(weight)
+    eight, scale = quantize_weight(weight)
     assert (np.abs(eight * scale - weight) <= scale / 2 + 1e-6).all()
 
 
 def test_one_large_channel_does_not_drown_the_others(graph: Callable[..., onnx.ModelProto]) -> None:
-    """Where one channel is a hundred times the others, smoothing is chosen, and it serves."""
-    group = groups_of(graph("BERT"))[0]
+    """If one channel is a hundred times the others, it is smoothed."""
+    group = find_groups(graph("BERT"))[0]
     random = np.random.default_rng(0)
     seen = random.normal(size=(500, group.weight.shape[0])).astype(np.float32)
     seen[:, 3] *= 100
-    chosen = best_range(group, seen)
+    chosen = search_range(group, seen)
     assert chosen.alpha > 0
     assert chosen.smoothing is not None
     assert chosen.smoothing[3] > 2 * np.median(chosen.smoothing)
 
 
 def test_a_saturating_layer_is_refused(tiny_run: Run, tiny_int8_bundle: Path, tmp_path: Path) -> None:
-    """A bundle whose activations have a scale far too small gives other answers than those recorded."""
+    """A bundle with far too small scales of activations does not reproduce the recorded answers."""
     model = onnx.load(str(tiny_int8_bundle / "model.onnx"))
     scales = [each for each in model.graph.initializer if each.name.endswith("/scale")]
     assert scales
@@ -213,7 +218,7 @@ def test_a_saturating_layer_is_refused(tiny_run: Run, tiny_int8_bundle: Path, tm
 def test_the_most_sensitive_layers_go_back(
     graph: Callable[..., onnx.ModelProto], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While too many validation answers differ, groups return to float32, the one that saturates before all others."""
+    """While too many validation answers differ, groups return to float32, first the one that saturates."""
     feeds = feeds_for(graph("BERT"), list(range(3, 40)))
     spoilt = spoil_group(monkeypatch, 2)
     judged = Calibration(lambda: feeds, judge=answers_that_differ(5, 3, 1))
@@ -226,24 +231,24 @@ def test_the_most_sensitive_layers_go_back(
     assert any(each.name.endswith("/smoothing") or each.name.endswith("/scale") for each in written.graph.initializer)
 
 
-def test_where_nothing_holds_there_is_a_reason(graph: Callable[..., onnx.ModelProto], tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_quantized_is_refused(graph: Callable[..., onnx.ModelProto], tmp_path: Path) -> None:
     """If even one group in 8 bits changes too many answers, the variant is refused."""
     feeds = feeds_for(graph("BERT"), [5, 9])
     judged = Calibration(lambda: feeds, judge=answers_that_differ(*[7] * 20))
-    with pytest.raises(InputError, match="even with one layer, 7 of 100 validation answers differ"):
+    with pytest.raises(VariantFailed, match="even with one layer, 7 of 100 validation answers differ"):
         static.static_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx", judged)
 
 
 def answers_that_differ(*counts: int) -> Callable[[], Any]:
-    """A judge that finds so many of 100 answers different, call by call."""
+    """A judge that reports these counts of 100 answers as different, one at each call."""
     left = iter(counts)
-    change = SimpleNamespace(change=0.0, budget=0.005)
-    return lambda: SimpleNamespace(compared=100, answers_equal=100 - next(left), change=change, score=1.0)
+    change: Any = SimpleNamespace(change=0.0, budget=0.005)
+    return lambda: Judgement(100, 100 - next(left), "accuracy", 1.0, 1.0, change)
 
 
 def spoil_group(monkeypatch: pytest.MonkeyPatch, place: int) -> list[str]:
-    """The group at this place gets a scale a thousand times too small; its name is in the list afterwards."""
-    choose, asked, spoilt = static.best_range, iter(range(100)), list[str]()
+    """Make the scale of the group at this place a thousand times too small; the list then has its name."""
+    choose, asked, spoilt = static.search_range, iter(range(100)), list[str]()
 
     def chosen(group: Any, seen: Any) -> Any:
         found = choose(group, seen)
@@ -252,5 +257,5 @@ def spoil_group(monkeypatch: pytest.MonkeyPatch, place: int) -> list[str]:
         spoilt.append(group.input)
         return replace(found, scale=np.float32(found.scale / 1000))
 
-    monkeypatch.setattr(static, "best_range", chosen)
+    monkeypatch.setattr(static, "search_range", chosen)
     return spoilt
