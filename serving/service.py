@@ -10,6 +10,8 @@ from functools import partialmethod
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # BentoML reports usage unless told not to
+# BentoML sets it for its workers; there is one, whose counts belong in memory and not in files of a former process.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 from http import HTTPStatus
 
@@ -94,7 +96,7 @@ Watcher.__init__ = partialmethod(Watcher.__init__, send_hup=True)
 # BentoML configures uvicorn after this module is loaded, and leaves what a connection is to what "auto" stands for.
 CONNECTIONS: dict[str, Any] = HTTP_PROTOCOLS  # uvicorn takes a class as well as its name
 CONNECTIONS["auto"] = bounded(
-    settings.server_limits, lambda reason: late.app.server_state.metrics.refused_connection(reason)
+    settings.server_limits, lambda reason: late.app.server_state.metrics.count_refused_connection(reason)
 )
 
 uvicorn.Server = Server  # type: ignore[misc]  # BentoML's worker makes its server by this name

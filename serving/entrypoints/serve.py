@@ -17,7 +17,7 @@ from serving.http.app import App, create_app
 from serving.http.models.sources import BundleFolder, find_bundles
 from serving.http.server.connection import bounded
 from serving.http.server.server import Server
-from serving.http.server.signals import Remembered
+from serving.http.server.signals import PendingSignal
 from serving.inference.memory import trim_memory
 from serving.inference.predictor import Predictor
 from serving.observability.logs import set_up_logs
@@ -45,7 +45,7 @@ def serve_bundles(
         BundleError: a bundle cannot be trusted, or does not answer on this machine as it did when it was proven.
         InputError: the address cannot be listened on, two models have one name, or a TUNESHIP_ variable is malformed.
     """
-    signal.signal(signal.SIGHUP, Remembered())
+    signal.signal(signal.SIGHUP, PendingSignal())
     settings = ServerSettings.from_environment(options=options or {})
     set_up_logs(settings.log)
     settings.access_policy.keys()  # what is wrong with them is told before anything is loaded
@@ -79,7 +79,7 @@ def _run(app: App, server_limits: ServerLimits, listener: socket.socket) -> None
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=bounded(server_limits, app.server_state.metrics.refused_connection),
+        http=bounded(server_limits, app.server_state.metrics.count_refused_connection),
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -1,4 +1,4 @@
-"""The end in two steps: at SIGTERM the server says to send no more, and stops only when that had time to be heard."""
+"""Signals: SIGTERM makes the server not ready, and stops it only some seconds later; SIGHUP reloads the models."""
 
 from __future__ import annotations
 
@@ -14,19 +14,17 @@ logger = logging.getLogger("tuneship")
 
 
 @contextmanager
-def announced(begin: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Put SIGTERM off: it calls ``begin`` at once, and what would have handled it ``seconds`` later.
+def delay_sigterm(begin: Callable[[], None], seconds: float) -> Iterator[None]:
+    """SIGTERM calls ``begin`` at once and the server's own handler ``seconds`` later; a second one waits for nothing.
 
-    A load balancer learns from ``/readyz`` that this server goes, and needs a moment until it sends nobody here any
-    more; whoever comes meanwhile is answered. A second SIGTERM waits for nothing, and neither does SIGINT.
-
-    Where no server has a handler there is nothing to put off, and outside of the main thread Python allows none.
+    Meanwhile load balancers learn from ``/readyz`` to send no more requests. Does nothing where the server has no
+    handler, or outside of the main thread, where Python allows none.
     """
     handle = signal.getsignal(signal.SIGTERM)
     if not callable(handle) or threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, _put_off(handle, begin, seconds))
+    signal.signal(signal.SIGTERM, _delay(handle, begin, seconds))
     try:
         yield
     finally:
@@ -36,7 +34,7 @@ def announced(begin: Callable[[], None], seconds: float) -> Iterator[None]:
 Handler = Callable[[int, FrameType | None], object]
 
 
-def _put_off(handle: Handler, begin: Callable[[], None], seconds: float) -> Handler:
+def _delay(handle: Handler, begin: Callable[[], None], seconds: float) -> Handler:
     loop, begun = asyncio.get_running_loop(), False
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -53,27 +51,24 @@ def _put_off(handle: Handler, begin: Callable[[], None], seconds: float) -> Hand
     return on_signal
 
 
-class Remembered:
-    """A handler for as long as nothing can be done yet: SIGHUP would end the process otherwise."""
+class PendingSignal:
+    """Handles SIGHUP during start-up, where it would end the process, by remembering it."""
 
-    told = False
+    received = False
 
     def __call__(self, *_: object) -> None:
         """Remember it."""
-        self.told = True
+        self.received = True
 
 
 @contextmanager
 def on_hangup(act: Callable[[], object]) -> Iterator[None]:
-    """Meanwhile SIGHUP calls ``act``, at once where one is remembered.
-
-    Not outside of the main thread, where Python allows no handler.
-    """
+    """SIGHUP calls ``act``, at once if one is pending; does nothing outside of the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGHUP, lambda *_: act())
-    if isinstance(before, Remembered) and before.told:
+    if isinstance(before, PendingSignal) and before.received:
         act()
     try:
         yield

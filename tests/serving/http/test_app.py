@@ -343,7 +343,7 @@ def test_would_be_late(tiny_bundle: Path) -> None:
 
 def test_crowded(predictor: Predictor) -> None:
     """A request that came when too many waited to begin gets 429 and Retry-After, unread."""
-    why = "9 requests wait to be begun already"
+    why = "9 requests wait to be started already"
 
     async def scenario(_: httpx.AsyncClient, app: Starlette) -> None:
         async def crowded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -413,8 +413,8 @@ def test_server_error(tiny_bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "message"),
     [
-        ("GET", "/nothing", 404, "there is nothing at /nothing; GET /openapi.json tells of every path"),
-        ("POST", "/predict/more", 404, "there is nothing at /predict/more; GET /openapi.json tells of every path"),
+        ("GET", "/nothing", 404, "there is nothing at /nothing; GET /openapi.json lists every path"),
+        ("POST", "/predict/more", 404, "there is nothing at /predict/more; GET /openapi.json lists every path"),
         ("GET", "/predict", 405, "/predict takes POST, not GET"),
         ("PUT", "/predict", 405, "/predict takes POST, not PUT"),
         ("POST", "/info", 405, "/info takes GET or HEAD, not POST"),

@@ -18,8 +18,9 @@ from serving.bundle.manifest import REFERENCE, Reference
 from serving.errors import BundleError
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
-from serving.observability.drift import BLOCK, BLOCKS, FEWEST, Drift, _chi_square_99, psi, reference_of
+from serving.observability.drift import BLOCK_INPUTS, BLOCKS, MIN_INPUTS, Drift, _chi_square_99, psi, reference_of
 from serving.observability.metrics import Metrics
+from serving.observability.model_metrics import ModelMetrics
 from serving.protocols.base import Reply
 from tests.bundles import forge, manifest_of, seal
 from tests.serving.observability.test_metrics import samples, total
@@ -42,7 +43,7 @@ def made_of(rows: Seen) -> Reference:
 def after(drift: Drift, rows: Seen) -> Drift:
     """The same, when it has seen the rows."""
     for length, labels in rows:
-        drift.saw(length, labels)
+        drift.count(length, labels)
     return drift
 
 
@@ -81,7 +82,7 @@ def test_no_labels_at_all() -> None:
 
 def test_too_few() -> None:
     """Nothing is told before enough was seen."""
-    drift = after(Drift(made_of(seen(3000, 1)), LABELS), seen(FEWEST - 1, 2))
+    drift = after(Drift(made_of(seen(3000, 1)), LABELS), seen(MIN_INPUTS - 1, 2))
     assert drift.indices() == {}
     assert after(drift, seen(1, 3)).indices()
 
@@ -90,8 +91,8 @@ def test_window() -> None:
     """Only the last inputs count: a drift that has gone is forgotten, and the window has a bound."""
     drift = after(Drift(made_of(seen(3000, 1)), LABELS), seen(5000, 2, (0, 0, 0, 1)))
     assert drift.indices()["label"].value > 1
-    assert after(drift, seen(BLOCK * BLOCKS, 3)).indices()["label"].value < 0.1
-    assert BLOCK * (BLOCKS - 1) <= drift.inputs <= BLOCK * BLOCKS
+    assert after(drift, seen(BLOCK_INPUTS * BLOCKS, 3)).indices()["label"].value < 0.1
+    assert BLOCK_INPUTS * (BLOCKS - 1) <= drift.inputs <= BLOCK_INPUTS * BLOCKS
 
 
 def test_tasks_without_labels() -> None:
@@ -166,11 +167,11 @@ def test_published(tiny_bundle: Path, predictor: Predictor, texts: list[str]) ->
 def test_begins_anew(predictor: Predictor) -> None:
     """A bundle that takes another's place is not told to drift because the other one did."""
     metrics = Metrics()
-    model = metrics.of("m", predictor.bundle)
-    answers = predictor.predict(["stop"] * FEWEST)
-    model.answered(Reply(predictor.encode(["stop"] * FEWEST), [], answers), predictor.task.parameters_type())
+    model = ModelMetrics(metrics, "m", predictor.bundle)
+    answers = predictor.predict(["stop"] * MIN_INPUTS)
+    model.count_answers(Reply(predictor.encode(["stop"] * MIN_INPUTS), [], answers), predictor.task.parameters_type())
     assert b"tuneship_drift_psi{" in metrics.render()
-    metrics.of("m", predictor.bundle)
+    ModelMetrics(metrics, "m", predictor.bundle)
     assert b"tuneship_drift_psi{" not in metrics.render()
 
 

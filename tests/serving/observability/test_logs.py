@@ -21,7 +21,7 @@ from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
-from serving.observability.logs import JsonFormatter, TextFormatter, private, set_up_logs
+from serving.observability.logs import JsonFormatter, TextFormatter, redact, set_up_logs
 from serving.settings.log_settings import LogSettings
 from serving.tasks.base import Logits
 
@@ -201,9 +201,9 @@ def test_all_in_one_format(stream: io.StringIO) -> None:
     assert [content["logger"] for content in contents] == ["uvicorn.error", "py.warnings", "tuneship"]
 
 
-def test_private_pairs() -> None:
-    """Both texts of a pair are private; a very short one would blank out half the trace."""
-    assert private([("question?", "context"), "ab"]) == {"private": ["question?", "context"]}
+def test_both_texts_of_a_pair_are_redacted() -> None:
+    """A very short text is not: it would blank out half the traceback."""
+    assert redact([("question?", "context"), "ab"]) == {"redacted": ["question?", "context"]}
 
 
 def test_settings() -> None:

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
 from serving.observability.metrics import Metrics, Reason
+from serving.observability.model_metrics import ModelMetrics
 from serving.protocols.base import Reply
 from serving.settings.access import AccessPolicy
 from tests.bundles import manifest_of
@@ -154,8 +155,8 @@ def test_counting_decodes_nothing_anew(predictor: Predictor, parameters: dict[st
     """An answer that no parameter has altered is counted as it is."""
     (answered,) = predictor.answered([TEXT])
     reply = Reply([answered[0]], [[]], [answered[1]])  # without logits, of which there would be no second answer
-    model = Metrics().of("m", predictor.bundle)
-    assert model.answered(reply, predictor.task.parameters_type(**parameters)) == [answered[1][0]["label"]]
+    model = ModelMetrics(Metrics(), "m", predictor.bundle)
+    assert model.count_answers(reply, predictor.task.parameters_type(**parameters)) == [answered[1][0]["label"]]
 
 
 def test_bounded(tiny_bundle: Path) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from bench.process import free_port
-from serving.observability.tracing import tracing
+from serving.observability.tracing import make_tracing
 from serving.settings.settings import ServerSettings
 from tests.serving.observability.receiver import Receiver
 from tests.serving.processes import ROOT, environment, python, running
@@ -117,5 +117,5 @@ def test_variables(variables: dict[str, str], asked: bool) -> None:
 def test_exporter_missing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """An endpoint without the extra is a warning that names it, not a server that does not start."""
     monkeypatch.setattr("serving.observability.tracing.EXPORTER", "opentelemetry.exporter.absent.http")
-    assert tracing(asked=True) is None
+    assert make_tracing() is None
     assert "pip install 'tuneship[otel]'" in caplog.text

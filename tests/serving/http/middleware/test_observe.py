@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.bundle.bundle import Bundle
 from serving.http.app import create_app
 from serving.http.middleware.observe import ObservabilityMiddleware, RequestIds
 from serving.inference.predictor import Predictor
-from serving.observability.observers import AccessLog
+from serving.observability.metrics import Metrics
+from serving.observability.observers import Observers
+from serving.observability.request_record import RequestRecord
 from serving.settings.log_settings import LogSettings
 from tests.serving.http.test_app import Broken
 
@@ -38,14 +41,14 @@ def test_honoured(client: TestClient, given_id: str) -> None:
 )
 def test_refused(given_id: bytes) -> None:
     """What could end a header or a log line, or is too long, is not taken up: another name is made."""
-    made = RequestIds().of(given_id)
+    made = RequestIds().choose(given_id)
     assert re.fullmatch(r"[0-9a-f]{16}-1", made)
 
 
 @given(st.binary(max_size=200))
 def test_any_name(given_id: bytes) -> None:
     """Whatever a caller sends, the name is printable ASCII without white space, and short."""
-    assert re.fullmatch(r"[!-~]{1,128}", RequestIds().of(given_id))
+    assert re.fullmatch(r"[!-~]{1,128}", RequestIds().choose(given_id))
 
 
 def test_made(client: TestClient) -> None:
@@ -92,9 +95,16 @@ def test_failure(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert record.fields["request_id"] == "mine"  # type: ignore[attr-defined]
 
 
+def observe(app: ASGIApp, records: list[RequestRecord], *, draining: bool = False) -> ObservabilityMiddleware:
+    """An app whose requests' records are appended to a list."""
+    observers = Observers(Metrics(), LogSettings(), traces=False)
+    observers.on_request = [records.append]
+    return ObservabilityMiddleware(app, observers, SimpleNamespace(draining=draining))
+
+
 def test_failure_on_the_way(caplog: pytest.LogCaptureFixture) -> None:
     """What fails when its answer has begun gets no second answer, and is told and counted all the same."""
-    sent, over = [], []
+    sent, over = [], list[RequestRecord]()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -103,7 +113,7 @@ def test_failure_on_the_way(caplog: pytest.LogCaptureFixture) -> None:
     async def send(message: Message) -> None:
         sent.append(message["type"])
 
-    observed = ObservabilityMiddleware(app, [over.append], AccessLog(LogSettings()).failed, lambda: False)
+    observed = observe(app, over)
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     asyncio.run(observed(scope, cast(Receive, None), send))
     assert sent == ["http.response.start"]
@@ -114,7 +124,7 @@ def test_failure_on_the_way(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize("draining", [True, False])
 def test_given_up(draining: bool) -> None:
     """What the server gives up at its end is told to come again; only a caller's own cancellation goes on."""
-    sent, over = [], []
+    sent, over = [], list[RequestRecord]()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.Event().wait()
@@ -123,7 +133,7 @@ def test_given_up(draining: bool) -> None:
         sent.append(message)
 
     async def main() -> bool:
-        observed = ObservabilityMiddleware(app, [over.append], AccessLog(LogSettings()).failed, lambda: draining)
+        observed = observe(app, over, draining=draining)
         scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
         task = asyncio.create_task(observed(scope, cast(Receive, None), send))
         await asyncio.sleep(0)

@@ -252,7 +252,7 @@ def test_another_task(versions: Path, task_bundle: Any) -> None:
         await app.server_state.models.reload()
         last = (await http.get("/info")).json()["last_reload"]
         assert last["outcome"] == "refused"
-        assert "it is of task regression, and run of text-classification" in last["reason"]
+        assert "its task is regression, that of run is text-classification" in last["reason"]
 
     serve(app, scenario)
 

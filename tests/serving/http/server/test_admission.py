@@ -55,7 +55,7 @@ def test_full() -> None:
     def scenario(admission: Admission, begun: list[int]) -> None:
         taken = [admission.enter(partial(begun.append, number)) for number in range(STARTS_PER_TURN + 3)]
         assert taken == [True] * (STARTS_PER_TURN + 2) + [False]
-        assert admission.full == "2 requests wait to be begun already"
+        assert admission.full == "2 requests wait to be started already"
 
     assert len(entering(scenario, 2, 3)[-1]) == STARTS_PER_TURN + 2
 
@@ -76,7 +76,7 @@ def test_of_all_connections() -> None:
             caller.sendall(POST)
         callers[-1].sendall(GET)
         answers = [await asyncio.to_thread(caller.recv, 65536) for caller in callers]
-        refused = [b"2 requests wait to be begun already" in answer for answer in answers]
+        refused = [b"2 requests wait to be started already" in answer for answer in answers]
         assert refused.count(True) == 2
         assert not refused[-1]
         assert all(b"welcome" in answer for answer, no in zip(answers, refused, strict=True) if not no)

@@ -20,7 +20,7 @@ from tests.serving.processes import ServerProcess, get, python, running, until
 
 LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD_SECONDS = 0.6
-NO_REQUEST = "this is no HTTP request to this server; in HTTP/1.1 it names one Host"
+NO_REQUEST = "this is not a valid HTTP request; in HTTP/1.1 it names one Host"
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_too_many(strict: ServerProcess) -> None:
             answer = rest(outside)
         assert answer.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
         assert b"Retry-After: 1\r\n" in answer
-        assert b"all the connections that it takes" in answer
+        assert b"all the connections that it accepts" in answer
         assert all(b" 200 OK" in ask(each) for each in inside)
     until(lambda: get(f"{strict.url}/livez")[0] == 200)
     assert refused(strict, "limit") >= 1

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from serving.http.server.transport import MOST_BYTES, CoalescingTransport
+from serving.http.server.transport import MAX_BUFFERED, CoalescingTransport
 from tests.serving.http.server.test_connection import connect, rest
 from tests.serving.processes import ServerProcess
 
@@ -98,10 +98,10 @@ def test_much_is_not_held_back() -> None:
 
     async def main() -> None:
         transport = CoalescingTransport(recorded, asyncio.get_running_loop(), lambda: False)
-        transport.write(b"x" * MOST_BYTES)
-        assert (recorded.told, transport.get_write_buffer_size()) == ([], MOST_BYTES + 7)
+        transport.write(b"x" * MAX_BUFFERED)
+        assert (recorded.told, transport.get_write_buffer_size()) == ([], MAX_BUFFERED + 7)
         transport.write(b"y")
-        assert (recorded.told, transport.get_write_buffer_size()) == ([b"x" * MOST_BYTES + b"y"], 7)
+        assert (recorded.told, transport.get_write_buffer_size()) == ([b"x" * MAX_BUFFERED + b"y"], 7)
 
     asyncio.run(main())
 
