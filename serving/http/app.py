@@ -27,7 +27,7 @@ from serving.settings.log_settings import LogSettings
 
 
 class App(Starlette):
-    """Starlette with the state and the observers that its endpoints and adaptors use."""
+    """With what adaptors use beside its endpoints."""
 
     server_state: ServerState
     observers: Observers
@@ -43,16 +43,8 @@ def create_app(
 ) -> App:
     """The app over one model or several, the first of them the default.
 
-    Args:
-        sources: opened at start-up, which may raise BundleError.
-        watch: seconds between two looks for a new version; None: never.
-        server_limits: how much is accepted, and for how long.
-        log: what is logged of requests.
-        access_policy: who may call.
-        traces: whether spans are sent to OpenTelemetry's endpoint.
-
-    Raises:
-        InputError: an API key is malformed.
+    ``sources`` are opened at start-up, which may raise BundleError; ``watch`` is the interval in seconds at which they
+    are checked for a new version. Raises InputError for a malformed API key.
     """
     opened_later = [PredictorSource(each) if callable(each) else each for each in sources]
     state = ServerState(opened_later, server_limits, access_policy, watch)
@@ -77,7 +69,6 @@ def create_app(
 
 
 def _model_routes(prefix: str) -> list[Route]:
-    """One model's endpoints."""
     paths = {**PROTOCOLS, "" if prefix else "/": HUGGING_FACE}
     return [
         *(Route(prefix + path, predict_endpoint(protocol), methods=["POST"]) for path, protocol in paths.items()),

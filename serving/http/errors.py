@@ -36,7 +36,7 @@ HANDLED = (InputError, Unanswered, HTTPException, ClientDisconnect)
 
 
 class JSONResponse(Response):
-    """Plain JSON values; every float is finite, see `Predictor.together_finite`."""
+    """Every float must be finite, see `Predictor.together_finite`."""
 
     media_type = "application/json"
 
@@ -51,14 +51,14 @@ class JSONResponse(Response):
 def error_response(
     status: int, kind: str, message: str, headers: dict[str, str] | None = None, *, openai: bool = False
 ) -> Response:
-    """``error`` and ``error_type``; or OpenAI's shape, the only one whose message its client shows."""
+    """OpenAI's client shows no message in another shape."""
     if openai:
         return JSONResponse({"error": {"message": message, "type": kind, "param": None, "code": None}}, status, headers)
     return JSONResponse({"error": message, "error_type": kind}, status, headers)
 
 
 def respond(error: Exception, seconds_to_drain: float = 0.0, *, openai: bool = False) -> Response:
-    """The response to one of HANDLED; Retry-After is when the queue will be empty."""
+    """To one of HANDLED."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=499)  # nginx's number; nobody reads it
     if isinstance(error, HTTPException):
@@ -72,7 +72,7 @@ def respond(error: Exception, seconds_to_drain: float = 0.0, *, openai: bool = F
 
 
 async def handle_error(http: HttpRequest, error: Exception) -> Response:
-    """Starlette's exception handler for HANDLED."""
+    """Starlette's handler for HANDLED."""
     if isinstance(error, HTTPException) and error.detail == HTTPStatus(error.status_code).phrase:
         error = _explain_routing(http, error)
     path = getattr(http.scope.get("route"), "path", "") or http.url.path
@@ -81,12 +81,11 @@ async def handle_error(http: HttpRequest, error: Exception) -> Response:
 
 
 def server_error() -> Response:
-    """The traceback is in the log; the caller learns no detail."""
+    """Without details: they are in the log."""
     return error_response(500, "backend", "the server failed on this request; its log tells why")
 
 
 def _explain_routing(http: HttpRequest, error: HTTPException) -> HTTPException:
-    """The router's own 404 or 405, with a message that says what exists."""
     path = http.url.path
     if error.status_code == HTTPStatus.NOT_FOUND:
         return HTTPException(404, f"there is nothing at {path}; GET /openapi.json lists every path", error.headers)
@@ -98,6 +97,6 @@ def _explain_routing(http: HttpRequest, error: HTTPException) -> HTTPException:
 
 
 def _allowed_methods(http: HttpRequest) -> list[str]:
-    """Of all routes of a path; Starlette's own Allow header covers only the first."""
+    """Starlette's own Allow header covers only the first route."""
     routes = [each for each in http.app.routes if each.matches(http.scope)[0] is not Match.NONE]
     return sorted({method for each in routes for method in getattr(each, "methods", None) or ()})

@@ -24,11 +24,7 @@ from serving.settings.limits import ServerLimits
 
 
 class ServerState:
-    """One app's state.
-
-    Attributes:
-        draining: SIGTERM has come: requests are still answered, but ``ready`` is False.
-    """
+    """``draining``: SIGTERM has come; requests are still answered, but ``ready`` is False."""
 
     def __init__(
         self, sources: Sequence[Source], server_limits: ServerLimits, access_policy: AccessPolicy, watch: float | None
@@ -54,12 +50,12 @@ class ServerState:
 
     @property
     def model(self) -> Model:
-        """The default model's current version; raises Unavailable."""
+        """The default's current version; raises Unavailable."""
         return self.models.default.model
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Load the models and check their golden answers; at the end, answer what was accepted."""
+        """Golden answers are checked first; accepted requests are answered before the end."""
         self._loop = asyncio.get_running_loop()
         await self._models.open()
         self._open = True
@@ -72,10 +68,7 @@ class ServerState:
             await self._models.close()
 
     def find(self, http: HttpRequest, name: str = "") -> ServedModel:
-        """The model in the request's path, else ``name``, else the default.
-
-        Raises Unavailable, or HTTPException 404 for an unknown name.
-        """
+        """By the path, else ``name``, else the default; raises Unavailable, HTTPException 404."""
         name, models = http.path_params.get("model", name), self.models
         served = models.get(name) if name else models.default
         if served is None:
@@ -84,17 +77,16 @@ class ServerState:
         return served
 
     def seconds_to_drain(self, model: str) -> float:
-        """How long a model's queue takes at the current throughput; 0 where no such model is loaded."""
+        """At the current throughput; 0 for no model."""
         served = self._models.get(model) if self._open else None
         return served.model.batcher.seconds_to_drain if served else 0.0
 
     def publish_queue_depth(self) -> None:
-        """Set each model's gauge of waiting windows."""
         for served in self._models if self._open else ():
             self.metrics.queue.labels(served.name).set(served.model.batcher.depth)
 
     def reload_soon(self) -> None:
-        """Reload every model in the background; safe in a signal handler."""
+        """In the background; safe in a signal handler."""
         if self.ready:
             self._loop.call_soon_threadsafe(self._start_reload)
 
@@ -109,6 +101,6 @@ class ServerState:
 
 
 def state_of(http: HttpRequest) -> ServerState:
-    """The state of the app that a request came to."""
+    """Of the app that answers a request."""
     state: ServerState = http.app.server_state
     return state

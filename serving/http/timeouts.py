@@ -23,7 +23,7 @@ LISTEN_AFTER = 0.1
 class Within:
     """Raises TimeoutError in its block after so many seconds.
 
-    As `asyncio.timeout`, it cancels the task and turns its own cancellation, but no other, into the error.
+    As `asyncio.timeout`, it turns its own cancellation of the task, but no other, into the error.
     """
 
     __slots__ = ("_cancelling_before", "_interrupted", "_seconds", "_task", "_timer")
@@ -43,7 +43,7 @@ class Within:
         self._timer = task.get_loop().call_later(self._seconds, self._on_timer)
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        """Stop the timer; raises ``raises`` if it has interrupted the task."""
+        """Raises ``raises`` if the timer has interrupted the task."""
         self._timer.cancel()
         if (
             self._interrupted
@@ -68,7 +68,7 @@ class WhilePresent(Within):
     raises = ClientDisconnect
 
     def __init__(self, receive: Receive) -> None:
-        """``receive`` is that of a request whose body has been read."""
+        """The body must have been read from ``receive``."""
         super().__init__(LISTEN_AFTER)
         self._receive = receive
         self._listener: asyncio.Task[None] | None = None
@@ -91,7 +91,7 @@ TIMEOUT_HEADERS = (b"request-timeout", b"x-request-timeout")
 
 
 def request_timeout(headers: Mapping[bytes, bytes], most: float) -> float:
-    """Seconds until the caller stops waiting, at most ``most``; raises InputError for a malformed header."""
+    """The caller's, at most ``most``; raises InputError."""
     return min([most, *(_parse_seconds(name, headers[name]) for name in TIMEOUT_HEADERS if name in headers)])
 
 

@@ -43,10 +43,7 @@ class Psi(NamedTuple):
 
 
 def reference_of(lengths: Sequence[int], outcomes: Iterable[Sequence[str]]) -> Reference:
-    """The reference of inputs of these lengths in tokens, with the labels answered to each.
-
-    Lengths are binned at their deciles, in fewer bins where lengths repeat.
-    """
+    """Of inputs' lengths in tokens, binned at their deciles, and the labels answered to each."""
     ordered = sorted(lengths)
     deciles = (ordered[len(ordered) * tenth // LENGTH_BINS] for tenth in range(1, LENGTH_BINS))
     bounds = [bound for bound in sorted(set(deciles)) if bound < ordered[-1]]
@@ -60,7 +57,7 @@ def reference_of(lengths: Sequence[int], outcomes: Iterable[Sequence[str]]) -> R
 
 
 class Drift:
-    """Counts of recent inputs, compared with a reference."""
+    """A window of recent inputs against a reference."""
 
     def __init__(self, reference: Reference, labels: Sequence[str] = ()) -> None:
         """``labels`` are bins too where the reference lacks them."""
@@ -78,7 +75,7 @@ class Drift:
         return sum(block.inputs for block in self._blocks)
 
     def count(self, length: int, labels: Sequence[str]) -> None:
-        """Count an input of ``length`` tokens with its answered labels."""
+        """Count an input of ``length`` tokens."""
         block = self._blocks[-1]
         if block.inputs == BLOCK_INPUTS:
             block = _Block(len(block.lengths))
@@ -89,7 +86,7 @@ class Drift:
             block.labels[label] = block.labels.get(label, 0) + 1
 
     def indices(self) -> dict[str, Psi]:
-        """The index by distribution, ``label`` and ``length``; empty below MIN_INPUTS."""
+        """For ``label`` and ``length``; empty below MIN_INPUTS."""
         if self.inputs < MIN_INPUTS:
             return {}
         indices = {}
@@ -115,7 +112,7 @@ class _Block:
 
 
 def psi(reference: Sequence[int], recent: Sequence[int]) -> Psi:
-    """The index of two columns of counts over the same bins, at least two."""
+    """Of counts in the same bins, at least two."""
     expected, actual = _shares(reference), _shares(recent)
     value = sum((a - e) * math.log(a / e) for a, e in zip(actual, expected, strict=True))
     noise = 1 / max(1, sum(reference)) + 1 / max(1, sum(recent))
@@ -128,6 +125,6 @@ def _shares(counts: Sequence[int]) -> list[float]:
 
 
 def _chi_square_99(freedom: int) -> float:
-    """The 99th percentile, to about 0.01 (Wilson and Hilferty 1931)."""
+    """Wilson and Hilferty 1931, to about 0.01."""
     variance = 2 / (9 * freedom)
     return float(freedom * (1 - variance + Z_99 * math.sqrt(variance)) ** 3)

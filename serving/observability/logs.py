@@ -21,7 +21,7 @@ MIN_REDACTED = 3
 
 
 def set_up_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Send every log line and Python warning of this process to a stream (default: stderr) in one format."""
+    """Send this process' log lines and Python warnings to a stream, by default stderr."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
     root = logging.getLogger()
@@ -53,7 +53,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level, message and fields on one line; the traceback is indented below, so that no line of it looks new."""
+    """The traceback is indented below: no line of it looks new."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, its control characters escaped."""
@@ -66,7 +66,7 @@ class TextFormatter(logging.Formatter):
 
 
 def redact(items: Sequence[Any]) -> dict[str, Any]:
-    """The ``extra`` of a log record that removes these inputs from the record's traceback."""
+    """The ``extra`` that removes inputs from a record's traceback."""
     texts = [str(text) for item in items for text in (item if isinstance(item, tuple) else (item,))]
     return {"redacted": [text for text in texts if len(text) >= MIN_REDACTED]}
 

@@ -31,10 +31,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series fo
 
 
 class Metrics:
-    """One server's metrics, in a registry of their own.
-
-    ``before_render`` holds, by model, what updates gauges before the exposition.
-    """
+    """``before_render``: by model, what updates its gauges."""
 
     content_type = CONTENT_TYPE_LATEST
 
@@ -86,7 +83,6 @@ class Metrics:
         self.psi_inputs = self._gauge("drift_inputs", "Inputs in the window that drift is computed of.", "model")
 
     def count_request(self, record: RequestRecord) -> None:
-        """Count and time a finished request."""
         key = (record.model, record.method, record.route, record.status)
         if (series := self._request_series.get(key)) is None:
             series = self._requests.labels(*key), self._duration.labels(record.model, record.route)
@@ -96,11 +92,10 @@ class Metrics:
         duration.observe(record.seconds)
 
     def count_refused_connection(self, reason: Reason) -> None:
-        """Count a connection that the server closed."""
         self._connections.labels(reason).inc()
 
     def set_bundle(self, model: str, predictor: Predictor, *, replaces: Predictor | None = None) -> None:
-        """Record the bundle and variant that a model serves, in place of those it served before."""
+        """A model serves this bundle and variant."""
         if replaces:
             self._bundle.remove(*_bundle_labels(model, replaces))
             self._fallback.remove(*_variant_labels(model, replaces))
@@ -109,7 +104,7 @@ class Metrics:
         self._fallback.labels(*_variant_labels(model, predictor)).set(choice.served != choice.preferred)
 
     def render(self) -> bytes:
-        """The exposition text of this process, the server's only one."""
+        """Prometheus' text format."""
         for update in self.before_render.values():
             update()
         return generate_latest(self._registry)

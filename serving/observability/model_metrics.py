@@ -16,7 +16,7 @@ from serving.tasks.base import Encoded, TaskParameters
 
 
 class ModelMetrics:
-    """Series bound once; the batcher's observer. Called on the event loop only."""
+    """Also the batcher's observer; for one event loop."""
 
     def __init__(self, metrics: Metrics, name: str, bundle: Bundle) -> None:
         self._name = name
@@ -46,7 +46,7 @@ class ModelMetrics:
         self._infer.observe(seconds)
 
     def count_tokenized(self, encoded: Sequence[Encoded], seconds: float) -> int:
-        """Count a request's tokenized inputs; returns their tokens."""
+        """Returns the request's tokens."""
         self._tokenize.observe(seconds)
         tokens = [each.tokens for each in encoded]
         for each in tokens:
@@ -54,7 +54,7 @@ class ModelMetrics:
         return sum(tokens)
 
     def count_answers(self, reply: Reply, parameters: TaskParameters) -> list[str]:
-        """Count the model's own answers, whatever the caller's parameters; returns their labels."""
+        """The model's own, whatever the caller's parameters; returns their labels."""
         self._inputs.inc(len(reply.encoded))
         answered: list[str] = []
         for each, answer in zip(reply.encoded, self._own_answers(reply, parameters), strict=True):
@@ -76,7 +76,6 @@ class ModelMetrics:
                 self._drift.count(each.tokens, ())
 
     def _publish_drift(self) -> None:
-        """Set the drift gauges; the indices only once the window holds enough inputs."""
         if self._drift is None:
             return
         self._metrics.psi_inputs.labels(self._name).set(self._drift.inputs)
@@ -85,7 +84,7 @@ class ModelMetrics:
             self._metrics.psi_chance.labels(self._name, distribution).set(psi.chance)
 
     def _own_answers(self, reply: Reply, parameters: TaskParameters) -> Sequence[Any]:
-        """Decoded a second time only where the caller's parameters may have changed the answers."""
+        """Decoded again only where the caller's parameters may have changed them."""
         if self._task.score_parameters.isdisjoint(parameters.model_fields_set):
             return reply.answers
         return [self._task.decode(*each) for each in zip(reply.encoded, reply.results, strict=True)]

@@ -17,11 +17,7 @@ logger = logging.getLogger("tuneship")
 
 
 class Observers:
-    """One app's observers.
-
-    Attributes:
-        on_request: called on the event loop with the record of each finished request.
-    """
+    """``on_request``: called on the event loop with each finished request's record."""
 
     def __init__(self, metrics: Metrics, log: LogSettings, *, traces: bool) -> None:
         self._log = log
@@ -33,18 +29,18 @@ class Observers:
             self.on_request.append(self._tracing.record)
 
     def log_failure(self, record: RequestRecord, error: Exception) -> None:
-        """Log the server's own fault with its traceback, the inputs redacted unless the settings ask for them."""
+        """With the traceback, its inputs redacted unless the settings ask for them."""
         fields = {"request_id": record.request_id, "method": record.method, "route": record.route}
         extra = {"fields": fields, **({} if self._log.inputs else redact(record.items))}
         logger.error("the server failed on a request", exc_info=error, extra=extra)
 
     def flush(self) -> None:
-        """Send pending traces, for platforms that freeze the process between two requests."""
+        """For platforms that freeze the process between two requests."""
         if self._tracing:
             self._tracing.flush()
 
     def close(self) -> None:
-        """Send pending traces and stop."""
+        """Send pending traces."""
         if self._tracing:
             self._tracing.close()
 

@@ -25,25 +25,21 @@ class RequestRecord:
         headers: by lower-case name; the last of a name counts.
         begun: when the head was read.
         ended: when the answer's last byte was sent.
-        model: its name, empty where no model is called.
-        items: the checked inputs.
-        tokens: of all inputs, and of an explanation's rows.
+        tokens: of all inputs and an explanation's rows.
         encoding, encoded: when tokenizing began and ended.
-        timing: the batcher's.
         deadline: when the caller stops waiting.
-        retry_after: seconds until the queue is empty, for a refused request.
         labels: those answered, by the model's own thresholds.
     """
 
     __slots__ = (
         "begun", "deadline", "encoded", "encoding", "ended", "headers", "items", "labels", "model", "request_id",
-        "retry_after", "scope", "status", "timing", "tokens",
+        "scope", "status", "timing", "tokens",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, headers: Mapping[bytes, bytes], request_id: str) -> None:
         self.scope, self.headers, self.request_id = scope, headers, request_id
         self.begun = time.perf_counter()
-        self.ended = self.encoding = self.encoded = self.retry_after = 0.0
+        self.ended = self.encoding = self.encoded = 0.0
         self.deadline = math.inf
         self.status = self.tokens = 0
         self.model = ""
@@ -59,7 +55,7 @@ class RequestRecord:
 
     @property
     def route(self) -> str:
-        """The route's path pattern; ``other`` where no route answered. Callers cannot create new ones."""
+        """The route's pattern, or ``other``: callers cannot create new ones."""
         route = self.scope.get("route")
         # A parent app that mounts this one sets a route with an empty path; a 405 may name any method.
         return (getattr(route, "path", "") if self.status != 405 else "") or "other"
@@ -71,7 +67,7 @@ class RequestRecord:
 
     @property
     def server_timing(self) -> str:
-        """The ``Server-Timing`` header (W3C Server Timing, section 3), in milliseconds."""
+        """W3C Server Timing, section 3, in milliseconds."""
         total = (time.perf_counter() - self.begun) * 1000
         timing = self.timing
         if not timing.begun:
@@ -83,5 +79,5 @@ class RequestRecord:
 
 
 def record_of(scope: Scope) -> RequestRecord:
-    """The record that `serving.http.middleware.observe` put into a request's scope."""
+    """As `serving.http.middleware.observe` put it there."""
     return cast(RequestRecord, scope[KEY])

@@ -22,10 +22,7 @@ logger = logging.getLogger("tuneship")
 
 
 def make_tracing() -> Tracing | None:
-    """Tracing, or None and a warning where the exporter is not installed.
-
-    No error: an endpoint is often set for every container of a cluster.
-    """
+    """None and a warning where the exporter is missing: an endpoint is often set for a whole cluster."""
     try:
         installed = importlib.util.find_spec(EXPORTER) is not None
     except ModuleNotFoundError:
@@ -37,7 +34,7 @@ def make_tracing() -> Tracing | None:
 
 
 class Tracing:
-    """Sends spans in batches from the SDK's thread."""
+    """In batches, from the SDK's thread."""
 
     def __init__(self) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -58,7 +55,7 @@ class Tracing:
         self._kind, self._error = SpanKind.SERVER, Status(StatusCode.ERROR)
 
     def record(self, record: RequestRecord) -> None:
-        """Record a finished request's spans, as part of the caller's trace if it sent one."""
+        """A finished request, as part of the caller's trace if it sent one."""
         clock = time.time_ns() - int(time.perf_counter() * 1e9)
         span = self._tracer.start_span(
             f"{record.method} {record.route}", self._parent(record), self._kind, _attributes(record),
@@ -100,7 +97,7 @@ class Tracing:
 
 
 def _attributes(record: RequestRecord) -> dict[str, Any]:
-    """OpenTelemetry's semantic conventions for HTTP servers, and our own; no user text."""
+    """OpenTelemetry's semantic conventions, and our own; no user text."""
     return {
         "http.request.method": record.method,
         "http.route": record.route,

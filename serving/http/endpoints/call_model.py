@@ -25,18 +25,10 @@ JSON = frozenset({"application/json"})
 async def model_call(
     http: HttpRequest, *, accepted: Set[str] = JSON, requested_model: Callable[[bytes], str] | None = None
 ) -> AsyncIterator[tuple[Model, bytes]]:
-    """The called model and the request's body; the model stays open and the caller is watched within the context.
+    """Find the model, check its queue and read the body. Within the context the model stays open.
 
-    Args:
-        http: a request with a body.
-        accepted: content types.
-        requested_model: reads the model's name from a body; ignored where only one model is served.
-
-    Raises:
-        HTTPException: 404 no such model, 408 slow body, 415 content type or coding not accepted.
-        InputError: the body is too large, or Request-Timeout is malformed.
-        Unanswered: the model is not loaded, the queue is full or too slow, or the deadline has passed.
-        ClientDisconnect: the caller has gone.
+    ``requested_model`` reads a model's name from a body. Raises HTTPException (404, 408, 415), InputError, Unanswered,
+    ClientDisconnect.
     """
     state, record = state_of(http), record_of(http.scope)
     record.deadline = record.begun + request_timeout(record.headers, state.server_limits.wait_seconds)
@@ -50,10 +42,7 @@ async def model_call(
 
 
 def _admit(http: HttpRequest, state: ServerState, record: RequestRecord, *, model_known: bool) -> int:
-    """The most bytes of a body; raises Overloaded before any is read.
-
-    It keeps no reference to the model: a slow sender must not keep an old version in memory.
-    """
+    """The body's limit in bytes; raises Overloaded. No model: a slow sender must not keep an old one in memory."""
     model = state.find(http).model
     if model_known:
         record.model = model.name
@@ -99,12 +88,12 @@ def _check_headers(headers: Mapping[bytes, bytes], accepted: Set[str]) -> None:
 
 
 def content_type_of(headers: Mapping[bytes, bytes]) -> str:
-    """Lower case, without parameters; empty where there is none."""
+    """Lower case, without parameters."""
     return headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
 
 
 def parse_size(header: bytes) -> int | None:
-    """A header's number of bytes, or None if it is not one."""
+    """None where it is not a number of bytes."""
     return int(header) if header.isdigit() and len(header) < 19 else None
 
 

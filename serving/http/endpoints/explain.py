@@ -24,7 +24,7 @@ ROWS_AT_ONCE = 16
 
 
 async def explain(http: HttpRequest) -> Response:
-    """Planning and scoring run on a thread: the event loop stays free for other requests."""
+    """Planning and scoring run on a thread, so that other requests do not wait."""
     async with model_call(http) as (model, body):
         record, explainer = record_of(http.scope), Explainer(model.predictor)
         request = parse(body, explainer.task, model.predictor.check)
@@ -36,7 +36,6 @@ async def explain(http: HttpRequest) -> Response:
 
 
 async def _run(model: Model, rows: Sequence[Hidden], record: RequestRecord) -> list[Any]:
-    """The rows' logits; recorded as the request's tokens and inference time."""
     results: list[Any] = []
     for start in range(0, len(rows), ROWS_AT_ONCE):
         chunk = rows[start : start + ROWS_AT_ONCE]

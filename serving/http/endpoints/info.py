@@ -26,7 +26,7 @@ from serving.tasks.feature_extraction import FeatureExtraction
 
 
 async def info(http: HttpRequest) -> Response:
-    """``GET /info``: the model, its labels and limits, the bundle's hash and the verdict of its proof."""
+    """``GET /info``."""
     state = state_of(http)
     served = state.find(http)
     content = describe_model(served.model.predictor, state.server_limits)
@@ -34,33 +34,33 @@ async def info(http: HttpRequest) -> Response:
 
 
 async def models(http: HttpRequest) -> Response:
-    """``GET /models``: the default model first."""
+    """``GET /models``."""
     return JSONResponse({"models": [_describe_served(served) for served in state_of(http).models]})
 
 
 async def card(http: HttpRequest) -> Response:
-    """``GET /card``: the bundle's model card."""
+    """``GET /card``."""
     bundle = state_of(http).find(http).model.predictor.bundle
     return Response(bundle.read(CARD), media_type="text/markdown; charset=utf-8")
 
 
 async def openai_models(http: HttpRequest) -> Response:
-    """``GET /v1/models``: as OpenAI."""
+    """``GET /v1/models``."""
     return JSONResponse({"object": "list", "data": [_openai_model(served) for served in state_of(http).models]})
 
 
 async def openai_model(http: HttpRequest) -> Response:
-    """``GET /v1/models/NAME``: as OpenAI."""
+    """``GET /v1/models/NAME``."""
     return JSONResponse(_openai_model(state_of(http).find(http)))
 
 
 async def page(_: HttpRequest) -> Response:
-    """``GET /``: a page to try the model on."""
+    """``GET /``."""
     return HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})
 
 
 async def livez(_: HttpRequest) -> Response:
-    """``GET /livez``: the process answers."""
+    """``GET /livez``."""
     return PlainTextResponse("ok\n")
 
 
@@ -77,14 +77,14 @@ async def health(http: HttpRequest) -> Response:
 
 
 async def metrics(http: HttpRequest) -> Response:
-    """``GET /metrics``: Prometheus' text format."""
+    """``GET /metrics``."""
     state = state_of(http)
     state.publish_queue_depth()
     return Response(state.metrics.render(), media_type=state.metrics.content_type)
 
 
 async def openapi(http: HttpRequest) -> Response:
-    """``GET /openapi.json``: the server's document; below a model's path, that model's."""
+    """``GET /openapi.json``, or a model's own."""
     state = state_of(http)
     served = state.find(http)
     bundle = served.model.predictor.bundle
@@ -111,7 +111,7 @@ ROUTES = [
 
 
 def describe_model(predictor: Predictor, server_limits: ServerLimits) -> dict[str, Any]:
-    """``/info``: our names, and those of text-embeddings-inference."""
+    """Our names, and text-embeddings-inference's."""
     manifest, choice = predictor.manifest, predictor.choice
     return {
         **_describe_for_tei(predictor, server_limits),
@@ -135,7 +135,7 @@ def describe_model(predictor: Predictor, server_limits: ServerLimits) -> dict[st
 
 
 def describe_limits(manifest: Manifest, server_limits: ServerLimits) -> dict[str, float]:
-    """Every limit of a request: the bundle's, the window's, an explanation's, the server's."""
+    """The bundle's, the window's, an explanation's, the server's."""
     bundle_limits = manifest.limits.model_dump()
     return {**bundle_limits, "max_length": manifest.tokenizer.max_length, **LIMITS, **server_limits.limits}
 
@@ -161,7 +161,7 @@ def _describe_for_tei(predictor: Predictor, server_limits: ServerLimits) -> dict
 
 
 def _model_type(predictor: Predictor) -> dict[str, Any]:
-    """Empty for tasks that TEI lacks; ``pooling`` is None where the recipe leaves it to the base model."""
+    """Empty for tasks that TEI lacks."""
     task = predictor.task
     if isinstance(task, FeatureExtraction):
         head = predictor.manifest.training.get("recipe", {}).get("model_head", {})

@@ -26,12 +26,12 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 async def server(_: HttpRequest) -> Response:
-    """``GET /v2``: name, version and extensions."""
+    """``GET /v2``."""
     return JSONResponse(server_metadata())
 
 
 async def model(http: HttpRequest) -> Response:
-    """``GET /v2/models/{model}``: its versions and tensors."""
+    """``GET /v2/models/{model}``."""
     named = _find_version(http, state_of(http).find(http).model)
     return JSONResponse(model_metadata(named.predictor.task, named.predictor.manifest, named.name))
 
@@ -58,7 +58,7 @@ async def infer(http: HttpRequest) -> Response:
 
 
 def _find_version(http: HttpRequest, served: Model) -> Model:
-    """The model; raises HTTPException 404 where the path names another version of it."""
+    """Raises HTTPException 404."""
     version, requested = version_of(served.predictor.manifest), http.path_params.get("version")
     if requested not in (None, version):
         raise HTTPException(404, f"{served.name} has no version {quote(requested)}; served is {version!r}")

@@ -21,7 +21,7 @@ Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 
 
 def predict_endpoint(protocol: ApiProtocol) -> Endpoint:
-    """The endpoint that speaks a protocol."""
+    """One that speaks a protocol."""
 
     async def predict(http: HttpRequest) -> Response:
         async with model_call(http, requested_model=protocol.requested_model) as (model, body):
@@ -46,7 +46,7 @@ async def _stream(
 
 
 async def encode(request: Request, model: Model, record: RequestRecord) -> list[Encoded]:
-    """Tokenize a request's items, with their time and tokens recorded; raises InputError."""
+    """Tokenize and record; raises InputError."""
     record.items, record.encoding = request.items, time.perf_counter()
     encoded = await model.encode(request)
     record.encoded = time.perf_counter()
@@ -55,18 +55,18 @@ async def encode(request: Request, model: Model, record: RequestRecord) -> list[
 
 
 async def answer(request: Request, encoded: list[Encoded], model: Model, record: RequestRecord) -> Reply:
-    """Run the model, with its labels recorded; raises as `Batcher.submit`."""
+    """Run the model and record; raises as `Batcher.submit`."""
     reply = await model.answer(request, encoded, record.timing, record.deadline)
     record.labels = model.metrics.count_answers(reply, request.parameters)
     return reply
 
 
 def truncated_inputs(encoded: Sequence[Encoded]) -> str:
-    """The indices of truncated inputs, such as ``0,3``."""
+    """Their indices, such as ``0,3``."""
     return ",".join(str(index) for index, each in enumerate(encoded) if each.truncated)
 
 
 def truncation_header(encoded: Sequence[Encoded]) -> dict[str, str] | None:
-    """``X-Truncated``, where an input is truncated."""
+    """None where nothing is truncated."""
     indices = truncated_inputs(encoded)
     return {"X-Truncated": indices} if indices else None

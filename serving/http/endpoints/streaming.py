@@ -20,7 +20,7 @@ _Item = tuple[int, Token] | None
 
 
 class Stream:
-    """One request's tokens. Once its reader has gone, generation stops at the next token."""
+    """Generation stops at the next token once the reader has gone."""
 
     def __init__(self, request: Request, encoded: list[Encoded], events: Events) -> None:
         self._request, self._encoded, self._events = request, encoded, events
@@ -29,7 +29,7 @@ class Stream:
         self._first: _Item = None
 
     async def begin(self, batcher: Batcher, timing: Timing | None = None, deadline: float = math.inf) -> None:
-        """Start generation and wait for the first token; raises what `Batcher.submit` raises until then."""
+        """Wait for the first token; raises as `Batcher.submit`."""
         self._connect(asyncio.get_running_loop())
         windows = [each.windows[0] for each in self._encoded]
         self._work = asyncio.create_task(batcher.submit(windows, timing, deadline))
@@ -43,7 +43,7 @@ class Stream:
             await self._work
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Opening, tokens, closing; raises the engine's error."""
+        """Raises the engine's error."""
         try:
             for event in self._events.opening(self._request, self._encoded):
                 yield event
@@ -58,7 +58,6 @@ class Stream:
             self._stop()
 
     def _stop(self) -> None:
-        """Drop waiting prompts; running ones stop at their next token."""
         self._stopped.set()
         self._work.cancel()
 

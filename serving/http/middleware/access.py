@@ -26,7 +26,7 @@ ALLOWED_HEADERS = (
 
 
 def access_middleware(access_policy: AccessPolicy) -> list[Middleware]:
-    """Outermost first; empty by default. Raises InputError for malformed keys."""
+    """Raises InputError for malformed keys."""
     checks: list[Check] = []
     if access_policy.allowed_hosts:
         checks.append(HostCheck(access_policy.allowed_hosts))
@@ -46,14 +46,14 @@ def access_middleware(access_policy: AccessPolicy) -> list[Middleware]:
 
 
 class AccessMiddleware:
-    """Answers with the first refusal of its checks; probes pass unchecked."""
+    """Probes pass unchecked."""
 
     def __init__(self, app: ASGIApp, checks: Sequence[Check]) -> None:
         self._app = app
         self._checks = checks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check every HTTP request."""
+        """Answer with the first refusal."""
         if scope["type"] == "http" and scope["path"] not in PROBES:
             for check in self._checks:
                 if (refusal := check(scope)) is not None:
@@ -86,7 +86,7 @@ class ApiKeyCheck:
 
 
 class HostCheck:
-    """Refuses other host names: no page can reach this server under a name of its own (DNS rebinding)."""
+    """Against DNS rebinding: no page can use a host name of its own."""
 
     def __init__(self, hosts: Iterable[str]) -> None:
         self._hosts = frozenset(hosts)

@@ -30,14 +30,14 @@ class Drainable(Protocol):
 
 
 class ObservabilityMiddleware:
-    """Stateless but for its ids."""
+    """The app's outermost."""
 
     def __init__(self, app: ASGIApp, observers: Observers, server: Drainable) -> None:
         self._app, self._observers, self._server = app, observers, server
         self._ids = RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with 500 where the app raises and has sent nothing."""
+        """500 where the app raises and has sent nothing."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -78,14 +78,14 @@ class ObservabilityMiddleware:
 
 
 class RequestIds:
-    """Unique ids: a random prefix for the process and a counter; a random number each would cost more."""
+    """A random prefix and a count: random numbers cost more."""
 
     def __init__(self) -> None:
         self._prefix = secrets.token_hex(8)
         self._count = itertools.count(1)
 
     def choose(self, requested: bytes | None) -> str:
-        """The caller's id if it is valid, else a new one."""
+        """The caller's if valid, else a new one."""
         if requested is not None and VALID_ID.fullmatch(requested):
             return requested.decode("ascii")
         return f"{self._prefix}-{next(self._count):x}"

@@ -14,6 +14,6 @@ _NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
 
 
 def add_security_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers and those above that they lack: the page has its own policy."""
+    """Those that an answer lacks: the page has its own policy."""
     present = [name for name, _ in headers if name in _NAMES]
     return headers + ([each for each in SECURITY_HEADERS if each[0] not in present] if present else SECURITY_HEADERS)

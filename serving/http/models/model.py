@@ -19,7 +19,7 @@ INLINE_CHARACTERS = 4096
 
 
 class Model:
-    """Used on one event loop only. `close` waits for every request that has it entered as a context."""
+    """For one event loop. `close` waits for requests that have it entered."""
 
     def __init__(self, predictor: Predictor, name: str, metrics: ModelMetrics, server_limits: ServerLimits) -> None:
         self.predictor, self.name, self.metrics = predictor, name, metrics

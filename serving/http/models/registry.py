@@ -33,7 +33,7 @@ class Reload:
 
 
 class ServedModel:
-    """A name, the source of its versions, and the current version."""
+    """A name and its current version."""
 
     def __init__(self, source: Source, make_model: MakeModel, metrics: Metrics) -> None:
         self.last_reload: Reload | None = None
@@ -45,11 +45,11 @@ class ServedModel:
 
     @property
     def version(self) -> str:
-        """The first digits of the bundle's hash."""
+        """The hash's first digits."""
         return self.model.predictor.manifest.digest[:12]
 
     async def open(self) -> None:
-        """Open the first version; raises BundleError."""
+        """Raises BundleError."""
         self._state = self._source.state()
         predictor = await asyncio.to_thread(self._source.open)
         self.name = self._source.name or predictor.manifest.name
@@ -59,17 +59,14 @@ class ServedModel:
         self.model = self._make_model(self.name, predictor)
 
     async def reload(self) -> Reload:
-        """Swap in a new version if there is a trusted one.
-
-        Running requests are answered by their old version, which is freed after the last of them.
-        """
+        """Swap in a new, trusted version if there is one; running requests keep theirs."""
         async with self._reload_lock:
             self.last_reload = await self._try_to_swap()
         self._metrics.reloads.labels(self.name, self.last_reload.outcome).inc()
         return self.last_reload
 
     async def watch(self, seconds: float) -> None:
-        """Reload, for ever, whenever the source has changed and two successive looks agree."""
+        """Reload after each change of the source, once two looks agree."""
         tried = last = self._state
         while True:
             await asyncio.sleep(seconds)
@@ -80,7 +77,7 @@ class ServedModel:
             last = state
 
     async def close(self) -> None:
-        """Answer what was accepted, then stop."""
+        """Answer what was accepted first."""
         await asyncio.gather(self.model.close(), *self._draining)
 
     async def _try_to_swap(self) -> Reload:
@@ -121,7 +118,7 @@ async def _drain(model: Model) -> None:
 
 
 class ModelRegistry:
-    """The models in order; the first is the default."""
+    """In order; the first is the default."""
 
     def __init__(self, sources: Sequence[Source], make_model: MakeModel, metrics: Metrics) -> None:
         self._served = [ServedModel(source, make_model, metrics) for source in sources]
@@ -135,27 +132,27 @@ class ModelRegistry:
         return iter(self._served)
 
     def get(self, name: str) -> ServedModel | None:
-        """The model of a name, if there is one."""
+        """None for an unknown name."""
         return self._by_name.get(name)
 
     async def open(self) -> None:
-        """Open the first version of each, one after the other; raises BundleError."""
+        """Raises BundleError."""
         for served in self._served:
             await served.open()
             self._by_name[served.name] = served
 
     async def close(self) -> None:
-        """Answer what was accepted, then stop."""
+        """Answer what was accepted first."""
         await asyncio.gather(*(served.close() for served in self._served))
 
     async def reload(self) -> None:
-        """Reload each, one after the other: only one extra version is in memory."""
+        """One after the other: only one extra version is in memory."""
         for served in self._served:
             await served.reload()
 
     @asynccontextmanager
     async def watched(self, seconds: float | None) -> AsyncIterator[None]:
-        """Look for changed sources at this interval; None: never."""
+        """``None``: never look for new versions."""
         tasks = [asyncio.create_task(served.watch(seconds)) for served in self._served] if seconds else []
         try:
             yield

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # BentoML's parent process must not load onnxruntime
 
 
 class Source(Protocol):
-    """Gives the current version of a model."""
+    """Gives a model's versions."""
 
     @property
     def name(self) -> str:
@@ -32,7 +32,7 @@ class Source(Protocol):
 
 @dataclass
 class BundleFolder:
-    """A bundle's folder, or a link to one; a deployment replaces its files or the link."""
+    """A deployment replaces its files, or the link that it is."""
 
     root: Path
     name: str = ""
@@ -42,22 +42,22 @@ class BundleFolder:
     _opened: tuple[Predictor, Hashable] | None = field(default=None, repr=False)
 
     def preload(self) -> Predictor:
-        """Open it now, for the next `open` to return; raises BundleError."""
+        """Open what the next `open` returns; raises BundleError."""
         state = self._stat()
         self._opened = self._open(), state
         return self._opened[0]
 
     def open(self) -> Predictor:
-        """The preloaded version, else the one in the folder now; raises BundleError."""
+        """The preloaded version, else the current one; raises BundleError."""
         preloaded, self._opened = self._opened, None
         return preloaded[0] if preloaded else self._open()
 
     def state(self) -> Hashable:
-        """That of the files from before the version was opened."""
+        """From before the version was opened."""
         return self._opened[1] if self._opened else self._stat()
 
     def _stat(self) -> Hashable:
-        """Every file's name, size, time and inode: any way to deploy changes one of them."""
+        """Any way to deploy changes a file's name, size, time or inode."""
         try:
             files = sorted(path for path in self.root.resolve().rglob("*") if path.is_file())
             stats = [(str(path), path.stat()) for path in files]
@@ -76,7 +76,7 @@ class BundleFolder:
 
 @dataclass(frozen=True)
 class PredictorSource:
-    """A predictor from a function; it has one version."""
+    """A function's predictor, its only version."""
 
     open: Callable[[], Predictor]
     name: str = ""
@@ -93,17 +93,9 @@ def find_bundles(
     trusted_key: Path | None = None,
     limits: Mapping[str, int] = MappingProxyType({}),
 ) -> list[BundleFolder]:
-    """The bundles of ``[NAME=]PATH``; a path may be a folder of bundles, each named by its own folder.
+    """The bundles of ``[NAME=]PATH``, the default first; a folder of bundles stands for all of them.
 
-    Args:
-        specs: the default model first.
-        threads: CPU threads of each model.
-        trusted_key: as in `Predictor.open`.
-        limits: as in `Predictor.lower_limits`.
-
-    Raises:
-        InputError: two bundles have one name, or a name is not valid.
-        BundleError: there is no bundle.
+    Raises InputError for an invalid or repeated name, BundleError where there is no bundle.
     """
     named_folders = [folder for spec in specs for folder in _find_folders(spec)]
     for root, name in named_folders:
@@ -136,5 +128,5 @@ def _split_spec(spec: str) -> tuple[str, Path]:
 
 
 def _is_valid_name(name: str) -> bool:
-    """Whether it can be a part of a path: not ``..``, no slash, no space at either end."""
+    """Whether a URL path can hold it unchanged, and a reader sees all of it."""
     return name.isprintable() and name.strip() == name and name.strip(".") != "" and "/" not in name

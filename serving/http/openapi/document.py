@@ -29,7 +29,7 @@ TEMPLATE: Json = json.loads((Path(__file__).parent / "template.json").read_text(
 def server_document(
     bundle: Bundle, models: Sequence[str], limits: Mapping[str, float], access_policy: AccessPolicy
 ) -> Json:
-    """The document of a server of these ``models``, of which the default one is the ``bundle``'s."""
+    """The ``bundle`` is the default model's."""
     task = task_of(bundle.manifest)
     items = {path or "/": item for path, item in _model_items(task).items()}
     items |= _named_model_items() | TEMPLATE["server_paths"]
@@ -37,7 +37,7 @@ def server_document(
 
 
 def model_document(bundle: Bundle, name: str, limits: Mapping[str, float], access_policy: AccessPolicy) -> Json:
-    """The document of the endpoints below one model's path."""
+    """Of the endpoints below one model's path."""
     task, prefix = task_of(bundle.manifest), f"/models/{quote(name, safe='')}"
     paths = _paths(_model_items(task), prefix, _values(task, [name]), access_policy)
     return _document(bundle, task, paths, limits, access_policy)
@@ -63,7 +63,6 @@ def _document(
 
 
 def _model_items(task: Task) -> Json:
-    """The path items of one model, relative to its path."""
     protocols = {
         path: _protocol_item(protocol, named=protocol.requested_model is not None)
         for path, protocol in PROTOCOLS.items()
@@ -74,7 +73,6 @@ def _model_items(task: Task) -> Json:
 
 
 def _named_model_items() -> Json:
-    """Those below ``/models/{model}``, in what all models have in common."""
     protocols = {"": HUGGING_FACE, **PROTOCOLS}
     items: Json = {
         f"/models/{{model}}{path}": {"parameters": ["$model"], **_protocol_item(protocol, named=True)}
@@ -84,7 +82,7 @@ def _named_model_items() -> Json:
 
 
 def _protocol_item(protocol: ApiProtocol, *, named: bool) -> Json:
-    """``named``: the caller names a model, and there may be no such model."""
+    """``named``: there may be no model of the requested name."""
     values = {
         "protocol_summary": protocol.summary,
         "protocol_answer": {"application/json": {}, **({"text/event-stream": {}} if protocol.events else {})},
@@ -95,7 +93,6 @@ def _protocol_item(protocol: ApiProtocol, *, named: bool) -> Json:
 
 
 def _values(task: Task, models: Sequence[str]) -> Json:
-    """What the template's paths leave open."""
     request, answers = _reference("Request"), _reference("Answers")
     if isinstance(task, tei.SPOKEN):
         request = {"anyOf": [request, _reference("TeiRequest")]}
@@ -115,7 +112,7 @@ def _paths(items: Json, prefix: str, values: Json, access_policy: AccessPolicy) 
 
 
 def _complete(operation: Json, template_path: str, path: str, access_policy: AccessPolicy) -> Json:
-    """The operation with its refusals as responses, and with what the access policy adds."""
+    """Refusals become responses; the access policy adds its own."""
     keyless = path in access_policy.without_key
     refusals = list(operation.pop("refusals", []))
     if access_policy.allowed_hosts and path not in PROBES:
@@ -134,7 +131,7 @@ def _complete(operation: Json, template_path: str, path: str, access_policy: Acc
 
 
 def _fill(content: Any, values: Mapping[str, Any]) -> Any:
-    """A copy with every ``"$name"`` replaced by that value, else by that part of the template."""
+    """A copy; values are inserted unchanged, parts are filled too."""
     if isinstance(content, str) and content.startswith("$"):
         name = content[1:]
         return values[name] if name in values else _fill(TEMPLATE["parts"][name], values)

@@ -11,12 +11,10 @@ import base64
 import hashlib
 from pathlib import Path
 
-PARTS = (
-    *("dom", "server", "key"),
-    *("bars", "marks", "cut", "answers", "why", "stream"),
-    *("card", "facts", "form", "asking", "main"),
+SCRIPTS = (
+    *("dom.js", "server.js", "key.js", "bars.js", "marks.js", "answers.js", "explain.js", "stream.js"),
+    *("card.js", "info.js", "form.js", "ask.js", "main.js"),
 )
-SCRIPTS = tuple(f"{part}.js" for part in PARTS)
 
 
 def _read(name: str) -> str:
@@ -24,12 +22,10 @@ def _read(name: str) -> str:
 
 
 def _script() -> str:
-    """The scripts as one, in a scope of their own."""
     return '(() => {\n"use strict";\n' + "\n".join(map(_read, SCRIPTS)) + "})();\n"
 
 
 def _hash(content: str) -> str:
-    """A source expression of CSP level 2 for inline content."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 

@@ -20,7 +20,7 @@ Start = Callable[[], None]
 
 
 class Admission:
-    """One server's, for all its connections; used on its event loop only."""
+    """One server's, on its event loop."""
 
     def __init__(self, max_waiting: int) -> None:
         self._max_waiting = max_waiting
@@ -28,7 +28,7 @@ class Admission:
         self._waiting: deque[Start] = deque()
 
     def enter(self, start: Start) -> bool:
-        """Call ``start`` now or in a later turn, in order of arrival; False if too many wait."""
+        """Call ``start`` now or in a later turn; False if too many wait."""
         if self._started < STARTS_PER_TURN:
             self._start(start)
         elif len(self._waiting) < self._max_waiting:

@@ -45,7 +45,7 @@ OnRefused = Callable[["Reason"], None]
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """One connection. One timer checks it every ``head_seconds``: a timer a request would cost more."""
+    """Checked by one timer: a timer a request would cost more."""
 
     server_limits: ServerLimits
     on_refused: OnRefused
@@ -67,7 +67,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Part of a head or a body; anything after a finished request counts as the next head."""
+        """Bytes after a finished request belong to the next head."""
         if self._too_many:
             self._refuse(429, "limit")
             return
@@ -79,7 +79,6 @@ class BoundedConnection(HttpToolsProtocol):
             self._parse(data)
 
     def _is_large(self, data: bytes) -> bool:
-        """Whether the head, to which these bytes belong, does not end within MAX_HEAD_BYTES."""
         self._head_bytes += len(data)
         return (
             self._head_bytes > MAX_HEAD_BYTES
@@ -99,9 +98,9 @@ class BoundedConnection(HttpToolsProtocol):
             self._refuse(400, "malformed")
 
     def _without_upgrade(self) -> bytes:
-        """The parsed head without its Upgrade header, to be parsed again.
+        """The head without its Upgrade header, to parse again: httptools would skip the body.
 
-        An offer to upgrade may be ignored (RFC 9110, section 7.8), but httptools would not parse the body after it.
+        An offer to upgrade may be ignored (RFC 9110, section 7.8).
         """
         line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         headers = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
@@ -110,7 +109,7 @@ class BoundedConnection(HttpToolsProtocol):
         return b"\r\n".join([line, *headers, b"", b""])
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """POST requests wait for admission; others, such as probes, start at once."""
+        """Probes and other GETs start at once."""
         start = partial(super()._start_asgi_task, cycle, app)
         if cycle.waiting_for_100_continue:  # after an early answer, its body or its next request may follow
             cycle.keep_alive = False
@@ -121,7 +120,7 @@ class BoundedConnection(HttpToolsProtocol):
             start()
 
     def on_headers_complete(self) -> None:
-        """Stop timing the head; the app times the body."""
+        """The app times the body."""
         if self.parser.should_upgrade():
             return
         self._require_host()
@@ -129,7 +128,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _require_host(self) -> None:
-        """Exactly one Host, none only in HTTP/1.0 (RFC 9112, section 3.2). The error ends the parser, see `_parse`."""
+        """RFC 9112, section 3.2. The error ends the parser, see `_parse`."""
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
             raise ValueError(f"{hosts} Host headers")
@@ -144,13 +143,13 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def on_response_complete(self) -> None:
-        """The rest of a body that was answered early must arrive within ``head_seconds``."""
+        """The rest of a request that was answered early must arrive within ``head_seconds``."""
         if self._in_body:
             self._head_since = self.loop.time()
         super().on_response_complete()
 
     def shutdown(self) -> None:
-        """The server stops; a running request is answered first."""
+        """A running request is answered first."""
         if self._idle:
             self.loop.call_later(LAST_SECONDS, super().shutdown)
         else:
@@ -161,7 +160,6 @@ class BoundedConnection(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _check(self) -> None:
-        """Close a late connection, else check again when it could be late."""
         if self._too_many:
             self._refuse(429, "limit")
         elif self._is_stalled():
@@ -173,7 +171,6 @@ class BoundedConnection(HttpToolsProtocol):
             self._timer = self.loop.call_later(seconds, self._check)
 
     def _seconds_left(self) -> float:
-        """Until the head is late."""
         if self._head_since is None:
             return self.server_limits.head_seconds
         return self._head_since + self.server_limits.head_seconds - self.loop.time()
@@ -186,7 +183,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def _is_stalled(self) -> bool:
-        """Whether the caller has read nothing of its answer since the last check."""
+        """Whether the caller has read nothing since the last check."""
         before, self._unread_bytes = self._unread_bytes, self.transport.get_write_buffer_size()
         return 0 < before <= self._unread_bytes
 
@@ -200,7 +197,7 @@ class BoundedConnection(HttpToolsProtocol):
 
 
 def bounded(server_limits: ServerLimits, on_refused: OnRefused) -> type[BoundedConnection]:
-    """The connection class for uvicorn's ``http`` option; raises the process' limit of open files to fit."""
+    """For uvicorn's ``http`` option; raises the process' limit of open files to fit."""
     _raise_file_limit(server_limits.max_connections + SPARE_DESCRIPTORS)
     admission = Admission(server_limits.bounds.rows)
     members: dict[str, Any] = {
@@ -210,7 +207,6 @@ def bounded(server_limits: ServerLimits, on_refused: OnRefused) -> type[BoundedC
 
 
 def _raise_file_limit(descriptors: int) -> None:
-    """The soft limit is often 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = descriptors if hard == resource.RLIM_INFINITY else min(descriptors, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
@@ -220,7 +216,6 @@ def _raise_file_limit(descriptors: int) -> None:
 
 
 def _response(status: int) -> bytes:
-    """The whole response, in the shape of every other error."""
     body = f'{{"error":"{HINTS[status]}","error_type":"connection"}}'
     headers = {"Content-Type": "application/json", "Content-Length": len(body), "Connection": "close"}
     if status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -24,16 +24,16 @@ UNACCEPTED = slice(24, 28)
 
 
 class Server(uvicorn.Server):
-    """Listens on each socket with several handles."""
+    """Listens with several handles on each socket."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen; the duplicated sockets are closed with their asyncio servers."""
+        """The duplicates are closed with their asyncio servers."""
         if sockets:
             sockets = [*sockets, *(each.dup() for each in sockets for _ in range(ACCEPTS_PER_TURN - 1))]
         await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept waiting connections, then stop listening and finish."""
+        """Accept waiting connections first."""
         end = asyncio.get_running_loop().time() + MAX_ACCEPT_SECONDS
         while any(map(_count_unaccepted, sockets or ())) and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0)

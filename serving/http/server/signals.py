@@ -15,10 +15,9 @@ logger = logging.getLogger("tuneship")
 
 @contextmanager
 def delay_sigterm(begin: Callable[[], None], seconds: float) -> Iterator[None]:
-    """SIGTERM calls ``begin`` at once and the server's own handler ``seconds`` later; a second one waits for nothing.
+    """SIGTERM calls ``begin`` at once and the server's handler ``seconds`` later; a second SIGTERM skips the wait.
 
-    Meanwhile load balancers learn from ``/readyz`` to send no more requests. Does nothing where the server has no
-    handler, or outside of the main thread, where Python allows none.
+    Meanwhile load balancers see ``/readyz`` and send no more requests.
     """
     handle = signal.getsignal(signal.SIGTERM)
     if not callable(handle) or threading.current_thread() is not threading.main_thread():
@@ -52,7 +51,7 @@ def _delay(handle: Handler, begin: Callable[[], None], seconds: float) -> Handle
 
 
 class PendingSignal:
-    """Handles SIGHUP during start-up, where it would end the process, by remembering it."""
+    """Remembers a SIGHUP during start-up, which would end the process."""
 
     received = False
 
@@ -63,7 +62,7 @@ class PendingSignal:
 
 @contextmanager
 def on_hangup(act: Callable[[], object]) -> Iterator[None]:
-    """SIGHUP calls ``act``, at once if one is pending; does nothing outside of the main thread."""
+    """SIGHUP calls ``act``, and so does a pending one."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

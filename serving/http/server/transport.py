@@ -15,16 +15,12 @@ MAX_BUFFERED = 64 * 1024
 
 
 class CoalescingTransport(asyncio.Transport):
-    """Wraps a connection's transport.
-
-    Attributes:
-        lingers: `close` waits until the caller has sent its whole request.
-    """
+    """``lingers``: `close` waits for the end of the caller's request."""
 
     def __init__(
         self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, sending: Callable[[], bool]
     ) -> None:
-        """``sending`` returns whether the caller is sending a request."""
+        """``sending``: whether the caller is sending a request."""
         super().__init__()
         self._transport, self._loop, self._sending = transport, loop, sending
         self._written: list[bytes] = []
@@ -39,7 +35,7 @@ class CoalescingTransport(asyncio.Transport):
             self._flush()
 
     def close(self) -> None:
-        """Send what was written and close; while the caller sends, only at the second call."""
+        """While the caller sends, only at the second call."""
         self._flush()
         if self._sending() and not self.lingers:
             self.lingers = True
@@ -47,12 +43,12 @@ class CoalescingTransport(asyncio.Transport):
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once; unsent bytes are lost."""
+        """Unsent bytes are lost."""
         self._written.clear()
         self._transport.abort()
 
     def get_write_buffer_size(self) -> int:
-        """Written and unsent bytes."""
+        """Unsent bytes."""
         return sum(map(len, self._written)) + self._transport.get_write_buffer_size()
 
     def is_closing(self) -> bool:

@@ -179,7 +179,7 @@ def test_a_wrong_key_is_told_and_asked_for_again(locked: Visit, wrong: str, told
     locked.page.wait_for_selector("#figures dd")
     assert locked.text("#problem") == ""
     assert locked.page.locator("#key-form").is_hidden()
-    assert locked.page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    locked.page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")  # after the list of models has come
 
 
 def test_the_key_stays_in_the_page(locked: Visit) -> None:
