@@ -13,12 +13,15 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from types import SimpleNamespace
+from typing import cast
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.http.middleware.access import AccessMiddleware, ApiKeyCheck
 from serving.http.middleware.observe import ObservabilityMiddleware
+from serving.http.state import ServerState
 from serving.http.timeouts import Within
 from serving.observability.drift import Drift, reference_of
 from serving.observability.logs import set_up_logs
@@ -50,23 +53,18 @@ def _note(exchange: RequestRecord) -> None:
     exchange.encoding = exchange.encoded = timing.submitted = timing.begun = timing.answered = time.perf_counter()
 
 
-class Server:
-    """One that nobody asks to stop."""
-
-    draining = False
-
-
 def layers() -> dict[str, ASGIApp]:
     """The endpoint bare, and with each layer more."""
     quiet, talkative = LogSettings(), LogSettings(format="json", requests=True)
     set_up_logs(talkative, io.StringIO())
+    state = cast(ServerState, SimpleNamespace(draining=False))
     checked = AccessMiddleware(endpoint, [ApiKeyCheck(ApiKeys([KEY, KEY[::-1]]), without_key=())])
     observed, logged = (Observers(Metrics(), log, traces=False) for log in (quiet, talkative))
     return {
         "bare": endpoint,
-        "observed: id, headers, metrics": ObservabilityMiddleware(endpoint, observed, Server()),
-        "and API keys (2)": ObservabilityMiddleware(checked, observed, Server()),
-        "and a JSON log line": ObservabilityMiddleware(checked, logged, Server()),
+        "observed: id, headers, metrics": ObservabilityMiddleware(endpoint, observed, state),
+        "and API keys (2)": ObservabilityMiddleware(checked, observed, state),
+        "and a JSON log line": ObservabilityMiddleware(checked, logged, state),
     }
 
 

@@ -80,11 +80,6 @@ async def handle_error(http: HttpRequest, error: Exception) -> Response:
     return respond(error, seconds, openai=speaks_openai(path))
 
 
-def server_error() -> Response:
-    """Without details: they are in the log."""
-    return error_response(500, "backend", "the server failed on this request; its log tells why")
-
-
 def _explain_routing(http: HttpRequest, error: HTTPException) -> HTTPException:
     path = http.url.path
     if error.status_code == HTTPStatus.NOT_FOUND:

@@ -48,11 +48,6 @@ class ServerState:
             raise Unavailable("the server is stopping" if self.draining else "the model is being loaded")
         return self._models
 
-    @property
-    def model(self) -> Model:
-        """The default's current version; raises Unavailable."""
-        return self.models.default.model
-
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Golden answers are checked first; accepted requests are answered before the end."""

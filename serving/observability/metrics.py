@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+import prometheus_client as prometheus
+from prometheus_client import Counter, Gauge, Histogram
 
 from serving.inference.predictor import Predictor
 from serving.observability.request_record import RequestRecord
@@ -27,21 +19,21 @@ SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 Reason = Literal["limit", "slow_head", "large_head", "malformed", "slow_reader"]
 """Why the server closes a connection, see `serving.http.server.connection`."""
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each counter and histogram
+prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each counter and histogram
 
 
 class Metrics:
     """``before_render``: by model, what updates its gauges."""
 
-    content_type = CONTENT_TYPE_LATEST
+    content_type = prometheus.CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
         self.before_render: dict[str, Callable[[], None]] = {}
-        self._registry = CollectorRegistry()
+        self._registry = prometheus.CollectorRegistry()
         self._request_series: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
         self._define_server_metrics()
         self._define_model_metrics()
-        ProcessCollector(registry=self._registry)
+        prometheus.ProcessCollector(registry=self._registry)
         for reason in get_args(Reason):  # at 0: Prometheus sees no increase in a series that starts at 1
             self._connections.labels(reason)
 
@@ -107,7 +99,7 @@ class Metrics:
         """Prometheus' text format."""
         for update in self.before_render.values():
             update()
-        return generate_latest(self._registry)
+        return prometheus.generate_latest(self._registry)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"tuneship_{name}", meaning, labels, registry=self._registry)

@@ -45,10 +45,6 @@ class Observers:
             self._tracing.close()
 
     def _log_request(self, record: RequestRecord) -> None:
-        message = f"{record.method} {record.route} {record.status}"
-        access.info("%s", message, extra={"fields": self._fields(record)})
-
-    def _fields(self, record: RequestRecord) -> dict[str, Any]:
         fields: dict[str, Any] = {
             "request_id": record.request_id,
             "method": record.method,
@@ -63,4 +59,4 @@ class Observers:
             fields["labels"] = list(record.labels)
         if self._log.inputs:
             fields["inputs"] = list(record.items)
-        return fields
+        access.info("%s", f"{record.method} {record.route} {record.status}", extra={"fields": fields})

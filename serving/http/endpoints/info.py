@@ -15,7 +15,7 @@ from serving.bundle.manifest import CARD, Manifest
 from serving.explain.parameters import LIMITS
 from serving.http.errors import JSONResponse, error_response
 from serving.http.models.registry import ServedModel
-from serving.http.openapi.document import model_document, server_document
+from serving.http.openapi.document import make_document
 from serving.http.page import PAGE, POLICY
 from serving.http.state import state_of
 from serving.inference.predictor import Predictor
@@ -89,10 +89,9 @@ async def openapi(http: HttpRequest) -> Response:
     served = state.find(http)
     bundle = served.model.predictor.bundle
     limits = describe_limits(bundle.manifest, state.server_limits)
-    if "model" in http.path_params:
-        return JSONResponse(model_document(bundle, served.name, limits, state.access_policy))
-    names = [each.name for each in state.models]
-    return JSONResponse(server_document(bundle, names, limits, state.access_policy))
+    own = "model" in http.path_params
+    names = [served.name] if own else [each.name for each in state.models]
+    return JSONResponse(make_document(bundle, names, limits, state.access_policy, own=own))
 
 
 ROUTES = [
@@ -111,10 +110,24 @@ ROUTES = [
 
 
 def describe_model(predictor: Predictor, server_limits: ServerLimits) -> dict[str, Any]:
-    """Our names, and text-embeddings-inference's."""
-    manifest, choice = predictor.manifest, predictor.choice
+    """``/info``."""
+    manifest, choice, shape = predictor.manifest, predictor.choice, predictor.shape
     return {
-        **_describe_for_tei(predictor, server_limits),
+        "model_id": str(manifest.model.get("id") or manifest.name),
+        "model_sha": manifest.model.get("revision"),
+        "model_dtype": {"fp32": "float32", "fp16": "float16"}.get(manifest.graph.variant, manifest.graph.variant),
+        **_model_type(predictor),
+        "max_concurrent_requests": server_limits.bounds.rows,
+        "max_input_length": manifest.tokenizer.max_length,
+        "max_batch_tokens": shape.tokens,
+        "max_batch_requests": shape.rows,
+        "max_client_batch_size": manifest.limits.max_inputs,
+        "auto_truncate": True,
+        "tokenization_workers": 1,
+        "version": VERSION,
+        "sha": None,
+        "docker_label": None,
+        # What follows is not text-embeddings-inference's.
         "name": manifest.name,
         "task": manifest.task,
         "model": manifest.model,
@@ -138,26 +151,6 @@ def describe_limits(manifest: Manifest, server_limits: ServerLimits) -> dict[str
     """The bundle's, the window's, an explanation's, the server's."""
     bundle_limits = manifest.limits.model_dump()
     return {**bundle_limits, "max_length": manifest.tokenizer.max_length, **LIMITS, **server_limits.limits}
-
-
-def _describe_for_tei(predictor: Predictor, server_limits: ServerLimits) -> dict[str, Any]:
-    manifest, shape = predictor.manifest, predictor.shape
-    return {
-        "model_id": str(manifest.model.get("id") or manifest.name),
-        "model_sha": manifest.model.get("revision"),
-        "model_dtype": {"fp32": "float32", "fp16": "float16"}.get(manifest.graph.variant, manifest.graph.variant),
-        **_model_type(predictor),
-        "max_concurrent_requests": server_limits.bounds.rows,
-        "max_input_length": manifest.tokenizer.max_length,
-        "max_batch_tokens": shape.tokens,
-        "max_batch_requests": shape.rows,
-        "max_client_batch_size": manifest.limits.max_inputs,
-        "auto_truncate": True,
-        "tokenization_workers": 1,
-        "version": VERSION,
-        "sha": None,
-        "docker_label": None,
-    }
 
 
 def _model_type(predictor: Predictor) -> dict[str, Any]:

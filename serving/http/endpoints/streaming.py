@@ -6,7 +6,6 @@ import asyncio
 import math
 import threading
 from collections.abc import AsyncIterator
-from functools import partial
 
 from serving.batching.batcher import Batcher
 from serving.batching.timing import Timing
@@ -30,7 +29,7 @@ class Stream:
 
     async def begin(self, batcher: Batcher, timing: Timing | None = None, deadline: float = math.inf) -> None:
         """Wait for the first token; raises as `Batcher.submit`."""
-        self._connect(asyncio.get_running_loop())
+        self._connect()
         windows = [each.windows[0] for each in self._encoded]
         self._work = asyncio.create_task(batcher.submit(windows, timing, deadline))
         self._work.add_done_callback(lambda _: self._items.put_nowait(None))
@@ -61,11 +60,10 @@ class Stream:
         self._stopped.set()
         self._work.cancel()
 
-    def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _connect(self) -> None:
+        """Tokens come on the engine's thread."""
+        loop, put = asyncio.get_running_loop(), self._items.put_nowait
         for index, each in enumerate(self._encoded):
             for prompt in each.windows:
-                prompt.on_token = partial(self._put_from_engine, loop, index)
+                prompt.on_token = lambda token, index=index: loop.call_soon_threadsafe(put, (index, token))
                 prompt.should_stop = self._stopped.is_set
-
-    def _put_from_engine(self, loop: asyncio.AbstractEventLoop, index: int, token: Token) -> None:
-        loop.call_soon_threadsafe(self._items.put_nowait, (index, token))

@@ -7,13 +7,13 @@ import itertools
 import re
 import secrets
 import time
-from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.batching.errors import Unavailable
-from serving.http.errors import respond, server_error
+from serving.http.errors import error_response, respond
 from serving.http.middleware.security_headers import add_security_headers
+from serving.http.state import ServerState
 from serving.observability.observers import Observers
 from serving.observability.request_record import KEY, RequestRecord
 
@@ -23,17 +23,11 @@ VALID_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 """No white space and no control character: the id goes into a header and a log line."""
 
 
-class Drainable(Protocol):
-    """A server that may be about to stop."""
-
-    draining: bool
-
-
 class ObservabilityMiddleware:
     """The app's outermost."""
 
-    def __init__(self, app: ASGIApp, observers: Observers, server: Drainable) -> None:
-        self._app, self._observers, self._server = app, observers, server
+    def __init__(self, app: ASGIApp, observers: Observers, state: ServerState) -> None:
+        self._app, self._observers, self._state = app, observers, state
         self._ids = RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,11 +48,12 @@ class ObservabilityMiddleware:
         except asyncio.CancelledError:  # shutdown timed out, or the caller has gone
             if not record.status:
                 await respond(Unavailable("the server is stopping"))(scope, receive, send_with_headers)
-            if not self._server.draining:
+            if not self._state.draining:
                 raise
         except Exception as error:  # logged here with the request's id, and not by the server without it
             if not record.status:
-                await server_error()(scope, receive, send_with_headers)
+                message = "the server failed on this request; its log tells why"
+                await error_response(500, "backend", message)(scope, receive, send_with_headers)
             self._observers.log_failure(record, error)
         finally:
             record.ended = time.perf_counter()
@@ -72,7 +67,7 @@ class ObservabilityMiddleware:
             (REQUEST_ID, record.request_id.encode()),
             (b"server-timing", record.server_timing.encode()),
         ]
-        if self._server.draining:  # the caller must open another connection for its next request
+        if self._state.draining:  # the caller must open another connection for its next request
             headers.append((b"connection", b"close"))
         message["headers"] = add_security_headers(headers)
 

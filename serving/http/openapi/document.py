@@ -26,34 +26,27 @@ Json = dict[str, Any]
 TEMPLATE: Json = json.loads((Path(__file__).parent / "template.json").read_text(encoding="utf-8"))
 
 
-def server_document(
-    bundle: Bundle, models: Sequence[str], limits: Mapping[str, float], access_policy: AccessPolicy
+def make_document(
+    bundle: Bundle, models: Sequence[str], limits: Mapping[str, float], access_policy: AccessPolicy, *, own: bool
 ) -> Json:
-    """The ``bundle`` is the default model's."""
-    task = task_of(bundle.manifest)
-    items = {path or "/": item for path, item in _model_items(task).items()}
-    items |= _named_model_items() | TEMPLATE["server_paths"]
-    return _document(bundle, task, _paths(items, "", _values(task, models), access_policy), limits, access_policy)
-
-
-def model_document(bundle: Bundle, name: str, limits: Mapping[str, float], access_policy: AccessPolicy) -> Json:
-    """Of the endpoints below one model's path."""
-    task, prefix = task_of(bundle.manifest), f"/models/{quote(name, safe='')}"
-    paths = _paths(_model_items(task), prefix, _values(task, [name]), access_policy)
-    return _document(bundle, task, paths, limits, access_policy)
-
-
-def _document(
-    bundle: Bundle, task: Task, paths: Json, limits: Mapping[str, float], access_policy: AccessPolicy
-) -> Json:
-    manifest = bundle.manifest
-    values = {
+    """A server's document, or a model's ``own`` of the endpoints below its path; ``models`` begin with the bundle's."""
+    manifest, task = bundle.manifest, task_of(bundle.manifest)
+    if own:
+        paths, prefix = _model_paths(task), f"/models/{quote(models[0], safe='')}"
+    else:
+        own_paths = {path or "/": item for path, item in _model_paths(task).items()}
+        paths, prefix = own_paths | _named_model_paths() | TEMPLATE["server_paths"], ""
+    values = _values(task) | {
+        "models": list(models),
         "title": manifest.name,
-        "version": manifest.digest[:12],
-        "description": f"{manifest.task}, served by Tuneship. `GET /info` tells what was proven of it.",
+        "bundle_version": manifest.digest[:12],
+        "description": f"{manifest.task}, served by Tuneship. `GET /info` has the verdict of its proof.",
         "limits": dict(limits),
-        "paths": paths,
         "schemas": _schemas(task) | TEMPLATE["schemas"],
+    }
+    values["paths"] = {
+        prefix + path: _fill_item(template, path, prefix + path, values, access_policy)
+        for path, template in paths.items()
     }
     document: Json = _fill(TEMPLATE["document"], values)
     if access_policy.asks_for_keys:
@@ -62,7 +55,7 @@ def _document(
     return document
 
 
-def _model_items(task: Task) -> Json:
+def _model_paths(task: Task) -> Json:
     protocols = {
         path: _protocol_item(protocol, named=protocol.requested_model is not None)
         for path, protocol in PROTOCOLS.items()
@@ -72,7 +65,7 @@ def _model_items(task: Task) -> Json:
     return {path: item for path, item in items.items() if path != "/explain" or not unexplained(task)}
 
 
-def _named_model_items() -> Json:
+def _named_model_paths() -> Json:
     protocols = {"": HUGGING_FACE, **PROTOCOLS}
     items: Json = {
         f"/models/{{model}}{path}": {"parameters": ["$model"], **_protocol_item(protocol, named=True)}
@@ -92,23 +85,21 @@ def _protocol_item(protocol: ApiProtocol, *, named: bool) -> Json:
     return {"post": operation}
 
 
-def _values(task: Task, models: Sequence[str]) -> Json:
+def _values(task: Task) -> Json:
     request, answers = _reference("Request"), _reference("Answers")
     if isinstance(task, tei.SPOKEN):
         request = {"anyOf": [request, _reference("TeiRequest")]}
     if isinstance(task, tei.SCORED):
         answers = {"anyOf": [answers, task.answer_schema()]}
     summary = f"{task.name.replace('-', ' ').capitalize()}: one input or several"
-    return {"predict_summary": summary, "request": request, "answers": answers, "models": list(models)}
+    return {"predict_summary": summary, "request": request, "answers": answers}
 
 
-def _paths(items: Json, prefix: str, values: Json, access_policy: AccessPolicy) -> Json:
-    paths: Json = {}
-    for path, template in items.items():
-        item = paths[prefix + path] = _fill(template, values)
-        for method in item.keys() & {"get", "post"}:
-            item[method] = _complete(item[method], path, prefix + path, access_policy)
-    return paths
+def _fill_item(template: Json, template_path: str, path: str, values: Json, access_policy: AccessPolicy) -> Json:
+    item: Json = _fill(template, values)
+    for method in item.keys() & {"get", "post"}:
+        item[method] = _complete(item[method], template_path, path, access_policy)
+    return item
 
 
 def _complete(operation: Json, template_path: str, path: str, access_policy: AccessPolicy) -> Json:

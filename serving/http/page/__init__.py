@@ -1,8 +1,7 @@
-"""The page at ``/``: one self-contained document, put together from its parts once.
+"""The page at ``/``: ``page.html`` with its style and scripts inlined.
 
-``page.html`` is the frame; ``page.css`` and the scripts, in the order of SCRIPTS, go into it. The content security
-policy names the sha256 of the one style and of the one script, so that nothing else on the page can style or run, and
-requires trusted types, of which there are none: no text ever becomes markup.
+The content security policy allows this style and this script by their hash, and no trusted types: no text can become
+markup.
 """
 
 from __future__ import annotations

@@ -296,7 +296,7 @@ def test_overload(tiny_bundle: Path) -> None:
         first = asyncio.create_task(http.post("/predict", json={"inputs": TEXT}))
         await until(lambda: slow.asked == 1)
         second = asyncio.create_task(http.post("/predict", json={"inputs": [TEXT, "stop"]}))
-        await until(lambda: app.server_state.model.batcher.depth == 2)
+        await until(lambda: app.server_state.models.default.model.batcher.depth == 2)
         assert re.search(r"\ntuneship_queue_depth\{.*\} 2.0\n", (await http.get("/metrics")).text)
         refused = await http.post("/predict", json={"inputs": TEXT})
         assert refused.status_code == 429
@@ -331,7 +331,7 @@ def test_would_be_late(tiny_bundle: Path) -> None:
         assert (await measured).status_code == 200
         first = await busy(http)
         others = [asyncio.create_task(http.post("/predict", json={"inputs": TEXT})) for _ in range(4)]
-        await until(lambda: app.server_state.model.batcher.depth == len(others))
+        await until(lambda: app.server_state.models.default.model.batcher.depth == len(others))
         hasty = await http.post("/predict", json={"inputs": TEXT}, headers={"Request-Timeout": "1.5"})
         assert (hasty.status_code, hasty.json()["error_type"]) == (429, "overloaded")
         assert "more than can be done within the 1.5 s given" in hasty.json()["error"]

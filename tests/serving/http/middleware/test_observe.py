@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.bundle.bundle import Bundle
 from serving.http.app import create_app
 from serving.http.middleware.observe import ObservabilityMiddleware, RequestIds
+from serving.http.state import ServerState
 from serving.inference.predictor import Predictor
 from serving.observability.metrics import Metrics
 from serving.observability.observers import Observers
@@ -99,7 +100,7 @@ def observe(app: ASGIApp, records: list[RequestRecord], *, draining: bool = Fals
     """An app whose requests' records are appended to a list."""
     observers = Observers(Metrics(), LogSettings(), traces=False)
     observers.on_request = [records.append]
-    return ObservabilityMiddleware(app, observers, SimpleNamespace(draining=draining))
+    return ObservabilityMiddleware(app, observers, cast(ServerState, SimpleNamespace(draining=draining)))
 
 
 def test_failure_on_the_way(caplog: pytest.LogCaptureFixture) -> None:

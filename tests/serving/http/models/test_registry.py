@@ -205,11 +205,11 @@ def test_what_began_is_finished(versions: Path) -> None:
     app = create_app(BundleFolder(versions / "current"))
 
     async def scenario(http: httpx.AsyncClient) -> None:
-        old = app.server_state.model
+        old = app.server_state.models.default.model
         with old:
             turn(versions / "current", "v2")
             app.server_state.reload_soon()
-            await until(lambda: app.server_state.model is not old)
+            await until(lambda: app.server_state.models.default.model is not old)
             assert labels((await http.post("/predict", json={"inputs": TEXTS})).json()) == {
                 f"{label} 2" for label in old.predictor.manifest.labels
             }
@@ -262,12 +262,12 @@ def test_watched(versions: Path) -> None:
     app = create_app(BundleFolder(versions / "current"), watch=0.02)
 
     async def scenario(http: httpx.AsyncClient) -> None:
-        old = app.server_state.model
+        old = app.server_state.models.default.model
         turn(versions / "current", "v2")
-        await until(lambda: app.server_state.model is not old)
+        await until(lambda: app.server_state.models.default.model is not old)
         metrics = (await http.get("/metrics")).text
         assert old.predictor.bundle.digest not in metrics
-        assert app.server_state.model.predictor.bundle.digest in metrics
+        assert app.server_state.models.default.model.predictor.bundle.digest in metrics
 
     serve(app, scenario)
 
@@ -298,7 +298,7 @@ def test_the_old_version_is_freed(versions: Path, monkeypatch: pytest.MonkeyPatc
     async def scenario(http: httpx.AsyncClient) -> None:
         assert (await http.post("/predict", json={"inputs": TEXTS})).status_code == 200
         nonlocal old
-        old = weakref.ref(app.server_state.model.predictor)
+        old = weakref.ref(app.server_state.models.default.model.predictor)
         turn(versions / "current", "v2")
         await app.server_state.models.reload()
         while not held:
