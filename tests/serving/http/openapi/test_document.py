@@ -1,4 +1,4 @@
-"""The OpenAPI document: it tells of what is there, and what is there does as it tells."""
+"""The OpenAPI document describes every endpoint, and its schemas accept what the server accepts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def resolve(reference: str, document: Any) -> Any:
 
 
 def test_paths(client: TestClient, document: dict[str, Any]) -> None:
-    """Every path and method of the document exists, and every one that exists and speaks of the task is in it."""
+    """The document has every path and method that exists for the task, and no other."""
     app = client.app
     assert isinstance(app, Starlette)
     routes = [route for route in app.routes if isinstance(route, Route)]
@@ -56,8 +56,8 @@ def test_paths(client: TestClient, document: dict[str, Any]) -> None:
     assert documented == served - UNLISTED - other_tasks
 
 
-def test_sound(client: TestClient, document: dict[str, Any]) -> None:
-    """The document, and a model's own, are sound OpenAPI 3.1, as openapi-spec-validator reads it."""
+def test_valid(client: TestClient, document: dict[str, Any]) -> None:
+    """openapi-spec-validator accepts the document and a model's own."""
     OpenAPIV31SpecValidator(document).validate()
     own = client.get(f"/models/{client.get('/info').json()['served_as']}/openapi.json").json()
     OpenAPIV31SpecValidator(own).validate()
@@ -71,7 +71,7 @@ def test_version(document: dict[str, Any]) -> None:
 
 
 def test_references(document: dict[str, Any]) -> None:
-    """Every reference leads somewhere."""
+    """Every ``$ref`` resolves."""
     references = re.findall(r"'\$ref': '([^']+)'", str(document))
     assert references
     assert all(resolve(reference, document) for reference in references)
@@ -159,7 +159,7 @@ def test_bodies(client: TestClient, document: dict[str, Any], path: str, body: A
     ids=range(8),
 )
 def test_vectors(task_client: Callable[[str], TestClient], body: Any, status: int) -> None:
-    """So it is where vectors are asked for."""
+    """The same for sentence vectors."""
     vectors = task_client("feature-extraction")
     document, response = vectors.get("/openapi.json").json(), vectors.post("/predict", json=body)
     assert response.status_code == status
@@ -169,7 +169,7 @@ def test_vectors(task_client: Callable[[str], TestClient], body: Any, status: in
 
 
 def test_errors_are_documented(client: TestClient, document: dict[str, Any]) -> None:
-    """The refusals that no body can provoke are in the document too."""
+    """Errors that no JSON body can cause are documented too."""
     for status, content, content_type in ((400, b"{", "application/json"), (415, b"{}", "text/plain")):
         response = client.post("/predict", content=content, headers={"content-type": content_type})
         assert response.status_code == status
@@ -178,7 +178,7 @@ def test_errors_are_documented(client: TestClient, document: dict[str, Any]) -> 
 
 
 def test_check_bites(document: dict[str, Any]) -> None:
-    """The check used here finds an answer that does not follow the schema."""
+    """The check of schemas finds wrong answers."""
     schema = schema_of(document, "/predict", 200)
     label = document["components"]["schemas"]["Answers"]["items"]["items"]["properties"]["label"]["enum"][0]
     assert problems([[{"label": label, "score": 0.5}]], schema, document) == []
@@ -188,5 +188,5 @@ def test_check_bites(document: dict[str, Any]) -> None:
 
 
 def test_docs_json(client: TestClient, document: dict[str, Any]) -> None:
-    """BentoML's own place for the document gives the same one."""
+    """/docs.json, where BentoML's documentation page looks, is the same document."""
     assert client.get("/docs.json").json() == document
