@@ -56,13 +56,13 @@ def create_app(
             yield
         await asyncio.to_thread(observers.close)
 
+    models = _model_routes("") + _model_routes("/models/{model}")
     app = App(
-        routes=[*_model_routes(""), *info.ROUTES, *_model_routes("/models/{model}"), *open_inference.ROUTES,
-                *sagemaker.ROUTES],
+        routes=models + info.ROUTES + open_inference.ROUTES + sagemaker.ROUTES,
         lifespan=lifespan,
         middleware=[Middleware(ObservabilityMiddleware, observers, state), *access_middleware(access_policy)],
         exception_handlers=dict.fromkeys(HANDLED, handle_error),
-    )  # fmt: skip
+    )
     app.router.redirect_slashes = False  # a redirect would repeat the caller's Host, with http:// behind TLS
     app.server_state, app.observers = state, observers
     return app

@@ -28,9 +28,6 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     Expired: (504, "timeout"),
 }
 
-RETRIED = {429, 503}
-"""Statuses with Retry-After."""
-
 HANDLED = (InputError, Unanswered, HTTPException, ClientDisconnect)
 """Exceptions that are not the server's fault."""
 
@@ -64,7 +61,7 @@ def respond(error: Exception, seconds_to_drain: float = 0.0, *, openai: bool = F
     if isinstance(error, HTTPException):
         return error_response(error.status_code, "http", error.detail, dict(error.headers or {}), openai=openai)
     status, kind = next(STATUS[each] for each in type(error).__mro__ if each in STATUS)
-    if status not in RETRIED:
+    if status not in (429, 503):
         return error_response(status, kind, str(error), openai=openai)
     seconds = max(1, math.ceil(seconds_to_drain))
     message, headers = f"{error}; try again in {seconds} s", {"Retry-After": str(seconds)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,9 +32,8 @@ class ServerState:
     ) -> None:
         self.server_limits, self.access_policy = server_limits, access_policy
         self.metrics = Metrics()
-        self.draining = False
+        self.draining = self._open = False
         self._watch = watch
-        self._open = False
         self._models = ModelRegistry(sources, self._make_model, self.metrics)
 
     @property
@@ -97,5 +97,4 @@ class ServerState:
 
 def state_of(http: HttpRequest) -> ServerState:
     """Of the app that answers a request."""
-    state: ServerState = http.app.server_state
-    return state
+    return cast(ServerState, http.app.server_state)

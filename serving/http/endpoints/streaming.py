@@ -29,10 +29,13 @@ class Stream:
 
     async def begin(self, batcher: Batcher, timing: Timing | None = None, deadline: float = math.inf) -> None:
         """Wait for the first token; raises as `Batcher.submit`."""
-        self._connect()
+        loop, put = asyncio.get_running_loop(), self._items.put_nowait
         windows = [each.windows[0] for each in self._encoded]
+        for index, prompt in enumerate(windows):  # `on_token` is called on the engine's thread
+            prompt.on_token = lambda token, index=index: loop.call_soon_threadsafe(put, (index, token))
+            prompt.should_stop = self._stopped.is_set
         self._work = asyncio.create_task(batcher.submit(windows, timing, deadline))
-        self._work.add_done_callback(lambda _: self._items.put_nowait(None))
+        self._work.add_done_callback(lambda _: put(None))
         try:
             self._first = await self._items.get()
         except asyncio.CancelledError:
@@ -59,11 +62,3 @@ class Stream:
     def _stop(self) -> None:
         self._stopped.set()
         self._work.cancel()
-
-    def _connect(self) -> None:
-        """Tokens come on the engine's thread."""
-        loop, put = asyncio.get_running_loop(), self._items.put_nowait
-        for index, each in enumerate(self._encoded):
-            for prompt in each.windows:
-                prompt.on_token = lambda token, index=index: loop.call_soon_threadsafe(put, (index, token))
-                prompt.should_stop = self._stopped.is_set

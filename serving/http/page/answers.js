@@ -37,9 +37,7 @@ const SHOW = {
   },
 };
 
-function makeHeadline(text, aside) {
-  return el("p", {class: "big"}, el("bdi", {}, text), ...(aside ? [" ", el("small", {}, aside)] : []));
-}
+const makeHeadline = (text, aside) => el("p", {class: "big"}, el("bdi", {}, text), ...(aside ? [" ", el("small", {}, aside)] : []));
 
 function makeAnswer(texts, answer, several, note) {
   const place = el("div", {class: "why", hidden: true});
@@ -72,9 +70,7 @@ function shadeCell(similar) {
 }
 
 // Indices of the inputs that were truncated.
-function truncatedInputs(response) {
-  return (response.headers.get("X-Truncated") ?? "").split(",").filter(Boolean).map(Number);
-}
+const truncatedInputs = response => (response.headers.get("X-Truncated") ?? "").split(",").filter(Boolean).map(Number);
 
 // Text generation truncates the beginning, every other task the end.
 function truncationNote(places, inputs) {

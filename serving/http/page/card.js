@@ -20,9 +20,7 @@ function takeWhile(lines, wanted) {
   return found;
 }
 
-function takeParagraph(lines) {
-  return [lines.shift(), ...takeWhile(lines, each => each.trim() && !/^(#|\||```|[-*] )/.test(each))].join(" ");
-}
+const takeParagraph = lines => [lines.shift(), ...takeWhile(lines, each => each.trim() && !/^(#|\||```|[-*] )/.test(each))].join(" ");
 
 function takeFence(lines) {
   lines.shift();

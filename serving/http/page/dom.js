@@ -18,9 +18,7 @@ const formatNumber = (number, digits = 3) => Number.isFinite(number) ? number.to
 const formatCount = number => number.toLocaleString("en-US");
 const humanize = name => name.replaceAll("_", " ").replaceAll("-", " ");
 
-function announce(message) {
-  at("status").textContent = message;
-}
+const announce = message => { at("status").textContent = message; };
 
 function showError(title, ...lines) {
   at("problem").replaceChildren(...(title ? [el("p", {}, el("strong", {}, title)), ...lines.filter(Boolean).map(line => el("p", {}, line))] : []));

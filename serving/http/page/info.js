@@ -9,9 +9,7 @@ const LIMITS = {
   max_explain_rows: "Rows an explanation", max_explain_tokens: "Tokens an explanation",
 };
 
-function formatScore(metric, value) {
-  return SHARES.includes(metric) ? formatPercent(value) : formatNumber(value, 4);
-}
+const formatScore = (metric, value) => SHARES.includes(metric) ? formatPercent(value) : formatNumber(value, 4);
 
 function fillList(list, rows) {
   list.replaceChildren(...rows.flatMap(([name, value, wide]) => {
@@ -45,15 +43,14 @@ function showInfo() {
 }
 
 async function checkReady() {
-  const place = at("ready");
   let on = false, text = "Does not answer";
   try {
     const response = await fetch("readyz", {cache: "no-store"});
     on = response.ok;
     text = on ? "Ready" : "Not ready";
   } catch { /* the text is set already */ }
-  if (place.textContent === text) return;
-  place.replaceChildren(el("span", {class: `dot ${on ? "on" : "off"}`, "aria-hidden": "true"}), text);
+  if (at("ready").textContent === text) return;
+  at("ready").replaceChildren(el("span", {class: `dot ${on ? "on" : "off"}`, "aria-hidden": "true"}), text);
 }
 
 // Examples that send the form's request.

@@ -64,13 +64,9 @@ function askFromAddress() {
 }
 
 // Unchanged where it is not percent-encoded, such as "50%".
-function decode(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
+const decode = text => {
+  try { return decodeURIComponent(text); } catch { return text; }
+};
 
 async function start() {
   try {

@@ -19,9 +19,7 @@ const ADVICE = {
   500: "This is the server's fault; its log tells more.",
 };
 
-function urlOf(path) {
-  return server.base + path;
-}
+const urlOf = path => server.base + path;
 
 async function fetchOk(path, options = {}) {
   const headers = {...options.headers, ...(server.key && {Authorization: `Bearer ${server.key}`})};

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from serving.http.app import create_app
+from serving.http.models.sources import find_bundles
 from serving.protocols import PROTOCOLS
 
 UNLISTED = {("/", "get"), ("/docs.json", "get")}
@@ -185,6 +188,13 @@ def test_check_bites(document: dict[str, Any]) -> None:
     wrong_scores = [{}, {"label": label}, {"label": "other", "score": 1}, {"label": label, "score": "1"}]
     for wrong in ({}, [{}], *([[each]] for each in wrong_scores)):
         assert problems(wrong, schema, document)
+
+
+def test_a_name_like_a_part_of_the_template(tiny_bundle: Path) -> None:
+    """Names and labels are inserted unchanged, even those that begin with a dollar sign."""
+    with TestClient(create_app(*find_bundles([f"$json={tiny_bundle}"]))) as client:
+        document = client.get("/openapi.json").json()
+    assert document["paths"]["/models/{model}/info"]["parameters"][0]["schema"]["enum"] == ["$json"]
 
 
 def test_docs_json(client: TestClient, document: dict[str, Any]) -> None:
