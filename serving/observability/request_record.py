@@ -23,7 +23,7 @@ class RequestRecord:
 
     Attributes:
         headers: by lower-case name; the last of a name counts.
-        begun: when the head was read.
+        started: when the head was read.
         ended: when the answer's last byte was sent.
         tokens: of all inputs and an explanation's rows.
         encoding, encoded: when tokenizing began and ended.
@@ -32,13 +32,13 @@ class RequestRecord:
     """
 
     __slots__ = (
-        "begun", "deadline", "encoded", "encoding", "ended", "headers", "items", "labels", "model", "request_id",
-        "scope", "status", "timing", "tokens",
+        "deadline", "encoded", "encoding", "ended", "headers", "items", "labels", "model", "request_id",
+        "scope", "started", "status", "timing", "tokens",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, headers: Mapping[bytes, bytes], request_id: str) -> None:
         self.scope, self.headers, self.request_id = scope, headers, request_id
-        self.begun = time.perf_counter()
+        self.started = time.perf_counter()
         self.ended = self.encoding = self.encoded = 0.0
         self.deadline = math.inf
         self.status = self.tokens = 0
@@ -63,12 +63,12 @@ class RequestRecord:
     @property
     def seconds(self) -> float:
         """From the head to the answer's end."""
-        return self.ended - self.begun
+        return self.ended - self.started
 
     @property
     def server_timing(self) -> str:
         """W3C Server Timing, section 3, in milliseconds."""
-        total = (time.perf_counter() - self.begun) * 1000
+        total = (time.perf_counter() - self.started) * 1000
         timing = self.timing
         if not timing.begun:
             return f"total;dur={total:.2f}"

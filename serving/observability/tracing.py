@@ -59,7 +59,7 @@ class Tracing:
         clock = time.time_ns() - int(time.perf_counter() * 1e9)
         span = self._tracer.start_span(
             f"{record.method} {record.route}", self._parent(record), self._kind, _attributes(record),
-            start_time=clock + int(record.begun * 1e9),
+            start_time=clock + int(record.started * 1e9),
         )  # fmt: skip
         if record.status >= 500:
             span.set_status(self._error)

@@ -31,7 +31,7 @@ async def model_call(
     ClientDisconnect.
     """
     state, record = state_of(http), record_of(http.scope)
-    record.deadline = record.begun + request_timeout(record.headers, state.server_limits.wait_seconds)
+    record.deadline = record.started + request_timeout(record.headers, state.server_limits.wait_seconds)
     name_in_body = requested_model if requested_model and len(state.models) > 1 else None
     most = _admit(http, state, record, model_known=name_in_body is None)
     body = await _read_body(record.headers, http.receive, most, state.server_limits.body_seconds, accepted)

@@ -48,7 +48,7 @@ async def infer(http: HttpRequest) -> Response:
         _find_version(http, called)
         predictor, record = called.predictor, record_of(http.scope)
         request = parse(body, _header_length(http), predictor.task, predictor.check)
-        record.deadline = min(record.deadline, record.begun + request.options.seconds)
+        record.deadline = min(record.deadline, record.started + request.options.seconds)
         encoded = await encode(request, called, record)
         reply = await answer(request, encoded, called, record)
         content, binary = render(predictor.task, request, reply, predictor.manifest, called.name)

@@ -34,15 +34,15 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 def _delay(handle: Handler, begin: Callable[[], None], seconds: float) -> Handler:
-    loop, begun = asyncio.get_running_loop(), False
+    loop, draining = asyncio.get_running_loop(), False
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal begun
-        if begun or not seconds:
+        nonlocal draining
+        if draining or not seconds:
             begin()
             handle(number, frame)
             return
-        begun = True
+        draining = True
         begin()
         logger.info("not ready any more; stopping in %g s", seconds)
         loop.call_soon_threadsafe(loop.call_later, seconds, handle, number, None)
