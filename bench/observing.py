@@ -1,6 +1,8 @@
-"""What metrics, logs, API keys and time limits cost: ``python -m bench.observing``.
+"""What it costs to observe and to guard a request, in microseconds of one core, beside the same app without.
 
-Each layer wraps an endpoint that answers at once; the app is called in process.
+    python -m bench.observing
+
+Each layer is put around an endpoint that answers at once, called in process, in rounds that take turns.
 """
 
 from __future__ import annotations
@@ -11,18 +13,21 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from types import SimpleNamespace
+from typing import cast
 
-from prometheus_client import Counter, Histogram
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.http.middleware.access import Gated, KeyGate
+from serving.http.middleware.access import AccessMiddleware, ApiKeyCheck
 from serving.http.middleware.observe import ObservabilityMiddleware
+from serving.http.state import ServerState
 from serving.http.timeouts import Within
 from serving.observability.drift import Drift, reference_of
 from serving.observability.logs import set_up_logs
-from serving.observability.metrics import SECONDS, Metrics
+from serving.observability.metrics import Metrics
 from serving.observability.observers import Observers
+from serving.observability.request_record import KEY as KEY_IN_SCOPE
 from serving.observability.request_record import RequestRecord, record_of
 from serving.settings.api_keys import ApiKeys
 from serving.settings.log_settings import LogSettings
@@ -36,32 +41,30 @@ HEADERS = [
 
 
 async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer at once, with the request record filled."""
-    if "tuneship.exchange" in scope:
-        _fill(record_of(scope))
+    """Answers at once, with what a real endpoint notes down."""
+    if KEY_IN_SCOPE in scope:
+        _note(record_of(scope))
     await JSONResponse([[{"label": "track_order", "score": 0.98}]])(scope, receive, send)
 
 
-def _fill(record: RequestRecord) -> None:
-    record.model, record.tokens = "bench", 11
-    timing = record.timing
-    record.encoding = record.encoded = timing.submitted = timing.begun = timing.answered = time.perf_counter()
-
-
-def never() -> bool:
-    return False
+def _note(exchange: RequestRecord) -> None:
+    exchange.model, exchange.tokens = "bench", 11
+    timing = exchange.timing
+    exchange.encoding = exchange.encoded = timing.submitted = timing.begun = timing.answered = time.perf_counter()
 
 
 def layers() -> dict[str, ASGIApp]:
-    quiet, verbose = LogSettings(), LogSettings(format="json", requests=True)
-    set_up_logs(verbose, io.StringIO())
-    gate = KeyGate(ApiKeys([KEY, KEY[::-1]]), without_key=())
-    observed, logged = (Observers(Metrics(), log, traces=False) for log in (quiet, verbose))
+    """The endpoint bare, and with each layer more."""
+    quiet, talkative = LogSettings(), LogSettings(format="json", requests=True)
+    set_up_logs(talkative, io.StringIO())
+    state = cast(ServerState, SimpleNamespace(draining=False))
+    checked = AccessMiddleware(endpoint, [ApiKeyCheck(ApiKeys([KEY, KEY[::-1]]), without_key=())])
+    observed, logged = (Observers(Metrics(), log, traces=False) for log in (quiet, talkative))
     return {
         "bare": endpoint,
-        "observed: id, headers, metrics": ObservabilityMiddleware(endpoint, observed.watchers, observed.failed, never),
-        "and API keys (2)": ObservabilityMiddleware(Gated(endpoint, [gate]), observed.watchers, observed.failed, never),
-        "and a JSON log line": ObservabilityMiddleware(Gated(endpoint, [gate]), logged.watchers, logged.failed, never),
+        "observed: id, headers, metrics": ObservabilityMiddleware(endpoint, observed, state),
+        "and API keys (2)": ObservabilityMiddleware(checked, observed, state),
+        "and a JSON log line": ObservabilityMiddleware(checked, logged, state),
     }
 
 
@@ -76,24 +79,25 @@ async def _ask(app: ASGIApp) -> None:
     await app(scope, receive, send)
 
 
-async def _alternate(calls: dict[str, Callable[[], Awaitable[None]]]) -> dict[str, float]:
-    """Microseconds per call, the median of alternating rounds."""
-    durations: dict[str, list[float]] = {name: [] for name in calls}
+async def _in_turn(calls: dict[str, Callable[[], Awaitable[None]]]) -> dict[str, float]:
+    """Microseconds a call, the median of rounds that take turns."""
+    found: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
         for name, call in calls.items():
             start = time.process_time()
             for _ in range(REQUESTS):
                 await call()
-            durations[name].append((time.process_time() - start) / REQUESTS * 1e6)
-    return {name: statistics.median(times) for name, times in durations.items()}
+            found[name].append((time.process_time() - start) / REQUESTS * 1e6)
+    return {name: statistics.median(times) for name, times in found.items()}
 
 
 async def measure(apps: dict[str, ASGIApp]) -> dict[str, float]:
-    return await _alternate({name: partial(_ask, app) for name, app in apps.items()})
+    """Microseconds a request."""
+    return await _in_turn({name: partial(_ask, app) for name, app in apps.items()})
 
 
-def measure_metrics() -> float:
-    """Microseconds for one input."""
+def stages() -> float:
+    """Microseconds that the metrics of one input, its batch and its place in the drift window take."""
     metrics = Metrics()
     distributions = [each.labels("bench") for each in (
         metrics.tokens, metrics.tokenize, metrics.waited, metrics.batch_windows, metrics.batch_tokens, metrics.infer,
@@ -107,27 +111,13 @@ def measure_metrics() -> float:
             distribution.observe(0.01)
         for count in counts:
             count.inc()
-        drift.saw(11, ("a",))
+        drift.count(11, ("a",))
 
     return _microseconds(one)
 
 
-def measure_prometheus_client() -> float:
-    """The same with prometheus_client's classes."""
-    distributions = [Histogram(f"h{at}", "-", buckets=SECONDS, registry=None) for at in range(7)]
-    counts = [Counter(f"c{at}", "-", registry=None) for at in range(2)]
-
-    def one() -> None:
-        for distribution in distributions:
-            distribution.observe(0.01)
-        for count in counts:
-            count.inc()
-
-    return _microseconds(one)
-
-
-async def measure_time_limits() -> dict[str, float]:
-    """Microseconds of `Within` and of asyncio.timeout."""
+async def time_limits() -> dict[str, float]:
+    """What it takes to limit the time of a block: ours, and asyncio's own."""
 
     async def ours() -> None:
         with Within(1.0):
@@ -137,7 +127,7 @@ async def measure_time_limits() -> dict[str, float]:
         async with asyncio.timeout(1.0):
             pass
 
-    return await _alternate({"a time limit": ours, "by asyncio.timeout": theirs})
+    return await _in_turn({"a time limit": ours, "by asyncio.timeout": theirs})
 
 
 def _microseconds(call: Callable[[], None], times: int = 20_000) -> float:
@@ -151,12 +141,12 @@ def _microseconds(call: Callable[[], None], times: int = 20_000) -> float:
 
 
 def main() -> None:
-    durations = asyncio.run(measure(layers()))
-    for name, microseconds in durations.items():
-        print(f"{name:34} {microseconds:7.1f} µs   +{microseconds - durations['bare']:.1f}")
-    print(f"{'metrics of one input':34} {measure_metrics():7.1f} µs")
-    print(f"{'the same by prometheus_client':34} {measure_prometheus_client():7.1f} µs")
-    for name, microseconds in asyncio.run(measure_time_limits()).items():
+    """Print the table."""
+    found = asyncio.run(measure(layers()))
+    for name, microseconds in found.items():
+        print(f"{name:34} {microseconds:7.1f} µs   +{microseconds - found['bare']:.1f}")
+    print(f"{'the counts of an input':34} {stages():7.1f} µs")
+    for name, microseconds in asyncio.run(time_limits()).items():
         print(f"{name:34} {microseconds:7.1f} µs")
 
 

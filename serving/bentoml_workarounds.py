@@ -96,6 +96,6 @@ def use_server(server_limits: ServerLimits, lazy_app: LazyApp) -> None:
     """BentoML creates ``uvicorn.Server`` with ``http="auto"`` later: these get the project's server and limits."""
     protocols: dict[str, Any] = HTTP_PROTOCOLS  # typed as names, but classes are accepted
     protocols["auto"] = bounded(
-        server_limits, lambda reason: lazy_app.app.server_state.metrics.refused_connection(reason)
+        server_limits, lambda reason: lazy_app.app.server_state.metrics.count_refused_connection(reason)
     )
     uvicorn.Server = Server  # type: ignore[misc]

@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # before BentoML is imported, which else reports usage
+# BentoML would have its worker count into files, which outlive it; there is one worker, and its counts stay in memory.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 from http import HTTPStatus
 

@@ -16,7 +16,7 @@ from serving.http.app import App, create_app
 from serving.http.models.sources import find_bundles
 from serving.http.server.connection import bounded
 from serving.http.server.server import Server
-from serving.http.server.signals import Remembered
+from serving.http.server.signals import PendingSignal
 from serving.inference.memory import trim_memory
 from serving.observability.logs import set_up_logs
 from serving.settings.limits import ServerLimits
@@ -38,7 +38,7 @@ def serve_bundles(
 
     Raises BundleError, or InputError if the port is in use, two models have one name, or a variable is malformed.
     """
-    signal.signal(signal.SIGHUP, Remembered())
+    signal.signal(signal.SIGHUP, PendingSignal())
     settings = ServerSettings.from_environment(options=options or {})
     set_up_logs(settings.log)
     settings.access_policy.keys()  # report bad keys before loading models
@@ -72,7 +72,7 @@ def _run(app: App, server_limits: ServerLimits, listener: socket.socket) -> None
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=bounded(server_limits, app.server_state.metrics.refused_connection),
+        http=bounded(server_limits, app.server_state.metrics.count_refused_connection),
         log_config=None,
         log_level="warning",
         access_log=False,

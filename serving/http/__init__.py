@@ -1,17 +1,13 @@
-"""The HTTP surface: a plain ASGI app. uvicorn runs it, BentoML mounts it, the Lambda handler calls it, all as it is.
+"""The HTTP API: an ASGI app, the same under uvicorn, BentoML and AWS Lambda. Read in this order:
 
-    application   routes to endpoints, start and end
-    surface       what the endpoints share: the models that answer, the metrics, readiness
-    models        the served models by name, and how a new version takes over
-    model         one version: its predictor and its batcher
-    answering     the endpoints that answer inputs, in each dialect
-    explaining    the endpoint that tells which words an answer rests on
-    about         the endpoints that tell of the server: health, information, metrics, documents, the page
-    asking        how every endpoint asks a model
-    body          a request's body, within its limit
-    interruption  a request that is left early: its time is over, its caller has gone
-    observed      what is around all of it: ids, headers, counts, the answer to a failure
-    refusals      exceptions to statuses and error bodies
-
-Start reading at `application`.
+app         which path leads to which endpoint
+state       what the endpoints share: models, metrics, readiness
+models/     the served models by name, their versions and sources
+endpoints/  call_model (what every endpoint does first), predict, streaming, explain, info, open_inference, sagemaker
+errors      exceptions to statuses and error bodies
+timeouts    contexts that end at a deadline or a disconnect
+middleware/ observe (ids, headers, metrics, failures), access (keys, hosts, origins), security_headers
+openapi/    the OpenAPI document and its template
+page/       the page at ``/``
+server/     uvicorn's server and connections, with bounds; signals
 """

@@ -1,10 +1,11 @@
-"""What the endpoints share: the models that answer, the metrics, and whether they may be asked."""
+"""What the endpoints share: the served models, the metrics, and whether the server is ready."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,73 +16,54 @@ from serving.errors import quote
 from serving.http.models.model import Model
 from serving.http.models.registry import ModelRegistry, ServedModel
 from serving.http.models.sources import Source
-from serving.http.server.signals import announced, on_hangup
+from serving.http.server.signals import delay_sigterm, on_hangup
 from serving.inference.predictor import Predictor
 from serving.observability.metrics import Metrics
+from serving.observability.model_metrics import ModelMetrics
+from serving.settings.access import AccessPolicy
 from serving.settings.limits import ServerLimits
 
 
 class ServerState:
-    """The served bundles and what is counted of them.
+    """``draining``: SIGTERM has come; requests are still answered, but ``ready`` is False."""
 
-    Attributes:
-        traffic: how much is taken in, and how long it may take.
-        draining: somebody has asked for the end; what comes is still answered, and ``ready`` says to send no more.
-    """
-
-    def __init__(self, sources: Sequence[Source], server_limits: ServerLimits, watch: float | None = None) -> None:
-        self.server_limits = server_limits
-        self._watch = watch
-        self._open = False
+    def __init__(
+        self, sources: Sequence[Source], server_limits: ServerLimits, access_policy: AccessPolicy, watch: float | None
+    ) -> None:
+        self.server_limits, self.access_policy = server_limits, access_policy
         self.metrics = Metrics()
-        self.draining = False
-        self._models = ModelRegistry(sources, self._make, self.metrics)
+        self.draining = self._open = False
+        self._watch = watch
+        self._models = ModelRegistry(sources, self._make_model, self.metrics)
 
     @property
     def ready(self) -> bool:
-        """Whether requests should be sent here: the bundles are loaded and proven, and nobody has asked for the end."""
+        """Whether load balancers should send requests here."""
         return self._open and not self.draining
 
     @property
     def models(self) -> ModelRegistry:
-        """What is served; raises Unavailable before it is loaded and after it is closed."""
+        """Raises Unavailable before they are loaded and after they are closed."""
         if not self._open:
             raise Unavailable("the server is stopping" if self.draining else "the model is being loaded")
         return self._models
 
-    @property
-    def model(self) -> Model:
-        """The version that answers where no model is named; raises Unavailable where it may not be asked."""
-        return self.models.default.model
-
-    def drain(self) -> None:
-        """Say to send no more; may be called from a signal's handler."""
-        self.draining = True
-
-    def tell_depth(self) -> None:
-        """Publish how many windows wait for each engine."""
-        for served in self._models if self._open else ():
-            self.metrics.queue.labels(served.name).set(served.model.batcher.depth)
-
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Load and replay the golden answers first; what was accepted is answered before the end."""
+        """Golden answers are checked first; accepted requests are answered before the end."""
         self._loop = asyncio.get_running_loop()
         await self._models.open()
         self._open = True
         try:
             async with self._models.watched(self._watch):
-                with announced(self.drain, self.server_limits.drain_seconds), on_hangup(self.reload_soon):
+                with delay_sigterm(self._drain, self.server_limits.drain_seconds), on_hangup(self.reload_soon):
                     yield
         finally:
             self.draining, self._open = True, False
             await self._models.close()
 
-    def served(self, http: HttpRequest, name: str = "") -> ServedModel:
-        """What a request is for: the model its path names, else the one its body names, else the default.
-
-        Raises Unavailable where it may not be asked, HTTPException 404 where no model has that name.
-        """
+    def find(self, http: HttpRequest, name: str = "") -> ServedModel:
+        """By the path, else ``name``, else the default; raises Unavailable, HTTPException 404."""
         name, models = http.path_params.get("model", name), self.models
         served = models.get(name) if name else models.default
         if served is None:
@@ -89,17 +71,30 @@ class ServerState:
             raise HTTPException(404, f"no model is named {quote(name)}; served are: {known}")
         return served
 
-    def model_of(self, http: HttpRequest, name: str = "") -> Model:
-        """The version that answers a request now; raises as `served` does."""
-        return self.served(http, name).model
+    def seconds_to_drain(self, model: str) -> float:
+        """At the current throughput; 0 for no model."""
+        served = self._models.get(model) if self._open else None
+        return served.model.batcher.seconds_to_drain if served else 0.0
+
+    def publish_queue_depth(self) -> None:
+        for served in self._models if self._open else ():
+            self.metrics.queue.labels(served.name).set(served.model.batcher.depth)
 
     def reload_soon(self) -> None:
-        """Look for new versions in the background; may be called from a signal's handler."""
+        """In the background; safe in a signal handler."""
         if self.ready:
-            self._loop.call_soon_threadsafe(self._begin_reload)
+            self._loop.call_soon_threadsafe(self._start_reload)
 
-    def _begin_reload(self) -> None:
+    def _start_reload(self) -> None:
         self._reloading = asyncio.create_task(self._models.reload())
 
-    def _make(self, name: str, predictor: Predictor) -> Model:
-        return Model(predictor, name, self.metrics.of(name, predictor.bundle), self.server_limits)
+    def _drain(self) -> None:
+        self.draining = True
+
+    def _make_model(self, name: str, predictor: Predictor) -> Model:
+        return Model(predictor, name, ModelMetrics(self.metrics, name, predictor.bundle), self.server_limits)
+
+
+def state_of(http: HttpRequest) -> ServerState:
+    """Of the app that answers a request."""
+    return cast(ServerState, http.app.server_state)

@@ -1,14 +1,12 @@
-"""Drift: do the inputs and answers of late still look like those of the evaluation the bundle was proven on?
+"""Drift between recent traffic and the bundle's evaluation set, in answered labels and input lengths.
 
-Compared are two distributions, of the labels answered and of the inputs' lengths, by the population stability index
+Population stability index (Siddiqi, "Credit Risk Scorecards", 2006; above 0.25 the change is large):
 
     PSI = Σ (a_i - e_i) · ln(a_i / e_i)
 
-with e_i the share of bin i in the reference and a_i its share of late (Siddiqi, "Credit Risk Scorecards", 2006, where
-under 0.1 is read as no change and above 0.25 as a large one). Half a count is added to each bin on both sides, so that
-an empty bin has a logarithm. Without any drift it is not 0 but follows (1/N + 1/M) · χ² with B - 1 degrees of freedom,
-for B bins, M counts in the reference and N of late (Yurdakul, "Statistical Properties of Population Stability Index",
-2018): `chance` is what only one draw in a hundred passes then.
+e_i is bin i's share in the reference, a_i in recent traffic; half a count is added to each bin, so that none is empty.
+Without drift it follows (1/N + 1/M) · χ² with B - 1 degrees of freedom, for B bins and N and M counts (Yurdakul,
+"Statistical Properties of Population Stability Index", 2018).
 """
 
 from __future__ import annotations
@@ -23,33 +21,29 @@ from serving.bundle.manifest import Reference
 
 DISTRIBUTIONS = ("label", "length")
 
-NOTHING = ""
-"""The bin of inputs that no label was answered to."""
+NO_LABEL = ""
+"""The bin of inputs without an answered label."""
 
-BLOCKS, BLOCK = 10, 500
-"""The window: the last 10 blocks of 500 inputs, of which the newest is being filled."""
+BLOCKS, BLOCK_INPUTS = 10, 500
+"""The window: the last 10 blocks of up to 500 inputs each."""
 
-FEWEST = 200
-"""Inputs that must be seen before a figure is published."""
+MIN_INPUTS = 200
+"""Inputs that a window needs before its index is published."""
 
 LENGTH_BINS = 10
 
-Z_99 = 2.3263478740408408
-"""The standard normal distribution's 99th percentile."""
+Z_99 = 2.3263478740408408  # of the standard normal distribution
 
 
 class Psi(NamedTuple):
-    """A value, and what it would be by chance in one of a hundred windows without drift."""
+    """The index, and its 99th percentile without drift."""
 
     value: float
     chance: float
 
 
 def reference_of(lengths: Sequence[int], outcomes: Iterable[Sequence[str]]) -> Reference:
-    """The reference that inputs of these lengths in tokens, and the labels answered to each, make.
-
-    Bins of lengths are the deciles of what is there, so that each holds about the same; fewer where lengths repeat.
-    """
+    """Of inputs' lengths in tokens, binned at their deciles, and the labels answered to each."""
     ordered = sorted(lengths)
     deciles = (ordered[len(ordered) * tenth // LENGTH_BINS] for tenth in range(1, LENGTH_BINS))
     bounds = [bound for bound in sorted(set(deciles)) if bound < ordered[-1]]
@@ -58,77 +52,70 @@ def reference_of(lengths: Sequence[int], outcomes: Iterable[Sequence[str]]) -> R
         counts[bisect_left(bounds, length)] += 1
     answered: Counter[str] = Counter()
     for labels in outcomes:
-        answered.update(labels or (NOTHING,))
+        answered.update(labels or (NO_LABEL,))
     return Reference(outcomes=dict(answered), length_bounds=bounds, lengths=counts)
 
 
 class Drift:
-    """Counts of late, against a reference. Counting an input costs well under a microsecond."""
+    """A window of recent inputs against a reference."""
 
     def __init__(self, reference: Reference, labels: Sequence[str] = ()) -> None:
-        """Begin with an empty window.
-
-        Args:
-            reference: what was seen when the bundle was proven.
-            labels: that may be answered too, though the reference holds none of them.
-        """
+        """``labels`` are bins too where the reference lacks them."""
         self._reference = reference
-        # A task that tells of no labels has only the bin of nothing: there is no distribution to compare.
+        # A task without labels counts in NO_LABEL alone: there is no distribution to compare.
         self._outcomes = (
-            {**dict.fromkeys(labels, 0), **reference.outcomes} if set(reference.outcomes) - {NOTHING} else {}
+            {**dict.fromkeys(labels, 0), **reference.outcomes} if set(reference.outcomes) - {NO_LABEL} else {}
         )
         self._bounds = reference.length_bounds
         self._blocks: deque[_Block] = deque([_Block(len(reference.lengths))], maxlen=BLOCKS)
 
     @property
     def inputs(self) -> int:
-        """Inputs in the window."""
+        """In the window."""
         return sum(block.inputs for block in self._blocks)
 
-    def saw(self, length: int, outcomes: Sequence[str]) -> None:
-        """Count an input of so many tokens and the labels answered to it."""
+    def count(self, length: int, labels: Sequence[str]) -> None:
+        """Count an input of ``length`` tokens."""
         block = self._blocks[-1]
-        if block.inputs == BLOCK:
+        if block.inputs == BLOCK_INPUTS:
             block = _Block(len(block.lengths))
             self._blocks.append(block)
         block.inputs += 1
         block.lengths[bisect_left(self._bounds, length)] += 1
-        for outcome in outcomes or (NOTHING,):
-            block.outcomes[outcome] = block.outcomes.get(outcome, 0) + 1
+        for label in labels or (NO_LABEL,):
+            block.labels[label] = block.labels.get(label, 0) + 1
 
     def indices(self) -> dict[str, Psi]:
-        """The index of each distribution, ``label`` and ``length``, once enough inputs are in the window."""
-        if self.inputs < FEWEST:
+        """For ``label`` and ``length``; empty below MIN_INPUTS."""
+        if self.inputs < MIN_INPUTS:
             return {}
-        found = {}
+        indices = {}
         if len(self._outcomes) > 1:
-            late: Counter[str] = Counter()
+            recent: Counter[str] = Counter()
             for block in self._blocks:
-                late.update(block.outcomes)
-            bins = list({**self._outcomes, **late})
-            found["label"] = psi([self._outcomes.get(each, 0) for each in bins], [late[each] for each in bins])
+                recent.update(block.labels)
+            bins = list({**self._outcomes, **recent})
+            indices["label"] = psi([self._outcomes.get(each, 0) for each in bins], [recent[each] for each in bins])
         if len(self._reference.lengths) > 1:
             columns = zip(*(block.lengths for block in self._blocks), strict=True)
-            found["length"] = psi(self._reference.lengths, [sum(column) for column in columns])
-        return found
+            indices["length"] = psi(self._reference.lengths, [sum(column) for column in columns])
+        return indices
 
 
 class _Block:
-    """Part of the window."""
-
-    __slots__ = ("inputs", "lengths", "outcomes")
+    __slots__ = ("inputs", "labels", "lengths")
 
     def __init__(self, length_bins: int) -> None:
         self.inputs = 0
         self.lengths = [0] * length_bins
-        self.outcomes: dict[str, int] = {}
+        self.labels: dict[str, int] = {}
 
 
-def psi(reference: Sequence[int], late: Sequence[int]) -> Psi:
-    """The index of two columns of counts over the same bins, two at least."""
-    expected, actual = _shares(reference), _shares(late)
+def psi(reference: Sequence[int], recent: Sequence[int]) -> Psi:
+    """Of counts in the same bins, at least two."""
+    expected, actual = _shares(reference), _shares(recent)
     value = sum((a - e) * math.log(a / e) for a, e in zip(actual, expected, strict=True))
-    noise = 1 / max(1, sum(reference)) + 1 / max(1, sum(late))
+    noise = 1 / max(1, sum(reference)) + 1 / max(1, sum(recent))
     return Psi(value, noise * _chi_square_99(len(reference) - 1))
 
 
@@ -138,6 +125,6 @@ def _shares(counts: Sequence[int]) -> list[float]:
 
 
 def _chi_square_99(freedom: int) -> float:
-    """The 99th percentile, to about a hundredth (Wilson and Hilferty 1931)."""
-    part = 2 / (9 * freedom)
-    return float(freedom * (1 - part + Z_99 * math.sqrt(part)) ** 3)
+    """Wilson and Hilferty 1931, to about 0.01."""
+    variance = 2 / (9 * freedom)
+    return float(freedom * (1 - variance + Z_99 * math.sqrt(variance)) ** 3)

@@ -1,7 +1,7 @@
-"""OpenTelemetry traces: a span for each request, and within it tokenising, waiting and inference.
+"""OpenTelemetry traces: a span for each request, with child spans for tokenizing, queueing and inference.
 
-They are made when a request is over, of the times that were taken anyway. Where no endpoint is set nothing of
-OpenTelemetry is imported. The SDK reads its own variables: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+Spans are made from the record of a finished request. Without an endpoint, OpenTelemetry is never imported. The SDK
+reads its own variables: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 logger = logging.getLogger("tuneship")
 
 
-def tracing(*, asked: bool) -> Tracing | None:
-    """Traces, where they are asked for and the exporter is installed.
-
-    Not an error where it is not: endpoints are set for all containers of a cluster, by people who know none of them.
-    """
-    if asked and not _installed():
+def make_tracing() -> Tracing | None:
+    """None and a warning where the exporter is missing: an endpoint is often set for a whole cluster."""
+    try:
+        installed = importlib.util.find_spec(EXPORTER) is not None
+    except ModuleNotFoundError:
+        installed = False
+    if not installed:
         logger.warning("no traces: an OTLP endpoint is set, but the exporter is missing; pip install 'tuneship[otel]'")
         return None
-    return Tracing() if asked else None
+    return Tracing()
 
 
 class Tracing:
-    """Sends spans in batches, from a thread of the SDK's own."""
+    """In batches, from the SDK's thread."""
 
     def __init__(self) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -44,37 +45,37 @@ class Tracing:
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         resource = Resource.create()
-        if str(resource.attributes["service.name"]).startswith("unknown_service"):  # what the SDK says for none
+        if str(resource.attributes["service.name"]).startswith("unknown_service"):  # the SDK's default
             resource = resource.merge(Resource({"service.name": "tuneship"}))
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("tuneship")
         self._propagator = TraceContextTextMapPropagator()
-        self._within = set_span_in_context
-        self._server, self._failed = SpanKind.SERVER, Status(StatusCode.ERROR)
+        self._make_context = set_span_in_context
+        self._kind, self._error = SpanKind.SERVER, Status(StatusCode.ERROR)
 
-    def __call__(self, record: RequestRecord) -> None:
-        """The spans of an exchange that is over; the caller's trace goes on in them."""
+    def record(self, record: RequestRecord) -> None:
+        """A finished request, as part of the caller's trace if it sent one."""
         clock = time.time_ns() - int(time.perf_counter() * 1e9)
         span = self._tracer.start_span(
-            f"{record.method} {record.route}", self._parent(record), self._server, _attributes(record),
-            start_time=clock + int(record.begun * 1e9),
+            f"{record.method} {record.route}", self._parent(record), self._kind, _attributes(record),
+            start_time=clock + int(record.started * 1e9),
         )  # fmt: skip
         if record.status >= 500:
-            span.set_status(self._failed)
+            span.set_status(self._error)
         if span.is_recording():
-            self._stages(record, self._within(span), clock)
+            self._record_stages(record, self._make_context(span), clock)
         span.end(clock + int(record.ended * 1e9))
 
     def flush(self) -> None:
-        """Send what waits: for surroundings that stop the process between two requests."""
+        """Send pending spans."""
         self._provider.force_flush()
 
     def close(self) -> None:
-        """Send what waits, and stop."""
+        """Send pending spans and stop."""
         self._provider.shutdown()
 
-    def _stages(self, record: RequestRecord, context: Context, clock: int) -> None:
+    def _record_stages(self, record: RequestRecord, context: Context, clock: int) -> None:
         timing = record.timing
         stages = (
             ("tokenize", record.encoding, record.encoded),
@@ -96,7 +97,7 @@ class Tracing:
 
 
 def _attributes(record: RequestRecord) -> dict[str, Any]:
-    """By OpenTelemetry's semantic conventions for HTTP servers, and what is ours; nothing that a user wrote."""
+    """OpenTelemetry's semantic conventions, and our own; no user text."""
     return {
         "http.request.method": record.method,
         "http.route": record.route,
@@ -107,10 +108,3 @@ def _attributes(record: RequestRecord) -> dict[str, Any]:
         "tuneship.inputs": len(record.items),
         "tuneship.tokens": record.tokens,
     }
-
-
-def _installed() -> bool:
-    try:
-        return importlib.util.find_spec(EXPORTER) is not None
-    except ModuleNotFoundError:
-        return False

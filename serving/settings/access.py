@@ -1,4 +1,4 @@
-"""Who may ask and from where: the settings of the gates in `serving.http.middleware.access`."""
+"""Who may ask and from where: the settings of `serving.http.middleware.access`."""
 
 from __future__ import annotations
 

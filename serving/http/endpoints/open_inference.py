@@ -10,103 +10,88 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.errors import quote
-from serving.http.body import size_of
-from serving.http.endpoints.call_model import ask
-from serving.http.endpoints.info import InfoEndpoints
-from serving.http.endpoints.predict import encode, reply, truncated
+from serving.http.endpoints.call_model import model_call, parse_size
+from serving.http.endpoints.info import livez, readyz
+from serving.http.endpoints.predict import answer, encode, truncated_inputs
 from serving.http.errors import JSONResponse
 from serving.http.models.model import Model
-from serving.http.state import ServerState
+from serving.http.state import state_of
 from serving.observability.request_record import record_of
 from serving.protocols.open_inference.infer import model_metadata, parse, render, server_metadata, version_of
 
 ACCEPTED = frozenset({"application/json", "application/octet-stream", ""})
-"""Binary tensors come as octets, and Triton's client tells of no content type at all."""
+"""Triton's client sends no content type."""
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-MODEL = "/v2/models/{model}"
-VERSION = "/versions/{version}"
 
 
-class OpenInferenceEndpoints:
-    """Endpoints over the surface's models; health is told as everywhere."""
+async def server(_: HttpRequest) -> Response:
+    """``GET /v2``."""
+    return JSONResponse(server_metadata())
 
-    def __init__(self, state: ServerState, about: InfoEndpoints) -> None:
-        self._state, self._about = state, about
 
-    def routes(self) -> list[Route]:
-        """All of them; a model's also under its one version."""
-        return [
-            Route("/v2", self.server),
-            Route("/v2/health/live", self._about.livez),
-            Route("/v2/health/ready", self._about.readyz),
-            *(route for within in (MODEL, MODEL + VERSION) for route in self._of_a_model(within)),
-        ]
+async def model(http: HttpRequest) -> Response:
+    """``GET /v2/models/{model}``."""
+    named = _find_version(http, state_of(http).find(http).model)
+    return JSONResponse(model_metadata(named.predictor.task, named.predictor.manifest, named.name))
 
-    async def server(self, _: HttpRequest) -> Response:
-        """``GET /v2``: name, version and extensions."""
-        return JSONResponse(server_metadata())
 
-    async def metadata(self, http: HttpRequest) -> Response:
-        """``GET /v2/models/{model}``: its versions and tensors."""
-        model = self._model(http)
-        return JSONResponse(model_metadata(model.predictor.task, model.predictor.manifest, model.name))
+async def model_ready(http: HttpRequest) -> Response:
+    """``GET /v2/models/{model}/ready``."""
+    _find_version(http, state_of(http).find(http).model)
+    return await readyz(http)
 
-    async def model_ready(self, http: HttpRequest) -> Response:
-        """``GET /v2/models/{model}/ready``: this model should be sent requests."""
-        self._model(http)
-        return await self._about.readyz(http)
 
-    async def infer(self, http: HttpRequest) -> Response:
-        """``POST /v2/models/{model}/infer``."""
-
-        async def answer(body: bytes, model: Model) -> Response:
-            return await self._infer(http, body, _of_version(http, model))
-
-        return await ask(self._state, http, answer, accepted=ACCEPTED)
-
-    async def _infer(self, http: HttpRequest, body: bytes, model: Model) -> Response:
-        predictor, record = model.predictor, record_of(http.scope)
+async def infer(http: HttpRequest) -> Response:
+    """``POST /v2/models/{model}/infer``."""
+    async with model_call(http, accepted=ACCEPTED) as (called, body):
+        _find_version(http, called)
+        predictor, record = called.predictor, record_of(http.scope)
         request = parse(body, _header_length(http), predictor.task, predictor.check)
-        record.deadline = min(record.deadline, record.begun + request.options.seconds)
-        encoded = await encode(request, model, record)
-        found = await reply(request, encoded, model, record)
-        content, binary = render(predictor.task, request, found, predictor.manifest, model.name)
-        if places := truncated(encoded):
-            content["parameters"] = {"truncated": places}
-        return _written(content, binary)
-
-    def _of_a_model(self, within: str) -> list[Route]:
-        return [
-            Route(within, self.metadata),
-            Route(f"{within}/ready", self.model_ready),
-            Route(f"{within}/infer", self.infer, methods=["POST"]),
-        ]
-
-    def _model(self, http: HttpRequest) -> Model:
-        """The model that the path names; raises Unavailable, or HTTPException 404 for another name or version."""
-        return _of_version(http, self._state.model_of(http))
+        record.deadline = min(record.deadline, record.started + request.options.seconds)
+        encoded = await encode(request, called, record)
+        reply = await answer(request, encoded, called, record)
+        content, binary = render(predictor.task, request, reply, predictor.manifest, called.name)
+        if indices := truncated_inputs(encoded):
+            content["parameters"] = {"truncated": indices}
+        return _response(content, binary)
 
 
-def _of_version(http: HttpRequest, model: Model) -> Model:
-    """The model, if it is of the version that the path names or the path names none."""
-    served, asked = version_of(model.predictor.manifest), http.path_params.get("version")
-    if asked not in (None, served):
-        raise HTTPException(404, f"{model.name} has no version {quote(asked)}; served is {served!r}")
-    return model
+def _find_version(http: HttpRequest, served: Model) -> Model:
+    """Raises HTTPException 404."""
+    version, requested = version_of(served.predictor.manifest), http.path_params.get("version")
+    if requested not in (None, version):
+        raise HTTPException(404, f"{served.name} has no version {quote(requested)}; served is {version!r}")
+    return served
 
 
 def _header_length(http: HttpRequest) -> int | None:
-    given = http.headers.get(HEADER_LENGTH)
-    if given is None:
+    header = http.headers.get(HEADER_LENGTH)
+    if header is None:
         return None
-    if (size := size_of(given.encode("latin-1"))) is None:
-        raise HTTPException(400, f"{HEADER_LENGTH} is {quote(given)}; a number of bytes is accepted")
+    if (size := parse_size(header.encode("latin-1"))) is None:
+        raise HTTPException(400, f"{HEADER_LENGTH} is {quote(header)}; a number of bytes is accepted")
     return size
 
 
-def _written(content: dict[str, object], binary: bytes) -> Response:
+def _response(content: dict[str, object], binary: bytes) -> Response:
     if not binary:
         return JSONResponse(content)
     head = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     return Response(head + binary, media_type="application/octet-stream", headers={HEADER_LENGTH: str(len(head))})
+
+
+ROUTES = [
+    Route("/v2", server),
+    Route("/v2/health/live", livez),
+    Route("/v2/health/ready", readyz),
+    *(
+        route
+        for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+        for route in (
+            Route(path, model),
+            Route(f"{path}/ready", model_ready),
+            Route(f"{path}/infer", infer, methods=["POST"]),
+        )
+    ),
+]

@@ -1,7 +1,7 @@
-"""What Amazon SageMaker asks of a container: ``/ping`` and ``/invocations``.
+"""Amazon SageMaker's endpoints, ``/ping`` and ``/invocations``.
 
-Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html; lines of JSON as batch
-transform sends them, https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html.
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html; batch transform sends JSON lines:
+https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html.
 """
 
 from __future__ import annotations
@@ -10,43 +10,27 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.http.body import JSON, content_type_of
-from serving.http.endpoints.call_model import ask
-from serving.http.endpoints.info import InfoEndpoints
-from serving.http.endpoints.predict import PredictEndpoints, encode, reply, told
-from serving.http.models.model import Model
-from serving.http.state import ServerState
-from serving.observability.request_record import RequestRecord, record_of
+from serving.http.endpoints.call_model import JSON, content_type_of, model_call
+from serving.http.endpoints.info import readyz
+from serving.http.endpoints.predict import answer, encode, predict_endpoint, truncation_header
+from serving.observability.request_record import record_of
 from serving.protocols import HUGGING_FACE
 from serving.protocols.json_lines import JSON_LINES, parse, render
 
-
-class SageMakerEndpoints:
-    """Endpoints over the surface's default model; health is told as everywhere."""
-
-    def __init__(self, state: ServerState, about: InfoEndpoints) -> None:
-        self._state, self._about = state, about
-        self._answer_json = PredictEndpoints(state).speaking(HUGGING_FACE)
-
-    def routes(self) -> list[Route]:
-        """Both of them."""
-        return [Route("/ping", self._about.readyz), Route("/invocations", self.invocations, methods=["POST"])]
-
-    async def invocations(self, http: HttpRequest) -> Response:
-        """``POST /invocations``: a body as ``/predict`` takes it, or lines of them, each with its line of answers."""
-        if content_type_of(record_of(http.scope).headers) in JSON:
-            return await self._answer_json(http)
-
-        async def answer(body: bytes, model: Model) -> Response:
-            return await _lines(body, model, record_of(http.scope))
-
-        return await ask(self._state, http, answer, accepted=JSON | JSON_LINES)
+_predict = predict_endpoint(HUGGING_FACE)
 
 
-async def _lines(body: bytes, model: Model, record: RequestRecord) -> Response:
-    predictor = model.predictor
-    request, lines = parse(body, predictor.task, predictor.check)
-    encoded = await encode(request, model, record)
-    found = await reply(request, encoded, model, record)
-    content = render(predictor.task, found, lines)
-    return Response(content, media_type="application/jsonlines", headers=told(encoded))
+async def invocations(http: HttpRequest) -> Response:
+    """A body of ``/predict``, or lines of such bodies, each answered by a line."""
+    record = record_of(http.scope)
+    if content_type_of(record.headers) in JSON:
+        return await _predict(http)
+    async with model_call(http, accepted=JSON | JSON_LINES) as (model, body):
+        task = model.predictor.task
+        request, lines = parse(body, task, model.predictor.check)
+        encoded = await encode(request, model, record)
+        content = render(task, await answer(request, encoded, model, record), lines)
+        return Response(content, media_type="application/jsonlines", headers=truncation_header(encoded))
+
+
+ROUTES = [Route("/ping", readyz), Route("/invocations", invocations, methods=["POST"])]

@@ -1,4 +1,4 @@
-"""A streamed answer: tokens hop from the engine's thread to the event loop, and out as server-sent events."""
+"""A streamed answer: tokens go from the engine's thread to the event loop and out as server-sent events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import math
 import threading
 from collections.abc import AsyncIterator
-from functools import partial
 
 from serving.batching.batcher import Batcher
 from serving.batching.timing import Timing
@@ -15,27 +14,30 @@ from serving.protocols.base import Request
 from serving.tasks.base import Encoded
 from serving.tasks.generation import Token
 
-_Piece = tuple[int, Token] | None
-"""A prompt's number and a token of its answer; None when all is said."""
+_Item = tuple[int, Token] | None
+"""A prompt's index and a token of its answer; None at the end."""
 
 
 class Stream:
-    """One request's tokens as they come. When nobody reads them any more, the engine is told to stop."""
+    """Generation stops at the next token once the reader has gone."""
 
     def __init__(self, request: Request, encoded: list[Encoded], events: Events) -> None:
         self._request, self._encoded, self._events = request, encoded, events
-        self._pieces: asyncio.Queue[_Piece] = asyncio.Queue()
-        self._gone = threading.Event()
-        self._first: _Piece = None
+        self._items: asyncio.Queue[_Item] = asyncio.Queue()
+        self._stopped = threading.Event()
+        self._first: _Item = None
 
     async def begin(self, batcher: Batcher, timing: Timing | None = None, deadline: float = math.inf) -> None:
-        """Begin to generate and wait for the first token; raises what the engine or a full queue raises until then."""
-        self._listen(asyncio.get_running_loop())
+        """Wait for the first token; raises as `Batcher.submit`."""
+        loop, put = asyncio.get_running_loop(), self._items.put_nowait
         windows = [each.windows[0] for each in self._encoded]
+        for index, prompt in enumerate(windows):  # `on_token` is called on the engine's thread
+            prompt.on_token = lambda token, index=index: loop.call_soon_threadsafe(put, (index, token))
+            prompt.should_stop = self._stopped.is_set
         self._work = asyncio.create_task(batcher.submit(windows, timing, deadline))
-        self._work.add_done_callback(lambda _: self._pieces.put_nowait(None))
+        self._work.add_done_callback(lambda _: put(None))
         try:
-            self._first = await self._pieces.get()
+            self._first = await self._items.get()
         except asyncio.CancelledError:
             self._stop()
             raise
@@ -43,31 +45,20 @@ class Stream:
             await self._work
 
     async def events(self) -> AsyncIterator[bytes]:
-        """The events, to the last."""
+        """Raises the engine's error."""
         try:
             for event in self._events.opening(self._request, self._encoded):
                 yield event
-            piece = self._first
-            while piece is not None:
-                if event := self._events.token(self._request, *piece):
+            item = self._first
+            while item is not None:
+                if event := self._events.token(self._request, *item):
                     yield event
-                piece = await self._pieces.get()
+                item = await self._items.get()
             await self._work
             yield self._events.closing()
         finally:
             self._stop()
 
     def _stop(self) -> None:
-        """Drop the prompts that wait, and stop at the next token of those that run."""
-        self._gone.set()
+        self._stopped.set()
         self._work.cancel()
-
-    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        for number, each in enumerate(self._encoded):
-            for prompt in each.windows:
-                prompt.on_token = partial(self._hop, loop, number)
-                prompt.should_stop = self._gone.is_set
-
-    def _hop(self, loop: asyncio.AbstractEventLoop, number: int, token: Token) -> None:
-        """Called on the engine's thread."""
-        loop.call_soon_threadsafe(self._pieces.put_nowait, (number, token))

@@ -1,26 +1,19 @@
-"""What every answer tells a browser: guess no type, frame nothing, leak no address, keep no copy.
-
-As OWASP's "HTTP Headers" cheat sheet advises for APIs. Strict-Transport-Security is left to whoever ends TLS.
-"""
+"""Security headers, as in OWASP's "HTTP Headers" cheat sheet; Strict-Transport-Security is for whoever ends TLS."""
 
 from __future__ import annotations
 
 SECURITY_HEADERS = [
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 
-NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-"""For what is no page; our own page has a policy of its own, in `serving.http.page`."""
+_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
 
 
-_ALL = [*SECURITY_HEADERS, NOTHING]
-_NAMES = frozenset(name for name, _ in _ALL)
-
-
-def secured(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """An answer's headers with those above; a policy or a cache rule of its own stays."""
-    own = [name for name, _ in headers if name in _NAMES]
-    return headers + ([each for each in _ALL if each[0] not in own] if own else _ALL)
+def add_security_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Those that an answer lacks: the page has its own policy."""
+    present = [name for name, _ in headers if name in _NAMES]
+    return headers + ([each for each in SECURITY_HEADERS if each[0] not in present] if present else SECURITY_HEADERS)

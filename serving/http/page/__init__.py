@@ -1,8 +1,7 @@
-"""The page at ``/``: one self-contained document, put together from its parts once.
+"""The page at ``/``: ``page.html`` with its style and scripts inlined.
 
-``page.html`` is the frame; ``page.css`` and the scripts, in the order of SCRIPTS, go into it. The content security
-policy names the sha256 of the one style and of the one script, so that nothing else on the page can style or run, and
-requires trusted types, of which there are none: no text ever becomes markup.
+The content security policy allows this style and this script by their hash, and no trusted types: no text can become
+markup.
 """
 
 from __future__ import annotations
@@ -11,12 +10,10 @@ import base64
 import hashlib
 from pathlib import Path
 
-PARTS = (
-    *("dom", "server", "key"),
-    *("bars", "marks", "cut", "answers", "why", "stream"),
-    *("card", "facts", "form", "asking", "main"),
+SCRIPTS = (
+    *("dom.js", "server.js", "key.js", "bars.js", "marks.js", "answers.js", "explain.js", "stream.js"),
+    *("card.js", "info.js", "form.js", "ask.js", "main.js"),
 )
-SCRIPTS = tuple(f"{part}.js" for part in PARTS)
 
 
 def _read(name: str) -> str:
@@ -24,12 +21,10 @@ def _read(name: str) -> str:
 
 
 def _script() -> str:
-    """The scripts as one, in a scope of their own."""
     return '(() => {\n"use strict";\n' + "\n".join(map(_read, SCRIPTS)) + "})();\n"
 
 
 def _hash(content: str) -> str:
-    """A source expression of CSP level 2 for inline content."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 

@@ -1,25 +1,25 @@
-// Labels and numbers as a table of bars: read aloud it is a table, looked at it is a chart.
+// Labels and numbers as a table of bars: a chart to the eye, a table to a screen reader.
 
 const SHOWN = 6;
 
-function bars(caption, rows) {
+function makeBars(caption, rows) {
   const body = el("tbody");
-  const table = el("table", {class: "bars"}, el("caption", {}, el("span", {class: "unseen"}, caption)), body);
-  const show = most => body.replaceChildren(...rows.slice(0, most).map(bar));
+  const table = el("table", {class: "bars"}, el("caption", {}, el("span", {class: "visually-hidden"}, caption)), body);
+  const show = most => body.replaceChildren(...rows.slice(0, most).map(makeBar));
   show(SHOWN);
   if (rows.length <= SHOWN + 1) { show(rows.length); return table; }
   const all = el("button", {type: "button", class: "link", onclick: () => { show(rows.length); all.remove(); }}, `Show all ${rows.length}`);
   return el("div", {}, table, all);
 }
 
-function bar({label, tag, share, text, chosen, kind, tick, act}) {
+function makeBar({label, tag, share, text, chosen, kind, tick, act}) {
   const fill = el("div", {class: `fill ${kind ?? ""}`});
   const track = el("div", {class: "track", "aria-hidden": "true"}, fill);
   if (tick !== undefined) {
-    const mark = track.appendChild(el("div", {class: "tick", title: `threshold ${percent(tick)}`}));
+    const mark = track.appendChild(el("div", {class: "tick", title: `threshold ${formatPercent(tick)}`}));
     mark.style.left = `${100 * tick}%`;
   }
   fill.style.width = `${100 * Math.min(1, Math.max(0, share))}%`;
-  const name = el("th", {scope: "row"}, el("bdi", {}, label), tag && el("span", {class: "tag"}, tag), chosen ? el("span", {class: "unseen"}, " (answered)") : null);
+  const name = el("th", {scope: "row"}, el("bdi", {}, label), tag && el("span", {class: "tag"}, tag), chosen ? el("span", {class: "visually-hidden"}, " (answered)") : null);
   return el("tr", {class: chosen ? "chosen" : ""}, name, el("td", {}, track), el("td", {class: "score"}, text), act && el("td", {class: "act"}, act));
 }

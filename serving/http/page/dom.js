@@ -1,4 +1,4 @@
-// Elements are made of names, attributes and text; a string never becomes markup.
+// Elements from names, attributes and text: no string becomes markup.
 
 const at = id => document.getElementById(id);
 
@@ -13,20 +13,18 @@ function el(name, attributes = {}, ...children) {
   return element;
 }
 
-const percent = share => (100 * share).toFixed(1) + " %";
-const figure = (number, digits = 3) => Number.isFinite(number) ? number.toFixed(digits).replace("-", "−") : "–";
-const count = number => number.toLocaleString("en-US");
-const words = name => name.replaceAll("_", " ").replaceAll("-", " ");
+const formatPercent = share => (100 * share).toFixed(1) + " %";
+const formatNumber = (number, digits = 3) => Number.isFinite(number) ? number.toFixed(digits).replace("-", "−") : "–";
+const formatCount = number => number.toLocaleString("en-US");
+const humanize = name => name.replaceAll("_", " ").replaceAll("-", " ");
 
-function say(message) {
-  at("status").textContent = message;
-}
+const announce = message => { at("status").textContent = message; };
 
-function problem(title, ...lines) {
+function showError(title, ...lines) {
   at("problem").replaceChildren(...(title ? [el("p", {}, el("strong", {}, title)), ...lines.filter(Boolean).map(line => el("p", {}, line))] : []));
 }
 
-function rememberTheme() {
+function initTheme() {
   const order = ["auto", "light", "dark"];
   let theme = "auto";
   const show = () => {

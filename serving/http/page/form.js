@@ -1,4 +1,4 @@
-// The form: one group of fields an input, asked together.
+// The form: a group of fields for each input.
 
 const TITLES = {text: "Text", text_pair: "Second text", question: "Question", context: "Context"};
 
@@ -6,7 +6,7 @@ const generates = () => GENERATES.includes(state.info.task);
 const titleOf = name => state.info.task === "text-generation" ? "Prompt" : TITLES[name];
 const inputOf = texts => state.fields.length > 1 ? texts : texts[state.fields[0]];
 
-// Fields for these inputs, each given as its texts in the order of the fields, and for no others.
+// `inputs`: each one's texts, in the order of the fields.
 function fillForm(inputs) {
   at("inputs").replaceChildren();
   inputs.slice(0, generates() ? 1 : inputs.length).forEach(addGroup);
@@ -42,7 +42,7 @@ function showGroups() {
   const groups = [...at("inputs").children];
   groups.forEach((group, place) => {
     const legend = group.querySelector("legend"), [label, another] = group.querySelectorAll("label");
-    legend.classList.toggle("unseen", groups.length < 2 || !another);
+    legend.classList.toggle("visually-hidden", groups.length < 2 || !another);
     legend.textContent = `Input ${place + 1}`;
     const remove = group.querySelector(".remove");
     remove.hidden = groups.length < 2;
@@ -52,6 +52,6 @@ function showGroups() {
   at("more").hidden = generates() || groups.length >= Math.min(8, state.info.limits.max_inputs);
 }
 
-function textGroups() {
+function readGroups() {
   return [...at("inputs").children].map(group => Object.fromEntries([...group.querySelectorAll("textarea")].map(area => [area.dataset.name, area.value])));
 }

@@ -1,39 +1,39 @@
-// The API key, where the server wants one: asked for, tried, and kept in this page's memory.
+// The API key: requested, tried, and kept in this page's memory only.
 
 const NOT_IN_KEYS = /[^A-Za-z0-9._~+/=-]/u;
 
-function wantKey() {
+function askForKey() {
   at("key-form").hidden = false;
   at("key").focus();
 }
 
-async function useKey(event) {
+async function submitKey(event) {
   event.preventDefault();
   const key = at("key").value.trim(), odd = NOT_IN_KEYS.exec(key);
-  if (odd) { problem(`A key has no “${odd}” in it.`, "Letters from A to Z, digits and - . _ ~ + / = are accepted."); return; }
+  if (odd) { showError(`A key has no “${odd}” in it.`, "Letters from A to Z, digits and - . _ ~ + / = are accepted."); return; }
   server.key = key;
   try {
-    await json("info");
+    await fetchJson("info");
   } catch (error) {
-    showRefusal(error);
+    showFailure(error);
     return;
   }
   at("key-form").hidden = true;
   at("key").value = "";
-  problem();
+  showError();
   if (state.info) at("form").requestSubmit(); else await start();
   at("inputs").querySelector("textarea")?.focus();
 }
 
-// A link carries no key: what it leads to is fetched with the key, and shown as a text in a tab of its own.
-async function follow(event) {
+// A link sends no key: its target is fetched with the key and opened as text in a new tab.
+async function openLink(event) {
   const link = event.target.closest("a");
   if (!link || !server.key) return;
   event.preventDefault();
   try {
-    const text = await (await fetched(link.href)).text();
+    const text = await (await fetchOk(link.href)).text();
     open(URL.createObjectURL(new Blob([text], {type: "text/plain;charset=utf-8"})));
   } catch (error) {
-    showRefusal(error);
+    showFailure(error);
   }
 }

@@ -1,22 +1,22 @@
-// Which model the page is of, and how it begins.
+// Choosing a model, and start-up.
 
-const state = {info: null, paths: [], fields: ["text"], asking: null, choosing: null};
+const state = {info: null, paths: [], fields: ["text"], request: null, modelRequest: null};
 
-// The page is one model's until it knows all of another: address, facts and fields change at once.
+// Address, information and fields change together, once both documents have come.
 async function choose(base) {
-  const stopper = new AbortController(), {signal} = stopper;
-  state.asking?.abort();
-  state.choosing?.abort();
-  state.choosing = stopper;
+  const controller = new AbortController(), {signal} = controller;
+  state.request?.abort();
+  state.modelRequest?.abort();
+  state.modelRequest = controller;
   at("form").inert = true;
   at("answers").replaceChildren();
-  problem();
+  showError();
   try {
-    const [info, document] = await Promise.all([json(`${base}info`, signal), json(`${base}openapi.json`, signal)]);
+    const [info, document] = await Promise.all([fetchJson(`${base}info`, signal), fetchJson(`${base}openapi.json`, signal)]);
     server.base = base;
     Object.assign(state, {info, paths: Object.keys(document.paths), fields: fieldsOf(document)});
   } finally {
-    if (state.choosing === stopper) at("form").inert = false;
+    if (state.modelRequest === controller) at("form").inert = false;
   }
   showModel();
 }
@@ -26,20 +26,20 @@ function fieldsOf(document) {
   return Object.keys(one.properties ?? {text: {}});
 }
 
-// What was typed for the model before is kept where this one has the same fields.
+// Typed texts are kept for the fields that the new model has too.
 function showModel() {
-  const typed = textGroups().map(texts => state.fields.map(name => texts[name])).filter(values => values.some(Boolean));
+  const typed = readGroups().map(texts => state.fields.map(name => texts[name])).filter(values => values.some(Boolean));
   const least = state.info.task === "feature-extraction" ? 2 : 1;
   while (typed.length < least) typed.push([]);
-  at("options").replaceChildren(...(generates() ? generationFields() : []));
-  introduce();
+  at("options").replaceChildren(...(generates() ? makeGenerationFields() : []));
+  showInfo();
   fillForm(typed);
   loadCard();
 }
 
 async function offerModels() {
   if (!state.paths.includes("/models")) return;
-  const {models} = await json("models"), names = models.map(model => model.name);
+  const {models} = await fetchJson("models"), names = models.map(model => model.name);
   at("model").replaceChildren(...names.map(name => el("option", {value: name}, name)));
   at("chooser").hidden = names.length < 2;
 }
@@ -50,36 +50,32 @@ async function chooseAnother() {
   } catch (error) {
     if (error.name === "AbortError") return;
     at("model").value = state.info.served_as;
-    showRefusal(error);
+    showFailure(error);
   }
 }
 
-// Texts behind the #, parted by &, are tried at once; browsers keep that part of an address to themselves.
-function tryAddress() {
+// Asks the texts after the #, separated by &; browsers do not send that part to the server.
+function askFromAddress() {
   if (location.hash.length < 2 || !state.info || at("form").inert) return;
-  const texts = location.hash.slice(1).split("&").map(decoded), inputs = [];
+  const texts = location.hash.slice(1).split("&").map(decode), inputs = [];
   while (texts.length) inputs.push(texts.splice(0, state.fields.length));
   fillForm(inputs);
   at("form").requestSubmit();
 }
 
-// As it stands where it is not percent-encoded, such as "50%".
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
+// Unchanged where it is not percent-encoded, such as "50%".
+const decode = text => {
+  try { return decodeURIComponent(text); } catch { return text; }
+};
 
 async function start() {
   try {
     await choose("");
     await offerModels();
-    tryAddress();
+    askFromAddress();
   } catch (error) {
     if (!state.info) at("name").textContent = location.host;
-    showRefusal(error, start);
+    showFailure(error, start);
   }
 }
 
@@ -91,14 +87,14 @@ at("form").addEventListener("keydown", event => {
 at("stop").addEventListener("click", stop);
 at("more").addEventListener("click", () => { addGroup([]).querySelector("textarea").focus(); showCode(); });
 at("model").addEventListener("change", chooseAnother);
-at("key-form").addEventListener("submit", useKey);
-at("links").addEventListener("click", follow);
+at("key-form").addEventListener("submit", submitKey);
+at("links").addEventListener("click", openLink);
 at("card-part").addEventListener("toggle", loadCard);
-// The # is for texts.
+// Not by the #, which holds texts.
 at("skip").addEventListener("click", event => { event.preventDefault(); at("try").focus(); });
-addEventListener("hashchange", tryAddress);
+addEventListener("hashchange", askFromAddress);
 document.querySelectorAll("[data-copy]").forEach(button => button.addEventListener("click", () => copy(button)));
-rememberTheme();
+initTheme();
 start();
-lookReady();
-setInterval(() => { if (!document.hidden) lookReady(); }, 15000);
+checkReady();
+setInterval(() => { if (!document.hidden) checkReady(); }, 15000);

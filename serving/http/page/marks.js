@@ -1,6 +1,6 @@
-// Passages marked in the text they lie in. Places count Unicode code points, a JavaScript string UTF-16 units.
+// A text with marked spans. Offsets count code points, JavaScript strings UTF-16 units.
 
-function marked(text, spans, mark) {
+function markSpans(text, spans, mark) {
   const points = Array.from(text), pieces = [];
   let end = 0;
   for (const span of [...spans].sort((a, b) => a.start - b.start)) {
@@ -12,7 +12,7 @@ function marked(text, spans, mark) {
 }
 
 function passage(label, text, spans, mark, extra = "") {
-  return el("div", {class: `passage ${extra}`, dir: "auto", tabindex: "0", role: "group", "aria-label": label}, ...marked(text, spans, mark));
+  return el("div", {class: `passage ${extra}`, dir: "auto", tabindex: "0", role: "group", "aria-label": label}, ...markSpans(text, spans, mark));
 }
 
 const hues = new Map();
@@ -22,7 +22,7 @@ function hue(type) {
   return `hue${hues.get(type)}`;
 }
 
-function entityMark(entity, text) {
+function markEntity(entity, text) {
   const type = entity.entity_group ?? entity.entity;
   return el("mark", {class: hue(type)}, text, el("span", {class: "tag"}, type));
 }

@@ -1,8 +1,8 @@
-// Talking to the server: where the chosen model answers, the key where one is wanted, refusals as errors with advice.
+// Requests to the chosen model; HTTP errors with advice.
 
 const server = {base: "", key: ""};
 
-class Refused extends Error {
+class ServerError extends Error {
   constructor(status, message, retryAfter) {
     super(message);
     Object.assign(this, {status, retryAfter});
@@ -19,25 +19,23 @@ const ADVICE = {
   500: "This is the server's fault; its log tells more.",
 };
 
-function url(path) {
-  return server.base + path;
-}
+const urlOf = path => server.base + path;
 
-async function fetched(path, options = {}) {
+async function fetchOk(path, options = {}) {
   const headers = {...options.headers, ...(server.key && {Authorization: `Bearer ${server.key}`})};
   let response;
   try {
     response = await fetch(path, {...options, headers});
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused(0, "The server did not answer.");
+    throw new ServerError(0, "The server did not answer.");
   }
   if (response.ok) return response;
   const body = await response.text();
-  throw new Refused(response.status, reason(body) || response.statusText, response.headers.get("Retry-After"));
+  throw new ServerError(response.status, parseError(body) || response.statusText, response.headers.get("Retry-After"));
 }
 
-function reason(body) {
+function parseError(body) {
   try {
     const {error} = JSON.parse(body);
     return typeof error === "string" ? error : error?.message;
@@ -48,22 +46,22 @@ function reason(body) {
 
 function post(path, content, signal) {
   const headers = {"Content-Type": "application/json"};
-  return fetched(url(path), {method: "POST", headers, body: JSON.stringify(content), signal});
+  return fetchOk(urlOf(path), {method: "POST", headers, body: JSON.stringify(content), signal});
 }
 
-async function json(path, signal) {
-  return (await fetched(path, {signal})).json();
+async function fetchJson(path, signal) {
+  return (await fetchOk(path, {signal})).json();
 }
 
-// `again`, where there is one, is what a button tries.
-function showRefusal(error, again) {
+// `retry`: optional, for a button.
+function showFailure(error, retry) {
   if (error.name === "AbortError") return;
-  say("");
-  if (error.status === 401) wantKey();
-  if (error.status === 401 && !server.key) return; // nothing was refused yet: the form asks for a key
-  if (!(error instanceof Refused)) { problem("This page could not show the answer.", error.message); return; }
+  announce("");
+  if (error.status === 401) askForKey();
+  if (error.status === 401 && !server.key) return; // no key was sent yet: the form asks for one
+  if (!(error instanceof ServerError)) { showError("This page could not show the answer.", error.message); return; }
   const wait = error.retryAfter && `Try again in ${error.retryAfter} s.`;
   const title = error.status ? `The server refused this (${error.status}).` : error.message;
-  const button = again && el("button", {type: "button", class: "quiet", onclick: () => again()}, "Try again");
-  problem(title, error.status && error.message, wait || ADVICE[error.status], button);
+  const button = retry && el("button", {type: "button", class: "quiet", onclick: () => retry()}, "Try again");
+  showError(title, error.status && error.message, wait || ADVICE[error.status], button);
 }

@@ -1,4 +1,4 @@
-// Generation, token by token, as server-sent events of /v1/completions.
+// Generation, streamed from /v1/completions.
 
 const GENERATES = ["text-generation", "text2text-generation"];
 
@@ -8,8 +8,8 @@ async function generate(texts, signal) {
   const passage = el("p", {class: "generated", dir: "auto"}, continues ? el("span", {class: "prompt"}, prompt) : null, text, cursor);
   at("answers").replaceChildren(el("article", {"aria-label": "Answer"}, passage));
   try {
-    const response = await post("v1/completions", {prompt, stream: true, ...generationOptions()}, signal);
-    const note = cutNote(cutPlaces(response), 1);
+    const response = await post("v1/completions", {prompt, stream: true, ...readGenerationOptions()}, signal);
+    const note = truncationNote(truncatedInputs(response), 1);
     if (note) passage.before(note);
     for await (const choice of choices(response)) text.append(choice.text);
     if (!text.textContent) passage.after(el("p", {class: "soft"}, "The model ended at once and wrote nothing."));
@@ -30,13 +30,13 @@ async function* choices(response) {
     for (const event of events.map(each => each.replace(/^data: /, ""))) {
       if (event === "[DONE]") return;
       const content = JSON.parse(event);
-      if (content.error) throw new Refused(500, content.error.message ?? content.error);
+      if (content.error) throw new ServerError(500, content.error.message ?? content.error);
       yield* content.choices;
     }
   }
 }
 
-function generationFields() {
+function makeGenerationFields() {
   const field = (id, label, attributes) => el("div", {}, el("label", {for: id}, label), el("input", {id, type: "number", ...attributes}));
   return [
     field("max_tokens", "At most so many tokens", {min: 1, placeholder: state.info.settings.max_new_tokens}),
@@ -45,7 +45,7 @@ function generationFields() {
   ];
 }
 
-function generationOptions() {
+function readGenerationOptions() {
   const given = ["max_tokens", "temperature", "seed"].map(id => [id, at(id).value]).filter(([, value]) => value !== "");
   return Object.fromEntries(given.map(([id, value]) => [id, Number(value)]));
 }

@@ -1,8 +1,7 @@
-"""How many requests begin at a time: a few in each turn of the event loop, the others in those that follow.
+"""How many requests start in one turn of the event loop; the others wait for later turns.
 
-All that begins in a turn is worked on before the loop looks at its connections again. Were it everything that has come,
-who comes meanwhile would wait unread, each on a connection of its own, until no further connection is taken: far more
-may wait there than in the engine's queue, and nobody would be told that the server is full.
+A turn runs all requests that start in it before it reads connections again. Without a bound, new requests would wait
+unread on their connections, where no queue limit counts them and nobody gets a 429.
 """
 
 from __future__ import annotations
@@ -12,29 +11,28 @@ from collections import deque
 from collections.abc import Callable
 
 STARTS_PER_TURN = 16
-"""Requests that begin in a turn: milliseconds of work."""
+"""A few milliseconds of work."""
 
-OVERLOADED = "tuneship.crowded"
-"""Tells of a request, in its scope, that it is to be refused as it begins, and why."""
+OVERLOADED = "tuneship.overloaded"
+"""In an ASGI scope: why the request must be refused with 429."""
 
-Begin = Callable[[], None]
+Start = Callable[[], None]
 
 
 class Admission:
-    """The one of a server, for all its connections: to be used on its event loop."""
+    """One server's, on its event loop."""
 
-    def __init__(self, most: int) -> None:
-        """``most`` requests may wait until they begin."""
-        self._most = most
-        self._begun = 0
-        self._waiting: deque[Begin] = deque()
+    def __init__(self, max_waiting: int) -> None:
+        self._max_waiting = max_waiting
+        self._started = 0
+        self._waiting: deque[Start] = deque()
 
-    def enter(self, begin: Begin) -> bool:
-        """Call ``begin`` now or, in the order of arrival, in a later turn; False where too many wait for that."""
-        if self._begun < STARTS_PER_TURN:
-            self._begin(begin)
-        elif len(self._waiting) < self._most:
-            self._waiting.append(begin)
+    def enter(self, start: Start) -> bool:
+        """Call ``start`` now or in a later turn; False if too many wait."""
+        if self._started < STARTS_PER_TURN:
+            self._start(start)
+        elif len(self._waiting) < self._max_waiting:
+            self._waiting.append(start)
         else:
             return False
         return True
@@ -42,15 +40,15 @@ class Admission:
     @property
     def full(self) -> str:
         """Why `enter` would refuse."""
-        return f"{len(self._waiting):,} requests wait to be begun already"
+        return f"{len(self._waiting):,} requests wait to be started already"
 
-    def _begin(self, begin: Begin) -> None:
-        if not self._begun:
-            asyncio.get_running_loop().call_soon(self._turn)
-        self._begun += 1
-        begin()
+    def _start(self, start: Start) -> None:
+        if not self._started:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        self._started += 1
+        start()
 
-    def _turn(self) -> None:
-        self._begun = 0
-        while self._waiting and self._begun < STARTS_PER_TURN:
-            self._begin(self._waiting.popleft())
+    def _next_turn(self) -> None:
+        self._started = 0
+        while self._waiting and self._started < STARTS_PER_TURN:
+            self._start(self._waiting.popleft())

@@ -1,8 +1,7 @@
-"""The connections of the server: how many there may be, and how long each may take to say what it wants.
+"""uvicorn's connections with bounds on their number, and on the time and size of a request's head.
 
-uvicorn has no bound for either: its ``limit_concurrency`` refuses the requests of every caller while one of them holds
-too many connections, a request's head may take for ever, and be of any size. These are uvicorn's own connections, with
-what each of them has to watch.
+uvicorn bounds none of them; its ``limit_concurrency`` refuses every caller while one of them holds many connections.
+Slow heads get 408, oversized ones 431, too many connections 429; a caller that stops reading is disconnected.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from serving.http.middleware.security_headers import secured
+from serving.http.middleware.security_headers import SECURITY_HEADERS
 from serving.http.server.admission import OVERLOADED, Admission
 from serving.http.server.transport import CoalescingTransport
 from serving.settings.limits import MAX_HEAD_BYTES, ServerLimits
@@ -27,52 +26,49 @@ if TYPE_CHECKING:  # BentoML's parent process needs no metrics
     from serving.observability.metrics import Reason
 
 HINTS = {
-    400: "this is no HTTP request to this server; in HTTP/1.1 it names one Host",
+    400: "this is not a valid HTTP request; in HTTP/1.1 it names one Host",
     408: "the request's head took too long",
-    429: "this server has all the connections that it takes; try again in 1 s",
+    429: "this server has all the connections that it accepts; try again in 1 s",
     431: f"the request's head has more than {MAX_HEAD_BYTES:,} bytes",
 }
 
 LAST_SECONDS = 0.2
-"""At the end of the server, how long a connection may still say what is on its way."""
+"""How long an idle connection may still send a request when the server stops."""
 
 SPARE_DESCRIPTORS = 256
-"""For what is no connection: files, logs, the event loop's own."""
+"""For files, logs, the event loop."""
 
 logger = logging.getLogger("tuneship")
 
-Refused = Callable[["Reason"], None]
-"""Told why a connection was ended."""
+OnRefused = Callable[["Reason"], None]
+"""Called with the reason when a connection is refused."""
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """One connection.
-
-    Its timer is looked at as often as a head may last and not once a request, so that watching costs nothing.
-    """
+    """Checked by one timer: a timer a request would cost more."""
 
     server_limits: ServerLimits
-    refused: Refused
+    on_refused: OnRefused
     admission: Admission
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a head."""
+        """Wait for a head."""
         super().connection_made(CoalescingTransport(transport, self.loop, lambda: self._in_body))
         self.timeout_keep_alive = self.server_limits.keep_alive_seconds  # type: ignore[assignment]  # any number will do
         self._in_body = False
         self._head_since: float | None = self.loop.time()
-        self._head_bytes = self._unread = 0
-        self._over = len(self.connections) > self.server_limits.max_connections
-        self._timer = self.loop.call_later(1 if self._over else self.server_limits.head_seconds, self._look)
+        self._head_bytes = self._unread_bytes = 0
+        self._too_many = len(self.connections) > self.server_limits.max_connections
+        self._timer = self.loop.call_later(1 if self._too_many else self.server_limits.head_seconds, self._check)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is left to be watched."""
+        """Stop the timer."""
         self._timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Of a head, of a body, or of neither: what no request accounts for is taken for a head that is late."""
-        if self._over:
+        """Bytes after a finished request belong to the next head."""
+        if self._too_many:
             self._refuse(429, "limit")
             return
         if self._head_since is None and self._idle:
@@ -83,7 +79,6 @@ class BoundedConnection(HttpToolsProtocol):
             self._parse(data)
 
     def _is_large(self, data: bytes) -> bool:
-        """Whether a head, of which this is more, has no end within the bound."""
         self._head_bytes += len(data)
         return (
             self._head_bytes > MAX_HEAD_BYTES
@@ -103,10 +98,9 @@ class BoundedConnection(HttpToolsProtocol):
             self._refuse(400, "malformed")
 
     def _without_upgrade(self) -> bytes:
-        """The head that was parsed, without its offer to speak another protocol, for a parser that knows of none.
+        """The head without its Upgrade header, to parse again: httptools would skip the body.
 
-        No other is spoken here, and whoever offers one goes on in HTTP/1.1 (RFC 9110, section 7.8); but httptools takes
-        what follows the head for the other protocol, the body too.
+        An offer to upgrade may be ignored (RFC 9110, section 7.8).
         """
         line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         headers = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
@@ -115,18 +109,18 @@ class BoundedConnection(HttpToolsProtocol):
         return b"\r\n".join([line, *headers, b"", b""])
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """A request that asks for work begins when there is time for it; the others, such as probes, at once."""
-        begin = partial(super()._start_asgi_task, cycle, app)
-        if cycle.waiting_for_100_continue:  # answered without its body, such a caller may send it or its next request
+        """Probes and other GETs start at once."""
+        start = partial(super()._start_asgi_task, cycle, app)
+        if cycle.waiting_for_100_continue:  # after an early answer, its body or its next request may follow
             cycle.keep_alive = False
         if cycle.scope["method"] != "POST":
-            begin()
-        elif not self.admission.enter(begin):
+            start()
+        elif not self.admission.enter(start):
             cycle.scope[OVERLOADED] = self.admission.full  # type: ignore[literal-required]
-            begin()
+            start()
 
     def on_headers_complete(self) -> None:
-        """The head is there; how long the body may take is the app's to say."""
+        """The app times the body."""
         if self.parser.should_upgrade():
             return
         self._require_host()
@@ -134,13 +128,13 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _require_host(self) -> None:
-        """RFC 9112, section 3.2: one, and none only in HTTP/1.0. What is raised here ends the parser, see `_parse`."""
+        """RFC 9112, section 3.2. The error ends the parser, see `_parse`."""
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
             raise ValueError(f"{hosts} Host headers")
 
     def on_message_complete(self) -> None:
-        """The caller has sent all of its request."""
+        """The request is complete."""
         if self.parser.should_upgrade():
             return
         self._head_since, self._in_body = None, False
@@ -149,13 +143,13 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def on_response_complete(self) -> None:
-        """What still comes of the request is read for as long as a head may take."""
+        """The rest of a request that was answered early must arrive within ``head_seconds``."""
         if self._in_body:
             self._head_since = self.loop.time()
         super().on_response_complete()
 
     def shutdown(self) -> None:
-        """The server ends; a request that is on its way is answered before."""
+        """A running request is answered first."""
         if self._idle:
             self.loop.call_later(LAST_SECONDS, super().shutdown)
         else:
@@ -165,73 +159,67 @@ class BoundedConnection(HttpToolsProtocol):
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _look(self) -> None:
-        """End what is late; else look again when it could be."""
-        if self._over:
+    def _check(self) -> None:
+        if self._too_many:
             self._refuse(429, "limit")
-        elif self._reads_nothing():
-            self.refused("slow_reader")
+        elif self._is_stalled():
+            self.on_refused("slow_reader")
             self.transport.abort()
-        elif (left := self._left()) <= 0:
-            self._end_slow_head()
+        elif (seconds := self._seconds_left()) <= 0:
+            self._close_slow_head()
         else:
-            self._timer = self.loop.call_later(left, self._look)
+            self._timer = self.loop.call_later(seconds, self._check)
 
-    def _left(self) -> float:
-        """Seconds until the head is late."""
+    def _seconds_left(self) -> float:
         if self._head_since is None:
             return self.server_limits.head_seconds
         return self._head_since + self.server_limits.head_seconds - self.loop.time()
 
-    def _end_slow_head(self) -> None:
+    def _close_slow_head(self) -> None:
         if self._head_bytes and not self._in_body:
             self._refuse(408, "slow_head")
-        else:  # has been answered and sends on and on, or has asked for nothing, such as a browser that connects ahead
+        else:  # sends on after its answer; or has sent nothing, as a browser that connects ahead
             self._in_body = False
             self.transport.close()
 
-    def _reads_nothing(self) -> bool:
-        """Whether the caller has taken nothing of its answer since the last look."""
-        before, self._unread = self._unread, self.transport.get_write_buffer_size()
-        return 0 < before <= self._unread
+    def _is_stalled(self) -> bool:
+        """Whether the caller has read nothing since the last check."""
+        before, self._unread_bytes = self._unread_bytes, self.transport.get_write_buffer_size()
+        return 0 < before <= self._unread_bytes
 
     def _refuse(self, status: int, reason: Reason) -> None:
         if self.transport.is_closing():
             return
-        self.refused(reason)
-        self._in_body = False  # nothing that still comes is read
-        self.transport.write(_answer(status))
+        self.on_refused(reason)
+        self._in_body = False  # no more is read
+        self.transport.write(_response(status))
         self.transport.close()
 
 
-def bounded(server_limits: ServerLimits, refused: Refused) -> type[BoundedConnection]:
-    """The class of a server's connections, as uvicorn's ``http`` takes it; the process gets descriptors for them."""
-    _make_room(server_limits.max_connections + SPARE_DESCRIPTORS)
+def bounded(server_limits: ServerLimits, on_refused: OnRefused) -> type[BoundedConnection]:
+    """For uvicorn's ``http`` option; raises the process' limit of open files to fit."""
+    _raise_file_limit(server_limits.max_connections + SPARE_DESCRIPTORS)
     admission = Admission(server_limits.bounds.rows)
     members: dict[str, Any] = {
-        "server_limits": server_limits, "refused": staticmethod(refused), "admission": admission,
+        "server_limits": server_limits, "on_refused": staticmethod(on_refused), "admission": admission,
     }  # fmt: skip
     return type("Connection", (BoundedConnection,), members)
 
 
-def _make_room(descriptors: int) -> None:
-    """Shells and service managers often allow 1,024, and leave it to the process to ask for more."""
+def _raise_file_limit(descriptors: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = descriptors if hard == resource.RLIM_INFINITY else min(descriptors, hard)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    if most < descriptors:
-        logger.warning(
-            "this process may open %d files; it would need %d for all the connections it takes", most, descriptors
-        )
+    allowed = descriptors if hard == resource.RLIM_INFINITY else min(descriptors, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < descriptors:
+        logger.warning("this process may open %d files; max_connections needs %d", allowed, descriptors)
 
 
-def _answer(status: int) -> bytes:
-    """A whole response in the shape of every other refusal; what follows it on the connection is not read."""
+def _response(status: int) -> bytes:
     body = f'{{"error":"{HINTS[status]}","error_type":"connection"}}'
     headers = {"Content-Type": "application/json", "Content-Length": len(body), "Connection": "close"}
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         headers["Retry-After"] = 1
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers.items())]
-    lines += [f"{name.decode()}: {value.decode()}" for name, value in secured([])]
+    lines += [f"{name.decode()}: {value.decode()}" for name, value in SECURITY_HEADERS]
     return "\r\n".join([*lines, "", body]).encode()

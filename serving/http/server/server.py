@@ -1,10 +1,8 @@
-"""uvicorn's server, taking connections as fast as they come, and leaving none at the door when it ends.
+"""uvicorn's server with a faster accept loop and a shutdown that resets no connection.
 
-In a turn of its loop libuv, on which uvloop stands, accepts one connection for each handle that listens. A turn of a
-server that is busy takes milliseconds, so it would take a hundred connections a second, and whoever else wants
-one would wait where no limit counts them and nobody tells them to come back later.
-
-Whom the kernel has connected and the server has not accepted yet gets a reset when the server stops to listen.
+uvloop accepts one connection a turn for each listening handle; a busy server's turn takes milliseconds, so further
+connections would wait where no limit counts them. Hence several handles listen on each socket. Connections that the
+kernel has completed and the server has not accepted are reset when listening ends; hence `shutdown` accepts them first.
 """
 
 from __future__ import annotations
@@ -16,32 +14,32 @@ import sys
 import uvicorn
 
 ACCEPTS_PER_TURN = 16
-"""Connections that are accepted in a turn of the loop."""
+"""Handles on each socket."""
 
-LAST_SECONDS = 1.0
-"""How long those that are still at the door are let in, when others keep coming."""
+MAX_ACCEPT_SECONDS = 1.0
+"""Of a shutdown, where new connections keep coming."""
 
-NOT_ACCEPTED = slice(24, 28)
-"""Of Linux' ``struct tcp_info``, ``tcpi_unacked``: of a socket that listens, how many wait to be accepted."""
+UNACCEPTED = slice(24, 28)
+"""``tcpi_unacked`` in Linux' ``struct tcp_info``: of a listening socket, the connections to accept."""
 
 
 class Server(uvicorn.Server):
-    """Listens on each socket so many times."""
+    """Listens with several handles on each socket."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen. What is listened on besides is closed with the servers that it was made for."""
+        """The duplicates are closed with their asyncio servers."""
         if sockets:
             sockets = [*sockets, *(each.dup() for each in sockets for _ in range(ACCEPTS_PER_TURN - 1))]
         await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let in who is at the door, then let nobody in any more and finish."""
-        end = asyncio.get_running_loop().time() + LAST_SECONDS
-        while any(map(_at_the_door, sockets or ())) and asyncio.get_running_loop().time() < end:
+        """Accept waiting connections first."""
+        end = asyncio.get_running_loop().time() + MAX_ACCEPT_SECONDS
+        while any(map(_count_unaccepted, sockets or ())) and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0)
         await super().shutdown(sockets)
 
 
-def _at_the_door(listener: socket.socket) -> int:
-    facts = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, NOT_ACCEPTED.stop)
-    return int.from_bytes(facts[NOT_ACCEPTED], sys.byteorder)
+def _count_unaccepted(listener: socket.socket) -> int:
+    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, UNACCEPTED.stop)
+    return int.from_bytes(info[UNACCEPTED], sys.byteorder)

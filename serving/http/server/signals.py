@@ -1,4 +1,4 @@
-"""The end in two steps: at SIGTERM the server says to send no more, and stops only when that had time to be heard."""
+"""Signals: SIGTERM makes the server not ready, and stops it only some seconds later; SIGHUP reloads the models."""
 
 from __future__ import annotations
 
@@ -14,19 +14,16 @@ logger = logging.getLogger("tuneship")
 
 
 @contextmanager
-def announced(begin: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Put SIGTERM off: it calls ``begin`` at once, and what would have handled it ``seconds`` later.
+def delay_sigterm(begin: Callable[[], None], seconds: float) -> Iterator[None]:
+    """SIGTERM calls ``begin`` at once and the server's handler ``seconds`` later; a second SIGTERM skips the wait.
 
-    A load balancer learns from ``/readyz`` that this server goes, and needs a moment until it sends nobody here any
-    more; whoever comes meanwhile is answered. A second SIGTERM waits for nothing, and neither does SIGINT.
-
-    Where no server has a handler there is nothing to put off, and outside of the main thread Python allows none.
+    Meanwhile load balancers see ``/readyz`` and send no more requests.
     """
     handle = signal.getsignal(signal.SIGTERM)
     if not callable(handle) or threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, _put_off(handle, begin, seconds))
+    signal.signal(signal.SIGTERM, _delay(handle, begin, seconds))
     try:
         yield
     finally:
@@ -36,16 +33,16 @@ def announced(begin: Callable[[], None], seconds: float) -> Iterator[None]:
 Handler = Callable[[int, FrameType | None], object]
 
 
-def _put_off(handle: Handler, begin: Callable[[], None], seconds: float) -> Handler:
-    loop, begun = asyncio.get_running_loop(), False
+def _delay(handle: Handler, begin: Callable[[], None], seconds: float) -> Handler:
+    loop, draining = asyncio.get_running_loop(), False
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal begun
-        if begun or not seconds:
+        nonlocal draining
+        if draining or not seconds:
             begin()
             handle(number, frame)
             return
-        begun = True
+        draining = True
         begin()
         logger.info("not ready any more; stopping in %g s", seconds)
         loop.call_soon_threadsafe(loop.call_later, seconds, handle, number, None)
@@ -53,27 +50,24 @@ def _put_off(handle: Handler, begin: Callable[[], None], seconds: float) -> Hand
     return on_signal
 
 
-class Remembered:
-    """A handler for as long as nothing can be done yet: SIGHUP would end the process otherwise."""
+class PendingSignal:
+    """Remembers a SIGHUP during start-up, which would end the process."""
 
-    told = False
+    received = False
 
     def __call__(self, *_: object) -> None:
         """Remember it."""
-        self.told = True
+        self.received = True
 
 
 @contextmanager
 def on_hangup(act: Callable[[], object]) -> Iterator[None]:
-    """Meanwhile SIGHUP calls ``act``, at once where one is remembered.
-
-    Not outside of the main thread, where Python allows no handler.
-    """
+    """SIGHUP calls ``act``, and so does a pending one."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGHUP, lambda *_: act())
-    if isinstance(before, Remembered) and before.told:
+    if isinstance(before, PendingSignal) and before.received:
         act()
     try:
         yield

@@ -1,10 +1,7 @@
-"""A transport that sends what is written to it in one turn of the event loop all at once, and ends in time to be heard.
+"""A transport that sends all of an event loop turn's writes at once, and closes without losing the answer.
 
-uvicorn writes a response's head and its body apart, and uvloop sends whatever it is given right away: two system calls,
-and a caller that is woken up twice.
-
-A caller that still sends when its connection ends gets a reset, and with it loses the answer that is on its way (RFC
-9112, section 9.6).
+uvicorn writes a response's head and body separately, and uvloop sends each write at once: two system calls, and the
+caller wakes up twice. Closing while the caller still sends resets it and loses the answer (RFC 9112, section 9.6).
 """
 
 from __future__ import annotations
@@ -13,36 +10,32 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-MOST_BYTES = 64 * 1024
-"""Held back until a turn is over. What is more goes on at once, so that a caller who does not read it is noticed."""
+MAX_BUFFERED = 64 * 1024
+"""Bytes held until the turn ends; more is sent at once, so that a caller that reads nothing is noticed."""
 
 
 class CoalescingTransport(asyncio.Transport):
-    """Stands for a connection's own transport; only writing and ending differ.
-
-    Attributes:
-        lingers: it is to end as soon as the caller has sent all.
-    """
+    """``lingers``: `close` waits for the end of the caller's request."""
 
     def __init__(
         self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, sending: Callable[[], bool]
     ) -> None:
-        """``sending`` tells whether the caller is in the midst of a request."""
+        """``sending``: whether the caller is sending a request."""
         super().__init__()
         self._transport, self._loop, self._sending = transport, loop, sending
         self._written: list[bytes] = []
         self.lingers = False
 
     def write(self, data: Any) -> None:
-        """Send it when this turn is over, with whatever else is written until then."""
+        """Send when this turn ends."""
         if not self._written:
             self._loop.call_soon(self._flush)
         self._written.append(data)
-        if sum(map(len, self._written)) > MOST_BYTES:
+        if sum(map(len, self._written)) > MAX_BUFFERED:
             self._flush()
 
     def close(self) -> None:
-        """Send what was written, then end; where the caller still sends, only when told again."""
+        """While the caller sends, only at the second call."""
         self._flush()
         if self._sending() and not self.lingers:
             self.lingers = True
@@ -50,32 +43,32 @@ class CoalescingTransport(asyncio.Transport):
             self._transport.close()
 
     def abort(self) -> None:
-        """End at once; what was not sent yet is lost."""
+        """Unsent bytes are lost."""
         self._written.clear()
         self._transport.abort()
 
     def get_write_buffer_size(self) -> int:
-        """Bytes that were written and not sent."""
+        """Unsent bytes."""
         return sum(map(len, self._written)) + self._transport.get_write_buffer_size()
 
     def is_closing(self) -> bool:
-        """As the connection's own."""
+        """As the wrapped transport."""
         return self._transport.is_closing()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As the connection's own."""
+        """As the wrapped transport."""
         return self._transport.get_extra_info(name, default)
 
     def pause_reading(self) -> None:
-        """As the connection's own."""
+        """As the wrapped transport."""
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """As the connection's own."""
+        """As the wrapped transport."""
         self._transport.resume_reading()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """As the connection's own."""
+        """As the wrapped transport."""
         self._transport.set_protocol(protocol)
 
     def _flush(self) -> None:

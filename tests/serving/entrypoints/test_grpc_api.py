@@ -23,7 +23,7 @@ from serving.entrypoints.grpc_api import messages
 from serving.entrypoints.grpc_api.messages import SERVICE, message
 from serving.inference.predictor import Predictor
 from tests.paths import ROOT
-from tests.serving.http.middleware.gated import Gated
+from tests.serving.http.middleware.pausable import PausableServer
 from tests.serving.processes import environment, get, python, running
 from tests.serving.test_imports import loaded_after
 
@@ -34,7 +34,7 @@ KEY = "first-key-0123456789"
 class Asked:
     """A server's two ports."""
 
-    def __init__(self, http: Gated, port: int) -> None:
+    def __init__(self, http: PausableServer, port: int) -> None:
         self.http, self.address = http, f"127.0.0.1:{port}"
         self.channel = grpc.insecure_channel(self.address)
 
@@ -57,11 +57,11 @@ def asked(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A server whose engine can be paused, with room for two windows in the queue."""
     folder, port, grpc_port = tmp_path_factory.mktemp("grpc"), free_port(), free_port()
     command = python(
-        "-m", "tests.serving.http.middleware.gated_server", folder / "gate", "serve", tiny_bundle, "--port", port
+        "-m", "tests.serving.http.middleware.pausable_server", folder / "gate", "serve", tiny_bundle, "--port", port
     )
     options = {"TUNESHIP_GRPC_PORT": grpc_port, "TUNESHIP_MAX_QUEUE": 2, "TUNESHIP_DRAIN_SECONDS": 0}
     with running(command, port, folder / "log", **options) as server:
-        yield Asked(Gated(server, folder / "gate"), grpc_port)
+        yield Asked(PausableServer(server, folder / "gate"), grpc_port)
 
 
 @pytest.fixture(scope="module")
@@ -300,11 +300,11 @@ def test_keys(tiny_bundle: Path, tmp_path: Path, name: str) -> None:
     """
     port, grpc_port = free_port(), free_port()
     gate = tmp_path / "gate"
-    command = python("-m", "tests.serving.http.middleware.gated_server", gate, "serve", tiny_bundle)
+    command = python("-m", "tests.serving.http.middleware.pausable_server", gate, "serve", tiny_bundle)
     options = {"TUNESHIP_API_KEYS": KEY, "TUNESHIP_ALLOWED_HOSTS": "127.0.0.1 a.example", "TUNESHIP_DRAIN_SECONDS": 0}
     arguments = ["--port", str(port), "--grpc-port", str(grpc_port)]
     with running([*command, *arguments], port, tmp_path / "log", **options) as server:
-        asked = Asked(Gated(server, gate), grpc_port)
+        asked = Asked(PausableServer(server, gate), grpc_port)
         assert asked.call("ServerReady").ready
         assert asked.call("ServerLive").live
         for metadata in ([], [("authorization", "Bearer wrong-key-0123456789")]):

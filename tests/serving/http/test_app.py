@@ -1,4 +1,4 @@
-"""The HTTP surface: shapes, refusals, limits, readiness and metrics."""
+"""The HTTP API: answers, errors, limits, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def samples(client: TestClient) -> dict[str, float]:
 @pytest.mark.parametrize("path", ["/predict", "/"])
 @pytest.mark.parametrize("inputs", [TEXT, [TEXT], [TEXT, "refund it", "stop"]])
 def test_predict(client: TestClient, predictor: Predictor, path: str, inputs: Any) -> None:
-    """One text or several give a list of answers in order, each every label, best first, at either path."""
+    """At either path one text or several get a list of answers in order, each with every label, best first."""
     response = client.post(path, json={"inputs": inputs})
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
@@ -88,12 +88,12 @@ def test_predict(client: TestClient, predictor: Predictor, path: str, inputs: An
 
 
 def test_same_digits(client: TestClient, predictor: Predictor) -> None:
-    """A text alone is answered to the last digit as the predictor answers it."""
+    """A lone text gets the predictor's answer to the last digit."""
     assert client.post("/predict", json={"inputs": TEXT}).json() == predictor.predict([TEXT])
 
 
 def test_parameters(client: TestClient, predictor: Predictor) -> None:
-    """top_k and function_to_apply are obeyed."""
+    """top_k and function_to_apply take effect."""
     parameters = {"top_k": 1, "function_to_apply": "none"}
     ((best,),) = client.post("/predict", json={"inputs": TEXT, "parameters": parameters}).json()
     assert set(best) == {"label", "score"}
@@ -101,13 +101,13 @@ def test_parameters(client: TestClient, predictor: Predictor) -> None:
 
 
 def test_long_text(client: TestClient, predictor: Predictor) -> None:
-    """A text too long to be tokenised on the event loop is answered the same."""
+    """A text too long to be tokenized on the event loop gets the same answer."""
     text = "where is my parcel " * (INLINE_CHARACTERS // 10)
     assert client.post("/predict", json={"inputs": text}).json() == predictor.predict([text])
 
 
-def test_other_end(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tokenizer that cuts off the other end is made when first asked for, on a thread: others are answered on."""
+def test_left_truncation(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tokenizer for left truncation is loaded at its first use, on a thread."""
     fresh, made = Predictor.open(tiny_bundle), list[str]()
     whole = predictor_module._load_tokenizer
 
@@ -142,7 +142,7 @@ def test_other_end(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ids=range(11),
 )
 def test_refused(client: TestClient, content: bytes, status: int, kind: str, message: str) -> None:
-    """A bad body gets 400 where it cannot be read and 422 where it can, with a JSON error that says what."""
+    """A body that cannot be parsed is a 400, an invalid one a 422, with a JSON error that says why."""
     response = client.post("/predict", content=content, headers={"content-type": "application/json"})
     assert response.status_code == status
     assert response.json().keys() == {"error", "error_type"}
@@ -159,7 +159,7 @@ def test_refused(client: TestClient, content: bytes, status: int, kind: str, mes
     ],
 )
 def test_too_large(strict: TestClient, body: Any, message: str) -> None:
-    """What passes a limit gets 413 with the limit."""
+    """Exceeding a limit is a 413 with the limit."""
     response = strict.post("/predict", json=body)
     assert response.status_code == 413
     assert response.json()["error_type"] == "too_large"
@@ -177,7 +177,7 @@ def test_too_large(strict: TestClient, body: Any, message: str) -> None:
     ],
 )
 def test_content_type(client: TestClient, content_type: str, named: str) -> None:
-    """Anything but JSON is refused with 415, unread."""
+    """Anything but JSON is a 415."""
     response = client.post("/predict", content=b'{"inputs": "a"}', headers={"content-type": content_type})
     assert response.status_code == 415
     assert response.json()["error"] == f"send Content-Type: application/json, not {named}"
@@ -185,7 +185,7 @@ def test_content_type(client: TestClient, content_type: str, named: str) -> None
 
 @pytest.mark.parametrize("path", ["/predict", "/invocations", "/explain", "/v2/models/run/infer"])
 def test_content_encoding(client: TestClient, path: str) -> None:
-    """A compressed body is refused with 415 that names the coding, and in a header what is taken."""
+    """A compressed body is a 415 that names the coding, and Accept-Encoding."""
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     response = client.post(path, content=gzip.compress(b'{"inputs": "a"}'), headers=headers)
     assert response.status_code == 415
@@ -194,20 +194,20 @@ def test_content_encoding(client: TestClient, path: str) -> None:
 
 
 def test_content_encoding_identity(client: TestClient) -> None:
-    """A body that says to be as it is, is."""
+    """Content-Encoding: identity is accepted."""
     response = client.post("/predict", json={"inputs": "a"}, headers={"content-encoding": "Identity"})
     assert response.status_code == 200
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=utf-8", "application/json;"])
 def test_content_type_accepted(client: TestClient, content_type: str) -> None:
-    """JSON is JSON in any case and with parameters."""
+    """JSON's content type may have any case and parameters."""
     response = client.post("/predict", content=b'{"inputs": "a"}', headers={"content-type": content_type})
     assert response.status_code == 200
 
 
 def test_body_is_cut_off(tiny_bundle: Path, tmp_path: Path) -> None:
-    """A body without end is given up as soon as it passes the limit, not read into memory."""
+    """Reading stops as soon as a body exceeds the limit."""
     bundle = forge(tiny_bundle, tmp_path / "bundle", limits={"max_body_bytes": 1000})
     chunks, sent = 0, []
 
@@ -230,7 +230,7 @@ def test_body_is_cut_off(tiny_bundle: Path, tmp_path: Path) -> None:
 
 
 def test_client_disconnects(tiny_bundle: Path) -> None:
-    """A caller that goes away in the middle of its body ends its request without an error."""
+    """A caller that disconnects while sending its body causes no error."""
     messages: list[dict[str, Any]] = [
         {"type": "http.request", "body": b"{", "more_body": True},
         {"type": "http.disconnect"},
@@ -288,7 +288,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def test_overload(tiny_bundle: Path) -> None:
-    """When the queue is full a request gets 429 and Retry-After at once, unread; what was accepted is answered."""
+    """With a full queue a request gets 429 and Retry-After before its body is read; accepted ones are answered."""
     slow = Slow(Bundle.open(tiny_bundle))
 
     async def scenario(http: httpx.AsyncClient, app: Starlette) -> None:
@@ -296,7 +296,7 @@ def test_overload(tiny_bundle: Path) -> None:
         first = asyncio.create_task(http.post("/predict", json={"inputs": TEXT}))
         await until(lambda: slow.asked == 1)
         second = asyncio.create_task(http.post("/predict", json={"inputs": [TEXT, "stop"]}))
-        await until(lambda: app.server_state.model.batcher.depth == 2)
+        await until(lambda: app.server_state.models.default.model.batcher.depth == 2)
         assert re.search(r"\ntuneship_queue_depth\{.*\} 2.0\n", (await http.get("/metrics")).text)
         refused = await http.post("/predict", json={"inputs": TEXT})
         assert refused.status_code == 429
@@ -314,7 +314,7 @@ def test_overload(tiny_bundle: Path) -> None:
 
 
 def test_would_be_late(tiny_bundle: Path) -> None:
-    """A request that would not be begun within its time gets 429 at once, not 504 when its time is over."""
+    """A request that would miss its deadline gets 429 at once, not 504 at its deadline."""
     slow = Slow(Bundle.open(tiny_bundle))
 
     async def busy(http: httpx.AsyncClient) -> asyncio.Task[httpx.Response]:
@@ -331,7 +331,7 @@ def test_would_be_late(tiny_bundle: Path) -> None:
         assert (await measured).status_code == 200
         first = await busy(http)
         others = [asyncio.create_task(http.post("/predict", json={"inputs": TEXT})) for _ in range(4)]
-        await until(lambda: app.server_state.model.batcher.depth == len(others))
+        await until(lambda: app.server_state.models.default.model.batcher.depth == len(others))
         hasty = await http.post("/predict", json={"inputs": TEXT}, headers={"Request-Timeout": "1.5"})
         assert (hasty.status_code, hasty.json()["error_type"]) == (429, "overloaded")
         assert "more than can be done within the 1.5 s given" in hasty.json()["error"]
@@ -341,15 +341,15 @@ def test_would_be_late(tiny_bundle: Path) -> None:
     serve(slow, scenario)
 
 
-def test_crowded(predictor: Predictor) -> None:
-    """A request that came when too many waited to begin gets 429 and Retry-After, unread."""
-    why = "9 requests wait to be begun already"
+def test_marked_as_overloaded(predictor: Predictor) -> None:
+    """A request that the server marks as overloaded gets 429 and Retry-After, unread."""
+    why = "9 requests wait to be started already"
 
     async def scenario(_: httpx.AsyncClient, app: Starlette) -> None:
-        async def crowded(scope: Scope, receive: Receive, send: Send) -> None:
+        async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:
             await app({**scope, OVERLOADED: why}, receive, send)
 
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(crowded), base_url="http://tuneship") as http:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(overloaded), base_url="http://tuneship") as http:
             refused = await http.post("/predict", content=b"no JSON", headers={"content-type": "application/json"})
             assert refused.status_code == 429
             assert refused.json() == {"error": f"{why}; try again in 1 s", "error_type": "overloaded"}
@@ -361,7 +361,7 @@ def test_crowded(predictor: Predictor) -> None:
 
 
 def test_concurrent(predictor: Predictor, texts: list[str]) -> None:
-    """Requests answered together get the answers they get alone."""
+    """Requests in one batch get the answers they get alone."""
 
     async def scenario(http: httpx.AsyncClient, _: Starlette) -> None:
         responses = await asyncio.gather(*(http.post("/", json={"inputs": text}) for text in texts))
@@ -374,7 +374,7 @@ def test_concurrent(predictor: Predictor, texts: list[str]) -> None:
 
 
 def test_finishes_on_shutdown(tiny_bundle: Path) -> None:
-    """What was accepted before the end is answered before the end."""
+    """Shutdown waits for accepted requests."""
     slow = Slow(Bundle.open(tiny_bundle))
     pending: list[asyncio.Task[httpx.Response]] = []
 
@@ -396,7 +396,7 @@ def test_finishes_on_shutdown(tiny_bundle: Path) -> None:
 
 
 def test_server_error(tiny_bundle: Path) -> None:
-    """A failure of the engine is a 500 that tells the caller nothing of the inside."""
+    """An engine failure is a 500 without details."""
     app = create_app(lambda: Broken(Bundle.open(tiny_bundle)))
     with TestClient(app, raise_server_exceptions=False) as client:
         response = client.post("/predict", json={"inputs": TEXT})
@@ -413,8 +413,8 @@ def test_server_error(tiny_bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "message"),
     [
-        ("GET", "/nothing", 404, "there is nothing at /nothing; GET /openapi.json tells of every path"),
-        ("POST", "/predict/more", 404, "there is nothing at /predict/more; GET /openapi.json tells of every path"),
+        ("GET", "/nothing", 404, "there is nothing at /nothing; GET /openapi.json lists every path"),
+        ("POST", "/predict/more", 404, "there is nothing at /predict/more; GET /openapi.json lists every path"),
         ("GET", "/predict", 405, "/predict takes POST, not GET"),
         ("PUT", "/predict", 405, "/predict takes POST, not PUT"),
         ("POST", "/info", 405, "/info takes GET or HEAD, not POST"),
@@ -422,7 +422,7 @@ def test_server_error(tiny_bundle: Path) -> None:
     ],
 )
 def test_no_such_endpoint(client: TestClient, method: str, path: str, status: int, message: str) -> None:
-    """An unknown path or method gets a JSON error too, that says where to look or what is allowed."""
+    """An unknown path or method is a JSON error that says what exists."""
     response = client.request(method, path)
     assert response.status_code == status
     assert response.json() == {"error": message, "error_type": "http"}
@@ -454,7 +454,7 @@ def test_info(client: TestClient, tiny_bundle: Path) -> None:
 
 
 def test_unavailable(tiny_bundle: Path) -> None:
-    """Before the bundle is loaded and after the end, what needs it is a 503 that says when to try again."""
+    """Before loading and after closing, endpoints that need a model are 503 with Retry-After."""
     app = create_app(lambda: Predictor.open(tiny_bundle))
     early = TestClient(app)
     with TestClient(app):
@@ -483,7 +483,7 @@ def test_readyz(tiny_bundle: Path) -> None:
 
 
 def test_bad_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
-    """An app whose bundle cannot be trusted does not start."""
+    """An app with an untrusted bundle does not start."""
     bundle = forge(tiny_bundle, tmp_path / "bundle")
     (bundle / "README.md").unlink()
     with (
@@ -494,7 +494,7 @@ def test_bad_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
 
 
 def test_page(client: TestClient) -> None:
-    """GET / is a page of our own that loads nothing from anywhere else, and says so to the browser."""
+    """GET / is a page that loads nothing from other hosts, by its content security policy too."""
     response = client.get("/")
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -504,7 +504,7 @@ def test_page(client: TestClient) -> None:
 
 
 def test_instances_do_not_share(tiny_bundle: Path) -> None:
-    """Two apps in one process count for themselves."""
+    """Two apps in one process have separate metrics."""
     with TestClient(create_app(lambda: Predictor.open(tiny_bundle))) as one:
         one.post("/predict", json={"inputs": TEXT})
         with TestClient(create_app(lambda: Predictor.open(tiny_bundle))) as two:

@@ -1,4 +1,4 @@
-"""JSON answers are what the standard library would have written, whatever wrote them."""
+"""JSON answers read back as what the standard library would have written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.toys import GENERATING_TOYS
     [[{"label": "Straße 北京 🙂", "score": 0.1 + 0.2}], {"maximum": 2**80, "text": "é"}, [1e-7, -0.0, None, True]],
 )
 def test_reads_back_as_it_was(content: Any) -> None:
-    """Every number to the last digit, whole numbers of any size, every character as itself."""
+    """Floats to the last digit, integers of any size, every character."""
     body = JSONResponse(content).body
     assert json.loads(body) == content
     assert b"\\u" not in body
@@ -26,7 +26,7 @@ def test_reads_back_as_it_was(content: Any) -> None:
 
 @pytest.mark.parametrize("toy", GENERATING_TOYS)
 def test_the_largest_seed_can_be_told(task_client: Callable[[str], TestClient], toy: str) -> None:
-    """The document of a generating model has numbers past 64 bits."""
+    """A generating model's document has integers past 64 bits."""
     response = task_client(toy).get("/openapi.json")
     assert response.status_code == 200
     assert "seed" in response.text

@@ -1,4 +1,4 @@
-"""Limits: what ``/info`` and the OpenAPI document tell of is what a server holds to, to the last one."""
+"""Every limit in ``/info`` and the OpenAPI document is exactly what the server enforces."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def status(client: TestClient, inputs: Any, **parameters: Any) -> int:
     return client.post("/predict", json={"inputs": inputs, "parameters": parameters}).status_code
 
 
-def test_told_twice(limited: TestClient, limits: dict[str, Any]) -> None:
-    """The document has the limits of /info, within a model too, and its schemas those that schemas can have."""
+def test_same_limits_in_both(limited: TestClient, limits: dict[str, Any]) -> None:
+    """The document, a model's own too, has /info's limits, and its schemas those that schemas can express."""
     document = limited.get("/openapi.json").json()
     name = limited.get("/info").json()["served_as"]
     assert document["x-limits"] == limited.get(f"/models/{name}/openapi.json").json()["x-limits"] == limits
@@ -70,8 +70,8 @@ def test_told_twice(limited: TestClient, limits: dict[str, Any]) -> None:
     assert several["maxItems"] == limits["max_inputs"]
 
 
-def test_all_are_here(limits: dict[str, Any]) -> None:
-    """No limit is told of that is not tried in this file, or, a connection's and an explanation's, in their own."""
+def test_every_limit_is_tested(limits: dict[str, Any]) -> None:
+    """Every limit has a test here, or for connections and explanations, in their own files."""
     tried = {"max_inputs", "max_characters", "max_body_bytes", "max_length"}
     tried |= {"max_queue", "max_queue_tokens", "wait_seconds", "body_seconds"}
     assert (
@@ -81,26 +81,26 @@ def test_all_are_here(limits: dict[str, Any]) -> None:
 
 
 def test_max_inputs(limited: TestClient, limits: dict[str, Any]) -> None:
-    """So many inputs are answered; one more is 413."""
+    """The limit is answered; one more input is a 413."""
     most = limits["max_inputs"]
     assert [status(limited, ["a"] * inputs) for inputs in (most, most + 1)] == [200, 413]
 
 
 def test_max_characters(limited: TestClient, limits: dict[str, Any]) -> None:
-    """A text of so many code points is answered; one more is 413."""
+    """The limit in code points is answered; one more is a 413."""
     most = limits["max_characters"]
     assert [status(limited, "é" * length) for length in (most, most + 1)] == [200, 413]
 
 
 def test_max_body_bytes(limited: TestClient, limits: dict[str, Any]) -> None:
-    """A body of so many bytes is answered; one more is 413."""
+    """The limit is answered; one more byte is a 413."""
     body = json.dumps({"inputs": "a"}).encode().ljust(limits["max_body_bytes"])
     answers = [limited.post("/predict", content=each, headers=JSON) for each in (body, body + b" ")]
     assert [each.status_code for each in answers] == [200, 413]
 
 
 def test_max_length(limited: TestClient, limits: dict[str, Any]) -> None:
-    """So many tokens, two special ones included, are read; one more is 422 where it may not be cut."""
+    """The limit, with two special tokens, is read; one more token is a 422 where truncation is off."""
     whole, longer = (" ".join(["order"] * words) for words in (limits["max_length"] - 2, limits["max_length"] - 1))
     assert [status(limited, text, truncate=False) for text in (whole, longer)] == [200, 422]
     answer = limited.post("/predict", json={"inputs": longer})
@@ -110,7 +110,7 @@ def test_max_length(limited: TestClient, limits: dict[str, Any]) -> None:
 @contextmanager
 def busy(client: TestClient, waiting: list[str]) -> Iterator[None]:
     """Meanwhile the engine is held up, and a request of these texts waits for it."""
-    go, batcher = threading.Event(), client.app.server_state.model.batcher  # type: ignore[attr-defined]
+    go, batcher = threading.Event(), client.app.server_state.models.default.model.batcher  # type: ignore[attr-defined]
     while batcher._pace.seconds_per_token > 1e-3:  # it was held up before, and would refuse what it cannot do in time
         assert status(client, "a") == 200
     begun = threading.Event()
@@ -137,7 +137,7 @@ def busy(client: TestClient, waiting: list[str]) -> Iterator[None]:
 
 
 def test_max_queue(limited: TestClient, limits: dict[str, Any]) -> None:
-    """One window less waits, and so may one; two would be too many: 429, and when to come back."""
+    """The queue fills up to the limit; more is a 429 with Retry-After."""
     with busy(limited, ["a"] * (limits["max_queue"] - 1)):
         refused = limited.post("/predict", json={"inputs": ["a", "b"]})
         assert refused.status_code == 429
@@ -146,7 +146,7 @@ def test_max_queue(limited: TestClient, limits: dict[str, Any]) -> None:
 
 
 def test_max_queue_tokens(limited: TestClient, limits: dict[str, Any]) -> None:
-    """The same by tokens, special ones included."""
+    """The same in tokens, special ones included."""
     left = limits["max_queue_tokens"] - 40
     with busy(limited, [" ".join(["order"] * 38)]):
         assert status(limited, " ".join(["order"] * (left - 1))) == 429
@@ -154,7 +154,7 @@ def test_max_queue_tokens(limited: TestClient, limits: dict[str, Any]) -> None:
 
 
 def test_wait_seconds(limited: TestClient, limits: dict[str, Any]) -> None:
-    """A request that waits longer for its turn is 504, whatever it asks for."""
+    """A request that waits longer is a 504, whatever timeout it requests."""
     with busy(limited, []):
         headers = {"Request-Timeout": str(limits["wait_seconds"] * 100)}
         late = limited.post("/predict", json={"inputs": "a"}, headers=headers)
@@ -162,7 +162,7 @@ def test_wait_seconds(limited: TestClient, limits: dict[str, Any]) -> None:
 
 
 def test_body_seconds(limited: TestClient, limits: dict[str, Any]) -> None:
-    """A body that takes longer to arrive is 408, and the connection is given up."""
+    """A slower body is a 408 that closes the connection."""
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -183,7 +183,7 @@ def test_body_seconds(limited: TestClient, limits: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("status", ["408", "413", "422", "429", "503", "504"])
 def test_refusals_are_documented(limited: TestClient, status: str) -> None:
-    """Each endpoint that takes inputs tells of each refusal, with the headers that come with it."""
+    """Each endpoint that takes inputs documents each error with its headers."""
     for path, item in limited.get("/openapi.json").json()["paths"].items():
         if "post" in item:
             told = item["post"]["responses"][status]

@@ -1,4 +1,4 @@
-"""A block that is left early: by whom, as what, and that the task goes on as if nothing had been."""
+"""Interrupted blocks: which error they raise, and that the task goes on afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONG = 20.0
 
 
 def test_in_time() -> None:
-    """A block that ends in time ends as it would, and no timer is left behind."""
+    """A block that ends in time leaves no timer behind."""
 
     async def main() -> None:
         with Within(LONG):
@@ -25,7 +25,7 @@ def test_in_time() -> None:
 
 
 def test_over() -> None:
-    """Past its time it is TimeoutError; what the task awaits behind it is not cancelled."""
+    """After its time a block raises TimeoutError, and the task is not cancelled."""
 
     async def main() -> None:
         with pytest.raises(TimeoutError), Within(0.01):
@@ -39,7 +39,7 @@ def test_over() -> None:
 
 
 def test_somebody_else_cancels() -> None:
-    """A cancellation from outside stays one, though the time is over as well."""
+    """A cancellation from outside stays one, even after the block's time."""
 
     async def block(both: bool) -> None:
         with Within(0.01 if both else LONG):
@@ -61,7 +61,7 @@ def test_somebody_else_cancels() -> None:
 
 
 def test_own_errors_pass() -> None:
-    """What fails in the block before its time fails as what it is."""
+    """The block's own error is raised unchanged."""
 
     async def main() -> None:
         with pytest.raises(KeyError), Within(LONG):
@@ -71,7 +71,7 @@ def test_own_errors_pass() -> None:
 
 
 def test_a_caller_that_has_gone() -> None:
-    """A disconnect ends the block with ClientDisconnect, whenever it came; one that stays ends nothing."""
+    """A disconnect raises ClientDisconnect; without one nothing is raised."""
 
     async def gone() -> Message:
         return {"type": "http.disconnect"}

@@ -1,4 +1,4 @@
-"""Drift: small where nothing has changed, large where much has, silent before it can tell."""
+"""Drift: small without change, large after a shift, silent before there is enough data."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from serving.bundle.manifest import REFERENCE, Reference
 from serving.errors import BundleError
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
-from serving.observability.drift import BLOCK, BLOCKS, FEWEST, Drift, _chi_square_99, psi, reference_of
+from serving.observability.drift import BLOCK_INPUTS, BLOCKS, MIN_INPUTS, Drift, _chi_square_99, psi, reference_of
 from serving.observability.metrics import Metrics
+from serving.observability.model_metrics import ModelMetrics
 from serving.protocols.base import Reply
 from tests.bundles import forge, manifest_of, seal
 from tests.serving.observability.test_metrics import samples, total
@@ -42,12 +43,12 @@ def made_of(rows: Seen) -> Reference:
 def after(drift: Drift, rows: Seen) -> Drift:
     """The same, when it has seen the rows."""
     for length, labels in rows:
-        drift.saw(length, labels)
+        drift.count(length, labels)
     return drift
 
 
 def test_same_distribution() -> None:
-    """The reference's own distribution gives indices under 0.1, and within chance."""
+    """On the reference's own distribution both indices are under 0.1 and their chance level."""
     indices = after(Drift(made_of(seen(3000, 1)), LABELS), seen(5000, 2)).indices()
     assert set(indices) == {"label", "length"}
     for each in indices.values():
@@ -60,48 +61,48 @@ def test_same_distribution() -> None:
     [((1, 2, 3, 4), 0, "label", "length"), ((4, 3, 2, 1), 15, "length", "label")],
 )
 def test_shifted(weights: Sequence[int], longer: int, moved: str, still: str) -> None:
-    """What has moved passes 0.25 and chance; what has not does not."""
+    """The shifted distribution exceeds 0.25 and chance, the other does not."""
     indices = after(Drift(made_of(seen(3000, 1)), LABELS), seen(5000, 2, weights, longer)).indices()
     assert indices[moved].value > max(0.25, indices[moved].chance)
     assert indices[still].value < 0.1
 
 
 def test_new_label() -> None:
-    """A label that the evaluation never saw is drift, too."""
+    """A label that the evaluation set lacks is drift."""
     drift = Drift(made_of(seen(3000, 1, (1, 1, 1, 0))), LABELS)
     assert after(drift, seen(5000, 2, (0, 0, 0, 1))).indices()["label"].value > 1
 
 
 def test_no_labels_at_all() -> None:
-    """Inputs without any label are a bin of their own: when an extractor falls silent, that is seen."""
+    """Inputs without a label are a bin: an extractor that falls silent shows as drift."""
     rows = [(length, labels if length % 3 else []) for length, labels in seen(3000, 1)]
     silent: Seen = [(length, []) for length, _ in seen(2000, 2)]
     assert after(Drift(made_of(rows)), silent).indices()["label"].value > 1
 
 
 def test_too_few() -> None:
-    """Nothing is told before enough was seen."""
-    drift = after(Drift(made_of(seen(3000, 1)), LABELS), seen(FEWEST - 1, 2))
+    """Nothing is published below MIN_INPUTS."""
+    drift = after(Drift(made_of(seen(3000, 1)), LABELS), seen(MIN_INPUTS - 1, 2))
     assert drift.indices() == {}
     assert after(drift, seen(1, 3)).indices()
 
 
 def test_window() -> None:
-    """Only the last inputs count: a drift that has gone is forgotten, and the window has a bound."""
+    """Old inputs leave the window."""
     drift = after(Drift(made_of(seen(3000, 1)), LABELS), seen(5000, 2, (0, 0, 0, 1)))
     assert drift.indices()["label"].value > 1
-    assert after(drift, seen(BLOCK * BLOCKS, 3)).indices()["label"].value < 0.1
-    assert BLOCK * (BLOCKS - 1) <= drift.inputs <= BLOCK * BLOCKS
+    assert after(drift, seen(BLOCK_INPUTS * BLOCKS, 3)).indices()["label"].value < 0.1
+    assert BLOCK_INPUTS * (BLOCKS - 1) <= drift.inputs <= BLOCK_INPUTS * BLOCKS
 
 
 def test_tasks_without_labels() -> None:
-    """Vectors, numbers and texts have no labels: only their lengths are compared."""
+    """For vectors, numbers and texts only lengths are compared."""
     drift = Drift(made_of([(length, []) for length, _ in seen(1000, 1)]), [])
     assert set(after(drift, [(length, []) for length, _ in seen(500, 2)]).indices()) == {"length"}
 
 
 def test_formula() -> None:
-    """The index is the one that is published, of shares with half a count more in each bin."""
+    """The index is the published formula, with half a count added to each bin."""
     e, a = [50.5 / 101, 50.5 / 101], [25.5 / 101, 75.5 / 101]
     expected = sum((x - y) * math.log(x / y) for x, y in zip(a, e, strict=True))
     assert psi([50, 50], [25, 75]).value == pytest.approx(expected)
@@ -110,12 +111,12 @@ def test_formula() -> None:
 
 @pytest.mark.parametrize("freedom", [1, 2, 9, 76, 150])
 def test_chance(freedom: int) -> None:
-    """The bound is the 99th percentile of chi square, to about a hundredth."""
+    """The approximation is chi square's 99th percentile to about a hundredth."""
     assert _chi_square_99(freedom) == pytest.approx(chi2.ppf(0.99, freedom), rel=0.015)
 
 
 def test_chance_holds() -> None:
-    """Of windows without drift about one in a hundred passes it, though labels are many and counts few."""
+    """About 1 in 100 windows without drift exceeds it, even with many labels and few counts."""
     chance, passed = random.Random(7), 0
     for _ in range(400):
         reference, late = ([0] * 20 for _ in range(2))
@@ -129,7 +130,7 @@ def test_chance_holds() -> None:
 
 @given(st.lists(st.integers(1, 600), min_size=1), st.lists(st.lists(st.sampled_from(LABELS), max_size=3), min_size=1))
 def test_any_reference(lengths: list[int], outcomes: list[list[str]]) -> None:
-    """Whatever the rows are, every one is counted once, in bins that rise, and none of them is empty."""
+    """Every row is counted once, in rising bins, none of them empty."""
     reference = reference_of(lengths, outcomes)
     assert sum(reference.lengths) == len(lengths)
     assert reference.length_bounds == sorted(set(reference.length_bounds))
@@ -139,7 +140,7 @@ def test_any_reference(lengths: list[int], outcomes: list[list[str]]) -> None:
 
 
 def test_export_records_it(tiny_bundle: Path, predictor: Predictor) -> None:
-    """A bundle holds the counts of its evaluation rows, sealed as every file, and no text of theirs."""
+    """A bundle has its evaluation rows' counts in a sealed file, without their texts."""
     bundle = Bundle.open(tiny_bundle)
     assert REFERENCE in bundle.manifest.files
     reference = bundle.reference
@@ -149,7 +150,7 @@ def test_export_records_it(tiny_bundle: Path, predictor: Predictor) -> None:
 
 
 def test_published(tiny_bundle: Path, predictor: Predictor, texts: list[str]) -> None:
-    """A server publishes both indices once it has seen enough, and how many inputs they are of."""
+    """A server publishes both indices and the window's inputs once there are enough."""
     with TestClient(create_app(lambda: Predictor.open(tiny_bundle))) as client:
         name = predictor.manifest.name
         assert total(samples(client), "tuneship_drift_inputs", model=name) == 0
@@ -164,18 +165,18 @@ def test_published(tiny_bundle: Path, predictor: Predictor, texts: list[str]) ->
 
 
 def test_begins_anew(predictor: Predictor) -> None:
-    """A bundle that takes another's place is not told to drift because the other one did."""
+    """A new bundle starts with an empty window."""
     metrics = Metrics()
-    model = metrics.of("m", predictor.bundle)
-    answers = predictor.predict(["stop"] * FEWEST)
-    model.answered(Reply(predictor.encode(["stop"] * FEWEST), [], answers), predictor.task.parameters_type())
+    model = ModelMetrics(metrics, "m", predictor.bundle)
+    answers = predictor.predict(["stop"] * MIN_INPUTS)
+    model.count_answers(Reply(predictor.encode(["stop"] * MIN_INPUTS), [], answers), predictor.task.parameters_type())
     assert b"tuneship_drift_psi{" in metrics.render()
-    metrics.of("m", predictor.bundle)
+    ModelMetrics(metrics, "m", predictor.bundle)
     assert b"tuneship_drift_psi{" not in metrics.render()
 
 
 def test_without_reference(tiny_bundle: Path, tmp_path: Path) -> None:
-    """A bundle that has no reference is served, and tells nothing of drift."""
+    """A bundle without a reference is served without drift metrics."""
     bundle = forge(tiny_bundle, tmp_path / "bundle")
     (bundle / REFERENCE).unlink()
     seal(bundle, manifest_of(bundle))
@@ -186,7 +187,7 @@ def test_without_reference(tiny_bundle: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"{", b"{}", b'{"outcomes": {}, "length_bounds": [], "lengths": [1], "more": 1}'])
 def test_malformed_reference(tiny_bundle: Path, tmp_path: Path, content: bytes) -> None:
-    """A reference that is none is a bundle not to be trusted, by name."""
+    """A malformed reference is a BundleError that names the file."""
     bundle = forge(tiny_bundle, tmp_path / "bundle", files={REFERENCE: content})
     with pytest.raises(BundleError, match=r"^reference\.json is not a reference for drift"):
         _ = Bundle.open(bundle).reference

@@ -1,4 +1,4 @@
-"""Logs: one line each, whatever is in it; no user's text unless it is asked for."""
+"""Logs: one line a message, no user text unless the settings ask for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
-from serving.observability.logs import JsonFormatter, TextFormatter, private, set_up_logs
+from serving.observability.logs import JsonFormatter, TextFormatter, redact, set_up_logs
 from serving.settings.log_settings import LogSettings
 from serving.tasks.base import Logits
 
@@ -75,7 +75,7 @@ def lines_of(bundle: Path, stream: io.StringIO, predictor: type[Predictor] = Pre
 
 
 def test_request_line(tiny_bundle: Path, stream: io.StringIO, predictor: Predictor) -> None:
-    """A request is one JSON object: name, method, route, status, seconds, tokens, model; nothing of the caller's."""
+    """A request's line is a JSON object with exactly these fields, and no text of the caller's."""
     (line,) = lines_of(tiny_bundle, stream)
     content = json.loads(line)
     assert content.pop("time").endswith("Z")
@@ -90,7 +90,7 @@ def test_request_line(tiny_bundle: Path, stream: io.StringIO, predictor: Predict
 
 
 def test_tokens_of_an_explanation(tiny_bundle: Path, stream: io.StringIO, predictor: Predictor) -> None:
-    """The line of an explanation counts the tokens of its input and of every row that it ran."""
+    """An explanation's tokens are those of its input and of every row it ran."""
     set_up_logs(LogSettings(format="json"), stream)
     log = LogSettings(format="json", requests=True)
     with TestClient(create_app(lambda: Predictor.open(tiny_bundle), log=log)) as client:
@@ -100,21 +100,21 @@ def test_tokens_of_an_explanation(tiny_bundle: Path, stream: io.StringIO, predic
     assert json.loads(line)["tokens"] == encoded.tokens * (1 + rows)
 
 
-def test_asked_for(tiny_bundle: Path, stream: io.StringIO, predictor: Predictor) -> None:
-    """Inputs and labels are in the line where they are asked for."""
+def test_inputs_and_labels(tiny_bundle: Path, stream: io.StringIO, predictor: Predictor) -> None:
+    """Inputs and labels are logged where the settings ask for them."""
     (line,) = lines_of(tiny_bundle, stream, inputs=True, labels=True)
     assert json.loads(line)["inputs"] == [TEXT, "stop"]
     assert json.loads(line)["labels"] == [answer[0]["label"] for answer in predictor.predict([TEXT, "stop"])]
 
 
-def test_not_asked_for(tiny_bundle: Path, stream: io.StringIO) -> None:
-    """No line a request unless one is asked for."""
+def test_no_request_line_by_default(tiny_bundle: Path, stream: io.StringIO) -> None:
+    """By default requests are not logged."""
     assert lines_of(tiny_bundle, stream, format="text", requests=False) == []
 
 
 @pytest.mark.parametrize("chosen", ["text", "json"])
-def test_failure_keeps_texts_private(tiny_bundle: Path, stream: io.StringIO, chosen: str) -> None:
-    """The trace of a failure is logged without the text that it repeats, and cannot pass for another line."""
+def test_a_failure_is_redacted(tiny_bundle: Path, stream: io.StringIO, chosen: str) -> None:
+    """A failure's traceback is logged without the caller's text, and no line of it looks new."""
     lines_of(tiny_bundle, stream, Leaky, format=chosen, requests=False)
     logged = stream.getvalue()
     assert "RuntimeError: cannot run" in logged
@@ -141,10 +141,10 @@ TENSORS = [{"name": name, "shape": [1], "datatype": "BYTES", "data": [text]} for
         ("text-generation", "/v1/completions", {"prompt": [FIRST, SECOND], "stream": True}),
     ],
 )
-def test_every_text_is_private(
+def test_every_protocol_is_redacted(
     task_bundle: Callable[[str], Path], stream: io.StringIO, toy: str, path: str, body: dict[str, Any]
 ) -> None:
-    """However inputs are sent, no text of theirs is in the trace of a failure that repeats them all."""
+    """In no protocol does a failure's traceback show the caller's texts."""
     set_up_logs(LogSettings(format="json"), stream)
     with TestClient(create_app(lambda: Repeating(Bundle.open(task_bundle(toy)))), raise_server_exceptions=False) as c:
         assert c.post(path, json=body).status_code == 500
@@ -153,8 +153,8 @@ def test_every_text_is_private(
     assert "Grace" not in stream.getvalue()
 
 
-def test_failure_with_texts(tiny_bundle: Path, stream: io.StringIO) -> None:
-    """Who asks for inputs sees them in traces too."""
+def test_a_failure_with_inputs(tiny_bundle: Path, stream: io.StringIO) -> None:
+    """With ``inputs`` tracebacks show them."""
     lines_of(tiny_bundle, stream, Leaky, inputs=True)
     assert "DE89" in stream.getvalue()
 
@@ -166,7 +166,7 @@ HARD = "a\nb\rc\u2028d\u2029e\x85f\x1b[31mg\x00h\u202ei\tj"
 @given(text=st.text(max_size=80) | st.just(HARD))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_line(formatter: logging.Formatter, text: str) -> None:
-    """Whatever is in a message or a field, it stays one line without control characters."""
+    """Any message and field stay on one line without control characters."""
     record = logging.LogRecord("tuneship", logging.INFO, "", 0, "%s", (text,), None)
     record.fields = {"inputs": [text]}
     line = formatter.format(record)
@@ -176,8 +176,8 @@ def test_one_line(formatter: logging.Formatter, text: str) -> None:
         assert json.loads(line)["message"] == text
 
 
-def test_trace_is_indented() -> None:
-    """Below a line for people, each line of a trace begins so that it is none."""
+def test_a_traceback_is_indented() -> None:
+    """In the text format a traceback is indented."""
     try:
         raise ValueError("first\n2026-01-01T00:00:00.000Z info forged")
     except ValueError:
@@ -188,7 +188,7 @@ def test_trace_is_indented() -> None:
 
 
 def test_all_in_one_format(stream: io.StringIO) -> None:
-    """The server's own lines and Python's warnings come in the same format."""
+    """uvicorn's lines and Python's warnings have the same format."""
     logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
     set_up_logs(LogSettings(format="json"), stream)
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
@@ -201,13 +201,13 @@ def test_all_in_one_format(stream: io.StringIO) -> None:
     assert [content["logger"] for content in contents] == ["uvicorn.error", "py.warnings", "tuneship"]
 
 
-def test_private_pairs() -> None:
-    """Both texts of a pair are private; a very short one would blank out half the trace."""
-    assert private([("question?", "context"), "ab"]) == {"private": ["question?", "context"]}
+def test_both_texts_of_a_pair_are_redacted() -> None:
+    """A very short text is not: it would blank out half the traceback."""
+    assert redact([("question?", "context"), "ab"]) == {"redacted": ["question?", "context"]}
 
 
 def test_settings() -> None:
-    """The variables decide; a line a request comes with JSON unless it is said otherwise."""
+    """Variables set the options; JSON logs requests by default."""
     assert LogSettings.from_environment({}) == LogSettings()
     assert LogSettings.from_environment({"TUNESHIP_LOG_FORMAT": "json"}).requests
     assert not LogSettings.from_environment({"TUNESHIP_LOG_FORMAT": "json", "TUNESHIP_LOG_REQUESTS": "0"}).requests
@@ -220,6 +220,6 @@ def test_settings() -> None:
     [("TUNESHIP_LOG_FORMAT", "xml", "text, json"), ("TUNESHIP_LOG_INPUTS", "maybe", "1 and 0")],
 )
 def test_bad_settings(name: str, value: str, accepted: str) -> None:
-    """A malformed variable is named with what is accepted."""
+    """A malformed variable is an error that names what is accepted."""
     with pytest.raises(InputError, match=f"{name} is '{value}'; accepted are:? {accepted}"):
         LogSettings.from_environment({name: value})

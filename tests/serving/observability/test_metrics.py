@@ -1,4 +1,4 @@
-"""Metrics: what is counted, in base units, under labels that no caller can choose."""
+"""Metrics: what is counted, in base units, with labels that no caller can choose."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
 from serving.observability.metrics import Metrics, Reason
+from serving.observability.model_metrics import ModelMetrics
 from serving.protocols.base import Reply
 from serving.settings.access import AccessPolicy
 from tests.bundles import manifest_of
@@ -46,7 +47,7 @@ def total(found: Samples, name: str, **labels: str) -> float:
 
 
 def test_requests(fresh: TestClient) -> None:
-    """Requests are counted and timed by route and status, refused ones too."""
+    """Requests are counted and timed by route and status, errors too."""
     fresh.post("/predict", json={"inputs": ["stop it", "refund it"]})
     fresh.post("/predict", json={"inputs": ""})
     fresh.post("/predict", content=b"x", headers={"content-type": "text/plain"})
@@ -69,13 +70,13 @@ def test_requests(fresh: TestClient) -> None:
     ],
 )
 def test_counts_of_events_begin_at_zero(fresh: TestClient, name: str, label: str, values: set[str]) -> None:
-    """What is counted once in a while is there at 0 from the start: a series that is born at 1 has never increased."""
+    """Series of rare events exist at 0 from the start: Prometheus sees no increase in a series that starts at 1."""
     found = {dict(labels)[label]: count for (each, labels), count in samples(fresh).items() if each == name}
     assert found == dict.fromkeys(values, 0)
 
 
 def test_stages(fresh: TestClient, predictor: Predictor) -> None:
-    """Each input is measured where it waits and works: tokens, tokenising, queue, batches, inference, score, label."""
+    """Tokens, tokenizing, queue, batches, inference, scores and labels of each input are measured."""
     texts = [TEXT, "stop"]
     fresh.post("/predict", json={"inputs": texts})
     found, model = samples(fresh), predictor.manifest.name
@@ -93,7 +94,7 @@ def test_stages(fresh: TestClient, predictor: Predictor) -> None:
 
 
 def test_bundle_and_process(fresh: TestClient, tiny_bundle: Path) -> None:
-    """It is told which bundle answers in which variant, and what memory and CPU time the process takes."""
+    """The served bundle and variant, and the process' memory and CPU time."""
     manifest, found = manifest_of(tiny_bundle), samples(fresh)
     ((_, labels),) = (each for each in found if each[0] == "tuneship_bundle_info")
     expected = {"digest": manifest.digest, "variant": "fp32", "task": "text-classification", "name": manifest.name}
@@ -127,11 +128,10 @@ def counted(client: TestClient, path: str, body: dict[str, Any]) -> dict[str, fl
         ("answers or none", {"handle_impossible_answer": False}),
     ],
 )
-def test_parameters_change_no_count(
+def test_parameters_change_no_metric(
     task_client: Callable[[str], TestClient], toy: str, parameters: dict[str, Any]
 ) -> None:
-    """Labels, confidence and drift are of the model's own answers: a caller's thresholds, choice of labels or scores
-    change what the caller is told, and nothing that is counted."""
+    """Labels, scores and drift are counted for the model's own answers, whatever the caller's parameters."""
     client, inputs = task_client(toy), EXAMPLES[toy]
     plain, told = {"inputs": inputs}, {"inputs": inputs, "parameters": parameters}
     assert client.post("/predict", json=plain).json() != client.post("/predict", json=told).json()
@@ -141,8 +141,8 @@ def test_parameters_change_no_count(
 
 
 @pytest.mark.parametrize("raw_scores", [False, True])
-def test_telling_every_label_counts_those_answered(task_client: Callable[[str], TestClient], raw_scores: bool) -> None:
-    """text-embeddings-inference's shape tells every label; counted are those that reach their thresholds."""
+def test_answers_with_every_label(task_client: Callable[[str], TestClient], raw_scores: bool) -> None:
+    """Where every label is sent, as text-embeddings-inference does, those above their thresholds are counted."""
     client, texts = task_client("multi-label-classification"), EXAMPLES["multi-label-classification"]
     body = {"inputs": [[text] for text in texts], "raw_scores": raw_scores}
     expected = pytest.approx(counted(client, "/predict", {"inputs": texts}), abs=1e-5)
@@ -150,16 +150,16 @@ def test_telling_every_label_counts_those_answered(task_client: Callable[[str], 
 
 
 @pytest.mark.parametrize("parameters", [{}, {"top_k": 1, "truncate": True}])
-def test_counting_decodes_nothing_anew(predictor: Predictor, parameters: dict[str, Any]) -> None:
-    """An answer that no parameter has altered is counted as it is."""
+def test_nothing_is_decoded_twice(predictor: Predictor, parameters: dict[str, Any]) -> None:
+    """Answers that no parameter changed are not decoded a second time."""
     (answered,) = predictor.answered([TEXT])
     reply = Reply([answered[0]], [[]], [answered[1]])  # without logits, of which there would be no second answer
-    model = Metrics().of("m", predictor.bundle)
-    assert model.answered(reply, predictor.task.parameters_type(**parameters)) == [answered[1][0]["label"]]
+    model = ModelMetrics(Metrics(), "m", predictor.bundle)
+    assert model.count_answers(reply, predictor.task.parameters_type(**parameters)) == [answered[1][0]["label"]]
 
 
 def test_bounded(tiny_bundle: Path) -> None:
-    """Whatever callers ask for, no label takes a value that they choose, and no new series comes of it."""
+    """No request creates a series with a value of the caller's."""
     app = create_app(
         lambda: Predictor.open(tiny_bundle), access_policy=AccessPolicy(api_keys=("k" * 16,), open_metrics=True)
     )
@@ -206,7 +206,7 @@ def test_scores_of_tasks(task_client: Callable[[str], TestClient], toy: str) -> 
 
 
 def test_base_units(fresh: TestClient) -> None:
-    """Names say their unit, a base one, as Prometheus asks; and each metric has a meaning."""
+    """Names end in a base unit, and each metric has a help text."""
     fresh.post("/predict", json={"inputs": TEXT})
     text = fresh.get("/metrics").text
     for family in text_string_to_metric_families(text):

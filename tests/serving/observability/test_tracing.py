@@ -1,4 +1,4 @@
-"""OpenTelemetry: spans of a request at a real OTLP/HTTP receiver, within the caller's trace; free when not asked."""
+"""OpenTelemetry: a request's spans, in the caller's trace, at a real OTLP/HTTP receiver."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from bench.process import free_port
-from serving.observability.tracing import tracing
+from serving.observability.tracing import make_tracing
 from serving.settings.settings import ServerSettings
 from tests.serving.observability.receiver import Receiver
 from tests.serving.processes import ROOT, environment, python, running
@@ -43,8 +43,8 @@ def attributes(span: object) -> dict[str, object]:
     return {a.key: getattr(a.value, a.value.WhichOneof("value")) for a in span.attributes}  # type: ignore[attr-defined]
 
 
-def test_goes_on_with_the_callers_trace(received: Receiver) -> None:
-    """A traceparent makes the request's span a child of the caller's; a malformed one is passed over."""
+def test_the_callers_trace(received: Receiver) -> None:
+    """A valid traceparent is the request span's parent; a malformed one is ignored."""
     posts = [span for span in received.spans if span.name == "POST /predict"]
     ours, other = sorted(posts, key=lambda span: span.trace_id.hex() != TRACE)
     assert (ours.trace_id.hex(), ours.parent_span_id.hex()) == (TRACE, PARENT)
@@ -53,7 +53,7 @@ def test_goes_on_with_the_callers_trace(received: Receiver) -> None:
 
 
 def test_request_span(received: Receiver) -> None:
-    """It tells method, route, status, request id, inputs and tokens; nothing that the user wrote."""
+    """It has method, route, status, request id, inputs and tokens, and no user text."""
     (span,) = (span for span in received.spans if span.name == "POST /predict" and span.trace_id.hex() == TRACE)
     found = attributes(span)
     assert found["http.request.method"] == "POST"
@@ -68,7 +68,7 @@ def test_request_span(received: Receiver) -> None:
 
 @pytest.mark.parametrize("path", ["/predict", "/explain"])
 def test_stages(received: Receiver, path: str) -> None:
-    """Within it tokenising, waiting and inference follow each other, none outside of it."""
+    """Tokenizing, queueing and inference are child spans, one after the other."""
     request, *_ = (span for span in received.spans if span.name == f"POST {path}" and span.trace_id.hex() == TRACE)
     stages = [span for span in received.spans if span.parent_span_id == request.span_id]
     stages.sort(key=lambda span: (span.start_time_unix_nano, span.end_time_unix_nano))
@@ -81,13 +81,13 @@ def test_stages(received: Receiver, path: str) -> None:
 
 
 def test_resource(received: Receiver) -> None:
-    """The service is named tuneship unless OTEL_SERVICE_NAME says otherwise; spans come to the standard path."""
+    """The default service name is tuneship; spans come to the standard path."""
     assert {resource["service.name"] for resource in received.resources} == {"tuneship"}
     assert received.paths == {"/v1/traces"}
 
 
-def test_free_when_not_asked() -> None:
-    """Where no endpoint is set, nothing of OpenTelemetry is even imported."""
+def test_no_import_without_an_endpoint() -> None:
+    """Without an endpoint OpenTelemetry is not imported."""
     script = (
         "import sys, serving.http.app, serving.entrypoints.serve\n"
         "print([m for m in sys.modules if m.startswith('opentelemetry')])"
@@ -110,12 +110,12 @@ def test_free_when_not_asked() -> None:
     ],
 )
 def test_variables(variables: dict[str, str], asked: bool) -> None:
-    """OpenTelemetry's own variables decide."""
+    """OpenTelemetry's own variables switch traces on and off."""
     assert ServerSettings.from_environment(variables).traces is asked
 
 
 def test_exporter_missing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """An endpoint without the extra is a warning that names it, not a server that does not start."""
+    """An endpoint without the extra is a warning, and the server starts."""
     monkeypatch.setattr("serving.observability.tracing.EXPORTER", "opentelemetry.exporter.absent.http")
-    assert tracing(asked=True) is None
+    assert make_tracing() is None
     assert "pip install 'tuneship[otel]'" in caplog.text

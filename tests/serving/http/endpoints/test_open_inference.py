@@ -1,4 +1,4 @@
-"""The Open Inference Protocol over HTTP, asked by Triton's own client and by hand."""
+"""The Open Inference Protocol over HTTP, by Triton's client and by hand."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def request_of(*texts: str, **more: Any) -> dict[str, Any]:
 
 
 def test_health_and_metadata(client_of_triton: triton.InferenceServerClient, predictor: Predictor, name: str) -> None:
-    """Triton's client finds the server live and ready, and the model with its tensors under its name and version."""
+    """Triton's client finds server and model ready, and the model's tensors."""
     version = predictor.manifest.digest[:12]
     assert client_of_triton.is_server_live()
     assert client_of_triton.is_server_ready()
@@ -64,7 +64,7 @@ def test_health_and_metadata(client_of_triton: triton.InferenceServerClient, pre
 def test_infer(
     client_of_triton: triton.InferenceServerClient, predictor: Predictor, name: str, binary_in: bool, binary_out: bool
 ) -> None:
-    """Tensors go and come in binary or in JSON; the answers are the predictor's."""
+    """Tensors may be binary or JSON in both directions; the answers are the predictor's."""
     wanted = [triton.InferRequestedOutput(each, binary_data=binary_out) for each in ("label", "score", "output")]
     result = client_of_triton.infer(name, [tensor(TEXTS, binary=binary_in)], outputs=wanted, request_id="7")
     answers = predictor.predict(TEXTS)
@@ -79,14 +79,14 @@ def test_infer(
 
 
 def test_everything_in_binary_unasked(client_of_triton: triton.InferenceServerClient, name: str) -> None:
-    """Where Triton's client names no outputs it asks for all of them in binary, and gets them; parameters count."""
+    """Without named outputs Triton's client gets all of them in binary; parameters take effect."""
     result = client_of_triton.infer(name, [tensor(TEXTS, binary=True)], parameters={"top_k": 1})
     assert result.as_numpy("label").shape == result.as_numpy("score").shape == (3, 1)
     assert len(result.as_numpy("output")) == 3
 
 
 def test_refusals_reach_the_client(client_of_triton: triton.InferenceServerClient, name: str) -> None:
-    """What is refused says why, through Triton's client too."""
+    """Triton's client shows the error's message."""
     with pytest.raises(InferenceServerException, match=r"inputs\[1\] is empty"):
         client_of_triton.infer(name, [tensor(["a", ""], binary=True)])
     with pytest.raises(InferenceServerException, match="no model is named 'another'"):
@@ -94,7 +94,7 @@ def test_refusals_reach_the_client(client_of_triton: triton.InferenceServerClien
 
 
 def test_versions(client: TestClient, predictor: Predictor, name: str) -> None:
-    """A model answers under its one version, and another version is not found."""
+    """A model answers under its version; another version is a 404."""
     content = json.dumps(request_of("a"))
     version = predictor.manifest.digest[:12]
     assert client.post(f"/v2/models/{name}/versions/{version}/infer", content=content).status_code == 200
@@ -106,7 +106,7 @@ def test_versions(client: TestClient, predictor: Predictor, name: str) -> None:
 
 
 def test_truncation(client: TestClient, name: str) -> None:
-    """Which inputs were not read to their end is told as a parameter of the answer; or they are refused."""
+    """Truncated inputs are a parameter of the answer, or refused."""
     long = "where is my parcel " * 50
     assert "parameters" not in ask(client, name, request_of("a")).json()
     assert ask(client, name, request_of("a", long)).json()["parameters"] == {"truncated": "1"}
@@ -115,13 +115,13 @@ def test_truncation(client: TestClient, name: str) -> None:
 
 
 def test_content_type(client: TestClient, name: str) -> None:
-    """Another content type is refused."""
+    """Another content type is a 415."""
     assert ask(client, name, request_of("a"), **{"Content-Type": "text/plain"}).status_code == 415
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "+1", "1_0", "1.5", "", "\xb2", "9" * 5000])
 def test_header_length(client: TestClient, name: str, value: str) -> None:
-    """A header length that is no number of bytes is refused, and quoted in few words."""
+    """A malformed header length is a 400 with a short quote."""
     headers = [(b"inference-header-content-length", value.encode("latin-1"))]
     response = client.post(f"/v2/models/{name}/infer", content=json.dumps(request_of("a")), headers=headers)
     assert (response.status_code, "a number of bytes is accepted" in response.json()["error"]) == (400, True)
@@ -129,7 +129,7 @@ def test_header_length(client: TestClient, name: str, value: str) -> None:
 
 
 def test_a_shape_of_many_sizes(client: TestClient, name: str) -> None:
-    """A shape with more dimensions than a tensor of texts has is refused before anything is made of it."""
+    """A shape with too many dimensions is refused first."""
     content = request_of("hi")
     content["inputs"][0]["shape"] = [999_999_999_999_999_999] * 180_000
     response = ask(client, name, content)

@@ -34,7 +34,7 @@ def refused(client: TestClient, inputs: Any, **parameters: Any) -> tuple[int, st
 
 
 def test_every_toy_has_examples() -> None:
-    """No task is left out here."""
+    """Every task has an example here."""
     from tests.toys import TOYS
 
     assert set(EXAMPLES) == set(TOYS)
@@ -42,7 +42,7 @@ def test_every_toy_has_examples() -> None:
 
 @pytest.mark.parametrize("toy", TOYS)
 def test_a_lone_input(task_client: Clients, task_predictor: Predictors, toy: str) -> None:
-    """A lone input gets the predictor's answer to the last digit; in a list where the task's clients expect one."""
+    """A lone input gets the predictor's answer to the last digit, in a list where the task's clients expect one."""
     for inputs in EXAMPLES[toy]:
         (expected,) = task_predictor(toy).predict([inputs])
         assert ask(task_client(toy), inputs) == ([expected] if LONE_IN_LIST[toy] else expected)
@@ -50,7 +50,7 @@ def test_a_lone_input(task_client: Clients, task_predictor: Predictors, toy: str
 
 @pytest.mark.parametrize("toy", TOYS)
 def test_a_list(task_client: Clients, task_predictor: Predictors, toy: str) -> None:
-    """Several inputs get a list of answers in order, a list of one too."""
+    """Several inputs get a list of answers in order; so does a list of one."""
     predictor = task_predictor(toy)
     answers = ask(task_client(toy), EXAMPLES[toy])
     expected = [predictor.predict([each])[0] for each in EXAMPLES[toy]]
@@ -61,7 +61,7 @@ def test_a_list(task_client: Clients, task_predictor: Predictors, toy: str) -> N
 
 @pytest.mark.parametrize("toy", TOYS)
 def test_escaped_or_not(task_client: Clients, toy: str) -> None:
-    """Text outside ASCII gets the same answer whether JSON escapes it or not."""
+    """JSON escapes make no difference."""
     bodies = [json.dumps({"inputs": EXAMPLES[toy]}, ensure_ascii=ascii).encode() for ascii in (True, False)]
     headers = {"content-type": "application/json"}
     one, other = (task_client(toy).post("/", content=body, headers=headers) for body in bodies)
@@ -71,7 +71,7 @@ def test_escaped_or_not(task_client: Clients, toy: str) -> None:
 
 @pytest.mark.parametrize("toy", TOYS)
 def test_info(task_client: Clients, task_predictor: Predictors, toy: str) -> None:
-    """/info tells task, labels, what the answers depend on, and what was proven."""
+    """/info has task, labels, settings and the proof's verdict."""
     info, manifest = task_client(toy).get("/info").json(), task_predictor(toy).manifest
     assert (info["task"], info["labels"], info["settings"]) == (manifest.task, manifest.labels, manifest.settings)
     assert info["parity"]["passed"] is True
@@ -81,8 +81,8 @@ def test_info(task_client: Clients, task_predictor: Predictors, toy: str) -> Non
 
 
 @pytest.mark.parametrize("strategy", ["none", "simple", "first", "average", "max"])
-def test_places_in_the_text_as_sent(task_client: Clients, strategy: str) -> None:
-    """Entities lie in the very text that was sent, counted in code points, under every strategy."""
+def test_offsets_in_the_text_as_sent(task_client: Clients, strategy: str) -> None:
+    """Entities' offsets count code points of the text as sent, under every strategy."""
     for text in EXAMPLES["token-classification"]:
         answer = ask(task_client("token-classification"), text, aggregation_strategy=strategy)
         assert all(text[each["start"] : each["end"]] == each["word"] for each in answer)
@@ -90,7 +90,7 @@ def test_places_in_the_text_as_sent(task_client: Clients, strategy: str) -> None
 
 
 def test_entities_are_found(task_client: Clients) -> None:
-    """The toy's names are found, past an emoji of seven code points and far past the first window too."""
+    """Entities are found after an emoji of seven code points and beyond the first window."""
     client = task_client("token-classification")
     known, emoji, _, long = EXAMPLES["token-classification"]
     assert [(each["word"], each["entity_group"]) for each in ask(client, known)] == [("Ada", "PER"), ("Oslo", "LOC")]
@@ -101,7 +101,7 @@ def test_entities_are_found(task_client: Clients) -> None:
 
 
 def test_answers_are_found(task_client: Clients) -> None:
-    """An answer lies in the very context that was sent, past emoji and past the first window."""
+    """An answer's offsets are right after emoji and beyond the first window."""
     for inputs in EXAMPLES["question-answering"]:
         answer = ask(task_client("question-answering"), inputs)
         assert inputs["context"][answer["start"] : answer["end"]] == answer["answer"] != ""
@@ -127,7 +127,7 @@ def test_answers_are_found(task_client: Clients) -> None:
     ],
 )
 def test_refused(task_client: Clients, toy: str, inputs: Any, status: int, message: str) -> None:
-    """What a task cannot answer is refused with the field at fault."""
+    """An invalid input is an error that names the field."""
     found, error = refused(task_client(toy), inputs)
     assert (found, error[: len(message)]) == (status, message)
 
@@ -144,14 +144,14 @@ def test_refused(task_client: Clients, toy: str, inputs: Any, status: int, messa
     ],
 )
 def test_parameters_refused(task_client: Clients, toy: str, parameters: Any, message: str) -> None:
-    """A parameter that a task does not have is named, beside those that it has."""
+    """An unknown parameter is an error that lists the task's parameters."""
     status, error = refused(task_client(toy), EXAMPLES[toy][0], **parameters)
     assert (status, error[: len(message)]) == (422, message)
 
 
 @pytest.mark.parametrize("toy", ["text-classification", "text pairs", "regression", "feature-extraction"])
 def test_truncation_is_the_callers_choice(task_client: Clients, toy: str) -> None:
-    """A text longer than the window is cut, which the answer's headers say, or refused where the caller says so."""
+    """A long text is truncated, which X-Truncated says, or refused where the caller says so."""
     client, short = task_client(toy), EXAMPLES[toy][0]
     long = {**short, "text": LONG} if isinstance(short, dict) else LONG
     response = client.post("/predict", json={"inputs": [short, long], "parameters": {"truncate": True}})
@@ -165,8 +165,8 @@ def test_truncation_is_the_callers_choice(task_client: Clients, toy: str) -> Non
 
 
 @pytest.mark.parametrize("toy", ["token-classification", "question-answering"])
-def test_what_slides_is_not_cut(task_client: Clients, toy: str) -> None:
-    """A task that reads long text through several windows reads all of it, so nothing is refused or said."""
+def test_windows_are_not_truncated(task_client: Clients, toy: str) -> None:
+    """A task with windows reads long texts in full."""
     client, short = task_client(toy), EXAMPLES[toy][0]
     long = {**short, "context": LONG} if isinstance(short, dict) else LONG
     response = client.post("/predict", json={"inputs": long, "parameters": {"truncate": False}})
@@ -182,7 +182,7 @@ def outcomes(client: TestClient) -> dict[str, float]:
 
 @pytest.mark.parametrize("toy", TOYS)
 def test_metrics(task_client: Clients, toy: str) -> None:
-    """Inputs are counted, and labels answered, of which there are only the task's own."""
+    """Inputs and answered labels are counted, with the task's labels only."""
     client = task_client(toy)
     before, was = samples(client)['tuneship_inputs_total{model="run"}'], outcomes(client)
     answers = ask(client, EXAMPLES[toy])

@@ -1,4 +1,4 @@
-"""What SageMaker asks of a container."""
+"""SageMaker's endpoints."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def rounded(answer: str) -> Any:
 
 
 def test_ping(client: TestClient) -> None:
-    """A server that is ready says 200."""
+    """A ready server answers 200."""
     assert client.get("/ping").status_code == 200
 
 
 def test_json(client: TestClient) -> None:
-    """JSON is answered as at /predict."""
+    """JSON gets the answer of /predict."""
     body = {"inputs": ["stop it", "refund it"], "parameters": {"top_k": 1}}
     assert client.post("/invocations", json=body).json() == client.post("/predict", json=body).json()
 
 
 def test_lines(client: TestClient, predictor: Predictor) -> None:
-    """Each line of JSON gets its line of answers, in order, whether it holds one input or several."""
+    """Each line gets a line of answers, in order, for one input or several."""
     rows = [{"inputs": "stop it"}, {"inputs": ["refund it", "where is my parcel?"]}]
     response = client.post("/invocations", content=lines_of(*rows), headers=LINES)
     assert response.headers["content-type"] == "application/jsonlines"
@@ -46,7 +46,7 @@ def test_lines(client: TestClient, predictor: Predictor) -> None:
 
 
 def test_a_lone_answer(task_client: Any) -> None:
-    """A task whose lone answers come bare gives them so in its lines too."""
+    """A lone answer is bare where the task's are."""
     inputs = {"question": "who?", "context": "Ada flew to Oslo"}
     response = task_client("question-answering").post(
         "/invocations", content=lines_of({"inputs": inputs}), headers=LINES
@@ -67,7 +67,7 @@ def test_a_lone_answer(task_client: Any) -> None:
     ],
 )
 def test_every_shape(task_client: Any, toy: str, rows: list[Any]) -> None:
-    """A line may have any shape that a body at /predict may, and is answered in the shape that it is asked in."""
+    """A line may have any shape of /predict, and its answer has that shape."""
     client = task_client(toy)
     response = client.post("/invocations", content=lines_of(*rows), headers=LINES)
     answers = [rounded(line) for line in response.text.splitlines()]
@@ -75,7 +75,7 @@ def test_every_shape(task_client: Any, toy: str, rows: list[Any]) -> None:
 
 
 def test_content_type(client: TestClient) -> None:
-    """Another content type is told all that are accepted."""
+    """Another content type is a 415 that lists the accepted ones."""
     response = client.post("/invocations", content="a,b", headers={"Content-Type": "text/csv"})
     assert (response.status_code, response.json()["error"]) == (
         415,
@@ -85,7 +85,7 @@ def test_content_type(client: TestClient) -> None:
 
 
 def test_no_line_is_read_in_vain(client: TestClient) -> None:
-    """More lines than a request may hold inputs are refused before any is read: not even the first is looked at."""
+    """Too many lines are refused before any is parsed."""
     response = client.post("/invocations", content="{\n" * 129, headers=LINES)
     assert (response.status_code, response.json()["error"][:21]) == (413, "the lines hold 129 in")
 
@@ -101,13 +101,13 @@ def test_no_line_is_read_in_vain(client: TestClient) -> None:
     ],
 )  # fmt: skip
 def test_refused(client: TestClient, body: str, status: int, message: str) -> None:
-    """A line that cannot be answered is named, and nothing of the request is answered."""
+    """An invalid line is named, and no line is answered."""
     response = client.post("/invocations", content=body, headers=LINES)
     assert (response.status_code, response.json()["error"][: len(message)]) == (status, message)
 
 
 def test_other_types(client: TestClient) -> None:
-    """What is neither JSON nor lines of it is refused with all that is accepted."""
+    """Neither JSON nor JSON lines: a 415 with all that is accepted."""
     response = client.post("/invocations", content="a,b", headers={"Content-Type": "text/csv"})
     assert response.status_code == 415
     assert {"application/json", "application/jsonlines"} <= set(response.json()["error"].replace(",", "").split())

@@ -1,4 +1,4 @@
-"""A streamed answer whose reader leaves: nothing more is generated for nobody."""
+"""A streamed answer whose reader leaves: generation stops."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Prompt:
 
 
 def test_a_reader_that_leaves_before_the_first_token() -> None:
-    """The prompt that waits is dropped, the one that runs is told to stop."""
+    """The waiting prompt is dropped, the running one stopped."""
     go, ran = threading.Event(), list[Prompt]()
 
     def engine(prompts: Sequence[Prompt]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Who is let in: keys, host names, origins; and what every answer tells a browser."""
+"""Access: API keys, host names, cross-origin pages; and the security headers of every answer."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def locked(tiny_bundle: Path) -> Iterator[TestClient]:
         {"X-API-Key": SECOND, "Authorization": "Basic eDp5"},
     ],
 )
-def test_let_in(locked: TestClient, headers: dict[str, str]) -> None:
-    """Either key, in either header."""
+def test_valid_keys(locked: TestClient, headers: dict[str, str]) -> None:
+    """Either key is accepted in either header."""
     assert locked.post("/predict", json=BODY, headers=headers).status_code == 200
 
 
@@ -64,8 +64,8 @@ def test_let_in(locked: TestClient, headers: dict[str, str]) -> None:
     ],
 )
 @pytest.mark.parametrize(("method", "path"), [("POST", "/predict"), ("POST", "/"), ("GET", "/info"), ("GET", "/x")])
-def test_kept_out(locked: TestClient, method: str, path: str, headers: dict[str, str], challenge: str) -> None:
-    """Without a key everything but health and the page is a 401 in JSON that says how to show one, and quotes none."""
+def test_no_valid_key(locked: TestClient, method: str, path: str, headers: dict[str, str], challenge: str) -> None:
+    """Without a valid key all but probes and the page are a 401 that says how to send a key, and quotes none."""
     response = locked.request(method, path, headers=headers)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == challenge
@@ -74,33 +74,33 @@ def test_kept_out(locked: TestClient, method: str, path: str, headers: dict[str,
 
 
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/models/tiny/v1/completions", "/v1/models"])
-def test_kept_out_in_openai_shape(locked: TestClient, path: str) -> None:
-    """Where OpenAI's clients ask, the refusal is in the shape whose message they show."""
+def test_no_valid_key_in_openai_shape(locked: TestClient, path: str) -> None:
+    """At OpenAI's paths the 401 has OpenAI's shape."""
     assert "API key" in locked.post(path).json()["error"]["message"]
 
 
 def test_health_and_page_are_open(locked: TestClient) -> None:
-    """Orchestrators ask without a key, and the page is where a user types one; metrics ask for it."""
+    """Probes and the page need no key; metrics do."""
     assert [locked.get(path).status_code for path in ("/livez", "/readyz", "/")] == [200, 200, 200]
     assert locked.get("/metrics").status_code == 401
     assert locked.get("/metrics", headers={"X-API-Key": KEY}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["//predict", "/predict/", "/livez/../predict", "/%2e/predict", "/readyz/", "/LIVEZ"])
-def test_no_way_around(locked: TestClient, path: str) -> None:
-    """No other spelling of a path passes."""
+def test_other_spellings_of_a_path(locked: TestClient, path: str) -> None:
+    """No other spelling of a path avoids the check."""
     assert locked.post(path, json=BODY, follow_redirects=False).status_code == 401
 
 
 def test_open_metrics(tiny_bundle: Path) -> None:
-    """Metrics are open where that is asked for, and nothing else with them."""
+    """With ``open_metrics``, metrics need no key, and everything else still does."""
     with app_with(tiny_bundle, api_keys=(KEY,), open_metrics=True) as client:
         assert client.get("/metrics").status_code == 200
         assert client.get("/info").status_code == 401
 
 
 def test_refused_unread(tiny_bundle: Path) -> None:
-    """Nothing of a body is read before the key is shown."""
+    """The key is checked before any of the body is read."""
     app, read = create_app(lambda: Predictor.open(tiny_bundle), access_policy=AccessPolicy(api_keys=(KEY,))), []
 
     async def watched(scope: Any, receive: Any, send: Any) -> None:
@@ -125,7 +125,7 @@ def locked_server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_huggingface_client(locked_server: ServerProcess, predictor: Predictor) -> None:
-    """Hugging Face's client shows the key as its token; without it, it gets the 401."""
+    """Hugging Face's client sends the key as its token, and gets 401 without it."""
     (best,) = InferenceClient(locked_server.url, token=KEY).text_classification(BODY["inputs"], top_k=1)
     assert best.label == predictor.predict([BODY["inputs"]])[0][0]["label"]
     with pytest.raises(HfHubHTTPError) as caught:
@@ -134,7 +134,9 @@ def test_huggingface_client(locked_server: ServerProcess, predictor: Predictor) 
 
 
 def test_no_key_in_the_log(locked_server: ServerProcess) -> None:
-    """The log of requests with and without keys holds none of them, nor the texts, and every line is JSON."""
+    """The log holds no key and no text, and every line is JSON."""
+    for key in (KEY, SECOND, "hf_wrong"):
+        httpx.post(f"{locked_server.url}/predict", json=BODY, headers={"X-API-Key": key})
     lines = locked_server.log.read_text().splitlines()
     assert not re.search(f"{KEY}|{SECOND}|hf_wrong|parcel", "\n".join(lines))
     contents = [json.loads(line) for line in lines]
@@ -142,7 +144,7 @@ def test_no_key_in_the_log(locked_server: ServerProcess) -> None:
 
 
 def test_hosts(tiny_bundle: Path) -> None:
-    """Only requests under our own names are answered; probes come by address."""
+    """Only the allowed host names are answered; probes come by IP address."""
     with app_with(tiny_bundle, allowed_hosts=("api.example.org", "[::1]")) as client:
         for host, status in [
             ("api.example.org", 200), ("API.example.org:8443", 200), ("[::1]:3000", 200),
@@ -153,14 +155,14 @@ def test_hosts(tiny_bundle: Path) -> None:
 
 
 def test_cors_is_off(client: TestClient) -> None:
-    """No page of another origin may read an answer unless it was named."""
+    """By default no page of another origin may read an answer."""
     headers = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
     for response in (client.options("/predict", headers=headers), client.post("/predict", json=BODY, headers=headers)):
         assert not any(name.startswith("access-control") for name in response.headers)
 
 
 def test_cors(tiny_bundle: Path) -> None:
-    """A named origin may call, with a key, which the browser's question before it does not need; another may not."""
+    """A named origin may call with a key, and its preflight request needs none; another origin may not."""
     with app_with(tiny_bundle, api_keys=(KEY,), cors_origins=("https://example.org",)) as client:
         asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key,content-type"}
         answer = client.options("/predict", headers={"Origin": "https://example.org", **asked})
@@ -182,15 +184,15 @@ def test_cors(tiny_bundle: Path) -> None:
     "header", ["Request-Timeout", "X-Request-ID", "traceparent", "Inference-Header-Content-Length"]
 )
 def test_cors_headers(tiny_bundle: Path, header: str) -> None:
-    """What any caller may say, a named origin's page may say."""
+    """A named origin's page may send every request header that the server reads."""
     with app_with(tiny_bundle, cors_origins=("https://example.org",)) as client:
         asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": header.lower()}
         answer = client.options("/predict", headers={"Origin": "https://example.org", **asked})
         assert answer.status_code == 200, answer.text
 
 
-def test_cut_texts_are_told_to_pages(tiny_bundle: Path) -> None:
-    """A page of a named origin can read which of its texts were cut."""
+def test_cors_exposes_truncation(tiny_bundle: Path) -> None:
+    """A named origin's page can read X-Truncated."""
     with app_with(tiny_bundle, cors_origins=("https://example.org",)) as client:
         answer = client.post("/predict", json={"inputs": "it " * 5000}, headers={"Origin": "https://example.org"})
         assert answer.headers["X-Truncated"] == "0"
@@ -198,8 +200,8 @@ def test_cut_texts_are_told_to_pages(tiny_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/predict/", "/info/", "/models/run/predict/"])
-def test_leads_nowhere_else(client: TestClient, path: str) -> None:
-    """No answer sends a caller, with key and text, to an address made of what the caller said."""
+def test_no_redirects(client: TestClient, path: str) -> None:
+    """No answer redirects to an address made of the caller's Host."""
     for method in ("GET", "POST"):
         answer = client.request(method, path, headers={"Host": "evil.example.org"}, follow_redirects=False)
         assert answer.status_code == 404
@@ -210,7 +212,7 @@ def test_leads_nowhere_else(client: TestClient, path: str) -> None:
     ("method", "path"), [("POST", "/predict"), ("GET", "/info"), ("GET", "/"), ("GET", "/nothing"), ("GET", "/readyz")]
 )
 def test_security_headers(server: ServerProcess, method: str, path: str) -> None:
-    """Every answer, good or not, forbids guessing, framing, leaking and keeping, and names no server software."""
+    """Every answer, errors too, has the security headers and names no server software."""
     response = httpx.request(method, server.url + path, json=BODY)
     headers = response.headers
     assert headers["x-content-type-options"] == "nosniff"
@@ -235,7 +237,7 @@ VALUES = st.recursive(
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.sampled_from(["/predict", "/", "/embed", "/v1/embeddings", "/v1/completions", "/explain"]), body=VALUES)
 def test_any_json(client: TestClient, path: str, body: Any) -> None:
-    """Whatever JSON comes, the answer is an answer or a refusal that says why, never a failure of the server."""
+    """Any JSON value gets an answer or a 4xx that says why, never a 500."""
     response = client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
     assert response.status_code in {200, 400, 413, 422}
     if response.status_code != 200:
@@ -246,6 +248,6 @@ def test_any_json(client: TestClient, path: str, body: Any) -> None:
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200) | st.text(max_size=60).map(lambda text: f'{{"inputs": "{text}"}}'.encode()))
 def test_any_bytes(client: TestClient, body: bytes) -> None:
-    """Whatever bytes come, too."""
+    """So do any bytes."""
     response = client.post("/predict", content=body, headers={"content-type": "application/json"})
     assert response.status_code in {200, 400, 413, 422}

@@ -1,23 +1,28 @@
-"""Each request has a name and each answer its times; neither can be used to break out of a header or a log line."""
+"""Request ids, Server-Timing and failures: no caller's header can break out of a header or a log line."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.bundle.bundle import Bundle
 from serving.http.app import create_app
 from serving.http.middleware.observe import ObservabilityMiddleware, RequestIds
+from serving.http.state import ServerState
 from serving.inference.predictor import Predictor
-from serving.observability.observers import AccessLog
+from serving.observability.metrics import Metrics
+from serving.observability.observers import Observers
+from serving.observability.request_record import RequestRecord
 from serving.settings.log_settings import LogSettings
 from tests.serving.http.test_app import Broken
 
@@ -26,8 +31,8 @@ TIMING = re.compile(r"(?:tokenize;dur=(\S+), queue;dur=(\S+), infer;dur=(\S+), )
 
 
 @pytest.mark.parametrize("given_id", ["a", "7f3c-12", "0af7651916cd43dd8448eb211c80319c", "svc/a:b@c+d=_.", "x" * 128])
-def test_honoured(client: TestClient, given_id: str) -> None:
-    """A sane name of the caller's comes back."""
+def test_a_callers_id(client: TestClient, given_id: str) -> None:
+    """A valid id of the caller's comes back."""
     response = client.post("/predict", json={"inputs": TEXT}, headers={"X-Request-ID": given_id})
     assert response.headers["x-request-id"] == given_id
 
@@ -36,33 +41,33 @@ def test_honoured(client: TestClient, given_id: str) -> None:
     "given_id",
     [b"", b" ", b"a b", b"x" * 129, b"a\r\nSet-Cookie: b=c", b"a\nb", b"\x1b[31m", b"caf\xc3\xa9", b'a"b', b"{}"],
 )
-def test_refused(given_id: bytes) -> None:
-    """What could end a header or a log line, or is too long, is not taken up: another name is made."""
-    made = RequestIds().of(given_id)
-    assert re.fullmatch(r"[0-9a-f]{16}-1", made)
+def test_an_invalid_id(given_id: bytes) -> None:
+    """An invalid or long id is replaced by a new one."""
+    request_id = RequestIds().choose(given_id)
+    assert re.fullmatch(r"[0-9a-f]{16}-1", request_id)
 
 
 @given(st.binary(max_size=200))
-def test_any_name(given_id: bytes) -> None:
-    """Whatever a caller sends, the name is printable ASCII without white space, and short."""
-    assert re.fullmatch(r"[!-~]{1,128}", RequestIds().of(given_id))
+def test_any_id(given_id: bytes) -> None:
+    """Whatever a caller sends, the id is short printable ASCII without white space."""
+    assert re.fullmatch(r"[!-~]{1,128}", RequestIds().choose(given_id))
 
 
-def test_made(client: TestClient) -> None:
-    """Without one, each request gets a name of its own, refused ones and unknown paths too."""
+def test_new_ids(client: TestClient) -> None:
+    """Without one, every request gets a unique id, errors and unknown paths too."""
     paths = ["/info", "/nothing", "/predict", "/livez"] * 5
     assert len({client.get(path).headers["x-request-id"] for path in paths}) == len(paths)
 
 
 def test_header_injection_over_the_wire(client: TestClient) -> None:
-    """A name with a line end does not make a header."""
+    """An id with a line break creates no header."""
     response = client.get("/livez", headers={"X-Request-ID": "a%0d%0aSet-Cookie: b=c"})
     assert "set-cookie" not in response.headers
 
 
 @pytest.mark.parametrize(("path", "inputs"), [("/predict", [TEXT] * 5), ("/explain", TEXT)])
 def test_server_timing(client: TestClient, path: str, inputs: Any) -> None:
-    """An answer tells what its time went into, in milliseconds; the parts are within the whole."""
+    """Server-Timing has tokenizing, queueing, inference and total in milliseconds; the parts fit into the total."""
     response = client.post(path, json={"inputs": inputs})
     match = TIMING.fullmatch(response.headers["server-timing"])
     assert match
@@ -73,7 +78,7 @@ def test_server_timing(client: TestClient, path: str, inputs: Any) -> None:
 
 
 def test_server_timing_of_a_refusal(client: TestClient) -> None:
-    """What never came to the engine has only a whole."""
+    """A request that never reached the engine has only a total."""
     response = client.post("/predict", json={"inputs": ""})
     match = TIMING.fullmatch(response.headers["server-timing"])
     assert match
@@ -81,7 +86,7 @@ def test_server_timing_of_a_refusal(client: TestClient) -> None:
 
 
 def test_failure(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A failure has name, times and security headers too; its log line has the trace, once, and the name."""
+    """A 500 has id, timing and security headers; its log record has the id and the traceback."""
     with TestClient(create_app(lambda: Broken(Bundle.open(tiny_bundle)))) as client:
         response = client.post("/predict", json={"inputs": TEXT}, headers={"X-Request-ID": "mine"})
     assert response.status_code == 500
@@ -92,9 +97,16 @@ def test_failure(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert record.fields["request_id"] == "mine"  # type: ignore[attr-defined]
 
 
-def test_failure_on_the_way(caplog: pytest.LogCaptureFixture) -> None:
-    """What fails when its answer has begun gets no second answer, and is told and counted all the same."""
-    sent, over = [], []
+def observe(app: ASGIApp, records: list[RequestRecord], *, draining: bool = False) -> ObservabilityMiddleware:
+    """An app whose requests' records are appended to a list."""
+    observers = Observers(Metrics(), LogSettings(), traces=False)
+    observers.on_request = [records.append]
+    return ObservabilityMiddleware(app, observers, cast(ServerState, SimpleNamespace(draining=draining)))
+
+
+def test_failure_after_the_answer_started(caplog: pytest.LogCaptureFixture) -> None:
+    """A failure after the answer has started sends no second answer, and is logged and counted."""
+    sent, records = [], list[RequestRecord]()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -103,18 +115,18 @@ def test_failure_on_the_way(caplog: pytest.LogCaptureFixture) -> None:
     async def send(message: Message) -> None:
         sent.append(message["type"])
 
-    observed = ObservabilityMiddleware(app, [over.append], AccessLog(LogSettings()).failed, lambda: False)
+    observed = observe(app, records)
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     asyncio.run(observed(scope, cast(Receive, None), send))
     assert sent == ["http.response.start"]
-    assert [record.status for record in over] == [200]
+    assert [record.status for record in records] == [200]
     assert [record.getMessage() for record in caplog.records] == ["the server failed on a request"]
 
 
 @pytest.mark.parametrize("draining", [True, False])
-def test_given_up(draining: bool) -> None:
-    """What the server gives up at its end is told to come again; only a caller's own cancellation goes on."""
-    sent, over = [], []
+def test_cancelled_at_shutdown(draining: bool) -> None:
+    """A request cancelled at shutdown gets 503; a caller's own cancellation is passed on."""
+    sent, records = [], list[RequestRecord]()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.Event().wait()
@@ -123,7 +135,7 @@ def test_given_up(draining: bool) -> None:
         sent.append(message)
 
     async def main() -> bool:
-        observed = ObservabilityMiddleware(app, [over.append], AccessLog(LogSettings()).failed, lambda: draining)
+        observed = observe(app, records, draining=draining)
         scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
         task = asyncio.create_task(observed(scope, cast(Receive, None), send))
         await asyncio.sleep(0)
@@ -133,12 +145,29 @@ def test_given_up(draining: bool) -> None:
 
     assert asyncio.run(main()) is not draining
     start, body = sent
-    assert start["status"] == over[0].status == 503
+    assert start["status"] == records[0].status == 503
     assert dict(start["headers"])[b"retry-after"] == b"1"
     assert b"the server is stopping; try again in 1 s" in body["body"]
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.fixture(scope="module")
+def call_with(predictor: Predictor) -> Iterator[Callable[[list[tuple[bytes, bytes]]], int]]:
+    """Posts a text with exactly these headers; returns the status."""
+    app, replaced = create_app(lambda: predictor), list[tuple[bytes, bytes]]()
+
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "headers": replaced} if scope["type"] == "http" else scope, receive, send)
+
+    with TestClient(call) as client:
+
+        def post(headers: list[tuple[bytes, bytes]]) -> int:
+            replaced[:] = headers
+            return client.post("/predict", json={"inputs": TEXT}).status_code
+
+        yield post
+
+
+@settings(max_examples=50)
 @given(
     headers=st.lists(
         st.tuples(
@@ -147,12 +176,6 @@ def test_given_up(draining: bool) -> None:
         )
     )
 )
-def test_any_headers(predictor: Predictor, headers: list[tuple[bytes, bytes]]) -> None:
-    """Whatever is in the headers, the server does not fail."""
-    app = create_app(lambda: predictor)
-
-    async def call(scope: Any, receive: Any, send: Any) -> None:
-        await app({**scope, "headers": headers}, receive, send)
-
-    with TestClient(app):
-        assert TestClient(call).post("/predict", json={"inputs": TEXT}).status_code in {200, 415}
+def test_any_headers(call_with: Callable[[list[tuple[bytes, bytes]]], int], headers: list[tuple[bytes, bytes]]) -> None:
+    """No header makes the server fail."""
+    assert call_with(headers) in {200, 415}

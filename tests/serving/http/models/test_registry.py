@@ -1,4 +1,4 @@
-"""Several models in one server, and how a new version of one takes over."""
+"""Several models in one server, and swapping in a new version of one."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def labels(answers: Any) -> set[str]:
 
 @pytest.mark.parametrize("path", ["", "/predict"])
 def test_each_by_its_name(several: TestClient, tiny_bundle: Path, path: str) -> None:
-    """Each model answers under its name, the first where none is named."""
+    """Each model answers under its name; without a name, the first does."""
     expected = Predictor.open(tiny_bundle).predict(TEXTS)
     body = {"inputs": TEXTS}
     assert several.post(path or "/", json=body).json() == expected
@@ -102,7 +102,7 @@ def test_each_by_its_name(several: TestClient, tiny_bundle: Path, path: str) -> 
 
 
 def test_list(several: TestClient, tiny_bundle: Path) -> None:
-    """GET /models lists them, the default first, with what tells their versions."""
+    """GET /models lists the models and their versions, the default first."""
     first, second = several.get("/models").json()["models"]
     assert (first["name"], second["name"]) == ("first", "the second")
     assert first["bundle_sha256"] == Bundle.open(tiny_bundle).digest
@@ -111,8 +111,8 @@ def test_list(several: TestClient, tiny_bundle: Path) -> None:
     assert first["last_reload"] is None
 
 
-def test_each_tells_of_itself(several: TestClient) -> None:
-    """/info, /card, /explain and the OpenAPI document of a model are its own."""
+def test_each_describes_itself(several: TestClient) -> None:
+    """/info, /card, /explain and the OpenAPI document below a model's path are that model's."""
     info = several.get("/models/the second/info").json()
     assert info["served_as"] == "the second"
     assert all(label.endswith(" 2") for label in info["labels"])
@@ -126,14 +126,14 @@ def test_each_tells_of_itself(several: TestClient) -> None:
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/predict"), ("GET", "/info"), ("POST", "/explain")])
 def test_no_such_model(several: TestClient, method: str, path: str) -> None:
-    """An unknown name is a 404 that lists those that are known."""
+    """An unknown name is a 404 that lists the served names."""
     response = several.request(method, f"/models/third{path}", json={"inputs": "a"})
     assert response.status_code == 404
     assert response.json()["error"] == "no model is named 'third'; served are: first, the second"
 
 
 def test_metrics_by_name(several: TestClient) -> None:
-    """What is counted is counted under the model's name, of which there are no more than are served."""
+    """Series are labelled with served names only."""
     before = samples(several).get('tuneship_inputs_total{model="the second"}', 0)
     several.post("/models/the second/predict", json={"inputs": TEXTS})
     several.post("/models/third/predict", json={"inputs": TEXTS})
@@ -143,7 +143,7 @@ def test_metrics_by_name(several: TestClient) -> None:
 
 
 def test_folder_of_bundles(tiny_bundle: Path, tmp_path: Path) -> None:
-    """A folder of bundles gives each, named by its own folder; hidden ones, perhaps half written, are left out."""
+    """A folder of bundles serves each under its folder's name, hidden folders excepted."""
     for name in ("b", "a", ".c"):
         (tmp_path / name).symlink_to(tiny_bundle)
     assert [(folder.name, folder.root) for folder in find_bundles([str(tmp_path)])] == [
@@ -153,7 +153,7 @@ def test_folder_of_bundles(tiny_bundle: Path, tmp_path: Path) -> None:
 
 
 def test_names(tiny_bundle: Path, tmp_path: Path) -> None:
-    """A bundle's own name serves where none is given; two of one name, and names no path can hold, are refused."""
+    """The default name is the bundle's; a name twice, or one that no path can hold, is refused."""
     (folder,) = find_bundles([str(tiny_bundle)])
     assert folder.name == manifest_of(tiny_bundle).name
     with pytest.raises(InputError, match=r"are both named 'run'\. Name one of them: NAME=PATH"):
@@ -170,7 +170,7 @@ def test_names(tiny_bundle: Path, tmp_path: Path) -> None:
 
 
 def test_new_version_under_traffic(versions: Path) -> None:
-    """While a new version comes, every request is answered by one version or the other, wholly; then by the new one."""
+    """During a swap each request is answered by one version entirely; after it by the new one."""
     app = create_app(BundleFolder(versions / "current"))
     seen: list[set[bool]] = []
 
@@ -200,16 +200,16 @@ def test_new_version_under_traffic(versions: Path) -> None:
     assert all(len(each) == 1 for each in seen)
 
 
-def test_what_began_is_finished(versions: Path) -> None:
-    """A request that the old version has begun is answered by it, though the new one already answers others."""
+def test_a_request_stays_on_its_version(versions: Path) -> None:
+    """A request that started on the old version is answered by it after the swap."""
     app = create_app(BundleFolder(versions / "current"))
 
     async def scenario(http: httpx.AsyncClient) -> None:
-        old = app.server_state.model
+        old = app.server_state.models.default.model
         with old:
             turn(versions / "current", "v2")
             app.server_state.reload_soon()
-            await until(lambda: app.server_state.model is not old)
+            await until(lambda: app.server_state.models.default.model is not old)
             assert labels((await http.post("/predict", json={"inputs": TEXTS})).json()) == {
                 f"{label} 2" for label in old.predictor.manifest.labels
             }
@@ -219,7 +219,7 @@ def test_what_began_is_finished(versions: Path) -> None:
 
 
 def test_corrupted_version(versions: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A version that is not to be trusted is refused: the old one stays, and log, /info and a metric say so."""
+    """An untrusted version is refused: the old one keeps serving; log, /info and a metric say so."""
     app = create_app(BundleFolder(versions / "current", "support"))
     corrupt(versions / "v2")
 
@@ -244,7 +244,7 @@ def test_corrupted_version(versions: Path, caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_another_task(versions: Path, task_bundle: Any) -> None:
-    """A bundle of another task is no new version: its answers have another shape."""
+    """A bundle of another task is refused."""
     app = create_app(BundleFolder(versions / "current"))
 
     async def scenario(http: httpx.AsyncClient) -> None:
@@ -252,28 +252,28 @@ def test_another_task(versions: Path, task_bundle: Any) -> None:
         await app.server_state.models.reload()
         last = (await http.get("/info")).json()["last_reload"]
         assert last["outcome"] == "refused"
-        assert "it is of task regression, and run of text-classification" in last["reason"]
+        assert "its task is regression, that of run is text-classification" in last["reason"]
 
     serve(app, scenario)
 
 
 def test_watched(versions: Path) -> None:
-    """With ``watch`` a new version is found by itself once it has come to rest; metrics name the new bundle only."""
+    """With ``watch`` a new version is found once its files stop changing; metrics then name it alone."""
     app = create_app(BundleFolder(versions / "current"), watch=0.02)
 
     async def scenario(http: httpx.AsyncClient) -> None:
-        old = app.server_state.model
+        old = app.server_state.models.default.model
         turn(versions / "current", "v2")
-        await until(lambda: app.server_state.model is not old)
+        await until(lambda: app.server_state.models.default.model is not old)
         metrics = (await http.get("/metrics")).text
         assert old.predictor.bundle.digest not in metrics
-        assert app.server_state.model.predictor.bundle.digest in metrics
+        assert app.server_state.models.default.model.predictor.bundle.digest in metrics
 
     serve(app, scenario)
 
 
 def test_deployed_while_starting(versions: Path) -> None:
-    """A version that comes after the first was opened, and before the server is ready, is found by the next look."""
+    """A version deployed during start-up is found by the next look."""
     folder = BundleFolder(versions / "current", "support")
     folder.preload()
     turn(versions / "current", "v2")
@@ -288,7 +288,7 @@ def test_deployed_while_starting(versions: Path) -> None:
 
 
 def test_the_old_version_is_freed(versions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing holds the old version once it has drained, and its memory is given back then."""
+    """After it has drained, nothing refers to the old version, and its memory is returned."""
     import gc
     import weakref
 
@@ -298,7 +298,7 @@ def test_the_old_version_is_freed(versions: Path, monkeypatch: pytest.MonkeyPatc
     async def scenario(http: httpx.AsyncClient) -> None:
         assert (await http.post("/predict", json={"inputs": TEXTS})).status_code == 200
         nonlocal old
-        old = weakref.ref(app.server_state.model.predictor)
+        old = weakref.ref(app.server_state.models.default.model.predictor)
         turn(versions / "current", "v2")
         await app.server_state.models.reload()
         while not held:
@@ -312,7 +312,7 @@ def test_the_old_version_is_freed(versions: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_lowered_limits(tiny_bundle: Path) -> None:
-    """An operator can lower a bundle's limits, and not raise them; /info and the OpenAPI document tell what holds."""
+    """An operator can lower a bundle's limits, not raise them; /info and the OpenAPI document show the result."""
     bundles = find_bundles([str(tiny_bundle)], limits={"max_inputs": 2, "max_characters": 10**9})
     with TestClient(create_app(*bundles)) as client:
         limits = client.get("/info").json()["limits"]

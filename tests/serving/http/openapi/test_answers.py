@@ -1,4 +1,4 @@
-"""What a real app answers on every documented path is what the OpenAPI document says of it."""
+"""Every answer of a real app, at every documented path, is one that the OpenAPI document describes."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def addresses(client: TestClient, path: str) -> list[str]:
     return list(dict.fromkeys(path.format(model=quote(model), version=each) for model, each in filled))
 
 
-def asked(client: TestClient, path: str, method: str) -> Iterator[httpx.Response]:
-    """The answers to good and bad requests."""
+def responses(client: TestClient, path: str, method: str) -> Iterator[httpx.Response]:
+    """The answers to valid and invalid requests."""
     for address in addresses(client, path):
         if method == "get":
             yield client.get(address)
@@ -100,8 +100,8 @@ def asked(client: TestClient, path: str, method: str) -> Iterator[httpx.Response
             yield client.post(address, content=content, headers=headers)
 
 
-def untold(response: httpx.Response, operation: Any, document: Any) -> list[str]:
-    """What of an answer the document does not tell, or tells otherwise."""
+def undocumented(response: httpx.Response, operation: Any, document: Any) -> list[str]:
+    """What of an answer the document does not describe."""
     told = operation["responses"].get(str(response.status_code))
     if told is None:
         return [f"status {response.status_code}"]
@@ -116,41 +116,41 @@ def untold(response: httpx.Response, operation: Any, document: Any) -> list[str]
     return lacking + (problems(response.json(), schema, document) if schema else [])
 
 
-def all_told(client: TestClient, at: str = "/openapi.json") -> set[int]:
-    """The statuses of all answers, none of which is other than the document at a path says."""
+def statuses_of_documented_answers(client: TestClient, at: str = "/openapi.json") -> set[int]:
+    """The statuses of all answers, each of which must be documented."""
     document, seen = client.get(at).json(), set()
     for path, method, operation in operations(document):
-        for response in asked(client, path, method):
-            assert untold(response, operation, document) == [], (method, path, response.request.content[:80])
+        for response in responses(client, path, method):
+            assert undocumented(response, operation, document) == [], (method, path, response.request.content[:80])
             seen.add(response.status_code)
     return seen
 
 
 def test_one_model(client: TestClient) -> None:
-    """A classifier's server answers as its document says, and every refusal that a body can provoke is among them."""
-    assert all_told(client) >= {200, 400, 404, 413, 415, 422, 504}
+    """A classifier's server; every error that a body can cause occurs."""
+    assert statuses_of_documented_answers(client) >= {200, 400, 404, 413, 415, 422, 504}
 
 
 @pytest.mark.parametrize("toy", TOYS)
 def test_other_tasks(task_client: Clients, toy: str) -> None:
-    """So does the server of each kind of task."""
-    assert all_told(task_client(toy)) >= {200, 400, 404, 413, 415, 422}
+    """Servers of other kinds of task."""
+    assert statuses_of_documented_answers(task_client(toy)) >= {200, 400, 404, 413, 415, 422}
 
 
 def test_two_models(two: TestClient) -> None:
-    """So does a server of two, where a body may name a model that there is not."""
-    assert all_told(two) >= {200, 404}
+    """A server of two models, where a body may name an unknown one."""
+    assert statuses_of_documented_answers(two) >= {200, 404}
     assert two.post("/v1/embeddings", json={"input": "a", "model": "nobody"}).status_code == 404
 
 
 def test_own_documents(two: TestClient) -> None:
-    """So does each model within its own path, as its own document says."""
+    """Each model's own document."""
     for name in ("vectors", "the labels"):
-        assert all_told(two, f"/models/{name}/openapi.json") >= {200, 400, 413, 415, 422}
+        assert statuses_of_documented_answers(two, f"/models/{name}/openapi.json") >= {200, 400, 413, 415, 422}
 
 
 def test_content_types(client: TestClient) -> None:
-    """A documented content type of a request is taken, and another refused."""
+    """Documented content types are accepted, another is a 415."""
     for path, method, operation in operations(client.get("/openapi.json").json()):
         if method == "post":
             address = addresses(client, path)[0]
@@ -160,7 +160,7 @@ def test_content_types(client: TestClient) -> None:
 
 
 def test_bodies_other_than_json(client: TestClient, task_client: Clients) -> None:
-    """Lines of JSON, binary tensors and events are answered as such, and the document has them."""
+    """JSON lines, binary tensors and server-sent events are documented as such."""
     tensors = next(body for body in BODIES if "binary_data_output" in json.dumps(body))
     lines = {"content": b'{"inputs": "a"}', "headers": {"content-type": "application/jsonlines"}}
     for asked_of, path, request, wanted in (
@@ -176,12 +176,12 @@ def test_bodies_other_than_json(client: TestClient, task_client: Clients) -> Non
         document = asked_of.get("/openapi.json").json()
         response = asked_of.post(addresses(asked_of, path)[0], **request)
         assert response.headers["content-type"].partition(";")[0] == wanted
-        assert untold(response, document["paths"][path]["post"], document) == []
+        assert undocumented(response, document["paths"][path]["post"], document) == []
 
 
 @pytest.mark.parametrize("open_metrics", [False, True])
 def test_keys(tiny_bundle: Path, open_metrics: bool) -> None:
-    """Where keys are asked for, the document tells of which operations, how they are shown, and what comes of none."""
+    """With API keys, the document says which operations need one, in which headers, and that they may be 401."""
     access_policy = AccessPolicy(api_keys=(KEY,), open_metrics=open_metrics)
     with TestClient(create_app(lambda: Predictor.open(tiny_bundle), access_policy=access_policy)) as client:
         document = client.get("/openapi.json", headers={"X-API-Key": KEY}).json()
@@ -192,12 +192,14 @@ def test_keys(tiny_bundle: Path, open_metrics: bool) -> None:
             assert (response.status_code == 401) == secured, path
             assert ("401" in operation["responses"]) == secured
             if secured:
-                assert untold(response, operation, document) == []
-                assert all(client.request(method, path, headers=each).status_code != 401 for each in shown(document))
+                assert undocumented(response, operation, document) == []
+                assert all(
+                    client.request(method, path, headers=each).status_code != 401 for each in key_headers(document)
+                )
 
 
-def shown(document: Any) -> Iterator[dict[str, str]]:
-    """The headers that show the key, in each way that the document has."""
+def key_headers(document: Any) -> Iterator[dict[str, str]]:
+    """Headers that send the key, in each documented way."""
     for (name,) in document["security"]:
         scheme = document["components"]["securitySchemes"][name]
         if scheme["type"] == "http":
@@ -208,18 +210,18 @@ def shown(document: Any) -> Iterator[dict[str, str]]:
 
 
 def test_hosts(tiny_bundle: Path) -> None:
-    """Where hosts are named, the document tells that others are refused, but not to probes."""
+    """With allowed hosts, every operation but probes may be 421."""
     access_policy = AccessPolicy(allowed_hosts=("testserver",))
     with TestClient(create_app(lambda: Predictor.open(tiny_bundle), access_policy=access_policy)) as client:
         document = client.get("/openapi.json").json()
         for path, method, operation in operations(document):
             response = client.request(method, path, headers={"Host": "elsewhere"})
             assert (response.status_code == 421) == ("421" in operation["responses"]) == (path not in PROBES)
-            assert untold(response, operation, document) == []
+            assert undocumented(response, operation, document) == []
 
 
 def test_neither(client: TestClient) -> None:
-    """Where anybody may ask, the document has neither keys nor hosts."""
+    """Without keys or hosts the document mentions neither."""
     document = client.get("/openapi.json").json()
     assert "security" not in document
     assert "securitySchemes" not in document["components"]

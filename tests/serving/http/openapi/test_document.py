@@ -1,9 +1,10 @@
-"""The OpenAPI document: it tells of what is there, and what is there does as it tells."""
+"""The OpenAPI document describes every endpoint, and its schemas accept what the server accepts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from serving.http.app import create_app
+from serving.http.models.sources import find_bundles
 from serving.protocols import PROTOCOLS
 
 UNLISTED = {("/", "get"), ("/docs.json", "get")}
@@ -41,7 +44,7 @@ def resolve(reference: str, document: Any) -> Any:
 
 
 def test_paths(client: TestClient, document: dict[str, Any]) -> None:
-    """Every path and method of the document exists, and every one that exists and speaks of the task is in it."""
+    """The document has every path and method that exists for the task, and no other."""
     app = client.app
     assert isinstance(app, Starlette)
     routes = [route for route in app.routes if isinstance(route, Route)]
@@ -56,8 +59,8 @@ def test_paths(client: TestClient, document: dict[str, Any]) -> None:
     assert documented == served - UNLISTED - other_tasks
 
 
-def test_sound(client: TestClient, document: dict[str, Any]) -> None:
-    """The document, and a model's own, are sound OpenAPI 3.1, as openapi-spec-validator reads it."""
+def test_valid(client: TestClient, document: dict[str, Any]) -> None:
+    """openapi-spec-validator accepts the document and a model's own."""
     OpenAPIV31SpecValidator(document).validate()
     own = client.get(f"/models/{client.get('/info').json()['served_as']}/openapi.json").json()
     OpenAPIV31SpecValidator(own).validate()
@@ -71,7 +74,7 @@ def test_version(document: dict[str, Any]) -> None:
 
 
 def test_references(document: dict[str, Any]) -> None:
-    """Every reference leads somewhere."""
+    """Every ``$ref`` resolves."""
     references = re.findall(r"'\$ref': '([^']+)'", str(document))
     assert references
     assert all(resolve(reference, document) for reference in references)
@@ -159,7 +162,7 @@ def test_bodies(client: TestClient, document: dict[str, Any], path: str, body: A
     ids=range(8),
 )
 def test_vectors(task_client: Callable[[str], TestClient], body: Any, status: int) -> None:
-    """So it is where vectors are asked for."""
+    """The same for sentence vectors."""
     vectors = task_client("feature-extraction")
     document, response = vectors.get("/openapi.json").json(), vectors.post("/predict", json=body)
     assert response.status_code == status
@@ -169,7 +172,7 @@ def test_vectors(task_client: Callable[[str], TestClient], body: Any, status: in
 
 
 def test_errors_are_documented(client: TestClient, document: dict[str, Any]) -> None:
-    """The refusals that no body can provoke are in the document too."""
+    """Errors that no JSON body can cause are documented too."""
     for status, content, content_type in ((400, b"{", "application/json"), (415, b"{}", "text/plain")):
         response = client.post("/predict", content=content, headers={"content-type": content_type})
         assert response.status_code == status
@@ -178,7 +181,7 @@ def test_errors_are_documented(client: TestClient, document: dict[str, Any]) -> 
 
 
 def test_check_bites(document: dict[str, Any]) -> None:
-    """The check used here finds an answer that does not follow the schema."""
+    """The check of schemas finds wrong answers."""
     schema = schema_of(document, "/predict", 200)
     label = document["components"]["schemas"]["Answers"]["items"]["items"]["properties"]["label"]["enum"][0]
     assert problems([[{"label": label, "score": 0.5}]], schema, document) == []
@@ -187,6 +190,13 @@ def test_check_bites(document: dict[str, Any]) -> None:
         assert problems(wrong, schema, document)
 
 
+def test_a_name_like_a_part_of_the_template(tiny_bundle: Path) -> None:
+    """Names and labels are inserted unchanged, even those that begin with a dollar sign."""
+    with TestClient(create_app(*find_bundles([f"$json={tiny_bundle}"]))) as client:
+        document = client.get("/openapi.json").json()
+    assert document["paths"]["/models/{model}/info"]["parameters"][0]["schema"]["enum"] == ["$json"]
+
+
 def test_docs_json(client: TestClient, document: dict[str, Any]) -> None:
-    """BentoML's own place for the document gives the same one."""
+    """/docs.json, where BentoML's documentation page looks, is the same document."""
     assert client.get("/docs.json").json() == document

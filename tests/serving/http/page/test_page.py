@@ -1,4 +1,4 @@
-"""The page at `/` in a real browser: what it shows of every task, for everybody, to nobody else."""
+"""The page at `/` in a real browser: every task, every reader, and no request to another host."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ EVIL = f"{IMAGE}<script>window.hacked=1</script>"
 
 
 def test_every_toy_is_asked() -> None:
-    """No task is left out here."""
+    """Every task has an input here."""
     assert set(ASKED) == set(TOYS)
 
 
 @pytest.mark.parametrize("toy", [toy if toy in FAST else pytest.param(toy, marks=pytest.mark.slow) for toy in ASKED])
 def test_every_task(browser: Browser, task_server: Servers, toy: str) -> None:
-    """The answer and its explanation are shown, light, dark and on a narrow screen, with nothing in the console."""
+    """Answer and explanation show in light, dark and narrow windows, and the console stays empty."""
     with visiting(browser, task_server(toy).url) as visit:
         page = visit.open(ASKED[toy])
         if toy != "feature-extraction":
@@ -71,7 +71,7 @@ def test_every_task(browser: Browser, task_server: Servers, toy: str) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("toy", ["token-classification", pytest.param("question-answering", marks=pytest.mark.slow)])
 def test_accessible(browser: Browser, task_server: Servers, toy: str, scheme: Any) -> None:
-    """axe-core finds nothing wrong, with an answer, an explanation and the card shown, in either scheme."""
+    """axe-core finds no violation with an answer, an explanation and the card, in either scheme."""
     with visiting(browser, task_server(toy).url, bypass_csp=True, color_scheme=scheme) as visit:
         page = visit.open(ASKED[toy])
         page.locator("summary").click()
@@ -82,8 +82,8 @@ def test_accessible(browser: Browser, task_server: Servers, toy: str, scheme: An
         assert violations(page) == []
 
 
-def test_it_tells_what_it_serves(visit: Visit) -> None:
-    """The page shows the task, the labels, the verdict of the proof with figures, the limits, and that it is ready."""
+def test_it_shows_what_it_serves(visit: Visit) -> None:
+    """The page shows the task, the labels, the proof's verdict and figures, the limits, and readiness."""
     visit.open()
     visit.page.wait_for_selector("#ready .dot.on")
     assert visit.text("#about").startswith("text classification · 3 labels · fp32")
@@ -94,7 +94,7 @@ def test_it_tells_what_it_serves(visit: Visit) -> None:
 
 
 def test_a_failed_proof_is_no_check_mark(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
-    """The check mark stands for the proof and for nothing else."""
+    """Only a proof that held has the check mark."""
     bundle = forge(tiny_bundle, tmp_path / "bundle", verdict={"passed": False})
     with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
         visit.open()
@@ -103,7 +103,7 @@ def test_a_failed_proof_is_no_check_mark(browser: Browser, tiny_bundle: Path, tm
 
 
 def test_a_text_is_classified_and_explained(visit: Visit) -> None:
-    """A text gets its labels with bars; why tells its words, the deciding one most coloured."""
+    """A text gets its labels as bars; the explanation ranks the deciding word first."""
     page = visit.open(["please cancel my parcel"])
     assert visit.text("#answers .big").startswith("cancel")
     assert page.locator("#answers .bars").first.locator("tbody tr").count() == 3
@@ -116,7 +116,7 @@ def test_a_text_is_classified_and_explained(visit: Visit) -> None:
 
 
 def test_entities_are_marked_in_the_text(browser: Browser, task_server: Servers) -> None:
-    """Marks lie where the entities do, past emoji of several code units."""
+    """Entities are marked at their place, after emoji of several code units too."""
     with visiting(browser, task_server("token-classification").url) as visit:
         page = visit.open(["👩‍🚀🎉 Ada flew to Oslo ."])
         answer = page.evaluate(
@@ -132,8 +132,8 @@ def test_entities_are_marked_in_the_text(browser: Browser, task_server: Servers)
         assert marks == [entity["word"] for entity in answer]
 
 
-def test_a_text_runs_as_its_script_does(browser: Browser, task_server: Servers) -> None:
-    """A right-to-left text stands right to left wherever it is shown, and a left-to-right one beside it does not."""
+def test_right_to_left_texts(browser: Browser, task_server: Servers) -> None:
+    """A right-to-left text is shown right to left, the left-to-right one beside it is not."""
     with visiting(browser, task_server("token-classification").url) as visit:
         page = visit.open(["Ada flew to Oslo", "שלום Ada flew to Oslo ."])
         directions = "parts => parts.map(part => getComputedStyle(part).direction)"
@@ -145,8 +145,8 @@ def test_a_text_runs_as_its_script_does(browser: Browser, task_server: Servers) 
         photograph(page, "right-to-left-light")
 
 
-def test_labels_run_as_their_script_does(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
-    """A right-to-left label is turned by itself: the figures beside it stay where they are."""
+def test_right_to_left_labels(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    """A right-to-left label does not move the figures beside it."""
     golden = (tiny_bundle / "golden.jsonl").read_text(encoding="utf-8").replace('"cancel"', '"ביטול 17"')
     bundle = forge(
         tiny_bundle,
@@ -162,8 +162,8 @@ def test_labels_run_as_their_script_does(browser: Browser, tiny_bundle: Path, tm
         assert page.locator("#answers .big").evaluate("part => getComputedStyle(part).direction") == "ltr"
 
 
-def test_a_truncated_text_is_said_to_be(visit: Visit) -> None:
-    """Beside the answer to a text of which the end was not read stands so, and how much the model reads."""
+def test_a_truncated_text(visit: Visit) -> None:
+    """The answer to a truncated text says so, and how many tokens the model reads."""
     page = visit.open(["refund order 17", "refund order 17 " * 100])
     length = page.evaluate("fetch('info').then(response => response.json()).then(info => info.limits.max_length)")
     first, second = page.locator("#answers article").all()
@@ -172,15 +172,15 @@ def test_a_truncated_text_is_said_to_be(visit: Visit) -> None:
     assert told in second.locator(".cut").inner_text()
 
 
-def test_truncated_vectors_are_said_to_be(browser: Browser, task_server: Servers) -> None:
-    """Where one answer is of several texts, those that were not read to the end are named."""
+def test_truncated_vectors(browser: Browser, task_server: Servers) -> None:
+    """One answer for several texts names the truncated ones."""
     with visiting(browser, task_server("feature-extraction").url) as visit:
         visit.open(["refund order 17 " * 100, "track order 17", "refund it " * 100])
         assert visit.text("#answers .cut").startswith("Texts 1 and 3 are longer than what the model reads, which is")
 
 
 def test_nothing_becomes_markup(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
-    """Labels, texts, the name and the card of a forged bundle are shown as text, whatever is in them."""
+    """A forged bundle's labels, texts, name and card are shown as plain text."""
     old, labels = "cancel", [EVIL, "refund", "track"]
     golden = (tiny_bundle / "golden.jsonl").read_text().replace(f'"label":"{old}"', f'"label":{json.dumps(EVIL)}')
     golden = golden.replace(f'"label": "{old}"', f'"label": {json.dumps(EVIL)}')
@@ -201,7 +201,7 @@ def test_nothing_becomes_markup(browser: Browser, tiny_bundle: Path, tmp_path: P
 
 
 def test_themes(visit: Visit) -> None:
-    """The theme follows the system, and the button overrules it both ways."""
+    """The theme follows the system until the button sets it."""
     page = visit.open()
 
     def ground() -> Any:
@@ -217,7 +217,7 @@ def test_themes(visit: Visit) -> None:
 
 
 def test_snippets_are_what_the_page_asks(visit: Visit) -> None:
-    """The curl command and the Python program, run as they are copied, answer what the page shows."""
+    """The curl command and the Python program give the page's answer."""
     page = visit.open(['it\'s my parcel, "refund" it 🎉 \\o/'])
     shown = visit.text("#answers .big").split()[0]
     for command in (["bash", "-c", visit.text("#curl") + " --silent"], [sys.executable, "-c", visit.text("#python")]):
@@ -230,7 +230,7 @@ def test_snippets_are_what_the_page_asks(visit: Visit) -> None:
 
 
 def test_the_card_is_the_bundles(visit: Visit, tiny_bundle: Path) -> None:
-    """The model card is the bundle's README, its headings, tables, lists and code as such."""
+    """The card shows the bundle's README with headings, tables, lists and code."""
     page = visit.open()
     page.locator("summary").click()
     page.wait_for_selector("#card table")
@@ -242,8 +242,8 @@ def test_the_card_is_the_bundles(visit: Visit, tiny_bundle: Path) -> None:
     assert "pipeline_tag" not in visit.text("#card")
 
 
-def test_the_policy_lets_in_nothing_else(client: TestClient) -> None:
-    """The page's style and script are the two whose hashes its policy names; nothing inline is allowed by kind."""
+def test_the_content_security_policy(client: TestClient) -> None:
+    """The policy allows one style and one script, by their hashes, and nothing else inline."""
     response = client.get("/")
     policy = dict(part.split(" ", 1) for part in response.headers["content-security-policy"].split("; "))
     for name, pattern in (("style", r"<style>(.*?)</style>"), ("script", r"<script>(.*?)</script>")):

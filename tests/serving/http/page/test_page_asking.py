@@ -1,4 +1,4 @@
-"""Asking through the page at `/`: keys, several models, refusals, and what is on its way when something else begins."""
+"""Using the page at `/`: the keyboard, keys, several models, errors, and requests that overlap."""
 
 from __future__ import annotations
 
@@ -22,11 +22,18 @@ KEY = "a-key-of-our-own-0123456789abcdef"
 LABEL = "#answers .big"
 
 
+@pytest.fixture(scope="module")
+def locked_server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that requires a key."""
+    with serving(tiny_bundle, folder=tmp_path_factory.mktemp("locked"), TUNESHIP_API_KEYS=KEY) as server:
+        yield server
+
+
 @pytest.fixture
-def locked(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> Iterator[Visit]:
-    """A visit to a server that asks for a key, the page just opened."""
-    with serving(tiny_bundle, folder=tmp_path, TUNESHIP_API_KEYS=KEY) as server, visiting(browser, server.url) as visit:
-        visit.page.goto(f"{server.url}/")
+def locked(browser: Browser, locked_server: ServerProcess) -> Iterator[Visit]:
+    """A visit to a server that requires a key, the page just opened."""
+    with visiting(browser, locked_server.url) as visit:
+        visit.page.goto(f"{locked_server.url}/")
         visit.page.wait_for_selector("#key-form:not([hidden])")
         yield visit
 
@@ -41,8 +48,8 @@ def several(
         yield server
 
 
-def held(page: Page, pattern: str) -> list[Route]:
-    """The requests to a path, from now on, each of which waits for `Route.continue_`."""
+def hold_requests(page: Page, pattern: str) -> list[Route]:
+    """Requests to a path from now on; each waits for `Route.continue_`."""
     routes: list[Route] = []
     page.route(pattern, lambda route: routes.append(route))
     return routes
@@ -54,8 +61,8 @@ def unlock(page: Page, key: str = KEY) -> None:
     page.keyboard.press("Enter")
 
 
-def pressed(page: Page, routes: list[Route], times: int) -> None:
-    """Ask by the keyboard, so often, until each request is on its way."""
+def submit_by_keyboard(page: Page, routes: list[Route], times: int) -> None:
+    """Submit the form by the keyboard, several times, each once the request before is on its way."""
     for _ in range(times):
         before = len(routes)
         page.locator("textarea").first.press("Control+Enter")
@@ -64,7 +71,7 @@ def pressed(page: Page, routes: list[Route], times: int) -> None:
 
 
 def test_keyboard_alone(visit: Visit) -> None:
-    """Skip link, text, answer, explanation: by Tab, Enter and Control-Enter, and focus is always seen."""
+    """Skip link, text, answer and explanation work by Tab, Enter and Control-Enter, with visible focus."""
     page = visit.open()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
@@ -86,7 +93,7 @@ def test_keyboard_alone(visit: Visit) -> None:
 
 
 def test_several_inputs(visit: Visit) -> None:
-    """Another text gets a field and an answer of its own, in one request."""
+    """A second text gets its own field and answer, in one request."""
     page = visit.open()
     page.locator("#more").click()
     page.keyboard.type("refund order 17")
@@ -97,8 +104,8 @@ def test_several_inputs(visit: Visit) -> None:
     assert sum(each.endswith("/predict") for each in visit.requests) == 1
 
 
-def test_an_input_is_taken_away(visit: Visit) -> None:
-    """Who added a text too many removes it, and is asked for no more than what is left; the last one stays."""
+def test_an_input_is_removed(visit: Visit) -> None:
+    """An input can be removed, but not the last one."""
     page = visit.open()
     page.locator("textarea").fill("where is my parcel?")
     for text in ("refund order 17", "please cancel my parcel"):
@@ -122,7 +129,7 @@ def test_an_input_is_taken_away(visit: Visit) -> None:
 
 
 def test_a_refusal_is_shown(visit: Visit) -> None:
-    """What the server refuses is told in its own words, in an alert."""
+    """A server's error is shown as an alert, in its words."""
     page = visit.open()
     page.locator("textarea").fill("\u00a0")
     page.locator("#ask").click()
@@ -131,7 +138,7 @@ def test_a_refusal_is_shown(visit: Visit) -> None:
 
 
 def test_a_server_that_is_gone(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
-    """Where nobody answers any more the page says so, and what to look at."""
+    """Without an answer the page says so, and what to check."""
     with visiting(browser, "") as visit:
         with serving(tiny_bundle, folder=tmp_path) as server:
             visit.url = server.url
@@ -142,8 +149,8 @@ def test_a_server_that_is_gone(browser: Browser, tiny_bundle: Path, tmp_path: Pa
         assert "The server did not answer" in visit.text("#problem")
 
 
-def test_a_start_that_fails_is_tried_again(visit: Visit) -> None:
-    """Where the server does not tell what it serves there is nothing to press but one button, which starts anew."""
+def test_a_failed_start_can_be_retried(visit: Visit) -> None:
+    """If start-up fails, the page offers one button, which tries again."""
     page = visit.page
     page.route("**/info", lambda route: route.abort())
     page.goto(f"{visit.url}/")
@@ -157,33 +164,33 @@ def test_a_start_that_fails_is_tried_again(visit: Visit) -> None:
     assert page.locator("#form").is_visible()
 
 
-def test_a_key_is_asked_for_before_anything_else(locked: Visit) -> None:
-    """At first the page asks for a key: nothing is refused yet, and what it cannot know yet it does not show."""
+def test_a_key_is_requested_first(locked: Visit) -> None:
+    """The page requests a key first, and shows neither an error nor empty parts."""
     assert locked.text("#problem") == ""
     assert [locked.page.locator(part).is_hidden() for part in ("#form", "#proof", "#code", "#card-part")] == [True] * 4
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ("another-key-0123456789abcdef01234", "is not one of this server's"),
         ("a-key-of-our-own-0123456789…", "A key has no “…” in it"),
         ("ключ-ключ-ключ-ключ", "A key has no “к” in it"),
     ],
 )
-def test_a_wrong_key_is_told_and_asked_for_again(locked: Visit, wrong: str, told: str) -> None:
-    """Whatever was typed first, the next key is taken, and works."""
+def test_a_wrong_key(locked: Visit, wrong: str, message: str) -> None:
+    """After a wrong key, a right one works."""
     unlock(locked.page, wrong)
-    locked.page.wait_for_selector(f"#problem:has-text('{told}')".replace("server's", "server\\'s"))
+    locked.page.wait_for_selector(f"#problem:has-text('{message}')".replace("server's", "server\\'s"))
     unlock(locked.page, f" {KEY} ")
     locked.page.wait_for_selector("#figures dd")
     assert locked.text("#problem") == ""
     assert locked.page.locator("#key-form").is_hidden()
-    assert locked.page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    locked.page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")  # after the list of models has come
 
 
 def test_the_key_stays_in_the_page(locked: Visit) -> None:
-    """The key is sent with what is asked, and stored nowhere."""
+    """The key is sent with requests and stored nowhere."""
     page = locked.page
     unlock(page)
     page.locator("textarea").fill("refund order 17")
@@ -198,7 +205,7 @@ def test_the_key_stays_in_the_page(locked: Visit) -> None:
 
 @pytest.mark.parametrize("path", ["info", "openapi.json", "card", "metrics"])
 def test_links_are_followed_with_the_key(locked: Visit, path: str) -> None:
-    """What a link leads to is shown in a tab of its own, as without keys."""
+    """A link's target opens in a new tab, as without keys."""
     unlock(locked.page)
     with locked.page.context.expect_page() as opened:
         locked.page.get_by_role("link", name=f"/{path}").click()
@@ -209,7 +216,7 @@ def test_links_are_followed_with_the_key(locked: Visit, path: str) -> None:
 
 
 def test_one_of_several_models(browser: Browser, several: ServerProcess) -> None:
-    """Where the server holds several models, one is chosen; its own endpoints are asked, explained and told of."""
+    """The chosen model's own endpoints answer, explain and describe it."""
     with visiting(browser, several.url) as visit:
         page = visit.open(["refund order 17"])
         assert visit.text("#answers .big").startswith("refund")
@@ -235,12 +242,12 @@ def test_one_of_several_models(browser: Browser, several: ServerProcess) -> None
         assert visit.complaints == []
 
 
-def test_an_answer_is_of_the_model_that_was_asked(browser: Browser, several: ServerProcess) -> None:
-    """Who chooses another model before the answer came never sees that answer as the other's."""
+def test_another_model_aborts_the_request(browser: Browser, several: ServerProcess) -> None:
+    """Choosing another model aborts the request to the one before."""
     with visiting(browser, several.url) as visit:
         page = visit.open()
         page.locator("textarea").fill("refund order 17")
-        pressed(page, held(page, "**/predict"), 1)
+        submit_by_keyboard(page, hold_requests(page, "**/predict"), 1)
         with page.expect_event("requestfailed", lambda request: request.url.endswith("/predict")):
             page.locator("#model").select_option("a vector")
         page.wait_for_selector("#about:has-text('feature extraction')")
@@ -250,10 +257,10 @@ def test_an_answer_is_of_the_model_that_was_asked(browser: Browser, several: Ser
 
 
 def test_the_last_choice_holds(browser: Browser, several: ServerProcess) -> None:
-    """Two models chosen quickly: the page is the second's in all, whichever the server tells of first."""
+    """Of two models chosen quickly, all of the page shows the second."""
     with visiting(browser, several.url) as visit:
         page = visit.open()
-        held(page, "**/models/a%20vector/info")
+        hold_requests(page, "**/models/a%20vector/info")
         with page.expect_request("**/models/a%20vector/info"):
             page.locator("#model").select_option("a vector")
         with page.expect_event("requestfailed", lambda request: request.url.endswith("/a%20vector/info")):
@@ -266,7 +273,7 @@ def test_the_last_choice_holds(browser: Browser, several: ServerProcess) -> None
 
 
 def test_a_model_that_does_not_answer_is_not_chosen(browser: Browser, several: ServerProcess) -> None:
-    """Where the chosen model cannot be told of, the one before stays, and the choice says so too."""
+    """If the chosen model cannot be loaded, the page keeps the one before."""
     with visiting(browser, several.url) as visit:
         page = visit.open()
         page.route("**/models/a%20vector/info", lambda route: route.abort())
@@ -279,12 +286,12 @@ def test_a_model_that_does_not_answer_is_not_chosen(browser: Browser, several: S
         assert visit.text(LABEL).startswith("refund")
 
 
-def test_asking_again_while_an_answer_is_on_its_way(visit: Visit) -> None:
-    """The second question ends the first; the page is busy until the second is answered."""
+def test_a_second_request_aborts_the_first(visit: Visit) -> None:
+    """A second request aborts the first; the page is busy until the second is answered."""
     page = visit.open()
     page.locator("textarea").fill("refund order 17")
-    answers = held(page, "**/predict")
-    pressed(page, answers, 2)
+    answers = hold_requests(page, "**/predict")
+    submit_by_keyboard(page, answers, 2)
     assert page.locator("#answers").get_attribute("aria-busy") == "true"
     assert page.locator("#ask").is_disabled()
     assert visit.text("#status") == "Asking…"
@@ -293,8 +300,8 @@ def test_asking_again_while_an_answer_is_on_its_way(visit: Visit) -> None:
     assert page.locator("#ask").is_enabled()
 
 
-def test_no_failure_leaves_the_page_asking(visit: Visit) -> None:
-    """Behind a refusal, of an answer or of an explanation, the status no longer says that something is asked."""
+def test_the_status_after_an_error(visit: Visit) -> None:
+    """After an error the status no longer says that a request is running."""
     page = visit.open(["refund order 17"])
     page.route("**/explain", lambda route: route.abort())
     page.get_by_role("button", name="Why refund?").click()
@@ -313,8 +320,8 @@ def test_no_failure_leaves_the_page_asking(visit: Visit) -> None:
         ("#100%25%20sure&refund%20%2B%20cancel", ["100% sure", "refund + cancel"]),
     ],
 )
-def test_texts_behind_the_hash_are_asked(visit: Visit, address: str, texts: list[str]) -> None:
-    """What stands behind the # is asked, percent-encoded or not, also where it changes while the page is open."""
+def test_texts_in_the_address(visit: Visit, address: str, texts: list[str]) -> None:
+    """Texts after the # are sent, percent-encoded or not, and again when they change."""
     page = visit.open(["where is my parcel?"])
     with page.expect_request("**/predict"):
         page.evaluate("address => { location.hash = address }", address)
@@ -324,7 +331,7 @@ def test_texts_behind_the_hash_are_asked(visit: Visit, address: str, texts: list
 
 
 def test_the_skip_link_is_no_text(visit: Visit) -> None:
-    """Skipping to the form asks nothing."""
+    """The skip link sends nothing."""
     page = visit.open()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -334,7 +341,7 @@ def test_the_skip_link_is_no_text(visit: Visit) -> None:
 
 @pytest.mark.slow
 def test_generation_is_streamed(browser: Browser, task_bundle: Bundles, tmp_path: Path) -> None:
-    """A generated text comes as a stream behind its prompt, and is what the server answers at once."""
+    """A generated text is streamed after its prompt, and equals the unstreamed answer."""
     with serving(task_bundle("text-generation"), folder=tmp_path) as server, visiting(browser, server.url) as visit:
         page = visit.open(["hello there"])
         page.wait_for_selector(".generated .cursor", state="detached")
@@ -350,11 +357,11 @@ def test_generation_is_streamed(browser: Browser, task_bundle: Bundles, tmp_path
 
 @pytest.mark.slow
 def test_a_generation_can_be_stopped(browser: Browser, task_bundle: Bundles, tmp_path: Path) -> None:
-    """Stop is there for as long as something is generated, also where it was asked twice, and is told of."""
+    """Stop is visible during generation, and stops it."""
     with serving(task_bundle("text-generation"), folder=tmp_path) as server, visiting(browser, server.url) as visit:
         page = visit.open()
         page.locator("textarea").fill("I want my money back")
-        pressed(page, held(page, "**/v1/completions"), 2)
+        submit_by_keyboard(page, hold_requests(page, "**/v1/completions"), 2)
         page.locator("#stop").click()
         page.wait_for_selector(".generated:has-text('(stopped)')")
         assert page.locator("#stop").is_hidden()
@@ -363,8 +370,8 @@ def test_a_generation_can_be_stopped(browser: Browser, task_bundle: Bundles, tmp
 
 
 @pytest.mark.slow
-def test_a_prompt_that_is_cut_is_said_to_be(browser: Browser, task_bundle: Bundles, tmp_path: Path) -> None:
-    """A generating model keeps the end of a prompt: what is told is that its beginning was not read."""
+def test_a_truncated_prompt(browser: Browser, task_bundle: Bundles, tmp_path: Path) -> None:
+    """For a truncated prompt the page says that its beginning was not read."""
     with serving(task_bundle("text-generation"), folder=tmp_path) as server, visiting(browser, server.url) as visit:
         visit.open(["I want my money back & more. " * 60])
         assert "beginning was not read" in visit.text("#answers .cut")

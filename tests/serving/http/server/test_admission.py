@@ -1,4 +1,4 @@
-"""Requests begin a few in each turn of the event loop, in the order in which they came."""
+"""Requests start a few in each turn of the event loop, in order of arrival."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def entering(scenario: Callable[[Admission, list[int]], None], most: int, turns: int) -> list[list[int]]:
-    """Which requests had begun after each turn of the loop, those of the first turn being the scenario's."""
+    """The requests started after each turn of the loop; the scenario is the first turn."""
     begun: list[int] = []
     seen = []
 
@@ -34,7 +34,7 @@ def entering(scenario: Callable[[Admission, list[int]], None], most: int, turns:
 
 
 def test_turn_by_turn() -> None:
-    """So many begin at once, as many in the next turn, until none waits."""
+    """The same number starts in each turn until none waits."""
 
     def scenario(admission: Admission, begun: list[int]) -> None:
         assert all(admission.enter(partial(begun.append, number)) for number in range(2 * STARTS_PER_TURN + 3))
@@ -50,23 +50,23 @@ def test_turn_by_turn() -> None:
 
 
 def test_full() -> None:
-    """Where too many wait the next is not taken, and why is told; what waits is begun all the same."""
+    """If too many wait, the next is refused with the reason, and the waiting ones start."""
 
     def scenario(admission: Admission, begun: list[int]) -> None:
         taken = [admission.enter(partial(begun.append, number)) for number in range(STARTS_PER_TURN + 3)]
         assert taken == [True] * (STARTS_PER_TURN + 2) + [False]
-        assert admission.full == "2 requests wait to be begun already"
+        assert admission.full == "2 requests wait to be started already"
 
     assert len(entering(scenario, 2, 3)[-1]) == STARTS_PER_TURN + 2
 
 
 async def tell(scope: Scope, receive: Receive, send: Send) -> None:
-    """An app that tells whether it is to refuse."""
+    """An app that answers whether the request must be refused."""
     await PlainTextResponse(scope.get(OVERLOADED, "welcome"))(scope, receive, send)
 
 
 def test_of_all_connections() -> None:
-    """What comes in a turn on many connections is begun, waits or is to be refused; only a GET is not counted."""
+    """The bound is for all connections together; a GET is not counted."""
 
     async def scenario(served: Listening) -> None:
         callers = [served.connect() for _ in range(STARTS_PER_TURN + 5)]
@@ -76,7 +76,7 @@ def test_of_all_connections() -> None:
             caller.sendall(POST)
         callers[-1].sendall(GET)
         answers = [await asyncio.to_thread(caller.recv, 65536) for caller in callers]
-        refused = [b"2 requests wait to be begun already" in answer for answer in answers]
+        refused = [b"2 requests wait to be started already" in answer for answer in answers]
         assert refused.count(True) == 2
         assert not refused[-1]
         assert all(b"welcome" in answer for answer, no in zip(answers, refused, strict=True) if not no)

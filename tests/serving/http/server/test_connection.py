@@ -1,4 +1,4 @@
-"""Slow, large and many: what a connection may do, on real sockets of a real server."""
+"""Slow, large, malformed and too many requests on real sockets of a real server."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.serving.processes import ServerProcess, get, python, running, until
 
 LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD_SECONDS = 0.6
-NO_REQUEST = "this is no HTTP request to this server; in HTTP/1.1 it names one Host"
+NO_REQUEST = "this is not a valid HTTP request; in HTTP/1.1 it names one Host"
 
 
 @pytest.fixture(scope="module")
 def strict(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server that takes four connections and waits 0.6 seconds for a head."""
+    """A server with four connections and 0.6 seconds for a head."""
     port, log = free_port(), tmp_path_factory.mktemp("strict") / "log.txt"
     variables = {"TUNESHIP_HEAD_SECONDS": HEAD_SECONDS, "TUNESHIP_MAX_CONNECTIONS": 4}
     with running(python("-m", "tuneship", "serve", tiny_bundle, "--port", port), port, log, **variables) as process:
@@ -54,8 +54,8 @@ def ask(connection: socket.socket) -> bytes:
     return received
 
 
-def takes(connection: socket.socket, data: bytes) -> bool:
-    """Whether the other end still takes what is sent."""
+def still_reads(connection: socket.socket, data: bytes) -> bool:
+    """Whether the other end still reads."""
     try:
         connection.sendall(data)
     except ConnectionError:
@@ -63,8 +63,8 @@ def takes(connection: socket.socket, data: bytes) -> bool:
     return True
 
 
-def refused(server: ServerProcess, reason: str) -> float:
-    """How many connections /metrics says to have been ended for a reason."""
+def count_refused(server: ServerProcess, reason: str) -> float:
+    """The count of count_refused connections for a reason."""
     found = re.search(
         rf'tuneship_connections_refused_total{{reason="{reason}"}} (\S+)', get(f"{server.url}/metrics")[1]
     )
@@ -72,8 +72,8 @@ def refused(server: ServerProcess, reason: str) -> float:
 
 
 def test_slow_head(strict: ServerProcess) -> None:
-    """A head that comes byte after byte is given up with 408, and counted."""
-    before = refused(strict, "slow_head")
+    """A slow head is a 408, and counted."""
+    before = count_refused(strict, "slow_head")
     with connect(strict) as connection:
         for byte in LIVE[:5]:
             connection.sendall(bytes([byte]))
@@ -83,32 +83,32 @@ def test_slow_head(strict: ServerProcess) -> None:
     assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     assert b"Connection: close" in head
     assert json.loads(body) == {"error": "the request's head took too long", "error_type": "connection"}
-    assert refused(strict, "slow_head") == before + 1
+    assert count_refused(strict, "slow_head") == before + 1
 
 
 def test_slow_head_of_a_later_request(strict: ServerProcess) -> None:
-    """A connection that has been answered before is held to the same."""
+    """So is that of a later request on the connection."""
     with connect(strict) as connection:
         assert b" 200 OK" in ask(connection)
         connection.sendall(LIVE[:9])
         assert rest(connection).startswith(b"HTTP/1.1 408 ")
 
 
-def test_says_nothing(strict: ServerProcess) -> None:
-    """A connection that asks for nothing is ended without a word."""
+def test_no_request(strict: ServerProcess) -> None:
+    """A connection without a request is closed silently."""
     with connect(strict) as connection:
         assert rest(connection) == b""
 
 
 def test_blank_lines(strict: ServerProcess) -> None:
-    """Blank lines, which a parser skips, keep no connection open."""
+    """Blank lines, which the parser skips, do not keep a connection open."""
     with connect(strict) as connection:
         assert b" 200 OK" in ask(connection)
-        until(lambda: not takes(connection, b"\r\n"))
+        until(lambda: not still_reads(connection, b"\r\n"))
 
 
 def test_quick_heads_are_not_counted_together(strict: ServerProcess) -> None:
-    """A connection may live much longer than a head, as long as each head comes in time."""
+    """The time limit is each head's, not the connection's."""
     with connect(strict) as connection:
         end = time.monotonic() + 3 * HEAD_SECONDS
         while time.monotonic() < end:
@@ -117,7 +117,7 @@ def test_quick_heads_are_not_counted_together(strict: ServerProcess) -> None:
 
 
 def test_large_head(server: ServerProcess) -> None:
-    """A head without end is refused with 431 instead of being kept."""
+    """An endless head is a 431."""
     with connect(server) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\n")
         received = b""
@@ -129,11 +129,11 @@ def test_large_head(server: ServerProcess) -> None:
         except ConnectionError:  # what we still sent met a closed connection
             pass
     assert not received or received.startswith(b"HTTP/1.1 431 ")
-    assert refused(server, "large_head") >= 1
+    assert count_refused(server, "large_head") >= 1
 
 
 def test_head_of_allowed_size(server: ServerProcess) -> None:
-    """A long head that is within the bound is answered, in however many parts it comes."""
+    """A long head within the limit is answered, in any number of parts."""
     with connect(server) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n")
         for _ in range(MAX_HEAD_BYTES // 2000):
@@ -144,7 +144,7 @@ def test_head_of_allowed_size(server: ServerProcess) -> None:
 
 
 def test_too_many(strict: ServerProcess) -> None:
-    """Past the bound a connection is told to come again; those that were there go on, a place that is left is free."""
+    """One connection too many gets 429; the others work on, and a free place can be taken."""
     with ExitStack() as stack:
         inside = [stack.enter_context(connect(strict)) for _ in range(4)]
         assert all(b" 200 OK" in ask(each) for each in inside)
@@ -153,26 +153,26 @@ def test_too_many(strict: ServerProcess) -> None:
             answer = rest(outside)
         assert answer.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
         assert b"Retry-After: 1\r\n" in answer
-        assert b"all the connections that it takes" in answer
+        assert b"all the connections that it accepts" in answer
         assert all(b" 200 OK" in ask(each) for each in inside)
     until(lambda: get(f"{strict.url}/livez")[0] == 200)
-    assert refused(strict, "limit") >= 1
+    assert count_refused(strict, "limit") >= 1
 
 
-def test_reads_nothing(strict: ServerProcess) -> None:
-    """Who asks and asks and takes no answer is cut off, so that answers do not pile up."""
-    before = refused(strict, "slow_reader")
+def test_slow_reader(strict: ServerProcess) -> None:
+    """A caller that sends requests and reads no answers is disconnected."""
+    before = count_refused(strict, "slow_reader")
     with connect(strict) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.setblocking(False)
         asked = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 40
         end, pending = time.monotonic() + 15, asked
-        while time.monotonic() < end and refused(strict, "slow_reader") == before:
+        while time.monotonic() < end and count_refused(strict, "slow_reader") == before:
             try:
                 pending = pending[connection.send(pending) :] or asked
             except (BlockingIOError, ConnectionError):
                 time.sleep(0.05)
-    assert refused(strict, "slow_reader") == before + 1
+    assert count_refused(strict, "slow_reader") == before + 1
 
 
 BODY = b'{"inputs": "%s"}' % (b"a" * 1_000_000)
@@ -194,9 +194,9 @@ def post(path: str, *headers: str, length: int = len(BODY)) -> bytes:
     ],
     ids=lambda value: value.decode() if len(value) == 3 else "",
 )
-def test_refused_before_its_end(strict: ServerProcess, head: bytes, status: bytes) -> None:
-    """What comes of a body behind its refusal is no request: the next one on the connection gets its own answer."""
-    before = refused(strict, "large_head")
+def test_answered_before_the_body(strict: ServerProcess, head: bytes, status: bytes) -> None:
+    """The rest of a body that was answered early is not read as a request."""
+    before = count_refused(strict, "large_head")
     with connect(strict) as connection:
         connection.sendall(head)
         time.sleep(0.05)
@@ -204,11 +204,11 @@ def test_refused_before_its_end(strict: ServerProcess, head: bytes, status: byte
         connection.sendall(LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         answers = rest(connection)
     assert re.findall(rb"HTTP/1.1 (\d+) ", answers) == [status, b"200"]
-    assert refused(strict, "large_head") == before
+    assert count_refused(strict, "large_head") == before
 
 
-def test_refused_before_its_end_and_then_ended(strict: ServerProcess) -> None:
-    """A caller that reads when all is sent, and wants the connection closed then, gets its refusal and no reset."""
+def test_answered_before_the_body_and_closed(strict: ServerProcess) -> None:
+    """A caller that reads only after sending all gets its answer and no reset."""
     with connect(strict) as connection:
         connection.sendall(post("/nowhere", "Connection: close"))
         time.sleep(0.05)
@@ -220,16 +220,16 @@ def test_refused_before_its_end_and_then_ended(strict: ServerProcess) -> None:
     assert answer.count(b"HTTP/1.1") == 1
 
 
-def test_refused_and_sends_on(strict: ServerProcess) -> None:
-    """A body that nobody wants any more is read for as long as a head may take, and not for ever."""
+def test_an_endless_body_after_its_answer(strict: ServerProcess) -> None:
+    """The rest of a body that was answered early is read for a head's time at most."""
     with connect(strict) as connection:
         connection.sendall(post("/nowhere", length=1 << 40))
         assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
-        until(lambda: not takes(connection, b"a" * 1000))
+        until(lambda: not still_reads(connection, b"a" * 1000))
 
 
-def test_asks_before_it_sends(strict: ServerProcess) -> None:
-    """Whoever asks first whether its body is wanted may send it or not; what follows is then not guessed at."""
+def test_expect_continue(strict: ServerProcess) -> None:
+    """After an early answer to Expect: 100-continue the connection is closed: body or request may follow."""
     with connect(strict) as connection:
         connection.sendall(post("/nowhere", "Expect: 100-continue") + LIVE)
         answer = rest(connection)
@@ -250,8 +250,8 @@ ASKED = json.dumps({"inputs": "where is my parcel?"}).encode()
     ids=["h2c", "websocket"],
 )
 @pytest.mark.parametrize("parts", [1, 2, 3])
-def test_another_protocol_is_offered(server: ServerProcess, predictor: Predictor, offer: list[str], parts: int) -> None:
-    """Who offers another protocol, as Java's HTTP client does, is answered in HTTP/1.1, and asks again."""
+def test_upgrade(server: ServerProcess, predictor: Predictor, offer: list[str], parts: int) -> None:
+    """An Upgrade offer, as Java's client sends, is answered in HTTP/1.1, and so are later requests."""
     request = post("/predict", "Content-Type: application/json", *offer, length=len(ASKED)) + ASKED
     cuts = [0, *sorted([len(request) - len(ASKED), len(request) - 5][: parts - 1]), len(request)]
     with connect(server) as connection:
@@ -264,15 +264,15 @@ def test_another_protocol_is_offered(server: ServerProcess, predictor: Predictor
     assert json.dumps(predictor.predict(["where is my parcel?"])[0][0]["label"]).encode() in answers
 
 
-def test_no_proxy(server: ServerProcess) -> None:
-    """CONNECT leads nowhere, and ends."""
+def test_connect(server: ServerProcess) -> None:
+    """CONNECT is a 400 that closes the connection."""
     with connect(server) as connection:
         connection.sendall(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n")
         assert rest(connection).startswith(b"HTTP/1.1 400 ")
 
 
 def test_large_head_at_once(server: ServerProcess) -> None:
-    """The bound of a head holds however it comes; a large body behind a small head is none."""
+    """The limit of a head holds in one part too, and does not count the body."""
     with connect(server) as connection:
         connection.sendall(LIVE[:-2] + b"X-Long: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n")
         assert rest(connection).startswith(b"HTTP/1.1 431 ")
@@ -283,28 +283,28 @@ def test_large_head_at_once(server: ServerProcess) -> None:
         assert rest(connection).startswith(b"HTTP/1.1 200 ")
 
 
-def test_too_large_is_told_before_it_is_sent(strict: ServerProcess) -> None:
-    """Who asks first is told 413 by the length alone, and not to go on."""
+def test_too_large_with_expect_continue(strict: ServerProcess) -> None:
+    """With Expect: 100-continue a large body is a 413 by its length alone."""
     with connect(strict) as connection:
         connection.sendall(post("/predict", "Content-Type: application/json", "Expect: 100-continue", length=10**9))
         assert rest(connection).startswith(b"HTTP/1.1 413 ")
 
 
-def test_no_http(server: ServerProcess) -> None:
-    """What is no HTTP is refused in the shape of every other refusal, with the headers of every answer, and counted."""
-    before = refused(server, "malformed")
+def test_malformed(server: ServerProcess) -> None:
+    """What is not HTTP is a 400 in the shape of every error, with every header, and counted."""
+    before = count_refused(server, "malformed")
     with connect(server) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00 TLS, as from a caller of https://\r\n\r\n")
         head, _, body = rest(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"x-content-type-options: nosniff" in head
     assert json.loads(body) == {"error": NO_REQUEST, "error_type": "connection"}
-    assert refused(server, "malformed") == before + 1
+    assert count_refused(server, "malformed") == before + 1
 
 
 @pytest.mark.parametrize("hosts", [b"", b"Host: a\r\nHost: b\r\n"])
 def test_one_host(server: ServerProcess, hosts: bytes) -> None:
-    """A request without a Host, or with two, may mean another server: 400, and nothing of it is answered."""
+    """A request with no Host or two is a 400."""
     with connect(server) as connection:
         connection.sendall(b"GET /info HTTP/1.1\r\n" + hosts + b"\r\n")
         head, _, body = rest(connection).partition(b"\r\n\r\n")
@@ -313,14 +313,14 @@ def test_one_host(server: ServerProcess, hosts: bytes) -> None:
 
 
 def test_no_host_before_http_1_1(server: ServerProcess) -> None:
-    """HTTP/1.0, which some load balancers ask in, wants no Host."""
+    """HTTP/1.0, which some load balancers use, needs no Host."""
     with connect(server) as connection:
         connection.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
         assert b" 200 OK" in rest(connection)
 
 
 def test_descriptors_for_all(tiny_bundle: Path, tmp_path: Path) -> None:
-    """A server that is started with few descriptors gets enough for the connections it takes, and they are answered."""
+    """The limit of open files is raised to fit the connections."""
     port = free_port()
     command = ["bash", "-c", 'ulimit -Sn 64; exec "$@"', "-", *python("-m", "tuneship", "serve", tiny_bundle, "--port")]
     with running([*command, str(port)], port, tmp_path / "log") as server, ExitStack() as stack:
@@ -329,7 +329,7 @@ def test_descriptors_for_all(tiny_bundle: Path, tmp_path: Path) -> None:
 
 
 def test_idle_between_requests(tiny_bundle: Path, tmp_path: Path) -> None:
-    """A connection that has asked for nothing more for as long as it may is ended without a word."""
+    """An idle connection is closed silently after the keep-alive time."""
     port = free_port()
     command = python("-m", "tuneship", "serve", tiny_bundle, "--port", port)
     with running(command, port, tmp_path / "log", TUNESHIP_KEEP_ALIVE_SECONDS=0.3) as server:

@@ -1,4 +1,4 @@
-"""Connections are taken as fast as they come, however long a turn of the event loop takes."""
+"""Connections are accepted many in a turn of the event loop, and none is reset at shutdown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CALLERS = 5 * ACCEPTS_PER_TURN
 
 
 def test_many_in_a_turn() -> None:
-    """In each turn of the loop many are accepted, not one."""
+    """Each turn accepts many connections."""
 
     async def scenario(served: Listening) -> None:
         for _ in range(CALLERS):
@@ -31,8 +31,8 @@ def test_many_in_a_turn() -> None:
     listening(PlainTextResponse("hello"), scenario)
 
 
-def test_nobody_is_left_at_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who was connected before the server stops to listen, and asks, is answered."""
+def test_unaccepted_connections_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests on connections that the server has not accepted at shutdown are answered."""
     monkeypatch.setattr(connections, "LAST_SECONDS", 2.0)
 
     async def scenario(served: Listening) -> None:
@@ -46,8 +46,8 @@ def test_nobody_is_left_at_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
     listening(PlainTextResponse("hello"), scenario)
 
 
-def test_what_is_on_its_way_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that comes on an idle connection while the server ends is answered, and the connection then ended."""
+def test_late_requests_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request on an idle connection during shutdown is answered, then the connection is closed."""
     monkeypatch.setattr(connections, "LAST_SECONDS", 2.0)
 
     async def scenario(served: Listening) -> None:
@@ -69,7 +69,7 @@ ASKED = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def test_nothing_listens_at_the_end() -> None:
-    """A server that ends lets go of its port."""
+    """The port is free after shutdown."""
     ports = []
 
     async def scenario(served: Listening) -> None:

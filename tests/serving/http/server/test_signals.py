@@ -1,4 +1,4 @@
-"""The end under load: first not ready, then no new connections, and nothing that was accepted is lost."""
+"""Shutdown under load: not ready first, then no new connections, and no accepted request is lost."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Caller:
 
 @pytest.mark.parametrize("command", [serve, pytest.param(bentoml_serve, marks=pytest.mark.slow)])
 def test_loses_nothing(tiny_bundle: Path, tmp_path: Path, command) -> None:  # type: ignore[no-untyped-def]
-    """SIGTERM while six clients ask: /readyz says 503, every request is answered, exit status 0."""
+    """On SIGTERM under load /readyz says 503, every request is answered, and the exit status is 0."""
     port = free_port()
     variables = {
         "TUNESHIP_DRAIN_SECONDS": DRAIN_SECONDS, "TUNESHIP_BUNDLE": tiny_bundle,
@@ -78,8 +78,8 @@ def test_loses_nothing(tiny_bundle: Path, tmp_path: Path, command) -> None:  # t
         assert "Traceback" not in server.log.read_text()
 
 
-def test_says_so(tiny_bundle: Path, tmp_path: Path) -> None:
-    """While it drains the server is alive and not ready, says so in its log, and a second SIGTERM ends it at once."""
+def test_draining(tiny_bundle: Path, tmp_path: Path) -> None:
+    """While draining the server is alive, not ready and logs it; a second SIGTERM stops it at once."""
     port = free_port()
     with running(serve(tiny_bundle, port), port, tmp_path / "log", TUNESHIP_DRAIN_SECONDS=60) as server:
         server.process.send_signal(signal.SIGTERM)
@@ -93,8 +93,8 @@ def test_says_so(tiny_bundle: Path, tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
-def test_interrupt_is_not_announced(tiny_bundle: Path, tmp_path: Path) -> None:
-    """Control-C ends the server at once."""
+def test_interrupt(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Control-C stops the server at once."""
     port = free_port()
     with running(serve(tiny_bundle, port), port, tmp_path / "log", TUNESHIP_DRAIN_SECONDS=60) as server:
         server.process.send_signal(signal.SIGINT)

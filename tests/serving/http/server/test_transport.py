@@ -1,4 +1,4 @@
-"""What a turn of the event loop writes to a connection leaves together."""
+"""The writes of one event loop turn are sent together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from serving.http.server.transport import MOST_BYTES, CoalescingTransport
+from serving.http.server.transport import MAX_BUFFERED, CoalescingTransport
 from tests.serving.http.server.test_connection import connect, rest
 from tests.serving.processes import ServerProcess
 
@@ -66,18 +66,18 @@ def both(transport: CoalescingTransport) -> None:
 
 
 def test_a_turn_is_one_write() -> None:
-    """Head and body leave as one; what the next turn writes leaves by itself."""
+    """Head and body are one write; the next turn's is another."""
     assert told(both, lambda transport: transport.write(b"more")) == [b"head body", b"more"]
 
 
-def test_an_end_comes_after_what_was_written() -> None:
-    """A connection that is closed has its answer first, and one that is given up has none."""
+def test_close_and_abort() -> None:
+    """`close` sends what was written, `abort` does not."""
     assert told(lambda transport: (both(transport), transport.close())) == [b"head body", "close"]
     assert told(lambda transport: (both(transport), transport.abort())) == ["abort"]
 
 
-def test_an_end_waits_for_a_caller_that_still_sends() -> None:
-    """It has its answer, and the connection ends when told so again."""
+def test_close_while_the_caller_sends() -> None:
+    """While the caller sends, `close` sends the answer and closes only at the second call."""
 
     def end(transport: CoalescingTransport) -> None:
         transport.close()
@@ -87,28 +87,28 @@ def test_an_end_waits_for_a_caller_that_still_sends() -> None:
     assert told(both, end, lambda transport: transport.close(), sending=True) == [b"head body", "close"]
 
 
-def test_nothing_is_written_to_a_connection_that_is_gone() -> None:
-    """Where the other end left within the turn, what was written is dropped."""
+def test_the_caller_has_gone() -> None:
+    """If the caller has gone within the turn, its answer is dropped."""
     assert told(lambda transport: (both(transport), transport._transport.abort())) == ["abort"]
 
 
-def test_much_is_not_held_back() -> None:
-    """What is too much to gather goes on at once, so that the connection's own limits see it."""
+def test_large_writes() -> None:
+    """Large writes are sent at once, so that the transport's own limits apply."""
     recorded = Recorded()
 
     async def main() -> None:
         transport = CoalescingTransport(recorded, asyncio.get_running_loop(), lambda: False)
-        transport.write(b"x" * MOST_BYTES)
-        assert (recorded.told, transport.get_write_buffer_size()) == ([], MOST_BYTES + 7)
+        transport.write(b"x" * MAX_BUFFERED)
+        assert (recorded.told, transport.get_write_buffer_size()) == ([], MAX_BUFFERED + 7)
         transport.write(b"y")
-        assert (recorded.told, transport.get_write_buffer_size()) == ([b"x" * MOST_BYTES + b"y"], 7)
+        assert (recorded.told, transport.get_write_buffer_size()) == ([b"x" * MAX_BUFFERED + b"y"], 7)
 
     asyncio.run(main())
 
 
 @pytest.mark.parametrize("path", ["/livez", "/info"])
 def test_an_answer_is_one_segment(server: ServerProcess, path: str) -> None:
-    """A caller who waits for an answer is woken up once."""
+    """A waiting caller wakes up once."""
     with connect(server) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
         assert rest(connection).startswith(b"HTTP/1.1 200 OK\r\n")

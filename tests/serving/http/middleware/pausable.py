@@ -1,4 +1,4 @@
-"""Drives a server process of `gated_server` from outside: stops its engine, reads its metrics."""
+"""Drives a server process of `pausable_server` from outside: stops its engine, reads its metrics."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tests.serving.processes import ServerProcess
 TEXT = {"inputs": "where is my parcel?"}
 
 
-class Gated:
+class PausableServer:
     """A server whose engine can be stopped."""
 
-    def __init__(self, server: ServerProcess, gate: Path) -> None:
-        self.server, self._gate = server, gate
+    def __init__(self, server: ServerProcess, pause: Path) -> None:
+        self.server, self._pause_file = server, pause
         self.http = httpx.Client(base_url=server.url, timeout=20)
 
     @contextmanager
     def busy(self) -> Iterator[None]:
         """Meanwhile the engine is held up by a request, which is answered at the end."""
         begun = self.begun
-        self._gate.touch()
+        self._pause_file.touch()
         try:
             with ThreadPoolExecutor(1) as pool:
                 first = pool.submit(httpx.post, f"{self.server.url}/predict", json=TEXT, timeout=20)
@@ -35,10 +35,10 @@ class Gated:
                     self.until(lambda: self.begun > begun and self.waiting == 0)
                     yield
                 finally:
-                    self._gate.unlink()
+                    self._pause_file.unlink()
                 assert first.result().status_code == 200
         finally:
-            self._gate.unlink(missing_ok=True)
+            self._pause_file.unlink(missing_ok=True)
 
     @property
     def waiting(self) -> float:

@@ -1,4 +1,4 @@
-// What the server tells of itself: the proof, the limits, whether it is ready, and how to ask it from code.
+// The proof, the limits, readiness, and code examples.
 
 const SHARES = ["accuracy", "macro_f1", "micro_f1", "entity_f1", "f1", "exact_match", "token_accuracy"];
 
@@ -9,56 +9,53 @@ const LIMITS = {
   max_explain_rows: "Rows an explanation", max_explain_tokens: "Tokens an explanation",
 };
 
-function score(metric, value) {
-  return SHARES.includes(metric) ? percent(value) : figure(value, 4);
-}
+const formatScore = (metric, value) => SHARES.includes(metric) ? formatPercent(value) : formatNumber(value, 4);
 
-function facts(list, rows) {
+function fillList(list, rows) {
   list.replaceChildren(...rows.flatMap(([name, value, wide]) => {
     const kind = wide ? "wide" : undefined;
     return [el("dt", {class: kind}, name), el("dd", {class: kind}, value)];
   }));
 }
 
-function introduce() {
-  document.querySelectorAll(".told").forEach(part => { part.hidden = false; });
+function showInfo() {
+  document.querySelectorAll(".after-info").forEach(part => { part.hidden = false; });
   const {info} = state, {parity} = info, labels = info.labels.length > 1 ? `${info.labels.length} labels` : "";
   at("name").textContent = document.title = info.served_as;
-  at("about").textContent = [words(info.task), labels, info.variant, info.model.id && `from ${info.model.id}`].filter(Boolean).join(" · ");
+  at("about").textContent = [humanize(info.task), labels, info.variant, info.model.id && `from ${info.model.id}`].filter(Boolean).join(" · ");
   at("verdict").className = parity.passed ? "verdict" : "verdict failed";
   at("verdict").replaceChildren(el("span", {class: "verdict-mark", "aria-hidden": "true"}, parity.passed ? "✓" : "✗"), parity.passed ? "What is served is what was measured" : "The proof did not hold");
   at("verdict-means").textContent = "Before this bundle existed, the code that serves here was compared with the trained checkpoint.";
-  const metric = words(parity.metric).replace("f1", "F1").replace(/^(spearman|pearson)/, name => name[0].toUpperCase() + name.slice(1));
-  facts(at("figures"), [
-    [`Test ${metric}, as served`, score(parity.metric, parity.score)],
-    [`Test ${metric}, as trained`, score(parity.metric, parity.reference_score)],
-    ["Inputs compared", count(parity.rows)],
-    ["Equal answers", `${count(parity.answers_equal)} of ${count(parity.rows)}`],
+  const metric = humanize(parity.metric).replace("f1", "F1").replace(/^(spearman|pearson)/, name => name[0].toUpperCase() + name.slice(1));
+  fillList(at("figures"), [
+    [`Test ${metric}, as served`, formatScore(parity.metric, parity.score)],
+    [`Test ${metric}, as trained`, formatScore(parity.metric, parity.reference_score)],
+    ["Inputs compared", formatCount(parity.rows)],
+    ["Equal answers", `${formatCount(parity.answers_equal)} of ${formatCount(parity.rows)}`],
     ["Equal token ids", parity.token_ids_equal ? "all" : "not all"],
     ["Largest logit difference", parity.max_abs_logit_difference.toExponential(1).replace("-", "−")],
     ["Proven on", info.proven_on.cpu ?? info.proven_on.architecture, true],
     ["Bundle sha256", info.bundle_sha256, true],
   ]);
-  facts(at("limits"), Object.entries(info.limits).map(([name, value]) => [LIMITS[name] ?? words(name), count(value)]));
+  fillList(at("limits"), Object.entries(info.limits).map(([name, value]) => [LIMITS[name] ?? humanize(name), formatCount(value)]));
   const paths = ["info", "openapi.json", "card", "metrics", "readyz"];
-  at("links").replaceChildren(...paths.map(path => el("li", {}, el("a", {href: ["metrics", "readyz"].includes(path) ? path : url(path)}, `/${path}`))));
+  at("links").replaceChildren(...paths.map(path => el("li", {}, el("a", {href: ["metrics", "readyz"].includes(path) ? path : urlOf(path)}, `/${path}`))));
 }
 
-async function lookReady() {
-  const place = at("ready");
+async function checkReady() {
   let on = false, text = "Does not answer";
   try {
     const response = await fetch("readyz", {cache: "no-store"});
     on = response.ok;
     text = on ? "Ready" : "Not ready";
-  } catch { /* the text says so already */ }
-  if (place.textContent === text) return;
-  place.replaceChildren(el("span", {class: `dot ${on ? "on" : "off"}`, "aria-hidden": "true"}), text);
+  } catch { /* the text is set already */ }
+  if (at("ready").textContent === text) return;
+  at("ready").replaceChildren(el("span", {class: `dot ${on ? "on" : "off"}`, "aria-hidden": "true"}), text);
 }
 
-// The snippets ask what the form asks.
+// Examples that send the form's request.
 function showCode() {
-  const groups = textGroups(), path = new URL(url(askPath()), location.href).href;
+  const groups = readGroups(), path = new URL(urlOf(askPath()), location.href).href;
   const body = askBody(groups.length ? groups : [{}]);
   const compact = JSON.stringify(body), key = server.key ? ["Authorization: Bearer YOUR_KEY"] : [];
   const headers = ["Content-Type: application/json", ...key];
@@ -66,7 +63,7 @@ function showCode() {
   const pairs = headers.map(each => each.split(": ")).map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`);
   at("python").textContent = [
     "import json", "import urllib.request", "",
-    `body = ${python(body)}`,
+    `body = ${toPython(body)}`,
     "request = urllib.request.Request(",
     `    ${JSON.stringify(path)},`,
     "    json.dumps(body).encode(),",
@@ -76,19 +73,19 @@ function showCode() {
   ].join("\n");
 }
 
-// JSON is Python but for three names, and these are never inside what is typed here as keys.
-function python(value) {
+// A JSON value as a Python literal.
+function toPython(value) {
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
-  if (Array.isArray(value)) return `[${value.map(python).join(", ")}]`;
-  if (typeof value === "object") return `{${Object.entries(value).map(([key, each]) => `${JSON.stringify(key)}: ${python(each)}`).join(", ")}}`;
+  if (Array.isArray(value)) return `[${value.map(toPython).join(", ")}]`;
+  if (typeof value === "object") return `{${Object.entries(value).map(([key, each]) => `${JSON.stringify(key)}: ${toPython(each)}`).join(", ")}}`;
   return JSON.stringify(value);
 }
 
 async function copy(button) {
   const name = button.dataset.copy;
   await navigator.clipboard.writeText(at(name).textContent);
-  say(`The ${name} snippet is copied.`);
+  announce(`The ${name} snippet is copied.`);
   const before = [...button.childNodes];
   button.replaceChildren("Copied");
   setTimeout(() => button.replaceChildren(...before), 1500);

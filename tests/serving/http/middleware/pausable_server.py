@@ -1,0 +1,29 @@
+"""The `tuneship` command with an engine that waits for as long as a file exists: ``python -m … PAUSE serve BUNDLE``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tuneship
+from serving.inference.predictor import Predictor
+
+
+def pause_while_exists(pause: Path) -> None:
+    """Make every predictor wait while the file exists."""
+    together = Predictor.together
+
+    def pausable(self: Predictor, windows: Sequence[Any], length: int = 0) -> list[Any]:
+        while pause.exists():
+            time.sleep(0.002)
+        return together(self, windows, length)
+
+    Predictor.together = pausable  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    pause_while_exists(Path(sys.argv.pop(1)))
+    tuneship.main()
