@@ -1,9 +1,8 @@
-"""Gathering what concurrent requests ask for into calls of the engine.
+"""Concurrent requests become batches for the engine.
 
-policy    which rows run next: pure, moments are arguments
-batcher   callers on the event loop, the engine on threads of its own
-shape     what one call of an engine takes, and how much may wait
-pace      how fast the engine works, as measured
-observing what is told to whoever counts
-errors    why a good request is not answered
+scheduler    which rows run next (pure policy: the clock is an argument)
+batcher      callers on the event loop, the engine on its own threads
+batch_shape  what fits into one engine call, and how much may wait
+timing       what observers are told
+errors       why a valid request is not answered
 """

@@ -1,25 +1,25 @@
-"""Why a good request is not answered: through no fault of its own, and none of the server's code.
+"""Why a valid request gets no answer.
 
 Unanswered
-├── Unavailable    the server is starting or stopping
-├── Overloaded     too much waits already
-└── Expired        its time ran out while it waited
+├── Unavailable    the server starts or stops
+├── Overloaded     the queue is full, or too long for the request's deadline
+└── Expired        the deadline passed before the request ran
 """
 
 from __future__ import annotations
 
 
 class Unanswered(RuntimeError):
-    """The request was good and was not answered; the message says why."""
+    """The base class. The message gives the reason."""
 
 
 class Unavailable(Unanswered):
-    """Nothing can be asked yet, or any more: another server, or a later moment, may answer."""
+    """Retry later, or on another server."""
 
 
 class Overloaded(Unanswered):
-    """The queue is full, or too long for the caller's deadline: it should come back later."""
+    """Retry later."""
 
 
 class Expired(Unanswered):
-    """The time that the caller or the server gives a request is over; what was late was not run."""
+    """Rows that had not started were not run."""

@@ -38,7 +38,7 @@ class GenerationEngine:
 
     def __init__(self, bundle: Bundle, task: Generation, tokenizer: Tokenizer, threads: int) -> None:
         """Load the graphs; raises BundleError if they are not what the manifest tells of."""
-        self.shape = BatchShape(rows=1, foretold=False)  # nobody's answer waits for the end of somebody else's
+        self.shape = BatchShape(rows=1, predictable=False)  # nobody's answer waits for the end of somebody else's
         self._task = task
         self._detokenizer = Detokenizer(tokenizer)
         self._session = _session_of(bundle, task, threads)
