@@ -21,7 +21,7 @@ def measure_batching(subject: Subject, repeats: int) -> list[Figure]:
     texts = random.Random(0).sample(subject.texts, min(QUERIES, len(subject.texts)))
     with pinned({0}):
         predictor = Predictor.open(subject.bundles["fp32"].absolute())
-        ways = (predictor.run, predictor.together)
+        ways = (predictor.run, predictor.run_batch)
         pairs = [tuple(_rate(predictor, way, texts) for way in ways) for _ in range(repeats)]
     return [
         median_of("predictor, fp32, 32 random queries", [mine for mine, _ in pairs], "per s"),

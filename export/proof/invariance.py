@@ -95,7 +95,7 @@ class _Alone:
     def run(self, group: Sequence[int], length: int) -> Iterator[tuple[int, list[Any]]]:
         """The results of a group of items whose windows share one batch, padded to ``length`` tokens at least."""
         encoded = [self.served.encoded[place] for place in group]
-        flat = iter(self.predictor.together([window for each in encoded for window in each.windows], length))
+        flat = iter(self.predictor.run_batch([window for each in encoded for window in each.windows], length))
         for place, each in zip(group, encoded, strict=True):
             yield place, [next(flat) for _ in each.windows]
 

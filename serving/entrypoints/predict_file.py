@@ -92,7 +92,7 @@ def _chunks(lines: Iterable[bytes], on_progress: Callable[[int], None]) -> Itera
 
 def _answer(predictor: Predictor, chunk: list[tuple[int, bytes]], tally: Tally) -> Iterator[str]:
     rows = [_read(predictor, number, line) for number, line in chunk]
-    answers = iter(predictor.answered([row.content["inputs"] for row in rows if not row.refusal]))
+    answers = iter(predictor.predict_encoded([row.content["inputs"] for row in rows if not row.refusal]))
     for row in rows:
         if row.refusal:
             tally.refuse(row.refusal)

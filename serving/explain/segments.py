@@ -8,7 +8,7 @@ from typing import Literal
 
 from tokenizers import Encoding
 
-from serving.tasks.spans import Token, pieces_of, placed, trimmed, words_of
+from serving.tasks.spans import Token, group_pieces, group_words, trim, visible_tokens
 
 Granularity = Literal["word", "token"]
 
@@ -41,13 +41,13 @@ def tokens_of_text(number: int, text: str, window: Encoding) -> list[Token]:
         for row, (segment, special) in enumerate(zip(window.sequence_ids, window.special_tokens_mask, strict=True))
         if segment == number and not special
     ]
-    return placed(text, [Token(*window.offsets[row], window.word_ids[row], 0, row) for row in rows])
+    return visible_tokens(text, [Token(*window.offsets[row], window.word_ids[row], 0, row) for row in rows])
 
 
 def _units(number: int, text: str, window: Encoding, granularity: Granularity) -> list[Unit]:
     tokens = tokens_of_text(number, text, window)
-    groups = words_of(text, tokens) if granularity == "word" else pieces_of(tokens)
-    found = [(trimmed(text, group[0].start, group[-1].end), group) for group in groups]
+    groups = group_words(text, tokens) if granularity == "word" else group_pieces(tokens)
+    found = [(trim(text, group[0].start, group[-1].end), group) for group in groups]
     return [Unit(number, *place, tuple(token.row for token in group)) for place, group in found if place[0] < place[1]]
 
 

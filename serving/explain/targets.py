@@ -18,7 +18,7 @@ from serving.tasks.generation import Generation
 from serving.tasks.multi_label_classification import MultiLabelClassification
 from serving.tasks.question_answering import QuestionAnswering
 from serving.tasks.regression import Regression
-from serving.tasks.spans import Token, placed, tokens_of, words_of
+from serving.tasks.spans import Token, group_words, merge_windows, visible_tokens
 from serving.tasks.text_classification import TextClassification
 from serving.tasks.token_classification import OUTSIDE, TokenClassification
 
@@ -92,7 +92,7 @@ def _token_classification(
     """The mean over the entity's words of what decides each: the logit, or the probability, of its tag at its first
     piece. As a probability it is the score that was answered."""
     entity = _entity(task.decode(encoded, results), options)
-    words = words_of(encoded.item, _placed(task, encoded))
+    words = group_words(encoded.item, _placed(task, encoded))
     heads = [word[0] for word in words if entity["start"] <= word[0].start < entity["end"]]
     window = heads[0].window
     rows = [token.row for token in heads if token.window == window]
@@ -175,7 +175,7 @@ def _entity(entities: Sequence[Any], options: ExplainParameters) -> Any:
 
 
 def _placed(task: TokenClassification, encoded: Encoded) -> list[Token]:
-    return placed(encoded.item, tokens_of(encoded.windows, task.stride))
+    return visible_tokens(encoded.item, merge_windows(encoded.windows, task.stride))
 
 
 def _span(encoded: Encoded, number: int, start: int, end: int) -> tuple[int, int] | None:

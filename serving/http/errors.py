@@ -87,7 +87,7 @@ def _methods(http: HttpRequest) -> list[str]:
 
 
 class JSONResponse(Response):
-    """What is JSON already but for being written. Every float is finite, see `Predictor.together_finite`."""
+    """What is JSON already but for being written. Every float is finite, see `Predictor.run_batch_finite`."""
 
     media_type = "application/json"
 

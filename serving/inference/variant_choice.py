@@ -1,8 +1,7 @@
-"""Which of a bundle's proven variants may answer on this machine. Never a silent wrong answer: it is told why.
+"""Which of a bundle's proven variants serves on this machine; logs why if it is not the first.
 
-A variant is tried by replaying its own golden answers. Where its answers depend on something of the CPU that this
-machine does not share with the one the bundle was proven on, it is tried last: a few golden answers cannot stand in for
-the whole test set, which was answered on the other CPU.
+Each variant must reproduce its golden answers. Variants that depend on CPU features in which this machine differs from
+the proof's are tried last: the few golden answers cannot replace the whole test set.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ class RejectedVariant:
 
 @dataclass(frozen=True)
 class VariantChoice:
-    """What became of a bundle's variants on one machine.
+    """The result of the selection.
 
     Attributes:
         preferred: the bundle's first variant.
-        served: the one that answers.
-        passed_over: those that were not taken although they come first, or could not be.
-        unlike: what the served one depends on and this machine does not share; empty where it is at home.
+        served: the selected variant.
+        rejected: variants that failed, or came earlier in the bundle.
+        cpu_mismatches: CPU features that the served variant depends on and this machine lacks.
     """
 
     preferred: str
@@ -45,13 +44,13 @@ class VariantChoice:
 
     @property
     def warnings(self) -> list[str]:
-        """What the one who runs the server must know, a line each; none where all is as it was proven."""
-        over = [f"the {each.variant} variant does not serve here: {each.reason}" for each in self.rejected]
+        """For the operator; empty if the first variant serves on a CPU like the proof's."""
+        rejected = [f"the {each.variant} variant does not serve here: {each.reason}" for each in self.rejected]
         instead = [f"the {self.served} variant serves in its place"] if self.served != self.preferred else []
         doubts = [
             f"the {self.served} variant serves although {each}; its golden answers hold" for each in self.cpu_mismatches
         ]
-        return [*over, *instead, *doubts]
+        return [*rejected, *instead, *doubts]
 
 
 @dataclass(frozen=True)
@@ -65,28 +64,31 @@ class _Candidate:
 
 
 def select_variant(bundle: Bundle, load: Callable[[Bundle], Opened], machine: Machine) -> tuple[Opened, VariantChoice]:
-    """Open the first variant that answers on this machine as it was proven, and log a warning of whatever is not so.
+    """Load the first variant that reproduces its golden answers, and log warnings.
 
     Args:
         bundle: a checked bundle.
         load: loads a bundle's first variant and replays its golden answers; raises BundleError.
-        machine: the one that is to answer.
+        machine: the machine that serves.
 
     Raises:
-        BundleError: no variant answers here; the message has the reason for each.
+        BundleError: no variant does; the message has each one's reason.
     """
     candidates = [_candidate(each, machine) for each in (bundle, *bundle.alternatives)]
-    failed: dict[str, str] = {}
+    failures: dict[str, str] = {}
     for each in sorted(candidates, key=lambda each: bool(each.cpu_mismatches)):
         try:
             opened = load(each.bundle)
         except BundleError as error:
             if len(candidates) == 1:
                 raise
-            failed[each.variant] = str(error)
+            failures[each.variant] = str(error)
         else:
-            return opened, _told(_choice(each, candidates, failed), bundle)
-    reasons = "; ".join(f"{variant}: {reason}" for variant, reason in failed.items())
+            choice = _describe_choice(each, candidates, failures)
+            for line in choice.warnings:
+                logging.getLogger("tuneship").warning("%s: %s", bundle.manifest.name, line)
+            return opened, choice
+    reasons = "; ".join(f"{variant}: {reason}" for variant, reason in failures.items())
     raise BundleError(f"{bundle.root}: no variant answers on this machine as it was proven. {reasons}")
 
 
@@ -95,14 +97,8 @@ def _candidate(bundle: Bundle, machine: Machine) -> _Candidate:
     return _Candidate(bundle, cpu_mismatches(manifest.graph.depends_on, manifest.proven_on, machine))
 
 
-def _choice(served: _Candidate, candidates: Sequence[_Candidate], failed: dict[str, str]) -> VariantChoice:
+def _describe_choice(served: _Candidate, candidates: Sequence[_Candidate], failures: dict[str, str]) -> VariantChoice:
     before = candidates[: candidates.index(served)]
-    reasons = {each.variant: "; ".join(each.cpu_mismatches) for each in before} | failed
+    reasons = {each.variant: "; ".join(each.cpu_mismatches) for each in before} | failures
     rejected = (RejectedVariant(each.variant, reasons[each.variant]) for each in candidates if each.variant in reasons)
     return VariantChoice(candidates[0].variant, served.variant, tuple(rejected), served.cpu_mismatches)
-
-
-def _told(choice: VariantChoice, bundle: Bundle) -> VariantChoice:
-    for line in choice.warnings:
-        logging.getLogger("tuneship").warning("%s: %s", bundle.manifest.name, line)
-    return choice

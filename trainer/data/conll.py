@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serving.errors import InputError
+from serving.tasks.token_classification import OUTSIDE
 from trainer.data.table import Table, text_of
 
-OUTSIDE = "O"
 TOKENS, TAGS, LINE = "tokens", "tags", "line"
 ACCEPTED_TAGS = "O, and B-, I-, E-, S-, L-, U- or M- with a type, such as B-person"
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-OUTSIDE = "O"
+from serving.tasks.token_classification import OUTSIDE
 
 Span = tuple[str, int, int]
 

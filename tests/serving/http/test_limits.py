@@ -33,10 +33,10 @@ class Stoppable(Predictor):
 
     wait: Callable[[], None] = staticmethod(lambda: None)
 
-    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
+    def run_batch(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """The real logits, later."""
         self.wait()
-        return super().together(windows, length)
+        return super().run_batch(windows, length)
 
 
 @pytest.fixture(scope="module")

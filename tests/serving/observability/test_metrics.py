@@ -152,7 +152,7 @@ def test_telling_every_label_counts_those_answered(task_client: Callable[[str], 
 @pytest.mark.parametrize("parameters", [{}, {"top_k": 1, "truncate": True}])
 def test_counting_decodes_nothing_anew(predictor: Predictor, parameters: dict[str, Any]) -> None:
     """An answer that no parameter has altered is counted as it is."""
-    (answered,) = predictor.answered([TEXT])
+    (answered,) = predictor.predict_encoded([TEXT])
     reply = Reply([answered[0]], [[]], [answered[1]])  # without logits, of which there would be no second answer
     model = Metrics().of("m", predictor.bundle)
     assert model.answered(reply, predictor.task.parameters_type(**parameters)) == [answered[1][0]["label"]]

@@ -14,14 +14,14 @@ from serving.inference.predictor import Predictor
 
 def close_behind(gate: Path) -> None:
     """Make every predictor wait."""
-    together = Predictor.together
+    run_batch = Predictor.run_batch
 
     def gated(self: Predictor, windows: Sequence[Any], length: int = 0) -> list[Any]:
         while gate.exists():
             time.sleep(0.002)
-        return together(self, windows, length)
+        return run_batch(self, windows, length)
 
-    Predictor.together = gated  # type: ignore[method-assign]
+    Predictor.run_batch = gated  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
