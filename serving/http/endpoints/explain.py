@@ -11,7 +11,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from serving.explain.explainer import Explainer
-from serving.explain.masking import Hidden
+from serving.explain.masking import MaskedWindow
 from serving.explain.parameters import parse
 from serving.http.endpoints.call_model import ask
 from serving.http.endpoints.predict import encode, told
@@ -51,7 +51,7 @@ async def _explain(body: bytes, model: Model, record: RequestRecord) -> Response
     return JSONResponse(explanation, headers=told([encoded]))
 
 
-async def _run(model: Model, rows: Sequence[Hidden], record: RequestRecord) -> list[Any]:
+async def _run(model: Model, rows: Sequence[MaskedWindow], record: RequestRecord) -> list[Any]:
     """The rows' logits, a few rows at a time; they count as tokens of the request, and their time as inference."""
     results: list[Any] = []
     for at in range(0, len(rows), ROWS_AT_ONCE):

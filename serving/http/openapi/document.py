@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from serving.bundle.bundle import Bundle
 from serving.explain.schema import schemas
-from serving.explain.targets import unexplained
+from serving.explain.targets import unsupported_reason
 from serving.http.openapi.operations import JSON, PLAIN, Json, any_post, get, model_ready, post, probe, ready, reference
 from serving.protocols import HUGGING_FACE, PROTOCOLS, ApiProtocol, tei
 from serving.protocols.hugging_face import request_schema
@@ -159,7 +159,7 @@ def _speaking(protocol: ApiProtocol, *, named: bool) -> Json:
 
 
 def _explain(task: Task) -> Json:
-    if unexplained(task):
+    if unsupported_reason(task):
         return {}
     summary = "Which words the answer to an input rests on"
     return {"/explain": {"post": post(summary, reference("Explain"), reference("Explanation"), "Scores")}}
