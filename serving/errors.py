@@ -1,12 +1,10 @@
-"""Exceptions that users can act on, and how messages quote values.
+"""Exceptions that users can act on, and values in messages.
 
-    UserError             the command line prints the message, without a traceback, and exits with 1
-    ├── InputError        an input, file or setting cannot be used
-    │   ├── MalformedInput    it cannot be parsed: not JSON, not UTF-8
-    │   └── InputTooLarge     it exceeds a limit
-    └── BundleError       a bundle is missing, altered, or answers differently from its proof
-
-The HTTP server translates them to statuses.
+UserError             the command line prints the message without a traceback and exits with 1
+├── InputError        an input, file or setting cannot be used
+│   ├── MalformedInput    not JSON, not UTF-8
+│   └── InputTooLarge     above a limit
+└── BundleError       a bundle is missing, altered, or answers differently from its proof
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ class UserError(Exception):
 
 
 class InputError(UserError, ValueError):
-    """The message says where, what was found and what is accepted. ``field`` is the user's name for the part."""
+    """``field`` is the user's name for the wrong part."""
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -28,15 +26,15 @@ class InputError(UserError, ValueError):
 
 
 class MalformedInput(InputError):
-    """The input cannot be parsed."""
+    """Not JSON, or not UTF-8."""
 
 
 class InputTooLarge(InputError):
-    """The input exceeds a limit."""
+    """Above a limit."""
 
 
 class BundleError(UserError, RuntimeError):
-    """The message names the file and what to do."""
+    """The message names the file."""
 
 
 _SHORT = reprlib.Repr()

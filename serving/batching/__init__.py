@@ -1,8 +1,8 @@
 """Concurrent requests become batches for the engine.
 
-scheduler    which rows run next (pure policy: the clock is an argument)
-batcher      callers on the event loop, the engine on its own threads
-batch_shape  what fits into one engine call, and how much may wait
-timing       what observers are told
-errors       why a valid request is not answered
+scheduler    which rows run next: pure policy
+batcher      callers on the event loop, the engine on its threads
+batch_shape  limits of a batch and of the queue
+timing       what observers get
+errors       why a valid request gets no answer
 """

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BatchShape:
-    """The limits of one engine call; ``python -m bench batching`` measures the defaults.
+    """Limits of one engine call. Measure them with ``python -m bench batching``.
 
     Attributes:
-        tokens: most tokens, padding included; a longer row runs alone. More leave the CPU cache and delay arrivals.
-        ratio: most that the longest row may exceed the shortest, as a factor.
-        rows: most rows; 1 where a row's answer depends on its neighbours.
-        call_cost: fixed cost of a call, in tokens.
-        predictable: whether a row's tokens predict its duration; not so in generation.
+        tokens: padding included; a longer row runs alone. More leave the CPU cache and delay arrivals.
+        ratio: of the longest row to the shortest.
+        rows: 1 where answers depend on neighbours.
+        call_cost: of a call, in tokens.
+        predictable: whether tokens predict the duration; not so in generation.
     """
 
     tokens: int = 256
@@ -25,13 +25,9 @@ class BatchShape:
     predictable: bool = True
 
     def fits(self, rows: int, shortest: int, longest: int) -> bool:
-        """Whether ``rows`` rows of ``shortest`` to ``longest`` tokens may share a call. One row always may."""
+        """Whether ``rows`` rows of ``shortest`` to ``longest`` tokens may share a call."""
         within = rows <= self.rows and rows * longest <= self.tokens and longest <= self.ratio * shortest
         return within or rows == 1
-
-    def cost(self, rows: int, longest: int) -> int:
-        """In tokens."""
-        return self.call_cost + rows * longest
 
     def batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         """Batches of indices, shortest first. A batch ends where another call costs less than more padding."""
@@ -50,7 +46,7 @@ class BatchShape:
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """Most rows that may wait, and most tokens in all of them."""
+    """Most waiting rows, and most tokens in them."""
 
     rows: int = 1024
     tokens: int = 65_536

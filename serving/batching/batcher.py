@@ -1,6 +1,6 @@
-"""The batcher: windows of concurrent requests become engine calls.
+"""Windows of concurrent requests become engine calls.
 
-Callers run on the event loop, the engine on its own threads. A free thread takes its batch from the queue.
+Callers run on the event loop, the engine on its own threads, which take their batches directly from the queue.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LATEST_WEIGHT = 0.1
 
 @dataclass(eq=False, slots=True)
 class _Submission:
-    """One caller's windows: ``results`` in their order, and how many are ``missing``."""
+    """One caller's windows and results."""
 
     windows: Sequence[Window]
     done: asyncio.Future[None]
@@ -53,7 +53,7 @@ class _Submission:
 
 
 class Batcher:
-    """Runs windows on engine threads. Call every method on the event loop."""
+    """Call every method on the event loop."""
 
     def __init__(
         self,
@@ -64,10 +64,10 @@ class Batcher:
         workers: int = 1,
         observer: Observer | None = None,
     ) -> None:
-        """Create the queue; threads start with the first request.
+        """Threads start with the first request.
 
         Args:
-            run: the engine: a result for each window, in order. Each worker calls it.
+            run: the engine: a result for each window. Each worker calls it.
             shape: limits of one call.
             bounds: limits of the queue.
             workers: threads.
@@ -86,33 +86,27 @@ class Batcher:
 
     @property
     def depth(self) -> int:
-        """Rows in the queue."""
         return len(self._queue)
 
     @property
     def seconds_to_drain(self) -> float:
-        """Estimated seconds until the queue is empty, at the current throughput."""
+        """Estimate at the current throughput."""
         return self._queue.tokens * self._queue.seconds_per_token
 
     def admit(self, deadline: float = math.inf) -> None:
-        """Raise Overloaded if even the smallest request would be refused. Call it before reading a request."""
+        """Raise Overloaded if even the smallest request would be refused; to call before reading a request."""
         self._queue.admit(deadline, time.perf_counter())
 
     async def submit(
         self, windows: Sequence[Window], timing: Timing | None = None, deadline: float = math.inf
     ) -> list[Any]:
-        """The result of each window, in order.
-
-        Args:
-            windows: one caller's.
-            timing: filled in.
-            deadline: on the clock of `time.perf_counter`.
+        """The result of each window. ``deadline`` is a time of `time.perf_counter`; ``timing`` is filled in.
 
         Raises:
             Overloaded: the queue is full, or too long for the deadline.
-            Expired: the deadline passed before every window ran.
+            Expired: the deadline passed.
             Unavailable: the batcher is closed.
-            Exception: the engine's, for one of the windows.
+            Exception: the engine's.
         """
         submission = self._enqueue(windows, timing or Timing(), deadline)
         try:
@@ -129,7 +123,6 @@ class Batcher:
         return submission.results
 
     async def close(self) -> None:
-        """Refuse new requests, finish the accepted ones and stop the threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -185,7 +178,7 @@ class Batcher:
             self._run_batch(batch)
 
     def _next_batch(self) -> list[Row]:
-        """Wait for a batch; empty once the batcher is closed."""
+        """Wait for a batch; empty once closed."""
         with self._changed:
             while True:
                 batch, expired = self._queue.take(time.perf_counter())
@@ -197,7 +190,7 @@ class Batcher:
                 self._idle -= 1
 
     def _run_batch(self, batch: Sequence[Row]) -> None:
-        """Run a batch. If the engine fails, run each half, so that only the row at fault gets the error."""
+        """If the engine fails, run each half, so that only the row at fault gets the error."""
         start = time.perf_counter()
         try:
             results = self._run([row.owner[0].windows[row.owner[1]] for row in batch])

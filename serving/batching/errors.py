@@ -1,25 +1,19 @@
-"""Why a valid request gets no answer.
-
-Unanswered
-├── Unavailable    the server starts or stops
-├── Overloaded     the queue is full, or too long for the request's deadline
-└── Expired        the deadline passed before the request ran
-"""
+"""Why a valid request gets no answer."""
 
 from __future__ import annotations
 
 
 class Unanswered(RuntimeError):
-    """The base class. The message gives the reason."""
+    """The message gives the reason."""
 
 
 class Unavailable(Unanswered):
-    """Retry later, or on another server."""
+    """The server starts or stops: retry later, or on another server."""
 
 
 class Overloaded(Unanswered):
-    """Retry later."""
+    """The queue is full, or too long for the deadline: retry later."""
 
 
 class Expired(Unanswered):
-    """Rows that had not started were not run."""
+    """The deadline passed; rows that had not started were not run."""

@@ -1,10 +1,10 @@
-"""Which rows run next: a pure data structure, without clock, thread or event loop. Times are arguments, in seconds.
+"""Which rows run next: pure, without clock, thread or event loop. Times are arguments, in seconds.
 
-**Order**: earliest deadline first. Every row also has an implicit deadline: its arrival, plus IMPLICIT_DEADLINE, plus
-the estimated duration of the same caller's rows before it. So large requests share the engine, and no row starves.
+**Order**: earliest deadline first. Every row has an implicit deadline: its arrival, plus IMPLICIT_DEADLINE, plus the
+estimated duration of the caller's rows before it. So large requests share the engine, and no row starves.
 
 **Refusals**: a request above the queue limits, or one that would miss its deadline at the current throughput. An empty
-queue refuses nothing: a request may exceed the limits alone, and a wrong estimate gets corrected.
+queue refuses nothing, so that a wrong estimate gets corrected.
 
 **Batches**: a batch is the most urgent row plus its nearest neighbours in length, sized to minimise cost per token.
 """
@@ -28,15 +28,14 @@ IMPLICIT_DEADLINE = 1.0
 
 @dataclass(eq=False, slots=True)
 class Row:
-    """One window in the queue.
+    """One window.
 
     Attributes:
-        tokens: its length.
-        deadline: when it expires; not run after that.
+        deadline: when it expires.
         owner: the caller's reference.
-        priority: the earlier of deadline and implicit deadline; the smallest runs first.
+        priority: deadline or implicit deadline, the earlier; the smallest runs first.
         number: order of arrival.
-        waiting: whether it is in the queue.
+        waiting: in the queue.
     """
 
     tokens: int
@@ -48,17 +47,15 @@ class Row:
 
 
 class NextBatch(NamedTuple):
-    """Rows that left the queue: to run together, and expired."""
+    """Rows to run together, and expired rows."""
 
     batch: list[Row]
     expired: list[Row]
 
 
 class Queue:
-    """The waiting rows."""
-
     def __init__(self, shape: BatchShape, bounds: QueueLimits, seconds_per_token: float) -> None:
-        """``seconds_per_token`` is an estimate over all engine threads; the attribute may be updated."""
+        """``seconds_per_token``, an estimate over all engine threads, may be updated."""
         self.seconds_per_token = seconds_per_token
         self.tokens = 0
         self._shape, self._bounds = shape, bounds
@@ -71,11 +68,10 @@ class Queue:
 
     @property
     def next_deadline(self) -> float:
-        """The earliest deadline in the queue, else infinity."""
         return row.deadline if (row := self._by_deadline.first) else math.inf
 
     def put(self, rows: Sequence[Row], now: float) -> None:
-        """Add the rows of one caller, all or none; raises Overloaded."""
+        """Add one caller's rows, all or none; raises Overloaded."""
         tokens = 0
         for row in rows:
             row.priority = min(now + IMPLICIT_DEADLINE + tokens * self.seconds_per_token, row.deadline)
@@ -87,12 +83,12 @@ class Queue:
             self._add(row)
 
     def admit(self, deadline: float = math.inf, now: float = 0.0) -> None:
-        """Raise Overloaded if even a row of one token would be refused."""
+        """Raise Overloaded if a row of one token would be refused."""
         self._require_space(1, 1)
         self._require_time(Row(1, deadline, priority=min(now + IMPLICIT_DEADLINE, deadline)), 0, now)
 
     def take(self, now: float) -> NextBatch:
-        """Remove the next batch and the expired rows. Never wait for more rows: any row makes a batch."""
+        """Remove the next batch and the expired rows; never wait for more rows."""
         expired = self.expire(now)
         urgent = self._by_priority.first
         if urgent is None:
@@ -105,7 +101,6 @@ class Queue:
         return NextBatch(batch, expired)
 
     def expire(self, now: float) -> list[Row]:
-        """Remove and return the rows whose deadline has passed."""
         expired = []
         while (row := self._by_deadline.first) and row.deadline <= now:
             self.remove(row)
@@ -113,7 +108,6 @@ class Queue:
         return expired
 
     def remove(self, row: Row) -> None:
-        """Remove a row if it still waits."""
         if row.waiting:
             del self._by_length[bisect_left(self._by_length, (row.tokens, row.number))]
             self._discard(row)
@@ -124,7 +118,7 @@ class Queue:
             raise Overloaded(self._describe())
 
     def _require_time(self, last: Row, own: int, now: float) -> None:
-        """Raise Overloaded if a caller's last row would start too late, after ``own`` tokens of the same caller."""
+        """Raise Overloaded if a caller's last row, after ``own`` tokens of the caller, would be late."""
         available = last.deadline - now
         # A row that has expired already is accepted: `take` reports it as expired.
         if available <= 0 or not self._by_length or not self._shape.predictable:
@@ -154,10 +148,10 @@ class Queue:
         self._by_deadline.compact(len(self))
 
     def _select_batch(self, urgent: int) -> tuple[int, int]:
-        """The slice of `_by_length` around index ``urgent`` with the lowest cost per token; the widest if equal."""
+        """The slice around index ``urgent`` with the lowest cost per token."""
         best, lowest = (urgent, urgent + 1), math.inf
         for low, high, tokens in self._candidate_slices(urgent):
-            cost = self._shape.cost(high - low, self._by_length[high - 1][0]) / tokens
+            cost = (self._shape.call_cost + (high - low) * self._by_length[high - 1][0]) / tokens
             if cost <= lowest:
                 best, lowest = (low, high), cost
         return best
@@ -171,18 +165,18 @@ class Queue:
             yield low, high, tokens
 
     def _nearest(self, low: int, high: int, urgent: int) -> int | None:
-        """The index beside the slice that is nearer in length, of those that fit the batch."""
+        """The index beside the slice that fits and is nearer in length."""
         rows = self._by_length
         sides = [(abs(rows[at][0] - rows[urgent][0]), at) for at in (low - 1, high) if 0 <= at < len(rows)]
-        return next((at for _, at in sorted(sides) if self._fits(min(low, at), max(high, at + 1))), None)
-
-    def _fits(self, low: int, high: int) -> bool:
-        rows = self._by_length
-        return self._shape.fits(high - low, rows[low][0], rows[high - 1][0])
+        for _, at in sorted(sides):
+            shortest, longest = rows[min(low, at)][0], rows[max(high - 1, at)][0]
+            if self._shape.fits(high - low + 1, shortest, longest):
+                return at
+        return None
 
 
 class _PriorityQueue:
-    """Rows by a time. Rows that left the queue stay until they come first, or until `compact`."""
+    """Rows by a time. Rows that left are removed lazily."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Row]] = []
@@ -194,14 +188,13 @@ class _PriorityQueue:
         return self._heap[0][2] if self._heap else None
 
     def tokens_until(self, time: float) -> int:
-        """Tokens of the waiting rows at or before ``time``."""
         return sum(row.tokens for each, _, row in self._heap if each <= time and row.waiting)
 
     def add(self, time: float, row: Row) -> None:
         heapq.heappush(self._heap, (time, row.number, row))
 
     def compact(self, waiting: int) -> None:
-        """Without it rows with far deadlines would stay in memory long after they ran."""
+        """Rows with far deadlines would stay in memory long after they ran."""
         if len(self._heap) > 2 * waiting + 64:
             self._heap = [entry for entry in self._heap if entry[2].waiting]
             heapq.heapify(self._heap)

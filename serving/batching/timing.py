@@ -1,4 +1,4 @@
-"""What a batcher reports, in seconds of `time.perf_counter`. The clock of uvloop's event loop is too coarse."""
+"""What a batcher reports, in seconds of `time.perf_counter`; uvloop's own clock is too coarse."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Protocol
 
 
 class Observer(Protocol):
-    """Called on the event loop after each engine call; must return within microseconds."""
+    """Called on the event loop after each engine call; must be fast."""
 
     def ran(self, waited: Sequence[float], tokens: int, seconds: float) -> None:
-        """``waited``: each window's seconds in the queue; ``tokens``: without padding; ``seconds``: the call's."""
+        """``waited``: seconds of each window in the queue; ``tokens``: without padding; ``seconds``: of the call."""
 
 
 class Timing:
-    """When a request's windows were submitted, first ran (``begun``) and were all answered; 0.0 until then."""
+    """When windows were submitted, began to run and were all answered; 0.0 until then."""
 
     __slots__ = ("answered", "begun", "submitted")
 

@@ -16,7 +16,6 @@ from serving.errors import BundleError
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -43,7 +42,6 @@ class Bundle:
 
     @property
     def digest(self) -> str:
-        """Covers the manifest and, through it, every file."""
         return self.manifest.digest
 
     def read(self, name: str) -> bytes:

@@ -32,7 +32,6 @@ class Machine(TypedDict):
 
 
 def describe_machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> Machine:
-    """This machine."""
     fields = _first_cpu(cpuinfo)
     flags = set(fields.get("flags", fields.get("Features", "")).split())
     return {

@@ -32,8 +32,6 @@ GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
 
 
 class FileEntry(_Model):
-    """A file's checksum."""
-
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     size: int = Field(ge=0, description="bytes")
 
@@ -74,8 +72,6 @@ class GoldenSpec(_Model):
 
 
 class GoldenRow(_Model):
-    """A line of the golden file."""
-
     inputs: Any
     input_ids: list[list[int]] = Field(min_length=1, description="of each window")
     logits: list[list[Any]] = Field(description="of each window: [labels], or [tokens, labels]")
@@ -116,8 +112,6 @@ class Alternative(_Model):
 
 
 class Manifest(_Model):
-    """The whole manifest."""
-
     schema_version: Literal[3]
     name: str = Field(description="the run's")
     created: str = Field(description="UTC, ISO 8601")
@@ -144,7 +138,6 @@ class Manifest(_Model):
     digest: str = Field(default="", description="sha256 of this manifest in canonical form without this field")
 
     def sealed(self) -> Manifest:
-        """With the digest filled in."""
         return self.model_copy(update={"digest": self._digest()})
 
     def to_bytes(self) -> bytes:

@@ -1,6 +1,6 @@
-"""Check ``model.sig``, a bundle's signature in OpenSSF's model-signing format, against a public key.
+"""Check ``model.sig``, a signature in OpenSSF's model-signing format, against a public key.
 
-The file is a Sigstore bundle with a DSSE envelope with an in-toto statement that lists each file's sha256
+A Sigstore bundle with a DSSE envelope with an in-toto statement of each file's sha256
 (https://github.com/sigstore/model-transparency, https://github.com/secure-systems-lab/dsse). `export.sign` signs.
 """
 
@@ -84,11 +84,7 @@ class _Statement(BaseModel):
 
 
 def require_signature(bundle: Bundle, key: Path) -> None:
-    """Check that a key signed every file of a bundle.
-
-    Args:
-        bundle: from `Bundle.open`, which checked the files.
-        key: a public key on the curve P-256, P-384 or P-521, in PEM.
+    """Check that a public key (P-256, P-384 or P-521, in PEM) signed every file of an opened bundle.
 
     Raises:
         InputError: ``key`` is another file.

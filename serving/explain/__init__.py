@@ -1,11 +1,11 @@
-"""Explanations: how much each word adds to an answer, measured by running the served graph with words masked.
+"""Explanations: what each word adds to an answer, measured by running the graph with words masked.
 
-explainer     from an input to its explanation (start here)
+explainer     from an input to its explanation: start here
 parameters    the request body and its limits
-segments      the words or tokens that can be masked
-masking       what replaces a masked token
+segments      words and tokens
+masking       what replaces them
 attribution   occlusion and Shapley values
-targets       the number that is explained, a task
+targets       the number that is explained
 schema        JSON schemas
-terminal      an explanation in a terminal
+terminal      colours and bars
 """

@@ -1,9 +1,8 @@
-"""Which units to mask together, and each unit's score from the values found.
+"""Which units to mask together, and each unit's score.
 
-Occlusion masks one unit at a time (Zeiler and Fergus 2014; "leave one out" in Li, Monroe and Jurafsky 2016). Shapley
-values (Shapley 1953) average what a unit adds over all orders of revealing the units: exact where all coalitions are
-affordable, else estimated from random orders (Castro, Gómez and Tejada 2009) in antithetic pairs (Mitchell, Cooper,
-Frank and Holmes 2022).
+Occlusion masks one unit at a time (Zeiler and Fergus 2014; Li, Monroe and Jurafsky 2016). Shapley values (Shapley 1953)
+average what a unit adds over all orders of revealing the units: exact where all coalitions are affordable, else from
+random orders (Castro, Gómez and Tejada 2009) in antithetic pairs (Mitchell, Cooper, Frank and Holmes 2022).
 """
 
 from __future__ import annotations
@@ -38,11 +37,9 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Design:
-    """An experiment.
-
-    Attributes:
-        shown: [rows, units], whether a row shows a unit; distinct rows, FULL and EMPTY first.
-        estimate: the rows' values [rows] to an attribution.
+    """Attributes:
+    shown: [rows, units], whether a row shows a unit; distinct rows, FULL and EMPTY first.
+    estimate: values [rows] to an attribution.
     """
 
     shown: Coalitions
@@ -60,14 +57,7 @@ def occlusion(units: int) -> Design:
 
 
 def shapley(units: int, most_rows: int, samples: int | None, seed: int) -> Design:
-    """All coalitions if ``most_rows`` allow and ``samples`` is None, else random orders.
-
-    Args:
-        units: at most ``most_rows // 2``.
-        most_rows: rows that may be run.
-        samples: orders to draw, even; None: as many as affordable.
-        seed: of the draw.
-    """
+    """All coalitions if ``most_rows`` allow and ``samples`` is None, else ``samples`` random orders, an even number."""
     if samples is None and units <= MOST_EXACT and 2**units <= most_rows:
         return _all_coalitions(units)
     return _random_orders(units, samples or affordable(units, most_rows), np.random.default_rng(seed))
@@ -80,7 +70,6 @@ def affordable(units: int, most_rows: int) -> int:
 
 
 def rows_of_orders(units: int, samples: int) -> int:
-    """Most rows that ``samples`` orders take."""
     return samples * (units - 1) + 2
 
 
@@ -123,7 +112,7 @@ def _all_coalitions(units: int) -> Design:
 
 
 def _exact(values: Values, coalitions: Coalitions, unit: int) -> float:
-    """Shapley's formula: the mean over all coalition sizes of the mean gain at that size."""
+    """Shapley's formula: the mean over coalition sizes of the mean gain at that size."""
     units = coalitions.shape[1]
     without = np.flatnonzero(~coalitions[:, unit])
     sizes = coalitions[without].sum(axis=1)
@@ -136,7 +125,7 @@ def _bounds(units: int) -> list[Coalitions]:
 
 
 def _distinct(rows: Iterable[Coalitions]) -> tuple[Coalitions, npt.NDArray[np.int64]]:
-    """The distinct rows in order of appearance, and each given row's index among them."""
+    """The distinct rows, and each given row's index among them."""
     seen: dict[bytes, int] = {}
     kept: list[Coalitions] = []
     indices = []

@@ -1,7 +1,4 @@
-"""From an input to its explanation: run the input as it is, then with words masked.
-
-The masked windows may share batches with other requests and do not change their answers.
-"""
+"""From an input to its explanation: run it as it is, then with words masked."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from serving.tasks.question_answering import KEYS, QuestionAnswering
 
 @dataclass(frozen=True)
 class ExplanationPlan:
-    """The masked windows (``rows``) of one explanation, and how to read their logits. ``players``: blocks of units."""
+    """The windows to run (``rows``) and how to read their logits. ``players``: blocks of units."""
 
     rows: list[MaskedWindow]
     options: ExplainParameters
@@ -38,7 +35,7 @@ class ExplanationPlan:
     texts: tuple[str, ...]
 
     def explanation(self, results: Sequence[Logits]) -> dict[str, Any]:
-        """The explanation as JSON values, from each row's logits."""
+        """As JSON values, from each row's logits."""
         values = np.array([self.target.read(logits) for logits in results])
         attribution = self.design.estimate(values)
         return {
@@ -57,7 +54,7 @@ class ExplanationPlan:
         }
 
     def _tokens(self, scores: Any, errors: Any) -> Any:
-        """Each unit with its score. Units that were masked together share their score evenly."""
+        """Units that were masked together share their score evenly."""
         for number, player in enumerate(self.players):
             for unit in player:
                 token = {
@@ -73,28 +70,24 @@ class ExplanationPlan:
 
 
 class Explainer:
-    """Explains a predictor's answers."""
-
     def __init__(self, predictor: Predictor) -> None:
-        """Raises InputError for a task without explanations."""
         if reason := unsupported_reason(predictor.task):
             raise InputError(reason)
         self._predictor = predictor
 
     @property
     def task(self) -> Task:
-        """The predictor's."""
         return self._predictor.task
 
     def explain(self, inputs: Any, options: ExplainParameters) -> dict[str, Any]:
-        """The explanation of one input's answer; raises InputError."""
+        """Of one input's answer; raises InputError."""
         predictor = self._predictor
         (encoded,) = predictor.encode([predictor.check(inputs)], options)
         plan = self.plan(encoded, predictor.run(encoded.windows), options)
         return plan.explanation(predictor.run(plan.rows))
 
     def plan(self, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters) -> ExplanationPlan:
-        """What to run next, given the input's results; raises InputError, InputTooLarge."""
+        """What to run next, given the input's results; raises InputError."""
         predictor = self._predictor
         target = target_of(predictor.task, encoded, results, options)
         window, replacement = encoded.windows[target.window], self._replacement(target, options)
@@ -118,7 +111,7 @@ class Explainer:
 
 
 def _design(units: Sequence[Unit], tokens: int, options: ExplainParameters) -> tuple[list[list[Unit]], Design]:
-    """The blocks of units to mask together, as small as the limits allow, and the design."""
+    """Blocks of units, as small as the limits allow, and the design."""
     if not units:
         raise InputError("the tokenizer finds nothing in this text that could be masked")
     most_rows = max(8, min(MAX_ROWS, MAX_TOKENS // tokens))

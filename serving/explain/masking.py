@@ -20,8 +20,6 @@ NAMES = {"mask": ("[MASK]", "<mask>"), "unk": ("[UNK]", "<unk>")}
 
 @dataclass(frozen=True)
 class MaskedWindow:
-    """A window for the engine with some tokens masked."""
-
     ids: list[int]
     attention_mask: list[int]
     type_ids: list[int]
@@ -29,13 +27,10 @@ class MaskedWindow:
 
 @dataclass(frozen=True)
 class Replacement:
-    """What replaces a masked token.
-
-    Attributes:
-        kind: ``mask``, the pretrained sign for an unseen word, is best; ``unk`` means a rare word; ``pad`` gets no
-            attention; ``delete`` moves the tokens after it.
-        token: the replacement; empty for ``delete``.
-        id: its number.
+    """Attributes:
+    kind: ``mask`` is the pretrained sign for an unseen word; ``unk`` means a rare word; ``pad`` gets no attention;
+        ``delete`` moves the tokens after it.
+    token: empty for ``delete``.
     """
 
     kind: Kind
@@ -43,7 +38,6 @@ class Replacement:
     id: int = 0
 
     def mask_window(self, window: Encoding, hidden: Sequence[int]) -> MaskedWindow:
-        """The window with the tokens at these indices masked."""
         columns = [np.array(column) for column in (window.ids, window.attention_mask, window.type_ids)]
         rows = np.array(hidden, dtype=np.int64)
         if self.kind == "delete":
@@ -54,7 +48,7 @@ class Replacement:
         return MaskedWindow(*(column.tolist() for column in columns))
 
     def mask_windows(self, window: Encoding, groups: Sequence[Sequence[int]], shown: Coalitions) -> list[MaskedWindow]:
-        """A window for each row of ``shown`` [rows, groups]; groups of token indices are masked where it is False."""
+        """A window a row of ``shown`` [rows, groups]; groups of token indices are masked where it is False."""
         return [
             self.mask_window(
                 window, [row for group, seen in zip(groups, coalition, strict=True) if not seen for row in group]
@@ -64,7 +58,7 @@ class Replacement:
 
 
 def select_replacement(tokenizer: Tokenizer, pad_token_id: int, kind: Kind | None) -> Replacement:
-    """The replacement of a kind, or the best one; raises InputError if the tokenizer lacks it."""
+    """Of a kind, or the best; raises InputError if the tokenizer lacks it."""
     available = replacements(tokenizer, pad_token_id)
     if kind is None:
         return next(iter(available.values()))

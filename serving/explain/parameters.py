@@ -27,8 +27,6 @@ class Place(StrictModel):
 
 
 class ExplainParameters(base.TaskParameters):
-    """What a request may set."""
-
     places: ClassVar[bool] = True
 
     method: Literal["occlusion", "shap"] = Field(

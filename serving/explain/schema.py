@@ -13,7 +13,6 @@ Json = dict[str, Any]
 
 
 def schemas(task: Task) -> dict[str, Json]:
-    """``Explain`` and ``Explanation``; empty if the task has no explanations."""
     if unsupported_reason(task):
         return {}
     parameters = ExplainParameters.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -39,9 +38,6 @@ def _explanation() -> Json:
         "rows": {**count, "description": "rows of the graph that this cost"},
         "units_hidden_together": {**count, "description": "above 1: a long text's units share their blocks' scores"},
         "truncated": {**flag, "description": "whether one end of the text was not read at all"},
-        "tokens": {
-            "type": "array",
-            "items": object_schema({**token, "standard_error": number}, list(token)),
-        },
+        "tokens": {"type": "array", "items": object_schema({**token, "standard_error": number}, list(token))},
     }
     return object_schema(properties)

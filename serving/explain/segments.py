@@ -1,4 +1,4 @@
-"""The units of an input that can be masked: words or tokens, with their spans in the text as sent."""
+"""The words or tokens of an input, with their spans in the text as sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Granularity = Literal["word", "token"]
 
 @dataclass(frozen=True)
 class Unit:
-    """A word or a token: its span in the input's first or second ``text``, and its token indices in the window."""
+    """A word or token: its span in the first or second ``text``, and its token indices (``rows``)."""
 
     text: int
     start: int
@@ -24,7 +24,7 @@ class Unit:
 
 
 def units_of(texts: Sequence[str], window: Encoding, granularity: Granularity) -> list[Unit]:
-    """A window's units in reading order, without special tokens and white space."""
+    """In reading order, without special tokens and white space."""
     return [unit for number, text in enumerate(texts) for unit in _units(number, text, window, granularity)]
 
 
@@ -46,7 +46,7 @@ def _units(number: int, text: str, window: Encoding, granularity: Granularity) -
 
 
 def split_blocks(units: Sequence[Unit], most: int) -> list[list[Unit]]:
-    """At most ``most`` even blocks of neighbouring units of one text."""
+    """At most ``most`` even blocks of neighbours in one text."""
     if len(units) <= most:
         return [[unit] for unit in units]
     width = -(-len(units) // most)

@@ -1,4 +1,4 @@
-"""The number that an explanation is about: read from the logits of the window that decided the answer."""
+"""The number that is explained, from the logits of the window that decided the answer."""
 
 from __future__ import annotations
 
@@ -27,13 +27,11 @@ Read = Callable[[Logits], float]
 
 @dataclass(frozen=True)
 class Target:
-    """The number.
-
-    Attributes:
-        read: a window's logits to the number.
-        description: the answer's ``label``, and an entity's or span's ``start`` and ``end``.
-        window: index of the deciding window.
-        in_place: whether it is read at certain tokens, which must not move.
+    """Attributes:
+    read: a window's logits to the number.
+    description: label, and an entity's or span's start and end.
+    window: the deciding one.
+    in_place: read at certain tokens, which must not move.
     """
 
     read: Read
@@ -43,7 +41,7 @@ class Target:
 
 
 def target_of(task: Task, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters) -> Target:
-    """The target for an answered input; raises InputError for one that it does not have."""
+    """Raises InputError for a target that the answered input does not have."""
     find = next(find for kind, find in TARGETS.items() if isinstance(task, kind))
     return find(task, encoded, results, options)
 
@@ -89,7 +87,7 @@ def _regression(task: Regression, encoded: Encoded, results: Sequence[Logits], o
 def _token_classification(
     task: TokenClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
 ) -> Target:
-    """The mean, over the entity's words, of the tag's logit or probability at the word's first token."""
+    """The mean of the tag's logit or probability at the first token of each of the entity's words."""
     entity = _entity(task.decode(encoded, results), options)
     tokens = visible_tokens(encoded.item, merge_windows(encoded.windows, task.stride))
     words = group_words(encoded.item, tokens)
@@ -160,7 +158,7 @@ def _refuse_probability(options: ExplainParameters, reason: str) -> None:
 
 
 def _entity(entities: Sequence[Any], options: ExplainParameters) -> Any:
-    """The entity at the target's span or the first of its type; without a target the most probable."""
+    """At the target's span or first of its type; without a target the most probable."""
     if not entities:
         raise InputError("no entity was found in this text, so there is none to explain")
     if options.target is None:
@@ -173,7 +171,7 @@ def _entity(entities: Sequence[Any], options: ExplainParameters) -> Any:
 
 
 def _span(encoded: Encoded, number: int, start: int, end: int) -> tuple[int, int] | None:
-    """The span's first and last token index; the first token for "no answer"; None if outside the window."""
+    """First and last token index; the first token for "no answer"; None if outside the window."""
     if start == end:
         return 0, 0
     tokens = tokens_of_text(1, encoded.item[1], encoded.windows[number])

@@ -1,4 +1,4 @@
-"""An explanation in a terminal: the texts in colour, and bars for the strongest words."""
+"""An explanation in a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_BARS, BAR = 8, 24
 
 
 def build_input(task: Task, text: str, other: str | None) -> Any:
-    """A task's input from a command line's texts; raises InputError for a second text that it does not take."""
+    """From a command line's texts; raises InputError for a second text that the task does not take."""
     schema = task.input_schema()
     if schema["type"] != "object":
         if other is not None:
@@ -28,7 +28,6 @@ def build_input(task: Task, text: str, other: str | None) -> Any:
 
 
 def render(inputs: Any, explanation: dict[str, Any]) -> RenderableType:
-    """The target, the texts in colour, and bars."""
     texts = inputs if isinstance(inputs, dict) else {"inputs": inputs}
     tokens = explanation["tokens"]
     strongest = max((abs(token["score"]) for token in tokens), default=0.0) or 1.0

@@ -1,9 +1,9 @@
-"""Engines turn windows into results. This one runs the graph once a window, in batches of similar length."""
+"""Windows to results. This engine runs batches of similar length through one graph."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,27 +13,9 @@ from serving.batching.batch_shape import BatchShape
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import TokenizerSpec
 from serving.inference.session import open_session
-from serving.tasks.base import Logits, Task, Window, content_slice
+from serving.tasks.base import Logits, Task, content_slice
 
 Inputs = dict[str, npt.NDArray[np.int64]]
-
-
-class Engine(Protocol):
-    """Thread-safe. ``shape`` limits one call of the graph."""
-
-    shape: BatchShape
-
-    def window(self, encoding: Encoding, parameters: Any) -> Window:
-        """The window of an encoding under the request's parameters."""
-
-    def run(self, windows: Sequence[Any]) -> list[Any]:
-        """The results in order, for any number of windows of any length."""
-
-    def run_batch(self, windows: Sequence[Any], length: int = 0) -> list[Any]:
-        """The results of one batch, padded to ``length`` tokens or more."""
-
-    def logits(self, windows: Sequence[Any], results: Sequence[Any]) -> list[Logits]:
-        """The logits behind each result."""
 
 
 class WindowEngine:
@@ -46,15 +28,13 @@ class WindowEngine:
         self._session = open_session(bundle, task.logits_per_window, threads)
 
     def window(self, encoding: Encoding, parameters: Any) -> Encoding:
-        """The encoding itself."""
         return encoding
 
     def logits(self, windows: Sequence[Encoding], results: Sequence[Logits]) -> list[Logits]:
-        """The results themselves."""
         return list(results)
 
     def run(self, windows: Sequence[Encoding]) -> list[Logits]:
-        """Each window's logits without padding. Windows run alone unless the variant is row-independent."""
+        """Logits without padding. Windows run alone unless the variant is row-independent."""
         results: list[Logits] = [np.empty(0, dtype=np.float32)] * len(windows)
         for rows in self.shape.batches([len(window.ids) for window in windows]):
             batch = [windows[row] for row in rows]
@@ -63,7 +43,7 @@ class WindowEngine:
         return results
 
     def run_batch(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
-        """As `run`, in one batch if the variant is row-independent."""
+        """One batch if the variant is row-independent."""
         if not self.manifest.graph.row_independent:
             return self.run(windows)
         return list(self._run(windows, length))
@@ -76,7 +56,7 @@ class WindowEngine:
         return (row[content_slice(len(window.ids), padded, side)] for window, row in zip(windows, output, strict=True))
 
     def pad(self, windows: Sequence[Encoding], length: int = 0) -> Inputs:
-        """The graph's inputs [rows, tokens], padded to the longest window and at least to ``length``."""
+        """The graph's inputs [rows, tokens], of at least ``length`` tokens."""
         spec, longest = self.manifest.tokenizer, max(length, *(len(window.ids) for window in windows))
         columns = {
             "input_ids": ([window.ids for window in windows], spec.pad_token_id),

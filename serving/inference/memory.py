@@ -1,4 +1,4 @@
-"""The memory of a process after a model was loaded or closed."""
+"""Memory after a model was loaded or closed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gc
 def trim_memory() -> None:
     """Return freed memory to the system, and exempt living objects from garbage collection.
 
-    Otherwise each full collection would delay requests, and the GNU C library would keep what loading freed.
+    A full collection would delay requests; the GNU C library would keep what loading freed.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The predictor: inputs to answers. Proof, server, Lambda and batch prediction all use it."""
+"""Inputs to answers, for proof, server, Lambda and batch prediction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serving.bundle.cpu import describe_machine
 from serving.bundle.manifest import GoldenRow
 from serving.bundle.signature import require_signature
 from serving.errors import BundleError, InputError
-from serving.inference.engine import Engine, WindowEngine
+from serving.inference.engine import WindowEngine
 from serving.inference.generation.engine import GenerationEngine
 from serving.inference.variant_choice import VariantChoice, select_variant
 from serving.tasks import task_of
@@ -26,34 +26,33 @@ from serving.tasks.generation import Generation
 
 
 class Predictor:
-    """A loaded bundle. Calls leave no state, and `run` is thread-safe."""
+    """A loaded bundle. `run` is thread-safe."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
-        """Load tokenizer and graph; raises BundleError.
-
-        Args:
-            bundle: an opened bundle.
-            threads: CPU threads of the graph.
-        """
+        """Load tokenizer and graph on ``threads`` CPU threads; raises BundleError."""
         self.bundle = bundle
         self.manifest = bundle.manifest
         self.choice = VariantChoice(bundle.manifest.graph.variant, bundle.manifest.graph.variant)
         self.task = task_of(bundle.manifest)
         self.tokenizer = _load_tokenizer(bundle, self.task, self.task.truncation_side)
-        self._engine = _load_engine(bundle, self.task, self.tokenizer, threads)
+        self._engine: WindowEngine | GenerationEngine = (
+            GenerationEngine(bundle, self.task, self.tokenizer, threads)
+            if isinstance(self.task, Generation)
+            else WindowEngine(bundle, self.task, threads)
+        )
 
     @classmethod
     def open(cls, root: Path, *, threads: int = 1, trusted_key: Path | None = None) -> Predictor:
-        """Open a bundle and load the first variant that reproduces its golden answers; ``choice`` says which.
+        """Open a bundle and load the first variant that reproduces its golden answers.
 
         Args:
             root: the bundle's folder.
             threads: CPU threads of the graph.
-            trusted_key: a public key in PEM that must have signed the bundle; None accepts unsigned bundles.
+            trusted_key: a public key in PEM that must have signed the bundle, if given.
 
         Raises:
             BundleError: the bundle cannot be trusted, or no variant answers here.
-            InputError: ``trusted_key`` is not a public key.
+            InputError: ``trusted_key`` is no public key.
         """
         bundle = Bundle.open(root)
         if trusted_key is not None:
@@ -70,24 +69,22 @@ class Predictor:
 
     @property
     def shape(self) -> BatchShape:
-        """Limits of one graph call."""
         return self._engine.shape
 
     def lower_limits(self, limits: Mapping[str, int]) -> None:
-        """Lower the bundle's `Limits`, by field name. Higher values are ignored."""
+        """Lower the bundle's `Limits`, by field name."""
         self.manifest = self.manifest.model_copy(update={"limits": self.manifest.limits.lowered(limits)})
         self.bundle = dataclasses.replace(self.bundle, manifest=self.manifest)
         self.task.limits = self.manifest.limits
 
     def predict(self, inputs: Sequence[Any], parameters: Any = None) -> list[Any]:
-        """Answers in order, under the task's parameters; raises InputError."""
+        """Answers, under the task's parameters; raises InputError."""
         return [answer for _, answer in self.predict_encoded(inputs, parameters)]
 
     def predict_encoded(self, inputs: Sequence[Any], parameters: Any = None) -> list[tuple[Encoded, Any]]:
-        """As `predict`, each answer with its encoded input."""
         items = [self.check(each, f"inputs[{index}]") for index, each in enumerate(inputs)]
         encoded = self.encode(items, parameters)
-        results = iter(self.run_finite([window for each in encoded for window in each.windows]))
+        results = iter(_require_finite(self.run([window for each in encoded for window in each.windows])))
         return [(each, self.task.decode(each, [next(results) for _ in each.windows], parameters)) for each in encoded]
 
     def check(self, inputs: Any, field: str = "inputs") -> Any:
@@ -97,7 +94,7 @@ class Predictor:
         return item
 
     def encode(self, items: Sequence[Any], parameters: Any = None) -> list[Encoded]:
-        """The unpadded windows of checked items; raises InputError for a long item that may not be truncated."""
+        """Unpadded windows of checked items; raises InputError for one that may not be truncated."""
         segments = [self.task.segments(item) for item in items]
         tokenizer = self._other_side_tokenizer if self._needs_other_side(parameters) else self.tokenizer
         offsets = self.task.needs_offsets or (parameters is not None and parameters.places)
@@ -108,7 +105,7 @@ class Predictor:
         ]
 
     def has_tokenizer(self, parameters: Any = None) -> bool:
-        """Whether `encode` needs no further tokenizer for these parameters. Loading one takes long."""
+        """Whether `encode` needs no further tokenizer, which takes long to load."""
         return not self._needs_other_side(parameters) or "_other_side_tokenizer" in vars(self)
 
     def _needs_other_side(self, parameters: Any) -> bool:
@@ -117,7 +114,7 @@ class Predictor:
 
     @cached_property
     def _other_side_tokenizer(self) -> Tokenizer:
-        """Truncates the other side. Loaded on demand: few requests need it, and vocabularies are large."""
+        """Loaded on demand: few requests need it, and vocabularies are large."""
         side = self.task.truncation_side
         return _load_tokenizer(self.bundle, self.task, "left" if side == "right" else "right")
 
@@ -132,30 +129,23 @@ class Predictor:
         return Encoded(item, windows, truncated)
 
     def run(self, windows: Sequence[Any]) -> list[Any]:
-        """Each window's result, in order: logits without padding, or generated texts."""
+        """Each window's logits without padding, or generated texts."""
         return self._engine.run(windows)
 
-    def run_finite(self, windows: Sequence[Any]) -> list[Any]:
-        """As `run`; raises RuntimeError for a NaN or infinite logit, which JSON cannot express."""
-        return _require_finite(self.run(windows))
-
     def run_batch(self, windows: Sequence[Any], length: int = 0) -> list[Any]:
-        """As `run`, in one batch padded to ``length`` tokens or more, if the variant is row-independent."""
+        """As `run`, in one batch of ``length`` tokens or more, if the variant is row-independent."""
         return self._engine.run_batch(windows, length)
 
     def run_batch_finite(self, windows: Sequence[Any]) -> list[Any]:
-        """As `run_batch` and `run_finite`: the server's batches."""
+        """As `run_batch`; raises RuntimeError for a NaN or infinite logit, which JSON cannot express."""
         return _require_finite(self.run_batch(windows))
 
     def logits(self, windows: Sequence[Any], results: Sequence[Any]) -> list[Logits]:
-        """The logits behind the results, for proof and golden answers."""
+        """Behind the results, for proof and golden answers."""
         return self._engine.logits(windows, results)
 
     def replay_golden(self) -> float:
-        """Answer the golden rows on this machine.
-
-        Returns:
-            The largest absolute difference of a logit.
+        """Answer the golden rows; returns the largest absolute difference of a logit.
 
         Raises:
             BundleError: a token id or decision differs, or a logit by more than the tolerance.
@@ -201,7 +191,7 @@ def _require_finite(results: list[Any]) -> list[Any]:
 
 
 def _count_tokens(encoding: Encoding) -> int:
-    """Tokens of a single text, those that were cut off included."""
+    """Of a single text, with those that were cut off."""
     return len(encoding.ids) + sum(each.special_tokens_mask.count(0) for each in encoding.overflowing)
 
 
@@ -238,9 +228,3 @@ def _check_stride(tokenizer: Tokenizer, max_length: int, task: Task) -> None:
             f"manifest.json: stride {task.stride} must be smaller than the window's {content} content tokens. "
             "Export the bundle again."
         )
-
-
-def _load_engine(bundle: Bundle, task: Task, tokenizer: Tokenizer, threads: int) -> Engine:
-    if isinstance(task, Generation):
-        return GenerationEngine(bundle, task, tokenizer, threads)
-    return WindowEngine(bundle, task, threads)

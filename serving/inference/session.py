@@ -1,8 +1,7 @@
-"""onnxruntime: its import, without telemetry and with AMX, and the only place that builds sessions.
+"""onnxruntime, without telemetry and with AMX, and the only place that builds sessions.
 
 onnxruntime 1.32 detects AMX, the matrix instructions of newer Xeons, only once a thread changes its CPU. So the import
-runs with all CPUs allowed. This does not help where the control group allows one CPU (``docker run --cpuset-cpus 0``);
-a quota (``--cpus 1``) is harmless.
+runs with all CPUs allowed. That does not help where the control group allows one CPU.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from serving.errors import BundleError
 
 @contextlib.contextmanager
 def on_every_cpu() -> Iterator[None]:
-    """Let this thread and its children run on every CPU of the control group."""
+    """Let this thread and its children use every CPU of the control group."""
     before = os.sched_getaffinity(0)
     if len(before) == 1:
         with contextlib.suppress(PermissionError):  # in a sandbox that forbids it
@@ -41,12 +40,12 @@ SLOWER_WHEN_FUSED = ["SkipLayerNormFusion", "BiasGeluFusion"]
 
 
 def open_session(bundle: Bundle, logits: int, threads: int) -> onnxruntime.InferenceSession:
-    """The session of an encoder graph; raises BundleError if it cannot be loaded or contradicts the manifest.
+    """An encoder graph's session; raises BundleError if it contradicts the manifest.
 
     Args:
         bundle: an opened bundle.
         logits: size of the output's last dimension.
-        threads: CPU threads. onnxruntime's default counts the host's cores, not the container's.
+        threads: onnxruntime's default counts the host's cores, not the container's.
     """
     spec = bundle.manifest.graph
     # From memory: the bytes that were hashed are the bytes that run.
@@ -62,7 +61,7 @@ def open_session(bundle: Bundle, logits: int, threads: int) -> onnxruntime.Infer
 def create_session(
     data: bytes, threads: int, name: str, disabled_optimizers: Sequence[str] = ()
 ) -> onnxruntime.InferenceSession:
-    """A CPU session; raises BundleError naming the file ``name``."""
+    """On the CPU; raises BundleError naming the file ``name``."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

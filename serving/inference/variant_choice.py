@@ -1,13 +1,13 @@
-"""Which of a bundle's proven variants serves on this machine; logs why if it is not the first.
+"""Which of a bundle's proven variants serves on this machine.
 
-Each variant must reproduce its golden answers. Variants that depend on CPU features in which this machine differs from
-the proof's are tried last: the few golden answers cannot replace the whole test set.
+Each must reproduce its golden answers. Variants that depend on CPU features in which this machine differs from the
+proof's come last: few golden answers cannot replace the test set.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,21 +20,17 @@ Opened = TypeVar("Opened")
 
 @dataclass(frozen=True)
 class RejectedVariant:
-    """A variant that does not serve, and why."""
-
     variant: str
     reason: str
 
 
 @dataclass(frozen=True)
 class VariantChoice:
-    """The result of the selection.
-
-    Attributes:
-        preferred: the bundle's first variant.
-        served: the selected variant.
-        rejected: variants that failed, or came earlier in the bundle.
-        cpu_mismatches: CPU features that the served variant depends on and this machine lacks.
+    """Attributes:
+    preferred: the bundle's first variant.
+    served: the selected one.
+    rejected: those that failed or were passed over.
+    cpu_mismatches: of the served one.
     """
 
     preferred: str
@@ -44,7 +40,7 @@ class VariantChoice:
 
     @property
     def warnings(self) -> list[str]:
-        """For the operator; empty if the first variant serves on a CPU like the proof's."""
+        """For the operator."""
         rejected = [f"the {each.variant} variant does not serve here: {each.reason}" for each in self.rejected]
         instead = [f"the {self.served} variant serves in its place"] if self.served != self.preferred else []
         doubts = [
@@ -53,52 +49,39 @@ class VariantChoice:
         return [*rejected, *instead, *doubts]
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    bundle: Bundle
-    cpu_mismatches: tuple[str, ...]
-
-    @property
-    def variant(self) -> str:
-        return self.bundle.manifest.graph.variant
-
-
 def select_variant(bundle: Bundle, load: Callable[[Bundle], Opened], machine: Machine) -> tuple[Opened, VariantChoice]:
     """Load the first variant that reproduces its golden answers, and log warnings.
 
     Args:
         bundle: a checked bundle.
-        load: loads a bundle's first variant and replays its golden answers; raises BundleError.
-        machine: the machine that serves.
+        load: loads a first variant and replays its golden answers; raises BundleError.
+        machine: that serves.
 
     Raises:
-        BundleError: no variant does; the message has each one's reason.
+        BundleError: no variant does; the message has each reason.
     """
-    candidates = [_candidate(each, machine) for each in (bundle, *bundle.alternatives)]
+    bundles = (bundle, *bundle.alternatives)
+    candidates = [(each.manifest.graph.variant, each, _mismatches(each, machine)) for each in bundles]
     failures: dict[str, str] = {}
-    for each in sorted(candidates, key=lambda each: bool(each.cpu_mismatches)):
+    for variant, candidate, mismatches in sorted(candidates, key=lambda each: bool(each[2])):
         try:
-            opened = load(each.bundle)
+            opened = load(candidate)
         except BundleError as error:
             if len(candidates) == 1:
                 raise
-            failures[each.variant] = str(error)
+            failures[variant] = str(error)
         else:
-            choice = _describe_choice(each, candidates, failures)
+            order = [each for each, _, _ in candidates]
+            passed_over = {each: "; ".join(why) for each, _, why in candidates[: order.index(variant)]}
+            reasons = passed_over | failures
+            rejected = tuple(RejectedVariant(each, reasons[each]) for each in order if each in reasons)
+            choice = VariantChoice(order[0], variant, rejected, mismatches)
             for line in choice.warnings:
                 logging.getLogger("tuneship").warning("%s: %s", bundle.manifest.name, line)
             return opened, choice
-    reasons = "; ".join(f"{variant}: {reason}" for variant, reason in failures.items())
-    raise BundleError(f"{bundle.root}: no variant answers on this machine as it was proven. {reasons}")
+    summary = "; ".join(f"{variant}: {reason}" for variant, reason in failures.items())
+    raise BundleError(f"{bundle.root}: no variant answers on this machine as it was proven. {summary}")
 
 
-def _candidate(bundle: Bundle, machine: Machine) -> _Candidate:
-    manifest = bundle.manifest
-    return _Candidate(bundle, cpu_mismatches(manifest.graph.depends_on, manifest.proven_on, machine))
-
-
-def _describe_choice(served: _Candidate, candidates: Sequence[_Candidate], failures: dict[str, str]) -> VariantChoice:
-    before = candidates[: candidates.index(served)]
-    reasons = {each.variant: "; ".join(each.cpu_mismatches) for each in before} | failures
-    rejected = (RejectedVariant(each.variant, reasons[each.variant]) for each in candidates if each.variant in reasons)
-    return VariantChoice(candidates[0].variant, served.variant, tuple(rejected), served.cpu_mismatches)
+def _mismatches(bundle: Bundle, machine: Machine) -> tuple[str, ...]:
+    return cpu_mismatches(bundle.manifest.graph.depends_on, bundle.manifest.proven_on, machine)

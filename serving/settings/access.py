@@ -22,14 +22,14 @@ ORIGIN = rf"https?://({HOST})(:\d+)?|\*"
 
 @dataclass(frozen=True)
 class AccessPolicy:
-    """By default every request is accepted, and no page of another origin may read answers.
+    """By default every request is accepted, and only pages of the same origin may read answers.
 
     Attributes:
-        api_keys: accepted keys, see `serving.settings.api_keys`.
-        api_keys_file: a file of further keys.
+        api_keys: see `serving.settings.api_keys`.
+        api_keys_file: of further keys.
         open_metrics: whether ``/metrics`` needs no key.
-        cors_origins: origins whose pages may read answers, such as ``https://example.org``; ``*`` for all.
-        allowed_hosts: accepted host names; all if empty.
+        cors_origins: whose pages may read answers; ``*`` for all.
+        allowed_hosts: all if empty.
     """
 
     api_keys: tuple[str, ...] = ()
@@ -40,7 +40,6 @@ class AccessPolicy:
 
     @classmethod
     def from_environment(cls, environment: Environment) -> Self:
-        """Raises InputError naming the variable."""
         file = environment.get("TUNESHIP_API_KEYS_FILE")
         return cls(
             api_keys=_read_keys(environment, file),
@@ -54,7 +53,6 @@ class AccessPolicy:
 
     @property
     def asks_for_keys(self) -> bool:
-        """Whether requests need a key."""
         return bool(self.api_keys or self.api_keys_file)
 
     @property
@@ -63,12 +61,12 @@ class AccessPolicy:
         return PROBES | METRICS if self.open_metrics else PROBES
 
     def keys(self) -> ApiKeys | None:
-        """Read the accepted keys; None if requests need none. Raises InputError."""
+        """The accepted keys, None if requests need none; raises InputError."""
         return ApiKeys(self.api_keys, self.api_keys_file) if self.asks_for_keys else None
 
 
 def _read_keys(environment: Environment, file: str | None) -> tuple[str, ...]:
-    """Elsewhere an empty variable means unset. Here it would let everybody in, so it raises InputError."""
+    """An empty variable would accept everybody, so it raises InputError."""
     keys = words(environment, "TUNESHIP_API_KEYS")
     for name, value in (("TUNESHIP_API_KEYS", keys), ("TUNESHIP_API_KEYS_FILE", file)):
         if name in environment and not value:
@@ -77,7 +75,7 @@ def _read_keys(environment: Environment, file: str | None) -> tuple[str, ...]:
 
 
 def _read_words(environment: Environment, name: str, pattern: str, what: str) -> tuple[str, ...]:
-    """Words in lower case, as browsers send them; raises InputError for one that does not match."""
+    """Words in lower case, as browsers send them; raises InputError."""
     found = tuple(word.lower() for word in words(environment, name))
     for word in found:
         if not re.fullmatch(pattern, word):

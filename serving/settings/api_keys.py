@@ -1,4 +1,4 @@
-"""API keys. Several are accepted at a time, so that one can be replaced while the other still works."""
+"""API keys. Several are accepted, so that one can be replaced while the other still works."""
 
 from __future__ import annotations
 
@@ -21,25 +21,19 @@ logger = logging.getLogger("tuneship")
 
 
 class ApiKeys:
-    """Digests of the accepted keys. Keys themselves are neither kept nor logged. A changed file is read again."""
+    """Digests of the accepted keys; keys themselves are neither kept nor logged."""
 
     def __init__(
         self, given: Iterable[str] = (), file: Path | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Read the keys; raises InputError if there are none or one is malformed.
-
-        Args:
-            given: keys beside the file's.
-            file: one key a line, without blank lines and ``#`` comments.
-            clock: in seconds.
-        """
+        """Read ``given`` keys and a ``file``: one key a line, blank lines, ``#`` comments. Raises InputError."""
         self._given = [_digest(key.encode()) for key in _checked(enumerate(given, 1), "TUNESHIP_API_KEYS, key")]
         self._file, self._clock = file, clock
         self._checked_at, self._stamp = clock(), _stamp(file)
         self._digests = self._read()
 
     def accept(self, key: bytes) -> bool:
-        """Whether the key is accepted. The duration does not depend on which key, or how much of it, matches."""
+        """Whether the key is accepted, in constant time."""
         self._refresh()
         digest, accepted = _digest(key), False
         for each in self._digests:
@@ -47,7 +41,7 @@ class ApiKeys:
         return accepted
 
     def _refresh(self) -> None:
-        """Read a changed file again. If that fails, the old keys stay."""
+        """Read a changed file again; keep the old keys if that fails."""
         now = self._clock()
         if self._file is None or now - self._checked_at < SECONDS_BETWEEN_CHECKS:
             return
@@ -96,7 +90,7 @@ def _digest(key: bytes) -> bytes:
 
 
 def _stamp(path: Path | None) -> tuple[int, ...] | None:
-    """Changes with the file, also if a link to it changes, as in Kubernetes' mounted secrets."""
+    """Also changes with a link to the file, as in Kubernetes' mounted secrets."""
     try:
         status = path.stat() if path else None
     except OSError:

@@ -1,4 +1,4 @@
-"""Environment variables to values; raises InputError naming the variable."""
+"""Environment variables to values. Errors are InputError and name the variable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 def positive(environment: Environment, name: str, most: int | None = None) -> int | None:
-    """A whole number from 1 to ``most``; None if the variable is empty or unset."""
+    """A whole number from 1 to ``most``; None if empty or unset."""
     text = environment.get(name)
     if not text:
         return None
@@ -24,7 +24,7 @@ def positive(environment: Environment, name: str, most: int | None = None) -> in
 
 
 def seconds(environment: Environment, name: str, default: float, *, zero: bool = False) -> float:
-    """A number above 0, with ``zero`` also 0; ``default`` if the variable is empty or unset."""
+    """Above 0, with ``zero`` also 0; ``default`` if empty or unset."""
     text = environment.get(name)
     if not text:
         return default
@@ -40,7 +40,7 @@ def seconds(environment: Environment, name: str, default: float, *, zero: bool =
 
 
 def flag(environment: Environment, name: str) -> bool | None:
-    """None if the variable is empty or unset."""
+    """None if empty or unset."""
     text = environment.get(name, "").strip().lower()
     if text and text not in YES + NO:
         raise InputError(f"{name} is {environment[name]!r}; accepted are 1 and 0", field=name)
@@ -48,7 +48,7 @@ def flag(environment: Environment, name: str) -> bool | None:
 
 
 def choice(environment: Environment, name: str, accepted: Sequence[str]) -> str:
-    """One of the ``accepted`` words; the first if the variable is empty or unset."""
+    """The first of ``accepted`` if empty or unset."""
     text = environment.get(name) or accepted[0]
     if text not in accepted:
         raise InputError(f"{name} is {text!r}; accepted are: {', '.join(accepted)}", field=name)

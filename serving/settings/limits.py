@@ -17,14 +17,13 @@ class ServerLimits:
     Attributes:
         bounds: of each model's queue.
         workers: engine threads of each model.
-        wait_seconds: how long a request may wait in the queue; a request may set less.
-        body_seconds: how long a body may take to arrive.
-        head_seconds: how long headers may take, and how long a connection may wait before its first request.
-        keep_alive_seconds: idle time between requests. Longer than load balancers' (mostly 60 s), so that they close
-            first and never write to a closed connection.
-        max_connections: at a time. More than the queue, so that a full queue gets its own error.
+        wait_seconds: in the queue; a request may set less.
+        body_seconds: until a body has arrived.
+        head_seconds: until headers have arrived, also on a new idle connection.
+        keep_alive_seconds: between requests. More than load balancers' 60 s, so that they close first.
+        max_connections: more than the queue holds, so that a full queue gets its own error.
         drain_seconds: from SIGTERM, when ``/readyz`` fails, until new connections are refused.
-        grace_seconds: after that, for accepted requests. Both end before orchestrators kill, 30 s after SIGTERM.
+        grace_seconds: then for accepted requests; orchestrators kill 30 s after SIGTERM.
     """
 
     bounds: QueueLimits = field(default_factory=QueueLimits)
@@ -39,7 +38,6 @@ class ServerLimits:
 
     @property
     def limits(self) -> dict[str, float]:
-        """The limits that ``/info`` lists."""
         return {
             "max_queue": self.bounds.rows,
             "max_queue_tokens": self.bounds.tokens,

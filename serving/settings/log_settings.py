@@ -1,4 +1,4 @@
-"""Log lines as text or JSON. Code logs with the standard library; further fields are ``extra={"fields": {…}}``."""
+"""What is logged and how."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ Format = Literal["text", "json"]
 
 @dataclass(frozen=True)
 class LogSettings:
-    """What is logged. Texts and answers are not, by default.
+    """By default no texts and no answers.
 
     Attributes:
-        format: of a line.
         requests: whether each request gets a line; by default only in JSON.
         inputs: whether that line has the inputs.
         labels: whether it has the predicted labels.
@@ -28,7 +27,6 @@ class LogSettings:
 
     @classmethod
     def from_environment(cls, environment: Environment) -> Self:
-        """Raises InputError naming the variable."""
         format_ = cast(Format, choice(environment, "TUNESHIP_LOG_FORMAT", ("text", "json")))
         requests = flag(environment, "TUNESHIP_LOG_REQUESTS")
         return cls(

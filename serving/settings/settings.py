@@ -1,4 +1,4 @@
-"""The server's settings, read once from the environment by the entry points."""
+"""The server's settings, read once from the environment."""
 
 from __future__ import annotations
 
@@ -32,11 +32,10 @@ class ServerSettings:
     """How to serve.
 
     Attributes:
-        bundle: a folder.
         threads: CPU threads of the graph.
-        trusted_key: a public key in PEM that must have signed the bundle; None accepts unsigned bundles.
-        limits: lower limits of a request than the bundle's.
-        watch: seconds between checks for new versions; None for none.
+        trusted_key: a public key in PEM that must have signed the bundle, if given.
+        limits: of a request, if lower than the bundle's.
+        watch: seconds between checks for new versions, if any.
         traces: whether OpenTelemetry's variables ask for traces.
         grpc_port: None for no gRPC.
     """
@@ -56,7 +55,7 @@ class ServerSettings:
     def from_environment(
         cls, environment: Mapping[str, str] = os.environ, *, options: Mapping[str, str] = MappingProxyType({})
     ) -> Self:
-        """From the variables in docs/settings.md; ``options`` override them. Raises InputError naming the variable."""
+        """From docs/settings.md's variables; ``options`` override them. Raises InputError."""
         environment = {**environment, **options}
         return cls(
             bundle=Path(environment.get("TUNESHIP_BUNDLE") or DEFAULT_BUNDLE),
@@ -91,7 +90,7 @@ def _server_limits(environment: Mapping[str, str]) -> ServerLimits:
 
 
 def required_key(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """TUNESHIP_REQUIRE_SIGNATURE. Empty would accept every bundle, so it raises InputError."""
+    """Raises InputError for an empty variable, which would accept every bundle."""
     key = environment.get("TUNESHIP_REQUIRE_SIGNATURE")
     if key is None:
         return None
@@ -112,14 +111,14 @@ def _limits(environment: Mapping[str, str]) -> dict[str, int]:
 
 
 def available_cpus(environment: Mapping[str, str] = os.environ) -> int:
-    """CPUs of this process: by Lambda's memory, else by the container's quota and the affinity mask."""
+    """By Lambda's memory, else by the container's quota and the affinity mask."""
     if memory := environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"):
         return max(1, int(memory) // LAMBDA_MB_PER_CPU)
     return max(1, min(len(os.sched_getaffinity(0)), _cgroup_cpus()))
 
 
 def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """The container's CPU quota, rounded down to 1 or more; a large number without a quota."""
+    """The container's CPU quota, 1 or more; a large number without one."""
     unlimited = 1 << 16
     try:
         if (root / "cpu.max").is_file():  # cgroup v2

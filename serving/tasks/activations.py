@@ -16,8 +16,6 @@ SCORE_TENSORS: Mapping[str, Datatype] = {"label": "BYTES", "score": "FP32"}
 
 
 class LabelScore(TypedDict):
-    """A label and its score."""
-
     label: str
     score: float
 
@@ -42,6 +40,5 @@ def ranked(labels: Sequence[str], scores: Scores, order: Iterable[int]) -> list[
 
 
 def scores_schema(labels: Sequence[str]) -> dict[str, Any]:
-    """JSON schema of a list of `LabelScore`."""
     score = object_schema({"label": {"type": "string", "enum": list(labels)}, "score": {"type": "number"}})
     return {"type": "array", "items": score}

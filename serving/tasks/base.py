@@ -1,7 +1,4 @@
-"""The interface of a task: check an input, split it into windows for the graph, decode the results to an answer.
-
-The registry is in `serving.tasks`. Trainer, proof and server use the same objects.
-"""
+"""The interface of a task. Trainer, proof and server use the same objects."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ Datatype = Literal["BYTES", "FP32", "INT64"]
 
 
 class TaskSettings(BaseModel):
-    """What a trained model's answers depend on besides its weights; stored in the manifest."""
+    """What answers depend on besides weights; in the manifest."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -59,7 +56,7 @@ class Window(Protocol):
 
 @dataclass(frozen=True)
 class Encoded:
-    """A checked input and its windows: one, unless the task uses several. ``truncated``: they lack a part of it."""
+    """A checked input and its windows: one, unless the task uses several. ``truncated``: they lack a part."""
 
     item: Any
     windows: list[Any]
@@ -67,12 +64,11 @@ class Encoded:
 
     @property
     def tokens(self) -> int:
-        """Tokens of all windows."""
         return sum(len(window.ids) for window in self.windows)
 
 
 class Task(ABC):
-    """One bundle's task. Its only state is labels, settings and limits."""
+    """Its only state is labels, settings and limits."""
 
     name: ClassVar[str]
     settings_type: ClassVar[type[TaskSettings]] = TaskSettings
@@ -96,7 +92,6 @@ class Task(ABC):
 
     @property
     def stride(self) -> int:
-        """Tokens that neighbouring windows share."""
         return 0
 
     @property
@@ -106,7 +101,7 @@ class Task(ABC):
 
     @abstractmethod
     def check(self, inputs: Any, field: str = "inputs") -> Any:
-        """The input as an item; raises InputError naming ``field``."""
+        """A checked item; raises InputError naming ``field``."""
 
     @abstractmethod
     def segments(self, item: Any) -> Segments:
@@ -114,11 +109,11 @@ class Task(ABC):
 
     @abstractmethod
     def decode(self, encoded: Encoded, logits: Sequence[Any], parameters: Any = None) -> Any:
-        """The answer as JSON values, from each window's logits or generated texts."""
+        """JSON values, from each window's logits or generated texts."""
 
     @abstractmethod
     def decision(self, answer: Any) -> Hashable:
-        """The part of an answer that callers act on. Answers agree if their decisions are equal."""
+        """What callers act on. Answers agree if their decisions are equal."""
 
     @abstractmethod
     def input_schema(self) -> dict[str, Any]:
@@ -129,28 +124,28 @@ class Task(ABC):
         """JSON schema of one answer."""
 
     def check_tokens(self, tokenizer: Tokenizer, item: Any, field: str = "inputs") -> None:
-        """Raise InputTooLarge if a checked item cannot be split into windows."""
+        """Raise InputTooLarge if an item cannot be split into windows."""
         return
 
     def validate_settings(self) -> str:
-        """Why labels and settings do not fit the task; empty if they do."""
+        """Why labels and settings do not fit; empty if they do."""
         return ""
 
     def predicted_labels(self, answer: Any) -> Sequence[str]:
-        """The labels to count for an answer: a bounded set."""
+        """To count: a bounded set."""
         return ()
 
     def confidence(self, answer: Any) -> float | None:
-        """An answer's probability; None if it has none."""
+        """A probability, if there is one."""
         return None
 
     def row(self, answer: Any) -> dict[str, list[Any]]:
-        """An answer's values for each of `output_tensors`."""
+        """Values for each of `output_tensors`."""
         parts = answer if isinstance(answer, list) else [answer]
         return {name: [part[name] for part in parts] for name in self.output_tensors}
 
     def golden_logits(self, logits: Logits) -> Logits:
-        """The logits that a golden row records."""
+        """What a golden row records."""
         return logits
 
     def truncates(self, encoding: Encoding) -> bool:
@@ -158,12 +153,11 @@ class Task(ABC):
         return not self.uses_windows and bool(encoding.overflowing)
 
     def windows(self, encoding: Encoding) -> list[Encoding]:
-        """The windows of a tokenised item."""
         return [encoding, *encoding.overflowing] if self.uses_windows else [encoding]
 
 
 def object_schema(properties: dict[str, Any], required: Sequence[str] | None = None) -> dict[str, Any]:
-    """JSON schema of an object with these keys only; all are required unless ``required`` lists some."""
+    """An object with these keys only, by default all required."""
     return {
         "type": "object",
         "properties": properties,
@@ -173,5 +167,5 @@ def object_schema(properties: dict[str, Any], required: Sequence[str] | None = N
 
 
 def content_slice(length: int, padded: int, padding_side: str) -> slice:
-    """Where a window's own ``length`` rows are among ``padded`` rows of logits."""
+    """Where a window's ``length`` rows are among ``padded`` ones."""
     return slice(length) if padding_side == "right" else slice(padded - length, None)

@@ -14,8 +14,6 @@ from serving.tasks.inputs import TextTask
 
 
 class FeatureExtractionSettings(TaskSettings):
-    """The vectors' size."""
-
     dimensions: int = Field(ge=1, description="numbers a vector")
 
 
@@ -30,8 +28,6 @@ DEFAULT = FeatureExtractionParameters()
 
 
 class FeatureExtraction(TextTask):
-    """One vector a text."""
-
     name = "feature-extraction"
     output_tensors: ClassVar[Mapping[str, Datatype]] = {"embedding": "FP32"}
     settings_type = FeatureExtractionSettings
@@ -40,7 +36,6 @@ class FeatureExtraction(TextTask):
 
     @property
     def logits_per_window(self) -> int:
-        """The vector's size."""
         return self.settings.dimensions
 
     def decode(
@@ -57,13 +52,10 @@ class FeatureExtraction(TextTask):
         return numbers
 
     def row(self, answer: list[float]) -> dict[str, list[Any]]:
-        """The vector."""
         return {"embedding": answer}
 
     def decision(self, answer: list[float]) -> Hashable:
-        """None: the bound on logits is the check."""
         return None
 
     def answer_schema(self) -> dict[str, Any]:
-        """Of a list of numbers."""
         return {"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": self.settings.dimensions}

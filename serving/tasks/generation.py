@@ -1,4 +1,4 @@
-"""Text generation: the continuation of a prompt, or the text that a model writes for a text."""
+"""Text generation: the continuation of a prompt, or a text for a text."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ Seed = Annotated[int, Field(ge=0, lt=2**64)]
 
 
 class GenerationSettings(TaskSettings):
-    """How the model was trained to generate."""
-
     prefix: str = Field(default="", description="put before every input, such as T5's summarize:")
     eos_token_ids: list[int] = Field(default=[], description="tokens that end an answer")
     max_positions: int | None = Field(default=None, ge=1, description="longest text the model knows, in tokens")
@@ -48,7 +46,7 @@ class GenerationParameters(TaskParameters):
     return_full_text: bool = Field(default=False, description="the prompt and its continuation")
 
     def require_consistent(self) -> None:
-        """Raise InputError for values that contradict each other, and for empty stop texts."""
+        """Raise InputError for contradictory values and empty stop texts."""
         self._require(all(self.stop), "stop", "texts of one character or more")
         self._require(not (self.do_sample and self.num_beams > 1), "num_beams", "1 where do_sample is true")
         many = "at most num_beams, or any number where do_sample is true"
@@ -60,8 +58,6 @@ class GenerationParameters(TaskParameters):
 
 
 class Continuation(TypedDict):
-    """One answer, in Hugging Face's shape."""
-
     generated_text: str
 
 
@@ -69,8 +65,6 @@ DEFAULT = GenerationParameters()
 
 
 class Generation(TextTask):
-    """A text in, one or several texts out."""
-
     output_tensors: ClassVar[Mapping[str, Datatype]] = {"generated_text": "BYTES"}
     settings_type = GenerationSettings
     parameters_type = GenerationParameters
@@ -83,16 +77,14 @@ class Generation(TextTask):
         return 0
 
     def segments(self, item: str) -> str:
-        """Prefix and text."""
         return self.settings.prefix + item
 
     def check_tokens(self, tokenizer: Tokenizer, item: str, field: str = "inputs") -> None:
-        """Raise InputError for a prompt without tokens."""
         if not tokenizer.encode(self.segments(item)).ids:
             raise InputError(f"{field} has no tokens; a prompt needs one at least", field=field)
 
     def resolve(self, parameters: GenerationParameters | None) -> GenerationParameters:
-        """The parameters with this model's ``max_new_tokens`` filled in; raises InputError if they are inconsistent."""
+        """With this model's ``max_new_tokens`` by default; raises InputError."""
         resolved = parameters or DEFAULT
         resolved.require_consistent()
         if resolved.max_new_tokens:
@@ -102,21 +94,19 @@ class Generation(TextTask):
     def decode(
         self, encoded: Encoded, logits: Sequence[list[Generated]], parameters: GenerationParameters | None = None
     ) -> list[Continuation]:
-        """The answers, best first or in the order drawn; ``logits``: one window's `Generated`."""
+        """Best first, or as drawn; ``logits``: one window's `Generated`."""
         prompt = encoded.item if (parameters or DEFAULT).return_full_text else ""
         return [{"generated_text": prompt + each.text} for each in logits[0]]
 
     def decision(self, answer: list[Continuation]) -> Hashable:
-        """The texts."""
         return tuple(each["generated_text"] for each in answer)
 
     def golden_logits(self, logits: Logits) -> Logits:
-        """Each token's largest logit: the whole vocabulary's would fill the bundle."""
+        """Each token's largest: a whole vocabulary's would fill the bundle."""
         largest: Logits = logits.max(axis=-1)
         return largest
 
     def answer_schema(self) -> dict[str, Any]:
-        """Of a list of answers."""
         return {"type": "array", "items": object_schema({"generated_text": {"type": "string"}})}
 
 
@@ -139,14 +129,11 @@ FinishReason = Literal["eos_token", "length", "stop_sequence", "cancelled"]
 
 @dataclass(frozen=True)
 class Generated:
-    """One answer.
-
-    Attributes:
-        token_ids: without the prompt, with the end token.
-        text: without the stop text.
-        score: the sum of the tokens' log-probabilities / length ** length_penalty, as transformers ranks beams.
-        finish_reason: why it ends.
-        seed: the seed of the draw, given or chosen; None if nothing was drawn.
+    """Attributes:
+    token_ids: without the prompt, with the end token.
+    text: without the stop text.
+    score: sum of log-probabilities / length ** length_penalty, as transformers ranks beams.
+    seed: given or chosen; None if nothing was drawn.
     """
 
     token_ids: list[int]
@@ -158,13 +145,10 @@ class Generated:
 
 @dataclass(frozen=True)
 class Token:
-    """One token of an answer, as it is generated.
-
-    Attributes:
-        sequence: which answer, from 0. Answers drawn together alternate.
-        id: the token.
-        text: the text that is final now, maybe empty. An answer's pieces join to its text.
-        finish_reason: of the answer, with its last token.
+    """Attributes:
+    sequence: which answer; answers drawn together alternate.
+    text: final now; an answer's pieces join to its text.
+    finish_reason: with the last token.
     """
 
     sequence: int

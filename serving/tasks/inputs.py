@@ -1,4 +1,4 @@
-"""Inputs that are a text or a pair of texts: their checks, their JSON schema, and the tasks that take them."""
+"""Inputs that are a text or a pair of texts, and the tasks that take them."""
 
 from __future__ import annotations
 
@@ -8,30 +8,24 @@ from pydantic import Field
 
 from serving.bundle.manifest import Limits
 from serving.errors import InputError, InputTooLarge
+from serving.tasks.activations import SCORE_TENSORS, scores_schema
 from serving.tasks.base import Segments, Task, TaskSettings, object_schema
 
 PAIR = ("text", "text_pair")
 
 
 class TextTask(Task):
-    """A task whose input is one text."""
-
     def check(self, inputs: Any, field: str = "inputs") -> str:
-        """A text; raises InputError."""
         return check_text(inputs, field, self.limits)
 
     def segments(self, item: str) -> str:
-        """The text."""
         return item
 
     def input_schema(self) -> dict[str, Any]:
-        """Of a text."""
         return text_schema(self.limits)
 
 
 class PairSettings(TaskSettings):
-    """Whether an input is one text or two."""
-
     pair: bool = Field(default=False, description="whether an input is two texts")
     clip: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
@@ -41,27 +35,28 @@ class PairSettings(TaskSettings):
 
 
 class PairTask(Task):
-    """A task whose input is a text, or ``{"text", "text_pair"}`` if the settings say ``pair``."""
+    """Takes a text, or ``{"text", "text_pair"}`` if the settings say ``pair``; answers labels with scores."""
 
+    output_tensors = SCORE_TENSORS
     settings: PairSettings
 
     def check(self, inputs: Any, field: str = "inputs") -> Segments:
-        """A text, or a pair of texts; raises InputError."""
         return check_segments(inputs, field, self.limits, pair=self.settings.pair)
 
     def segments(self, item: Segments) -> Segments:
-        """The text, or both texts clipped."""
         most = self.settings.clip
         return item if isinstance(item, str) or most is None else (item[0][:most], item[1][:most])
 
     def input_schema(self) -> dict[str, Any]:
-        """Of a text, or of an object of two."""
         text = text_schema(self.limits)
         return object_schema(dict.fromkeys(PAIR, text)) if self.settings.pair else text
 
+    def answer_schema(self) -> dict[str, Any]:
+        return scores_schema(self.labels)
+
 
 def check_text(value: Any, field: str, limits: Limits) -> str:
-    """The value as a text that can be tokenised; raises InputError naming ``field``, or InputTooLarge."""
+    """Raises InputError naming ``field``, or InputTooLarge."""
     if not isinstance(value, str):
         raise InputError(f"{field} must be a text, found {json_type(value)}", field=field)
     if not value.strip():
@@ -88,7 +83,7 @@ def check_object(value: Any, field: str, keys: tuple[str, ...], limits: Limits) 
 
 
 def check_segments(value: Any, field: str, limits: Limits, *, pair: bool) -> Segments:
-    """A text (also as ``{"text": …}``), or with ``pair`` the two texts of an object; raises InputError."""
+    """A text (also as ``{"text": …}``), or with ``pair`` an object's two; raises InputError."""
     if pair:
         text, text_pair = check_object(value, field, PAIR, limits)
         return text, text_pair
@@ -98,18 +93,16 @@ def check_segments(value: Any, field: str, limits: Limits, *, pair: bool) -> Seg
 
 
 def text_schema(limits: Limits) -> dict[str, Any]:
-    """JSON schema of what `check_text` accepts."""
     return {"type": "string", "minLength": 1, "maxLength": limits.max_characters, "pattern": r"\S"}
 
 
 def json_type(value: Any) -> str:
-    """A JSON value's type, in words."""
     names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object", str: "a text"}
     return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
 def encodable(text: str) -> bool:
-    """Whether UTF-8 can hold the text. JSON can write lone surrogates, UTF-8 cannot."""
+    """False for lone surrogates, which JSON can write and UTF-8 cannot."""
     if text.isascii():
         return True
     try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from serving.tasks.activations import SCORE_TENSORS, LabelScore, apply_function, ranked, scores_schema
+from serving.tasks.activations import LabelScore, apply_function, ranked
 from serving.tasks.base import Encoded, Logits, TaskParameters
 from serving.tasks.inputs import PairSettings, PairTask
 
@@ -16,8 +16,6 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class MultiLabelSettings(PairSettings):
-    """How logits become labels."""
-
     thresholds: list[Probability] = Field(
         default=[], description="a label is answered from this probability on; in the order of the labels"
     )
@@ -42,14 +40,12 @@ class MultiLabelClassification(PairTask):
     """Any number of labels is right; each is decided independently."""
 
     name = "multi-label-classification"
-    output_tensors = SCORE_TENSORS
     score_parameters = frozenset({"top_k", "threshold", "function_to_apply"})
     settings_type = MultiLabelSettings
     parameters_type = MultiLabelParameters
     settings: MultiLabelSettings
 
     def validate_settings(self) -> str:
-        """A threshold a label, or none."""
         found, wanted = len(self.settings.thresholds), len(self.labels)
         if not wanted:
             return "labels: there are none"
@@ -66,20 +62,13 @@ class MultiLabelClassification(PairTask):
         return ranked(self.labels, apply_function(logits[0], options.function_to_apply or "sigmoid"), order)
 
     def decision(self, answer: list[LabelScore]) -> Hashable:
-        """The set of labels."""
         return frozenset(self.predicted_labels(answer))
 
     def predicted_labels(self, answer: list[LabelScore]) -> Sequence[str]:
-        """The answered labels."""
         return [each["label"] for each in answer]
 
     def confidence(self, answer: list[LabelScore]) -> float | None:
-        """The best score; None without a label."""
         return answer[0]["score"] if answer else None
-
-    def answer_schema(self) -> dict[str, Any]:
-        """Of a list of labels and scores."""
-        return scores_schema(self.labels)
 
     def _threshold(self, index: int, options: MultiLabelParameters) -> float:
         if options.threshold is not None:

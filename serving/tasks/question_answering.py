@@ -1,7 +1,7 @@
 """Extractive question answering: the span of a context that answers a question.
 
-A long context is read in overlapping windows. A span scores its start logit plus its end logit; "no answer" scores the
-first token's two logits (Devlin et al. 2019, BERT, section 4.3).
+A long context is read in overlapping windows. A span scores start plus end logit; "no answer" scores the first token's
+(Devlin et al. 2019, BERT, section 4.3).
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ N_BEST = 20
 
 
 class QuestionAnsweringSettings(TaskSettings):
-    """How spans are found."""
-
     stride: int = Field(default=128, ge=0, description="tokens of context that neighbouring windows share")
     max_length: int = Field(default=384, ge=8, description="tokens a window, question included")
     max_answer_len: int = Field(default=30, ge=1, description="tokens of the longest answer")
@@ -68,8 +66,6 @@ DEFAULT = QuestionAnsweringParameters()
 
 
 class QuestionAnswering(Task):
-    """A span of the context, or no answer."""
-
     name = "question-answering"
     output_tensors: ClassVar[Mapping[str, Datatype]] = {
         "answer": "BYTES", "score": "FP32", "start": "INT64", "end": "INT64",
@@ -85,27 +81,23 @@ class QuestionAnswering(Task):
 
     @property
     def stride(self) -> int:
-        """Tokens of context that neighbouring windows share."""
         return self.settings.stride
 
     @property
     def logits_per_window(self) -> int:
-        """Start and end."""
         return 2
 
     def check(self, inputs: Any, field: str = "inputs") -> tuple[str, str]:
-        """``{"question": …, "context": …}``; raises InputError."""
         question, context = check_object(inputs, field, KEYS, self.limits)
         return question, context
 
     def check_tokens(self, tokenizer: Tokenizer, item: tuple[str, str], field: str = "inputs") -> None:
-        """Raise InputTooLarge unless the question leaves room for twice the stride: less makes very many windows."""
+        """The question must leave room for twice the stride: less makes very many windows."""
         room = self.settings.max_length - tokenizer.num_special_tokens_to_add(is_pair=True) - max(2 * self.stride, 1)
         if not _fits(tokenizer, item[0], room):
             raise InputTooLarge(f"{field}.question has more than {room} tokens", field=f"{field}.question")
 
     def segments(self, item: tuple[str, str]) -> tuple[str, str]:
-        """Question and context."""
         return item
 
     def decode(
@@ -118,21 +110,17 @@ class QuestionAnswering(Task):
         return answers[0] if options.top_k == 1 else answers[: options.top_k]
 
     def decision(self, answer: Answer | list[Answer]) -> Hashable:
-        """The best answer's span."""
         best = answer[0] if isinstance(answer, list) else answer
         return best["start"], best["end"]
 
     def confidence(self, answer: Answer | list[Answer]) -> float | None:
-        """The best answer's score."""
         best = answer[0] if isinstance(answer, list) else answer
         return best["score"]
 
     def input_schema(self) -> dict[str, Any]:
-        """An object of two texts."""
         return object_schema({key: text_schema(self.limits) for key in KEYS})
 
     def answer_schema(self) -> dict[str, Any]:
-        """One answer, or several."""
         offset = {"type": "integer", "minimum": 0}
         answer = object_schema(
             {"answer": {"type": "string"}, "score": {"type": "number"}, "start": offset, "end": offset}
@@ -140,7 +128,7 @@ class QuestionAnswering(Task):
         return {"oneOf": [answer, {"type": "array", "items": answer}]}
 
     def no_answer_margin(self, encoded: Encoded, logits: Sequence[Logits]) -> float:
-        """The score of "no answer" minus the best span's; compared with `no_answer_threshold`."""
+        """Score of "no answer" minus the best span's, for `no_answer_threshold`."""
         spans = self._best_spans(encoded, logits, self.settings.max_answer_len)
         return _no_answer(logits).score - (spans[0].score if spans else -np.inf)
 
@@ -200,7 +188,5 @@ def _spans_of(window: Encoding, logits: Logits, longest: int) -> Iterator[_Span]
         start, extra = divmod(flat, width)
         if np.isfinite(scores[start, extra]):
             yield _Span(
-                float(scores[start, extra]),
-                window.offsets[first + start][0],
-                window.offsets[first + start + extra][1],
+                float(scores[start, extra]), window.offsets[first + start][0], window.offsets[first + start + extra][1]
             )

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from serving.tasks.activations import SCORE_TENSORS, LabelScore, scores_schema
+from serving.tasks.activations import LabelScore
 from serving.tasks.base import Encoded, Logits
 from serving.tasks.inputs import PairSettings, PairTask
 
@@ -23,12 +23,10 @@ class Regression(PairTask):
     """One number a text. The one label is the number's name."""
 
     name = "regression"
-    output_tensors = SCORE_TENSORS
     settings_type = RegressionSettings
     settings: RegressionSettings
 
     def validate_settings(self) -> str:
-        """Exactly one label."""
         return "" if len(self.labels) == 1 else f"labels: {len(self.labels)} of them; regression has one"
 
     def decode(self, encoded: Encoded, logits: Sequence[Logits], parameters: Any = None) -> list[LabelScore]:
@@ -36,9 +34,4 @@ class Regression(PairTask):
         return [{"label": self.labels[0], "score": float(logits[0][0]) * self.settings.std + self.settings.mean}]
 
     def decision(self, answer: list[LabelScore]) -> Hashable:
-        """None: the bound on logits is the check."""
         return None
-
-    def answer_schema(self) -> dict[str, Any]:
-        """Of a list of one label and its number."""
-        return scores_schema(self.labels)

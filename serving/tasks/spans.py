@@ -1,7 +1,4 @@
-"""Spans of text: tokens of overlapping windows merged, grouped into words, and trimmed of white space.
-
-All offsets are Unicode code points; ends are exclusive.
-"""
+"""Spans of text in Unicode code points, ends exclusive: windows merged, tokens grouped, white space trimmed."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ UNSPACED_SCRIPTS = (
 
 @dataclass(frozen=True)
 class Token:
-    """A token's span in the text, its word, and its row of logits: in which window, at which index."""
+    """Its span, its word, and its logits: window and row."""
 
     start: int
     end: int
@@ -31,7 +28,7 @@ class Token:
 
 
 def trim(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span without white space at its ends; empty at ``start`` if nothing is left."""
+    """Without white space; empty at ``start`` if nothing is left."""
     while start < end and text[end - 1].isspace():
         end -= 1
     while start < end and text[start].isspace():
@@ -40,13 +37,13 @@ def trim(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def trim_with_marks(text: str, start: int, end: int) -> tuple[int, int]:
-    """The trimmed span, extended over the combining marks after it, which tokenizers may drop."""
+    """Trimmed, with the combining marks after it, which tokenizers may drop."""
     start, end = trim(text, start, end)
     return start, _skip_marks(text, end, len(text)) if start < end else end
 
 
 def merge_windows(windows: Sequence[Encoding], stride: int) -> list[Token]:
-    """Every token of the text once, in order, from the window in which it has the most context."""
+    """Every token once, from the window in which it has the most context."""
     best: dict[int, tuple[int, Token]] = {}
     step = len(windows[0].ids) - sum(windows[0].special_tokens_mask) - stride
     for number, window in enumerate(windows):
@@ -61,7 +58,7 @@ def merge_windows(windows: Sequence[Encoding], stride: int) -> list[Token]:
 
 
 def visible_tokens(text: str, tokens: Sequence[Token]) -> list[Token]:
-    """The tokens with a non-empty span, each extended over the marks that the tokenizer dropped after it."""
+    """Those with a span, each with the marks that the tokenizer dropped after it."""
     visible = [token for token in tokens if token.start < token.end]
     limits = [*(token.start for token in visible[1:]), len(text)]
     return [
@@ -71,7 +68,7 @@ def visible_tokens(text: str, tokens: Sequence[Token]) -> list[Token]:
 
 
 def group_pieces(tokens: Sequence[Token]) -> list[list[Token]]:
-    """Each token alone, except that the tokens of one character stay together."""
+    """Tokens alone, but those of one character together."""
     groups: list[list[Token]] = []
     for token in tokens:
         if groups and token.start < groups[-1][-1].end:
@@ -82,10 +79,9 @@ def group_pieces(tokens: Sequence[Token]) -> list[list[Token]]:
 
 
 def group_words(text: str, tokens: Sequence[Token]) -> list[list[Token]]:
-    """Tokens grouped into words, in the same way for every tokenizer; a word may be white space.
+    """Tokens by word, in the same way for every tokenizer; a word may be white space.
 
-    A punctuation mark is a word, as in BERT's tokenizer. So is each token of a script without spaces, where a
-    tokenizer's word may be a sentence.
+    Punctuation marks are words, as in BERT's tokenizer, and so are tokens of scripts without spaces.
     """
     words: list[list[Token]] = []
     for token in tokens:

@@ -1,4 +1,4 @@
-"""Pydantic models for requests: strict, and as fast to refuse as to accept."""
+"""Pydantic models for requests, as fast to refuse as to accept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StrictModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_json(cls, content: Any) -> Any:
-        """Read 2.0 as the integer 2, as JSON schema does. Of unknown keys keep one: each would become an error."""
+        """2.0 is the integer 2, as in JSON schema. Of unknown keys keep one: each would become an error."""
         if not isinstance(content, dict):
             return content
         known = {name: _to_integer(value) for name, value in content.items() if name in cls.model_fields}

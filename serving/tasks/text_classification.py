@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from serving.tasks.activations import (
-    SCORE_TENSORS,
-    Function,
-    LabelScore,
-    Scores,
-    apply_function,
-    ranked,
-    scores_schema,
-)
+from serving.tasks.activations import Function, LabelScore, Scores, apply_function, ranked
 from serving.tasks.base import Encoded, Logits, TaskParameters
 from serving.tasks.inputs import PairSettings, PairTask
 
 
 class TextClassificationSettings(PairSettings):
-    """How logits become labels."""
-
     one_logit: bool = Field(default=False, description="two labels told apart by one logit, that of the second")
     threshold: float | None = Field(
         default=None, gt=0, lt=1, description="two labels only: the second is answered from this probability on"
@@ -46,7 +36,6 @@ class TextClassification(PairTask):
     """Exactly one label is right."""
 
     name = "text-classification"
-    output_tensors = SCORE_TENSORS
     score_parameters = frozenset({"function_to_apply"})
     settings_type = TextClassificationSettings
     parameters_type = TextClassificationParameters
@@ -58,7 +47,6 @@ class TextClassification(PairTask):
         return 1 if self.settings.one_logit else len(self.labels)
 
     def validate_settings(self) -> str:
-        """Two labels or more; exactly two for ``one_logit`` and ``threshold``."""
         if len(self.labels) < 2:
             return f"labels: {len(self.labels)} of them; text-classification tells two or more apart"
         if len(self.labels) > 2 and (self.settings.one_logit or self.settings.threshold is not None):
@@ -75,20 +63,13 @@ class TextClassification(PairTask):
         return ranked(self.labels, scores, self._apply_threshold(logits[0], order)[: options.top_k])
 
     def decision(self, answer: list[LabelScore]) -> Hashable:
-        """The answered label."""
         return answer[0]["label"]
 
     def predicted_labels(self, answer: list[LabelScore]) -> Sequence[str]:
-        """The answered label."""
         return (answer[0]["label"],)
 
     def confidence(self, answer: list[LabelScore]) -> float | None:
-        """The answered label's score."""
         return answer[0]["score"]
-
-    def answer_schema(self) -> dict[str, Any]:
-        """Of a list of labels and scores."""
-        return scores_schema(self.labels)
 
     def _scores(self, logits: Logits, function: Function) -> Scores:
         if not self.settings.one_logit:

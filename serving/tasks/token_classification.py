@@ -1,7 +1,7 @@
-"""Token classification: the named entities of a text, with their spans.
+"""Token classification: a text's named entities.
 
 Labels are BIO tags (Ramshaw and Marcus 1995; IOB2 since Tjong Kim Sang and Veenstra 1999). Long text is read in
-overlapping windows; each token counts in the window where it has the most context.
+overlapping windows.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ Strategy = Literal["none", "simple", "first", "average", "max"]
 
 
 class TokenClassificationSettings(TaskSettings):
-    """How logits become entities."""
-
     stride: int = Field(default=32, ge=0, description="tokens that neighbouring windows share")
     outside_bias: float = Field(
         default=0.0,
@@ -63,8 +61,6 @@ class Entity(TypedDict):
 
 @dataclass(frozen=True)
 class _Unit:
-    """A word or token with its tag and the tag's probability."""
-
     start: int
     end: int
     tag: str
@@ -75,8 +71,6 @@ DEFAULT = TokenClassificationParameters()
 
 
 class TokenClassification(TextTask):
-    """A BIO tag a token, aggregated to entities."""
-
     name = "token-classification"
     output_tensors: ClassVar[Mapping[str, Datatype]] = {
         "entity_group": "BYTES", "score": "FP32", "word": "BYTES", "start": "INT64", "end": "INT64",
@@ -91,11 +85,9 @@ class TokenClassification(TextTask):
 
     @property
     def stride(self) -> int:
-        """Tokens that neighbouring windows share."""
         return self.settings.stride
 
     def validate_settings(self) -> str:
-        """Labels must be BIO tags and include O."""
         if OUTSIDE not in self.labels:
             return "labels: there is no tag O"
         wrong = [label for label in self.labels if label != OUTSIDE and not re.fullmatch("[BI]-.+", label, re.DOTALL)]
@@ -117,19 +109,15 @@ class TokenClassification(TextTask):
         return [entity for entity in entities if entity["entity_group"] not in options.ignore_labels]
 
     def decision(self, answer: list[dict[str, Any]]) -> Hashable:
-        """Each entity's type and span."""
         return tuple((entity.get("entity_group"), entity["start"], entity["end"]) for entity in answer)
 
     def predicted_labels(self, answer: list[dict[str, Any]]) -> Sequence[str]:
-        """Each entity's type."""
         return [entity.get("entity_group", entity.get("entity", "")) for entity in answer]
 
     def confidence(self, answer: list[dict[str, Any]]) -> float | None:
-        """The lowest score; None without entities."""
         return min(entity["score"] for entity in answer) if answer else None
 
     def answer_schema(self) -> dict[str, Any]:
-        """A list of entities."""
         offset = {"type": "integer", "minimum": 0}
         span = {"score": {"type": "number"}, "word": {"type": "string"}, "start": offset, "end": offset}
         entity = object_schema({"entity_group": {"type": "string"}, **span})
@@ -180,7 +168,7 @@ def _merge(pieces: Scores, strategy: str, labels: Sequence[str]) -> Scores:
 
 
 def _begin_as_first(first: Scores, merged: Scores, labels: Sequence[str]) -> Scores:
-    """``merged`` with B- and I- of each type in the first piece's proportion: later pieces never begin an entity."""
+    """``merged``, with the first piece's proportion of B- to I- of each type: later pieces begin no entity."""
     result = merged.copy()
     for begin, label in enumerate(labels):
         inside = labels.index(f"I-{label[2:]}") if label[:2] == "B-" and f"I-{label[2:]}" in labels else None

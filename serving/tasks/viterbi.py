@@ -1,6 +1,6 @@
 """The most probable well-formed sequence of BIO tags: I- follows B- or I- of the same type only.
 
-Viterbi's algorithm (Viterbi 1967, Forney 1973). The best tag of each word alone may give malformed sequences.
+Viterbi's algorithm (Viterbi 1967, Forney 1973).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LEAST = 1e-30
 
 
 def may_follow(labels: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """[labels + 1, labels]: whether a tag (column) may follow another (row). The last row is the start."""
+    """[labels + 1, labels]: whether a tag (column) may follow another (row); the last row is the start."""
     allowed = np.ones((len(labels) + 1, len(labels)), dtype=np.bool_)
     for column, label in enumerate(labels):
         if label.startswith("I-"):

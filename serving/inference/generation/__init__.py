@@ -1,4 +1,4 @@
-"""Text generation: sessions run the graphs, decoding selects tokens, a detokenizer streams their text.
+"""Text generation: sessions, decoding, detokenizing.
 
-The loop is ours because a proof needs transformers' tokens in every answer, beam search and T5 included.
+Ours, because a proof needs transformers' tokens in every answer, also in beam search and from T5.
 """

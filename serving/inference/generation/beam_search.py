@@ -1,8 +1,7 @@
 """Beam search, as in transformers 5 (``GenerationMixin._beam_search``).
 
-Each step scores every token after every running beam and keeps the best ``num_beams * max(2, 1 + end tokens)``
-continuations. Of the best ``num_beams`` of them, those that end become answers with the score log-probability / length
-** length_penalty. The best that do not end continue.
+Each step keeps the best ``num_beams * max(2, 1 + end tokens)`` continuations of the running beams. Those that end among
+the best ``num_beams`` become answers; the best that do not end continue.
 """
 
 from __future__ import annotations
@@ -24,8 +23,6 @@ PENALTY = np.float32(-1e9)
 
 @dataclass(frozen=True)
 class Beam:
-    """A finished answer."""
-
     tokens: list[int]
     score: float
     finish_reason: FinishReason
@@ -33,7 +30,7 @@ class Beam:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Continuations, best first: parent beams, all tokens, log-probabilities, and why they end, if they do."""
+    """Continuations, best first: parent beams, all tokens, log-probabilities, finish reasons."""
 
     parents: npt.NDArray[np.int64]
     tokens: list[list[int]]
@@ -42,7 +39,6 @@ class _Candidates:
 
 
 def beam_search(decoding: Decoding, request: DecodeRequest) -> list[Beam]:
-    """The ``num_return_sequences`` best answers, best first."""
     beams, wanted = request.parameters.num_beams, request.parameters.num_return_sequences
     scores = np.full(beams, PENALTY, dtype=np.float32)
     scores[0] = 0  # all beams are equal at first: only one of them continues
@@ -75,7 +71,7 @@ def _expand(decoding: Decoding, running: _Candidates, request: DecodeRequest) ->
 
 
 def _finish(candidates: _Candidates, request: DecodeRequest) -> list[Beam]:
-    """The new answers. Candidates after the first ``num_beams`` never finish."""
+    """Candidates after the first ``num_beams`` never finish."""
     length = len(candidates.tokens[0]) ** request.parameters.length_penalty
     scores = (candidates.scores / np.float32(length)).tolist()
     ranked = zip(candidates.tokens, scores, candidates.reasons, strict=True)
@@ -114,7 +110,7 @@ def _best(beams: Sequence[Beam], number: int) -> list[Beam]:
 
 
 def _largest(scores: Scores, number: int) -> npt.NDArray[np.int64]:
-    """Indices of the largest scores, largest first; of equal scores the first."""
+    """Their indices, largest first; of equal scores the first."""
     indices = np.argpartition(-scores, number - 1)[:number] if number < len(scores) else np.arange(len(scores))
     return indices[np.lexsort((indices, -scores[indices]))]
 

@@ -1,4 +1,4 @@
-"""One generation request, as greedy decoding, sampling and beam search read it."""
+"""What every decoding strategy reads."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from serving.tasks.generation import FinishReason, GenerationParameters, Token
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """The caller's parameters and what the model adds.
-
-    Attributes:
-        prefix: tokens before the answer.
-        limit: most tokens of an answer, by parameters and model positions.
-        detokenizer: needed for text and stop texts.
-        should_stop: polled between tokens; True cancels.
-        on_token: called with each token.
+    """Attributes:
+    prefix: tokens before the answer.
+    limit: most tokens of an answer.
+    detokenizer: needed for text and stop texts.
+    should_stop: polled between tokens; True cancels.
+    on_token: called with each token.
     """
 
     parameters: GenerationParameters
@@ -30,13 +28,12 @@ class DecodeRequest:
     on_token: Callable[[Token], None] = field(default=lambda token: None)
 
     def text_stream(self) -> TextStream | None:
-        """Of a new answer."""
         if self.detokenizer is None:
             return None
         return TextStream(self.detokenizer, context=self.prefix, stop=self.parameters.stop)
 
     def finish_reason(self, tokens: Sequence[int], stopped: bool) -> FinishReason | None:
-        """Why an answer ends with its last token, if it does; ``stopped``: its text has a stop text."""
+        """Why an answer ends with its last token, if it does; ``stopped``: by a stop text."""
         if tokens[-1] in self.eos_token_ids:
             return "eos_token"
         if stopped:

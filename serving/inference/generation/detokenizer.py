@@ -1,7 +1,7 @@
-"""Text of tokens as they are generated, in pieces that are never revised and join to the whole text.
+"""Text of tokens as they are generated: pieces are never revised and join to the whole text.
 
-Byte-level vocabularies split a code point into several tokens; U+FFFD stands for it until the last one. A decoder may
-drop a text's first space. So the text of new tokens is what they add to the text of the tokens before.
+One code point may take several tokens; U+FFFD stands for it until the last. A decoder may drop a text's first space. So
+new text is what tokens add to the text before them.
 """
 
 from __future__ import annotations
@@ -21,27 +21,26 @@ class Detokenizer:
         self._bytes = _byte_tokens(tokenizer)
 
     def text(self, token_ids: Sequence[int]) -> str:
-        """The tokens' text."""
         text: str = self._tokenizer.decode(list(token_ids), skip_special_tokens=True)
         return text
 
     def is_open(self, token_id: int) -> bool:
-        """Whether later tokens may change this one's text: an invalid byte turns a run of ``<0x…>`` into U+FFFD."""
+        """Whether later tokens may change its text: an invalid byte turns a run of ``<0x…>`` into U+FFFD."""
         return token_id in self._bytes
 
 
 class TextStream:
-    """The text of one answer, token by token."""
+    """One answer's text."""
 
     def __init__(self, detokenizer: Detokenizer, *, context: Sequence[int] = (), stop: Sequence[str] = ()) -> None:
-        """``context``: the tokens before the answer; ``stop``: the answer ends before the first of these texts."""
+        """``context``: tokens before the answer; ``stop``: texts that end it."""
         self.stopped = False
         self._detokenizer, self._stop = detokenizer, tuple(stop)
         self._ids, self._start, self._final = list(context), 0, len(context)
         self._pending = ""
 
     def put(self, token_id: int) -> str:
-        """Add a token; returns the text that is final now, maybe empty."""
+        """Add a token; returns the text that is final now."""
         self._ids.append(token_id)
         text = self._new_text()
         unfinished = not text or text.endswith(INCOMPLETE) or self._detokenizer.is_open(token_id)
@@ -61,7 +60,7 @@ class TextStream:
         return rest
 
     def _new_text(self) -> str:
-        """What the tokens that are not final add to the text of the last final ones."""
+        """What tokens that are not final add to those before."""
         before = self._detokenizer.text(self._ids[self._start : self._final])
         return self._detokenizer.text(self._ids[self._start :])[len(before) :]
 

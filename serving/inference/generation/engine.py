@@ -1,4 +1,4 @@
-"""The engine of generation: one prompt after another, each cancellable and streamed."""
+"""Generation runs one prompt after another, each cancellable and streamed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from serving.tasks.generation import Generated, Generation, GenerationParameters
 
 @dataclass
 class Prompt:
-    """Tokens to continue. The engine's thread calls ``on_token`` with each token and polls ``should_stop``."""
+    """The engine's thread calls ``on_token`` and polls ``should_stop``."""
 
     ids: list[int]
     parameters: GenerationParameters
@@ -32,26 +32,24 @@ class GenerationEngine:
     """A causal graph, or an encoder and a decoder."""
 
     def __init__(self, bundle: Bundle, task: Generation, tokenizer: Tokenizer, threads: int) -> None:
-        """Load the graphs; raises BundleError if they contradict the manifest."""
         self.shape = BatchShape(rows=1, predictable=False)  # no answer waits for the end of another
         self._task = task
         self._detokenizer = Detokenizer(tokenizer)
         self._session = _load_session(bundle, task, threads)
 
     def window(self, encoding: Encoding, parameters: Any) -> Prompt:
-        """The prompt; raises InputError for inconsistent parameters."""
         return Prompt(encoding.ids, self._task.resolve(parameters))
 
     def run(self, windows: Sequence[Prompt]) -> list[list[Generated]]:
-        """Each prompt's answers; raises InputTooLarge for a prompt that leaves no room."""
+        """Raises InputTooLarge for a prompt that leaves no room."""
         return [self._generate(prompt) for prompt in windows]
 
     def run_batch(self, windows: Sequence[Prompt], length: int = 0) -> list[list[Generated]]:
-        """As `run`: prompts are neither batched nor padded."""
+        """As `run`, without batching or padding."""
         return self.run(windows)
 
     def logits(self, windows: Sequence[Prompt], results: Sequence[list[Generated]]) -> list[Logits]:
-        """[tokens, vocabulary] of each prompt's first answer."""
+        """[tokens, vocabulary] of each first answer."""
         pairs = zip(windows, results, strict=True)
         return [self._answer_logits(prompt.ids, answers[0].token_ids) for prompt, answers in pairs]
 

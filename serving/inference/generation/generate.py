@@ -1,8 +1,8 @@
 """Continue a prompt greedily, by sampling or by beam search.
 
-Greedy decoding and beam search select transformers' tokens. Sampling has its own random numbers, repeatable on any
-machine: numpy's Philox4x64 (Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"), keyed by seed and
-answer number, one a token. Machines may differ only where a draw falls within rounding of the limit of two tokens.
+Greedy decoding and beam search select transformers' tokens. Sampling draws from numpy's Philox4x64 (Salmon et al. 2011,
+"Parallel Random Numbers: As Easy as 1, 2, 3"), keyed by seed and answer number, so that every machine draws the same
+but for rounding.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ def generate(
     on_token: Callable[[Token], None] = lambda token: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Generated]:
-    """``num_return_sequences`` answers to one prompt.
+    """``num_return_sequences`` answers.
 
     Args:
         session: the model.
-        input_ids: the prompt, special tokens included.
+        input_ids: the prompt.
         parameters: of the request.
-        eos_token_ids: end tokens; may be empty.
-        detokenizer: needed for text and for ``stop``.
-        on_token: called with each token; in beam search only at the end.
-        should_stop: polled between tokens; True returns what there is as ``cancelled``.
+        eos_token_ids: end tokens, if any.
+        detokenizer: needed for text and ``stop``.
+        on_token: called with each token; in beam search at the end.
+        should_stop: polled between tokens; True cancels.
 
     Raises:
         InputError: the prompt is empty, or ``no_repeat_ngram_size`` forbids every token.
@@ -69,7 +69,6 @@ def _emit_beam(number: int, beam: Beam, request: DecodeRequest) -> Generated:
 
 
 def _decode_rows(decoding: Decoding, request: DecodeRequest) -> list[Generated]:
-    """Greedy or sampled: each answer is a row until it ends."""
     parameters = request.parameters
     seed = None if not parameters.do_sample else secrets.randbits(64) if parameters.seed is None else parameters.seed
     answers = [_Answer(number, request, seed) for number in range(parameters.num_return_sequences)]
@@ -96,8 +95,6 @@ def _append_tokens(logits: Scores, running: Sequence[_Answer], request: DecodeRe
 
 
 class _Answer:
-    """One answer in progress."""
-
     def __init__(self, number: int, request: DecodeRequest, seed: int | None) -> None:
         self.number, self.request, self.seed = number, request, seed
         self.tokens: list[int] = []
@@ -116,7 +113,7 @@ class _Answer:
         return int(np.searchsorted(cumulative, fraction * cumulative[-1], side="right"))
 
     def put(self, token: int, finish_reason: FinishReason | None = None) -> None:
-        """Append and emit a token; without a ``finish_reason``, find out whether the answer ends."""
+        """Append and emit a token. Without a ``finish_reason``, find out whether the answer ends."""
         self.tokens.append(token)
         piece = self._stream.put(token) if self._stream else ""
         stopped = self._stream.stopped if self._stream else False

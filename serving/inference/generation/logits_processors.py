@@ -1,7 +1,7 @@
-"""Logits to scores and sampling probabilities, by the rules of transformers' ``LogitsProcessor`` classes, in order.
+"""Logits to scores and sampling probabilities, as in transformers' ``LogitsProcessor`` classes, in their order.
 
-The rules of greedy and beam search run in float32 as there. Repetition penalty: CTRL (Keskar et al. 2019,
-arXiv:1909.05858, section 4.1). Top-p: nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751).
+Greedy and beam search run in float32 as there. Repetition penalty: CTRL (Keskar et al. 2019, arXiv:1909.05858,
+section 4.1). Top-p: nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751).
 """
 
 from __future__ import annotations
@@ -32,17 +32,14 @@ def process_logits(
     parameters: GenerationParameters,
     eos_token_ids: Sequence[int],
 ) -> Scores:
-    """Apply repetition penalty, ``no_repeat_ngram_size`` and ``min_new_tokens``.
+    """Apply repetition penalty, ``no_repeat_ngram_size`` and ``min_new_tokens``; raises InputError if no token is left.
 
     Args:
         scores: logits or log-probabilities [rows, vocabulary]; not modified.
-        sequences: each row's tokens, the prompt's included.
-        new_tokens: how many of each row's tokens are new.
-        parameters: the rules.
+        sequences: each row's tokens, with the prompt's.
+        new_tokens: of each row.
+        parameters: of the request.
         eos_token_ids: end tokens.
-
-    Raises:
-        InputError: no token is left.
     """
     penalty, size = parameters.repetition_penalty or 1.0, parameters.no_repeat_ngram_size
     too_short = new_tokens < parameters.min_new_tokens
@@ -64,7 +61,7 @@ def process_logits(
 
 
 def probabilities(scores: Scores, parameters: GenerationParameters) -> Doubles:
-    """Sampling probabilities [vocabulary]: temperature, then top-k, then top-p, then softmax."""
+    """[vocabulary], by temperature, then top-k, then top-p, then softmax."""
     # Subtracting the maximum first keeps a tiny temperature from overflowing.
     warped = (scores - scores.max()).astype(np.float64) / parameters.temperature
     if parameters.top_k:
