@@ -49,3 +49,9 @@ def quote(value: Any) -> str:
 def shorten(text: str, most: int) -> str:
     """The text, cut to ``most`` characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def first_problem(error: Any, *prefix: str) -> str:
+    """``field: message`` of the first error in a pydantic ValidationError."""
+    first = error.errors()[0]
+    return ": ".join(filter(None, (".".join(map(str, (*prefix, *first["loc"]))), first["msg"])))

@@ -12,7 +12,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from serving.bundle.manifest import MANIFEST, REFERENCE, SIGNATURE, GoldenRow, Manifest, Reference
-from serving.errors import BundleError
+from serving.errors import BundleError, first_problem
 
 
 def sha256_of(path: Path) -> str:
@@ -68,15 +68,17 @@ class Bundle:
         try:
             return Reference.model_validate_json(self.read(REFERENCE))
         except ValidationError as error:
-            first = error.errors()[0]["msg"]
-            raise BundleError(f"{REFERENCE} is not a reference for drift: {first}. Export the bundle again.") from error
+            message = f"{REFERENCE} is not a reference for drift: {first_problem(error)}. Export the bundle again."
+            raise BundleError(message) from error
 
     def _golden_row(self, number: int, line: bytes) -> GoldenRow:
         where = f"{self.manifest.golden.file}, row {number}"
         try:
             return GoldenRow.model_validate_json(line)
         except ValidationError as error:
-            raise BundleError(f"{where} is not a recorded answer: {error.errors()[0]['msg']}.") from error
+            raise BundleError(
+                f"{where} is not a recorded answer: {first_problem(error)}. Export the bundle again."
+            ) from error
 
     def check_files(self) -> None:
         """Raise BundleError for a file that is missing, added or altered."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.bundle.cpu import Arithmetic, Machine
-from serving.errors import BundleError
+from serving.errors import BundleError, first_problem
 
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
@@ -157,9 +157,7 @@ class Manifest(_Model):
         try:
             return cls.model_validate(_require_schema(json.loads(data)))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise BundleError(f"{MANIFEST}: {where}: {first['msg']}. Export the bundle again.") from error
+            raise BundleError(f"{MANIFEST}: {first_problem(error)}. Export the bundle again.") from error
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{MANIFEST} is not valid JSON ({error}). Export the bundle again.") from error
 

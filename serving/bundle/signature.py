@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import MANIFEST, SIGNATURE
-from serving.errors import BundleError, InputError
+from serving.errors import BundleError, InputError, first_problem
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -131,10 +131,8 @@ def _read(bundle: Bundle) -> _SignatureFile:
     try:
         return _SignatureFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise BundleError(
-            f"{bundle.root}: {SIGNATURE} was altered, or is not a signature by a key ({where}: {first['msg']})."
+            f"{bundle.root}: {SIGNATURE} was altered, or is not a signature by a key ({first_problem(error)})."
         ) from error
 
 
@@ -159,9 +157,8 @@ def _signed_files(envelope: _Envelope, bundle: Bundle) -> dict[str, str]:
     try:
         statement = _Statement.model_validate_json(envelope.payload)
     except ValidationError as error:
-        first = error.errors()[0]
         raise BundleError(
-            f"{bundle.root}: {SIGNATURE} does not list files by sha256 ({first['msg']}). Sign with tuneship sign."
+            f"{bundle.root}: {SIGNATURE} does not list files by sha256 ({first_problem(error)}). Sign with tuneship sign."
         ) from error
     return {each.name: each.digest for each in statement.predicate.resources}
 

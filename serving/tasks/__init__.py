@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from serving.bundle.manifest import Manifest
-from serving.errors import BundleError
+from serving.errors import BundleError, first_problem
 from serving.tasks.base import Task
 from serving.tasks.feature_extraction import FeatureExtraction
 from serving.tasks.generation import Text2TextGeneration, TextGeneration
@@ -39,9 +39,7 @@ def task_of(manifest: Manifest) -> Task:
     try:
         settings = kind.settings_type.model_validate(manifest.settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["settings", *(str(part) for part in first["loc"])])
-        raise BundleError(f"manifest.json: {where}: {first['msg']}. Export the bundle again.") from error
+        raise BundleError(f"manifest.json: {first_problem(error, 'settings')}. Export the bundle again.") from error
     task = kind(manifest.labels, settings, manifest.limits)
     if problem := task.validate_settings():
         raise BundleError(f"manifest.json: {problem}. Export the bundle again.")
