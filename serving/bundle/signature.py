@@ -158,7 +158,7 @@ def _signed_files(envelope: _Envelope, bundle: Bundle) -> dict[str, str]:
         statement = _Statement.model_validate_json(envelope.payload)
     except ValidationError as error:
         raise BundleError(
-            f"{bundle.root}: {SIGNATURE} does not list files by sha256 ({first_problem(error)}). Sign with tuneship sign."
+            f"{bundle.root}: {SIGNATURE} lists no files by sha256 ({first_problem(error)}). Sign with tuneship sign."
         ) from error
     return {each.name: each.digest for each in statement.predicate.resources}
 

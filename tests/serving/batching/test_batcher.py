@@ -271,7 +271,7 @@ def test_large_request_on_an_empty_queue() -> None:
 
 
 def test_seconds_to_drain() -> None:
-    """The wait that is foretold follows the measured pace and the depth of the queue."""
+    """The estimate follows the measured throughput and the depth of the queue."""
 
     async def main() -> None:
         engine = Engine(seconds=0.02)
