@@ -58,13 +58,11 @@ def unsupported_reason(task: Task) -> str:
 def _text_classification(
     task: TextClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
 ) -> Target:
-    label = _label(task, options, default=task.decode(encoded, results)[0]["label"])
+    label = _select_label(task, options, default=task.decode(encoded, results)[0]["label"])
     at, probability = task.labels.index(label), options.output == "probability"
     if task.settings.one_logit:  # the log odds of the second label; negated, of the first
-        sign = 1.0 if at else -1.0
-        return Target(
-            lambda logits: _score(sign * logits[:1], "sigmoid" if probability else "none", 0), {"label": label}
-        )
+        sign, function = 1.0 if at else -1.0, "sigmoid" if probability else "none"
+        return Target(lambda logits: _score(sign * logits[:1], function, 0), {"label": label})
     return Target(lambda logits: _score(logits, "softmax" if probability else "none", at), {"label": label})
 
 
@@ -73,14 +71,14 @@ def _multi_label(
 ) -> Target:
     answered = task.decode(encoded, results)
     likeliest = answered[0]["label"] if answered else task.labels[int(results[0].argmax())]
-    label = _label(task, options, default=likeliest)
+    label = _select_label(task, options, default=likeliest)
     at, function = task.labels.index(label), "sigmoid" if options.output == "probability" else "none"
     return Target(lambda logits: _score(logits, function, at), {"label": label})
 
 
 def _regression(task: Regression, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters) -> Target:
     _refuse_probability(options, "a regression's number is none")
-    label = _label(task, options, default=task.labels[0])
+    label = _select_label(task, options, default=task.labels[0])
     return Target(lambda logits: float(logits[0]) * task.settings.std + task.settings.mean, {"label": label})
 
 
@@ -88,7 +86,7 @@ def _token_classification(
     task: TokenClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
 ) -> Target:
     """The mean of the tag's logit or probability at the first token of each of the entity's words."""
-    entity = _entity(task.decode(encoded, results), options)
+    entity = _select_entity(task.decode(encoded, results), options)
     tokens = visible_tokens(encoded.item, merge_windows(encoded.windows, task.stride))
     words = group_words(encoded.item, tokens)
     heads = [word[0] for word in words if entity["start"] <= word[0].start < entity["end"]]
@@ -113,17 +111,17 @@ def _question_answering(
     task: QuestionAnswering, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
 ) -> Target:
     """The best answer's start logit plus its end logit."""
-    _refuse_probability(options, "an answer's is relative to the other passages, which hiding words changes")
+    _refuse_probability(options, "an answer's is relative to the other passages, which masking words changes")
     if options.target is not None:
         raise InputError("parameters.target: the answer itself is explained; leave it out", field="parameters.target")
     answer = task.decode(encoded, results)
     best = answer[0] if isinstance(answer, list) else answer
-    spans = [_span(encoded, number, best["start"], best["end"]) for number in range(len(results))]
-    totals = [_total(logits, span) for logits, span in zip(results, spans, strict=True)]
+    spans = [_find_span(encoded, number, best["start"], best["end"]) for number in range(len(results))]
+    totals = [_span_score(logits, span) for logits, span in zip(results, spans, strict=True)]
     # As in the task itself: the best window for a span, the worst for "no answer".
     window = int(np.nanargmax(totals) if best["answer"] else np.nanargmin(totals))
     description = {"label": best["answer"], "start": best["start"], "end": best["end"]}
-    return Target(lambda logits: _total(logits, spans[window]), description, window, in_place=True)
+    return Target(lambda logits: _span_score(logits, spans[window]), description, window, in_place=True)
 
 
 TARGETS: dict[type[Task], Callable[[Any, Encoded, Sequence[Logits], ExplainParameters], Target]] = {
@@ -139,7 +137,7 @@ def _score(logits: Logits, function: str, at: int) -> float:
     return float(apply_function(logits, function)[at])
 
 
-def _label(task: Task, options: ExplainParameters, default: str) -> str:
+def _select_label(task: Task, options: ExplainParameters, default: str) -> str:
     if options.target is None:
         return default
     if options.target not in task.labels:
@@ -157,7 +155,7 @@ def _refuse_probability(options: ExplainParameters, reason: str) -> None:
         raise InputError(f"parameters.output: there is no probability to explain: {reason}", field="parameters.output")
 
 
-def _entity(entities: Sequence[Any], options: ExplainParameters) -> Any:
+def _select_entity(entities: Sequence[Any], options: ExplainParameters) -> Any:
     """At the target's span or first of its type; without a target the most probable."""
     if not entities:
         raise InputError("no entity was found in this text, so there is none to explain")
@@ -170,7 +168,7 @@ def _entity(entities: Sequence[Any], options: ExplainParameters) -> Any:
     raise InputError(f"parameters.target: there is no such entity; found were: {names}", field="parameters.target")
 
 
-def _span(encoded: Encoded, number: int, start: int, end: int) -> tuple[int, int] | None:
+def _find_span(encoded: Encoded, number: int, start: int, end: int) -> tuple[int, int] | None:
     """First and last token index; the first token for "no answer"; None if outside the window."""
     if start == end:
         return 0, 0
@@ -180,5 +178,5 @@ def _span(encoded: Encoded, number: int, start: int, end: int) -> tuple[int, int
     return (inside[0], inside[-1]) if whole else None
 
 
-def _total(logits: Logits, span: tuple[int, int] | None) -> float:
+def _span_score(logits: Logits, span: tuple[int, int] | None) -> float:
     return float(logits[span[0], 0] + logits[span[1], 1]) if span else float("nan")
