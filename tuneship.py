@@ -266,15 +266,15 @@ def explain(
     """
     from serving.explain.explainer import Explainer
     from serving.explain.parameters import ExplainParameters
-    from serving.explain.terminal import coloured, inputs_of
+    from serving.explain.terminal import build_input, render
     from serving.inference.predictor import Predictor
     from serving.protocols.base import parse_parameters
     from serving.settings.settings import required_key
 
     options = parse_parameters({"method": method, "target": target}, ExplainParameters)
     explainer = Explainer(Predictor.open(bundle, trusted_key=required_key()))
-    inputs = inputs_of(explainer.task, text, other)
-    out.print(coloured(inputs, explainer.explain(inputs, options)))
+    inputs = build_input(explainer.task, text, other)
+    out.print(render(inputs, explainer.explain(inputs, options)))
 
 
 @app.command()

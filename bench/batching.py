@@ -24,7 +24,7 @@ def measure_batching(subject: Subject, repeats: int) -> list[Figure]:
         predictor = Predictor.open(subject.bundles["fp32"].absolute())
         for _ in range(repeats):
             by_length.append(_measure_rate(predictor, predictor.run, texts))
-            padded.append(_measure_rate(predictor, predictor.together, texts))
+            padded.append(_measure_rate(predictor, predictor.run_batch, texts))
     return [
         median_of("predictor, fp32, 32 random queries", by_length, "per s"),
         median_of("the same in one padded batch", padded, "per s"),

@@ -1,12 +1,10 @@
-"""The exceptions that a user can act on.
+"""Exceptions that users can act on, and values in messages.
 
-    UserError             the command line prints its message and exits with 1, without a traceback
-    ├── InputError        what the user sent or wrote cannot be used
-    │   ├── MalformedInput    it cannot be parsed: not JSON, not UTF-8
-    │   └── InputTooLarge     it exceeds a stated limit
-    └── BundleError       a bundle is missing, altered, or answers differently from when it was proven
-
-Adaptors translate them to HTTP statuses and exit codes.
+UserError             the command line prints the message without a traceback and exits with 1
+├── InputError        an input, file or setting cannot be used
+│   ├── MalformedInput    not JSON, not UTF-8
+│   └── InputTooLarge     above a limit
+└── BundleError       a bundle is missing, altered, or answers differently from its proof
 """
 
 from __future__ import annotations
@@ -16,14 +14,11 @@ from typing import Any
 
 
 class UserError(Exception):
-    """Something that the user can mend; the message says what and how."""
+    """The message says what is wrong and what to do."""
 
 
 class InputError(UserError, ValueError):
-    """The message says where, what was found and what is accepted.
-
-    ``field`` names the part at fault in the user's own terms (``inputs[3]``, ``training.learning_rate``).
-    """
+    """``field`` is the user's name for the wrong part."""
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -31,15 +26,15 @@ class InputError(UserError, ValueError):
 
 
 class MalformedInput(InputError):
-    """The input cannot be read at all."""
+    """Not JSON, or not UTF-8."""
 
 
 class InputTooLarge(InputError):
-    """The input is past a stated limit."""
+    """Above a limit."""
 
 
 class BundleError(UserError, RuntimeError):
-    """A bundle cannot be trusted; the message names the file and what to do."""
+    """The message names the file."""
 
 
 _SHORT = reprlib.Repr()
@@ -47,10 +42,16 @@ _SHORT.maxstring = _SHORT.maxother = 60
 
 
 def quote(value: Any) -> str:
-    """A value as Python writes it, of long texts, numbers and lists the beginning."""
+    """The value's ``repr``, shortened."""
     return _SHORT.repr(value)
 
 
 def shorten(text: str, most: int) -> str:
-    """The text's beginning, if it has more than ``most`` characters."""
+    """The text, cut to ``most`` characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def first_problem(error: Any, *prefix: str) -> str:
+    """``field: message`` of the first error in a pydantic ValidationError."""
+    first = error.errors()[0]
+    return ": ".join(filter(None, (".".join(map(str, (*prefix, *first["loc"]))), first["msg"])))

@@ -95,7 +95,7 @@ class _ItemsAlone:
     def run(self, group: Sequence[int], length: int = 0) -> dict[int, list[Any]]:
         """Results by item, from one batch."""
         encoded = [self.served.encoded[place] for place in group]
-        results = self.predictor.together([window for each in encoded for window in each.windows], length)
+        results = self.predictor.run_batch([window for each in encoded for window in each.windows], length)
         return dict(zip(group, group_by_item(encoded, results), strict=True))
 
     def compare(self, results: Mapping[int, list[Any]]) -> Comparisons:

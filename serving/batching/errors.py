@@ -1,25 +1,19 @@
-"""Why a good request is not answered: through no fault of its own, and none of the server's code.
-
-Unanswered
-├── Unavailable    the server is starting or stopping
-├── Overloaded     too much waits already
-└── Expired        its time ran out while it waited
-"""
+"""Why a valid request gets no answer."""
 
 from __future__ import annotations
 
 
 class Unanswered(RuntimeError):
-    """The request was good and was not answered; the message says why."""
+    """The message gives the reason."""
 
 
 class Unavailable(Unanswered):
-    """Nothing can be asked yet, or any more: another server, or a later moment, may answer."""
+    """The server starts or stops: retry later, or on another server."""
 
 
 class Overloaded(Unanswered):
-    """The queue is full, or too long for the caller's deadline: it should come back later."""
+    """The queue is full, or too long for the deadline: retry later."""
 
 
 class Expired(Unanswered):
-    """The time that the caller or the server gives a request is over; what was late was not run."""
+    """The deadline passed; rows that had not started were not run."""

@@ -1,8 +1,4 @@
-"""The bundle: a folder that holds everything a server needs and the proof that it answers as it was measured.
-
-``manifest.json`` is written in one canonical form, carries its own digest, and names the size and sha256 of every
-other file, so that one flipped byte anywhere is found. It holds names from fixed registries, never import paths.
-"""
+"""A bundle: a folder with everything that a server needs, and its proof."""
 
 from __future__ import annotations
 
@@ -16,42 +12,40 @@ from typing import Self
 from pydantic import ValidationError
 
 from serving.bundle.manifest import MANIFEST, REFERENCE, SIGNATURE, GoldenRow, Manifest, Reference
-from serving.errors import BundleError
+from serving.errors import BundleError, first_problem
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal sha256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle: its manifest is sound and every file is the one the manifest names."""
+    """An opened bundle, whose manifest and files were checked."""
 
     root: Path
     manifest: Manifest
 
     @classmethod
     def open(cls, root: Path) -> Self:
-        """Open a bundle after checking its manifest and every file; raises BundleError."""
+        """Check the manifest and every file; raises BundleError."""
         bundle = cls(root, read_manifest(root))
         bundle.check_files()
         return bundle
 
     @property
     def alternatives(self) -> list[Self]:
-        """The same bundle with each of its fallbacks in the place of the graph that is served first."""
+        """The bundle with each fallback as its first variant."""
         parts = [dict(each) for each in self.manifest.fallbacks]
         return [dataclasses.replace(self, manifest=self.manifest.model_copy(update=part)) for part in parts]
 
     @property
     def digest(self) -> str:
-        """The bundle's identity: it covers the manifest and, through it, every file."""
         return self.manifest.digest
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file the manifest names, checked as they were read; raises BundleError."""
+        """A file's bytes, checked again; raises BundleError."""
         data = self._path(name).read_bytes()
         if hashlib.sha256(data).hexdigest() != self.manifest.files[name].sha256:
             raise BundleError(self._altered(name))
@@ -59,7 +53,7 @@ class Bundle:
 
     @cached_property
     def golden(self) -> list[GoldenRow]:
-        """The recorded answers; raises BundleError if they are not as many as the manifest tells, or no answers."""
+        """The recorded answers; raises BundleError if their number or form is wrong."""
         spec = self.manifest.golden
         lines = self.read(spec.file).splitlines()
         if len(lines) != spec.rows:
@@ -68,24 +62,26 @@ class Bundle:
 
     @cached_property
     def reference(self) -> Reference | None:
-        """What drift is measured against; None where the bundle holds nothing of it. Raises BundleError."""
+        """The baseline of drift, if the bundle has one; raises BundleError."""
         if REFERENCE not in self.manifest.files:
             return None
         try:
             return Reference.model_validate_json(self.read(REFERENCE))
         except ValidationError as error:
-            first = error.errors()[0]["msg"]
-            raise BundleError(f"{REFERENCE} is not a reference for drift: {first}. Export again.") from error
+            message = f"{REFERENCE} is not a reference for drift: {first_problem(error)}. Export the bundle again."
+            raise BundleError(message) from error
 
     def _golden_row(self, number: int, line: bytes) -> GoldenRow:
         where = f"{self.manifest.golden.file}, row {number}"
         try:
             return GoldenRow.model_validate_json(line)
         except ValidationError as error:
-            raise BundleError(f"{where} is not a recorded answer: {error.errors()[0]['msg']}.") from error
+            raise BundleError(
+                f"{where} is not a recorded answer: {first_problem(error)}. Export the bundle again."
+            ) from error
 
     def check_files(self) -> None:
-        """Compare every file with the manifest; raises BundleError that names what is missing, added or altered."""
+        """Raise BundleError for a file that is missing, added or altered."""
         self._check_names()
         for name, entry in self.manifest.files.items():
             path = self._path(name)
@@ -95,15 +91,17 @@ class Bundle:
     def _check_names(self) -> None:
         for name in self.manifest.files:
             self._path(name)
-        found = (path for path in self.root.rglob("*") if path.is_symlink() or not path.is_dir())
-        present = {path.relative_to(self.root).as_posix() for path in found}
+        paths = (path for path in self.root.rglob("*") if path.is_symlink() or not path.is_dir())
+        present = {path.relative_to(self.root).as_posix() for path in paths}
         named = {MANIFEST, *self.manifest.files}
         if missing := sorted(named - present):
             raise BundleError(f"{self.root}: {missing[0]} is missing. Export the bundle again or copy it whole.")
         if (self.root / SIGNATURE).is_symlink():
             raise BundleError(f"{self.root}: {SIGNATURE} is a link. Copy the signature itself.")
         if extra := sorted(present - named - {SIGNATURE}):
-            raise BundleError(f"{self.root}: {extra[0]} is not named in {MANIFEST}. Remove it or export again.")
+            raise BundleError(
+                f"{self.root}: {extra[0]} is not named in {MANIFEST}. Remove it or export the bundle again."
+            )
 
     def _path(self, name: str) -> Path:
         path = self.root / name
@@ -119,7 +117,7 @@ class Bundle:
 
 
 def read_manifest(root: Path) -> Manifest:
-    """A bundle's manifest, its files unchecked; raises BundleError."""
+    """The manifest, with files unchecked; raises BundleError."""
     path = root / MANIFEST
     if not root.exists():
         raise BundleError(f"there is no folder {root}. Make a bundle: tuneship export RUN --output BUNDLE")

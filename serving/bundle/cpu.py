@@ -1,4 +1,4 @@
-"""What this machine is, as far as answers can depend on it: its architecture and the CPU's vector instructions."""
+"""The machine's properties that answers may depend on: architecture and vector instructions."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Literal
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on
 
 FEATURES = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimddp", "i8mm")
-"""The instruction sets onnxruntime's kernels choose by, as Linux names them (x86 first, then Arm)."""
+"""Instruction sets that onnxruntime's kernels choose by, in Linux's names."""
 
 Arithmetic = Literal["int8-dot-product", "bfloat16"]
-"""What of a CPU an approximate variant's answers can depend on. Without 8-bit dot products x86 adds pairs of products
-in 16 bits, which saturate: another sum, not another rounding (onnxruntime's quantization guide, on U8S8)."""
+"""CPU arithmetic that an approximate variant's answers may depend on. Without 8-bit dot products x86 adds in 16 bits,
+which saturate (onnxruntime's quantization guide, on U8S8)."""
 
 INSTRUCTIONS: dict[Arithmetic, frozenset[str]] = {
     "int8-dot-product": frozenset({"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}),
     "bfloat16": frozenset({"avx512_bf16", "amx_bf16"}),
 }
-"""Any one of these does such arithmetic, and they all do it alike."""
+"""Each of them provides the arithmetic, with equal results."""
 
 
 class Machine(TypedDict):
-    """``architecture``, ``cpu`` (the model's name) and ``features`` (those of FEATURES the CPU has)."""
+    """``cpu`` is the model's name; ``features`` are from FEATURES."""
 
     architecture: str
     cpu: str
@@ -32,7 +32,6 @@ class Machine(TypedDict):
 
 
 def describe_machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> Machine:
-    """The machine this process runs on."""
     fields = _first_cpu(cpuinfo)
     flags = set(fields.get("flags", fields.get("Features", "")).split())
     return {
@@ -43,22 +42,18 @@ def describe_machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> Machine:
 
 
 def cpu_mismatches(depends_on: Sequence[Arithmetic], proven_on: Machine, machine: Machine) -> tuple[str, ...]:
-    """A line for each thing that a variant's answers depend on and that two machines do not share.
-
-    A variant that depends on nothing of the CPU, as float32 does, has none: its rounding is within the tolerance of the
-    golden answers, which decide.
-    """
+    """A line for each dependency in which two machines differ. float32 variants depend on nothing."""
     if depends_on and proven_on["architecture"] != machine["architecture"]:
         return (f"it was proven on {proven_on['architecture']} and this machine is {machine['architecture']}",)
     return tuple(
         f"it was proven on a CPU {'with' if had else 'without'} {kind} instructions and this machine's has "
         f"{'none' if had else 'some'} ({', '.join(sorted(INSTRUCTIONS[kind]))})"
         for kind in depends_on
-        if (had := _does(kind, proven_on)) != _does(kind, machine)
+        if (had := _provides(kind, proven_on)) != _provides(kind, machine)
     )
 
 
-def _does(kind: Arithmetic, machine: Machine) -> bool:
+def _provides(kind: Arithmetic, machine: Machine) -> bool:
     return bool(INSTRUCTIONS[kind] & set(machine["features"]))
 
 

@@ -1,7 +1,6 @@
-"""The bundle: a folder that holds everything a server needs and the proof that it answers as it was measured.
+"""``manifest.json``: what a bundle is, with the sha256 of every file and of itself.
 
-``manifest.json`` is written in one canonical form, carries its own digest, and names the size and sha256 of every
-other file, so that one flipped byte anywhere is found. It holds names from fixed registries, never import paths.
+It names entries of fixed registries, never import paths.
 """
 
 from __future__ import annotations
@@ -14,33 +13,31 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.bundle.cpu import Arithmetic, Machine
-from serving.errors import BundleError
+from serving.errors import BundleError, first_problem
 
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 CARD = "README.md"
 REFERENCE = "reference.json"
 SIGNATURE = "model.sig"
-"""May lie beside the files that the manifest names: it is made later, and signs the manifest too."""
+"""Not in the manifest: the signature covers the manifest."""
 
 
-class _Part(BaseModel):
+class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
-"""What a graph may ask for: what the predictor can make of a text. In a graph's order."""
+"""Inputs that the predictor can provide."""
 
 
-class FileEntry(_Part):
-    """What a file of the bundle must be."""
-
+class FileEntry(_Model):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     size: int = Field(ge=0, description="bytes")
 
 
-class TokenizerSpec(_Part):
-    """How ``tokenizer.json`` is used: everything that decides token ids and is not inside that file."""
+class TokenizerSpec(_Model):
+    """What decides token ids and is not in ``tokenizer.json``."""
 
     file: str
     max_length: int = Field(ge=2, description="tokens a text is truncated to, special tokens included")
@@ -49,8 +46,8 @@ class TokenizerSpec(_Part):
     padding_side: Literal["right", "left"]
 
 
-class GraphSpec(_Part):
-    """The ONNX graph that answers, and how it may be batched."""
+class GraphSpec(_Model):
+    """The ONNX graph and how it may be batched."""
 
     file: str = Field(description="the graph, or the encoder's")
     decoder: str | None = Field(default=None, description="the second graph of an encoder-decoder model")
@@ -66,37 +63,35 @@ class GraphSpec(_Part):
     )
 
 
-class GoldenSpec(_Part):
-    """Recorded answers that a machine must reproduce before it may serve."""
+class GoldenSpec(_Model):
+    """Recorded answers that a machine must reproduce before it serves."""
 
     file: str
     rows: int = Field(ge=1)
     tolerance: float = Field(gt=0, description="largest accepted absolute difference of a logit")
 
 
-class GoldenRow(_Part):
-    """One recorded answer, a line of the golden file."""
-
+class GoldenRow(_Model):
     inputs: Any
     input_ids: list[list[int]] = Field(min_length=1, description="of each window")
     logits: list[list[Any]] = Field(description="of each window: [labels], or [tokens, labels]")
     outputs: Any
 
 
-class Limits(_Part):
-    """What one request may hold; past it the answer is an error, never a cut answer."""
+class Limits(_Model):
+    """What one request may hold; more is an error."""
 
     max_inputs: int = Field(default=128, ge=1, description="inputs a request")
     max_characters: int = Field(default=100_000, ge=1, description="Unicode code points a text")
     max_body_bytes: int = Field(default=4 * 2**20, ge=1, description="bytes a request body")
 
     def lowered(self, to: Mapping[str, int]) -> Limits:
-        """The same where these are not lower: past what a bundle was proven for nobody can raise it."""
+        """These limits or the given ones, whichever is lower."""
         return self.model_copy(update={name: min(getattr(self, name), most) for name, most in to.items()})
 
 
-class Verdict(_Part):
-    """The proof in short; ``parity.json`` has every figure."""
+class Verdict(_Model):
+    """The proof's summary; details in ``parity.json``."""
 
     passed: bool
     rows: int
@@ -108,17 +103,15 @@ class Verdict(_Part):
     reference_score: float = Field(description="of the trained checkpoint's")
 
 
-class Alternative(_Part):
-    """Another proven variant of the same model, with its own recorded answers and its own proof."""
+class Alternative(_Model):
+    """A further variant with its own golden answers and proof."""
 
     graph: GraphSpec
     golden: GoldenSpec
     verdict: Verdict
 
 
-class Manifest(_Part):
-    """``manifest.json``, see the fields."""
-
+class Manifest(_Model):
     schema_version: Literal[3]
     name: str = Field(description="the run's")
     created: str = Field(description="UTC, ISO 8601")
@@ -143,16 +136,15 @@ class Manifest(_Part):
     digest: str = Field(default="", description="sha256 of this manifest in canonical form without this field")
 
     def sealed(self) -> Manifest:
-        """The same manifest with its digest filled in."""
         return self.model_copy(update={"digest": self._digest()})
 
     def to_bytes(self) -> bytes:
-        """The one form in which a manifest is written: sorted keys, two spaces, UTF-8, a newline at the end."""
+        """The canonical form: sorted keys, two spaces, UTF-8, a final newline."""
         return _canonical(self.model_dump(mode="json"))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read a manifest strictly; raises BundleError if it is malformed, of another schema, or altered."""
+        """Raises BundleError for a manifest that is malformed, altered or not canonical."""
         manifest = cls._parse(data)
         if manifest.to_bytes() != data or manifest.digest != manifest._digest():
             raise BundleError(f"{MANIFEST} was altered: it does not match its digest. Export the bundle again.")
@@ -163,9 +155,7 @@ class Manifest(_Part):
         try:
             return cls.model_validate(_require_schema(json.loads(data)))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise BundleError(f"{MANIFEST}: {where}: {first['msg']}. Export the bundle again.") from error
+            raise BundleError(f"{MANIFEST}: {first_problem(error)}. Export the bundle again.") from error
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{MANIFEST} is not valid JSON ({error}). Export the bundle again.") from error
 
@@ -187,10 +177,8 @@ def _canonical(content: Any) -> bytes:
     return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-class Reference(BaseModel):
-    """The evaluation rows as they were served when the bundle was proven: counts, and no text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Reference(_Model):
+    """Counts over the evaluation rows, the baseline of drift; no texts."""
 
     outcomes: dict[str, int] = Field(description="label: how often it was answered; the empty one: no label at all")
     length_bounds: list[int] = Field(description="largest number of tokens in each bin but the last, which has no end")

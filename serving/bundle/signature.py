@@ -1,8 +1,7 @@
-"""Who made this bundle: checks ``model.sig``, a signature of every file in OpenSSF's model-signing format.
+"""Check ``model.sig``, a signature in OpenSSF's model-signing format, against a public key.
 
-The file is a Sigstore bundle around a DSSE envelope around an in-toto statement that lists each file with its sha256
-(https://github.com/sigstore/model-transparency, https://github.com/secure-systems-lab/dsse). Signing, and checking a
-Sigstore identity, need the model-signing package, see `export.sign`; a server needs the public key and nothing else.
+A Sigstore bundle with a DSSE envelope with an in-toto statement of each file's sha256
+(https://github.com/sigstore/model-transparency, https://github.com/secure-systems-lab/dsse). `export.sign` signs.
 """
 
 from __future__ import annotations
@@ -17,53 +16,53 @@ from pydantic.alias_generators import to_camel
 
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import MANIFEST, SIGNATURE
-from serving.errors import BundleError, InputError
+from serving.errors import BundleError, InputError, first_problem
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 DIGESTS = {256: "SHA256", 384: "SHA384", 521: "SHA512"}
-"""The hash that a curve of so many bits signs with, as Sigstore pairs them."""
+"""Curve bits to hash, as in Sigstore."""
 
 
-def _decoded(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     data = base64.b64decode(text, validate=True)
-    if base64.b64encode(data).decode() != text:  # bits behind the last byte that mean nothing, and yet were altered
+    if base64.b64encode(data).decode() != text:  # unused bits after the last byte were altered
         raise ValueError("not the one base64 form of its bytes")
     return data
 
 
-Base64 = Annotated[bytes, BeforeValidator(_decoded)]
+Base64 = Annotated[bytes, BeforeValidator(_decode)]
 
 
-class _Part(BaseModel):
-    """Strict where nothing is signed: what is not understood there is not accepted."""
+class _StrictModel(BaseModel):
+    """Strict outside the signed statement."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
 
 
-class _PublicKey(_Part):
+class _PublicKey(_StrictModel):
     hint: str
 
 
-class _Material(_Part):
+class _Material(_StrictModel):
     public_key: _PublicKey
     tlog_entries: list[str] = Field(default=[], max_length=0)
 
 
-class _Signed(_Part):
+class _Signature(_StrictModel):
     sig: Base64
     keyid: Literal[""] = ""
 
 
-class _Envelope(_Part):
+class _Envelope(_StrictModel):
     payload: Base64
     payload_type: Literal["application/vnd.in-toto+json"]
-    signatures: list[_Signed] = Field(min_length=1, max_length=1)
+    signatures: list[_Signature] = Field(min_length=1, max_length=1)
 
 
-class _File(_Part):
+class _SignatureFile(_StrictModel):
     media_type: Literal["application/vnd.dev.sigstore.bundle.v0.3+json"]
     verification_material: _Material
     dsse_envelope: _Envelope
@@ -85,26 +84,22 @@ class _Statement(BaseModel):
 
 
 def require_signature(bundle: Bundle, key: Path) -> None:
-    """Check that the owner of a key signed every file of an opened bundle as it is now.
-
-    Args:
-        bundle: as `Bundle.open` gives it, so that its files are those of its manifest.
-        key: a public key on the curve P-256, P-384 or P-521, in PEM.
+    """Check that a public key (P-256, P-384 or P-521, in PEM) signed every file of an opened bundle.
 
     Raises:
-        InputError: ``key`` holds no such key.
-        BundleError: there is no signature, it is another key's, it was altered, or the files are not those signed.
+        InputError: ``key`` is another file.
+        BundleError: the signature is missing, altered or another key's, or does not cover the files.
     """
     public = load_public_key(key)
     envelope = _read(bundle)
     if envelope.verification_material.public_key.hint != fingerprint(public):
         raise BundleError(f"{bundle.root}: {SIGNATURE} was not made with the private key that belongs to {key}.")
-    _check(public, envelope.dsse_envelope, bundle)
-    _compare(_files_signed(envelope.dsse_envelope, bundle), bundle)
+    _verify(public, envelope.dsse_envelope, bundle)
+    _compare_files(_signed_files(envelope.dsse_envelope, bundle), bundle)
 
 
 def load_public_key(path: Path) -> EllipticCurvePublicKey:
-    """The key in a PEM file; raises InputError that says what was found instead."""
+    """Read a PEM file; raises InputError."""
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -121,57 +116,54 @@ def load_public_key(path: Path) -> EllipticCurvePublicKey:
 
 
 def fingerprint(key: EllipticCurvePublicKey) -> str:
-    """sha256 of the key in PEM, by which a signature tells whose it is."""
+    """sha256 of the key in PEM; a signature's hint."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     return hashlib.sha256(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-def _read(bundle: Bundle) -> _File:
+def _read(bundle: Bundle) -> _SignatureFile:
     path = bundle.root / SIGNATURE
     if not path.is_file():
         raise BundleError(
             f"{bundle.root} is not signed: it has no {SIGNATURE}. Sign it: tuneship sign BUNDLE --key KEY"
         )
     try:
-        return _File.model_validate_json(path.read_bytes())
+        return _SignatureFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise BundleError(
-            f"{bundle.root}: {SIGNATURE} was altered, or is not a signature by a key ({where}: {first['msg']})."
+            f"{bundle.root}: {SIGNATURE} was altered, or is not a signature by a key ({first_problem(error)})."
         ) from error
 
 
-def _check(key: EllipticCurvePublicKey, envelope: _Envelope, bundle: Bundle) -> None:
+def _verify(key: EllipticCurvePublicKey, envelope: _Envelope, bundle: Bundle) -> None:
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 
     digest = getattr(hashes, DIGESTS[key.curve.key_size])()
     try:
-        key.verify(envelope.signatures[0].sig, _authenticated(envelope.payload), ECDSA(digest))
+        key.verify(envelope.signatures[0].sig, _encode(envelope.payload), ECDSA(digest))
     except InvalidSignature as error:
         raise BundleError(f"{bundle.root}: {SIGNATURE} was altered: the signature in it does not hold.") from error
 
 
-def _authenticated(payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding of the payload: what is signed."""
+def _encode(payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding, which is signed."""
     return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
 
 
-def _files_signed(envelope: _Envelope, bundle: Bundle) -> dict[str, str]:
+def _signed_files(envelope: _Envelope, bundle: Bundle) -> dict[str, str]:
     try:
         statement = _Statement.model_validate_json(envelope.payload)
     except ValidationError as error:
-        first = error.errors()[0]
         raise BundleError(
-            f"{bundle.root}: {SIGNATURE} does not list files by sha256 ({first['msg']}). Sign with tuneship sign."
+            f"{bundle.root}: {SIGNATURE} lists no files by sha256 ({first_problem(error)}). Sign with tuneship sign."
         ) from error
     return {each.name: each.digest for each in statement.predicate.resources}
 
 
-def _compare(signed: dict[str, str], bundle: Bundle) -> None:
+def _compare_files(signed: dict[str, str], bundle: Bundle) -> None:
     manifest = hashlib.sha256(bundle.manifest.to_bytes()).hexdigest()
     found = {MANIFEST: manifest, **{name: entry.sha256 for name, entry in bundle.manifest.files.items()}}
     for name in sorted(signed.keys() | found.keys()):

@@ -86,7 +86,7 @@ def _read_chunks(lines: Iterable[bytes], on_progress: Callable[[int], None]) -> 
 
 def _answer_chunk(predictor: Predictor, chunk: list[tuple[int, bytes]], tally: Tally) -> Iterator[str]:
     rows = [_parse_row(predictor, number, line) for number, line in chunk]
-    answers = iter(predictor.answered([row.content["inputs"] for row in rows if not row.refusal]))
+    answers = iter(predictor.predict_encoded([row.content["inputs"] for row in rows if not row.refusal]))
     for row in rows:
         if row.refusal:
             tally.refuse(row.refusal)

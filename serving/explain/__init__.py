@@ -1,12 +1,11 @@
-"""Which words an answer rests on, found with the served graph alone: it is asked again with words hidden.
+"""Explanations: what each word adds to an answer, measured by running the graph with words masked.
 
-wish          what a caller may ask for, and the request body
-units         the words or tokens of a tokenised input that can be hidden, and where they stand in the text
-hiding        what a hidden token is replaced by, and the rows that the graph runs
-coalitions    which units to hide together, and what the answers say of each: occlusion, Shapley values
-targets       the number that is explained, for each task
-explainer     from an input to its explanation: start reading here
-limits        what one explanation may cost
-shown         an explanation in a terminal
-schema        the answer's JSON schema
+explainer     from an input to its explanation: start here
+parameters    the request body and its limits
+segments      words and tokens
+masking       what replaces them
+attribution   occlusion and Shapley values
+targets       the number that is explained
+schema        JSON schemas
+terminal      colours and bars
 """

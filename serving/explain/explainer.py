@@ -1,7 +1,4 @@
-"""From an input to its explanation, in two askings of the graph: the input as it is, then the input with words hidden.
-
-The rows of both are rows like any others: they may share a batch with anybody's, and change nobody's answer.
-"""
+"""From an input to its explanation: run it as it is, then with words masked."""
 
 from __future__ import annotations
 
@@ -13,10 +10,10 @@ import numpy as np
 
 from serving.errors import InputError, InputTooLarge
 from serving.explain.attribution import EMPTY, FULL, Design, occlusion, rows_of_orders, shapley
-from serving.explain.masking import Hidden, Replacement, replacement_of
+from serving.explain.masking import MaskedWindow, Replacement, select_replacement
 from serving.explain.parameters import MAX_ROWS, MAX_TOKENS, ExplainParameters
-from serving.explain.segments import Unit, blocks, units_of
-from serving.explain.targets import Target, target_of, unexplained
+from serving.explain.segments import Unit, split_blocks, units_of
+from serving.explain.targets import Target, target_of, unsupported_reason
 from serving.inference.predictor import Predictor
 from serving.tasks.base import Encoded, Logits, Task
 from serving.tasks.inputs import PAIR
@@ -25,9 +22,9 @@ from serving.tasks.question_answering import KEYS, QuestionAnswering
 
 @dataclass(frozen=True)
 class ExplanationPlan:
-    """The rows to run for one explanation, and how to read their logits."""
+    """The windows to run (``rows``) and how to read their logits. ``players``: blocks of units."""
 
-    rows: list[Hidden]
+    rows: list[MaskedWindow]
     options: ExplainParameters
     target: Target
     design: Design
@@ -38,26 +35,26 @@ class ExplanationPlan:
     texts: tuple[str, ...]
 
     def explanation(self, results: Sequence[Logits]) -> dict[str, Any]:
-        """The answer as plain JSON values, from the logits of each row."""
+        """As JSON values, from each row's logits."""
         values = np.array([self.target.read(logits) for logits in results])
-        found = self.design.estimate(values)
+        attribution = self.design.estimate(values)
         return {
             "method": self.options.method,
             "output": self.options.output,
             "granularity": self.options.granularity,
-            "target": {**self.target.about, "score": float(values[FULL])},
+            "target": {**self.target.description, "score": float(values[FULL])},
             "base_value": float(values[EMPTY]),
-            "additivity_gap": float(values[FULL] - values[EMPTY] - found.scores.sum()),
-            "exact": found.exact,
+            "additivity_gap": float(values[FULL] - values[EMPTY] - attribution.scores.sum()),
+            "exact": attribution.exact,
             "replacement": {"kind": self.replacement.kind, "token": self.replacement.token},
             "rows": len(self.rows),
             "units_hidden_together": max(map(len, self.players)),
             "truncated": self.encoded.truncated,
-            "tokens": list(self._tokens(found.scores, found.errors)),
+            "tokens": list(self._tokens(attribution.scores, attribution.errors)),
         }
 
     def _tokens(self, scores: Any, errors: Any) -> Any:
-        """Each unit with its score; the score of units that were hidden together is shared evenly."""
+        """Units that were masked together share their score evenly."""
         for number, player in enumerate(self.players):
             for unit in player:
                 token = {
@@ -73,36 +70,34 @@ class ExplanationPlan:
 
 
 class Explainer:
-    """Explains what a predictor answers."""
-
     def __init__(self, predictor: Predictor) -> None:
-        """Over a predictor; raises InputError where its task is not explained."""
-        if reason := unexplained(predictor.task):
+        if reason := unsupported_reason(predictor.task):
             raise InputError(reason)
         self._predictor = predictor
 
     @property
     def task(self) -> Task:
-        """What the predictor's inputs and answers are."""
         return self._predictor.task
 
     def explain(self, inputs: Any, options: ExplainParameters) -> dict[str, Any]:
-        """The explanation of one input's answer; raises InputError."""
+        """Of one input's answer; raises InputError."""
         predictor = self._predictor
         (encoded,) = predictor.encode([predictor.check(inputs)], options)
         plan = self.plan(encoded, predictor.run(encoded.windows), options)
         return plan.explanation(predictor.run(plan.rows))
 
     def plan(self, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters) -> ExplanationPlan:
-        """What to run next, once the windows' results are there; raises InputError, InputTooLarge."""
+        """What to run next, given the input's results; raises InputError."""
         predictor = self._predictor
         target = target_of(predictor.task, encoded, results, options)
         window, replacement = encoded.windows[target.window], self._replacement(target, options)
-        texts = _texts(predictor.task.segments(encoded.item))
+        segments = predictor.task.segments(encoded.item)
+        texts = (segments,) if isinstance(segments, str) else segments
         players, design = _design(units_of(texts, window, options.granularity), len(window.ids), options)
         groups = [[row for unit in player for row in unit.rows] for player in players]
-        rows = replacement.windows(window, groups, design.shown)
-        fields = _fields(len(texts), isinstance(predictor.task, QuestionAnswering))
+        rows = replacement.mask_windows(window, groups, design.shown)
+        keys = KEYS if isinstance(predictor.task, QuestionAnswering) else PAIR
+        fields = keys if len(texts) == 2 else ("inputs",)
         return ExplanationPlan(rows, options, target, design, players, replacement, encoded, fields, texts)
 
     def _replacement(self, target: Target, options: ExplainParameters) -> Replacement:
@@ -112,18 +107,18 @@ class Explainer:
                 field="parameters.replacement",
             )
         predictor = self._predictor
-        return replacement_of(predictor.tokenizer, predictor.manifest.tokenizer.pad_token_id, options.replacement)
+        return select_replacement(predictor.tokenizer, predictor.manifest.tokenizer.pad_token_id, options.replacement)
 
 
 def _design(units: Sequence[Unit], tokens: int, options: ExplainParameters) -> tuple[list[list[Unit]], Design]:
-    """The blocks of units that are hidden together, and which of them when: as fine as the limits pay for."""
+    """Blocks of units, as small as the limits allow, and the design."""
     if not units:
-        raise InputError("the tokenizer finds nothing in this text that could be hidden")
+        raise InputError("the tokenizer finds nothing in this text that could be masked")
     most_rows = max(8, min(MAX_ROWS, MAX_TOKENS // tokens))
     if options.method == "occlusion":
-        players = blocks(units, most_rows - 2)
+        players = split_blocks(units, most_rows - 2)
         return players, occlusion(len(players))
-    players = blocks(units, most_rows // 2)
+    players = split_blocks(units, most_rows // 2)
     if options.samples and rows_of_orders(len(players), options.samples) > most_rows:
         raise InputTooLarge(
             f"parameters.samples: {options.samples} orders of {len(players)} units cost "
@@ -132,14 +127,3 @@ def _design(units: Sequence[Unit], tokens: int, options: ExplainParameters) -> t
             field="parameters.samples",
         )
     return players, shapley(len(players), most_rows, options.samples, options.seed)
-
-
-def _texts(segments: str | tuple[str, str]) -> tuple[str, ...]:
-    return (segments,) if isinstance(segments, str) else segments
-
-
-def _fields(texts: int, question: bool) -> tuple[str, ...]:
-    """The input's keys, as the caller wrote them."""
-    if texts == 1:
-        return ("inputs",)
-    return KEYS if question else PAIR

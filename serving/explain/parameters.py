@@ -1,4 +1,4 @@
-"""What a caller of ``/explain`` may ask for, and the request body."""
+"""The request body of ``/explain`` and its limits."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ Samples = Annotated[int, Field(ge=2, le=1024, multiple_of=2)]
 
 
 class Place(StrictModel):
-    """A passage, by its code points."""
+    """A span in code points."""
 
     start: int = Field(ge=0)
     end: int = Field(ge=1)
 
 
 class ExplainParameters(base.TaskParameters):
-    """The parameters."""
-
     places: ClassVar[bool] = True
 
     method: Literal["occlusion", "shap"] = Field(
@@ -36,13 +34,13 @@ class ExplainParameters(base.TaskParameters):
     )
     target: str | Place | None = Field(
         default=None,
-        description="a label, the type or the place of an entity; absent: what is answered, best first, and where no"
-        " label is, the likeliest",
+        description="a label, or an entity's type or place; absent: the best answer, or the likeliest label if none is"
+        " answered",
     )
     output: Output = Field(default="logit", description="what is explained; a logit adds up, a probability saturates")
-    granularity: Granularity = Field(default="word", description="what is hidden together")
+    granularity: Granularity = Field(default="word", description="what is masked together")
     replacement: Kind | None = Field(
-        default=None, description="what hides a token; absent: the first of these that the tokenizer has"
+        default=None, description="what masks a token; absent: the first of these that the tokenizer has"
     )
     samples: Samples | None = Field(
         default=None, description="shap: orders to draw, an even number; absent: what the limits pay for, or all"
@@ -51,7 +49,7 @@ class ExplainParameters(base.TaskParameters):
 
 
 def parse(body: bytes, task: Task, check: Check) -> Request:
-    """The lone input of ``{"inputs": …, "parameters": {…}}``, whose parameters are a Wish; raises InputError."""
+    """The one input of ``{"inputs": …, "parameters": {…}}``, and its `ExplainParameters`; raises InputError."""
     content = require_object(load_json(body, task))
     if isinstance(content["inputs"], list):
         raise InputError("/explain takes one input at a time: send it bare, not in a list", field="inputs")

@@ -1,11 +1,11 @@
-"""The JSON schemas of ``/explain``: what is sent, and what comes back."""
+"""JSON schemas of ``/explain``."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from serving.explain.parameters import ExplainParameters
-from serving.explain.targets import unexplained
+from serving.explain.targets import unsupported_reason
 from serving.protocols.hugging_face import request_schema
 from serving.tasks.base import Task, object_schema
 
@@ -13,8 +13,7 @@ Json = dict[str, Any]
 
 
 def schemas(task: Task) -> dict[str, Json]:
-    """``Explain`` and ``Explanation``; empty where the task's answers are not explained."""
-    if unexplained(task):
+    if unsupported_reason(task):
         return {}
     parameters = ExplainParameters.model_json_schema(ref_template="#/components/schemas/{model}")
     parts: dict[str, Json] = parameters.pop("$defs", {})
@@ -32,16 +31,13 @@ def _explanation() -> Json:
         "output": text,
         "granularity": text,
         "target": target,
-        "base_value": {**number, "description": "the target's score with everything hidden"},
+        "base_value": {**number, "description": "the target's score with everything masked"},
         "additivity_gap": {**number, "description": "target's score - base value - the sum of the tokens' scores"},
         "exact": {**flag, "description": "whether these are Shapley values themselves, not estimates"},
         "replacement": object_schema({"kind": text, "token": text}),
         "rows": {**count, "description": "rows of the graph that this cost"},
         "units_hidden_together": {**count, "description": "above 1: a long text's units share their blocks' scores"},
         "truncated": {**flag, "description": "whether one end of the text was not read at all"},
-        "tokens": {
-            "type": "array",
-            "items": object_schema({**token, "standard_error": number}, list(token)),
-        },
+        "tokens": {"type": "array", "items": object_schema({**token, "standard_error": number}, list(token))},
     }
     return object_schema(properties)

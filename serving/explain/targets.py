@@ -1,9 +1,9 @@
-"""The number that is explained, for each task: read from the logits of the one window that decided the answer."""
+"""The number that is explained, from the logits of the window that decided the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from serving.tasks.generation import Generation
 from serving.tasks.multi_label_classification import MultiLabelClassification
 from serving.tasks.question_answering import QuestionAnswering
 from serving.tasks.regression import Regression
-from serving.tasks.spans import Token, placed, tokens_of, words_of
+from serving.tasks.spans import group_words, merge_windows, visible_tokens
 from serving.tasks.text_classification import TextClassification
 from serving.tasks.token_classification import OUTSIDE, TokenClassification
 
@@ -27,29 +27,27 @@ Read = Callable[[Logits], float]
 
 @dataclass(frozen=True)
 class Target:
-    """What is explained.
-
-    Attributes:
-        read: the logits of a window to the number.
-        window: which of the input's windows it is read from.
-        about: the answer's keys that name it: ``label``, or ``start`` and ``end`` too.
-        in_place: whether it is read at certain tokens, so that none may move.
+    """Attributes:
+    read: a window's logits to the number.
+    description: label, and an entity's or span's start and end.
+    window: the deciding one.
+    in_place: read at certain tokens, which must not move.
     """
 
     read: Read
-    about: dict[str, Any]
+    description: dict[str, Any]
     window: int = 0
-    in_place: bool = field(default=False)
+    in_place: bool = False
 
 
 def target_of(task: Task, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters) -> Target:
-    """What a wish means for an input that was answered; raises InputError where it means nothing."""
+    """Raises InputError for a target that the answered input does not have."""
     find = next(find for kind, find in TARGETS.items() if isinstance(task, kind))
     return find(task, encoded, results, options)
 
 
-def unexplained(task: Task) -> str:
-    """Why a task's answers are not explained; empty where they are."""
+def unsupported_reason(task: Task) -> str:
+    """Why a task has no explanations; empty if it has."""
     if isinstance(task, FeatureExtraction):
         return "a vector is no single number, and no one of its numbers means anything alone: /explain has no target"
     if isinstance(task, Generation):
@@ -60,14 +58,12 @@ def unexplained(task: Task) -> str:
 def _text_classification(
     task: TextClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
 ) -> Target:
-    label = _label(task, options, default=task.decode(encoded, results)[0]["label"])
+    label = _select_label(task, options, default=task.decode(encoded, results)[0]["label"])
     at, probability = task.labels.index(label), options.output == "probability"
-    if task.settings.one_logit:  # the log odds of the second label, and with the other sign of the first
-        sign = 1.0 if at else -1.0
-        return Target(
-            lambda logits: _shown(sign * logits[:1], "sigmoid" if probability else "none", 0), {"label": label}
-        )
-    return Target(lambda logits: _shown(logits, "softmax" if probability else "none", at), {"label": label})
+    if task.settings.one_logit:  # the log odds of the second label; negated, of the first
+        sign, function = 1.0 if at else -1.0, "sigmoid" if probability else "none"
+        return Target(lambda logits: _score(sign * logits[:1], function, 0), {"label": label})
+    return Target(lambda logits: _score(logits, "softmax" if probability else "none", at), {"label": label})
 
 
 def _multi_label(
@@ -75,24 +71,24 @@ def _multi_label(
 ) -> Target:
     answered = task.decode(encoded, results)
     likeliest = answered[0]["label"] if answered else task.labels[int(results[0].argmax())]
-    label = _label(task, options, default=likeliest)
+    label = _select_label(task, options, default=likeliest)
     at, function = task.labels.index(label), "sigmoid" if options.output == "probability" else "none"
-    return Target(lambda logits: _shown(logits, function, at), {"label": label})
+    return Target(lambda logits: _score(logits, function, at), {"label": label})
 
 
 def _regression(task: Regression, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters) -> Target:
     _refuse_probability(options, "a regression's number is none")
-    label = _label(task, options, default=task.labels[0])
+    label = _select_label(task, options, default=task.labels[0])
     return Target(lambda logits: float(logits[0]) * task.settings.std + task.settings.mean, {"label": label})
 
 
 def _token_classification(
     task: TokenClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
 ) -> Target:
-    """The mean over the entity's words of what decides each: the logit, or the probability, of its tag at its first
-    piece. As a probability it is the score that was answered."""
-    entity = _entity(task.decode(encoded, results), options)
-    words = words_of(encoded.item, _placed(task, encoded))
+    """The mean of the tag's logit or probability at the first token of each of the entity's words."""
+    entity = _select_entity(task.decode(encoded, results), options)
+    tokens = visible_tokens(encoded.item, merge_windows(encoded.windows, task.stride))
+    words = group_words(encoded.item, tokens)
     heads = [word[0] for word in words if entity["start"] <= word[0].start < entity["end"]]
     window = heads[0].window
     rows = [token.row for token in heads if token.window == window]
@@ -107,25 +103,25 @@ def _token_classification(
         biased[:, task.labels.index(OUTSIDE)] += task.settings.outside_bias
         return float(apply_function(biased, "softmax")[range(len(rows)), columns].mean())
 
-    about = {"label": entity["entity_group"], "start": entity["start"], "end": entity["end"]}
-    return Target(read, about, window, in_place=True)
+    description = {"label": entity["entity_group"], "start": entity["start"], "end": entity["end"]}
+    return Target(read, description, window, in_place=True)
 
 
 def _question_answering(
     task: QuestionAnswering, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
 ) -> Target:
-    """The start logit and the end logit of the best answer, added: what answers are ranked by."""
-    _refuse_probability(options, "an answer's is relative to the other passages, which hiding words changes")
+    """The best answer's start logit plus its end logit."""
+    _refuse_probability(options, "an answer's is relative to the other passages, which masking words changes")
     if options.target is not None:
         raise InputError("parameters.target: the answer itself is explained; leave it out", field="parameters.target")
     answer = task.decode(encoded, results)
     best = answer[0] if isinstance(answer, list) else answer
-    spans = [_span(encoded, number, best["start"], best["end"]) for number in range(len(results))]
-    totals = [_total(logits, span) for logits, span in zip(results, spans, strict=True)]
-    # Of all windows the span's best counts; for no answer the worst, as the task itself has it.
+    spans = [_find_span(encoded, number, best["start"], best["end"]) for number in range(len(results))]
+    totals = [_span_score(logits, span) for logits, span in zip(results, spans, strict=True)]
+    # As in the task itself: the best window for a span, the worst for "no answer".
     window = int(np.nanargmax(totals) if best["answer"] else np.nanargmin(totals))
-    about = {"label": best["answer"], "start": best["start"], "end": best["end"]}
-    return Target(lambda logits: _total(logits, spans[window]), about, window, in_place=True)
+    description = {"label": best["answer"], "start": best["start"], "end": best["end"]}
+    return Target(lambda logits: _span_score(logits, spans[window]), description, window, in_place=True)
 
 
 TARGETS: dict[type[Task], Callable[[Any, Encoded, Sequence[Logits], ExplainParameters], Target]] = {
@@ -137,23 +133,21 @@ TARGETS: dict[type[Task], Callable[[Any, Encoded, Sequence[Logits], ExplainParam
 }
 
 
-def _shown(logits: Logits, function: str, at: int) -> float:
+def _score(logits: Logits, function: str, at: int) -> float:
     return float(apply_function(logits, function)[at])
 
 
-def _label(task: Task, options: ExplainParameters, default: str) -> str:
+def _select_label(task: Task, options: ExplainParameters, default: str) -> str:
     if options.target is None:
         return default
     if options.target not in task.labels:
         named = "a place" if isinstance(options.target, Place) else repr(options.target[:60])
+        more = f" and {len(task.labels) - 20} more, see /info" if len(task.labels) > 20 else ""
         raise InputError(
-            f"parameters.target: {named} is no label; labels are: {_listed(task.labels)}", field="parameters.target"
+            f"parameters.target: {named} is no label; labels are: {', '.join(task.labels[:20])}{more}",
+            field="parameters.target",
         )
     return str(options.target)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (f" and {len(names) - 20} more, see /info" if len(names) > 20 else "")
 
 
 def _refuse_probability(options: ExplainParameters, reason: str) -> None:
@@ -161,8 +155,8 @@ def _refuse_probability(options: ExplainParameters, reason: str) -> None:
         raise InputError(f"parameters.output: there is no probability to explain: {reason}", field="parameters.output")
 
 
-def _entity(entities: Sequence[Any], options: ExplainParameters) -> Any:
-    """The entity at the wished place, the first of the wished type, or the surest."""
+def _select_entity(entities: Sequence[Any], options: ExplainParameters) -> Any:
+    """At the target's span or first of its type; without a target the most probable."""
     if not entities:
         raise InputError("no entity was found in this text, so there is none to explain")
     if options.target is None:
@@ -170,16 +164,12 @@ def _entity(entities: Sequence[Any], options: ExplainParameters) -> Any:
     for entity in entities:
         if options.target in (entity["entity_group"], Place(start=entity["start"], end=entity["end"])):
             return entity
-    found = ", ".join(f"{each['entity_group']} at {each['start']}–{each['end']}" for each in entities[:20])
-    raise InputError(f"parameters.target: there is no such entity; found were: {found}", field="parameters.target")
+    names = ", ".join(f"{each['entity_group']} at {each['start']}–{each['end']}" for each in entities[:20])
+    raise InputError(f"parameters.target: there is no such entity; found were: {names}", field="parameters.target")
 
 
-def _placed(task: TokenClassification, encoded: Encoded) -> list[Token]:
-    return placed(encoded.item, tokens_of(encoded.windows, task.stride))
-
-
-def _span(encoded: Encoded, number: int, start: int, end: int) -> tuple[int, int] | None:
-    """The rows at which the passage begins and ends; the first token's for none; None where it is not in the window."""
+def _find_span(encoded: Encoded, number: int, start: int, end: int) -> tuple[int, int] | None:
+    """First and last token index; the first token for "no answer"; None if outside the window."""
     if start == end:
         return 0, 0
     tokens = tokens_of_text(1, encoded.item[1], encoded.windows[number])
@@ -188,5 +178,5 @@ def _span(encoded: Encoded, number: int, start: int, end: int) -> tuple[int, int
     return (inside[0], inside[-1]) if whole else None
 
 
-def _total(logits: Logits, span: tuple[int, int] | None) -> float:
+def _span_score(logits: Logits, span: tuple[int, int] | None) -> float:
     return float(logits[span[0], 0] + logits[span[1], 1]) if span else float("nan")

@@ -1,4 +1,4 @@
-"""The memory of a process that has loaded what it serves."""
+"""Memory after a model was loaded or closed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import gc
 
 
 def trim_memory() -> None:
-    """Give back what only loading needed, or a version that has gone, and leave the rest alone.
+    """Return freed memory to the system, and exempt living objects from garbage collection.
 
-    What is there now stays, and the collector going through it again would hold every request up for 30 ms. The C
-    library keeps what was freed, tens of megabytes of a graph read and packed, unless it is told to let go of it.
+    A full collection would delay requests; the GNU C library would keep what loading freed.
     """
     gc.collect()
     gc.freeze()
     library = ctypes.CDLL(None)
-    if hasattr(library, "malloc_trim"):  # of the GNU C library
+    if hasattr(library, "malloc_trim"):  # the GNU C library
         library.malloc_trim(0)

@@ -1,14 +1,13 @@
-"""Which of a bundle's proven variants may answer on this machine. Never a silent wrong answer: it is told why.
+"""Which of a bundle's proven variants serves on this machine.
 
-A variant is tried by replaying its own golden answers. Where its answers depend on something of the CPU that this
-machine does not share with the one the bundle was proven on, it is tried last: a few golden answers cannot stand in for
-the whole test set, which was answered on the other CPU.
+Each must reproduce its golden answers. Variants that depend on CPU features in which this machine differs from the
+proof's come last: few golden answers cannot replace the test set.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,21 +20,17 @@ Opened = TypeVar("Opened")
 
 @dataclass(frozen=True)
 class RejectedVariant:
-    """A variant that does not serve, and why."""
-
     variant: str
     reason: str
 
 
 @dataclass(frozen=True)
 class VariantChoice:
-    """What became of a bundle's variants on one machine.
-
-    Attributes:
-        preferred: the bundle's first variant.
-        served: the one that answers.
-        passed_over: those that were not taken although they come first, or could not be.
-        unlike: what the served one depends on and this machine does not share; empty where it is at home.
+    """Attributes:
+    preferred: the bundle's first variant.
+    served: the selected one.
+    rejected: those that failed or were passed over.
+    cpu_mismatches: of the served one.
     """
 
     preferred: str
@@ -45,64 +40,48 @@ class VariantChoice:
 
     @property
     def warnings(self) -> list[str]:
-        """What the one who runs the server must know, a line each; none where all is as it was proven."""
-        over = [f"the {each.variant} variant does not serve here: {each.reason}" for each in self.rejected]
+        """For the operator."""
+        rejected = [f"the {each.variant} variant does not serve here: {each.reason}" for each in self.rejected]
         instead = [f"the {self.served} variant serves in its place"] if self.served != self.preferred else []
         doubts = [
             f"the {self.served} variant serves although {each}; its golden answers hold" for each in self.cpu_mismatches
         ]
-        return [*over, *instead, *doubts]
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    bundle: Bundle
-    cpu_mismatches: tuple[str, ...]
-
-    @property
-    def variant(self) -> str:
-        return self.bundle.manifest.graph.variant
+        return [*rejected, *instead, *doubts]
 
 
 def select_variant(bundle: Bundle, load: Callable[[Bundle], Opened], machine: Machine) -> tuple[Opened, VariantChoice]:
-    """Open the first variant that answers on this machine as it was proven, and log a warning of whatever is not so.
+    """Load the first variant that reproduces its golden answers, and log warnings.
 
     Args:
         bundle: a checked bundle.
-        load: loads a bundle's first variant and replays its golden answers; raises BundleError.
-        machine: the one that is to answer.
+        load: loads a first variant and replays its golden answers; raises BundleError.
+        machine: that serves.
 
     Raises:
-        BundleError: no variant answers here; the message has the reason for each.
+        BundleError: no variant does; the message has each reason.
     """
-    candidates = [_candidate(each, machine) for each in (bundle, *bundle.alternatives)]
-    failed: dict[str, str] = {}
-    for each in sorted(candidates, key=lambda each: bool(each.cpu_mismatches)):
+    bundles = (bundle, *bundle.alternatives)
+    candidates = [(each.manifest.graph.variant, each, _mismatches(each, machine)) for each in bundles]
+    failures: dict[str, str] = {}
+    for variant, candidate, mismatches in sorted(candidates, key=lambda each: bool(each[2])):
         try:
-            opened = load(each.bundle)
+            opened = load(candidate)
         except BundleError as error:
             if len(candidates) == 1:
                 raise
-            failed[each.variant] = str(error)
+            failures[variant] = str(error)
         else:
-            return opened, _told(_choice(each, candidates, failed), bundle)
-    reasons = "; ".join(f"{variant}: {reason}" for variant, reason in failed.items())
-    raise BundleError(f"{bundle.root}: no variant answers on this machine as it was proven. {reasons}")
+            order = [each for each, _, _ in candidates]
+            passed_over = {each: "; ".join(why) for each, _, why in candidates[: order.index(variant)]}
+            reasons = passed_over | failures
+            rejected = tuple(RejectedVariant(each, reasons[each]) for each in order if each in reasons)
+            choice = VariantChoice(order[0], variant, rejected, mismatches)
+            for line in choice.warnings:
+                logging.getLogger("tuneship").warning("%s: %s", bundle.manifest.name, line)
+            return opened, choice
+    summary = "; ".join(f"{variant}: {reason}" for variant, reason in failures.items())
+    raise BundleError(f"{bundle.root}: no variant answers on this machine as it was proven. {summary}")
 
 
-def _candidate(bundle: Bundle, machine: Machine) -> _Candidate:
-    manifest = bundle.manifest
-    return _Candidate(bundle, cpu_mismatches(manifest.graph.depends_on, manifest.proven_on, machine))
-
-
-def _choice(served: _Candidate, candidates: Sequence[_Candidate], failed: dict[str, str]) -> VariantChoice:
-    before = candidates[: candidates.index(served)]
-    reasons = {each.variant: "; ".join(each.cpu_mismatches) for each in before} | failed
-    rejected = (RejectedVariant(each.variant, reasons[each.variant]) for each in candidates if each.variant in reasons)
-    return VariantChoice(candidates[0].variant, served.variant, tuple(rejected), served.cpu_mismatches)
-
-
-def _told(choice: VariantChoice, bundle: Bundle) -> VariantChoice:
-    for line in choice.warnings:
-        logging.getLogger("tuneship").warning("%s: %s", bundle.manifest.name, line)
-    return choice
+def _mismatches(bundle: Bundle, machine: Machine) -> tuple[str, ...]:
+    return cpu_mismatches(bundle.manifest.graph.depends_on, bundle.manifest.proven_on, machine)

@@ -12,7 +12,7 @@ from serving.settings.api_keys import ApiKeys
 from serving.settings.environment import Environment, flag, words
 
 PROBES = frozenset({"/livez", "/readyz", "/ping", "/health", "/tei/health", "/v2/health/live", "/v2/health/ready"})
-"""What orchestrators ask: by an address of their own choice and without a key. It tells nothing but ready or not."""
+"""Health checks: open to every host name and without a key. They tell only whether the server is ready."""
 
 METRICS = frozenset({"/metrics", "/tei/metrics"})
 
@@ -22,14 +22,14 @@ ORIGIN = rf"https?://({HOST})(:\d+)?|\*"
 
 @dataclass(frozen=True)
 class AccessPolicy:
-    """By default anybody may ask, under any host name, and no page of another origin may read the answers.
+    """By default every request is accepted, and only pages of the same origin may read answers.
 
     Attributes:
-        api_keys: keys that are accepted, as `serving.settings.api_keys` reads them.
-        api_keys_file: a file of such keys.
+        api_keys: see `serving.settings.api_keys`.
+        api_keys_file: of further keys.
         open_metrics: whether ``/metrics`` needs no key.
-        cors_origins: origins whose pages may call, such as ``https://example.org``; ``*`` for all.
-        allowed_hosts: host names that a request may name; all where there are none.
+        cors_origins: whose pages may read answers; ``*`` for all.
+        allowed_hosts: all if empty.
     """
 
     api_keys: tuple[str, ...] = ()
@@ -40,45 +40,42 @@ class AccessPolicy:
 
     @classmethod
     def from_environment(cls, environment: Environment) -> Self:
-        """From the TUNESHIP_ variables; raises InputError naming the variable."""
         file = environment.get("TUNESHIP_API_KEYS_FILE")
         return cls(
-            api_keys=_keys(environment, file),
+            api_keys=_read_keys(environment, file),
             api_keys_file=Path(file) if file else None,
             open_metrics=flag(environment, "TUNESHIP_OPEN_METRICS") or False,
-            cors_origins=_matching(environment, "TUNESHIP_CORS_ORIGINS", ORIGIN, "origin; such as https://example.org"),
-            allowed_hosts=_matching(environment, "TUNESHIP_ALLOWED_HOSTS", HOST, "host's name; such as example.org"),
+            cors_origins=_read_words(
+                environment, "TUNESHIP_CORS_ORIGINS", ORIGIN, "origin; such as https://example.org"
+            ),
+            allowed_hosts=_read_words(environment, "TUNESHIP_ALLOWED_HOSTS", HOST, "host's name; such as example.org"),
         )
 
     @property
     def asks_for_keys(self) -> bool:
-        """Whether callers must show a key."""
         return bool(self.api_keys or self.api_keys_file)
 
     @property
     def without_key(self) -> frozenset[str]:
-        """Paths of which a GET needs no key even so."""
+        """Paths whose GET never needs a key."""
         return PROBES | METRICS if self.open_metrics else PROBES
 
     def keys(self) -> ApiKeys | None:
-        """The keys of which callers must show one, read now; None where they need none. Raises InputError."""
+        """The accepted keys, None if requests need none; raises InputError."""
         return ApiKeys(self.api_keys, self.api_keys_file) if self.asks_for_keys else None
 
 
-def _keys(environment: Environment, file: str | None) -> tuple[str, ...]:
-    """Raises InputError where a variable is set and names no key.
-
-    Elsewhere empty means unset; here it would let everybody in where somebody meant to let in a few.
-    """
+def _read_keys(environment: Environment, file: str | None) -> tuple[str, ...]:
+    """An empty variable would accept everybody, so it raises InputError."""
     keys = words(environment, "TUNESHIP_API_KEYS")
-    for name, found in (("TUNESHIP_API_KEYS", keys), ("TUNESHIP_API_KEYS_FILE", file)):
-        if name in environment and not found:
+    for name, value in (("TUNESHIP_API_KEYS", keys), ("TUNESHIP_API_KEYS_FILE", file)):
+        if name in environment and not value:
             raise InputError(f"{name} is empty; it names the keys that callers must show, or is not set", field=name)
     return keys
 
 
-def _matching(environment: Environment, name: str, pattern: str, what: str) -> tuple[str, ...]:
-    """Words in lower case, as browsers and clients send them; raises InputError for one that is none."""
+def _read_words(environment: Environment, name: str, pattern: str, what: str) -> tuple[str, ...]:
+    """Words in lower case, as browsers send them; raises InputError."""
     found = tuple(word.lower() for word in words(environment, name))
     for word in found:
         if not re.fullmatch(pattern, word):

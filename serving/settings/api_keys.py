@@ -1,4 +1,4 @@
-"""API keys: any of several is accepted, so that one can be replaced while the other still works."""
+"""API keys. Several are accepted, so that one can be replaced while the other still works."""
 
 from __future__ import annotations
 
@@ -13,48 +13,39 @@ from pathlib import Path
 from serving.errors import InputError
 
 KEY = re.compile(r"[A-Za-z0-9._~+/-]{16,512}=*")
-"""What a bearer token may be (RFC 6750, section 2.1), long enough that it cannot be guessed."""
+"""A bearer token (RFC 6750, section 2.1), long enough not to be guessed."""
 
-SECONDS_BETWEEN_LOOKS = 5.0
+SECONDS_BETWEEN_CHECKS = 5.0
 
 logger = logging.getLogger("tuneship")
 
 
 class ApiKeys:
-    """Digests of the accepted keys. A file of keys that changes is read again within a few seconds.
-
-    The keys themselves are not kept, and no message or log line holds one.
-    """
+    """Digests of the accepted keys; keys themselves are neither kept nor logged."""
 
     def __init__(
         self, given: Iterable[str] = (), file: Path | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Read the keys; raises InputError where there are none, or one of them is malformed.
-
-        Args:
-            given: accepted whatever the file holds.
-            file: a key a line; blank lines and lines that begin with ``#`` are skipped.
-            clock: seconds.
-        """
+        """Read ``given`` keys and a ``file``: one key a line, blank lines, ``#`` comments. Raises InputError."""
         self._given = [_digest(key.encode()) for key in _checked(enumerate(given, 1), "TUNESHIP_API_KEYS, key")]
         self._file, self._clock = file, clock
-        self._looked, self._stamp = clock(), _stamp(file)
+        self._checked_at, self._stamp = clock(), _stamp(file)
         self._digests = self._read()
 
     def accept(self, key: bytes) -> bool:
-        """Whether it is one of them; the time this takes does not tell how much of a key was right, or of which."""
-        self._look()
-        digest, found = _digest(key), False
+        """Whether the key is accepted, in constant time."""
+        self._refresh()
+        digest, accepted = _digest(key), False
         for each in self._digests:
-            found |= hmac.compare_digest(digest, each)
-        return found
+            accepted |= hmac.compare_digest(digest, each)
+        return accepted
 
-    def _look(self) -> None:
-        """Read a file anew that has changed. One that cannot be read, or is malformed, leaves the old keys in force."""
+    def _refresh(self) -> None:
+        """Read a changed file again; keep the old keys if that fails."""
         now = self._clock()
-        if self._file is None or now - self._looked < SECONDS_BETWEEN_LOOKS:
+        if self._file is None or now - self._checked_at < SECONDS_BETWEEN_CHECKS:
             return
-        self._looked = now
+        self._checked_at = now
         stamp = _stamp(self._file)
         if stamp == self._stamp:
             return
@@ -66,22 +57,23 @@ class ApiKeys:
             logger.error("the API keys stay as they were: %s", error)
 
     def _read(self) -> list[bytes]:
-        digests = [*self._given, *(_digest(key.encode()) for key in _from_file(self._file))]
+        digests = [*self._given, *(_digest(key.encode()) for key in _read_file(self._file))]
         if not digests:
             where = self._file or "TUNESHIP_API_KEYS"
             raise InputError(f"{where} holds no key. Put one a line, or name no file to let everybody in.")
         return list(dict.fromkeys(digests))
 
 
-def _from_file(path: Path | None) -> Iterator[str]:
+def _read_file(path: Path | None) -> Iterator[str]:
     if path is None:
         return
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a file of API keys: {type(error).__name__}") from error
-    kept = ((number, line.strip()) for number, line in enumerate(lines, 1))
-    yield from _checked(((number, line) for number, line in kept if line and not line.startswith("#")), f"{path}, line")
+    stripped = ((number, line.strip()) for number, line in enumerate(lines, 1))
+    keys = ((number, line) for number, line in stripped if line and not line.startswith("#"))
+    yield from _checked(keys, f"{path}, line")
 
 
 def _checked(keys: Iterable[tuple[int, str]], where: str) -> Iterator[str]:
@@ -98,7 +90,7 @@ def _digest(key: bytes) -> bytes:
 
 
 def _stamp(path: Path | None) -> tuple[int, ...] | None:
-    """Changes when the file does, also where a link beside it is turned, as Kubernetes does with mounted secrets."""
+    """Also changes with a link to the file, as in Kubernetes' mounted secrets."""
     try:
         status = path.stat() if path else None
     except OSError:

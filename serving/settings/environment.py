@@ -1,4 +1,4 @@
-"""Environment variables to values; what is malformed is an InputError that names the variable."""
+"""Environment variables to values. Errors are InputError and name the variable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 def positive(environment: Environment, name: str, most: int | None = None) -> int | None:
-    """A whole number of at least 1, and of ``most`` at most; None where the variable is empty or absent."""
+    """A whole number from 1 to ``most``; None if empty or unset."""
     text = environment.get(name)
     if not text:
         return None
@@ -23,11 +23,11 @@ def positive(environment: Environment, name: str, most: int | None = None) -> in
     return int(text)
 
 
-def seconds(environment: Environment, name: str, absent: float, *, zero: bool = False) -> float:
-    """A number of seconds above 0, or 0 with ``zero``; ``absent`` where the variable is empty or absent."""
+def seconds(environment: Environment, name: str, default: float, *, zero: bool = False) -> float:
+    """Above 0, with ``zero`` also 0; ``default`` if empty or unset."""
     text = environment.get(name)
     if not text:
-        return absent
+        return default
     try:
         value = float(text)
     except ValueError:
@@ -40,7 +40,7 @@ def seconds(environment: Environment, name: str, absent: float, *, zero: bool = 
 
 
 def flag(environment: Environment, name: str) -> bool | None:
-    """Yes or no; None where the variable is empty or absent."""
+    """None if empty or unset."""
     text = environment.get(name, "").strip().lower()
     if text and text not in YES + NO:
         raise InputError(f"{name} is {environment[name]!r}; accepted are 1 and 0", field=name)
@@ -48,7 +48,7 @@ def flag(environment: Environment, name: str) -> bool | None:
 
 
 def choice(environment: Environment, name: str, accepted: Sequence[str]) -> str:
-    """One of a few words, the first of them where the variable is empty or absent."""
+    """The first of ``accepted`` if empty or unset."""
     text = environment.get(name) or accepted[0]
     if text not in accepted:
         raise InputError(f"{name} is {text!r}; accepted are: {', '.join(accepted)}", field=name)
@@ -56,5 +56,5 @@ def choice(environment: Environment, name: str, accepted: Sequence[str]) -> str:
 
 
 def words(environment: Environment, name: str) -> tuple[str, ...]:
-    """What stands between commas or white space."""
+    """Split at commas and white space."""
     return tuple(environment.get(name, "").replace(",", " ").split())

@@ -1,4 +1,4 @@
-"""How much traffic the surface takes in, and how long a request may take."""
+"""How much traffic the server accepts, and how long a request may take."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ from dataclasses import dataclass, field
 from serving.batching.batch_shape import QueueLimits
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Of a request's line and headers. 8 kB to 64 kB is what servers allow."""
+"""Of request line and headers. Servers allow 8 kB to 64 kB."""
 
 
 @dataclass(frozen=True)
 class ServerLimits:
-    """The surface's limits that are not a bundle's.
+    """Limits besides the bundle's.
 
     Attributes:
-        bounds: what may wait for each model's engine.
+        bounds: of each model's queue.
         workers: engine threads of each model.
-        wait_seconds: how long a request may wait for its turn; a caller may ask for less.
-        body_seconds: how long a request's body may take to arrive.
-        head_seconds: how long a request's head may take; a connection that has asked for nothing yet is ended as soon.
-        keep_alive_seconds: how long a connection may ask for nothing between two requests: longer than load balancers
-            keep theirs, which is 60 s for most, so that none sends a request where nobody listens any more.
-        max_connections: that are open at a time: more than may wait, so that a full queue is told as what it is.
-        drain_seconds: from SIGTERM, when ``/readyz`` says no, until no connection is taken any more.
-        grace_seconds: from then on, how long accepted requests may last: both are done before orchestrators kill, which
-            is 30 s after SIGTERM.
+        wait_seconds: in the queue; a request may set less.
+        body_seconds: until a body has arrived.
+        head_seconds: until headers have arrived, also on a new idle connection.
+        keep_alive_seconds: between requests. More than load balancers' 60 s, so that they close first.
+        max_connections: more than the queue holds, so that a full queue gets its own error.
+        drain_seconds: from SIGTERM, when ``/readyz`` fails, until new connections are refused.
+        grace_seconds: then for accepted requests; orchestrators kill 30 s after SIGTERM.
     """
 
     bounds: QueueLimits = field(default_factory=QueueLimits)
@@ -40,7 +38,6 @@ class ServerLimits:
 
     @property
     def limits(self) -> dict[str, float]:
-        """Those of them that a caller meets with, by the names that ``/info`` gives them."""
         return {
             "max_queue": self.bounds.rows,
             "max_queue_tokens": self.bounds.tokens,

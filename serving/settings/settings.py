@@ -1,4 +1,4 @@
-"""What the surroundings decide: which bundle, how many threads, how long a queue. Read once, by the adaptors."""
+"""The server's settings, read once from the environment."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from serving.settings.limits import DEFAULT, ServerLimits
 from serving.settings.log_settings import LogSettings
 
 DEFAULT_BUNDLE = Path(__file__).resolve().parents[2] / "bundle"
-"""Where the image and the Bento carry their bundle: beside the package."""
+"""Beside the package, as in the image and the Bento."""
 
 MOST_THREADS = 1024
-"""Of each kind: more than any machine has CPUs for, and few enough to be started."""
+"""Of each kind."""
 
 LAMBDA_MB_PER_CPU = 1769
-"""AWS Lambda gives one vCPU's worth of time per 1,769 MB of configured memory (AWS Lambda's developer guide)."""
+"""AWS Lambda gives one vCPU per 1,769 MB of memory (AWS Lambda's developer guide)."""
 
 
 @dataclass(frozen=True)
 class ServerSettings:
     """How to serve.
 
-    ``bundle`` is a folder; ``threads`` the CPU threads of the graph; ``server_limits`` how much is taken in;
-    ``trusted_key`` a public key in PEM whose owner must have signed the bundle, None where nobody must; ``limits`` what
-    a request may hold at most, where the bundle allows more; ``watch`` the seconds between two looks for new versions,
-    None for none; ``traces`` whether OpenTelemetry's variables ask for them; ``grpc_port`` that of gRPC, None for
-    none.
+    Attributes:
+        threads: CPU threads of the graph.
+        trusted_key: a public key in PEM that must have signed the bundle, if given.
+        limits: of a request, if lower than the bundle's.
+        watch: seconds between checks for new versions, if any.
+        traces: whether OpenTelemetry's variables ask for traces.
+        grpc_port: None for no gRPC.
     """
 
     bundle: Path = DEFAULT_BUNDLE
@@ -53,10 +55,7 @@ class ServerSettings:
     def from_environment(
         cls, environment: Mapping[str, str] = os.environ, *, options: Mapping[str, str] = MappingProxyType({})
     ) -> Self:
-        """From the variables that docs/settings.md tells of; raises InputError naming the variable.
-
-        ``options`` are variables too, those of a command line, and go first.
-        """
+        """From docs/settings.md's variables; ``options`` override them. Raises InputError."""
         environment = {**environment, **options}
         return cls(
             bundle=Path(environment.get("TUNESHIP_BUNDLE") or DEFAULT_BUNDLE),
@@ -91,10 +90,7 @@ def _server_limits(environment: Mapping[str, str]) -> ServerLimits:
 
 
 def required_key(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """The key in TUNESHIP_REQUIRE_SIGNATURE; raises InputError where that is set and empty.
-
-    Elsewhere empty means unset; here it would let every bundle in where somebody meant to keep some out.
-    """
+    """Raises InputError for an empty variable, which would accept every bundle."""
     key = environment.get("TUNESHIP_REQUIRE_SIGNATURE")
     if key is None:
         return None
@@ -115,14 +111,14 @@ def _limits(environment: Mapping[str, str]) -> dict[str, int]:
 
 
 def available_cpus(environment: Mapping[str, str] = os.environ) -> int:
-    """CPUs this process may really use: Lambda's memory share, the container's quota, or the affinity mask."""
+    """By Lambda's memory, else by the container's quota and the affinity mask."""
     if memory := environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"):
         return max(1, int(memory) // LAMBDA_MB_PER_CPU)
     return max(1, min(len(os.sched_getaffinity(0)), _cgroup_cpus()))
 
 
 def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """The CPU quota of this container, rounded down, at least one; a large number where there is none."""
+    """The container's CPU quota, 1 or more; a large number without one."""
     unlimited = 1 << 16
     try:
         if (root / "cpu.max").is_file():  # cgroup v2
@@ -136,7 +132,7 @@ def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def _asks_for_traces(environment: Mapping[str, str]) -> bool:
-    """Whether OpenTelemetry's own variables do: https://opentelemetry.io/docs/specs/otel/protocol/exporter/"""
+    """By OpenTelemetry's variables: https://opentelemetry.io/docs/specs/otel/protocol/exporter/"""
     refused = environment.get("OTEL_SDK_DISABLED") == "true" or environment.get("OTEL_TRACES_EXPORTER") == "none"
     endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     return not refused and any(environment.get(name) for name in endpoints)

@@ -1,11 +1,11 @@
-"""The tasks a bundle can be of, by the name its manifest gives. One object a task: check, encode, decode."""
+"""The registry of tasks, by the manifest's names."""
 
 from __future__ import annotations
 
 from pydantic import ValidationError
 
 from serving.bundle.manifest import Manifest
-from serving.errors import BundleError
+from serving.errors import BundleError, first_problem
 from serving.tasks.base import Task
 from serving.tasks.feature_extraction import FeatureExtraction
 from serving.tasks.generation import Text2TextGeneration, TextGeneration
@@ -31,7 +31,7 @@ TASKS: dict[str, type[Task]] = {
 
 
 def task_of(manifest: Manifest) -> Task:
-    """The task object of a bundle; raises BundleError for a task, settings or labels that this version cannot serve."""
+    """A bundle's task; raises BundleError for an unknown task, or settings or labels that do not fit it."""
     if manifest.task not in TASKS:
         known = ", ".join(TASKS)
         raise BundleError(f"this Tuneship serves no task named {manifest.task!r}; it serves: {known}")
@@ -39,10 +39,8 @@ def task_of(manifest: Manifest) -> Task:
     try:
         settings = kind.settings_type.model_validate(manifest.settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["settings", *(str(part) for part in first["loc"])])
-        raise BundleError(f"manifest.json: {where}: {first['msg']}. Export the bundle again.") from error
+        raise BundleError(f"manifest.json: {first_problem(error, 'settings')}. Export the bundle again.") from error
     task = kind(manifest.labels, settings, manifest.limits)
-    if misfit := task.validate_settings():
-        raise BundleError(f"manifest.json: {misfit}. Export the bundle again.")
+    if problem := task.validate_settings():
+        raise BundleError(f"manifest.json: {problem}. Export the bundle again.")
     return task

@@ -1,8 +1,4 @@
-"""What every task is: how an input is checked, cut into windows that the graph takes, and decoded to an answer.
-
-The registry in `serving.tasks` names them. The trainer measures, the proof compares and the server answers through the
-same object, so that a task means one thing everywhere.
-"""
+"""The interface of a task. Trainer, proof and server use the same objects."""
 
 from __future__ import annotations
 
@@ -20,32 +16,31 @@ from serving.bundle.manifest import Limits
 from serving.tasks.strict_model import StrictModel
 
 Logits = npt.NDArray[np.float32]
-"""What the graph gives for one window: [labels], [tokens, labels], [tokens, 2] or [dimensions], as the task says."""
+"""Of one window: [labels], [tokens, labels], [tokens, 2] or [dimensions], by task."""
 
 Segments = str | tuple[str, str]
-"""The text that is tokenised, or the two texts."""
+"""The text, or pair of texts, that is tokenised."""
 
 Truncation = Literal["longest_first", "only_second"]
-"""Which text of a pair is cut first, as the tokenizers library names it."""
-
+"""Which text of a pair is cut first, in the tokenizers library's terms."""
 
 Datatype = Literal["BYTES", "FP32", "INT64"]
-"""Of a tensor, as the Open Inference Protocol names it."""
+"""A tensor's, in the Open Inference Protocol's terms."""
 
 
 class TaskSettings(BaseModel):
-    """What a trained model's answers depend on besides its weights; the manifest keeps it."""
+    """What answers depend on besides weights; in the manifest."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TaskParameters(StrictModel):
-    """What a caller may ask for, under Hugging Face's names."""
+    """What a request may set, under Hugging Face's names."""
 
     places: ClassVar[bool] = False
-    """Whether the tokens' places in the text are needed, though the task by itself may do without."""
+    """Whether these parameters need token offsets."""
 
-    truncate: bool = Field(default=True, description="false: an input of which the end would not be read is refused")
+    truncate: bool = Field(default=True, description="false: refuse an input that would be truncated")
     truncation_direction: Literal["right", "left"] | None = Field(
         default=None, description="which end of a text that is too long is cut off; absent: the task's own"
     )
@@ -56,15 +51,12 @@ class Window(Protocol):
 
     @property
     def ids(self) -> list[int]:
-        """Its token ids."""
+        """Token ids."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A checked input and the windows that stand for it: one, unless the task slides over long text.
-
-    ``truncated`` tells that they do not hold all of it.
-    """
+    """A checked input and its windows: one, unless the task uses several. ``truncated``: they lack a part."""
 
     item: Any
     windows: list[Any]
@@ -72,12 +64,11 @@ class Encoded:
 
     @property
     def tokens(self) -> int:
-        """Token ids that the engine runs for it."""
         return sum(len(window.ids) for window in self.windows)
 
 
 class Task(ABC):
-    """One task of one bundle. It holds no state but the labels, the settings and the limits it was made with."""
+    """Its only state is labels, settings and limits."""
 
     name: ClassVar[str]
     settings_type: ClassVar[type[TaskSettings]] = TaskSettings
@@ -85,16 +76,14 @@ class Task(ABC):
     truncation: ClassVar[Truncation] = "longest_first"
     truncation_side: ClassVar[Literal["right", "left"]] = "right"
     uses_windows: ClassVar[bool] = False
-    """Whether text past a window goes into further windows, rather than being cut off."""
+    """Whether long text is read in overlapping windows instead of truncated."""
     needs_offsets: ClassVar[bool] = False
     lone_answer_in_list: ClassVar[bool] = True
-    """Whether the answer to a lone input comes inside a list, as Hugging Face's clients expect of this task."""
-
+    """Whether Hugging Face clients expect the answer to a single input inside a list."""
     output_tensors: ClassVar[Mapping[str, Datatype]] = {}
-    """The parts of an answer that a protocol of tensors gives by themselves, each as a matrix."""
-
+    """An answer's keys as tensors of the Open Inference Protocol."""
     score_parameters: ClassVar[frozenset[str]] = frozenset()
-    """The parameters under which an answer may have other outcomes, or another confidence, than the model's own."""
+    """Parameters that change predicted labels or confidence, so that such answers are no measure of drift."""
 
     def __init__(self, labels: Sequence[str], settings: TaskSettings, limits: Limits) -> None:
         self.labels = list(labels)
@@ -103,29 +92,28 @@ class Task(ABC):
 
     @property
     def stride(self) -> int:
-        """Tokens that neighbouring windows share."""
         return 0
 
     @property
     def logits_per_window(self) -> int:
-        """Numbers the graph gives for a text, or, where the task is about tokens, for each token."""
+        """The size of the graph's last output dimension."""
         return len(self.labels)
 
     @abstractmethod
     def check(self, inputs: Any, field: str = "inputs") -> Any:
-        """The input as an item that can be tokenised; raises InputError naming ``field``."""
+        """A checked item; raises InputError naming ``field``."""
 
     @abstractmethod
     def segments(self, item: Any) -> Segments:
-        """The text or the pair of texts of a checked item."""
+        """What of a checked item is tokenised."""
 
     @abstractmethod
     def decode(self, encoded: Encoded, logits: Sequence[Any], parameters: Any = None) -> Any:
-        """The answer, as plain JSON values, from the result of each window: its logits, or what was generated."""
+        """JSON values, from each window's logits or generated texts."""
 
     @abstractmethod
     def decision(self, answer: Any) -> Hashable:
-        """What a caller acts on: two answers are the same where their decisions are equal, whatever their scores."""
+        """What callers act on. Answers agree if their decisions are equal."""
 
     @abstractmethod
     def input_schema(self) -> dict[str, Any]:
@@ -136,44 +124,48 @@ class Task(ABC):
         """JSON schema of one answer."""
 
     def check_tokens(self, tokenizer: Tokenizer, item: Any, field: str = "inputs") -> None:
-        """Raise InputTooLarge where a checked item cannot be tokenised into windows; most can."""
+        """Raise InputTooLarge if an item cannot be split into windows."""
         return
 
     def validate_settings(self) -> str:
-        """What keeps these labels and settings from being such a task; empty where nothing does."""
+        """Why labels and settings do not fit; empty if they do."""
         return ""
 
     def predicted_labels(self, answer: Any) -> Sequence[str]:
-        """The labels that an answer is counted under, a bounded set."""
+        """To count: a bounded set."""
         return ()
 
     def confidence(self, answer: Any) -> float | None:
-        """The probability of what an answer says; None where the task gives none, or nothing is answered."""
+        """A probability, if there is one."""
         return None
 
     def row(self, answer: Any) -> dict[str, list[Any]]:
-        """The values under each of ``columns``, in the answer's order."""
+        """Values for each of `output_tensors`."""
         parts = answer if isinstance(answer, list) else [answer]
         return {name: [part[name] for part in parts] for name in self.output_tensors}
 
     def golden_logits(self, logits: Logits) -> Logits:
-        """What a golden row keeps of a window's logits: all, unless the task says less."""
+        """What a golden row records."""
         return logits
 
     def truncates(self, encoding: Encoding) -> bool:
-        """Whether a part of the tokenised item is in none of its windows."""
+        """Whether no window has some part of the item."""
         return not self.uses_windows and bool(encoding.overflowing)
 
     def windows(self, encoding: Encoding) -> list[Encoding]:
-        """The windows of one tokenised item."""
         return [encoding, *encoding.overflowing] if self.uses_windows else [encoding]
 
 
 def object_schema(properties: dict[str, Any], required: Sequence[str] | None = None) -> dict[str, Any]:
-    """JSON schema of an object that has these keys and no others."""
+    """An object with these keys only, by default all required."""
     return {
         "type": "object",
         "properties": properties,
         "required": list(properties if required is None else required),
         "additionalProperties": False,
     }
+
+
+def content_slice(length: int, padded: int, padding_side: str) -> slice:
+    """Where a window's ``length`` rows are among ``padded`` ones."""
+    return slice(length) if padding_side == "right" else slice(padded - length, None)

@@ -1,4 +1,4 @@
-"""Inputs that are a text or a pair of texts: their checks and their JSON schema."""
+"""Inputs that are a text or a pair of texts, and the tasks that take them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,55 @@ from pydantic import Field
 
 from serving.bundle.manifest import Limits
 from serving.errors import InputError, InputTooLarge
-from serving.tasks.base import Segments, object_schema
+from serving.tasks.activations import SCORE_TENSORS, scores_schema
+from serving.tasks.base import Segments, Task, TaskSettings, object_schema
 
 PAIR = ("text", "text_pair")
 
-Clip = Annotated[
-    int | None,
-    Field(
+
+class TextTask(Task):
+    def check(self, inputs: Any, field: str = "inputs") -> str:
+        return check_text(inputs, field, self.limits)
+
+    def segments(self, item: str) -> str:
+        return item
+
+    def input_schema(self) -> dict[str, Any]:
+        return text_schema(self.limits)
+
+
+class PairSettings(TaskSettings):
+    pair: bool = Field(default=False, description="whether an input is two texts")
+    clip: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        ge=1,
-        description="characters of each text of a pair that are read: time and memory of cutting a pair grow with"
+        description="characters of each text of a pair that are read: time and memory of truncating a pair grow with"
         " the product of both lengths",
-    ),
-]
+    )
+
+
+class PairTask(Task):
+    """Takes a text, or ``{"text", "text_pair"}`` if the settings say ``pair``; answers labels with scores."""
+
+    output_tensors = SCORE_TENSORS
+    settings: PairSettings
+
+    def check(self, inputs: Any, field: str = "inputs") -> Segments:
+        return check_segments(inputs, field, self.limits, pair=self.settings.pair)
+
+    def segments(self, item: Segments) -> Segments:
+        most = self.settings.clip
+        return item if isinstance(item, str) or most is None else (item[0][:most], item[1][:most])
+
+    def input_schema(self) -> dict[str, Any]:
+        text = text_schema(self.limits)
+        return object_schema(dict.fromkeys(PAIR, text)) if self.settings.pair else text
+
+    def answer_schema(self) -> dict[str, Any]:
+        return scores_schema(self.labels)
 
 
 def check_text(value: Any, field: str, limits: Limits) -> str:
-    """The value as text that can be tokenised; raises InputError naming ``field``, InputTooLarge past a limit."""
+    """Raises InputError naming ``field``, or InputTooLarge."""
     if not isinstance(value, str):
         raise InputError(f"{field} must be a text, found {json_type(value)}", field=field)
     if not value.strip():
@@ -38,7 +70,7 @@ def check_text(value: Any, field: str, limits: Limits) -> str:
 
 
 def check_object(value: Any, field: str, keys: tuple[str, ...], limits: Limits) -> tuple[str, ...]:
-    """The texts under ``keys`` of an object that has these keys and no others; else InputError."""
+    """The texts of an object with exactly these keys; raises InputError."""
     example = ", ".join(f'"{key}": "…"' for key in keys)
     if not isinstance(value, dict):
         raise InputError(f"{field} must be an object {{{example}}}, found {json_type(value)}", field=field)
@@ -51,7 +83,7 @@ def check_object(value: Any, field: str, keys: tuple[str, ...], limits: Limits) 
 
 
 def check_segments(value: Any, field: str, limits: Limits, *, pair: bool) -> Segments:
-    """A text, or for a model of pairs ``{"text": …, "text_pair": …}``; else InputError."""
+    """A text (also as ``{"text": …}``), or with ``pair`` an object's two; raises InputError."""
     if pair:
         text, text_pair = check_object(value, field, PAIR, limits)
         return text, text_pair
@@ -60,32 +92,17 @@ def check_segments(value: Any, field: str, limits: Limits, *, pair: bool) -> Seg
     return check_text(value, field, limits)
 
 
-def clip_text(segments: Segments, most: int | None) -> Segments:
-    """The texts of a pair, each with at most so many characters; a lone text as it is."""
-    return segments if isinstance(segments, str) or most is None else (segments[0][:most], segments[1][:most])
-
-
 def text_schema(limits: Limits) -> dict[str, Any]:
-    """JSON schema of a text within the limits, not all of it white space."""
     return {"type": "string", "minLength": 1, "maxLength": limits.max_characters, "pattern": r"\S"}
 
 
-def segments_schema(limits: Limits, *, pair: bool) -> dict[str, Any]:
-    """JSON schema of what `check_segments` takes."""
-    text = text_schema(limits)
-    if pair:
-        return object_schema(dict.fromkeys(PAIR, text))
-    return text
-
-
 def json_type(value: Any) -> str:
-    """What a JSON value is, in words."""
     names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object", str: "a text"}
     return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
 def encodable(text: str) -> bool:
-    """Whether UTF-8 can hold it: half of a surrogate pair, which JSON can write, is no character."""
+    """False for lone surrogates, which JSON can write and UTF-8 cannot."""
     if text.isascii():
         return True
     try:

@@ -1,7 +1,7 @@
-"""Extractive question answering: a question and a context in, the passage of the context that answers it out.
+"""Extractive question answering: the span of a context that answers a question.
 
-A context longer than a window is read through overlapping windows. A span's score is its start logit plus its end
-logit, and no answer's that of the first token, as Devlin et al. 2019 (BERT, section 4.3) define both.
+A long context is read in overlapping windows. A span scores start plus end logit; "no answer" scores the first token's
+(Devlin et al. 2019, BERT, section 4.3).
 """
 
 from __future__ import annotations
@@ -15,20 +15,17 @@ from pydantic import Field
 from tokenizers import Encoding, Tokenizer
 
 from serving.errors import InputTooLarge
-from serving.tasks import base
 from serving.tasks.activations import apply_function
-from serving.tasks.base import Datatype, Encoded, Logits, Task, object_schema
+from serving.tasks.base import Datatype, Encoded, Logits, Task, TaskParameters, TaskSettings, object_schema
 from serving.tasks.inputs import check_object, text_schema
-from serving.tasks.spans import whole
+from serving.tasks.spans import trim_with_marks
 
 KEYS = ("question", "context")
 N_BEST = 20
-"""Spans that share the probability, as in BERT's own evaluation."""
+"""Best spans that the softmax runs over, as in BERT's evaluation."""
 
 
-class QuestionAnsweringSettings(base.TaskSettings):
-    """How spans are found."""
-
+class QuestionAnsweringSettings(TaskSettings):
     stride: int = Field(default=128, ge=0, description="tokens of context that neighbouring windows share")
     max_length: int = Field(default=384, ge=8, description="tokens a window, question included")
     max_answer_len: int = Field(default=30, ge=1, description="tokens of the longest answer")
@@ -39,8 +36,8 @@ class QuestionAnsweringSettings(base.TaskSettings):
     )
 
 
-class QuestionAnsweringParameters(base.TaskParameters):
-    """What a caller may ask for, as Hugging Face's question-answering task names it."""
+class QuestionAnsweringParameters(TaskParameters):
+    """As in Hugging Face's question-answering task."""
 
     top_k: int = Field(default=1, ge=1, le=N_BEST, description="how many answers, best first")
     max_answer_len: int | None = Field(default=None, ge=1, description="tokens of the longest answer")
@@ -50,7 +47,7 @@ class QuestionAnsweringParameters(base.TaskParameters):
 
 
 class Answer(TypedDict):
-    """A passage of the context; ``start`` and ``end`` count Unicode code points, the end is not in it."""
+    """A span of the context in Unicode code points; ``end`` is exclusive."""
 
     answer: str
     score: float
@@ -69,15 +66,13 @@ DEFAULT = QuestionAnsweringParameters()
 
 
 class QuestionAnswering(Task):
-    """A passage of the context, or none."""
-
     name = "question-answering"
     output_tensors: ClassVar[Mapping[str, Datatype]] = {
         "answer": "BYTES", "score": "FP32", "start": "INT64", "end": "INT64",
     }  # fmt: skip
     score_parameters = frozenset({"max_answer_len", "handle_impossible_answer"})
-    settings_type: ClassVar[type[base.TaskSettings]] = QuestionAnsweringSettings
-    parameters_type: ClassVar[type[base.TaskParameters]] = QuestionAnsweringParameters
+    settings_type = QuestionAnsweringSettings
+    parameters_type = QuestionAnsweringParameters
     truncation = "only_second"
     uses_windows = True
     needs_offsets = True
@@ -86,58 +81,46 @@ class QuestionAnswering(Task):
 
     @property
     def stride(self) -> int:
-        """Tokens of context that neighbouring windows share."""
         return self.settings.stride
 
     @property
     def logits_per_window(self) -> int:
-        """A start and an end logit a token."""
         return 2
 
     def check(self, inputs: Any, field: str = "inputs") -> tuple[str, str]:
-        """``{"question": …, "context": …}``; raises InputError."""
         question, context = check_object(inputs, field, KEYS, self.limits)
         return question, context
 
     def check_tokens(self, tokenizer: Tokenizer, item: tuple[str, str], field: str = "inputs") -> None:
-        """A question must leave room for twice the context that neighbouring windows share; else InputTooLarge.
-
-        With less room windows would move on by a token or two each, and be as many as the context has tokens.
-        """
+        """The question must leave room for twice the stride: less makes very many windows."""
         room = self.settings.max_length - tokenizer.num_special_tokens_to_add(is_pair=True) - max(2 * self.stride, 1)
         if not _fits(tokenizer, item[0], room):
             raise InputTooLarge(f"{field}.question has more than {room} tokens", field=f"{field}.question")
 
     def segments(self, item: tuple[str, str]) -> tuple[str, str]:
-        """Question and context."""
         return item
 
     def decode(
         self, encoded: Encoded, logits: Sequence[Logits], parameters: QuestionAnsweringParameters | None = None
     ) -> Answer | list[Answer]:
-        """The best answer, or the ``top_k`` best in a list; ``logits``: [tokens, 2] a window."""
+        """The best answer, or a list of the ``top_k`` best; ``logits``: [tokens, 2] a window."""
         options = parameters or DEFAULT
         spans = self._best_spans(encoded, logits, options.max_answer_len or self.settings.max_answer_len)
-        nothing = _Span(min(float(window[0].sum()) for window in logits), 0, 0)
-        answers = self._answers(encoded.item[1], self._ordered(spans, nothing, options.handle_impossible_answer))
+        answers = self._answers(encoded.item[1], self._rank(spans, logits, options.handle_impossible_answer))
         return answers[0] if options.top_k == 1 else answers[: options.top_k]
 
     def decision(self, answer: Answer | list[Answer]) -> Hashable:
-        """Where the best answer lies."""
         best = answer[0] if isinstance(answer, list) else answer
         return best["start"], best["end"]
 
     def confidence(self, answer: Answer | list[Answer]) -> float | None:
-        """The best span's score, or that of there being none."""
         best = answer[0] if isinstance(answer, list) else answer
         return best["score"]
 
     def input_schema(self) -> dict[str, Any]:
-        """An object of two texts."""
         return object_schema({key: text_schema(self.limits) for key in KEYS})
 
     def answer_schema(self) -> dict[str, Any]:
-        """One answer, or several."""
         offset = {"type": "integer", "minimum": 0}
         answer = object_schema(
             {"answer": {"type": "string"}, "score": {"type": "number"}, "start": offset, "end": offset}
@@ -145,28 +128,27 @@ class QuestionAnswering(Task):
         return {"oneOf": [answer, {"type": "array", "items": answer}]}
 
     def no_answer_margin(self, encoded: Encoded, logits: Sequence[Logits]) -> float:
-        """How far no answer's score is past the best span's: what `no_answer_threshold` is compared with."""
+        """Score of "no answer" minus the best span's, for `no_answer_threshold`."""
         spans = self._best_spans(encoded, logits, self.settings.max_answer_len)
-        best = spans[0].score if spans else -np.inf
-        return min(float(window[0].sum()) for window in logits) - best
+        return _no_answer(logits).score - (spans[0].score if spans else -np.inf)
 
     def _best_spans(self, encoded: Encoded, logits: Sequence[Logits], longest: int) -> list[_Span]:
-        """The best spans of all windows, best first; of spans that are the same passage the best one counts."""
+        """The best N_BEST distinct spans of all windows, best first."""
         found: dict[tuple[int, int], float] = {}
         for window, scores in zip(encoded.windows, logits, strict=True):
             for span in _spans_of(window, scores, longest):
-                start, end = whole(encoded.item[1], span.start, span.end)
+                start, end = trim_with_marks(encoded.item[1], span.start, span.end)
                 if start < end:  # white space answers nothing
                     found[start, end] = max(span.score, found.get((start, end), -np.inf))
         spans = [_Span(score, *place) for place, score in found.items()]
         return sorted(spans, key=lambda span: (-span.score, span.start, span.end))[:N_BEST]
 
-    def _ordered(self, spans: list[_Span], nothing: _Span, may_be_none: bool | None) -> list[_Span]:
-        """Spans and no answer in the order in which they are answered."""
-        threshold = self.settings.no_answer_threshold
+    def _rank(self, spans: list[_Span], logits: Sequence[Logits], allow_none: bool | None) -> list[_Span]:
+        """Spans and "no answer", best first."""
+        threshold, nothing = self.settings.no_answer_threshold, _no_answer(logits)
         if not spans:
             return [nothing]
-        if may_be_none is False or (may_be_none is None and threshold is None):
+        if allow_none is False or (allow_none is None and threshold is None):
             return spans
         if nothing.score - spans[0].score > (threshold or 0.0):
             return [nothing, *spans]
@@ -180,15 +162,19 @@ class QuestionAnswering(Task):
         ]
 
 
+def _no_answer(logits: Sequence[Logits]) -> _Span:
+    return _Span(min(float(window[0].sum()) for window in logits), 0, 0)
+
+
 def _fits(tokenizer: Tokenizer, question: str, room: int) -> bool:
     try:
         return len(tokenizer.encode(question, "", add_special_tokens=False).ids) <= room
-    except Exception:  # tokenizers' own, a bare one: the question alone is past the window, and is not to be cut
+    except Exception:  # tokenizers raises a bare one if the question alone exceeds the window
         return False
 
 
 def _spans_of(window: Encoding, logits: Logits, longest: int) -> Iterator[_Span]:
-    """The best spans of one window, in context characters."""
+    """The best spans of one window, in characters of the context."""
     places = [at for at, segment in enumerate(window.sequence_ids) if segment == 1]
     if not places:
         return
@@ -202,7 +188,5 @@ def _spans_of(window: Encoding, logits: Logits, longest: int) -> Iterator[_Span]
         start, extra = divmod(flat, width)
         if np.isfinite(scores[start, extra]):
             yield _Span(
-                float(scores[start, extra]),
-                window.offsets[first + start][0],
-                window.offsets[first + start + extra][1],
+                float(scores[start, extra]), window.offsets[first + start][0], window.offsets[first + start + extra][1]
             )

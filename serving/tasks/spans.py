@@ -1,4 +1,4 @@
-"""Places in a text: without the spaces that tokenizers count to a word, and pieces of words put together again."""
+"""Spans of text in Unicode code points, ends exclusive: windows merged, tokens grouped, white space trimmed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from unicodedata import name as character_name
 
 from tokenizers import Encoding
 
-# Scripts that put no space between words: there, a tokenizer's "word" may be a whole sentence.
-_UNSPACED = ("CJK ", "HIRAGANA ", "KATAKANA ", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
+UNSPACED_SCRIPTS = (
+    "CJK ", "HALFWIDTH KATAKANA", "HIRAGANA ", "IDEOGRAPHIC ", "KANGXI ", "KATAKANA", "KHMER ", "LAO ", "MYANMAR ",
+    "THAI ", "TIBETAN ",
+)  # fmt: skip
+"""Beginnings of the Unicode names of scripts without spaces between words."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token's place in the text, and where its numbers are: the window, and the row in it."""
+    """Its span, its word, and its logits: window and row."""
 
     start: int
     end: int
@@ -24,8 +27,8 @@ class Token:
     row: int
 
 
-def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """The place without white space at either end, an empty one at ``start`` where nothing else is there."""
+def trim(text: str, start: int, end: int) -> tuple[int, int]:
+    """Without white space; empty at ``start`` if nothing is left."""
     while start < end and text[end - 1].isspace():
         end -= 1
     while start < end and text[start].isspace():
@@ -33,68 +36,63 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def whole(text: str, start: int, end: int) -> tuple[int, int]:
-    """The place trimmed, and with the combining marks that belong to its last character: tokenizers may drop them."""
-    start, end = trimmed(text, start, end)
-    return start, _reach(text, end, len(text)) if start < end else end
+def trim_with_marks(text: str, start: int, end: int) -> tuple[int, int]:
+    """Trimmed, with the combining marks after it, which tokenizers may drop."""
+    start, end = trim(text, start, end)
+    return start, _skip_marks(text, end, len(text)) if start < end else end
 
 
-def tokens_of(windows: Sequence[Encoding], stride: int) -> list[Token]:
-    """The text's tokens in order, each once, from the window in which it has the most context around it."""
+def merge_windows(windows: Sequence[Encoding], stride: int) -> list[Token]:
+    """Every token once, from the window in which it has the most context."""
     best: dict[int, tuple[int, Token]] = {}
-    step = _content(windows[0]) - stride
+    step = len(windows[0].ids) - sum(windows[0].special_tokens_mask) - stride
     for number, window in enumerate(windows):
         rows = [row for row, special in enumerate(window.special_tokens_mask) if not special]
-        for place, row in enumerate(rows):
-            context = min(place, len(rows) - 1 - place)
+        for position, row in enumerate(rows):
+            context = min(position, len(rows) - 1 - position)
             token = Token(*window.offsets[row], window.word_ids[row], number, row)
-            at = number * step + place
+            at = number * step + position
             if at not in best or context > best[at][0]:
                 best[at] = (context, token)
     return [best[at][1] for at in sorted(best)]
 
 
-def placed(text: str, tokens: Sequence[Token]) -> list[Token]:
-    """The tokens that stand for some of the text, each with the marks behind it that its tokenizer dropped."""
-    some = [token for token in tokens if token.start < token.end]
-    limits = [*(token.start for token in some[1:]), len(text)]
+def visible_tokens(text: str, tokens: Sequence[Token]) -> list[Token]:
+    """Those with a span, each with the marks that the tokenizer dropped after it."""
+    visible = [token for token in tokens if token.start < token.end]
+    limits = [*(token.start for token in visible[1:]), len(text)]
     return [
-        replace(token, end=_reach(text, token.end, limit)) if token.end < limit else token
-        for token, limit in zip(some, limits, strict=False)
+        replace(token, end=_skip_marks(text, token.end, limit)) if token.end < limit else token
+        for token, limit in zip(visible, limits, strict=False)
     ]
 
 
-def pieces_of(tokens: Sequence[Token]) -> list[list[Token]]:
-    """Each token by itself, but for those that are pieces of one character."""
-    pieces: list[list[Token]] = []
+def group_pieces(tokens: Sequence[Token]) -> list[list[Token]]:
+    """Tokens alone, but those of one character together."""
+    groups: list[list[Token]] = []
     for token in tokens:
-        if pieces and token.start < pieces[-1][-1].end:
-            pieces[-1].append(token)
+        if groups and token.start < groups[-1][-1].end:
+            groups[-1].append(token)
         else:
-            pieces.append([token])
-    return pieces
+            groups.append([token])
+    return groups
 
 
-def words_of(text: str, tokens: Sequence[Token]) -> list[list[Token]]:
-    """Tokens grouped to words, the same whatever a tokenizer calls one; a word may be of white space alone.
+def group_words(text: str, tokens: Sequence[Token]) -> list[list[Token]]:
+    """Tokens by word, in the same way for every tokenizer; a word may be white space.
 
-    Punctuation is by itself, as BERT's own tokenizer has it, though SentencePiece's word takes it in. So is every
-    token in scripts without spaces, where a tokenizer's word may be a sentence.
+    Punctuation marks are words, as in BERT's tokenizer, and so are tokens of scripts without spaces.
     """
     words: list[list[Token]] = []
     for token in tokens:
-        if words and _continues(text, words[-1], token):
+        if words and _continues_word(text, words[-1], token):
             words[-1].append(token)
         else:
             words.append([token])
     return words
 
 
-def _content(window: Encoding) -> int:
-    return len(window.ids) - sum(window.special_tokens_mask)
-
-
-def _continues(text: str, word: Sequence[Token], right: Token) -> bool:
+def _continues_word(text: str, word: Sequence[Token], right: Token) -> bool:
     left = word[-1]
     if right.start < left.end:
         return True  # pieces of one character
@@ -102,25 +100,24 @@ def _continues(text: str, word: Sequence[Token], right: Token) -> bool:
     if any(map(str.isspace, gap)):
         return False
     before, after = text[left.end - 1], text[right.start]
-    if _extends(after):
+    if _extends_word(after):
         return True
-    if _is_word(before) or _is_word(after):
+    if _is_own_word(before) or _is_own_word(after):
         return False
     if left.word is not None and left.word == right.word:
         return True
     # Byte-level tokenizers end a word at a mark.
-    return _extends(before) and not all(map(_extends, text[word[0].start : left.end]))
+    return _extends_word(before) and not all(map(_extends_word, text[word[0].start : left.end]))
 
 
-def _reach(text: str, end: int, limit: int) -> int:
-    """``end`` moved past the marks of the character before it, ``limit`` at most."""
+def _skip_marks(text: str, end: int, limit: int) -> int:
     while end < limit and _is_mark(text[end]):
         end += 1
     return end
 
 
-def _extends(character: str) -> bool:
-    """Whether a word goes on over it: marks and format characters (Unicode UAX #29, rule WB4)."""
+def _extends_word(character: str) -> bool:
+    """Marks and format characters (Unicode UAX #29, rule WB4)."""
     return _is_mark(character) or (category(character) == "Cf" and character != "\u200b")
 
 
@@ -128,8 +125,8 @@ def _is_mark(character: str) -> bool:
     return not character.isascii() and category(character)[0] == "M"
 
 
-def _is_word(character: str) -> bool:
-    """Whether it is a word by itself: punctuation, ASCII's symbols, a character of a script without spaces."""
+def _is_own_word(character: str) -> bool:
+    """Punctuation, ASCII symbols and scripts without spaces."""
     if character.isascii():
         return not (character.isalnum() or character.isspace())
-    return category(character)[0] == "P" or character_name(character, "").startswith(_UNSPACED)
+    return category(character)[0] == "P" or character_name(character, "").startswith(UNSPACED_SCRIPTS)

@@ -323,10 +323,10 @@ class Broken(Predictor):
         self.opened = True
         return difference
 
-    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
+    def run_batch(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """Fail with a message that callers must not see."""
         if not self.opened:
-            return super().together(windows, length)
+            return super().run_batch(windows, length)
         raise RuntimeError("secret detail")
 
 

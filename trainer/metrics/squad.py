@@ -15,20 +15,9 @@ from functools import cache
 from unicodedata import category
 from unicodedata import name as character_name
 
+from serving.tasks.spans import UNSPACED_SCRIPTS
+
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
-_UNSPACED = (
-    "CJK ",
-    "HALFWIDTH KATAKANA",
-    "HIRAGANA ",
-    "IDEOGRAPHIC ",
-    "KANGXI ",
-    "KATAKANA",
-    "KHMER ",
-    "LAO ",
-    "MYANMAR ",
-    "THAI ",
-    "TIBETAN ",
-)
 
 
 def exact_match(answer: str, golds: Sequence[str]) -> float:
@@ -79,7 +68,7 @@ def _is_punctuation(character: str) -> bool:
 
 @cache
 def _is_unspaced(character: str) -> bool:
-    return character_name(character, "").startswith(_UNSPACED)
+    return character_name(character, "").startswith(UNSPACED_SCRIPTS)
 
 
 @cache

@@ -11,7 +11,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from serving.explain.explainer import Explainer
-from serving.explain.masking import Hidden
+from serving.explain.masking import MaskedWindow
 from serving.explain.parameters import parse
 from serving.http.endpoints.call_model import model_call
 from serving.http.endpoints.predict import encode, truncation_header
@@ -35,7 +35,7 @@ async def explain(http: HttpRequest) -> Response:
         return JSONResponse(explanation, headers=truncation_header([encoded]))
 
 
-async def _run(model: Model, rows: Sequence[Hidden], record: RequestRecord) -> list[Any]:
+async def _run(model: Model, rows: Sequence[MaskedWindow], record: RequestRecord) -> list[Any]:
     results: list[Any] = []
     for start in range(0, len(rows), ROWS_AT_ONCE):
         chunk = rows[start : start + ROWS_AT_ONCE]

@@ -24,7 +24,7 @@ class Model:
     def __init__(self, predictor: Predictor, name: str, metrics: ModelMetrics, server_limits: ServerLimits) -> None:
         self.predictor, self.name, self.metrics = predictor, name, metrics
         self.batcher = Batcher(
-            predictor.together_finite,
+            predictor.run_batch_finite,
             shape=predictor.shape,
             bounds=server_limits.bounds,
             workers=server_limits.workers,
@@ -44,7 +44,7 @@ class Model:
 
     async def encode(self, request: Request) -> list[Encoded]:
         """Each item's windows."""
-        if request.characters <= INLINE_CHARACTERS and self.predictor.encodes_at_once(request.parameters):
+        if request.characters <= INLINE_CHARACTERS and self.predictor.has_tokenizer(request.parameters):
             return self.predictor.encode(request.items, request.parameters)
         return await asyncio.to_thread(self.predictor.encode, request.items, request.parameters)
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from serving.bundle.bundle import Bundle
 from serving.explain.schema import schemas as explain_schemas
-from serving.explain.targets import unexplained
+from serving.explain.targets import unsupported_reason
 from serving.protocols import HUGGING_FACE, PROTOCOLS, ApiProtocol, tei
 from serving.protocols.hugging_face import request_schema
 from serving.protocols.openai_models import speaks_openai
@@ -62,7 +62,7 @@ def _model_paths(task: Task) -> Json:
         if task.name in protocol.tasks and path != "/predict"
     }
     items = TEMPLATE["model_paths"] | protocols
-    return {path: item for path, item in items.items() if path != "/explain" or not unexplained(task)}
+    return {path: item for path, item in items.items() if path != "/explain" or not unsupported_reason(task)}
 
 
 def _named_model_paths() -> Json:

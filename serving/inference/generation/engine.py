@@ -1,4 +1,4 @@
-"""The engine that generates: prompts are continued one after the other, each stoppable, each telling of its tokens."""
+"""Generation runs one prompt after another, each cancellable and streamed."""
 
 from __future__ import annotations
 
@@ -15,48 +15,41 @@ from serving.inference.generation.detokenizer import Detokenizer
 from serving.inference.generation.generate import generate
 from serving.inference.generation.kv_cache import CausalSession, Seq2SeqSession
 from serving.tasks.base import Logits
-from serving.tasks.generation import DecodingParameters, Generated, Generation, Token
+from serving.tasks.generation import Generated, Generation, GenerationParameters, Token
 
 
 @dataclass
 class Prompt:
-    """Tokens to continue, and how.
-
-    Attributes:
-        on_token: told of each token, on the engine's thread.
-        should_stop: asked between tokens; True once nobody wants the answer any more.
-    """
+    """The engine's thread calls ``on_token`` and polls ``should_stop``."""
 
     ids: list[int]
-    parameters: DecodingParameters
-    on_token: Callable[[Token], None] | None = None
+    parameters: GenerationParameters
+    on_token: Callable[[Token], None] = field(default=lambda token: None)
     should_stop: Callable[[], bool] = field(default=lambda: False)
 
 
 class GenerationEngine:
-    """A causal model's one graph, or an encoder's and a decoder's."""
+    """A causal graph, or an encoder and a decoder."""
 
     def __init__(self, bundle: Bundle, task: Generation, tokenizer: Tokenizer, threads: int) -> None:
-        """Load the graphs; raises BundleError if they are not what the manifest tells of."""
-        self.shape = BatchShape(rows=1, foretold=False)  # nobody's answer waits for the end of somebody else's
+        self.shape = BatchShape(rows=1, predictable=False)  # no answer waits for the end of another
         self._task = task
         self._detokenizer = Detokenizer(tokenizer)
-        self._session = _session_of(bundle, task, threads)
+        self._session = _load_session(bundle, task, threads)
 
     def window(self, encoding: Encoding, parameters: Any) -> Prompt:
-        """The prompt under these parameters; raises InputError for what does not go together."""
-        return Prompt(encoding.ids, self._task.plan(parameters))
+        return Prompt(encoding.ids, self._task.resolve(parameters))
 
     def run(self, windows: Sequence[Prompt]) -> list[list[Generated]]:
-        """The answers to each prompt; raises InputTooLarge where one leaves no room."""
+        """Raises InputTooLarge for a prompt that leaves no room."""
         return [self._generate(prompt) for prompt in windows]
 
-    def together(self, windows: Sequence[Prompt], length: int = 0) -> list[list[Generated]]:
-        """The same: prompts are never batched, and never padded."""
+    def run_batch(self, windows: Sequence[Prompt], length: int = 0) -> list[list[Generated]]:
+        """As `run`, without batching or padding."""
         return self.run(windows)
 
     def logits(self, windows: Sequence[Prompt], results: Sequence[list[Generated]]) -> list[Logits]:
-        """For each prompt the logits behind its first answer's tokens, [tokens, vocabulary]."""
+        """[tokens, vocabulary] of each first answer."""
         pairs = zip(windows, results, strict=True)
         return [self._answer_logits(prompt.ids, answers[0].token_ids) for prompt, answers in pairs]
 
@@ -77,7 +70,7 @@ class GenerationEngine:
         return self._session.logits([*prompt, *answer[:-1]])[len(prompt) - 1 :]
 
 
-def _session_of(bundle: Bundle, task: Generation, threads: int) -> CausalSession | Seq2SeqSession:
+def _load_session(bundle: Bundle, task: Generation, threads: int) -> CausalSession | Seq2SeqSession:
     graph, settings = bundle.manifest.graph, task.settings
     if graph.decoder is None:
         return CausalSession(bundle.read(graph.file), threads=threads, max_positions=settings.max_positions)

@@ -1,10 +1,8 @@
-"""Continues a prompt: greedy, by sampling, or by beam search, until the answer ends or is no longer wanted.
+"""Continue a prompt greedily, by sampling or by beam search.
 
-Greedy and beam search choose the tokens that torch and transformers choose. A draw is repeatable by its seed on any
-machine, but it is not torch's: random numbers are the raw output of numpy's Philox4x64 (Salmon et al. 2011, "Parallel
-Random Numbers: As Easy as 1, 2, 3"), keyed by the seed and the number of the answer, one a token. numpy promises that
-stream for good. Machines may still differ where a draw falls within rounding (about one in a million) of a limit
-between two tokens.
+Greedy decoding and beam search select transformers' tokens. Sampling draws from numpy's Philox4x64 (Salmon et al. 2011,
+"Parallel Random Numbers: As Easy as 1, 2, 3"), keyed by seed and answer number, so that every machine draws the same
+but for rounding.
 """
 
 from __future__ import annotations
@@ -19,30 +17,30 @@ from serving.inference.generation.beam_search import Beam, beam_search
 from serving.inference.generation.decode_request import DecodeRequest
 from serving.inference.generation.detokenizer import Detokenizer
 from serving.inference.generation.kv_cache import Decoding, GenerationSession
-from serving.inference.generation.logits_processors import Scores, adjusted, log_softmax, probabilities
-from serving.tasks.generation import DecodingParameters, FinishReason, Generated, Token
+from serving.inference.generation.logits_processors import Scores, log_softmax, probabilities, process_logits
+from serving.tasks.generation import MAX_NEW_TOKENS, FinishReason, Generated, GenerationParameters, Token
 
 
 def generate(
     session: GenerationSession,
     input_ids: Sequence[int],
-    parameters: DecodingParameters,
+    parameters: GenerationParameters,
     *,
     eos_token_ids: Sequence[int],
     detokenizer: Detokenizer | None = None,
-    on_token: Callable[[Token], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    on_token: Callable[[Token], None] = lambda token: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Generated]:
-    """``num_return_sequences`` answers to one prompt.
+    """``num_return_sequences`` answers.
 
     Args:
         session: the model.
-        input_ids: the prompt's tokens, special ones included.
-        parameters: how to choose tokens and when to end.
-        eos_token_ids: tokens that end an answer; there may be none.
-        detokenizer: makes text of tokens; needed for texts and for ``stop``.
-        on_token: told of each token as it is chosen. Beam search knows its tokens only when it is done: they come then.
-        should_stop: asked between tokens; once it is True, what there is comes back, as ``cancelled``.
+        input_ids: the prompt.
+        parameters: of the request.
+        eos_token_ids: end tokens, if any.
+        detokenizer: needed for text and ``stop``.
+        on_token: called with each token; in beam search at the end.
+        should_stop: polled between tokens; True cancels.
 
     Raises:
         InputError: the prompt is empty, or ``no_repeat_ngram_size`` forbids every token.
@@ -53,85 +51,78 @@ def generate(
     if parameters.stop and detokenizer is None:
         raise ValueError("stop texts need a detokenizer")
     decoding = session.begin(input_ids)
-    limit = parameters.max_new_tokens if decoding.room is None else min(parameters.max_new_tokens, decoding.room)
-    told, asked = on_token or (lambda token: None), should_stop or (lambda: False)
-    plan = DecodeRequest(parameters, decoding.prefix, tuple(eos_token_ids), limit, detokenizer, asked, told)
-    return _by_beams(decoding, plan) if parameters.num_beams > 1 else _by_rows(decoding, plan)
+    limit = parameters.max_new_tokens or MAX_NEW_TOKENS
+    limit = limit if decoding.room is None else min(limit, decoding.room)
+    request = DecodeRequest(
+        parameters, decoding.prefix, tuple(eos_token_ids), limit, detokenizer, should_stop, on_token
+    )
+    if parameters.num_beams > 1:
+        return [_emit_beam(number, beam, request) for number, beam in enumerate(beam_search(decoding, request))]
+    return _decode_rows(decoding, request)
 
 
-def _by_beams(decoding: Decoding, plan: DecodeRequest) -> list[Generated]:
-    beams = beam_search(decoding, plan)
-    return [_told(number, beam, plan) for number, beam in enumerate(beams)]
-
-
-def _told(number: int, beam: Beam, plan: DecodeRequest) -> Generated:
-    answer = _Answer(number, plan, None)
-    for place, token in enumerate(beam.tokens, 1):
-        answer.put(token, beam.finish_reason if place == len(beam.tokens) else None)
+def _emit_beam(number: int, beam: Beam, request: DecodeRequest) -> Generated:
+    answer = _Answer(number, request, None)
+    for position, token in enumerate(beam.tokens, 1):
+        answer.put(token, beam.finish_reason if position == len(beam.tokens) else None)
     return Generated(beam.tokens, answer.text, beam.score, beam.finish_reason)
 
 
-def _by_rows(decoding: Decoding, plan: DecodeRequest) -> list[Generated]:
-    """Greedy or sampled: each answer is a row, and leaves when it has ended."""
-    parameters = plan.parameters
+def _decode_rows(decoding: Decoding, request: DecodeRequest) -> list[Generated]:
+    parameters = request.parameters
     seed = None if not parameters.do_sample else secrets.randbits(64) if parameters.seed is None else parameters.seed
-    answers = [_Answer(number, plan, seed) for number in range(parameters.num_return_sequences)]
+    answers = [_Answer(number, request, seed) for number in range(parameters.num_return_sequences)]
     running = answers
     decoding.select([0] * len(answers))
     while True:
-        _choose(decoding.logits, running, plan)
-        going = [row for row, answer in enumerate(running) if answer.finish_reason is None]
-        if not going or plan.should_stop():
+        _append_tokens(decoding.logits, running, request)
+        unfinished = [row for row, answer in enumerate(running) if answer.finish_reason is None]
+        if not unfinished or request.should_stop():
             return [answer.generated() for answer in answers]
-        if len(going) < len(running):
-            running = [running[row] for row in going]
-            decoding.select(going)
+        if len(unfinished) < len(running):
+            running = [running[row] for row in unfinished]
+            decoding.select(unfinished)
         decoding.step([answer.tokens[-1] for answer in running])
 
 
-def _choose(logits: Scores, running: Sequence[_Answer], plan: DecodeRequest) -> None:
-    """One more token for every row."""
-    sequences = [[*plan.prefix, *answer.tokens] for answer in running]
-    scores = adjusted(logits, sequences, len(running[0].tokens), plan.parameters, plan.eos_token_ids)
-    logarithms = log_softmax(logits)
-    for answer, row, logarithm in zip(running, scores, logarithms, strict=True):
-        token = answer.choose(row)
-        answer.log_probability += float(logarithm[token])
+def _append_tokens(logits: Scores, running: Sequence[_Answer], request: DecodeRequest) -> None:
+    sequences = [[*request.prefix, *answer.tokens] for answer in running]
+    scores = process_logits(logits, sequences, len(running[0].tokens), request.parameters, request.eos_token_ids)
+    for answer, row, log_probabilities in zip(running, scores, log_softmax(logits), strict=True):
+        token = answer.select(row)
+        answer.log_probability += float(log_probabilities[token])
         answer.put(token)
 
 
 class _Answer:
-    """One answer while it grows."""
-
-    def __init__(self, number: int, plan: DecodeRequest, seed: int | None) -> None:
-        self.number, self.plan, self.seed = number, plan, seed
+    def __init__(self, number: int, request: DecodeRequest, seed: int | None) -> None:
+        self.number, self.request, self.seed = number, request, seed
         self.tokens: list[int] = []
         self.text, self.log_probability = "", 0.0
         self.finish_reason: FinishReason | None = None
-        self._stream = plan.text_stream()
+        self._stream = request.text_stream()
         self._random = None if seed is None else np.random.Philox(key=(number << 64) + seed)
 
-    def choose(self, scores: Scores) -> int:
+    def select(self, scores: Scores) -> int:
         """The best token, or one drawn by its probability."""
         if self._random is None:
             return int(scores.argmax())
-        cumulative = np.cumsum(probabilities(scores, self.plan.parameters))
-        # 53 random bits, as numpy itself makes a float of them: even over [0, 1), so always below the last sum.
+        cumulative = np.cumsum(probabilities(scores, self.request.parameters))
+        # 53 random bits make a float in [0, 1), as in numpy: always below the last sum.
         fraction = (int(self._random.random_raw()) >> 11) * 2.0**-53
         return int(np.searchsorted(cumulative, fraction * cumulative[-1], side="right"))
 
     def put(self, token: int, finish_reason: FinishReason | None = None) -> None:
-        """Append a token, find out whether the answer ends with it unless told, and tell of it."""
+        """Append and emit a token. Without a ``finish_reason``, find out whether the answer ends."""
         self.tokens.append(token)
         piece = self._stream.put(token) if self._stream else ""
         stopped = self._stream.stopped if self._stream else False
-        self.finish_reason = finish_reason or self.plan.finish_reason(self.tokens, stopped)
+        self.finish_reason = finish_reason or self.request.finish_reason(self.tokens, stopped)
         if self.finish_reason and self._stream:
             piece += self._stream.end()
         self.text += piece
-        self.plan.on_token(Token(self.number, token, piece, self.finish_reason))
+        self.request.on_token(Token(self.number, token, piece, self.finish_reason))
 
     def generated(self) -> Generated:
-        """The answer as it stands."""
-        score = self.log_probability / len(self.tokens) ** self.plan.parameters.length_penalty
+        score = self.log_probability / len(self.tokens) ** self.request.parameters.length_penalty
         return Generated(self.tokens, self.text, score, self.finish_reason or "cancelled", self.seed)

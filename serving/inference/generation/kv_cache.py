@@ -1,13 +1,12 @@
-"""Runs the graphs of a generating model: reads a prompt, then gives one more token's logits at a time.
+"""Sessions of generating models, with a key/value cache. `export.graphs.generator` defines the graphs.
 
-``export.graphs.generator`` tells what the graphs take and give. A session is shared by all requests; a ``Decoding``
-is one request's own, and holds its key/value cache.
+Requests share a session; each has its own ``Decoding``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,59 +15,21 @@ from serving.errors import BundleError, InputTooLarge
 from serving.inference.session import create_session
 
 CHUNK = 256
-"""Prompt tokens in one run of the graph: attention's table of scores is this long a side, not as long as the prompt."""
+"""Prompt tokens in one graph call; bounds the memory of the attention scores."""
 
 Logits = npt.NDArray[np.float32]
 Arrays = dict[str, npt.NDArray[np.generic]]
 
 
-class Decoding(Protocol):
-    """One prompt being continued, in one row or several.
-
-    Attributes:
-        prefix: the tokens before the first new one, as the decoder sees them.
-        logits: those of the next token, shape [rows, vocabulary].
-        room: how many new tokens the model has positions for; None where it has no limit.
-    """
-
-    prefix: list[int]
-    logits: Logits
-    room: int | None
-
-    def select(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; a row may be left out, or be there twice."""
-
-    def step(self, tokens: Sequence[int]) -> None:
-        """Append one token to each row and work out the logits of the next."""
-
-
-class GenerationSession(Protocol):
-    """What can begin to continue a prompt."""
-
-    def begin(self, input_ids: Sequence[int]) -> Decoding:
-        """Read the prompt; raises InputTooLarge when it leaves no room for a new token."""
-
-
 class CausalSession:
-    """A decoder-only model: the prompt and its continuation are one text."""
-
     def __init__(self, graph: bytes, *, threads: int = 1, max_positions: int | None = None) -> None:
-        """Load ``model.onnx``.
-
-        Args:
-            graph: the file's bytes.
-            threads: CPU threads the graph may use.
-            max_positions: longest text the model knows, prompt and continuation together; None: no limit.
-
-        Raises:
-            BundleError: the graph cannot be loaded, or is not of this kind.
-        """
+        """Load ``model.onnx``; raises BundleError. ``max_positions`` limits prompt and answer together, if given."""
         self.max_positions = max_positions
         self._graph = _CachedGraph(graph, "model.onnx", threads)
-        _require(self._graph.names, {"input_ids", "attention_mask"}, "model.onnx")
+        _require_inputs(self._graph.names, {"input_ids", "attention_mask"}, "model.onnx")
 
     def begin(self, input_ids: Sequence[int]) -> Decoding:
-        """Read the prompt, at least one token; raises InputTooLarge when it leaves no room for a new one."""
+        """Read a prompt; raises InputTooLarge."""
         room = None if self.max_positions is None else self.max_positions - len(input_ids)
         if room is not None and room < 1:
             raise InputTooLarge(
@@ -79,15 +40,13 @@ class CausalSession:
         return _CausalDecoding(self._graph, list(input_ids), room)
 
     def logits(self, input_ids: Sequence[int]) -> Logits:
-        """The logits after each token of a given text, shape [tokens, vocabulary]."""
-        facts = _causal_facts(np.asarray([input_ids], dtype=np.int64), 0, keep=0)
-        logits, _ = self._graph.run(facts, self._graph.empty_cache())
+        """[tokens, vocabulary] after each token of a text."""
+        feeds = _causal_feeds(np.asarray([input_ids], dtype=np.int64), 0, keep=0)
+        logits, _ = self._graph.run(feeds, self._graph.empty_cache())
         return cast("Logits", logits[0])
 
 
 class Seq2SeqSession:
-    """An encoder and a decoder: a source text, and an answer that begins with a token of its own."""
-
     def __init__(
         self,
         encoder: bytes,
@@ -97,47 +56,38 @@ class Seq2SeqSession:
         threads: int = 1,
         max_positions: int | None = None,
     ) -> None:
-        """Load ``encoder.onnx`` and ``decoder.onnx``.
-
-        Args:
-            encoder: that file's bytes.
-            decoder: that file's bytes.
-            decoder_start_token_id: what the decoder's text begins with; for T5 the padding token.
-            threads: CPU threads the graphs may use.
-            max_positions: longest answer the decoder knows; None, as for T5: no limit.
-
-        Raises:
-            BundleError: a graph cannot be loaded, or is not of this kind.
-        """
+        """Load both graphs; raises BundleError. ``max_positions`` limits an answer, if given."""
         self.start, self.max_positions = decoder_start_token_id, max_positions
         self._encoder = create_session(encoder, threads, "encoder.onnx")
         self._decoder = _CachedGraph(decoder, "decoder.onnx", threads)
-        self._given = [node.name for node in self._encoder.get_outputs() if ".encoder." in node.name]
-        sources = {name.replace("present", "past_key_values") for name in self._given}
-        _require({node.name for node in self._encoder.get_inputs()}, {"input_ids", "attention_mask"}, "encoder.onnx")
-        _require(self._decoder.names, {"input_ids", "encoder_attention_mask", *sources}, "decoder.onnx")
+        self._outputs = [node.name for node in self._encoder.get_outputs() if ".encoder." in node.name]
+        self._sources = [name.replace("present", "past_key_values") for name in self._outputs]
+        inputs = {node.name for node in self._encoder.get_inputs()}
+        _require_inputs(inputs, {"input_ids", "attention_mask"}, "encoder.onnx")
+        _require_inputs(self._decoder.names, {"input_ids", "encoder_attention_mask", *self._sources}, "decoder.onnx")
 
     def begin(self, input_ids: Sequence[int]) -> Decoding:
-        """Read the source text, and the token that the answer begins with."""
         room = None if self.max_positions is None else self.max_positions - 1
-        return _Seq2SeqDecoding(self._decoder, self._read(input_ids), self.start, room)
+        return _Seq2SeqDecoding(self._decoder, self._encode(input_ids), self.start, room)
 
     def logits(self, input_ids: Sequence[int], decoder_input_ids: Sequence[int]) -> Logits:
-        """The logits after each token of a given answer, which begins with the start token; [tokens, vocabulary]."""
-        facts = {"input_ids": np.asarray([decoder_input_ids], dtype=np.int64), **self._read(input_ids)}
-        logits, _ = self._decoder.run(facts, self._decoder.empty_cache())
+        """[tokens, vocabulary] after each token of an answer, which begins with the start token."""
+        feeds = {"input_ids": np.asarray([decoder_input_ids], dtype=np.int64), **self._encode(input_ids)}
+        logits, _ = self._decoder.run(feeds, self._decoder.empty_cache())
         return cast("Logits", logits[0])
 
-    def _read(self, input_ids: Sequence[int]) -> Arrays:
+    def _encode(self, input_ids: Sequence[int]) -> Arrays:
         tokens = np.asarray([input_ids], dtype=np.int64)
         mask = np.ones_like(tokens)
-        values = self._encoder.run(self._given, {"input_ids": tokens, "attention_mask": mask})
-        names = (name.replace("present", "past_key_values") for name in self._given)
-        return {"encoder_attention_mask": mask, **dict(zip(names, values, strict=True))}
+        values = self._encoder.run(self._outputs, {"input_ids": tokens, "attention_mask": mask})
+        return {"encoder_attention_mask": mask, **dict(zip(self._sources, values, strict=True))}
+
+
+GenerationSession = CausalSession | Seq2SeqSession
 
 
 class _CachedGraph:
-    """A graph with ``past_key_values.…`` inputs that it gives back, longer, as ``present.…``."""
+    """Has inputs ``past_key_values.…`` and extended outputs ``present.…``."""
 
     def __init__(self, data: bytes, name: str, threads: int) -> None:
         self._session = create_session(data, threads, name)
@@ -146,62 +96,73 @@ class _CachedGraph:
         pasts = [each for each in inputs if each.startswith("past_key_values") and ".encoder." not in each]
         self._shapes = {each: (inputs[each].shape[1], inputs[each].shape[3]) for each in pasts}
         self._outputs = ["logits", *(each.replace("past_key_values", "present") for each in pasts)]
-        given = {node.name for node in self._session.get_outputs()}
-        if not pasts or not given.issuperset(self._outputs):
-            raise BundleError(f"{name} takes {sorted(inputs)} and gives {sorted(given)}: not a graph with a cache.")
+        outputs = {node.name for node in self._session.get_outputs()}
+        if not pasts or not outputs.issuperset(self._outputs):
+            raise BundleError(f"{name} takes {sorted(inputs)} and gives {sorted(outputs)}: not a graph with a cache.")
 
     def empty_cache(self) -> Arrays:
-        """One row that has seen nothing."""
         return {name: np.zeros((1, heads, 0, width), np.float32) for name, (heads, width) in self._shapes.items()}
 
-    def run(self, facts: Arrays, cache: Arrays) -> tuple[Logits, Arrays]:
-        """Logits [rows, tokens, vocabulary] and the longer cache; facts that the graph does not take are left out."""
-        taken = {name: value for name, value in facts.items() if name in self.names}
-        logits, *presents = self._session.run(self._outputs, {**taken, **cache})
+    def run(self, feeds: Arrays, cache: Arrays) -> tuple[Logits, Arrays]:
+        """Logits [rows, tokens, vocabulary] and the extended cache; unknown feeds are ignored."""
+        known = {name: value for name, value in feeds.items() if name in self.names}
+        logits, *presents = self._session.run(self._outputs, {**known, **cache})
         return logits, dict(zip(self._shapes, presents, strict=True))
 
 
-class _CausalDecoding:
+class Decoding:
+    """One prompt in progress, in one row or several.
+
+    Attributes:
+        prefix: the decoder's tokens before the first new one.
+        logits: of the next token, [rows, vocabulary].
+        room: new tokens that the positions allow; None if unlimited.
+    """
+
     logits: Logits
 
-    def __init__(self, graph: _CachedGraph, prompt: list[int], room: int | None) -> None:
-        self.prefix, self.room = prompt, room
+    def __init__(self, graph: _CachedGraph, prefix: list[int], room: int | None) -> None:
+        self.prefix, self.room = prefix, room
         self._graph, self._cache, self._length = graph, graph.empty_cache(), 0
-        for start in range(0, len(prompt), CHUNK):
-            self._feed(np.asarray([prompt[start : start + CHUNK]], dtype=np.int64))
 
     def select(self, rows: Sequence[int]) -> None:
+        """Keep these rows in this order; rows may repeat."""
         self.logits = self.logits[rows]
         self._cache = {name: value[rows] for name, value in self._cache.items()}
 
     def step(self, tokens: Sequence[int]) -> None:
+        """Append a token to each row and compute the next logits."""
         self._feed(np.asarray(tokens, dtype=np.int64)[:, None])
 
     def _feed(self, tokens: npt.NDArray[np.int64]) -> None:
-        logits, self._cache = self._graph.run(_causal_facts(tokens, self._length, keep=1), self._cache)
+        logits, self._cache = self._graph.run(self._feeds(tokens), self._cache)
         self.logits = logits[:, -1]
         self._length += tokens.shape[1]
 
+    def _feeds(self, tokens: npt.NDArray[np.int64]) -> Arrays:
+        return _causal_feeds(tokens, self._length, keep=1)
 
-class _Seq2SeqDecoding:
-    logits: Logits
+
+class _CausalDecoding(Decoding):
+    def __init__(self, graph: _CachedGraph, prompt: list[int], room: int | None) -> None:
+        super().__init__(graph, prompt, room)
+        for start in range(0, len(prompt), CHUNK):
+            self._feed(np.asarray([prompt[start : start + CHUNK]], dtype=np.int64))
+
+
+class _Seq2SeqDecoding(Decoding):
+    """The source stays one row, which the graph broadcasts."""
 
     def __init__(self, graph: _CachedGraph, source: Arrays, start: int, room: int | None) -> None:
-        self.prefix, self.room = [start], room
-        self._graph, self._source, self._cache = graph, source, graph.empty_cache()
+        super().__init__(graph, [start], room)
+        self._source = source
         self.step([start])
 
-    def select(self, rows: Sequence[int]) -> None:
-        self.logits = self.logits[rows]  # the source stays one row, which the graph reads for each of them
-        self._cache = {name: value[rows] for name, value in self._cache.items()}
-
-    def step(self, tokens: Sequence[int]) -> None:
-        column = np.asarray(tokens, dtype=np.int64)[:, None]
-        logits, self._cache = self._graph.run({"input_ids": column, **self._source}, self._cache)
-        self.logits = logits[:, -1]
+    def _feeds(self, tokens: npt.NDArray[np.int64]) -> Arrays:
+        return {"input_ids": tokens, **self._source}
 
 
-def _causal_facts(tokens: npt.NDArray[np.int64], past: int, keep: int) -> Arrays:
+def _causal_feeds(tokens: npt.NDArray[np.int64], past: int, keep: int) -> Arrays:
     rows, new = tokens.shape
     return {
         "input_ids": tokens,
@@ -211,6 +172,6 @@ def _causal_facts(tokens: npt.NDArray[np.int64], past: int, keep: int) -> Arrays
     }
 
 
-def _require(found: set[str], wanted: set[str], name: str) -> None:
-    if lacking := wanted - found:
-        raise BundleError(f"{name} takes no {', '.join(sorted(lacking))}: not a graph of this kind.")
+def _require_inputs(found: set[str], required: set[str], name: str) -> None:
+    if missing := required - found:
+        raise BundleError(f"{name} takes no {', '.join(sorted(missing))}: not a graph of this kind.")

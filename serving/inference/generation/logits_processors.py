@@ -1,8 +1,7 @@
-"""Turns logits into the scores that a token is chosen by: what is forbidden, what is made less likely, what is drawn.
+"""Logits to scores and sampling probabilities, as in transformers' ``LogitsProcessor`` classes, in their order.
 
-Rules, and the order they apply in, are transformers' (``LogitsProcessor`` classes of the same names); those that
-greedy and beam search know are in float32 as there. The repetition penalty is that of CTRL (Keskar et al. 2019,
-arXiv:1909.05858, section 4.1), top-p nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751).
+Greedy and beam search run in float32 as there. Repetition penalty: CTRL (Keskar et al. 2019, arXiv:1909.05858,
+section 4.1). Top-p: nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.errors import InputError
-from serving.tasks.generation import DecodingParameters
+from serving.tasks.generation import GenerationParameters
 
 Scores = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -26,35 +25,32 @@ def log_softmax(logits: Scores) -> Scores:
     return normalised
 
 
-def adjusted(
+def process_logits(
     scores: Scores,
     sequences: Sequence[Sequence[int]],
     new_tokens: int,
-    parameters: DecodingParameters,
+    parameters: GenerationParameters,
     eos_token_ids: Sequence[int],
 ) -> Scores:
-    """The scores [rows, vocabulary] once the rules have applied: the same array where none does.
+    """Apply repetition penalty, ``no_repeat_ngram_size`` and ``min_new_tokens``; raises InputError if no token is left.
 
     Args:
-        scores: logits, or in beam search log-probabilities.
-        sequences: each row's tokens, those of the prompt included.
-        new_tokens: how many of each row's tokens are new.
-        parameters: the rules.
-        eos_token_ids: tokens that end an answer.
-
-    Raises:
-        InputError: no token is left to choose.
+        scores: logits or log-probabilities [rows, vocabulary]; not modified.
+        sequences: each row's tokens, with the prompt's.
+        new_tokens: of each row.
+        parameters: of the request.
+        eos_token_ids: end tokens.
     """
-    penalise, size = parameters.repetition_penalty != 1, parameters.no_repeat_ngram_size
+    penalty, size = parameters.repetition_penalty or 1.0, parameters.no_repeat_ngram_size
     too_short = new_tokens < parameters.min_new_tokens
-    if not (penalise or size or too_short):
+    if penalty == 1 and not size and not too_short:
         return scores
     scores = scores.copy()
     for row, sequence in zip(scores, sequences, strict=True):
-        if penalise:
-            _penalise(row, sequence, parameters.repetition_penalty)
+        if penalty != 1:
+            _penalise(row, sequence, penalty)
         if size:
-            row[_repeating(sequence, size)] = -np.inf
+            row[_repeating_tokens(sequence, size)] = -np.inf
     if too_short:
         scores[:, list(eos_token_ids)] = -np.inf
     if np.isneginf(scores.max(axis=-1)).any():
@@ -64,14 +60,14 @@ def adjusted(
     return scores
 
 
-def probabilities(scores: Scores, parameters: DecodingParameters) -> Doubles:
-    """What a token is drawn by, shape [vocabulary]: temperature, then top-k, then top-p, then softmax."""
-    # Less the largest first, so that a temperature near zero leaves that one token and no overflow.
+def probabilities(scores: Scores, parameters: GenerationParameters) -> Doubles:
+    """[vocabulary], by temperature, then top-k, then top-p, then softmax."""
+    # Subtracting the maximum first keeps a tiny temperature from overflowing.
     warped = (scores - scores.max()).astype(np.float64) / parameters.temperature
     if parameters.top_k:
         kth = min(parameters.top_k, len(warped))
         warped = np.where(warped < np.partition(warped, -kth)[-kth], -np.inf, warped)
-    if parameters.top_p < 1:
+    if parameters.top_p is not None and parameters.top_p < 1:
         warped = _nucleus(warped, parameters.top_p)
     return _softmax(warped)
 
@@ -81,13 +77,13 @@ def _penalise(row: Scores, sequence: Sequence[int], penalty: float) -> None:
     row[seen] = np.where(row[seen] < 0, row[seen] * np.float32(penalty), row[seen] / np.float32(penalty))
 
 
-def _repeating(sequence: Sequence[int], size: int) -> list[int]:
-    """The tokens that would end a run of ``size`` tokens which the sequence has already."""
+def _repeating_tokens(sequence: Sequence[int], size: int) -> list[int]:
+    """Tokens that would complete an n-gram of ``size`` tokens for the second time."""
     if len(sequence) + 1 < size:
         return []
-    begun = tuple(sequence[len(sequence) + 1 - size :])
+    last = tuple(sequence[len(sequence) + 1 - size :])
     starts = range(len(sequence) - size + 1)
-    return [sequence[at + size - 1] for at in starts if tuple(sequence[at : at + size - 1]) == begun]
+    return [sequence[at + size - 1] for at in starts if tuple(sequence[at : at + size - 1]) == last]
 
 
 def _nucleus(scores: Doubles, top_p: float) -> Doubles:

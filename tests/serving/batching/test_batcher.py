@@ -271,7 +271,7 @@ def test_large_request_on_an_empty_queue() -> None:
 
 
 def test_seconds_to_drain() -> None:
-    """The wait that is foretold follows the measured pace and the depth of the queue."""
+    """The estimate follows the measured throughput and the depth of the queue."""
 
     async def main() -> None:
         engine = Engine(seconds=0.02)
@@ -393,7 +393,7 @@ def test_too_late_to_begin() -> None:
         first = await blocked(engine, batcher)
         waiting = asyncio.create_task(batcher.submit([text(2, 100)]))
         await until(lambda: batcher.depth == 1)
-        for ask in (batcher.admit, lambda by: batcher._accept([text(3)], Timing(), by)):
+        for ask in (batcher.admit, lambda by: batcher._enqueue([text(3)], Timing(), by)):
             with pytest.raises(Overloaded, match=r"more than can be done within the 1\.5 s given"):
                 ask(time.perf_counter() + 1.5)
         engine.free.set()

@@ -1,4 +1,4 @@
-"""The policy on a clock of the test's own: what runs next, what is refused, what expires, and that nobody starves."""
+"""The scheduler on a simulated clock: what runs next, what is refused, what expires, and that no row starves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from serving.batching.batch_shape import BatchShape, QueueLimits
 from serving.batching.errors import Overloaded
-from serving.batching.scheduler import PATIENCE, Queue, Row
+from serving.batching.scheduler import IMPLICIT_DEADLINE, Queue, Row
 
 SECONDS_PER_TOKEN = 0.001
 
@@ -75,7 +75,7 @@ def test_shape(shape: BatchShape, batch: list[int]) -> None:
 )
 def test_cheapest(others: list[int], batch: list[int]) -> None:
     """A longer row goes along where that is cheaper for each token than another call, and waits where it pads many."""
-    waiting = queue(BatchShape(ratio=2, call=10))
+    waiting = queue(BatchShape(ratio=2, call_cost=10))
     waiting.put(rows(10), 0)
     waiting.put(rows(*others), 1)
     assert lengths(waiting.take(1).batch) == batch
@@ -122,14 +122,14 @@ def test_close_deadlines_first() -> None:
     """A close deadline goes before what came a little earlier, and not before what came long before."""
     waiting = queue(BatchShape(rows=1))
     early, urgent, recent = rows(10), rows(10, deadline=5.0), rows(10)
-    waiting.put(early, 5.0 - PATIENCE - 0.5)
-    waiting.put(recent, 5.0 - PATIENCE + 0.3)
-    waiting.put(urgent, 5.0 - PATIENCE + 0.5)
+    waiting.put(early, 5.0 - IMPLICIT_DEADLINE - 0.5)
+    waiting.put(recent, 5.0 - IMPLICIT_DEADLINE + 0.3)
+    waiting.put(urgent, 5.0 - IMPLICIT_DEADLINE + 0.5)
     assert [waiting.take(4.6).batch for _ in range(3)] == [early, urgent, recent]
 
 
-def test_expired_is_not_run() -> None:
-    """What need not be answered any more comes back apart, from wherever in the queue it was."""
+def test_expired_rows_do_not_run() -> None:
+    """Expired rows are returned separately, wherever in the queue they were."""
     waiting = queue()
     gone, stays = rows(10, deadline=1.0), rows(10, deadline=3.0)
     waiting.put(stays, 0)
@@ -156,8 +156,8 @@ def test_bounds() -> None:
     assert len(waiting) == 3
 
 
-def test_what_would_be_late_is_refused() -> None:
-    """A caller whose last text would not begin before its deadline is refused at once; where nobody waits it is not."""
+def test_a_missed_deadline_is_refused_at_once() -> None:
+    """A request whose last row would start after its deadline is refused, unless the queue is empty."""
     waiting = queue()
     for _ in range(50):
         waiting.put(rows(100), 0)
@@ -170,7 +170,7 @@ def test_what_would_be_late_is_refused() -> None:
     waiting.put(rows(10, deadline=6.0), 0)
 
 
-def test_own_rows_are_foretold() -> None:
+def test_a_request_counts_its_own_rows() -> None:
     """A request is refused where its own texts, after those that wait, take longer than it gives them."""
     waiting = queue()
     waiting.put(rows(100), 0)
@@ -179,7 +179,7 @@ def test_own_rows_are_foretold() -> None:
     waiting.put(rows(*[100] * 20, deadline=3.0), 0)
 
 
-def test_only_what_is_due_before_makes_late() -> None:
+def test_only_rows_that_run_first_count() -> None:
     """A lone text with little time is taken behind a request of many: it shares the engine with it."""
     waiting = queue()
     waiting.put(rows(*[100] * 100), 0)
@@ -187,35 +187,35 @@ def test_only_what_is_due_before_makes_late() -> None:
     waiting.admit(deadline=2.0, now=0)
 
 
-def test_what_tokens_do_not_foretell() -> None:
-    """Where a prompt's length says little of its answer's, nobody is refused by a guess."""
-    waiting = queue(BatchShape(rows=1, foretold=False))
+def test_unpredictable_rows_are_not_refused() -> None:
+    """Where tokens do not predict the duration, no estimate refuses a request."""
+    waiting = queue(BatchShape(rows=1, predictable=False))
     for _ in range(50):
         waiting.put(rows(100), 0)
     waiting.put(rows(10, deadline=4.0), 0)
 
 
-def test_what_is_late_already_is_not_refused() -> None:
-    """A caller whose time is over when it comes is told so, and not to come back."""
+def test_an_expired_request_is_not_overload() -> None:
+    """A request that arrives after its deadline expires instead of being told to retry."""
     waiting = queue()
     waiting.put(rows(100), 0)
-    late = rows(10, deadline=0.5)
-    waiting.put(late, 1.0)
-    assert waiting.take(1.0).expired == late
+    expired = rows(10, deadline=0.5)
+    waiting.put(expired, 1.0)
+    assert waiting.take(1.0).expired == expired
 
 
-def test_answered_rows_are_forgotten() -> None:
-    """Of a hundred thousand rows with deadlines far ahead that have run, next to none is remembered."""
+def test_finished_rows_leave_memory() -> None:
+    """Of ten thousand finished rows with far deadlines the heaps keep fewer than a hundred."""
     waiting = queue()
-    for number in range(100_000):
+    for number in range(10_000):
         waiting.put(rows(10, deadline=number + 1e6), number)
         waiting.take(number)
     assert len(waiting._by_deadline._heap) < 100
-    assert len(waiting._by_due._heap) < 100
+    assert len(waiting._by_priority._heap) < 100
 
 
 class AnyTraffic(RuleBasedStateMachine):
-    """Whatever comes and goes in whatever order, what the policy promises holds."""
+    """The scheduler's promises hold for any order of arrivals, departures and time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -227,7 +227,7 @@ class AnyTraffic(RuleBasedStateMachine):
         lengths=st.lists(st.integers(1, 100), min_size=1, max_size=8), patience=st.sampled_from([0.05, 0.5, math.inf])
     )
     def put(self, lengths: list[int], patience: float) -> None:
-        """A caller is taken in whole or refused whole: by the bounds, or because its last row would be late."""
+        """A request is accepted or refused whole: by the limits, or because its last row would miss the deadline."""
         new = rows(*lengths, deadline=self.now + patience)
         fits = len(self.waiting) + len(new) <= 12 and sum(row.tokens for row in self.waiting + new) <= 400
         fits &= self.seconds_before_last(new) <= new[-1].deadline - self.now
@@ -241,21 +241,24 @@ class AnyTraffic(RuleBasedStateMachine):
             self.waiting += new
 
     def seconds_before_last(self, new: list[Row]) -> float:
-        """What is due before the last of a caller's rows, in time."""
+        """Seconds of the rows that run before a request's last one."""
         *own, last = new
         rank = self.now + sum(row.tokens for row in own) * SECONDS_PER_TOKEN
-        due = min(rank + PATIENCE, last.deadline)
-        return sum(row.tokens for row in [*own, *(row for row in self.waiting if row.due <= due)]) * SECONDS_PER_TOKEN
+        priority = min(rank + IMPLICIT_DEADLINE, last.deadline)
+        return (
+            sum(row.tokens for row in [*own, *(row for row in self.waiting if row.priority <= priority)])
+            * SECONDS_PER_TOKEN
+        )
 
     @rule()
     def take(self) -> None:
-        """The most urgent row runs, with others that fit, and never one that is late; an idle engine never waits."""
+        """The most urgent row runs, with others that fit, and no expired one; an idle engine never waits."""
         alive = [row for row in self.waiting if row.deadline > self.now]
         batch, expired = self.queue.take(self.now)
         assert set(expired) == set(self.waiting) - set(alive)
         assert bool(batch) == bool(alive)
         if batch:
-            assert min(alive, key=lambda row: (row.due, row.number)) in batch
+            assert min(alive, key=lambda row: (row.priority, row.number)) in batch
             assert self.shape.fits(len(batch), min(lengths(batch)), max(lengths(batch)))
         self.waiting = [row for row in alive if row not in batch]
 

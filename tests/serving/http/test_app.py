@@ -48,11 +48,11 @@ class Slow(Predictor):
     go = threading.Event()
     asked = answered = 0
 
-    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
+    def run_batch(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """The real logits, later."""
         self.asked += 1
         assert self.go.wait(10)
-        logits = super().together(windows, length)
+        logits = super().run_batch(windows, length)
         self.answered += 1
         return logits
 
@@ -60,7 +60,7 @@ class Slow(Predictor):
 class Broken(Predictor):
     """A predictor whose engine fails."""
 
-    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
+    def run_batch(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """Fails, and tells what nobody outside should read."""
         raise RuntimeError("secret detail /etc/passwd")
 

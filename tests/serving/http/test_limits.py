@@ -33,10 +33,10 @@ class Stoppable(Predictor):
 
     wait: Callable[[], None] = staticmethod(lambda: None)
 
-    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
+    def run_batch(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """The real logits, later."""
         self.wait()
-        return super().together(windows, length)
+        return super().run_batch(windows, length)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_max_length(limited: TestClient, limits: dict[str, Any]) -> None:
 def busy(client: TestClient, waiting: list[str]) -> Iterator[None]:
     """Meanwhile the engine is held up, and a request of these texts waits for it."""
     go, batcher = threading.Event(), client.app.server_state.models.default.model.batcher  # type: ignore[attr-defined]
-    while batcher._pace.seconds_per_token > 1e-3:  # it was held up before, and would refuse what it cannot do in time
+    while batcher._queue.seconds_per_token > 1e-3:  # it was held up before, and would refuse what it cannot do in time
         assert status(client, "a") == 200
     begun = threading.Event()
 

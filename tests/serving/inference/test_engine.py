@@ -12,7 +12,7 @@ from tokenizers import Encoding
 from serving.batching.batch_shape import BatchShape
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import TokenizerSpec
-from serving.inference.engine import Inputs, WindowEngine, _rectangle
+from serving.inference.engine import Inputs, WindowEngine, _pad_rows
 from serving.inference.predictor import Predictor
 from tests.bundles import forge
 from tests.serving.inference.test_predictor import windows_of
@@ -43,7 +43,7 @@ def test_a_batch_can_be_forced(predictor: Predictor, texts: list[str], monkeypat
     """The proof may put any windows together and pad them further; a graph whose rows depend on each other never."""
     shapes = watch(predictor, monkeypatch)
     windows = windows_of(predictor, texts[:3])
-    predictor.together(windows, 48)
+    predictor.run_batch(windows, 48)
     assert shapes == [(3, 48)]
 
 
@@ -53,7 +53,7 @@ def test_an_int8_batch_cannot_be_forced(
     """What serves a row-dependent graph keeps its rows apart, whoever asks."""
     shapes = watch(dynamic_predictor, monkeypatch)
     windows = windows_of(dynamic_predictor, texts)
-    dynamic_predictor.together(windows, 40)
+    dynamic_predictor.run_batch(windows, 40)
     assert sorted(shapes) == sorted((1, len(window.ids)) for window in windows)
 
 
@@ -87,7 +87,7 @@ def test_padding_side(side: str, expected: list[list[int]]) -> None:
     spec = TokenizerSpec.model_validate(
         {"file": "t", "max_length": 8, "pad_token_id": 9, "pad_token_type_id": 0, "padding_side": side}
     )
-    rectangle = _rectangle([[1, 2, 3], [4]], 9, 3, spec)
+    rectangle = _pad_rows([[1, 2, 3], [4]], 9, 3, spec)
     assert rectangle.tolist() == expected
     assert rectangle.dtype == np.int64
 

@@ -26,7 +26,7 @@ class Overflowing(Predictor):
         """The logits, the last of them lost."""
         return [np.append(logits[:-1], np.float32("nan")) for logits in super().run(windows)]
 
-    def together(self, windows: Sequence[Any], length: int = 0) -> list[Any]:
+    def run_batch(self, windows: Sequence[Any], length: int = 0) -> list[Any]:
         """The same."""
         return self.run(windows)
 
@@ -98,7 +98,7 @@ def test_no_number_is_no_answer(tiny_bundle: Path) -> None:
     with pytest.raises(RuntimeError, match="not a finite number"):
         predictor.predict(["stop"])
     with pytest.raises(RuntimeError, match="not a finite number"):
-        predictor.together_finite(windows_of(predictor, ["stop"]))
+        predictor.run_batch_finite(windows_of(predictor, ["stop"]))
 
 
 def test_nothing_to_answer(predictor: Predictor) -> None:

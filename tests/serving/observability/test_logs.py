@@ -31,7 +31,7 @@ TEXT = "my account is DE89 3704"
 class Leaky(Predictor):
     """A predictor whose engine fails and repeats the text it failed on."""
 
-    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
+    def run_batch(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """Fail."""
         raise RuntimeError(f"cannot run {TEXT!r} of {TEXT}\nERROR forged line")
 
@@ -45,7 +45,7 @@ class Repeating(Predictor):
         vars(self).setdefault("asked", []).append(item)
         return item
 
-    def together(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
+    def run_batch(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """Fail."""
         raise RuntimeError(f"cannot run {vars(self)['asked']!r}")
 

@@ -152,7 +152,7 @@ def test_answers_with_every_label(task_client: Callable[[str], TestClient], raw_
 @pytest.mark.parametrize("parameters", [{}, {"top_k": 1, "truncate": True}])
 def test_nothing_is_decoded_twice(predictor: Predictor, parameters: dict[str, Any]) -> None:
     """Answers that no parameter changed are not decoded a second time."""
-    (answered,) = predictor.answered([TEXT])
+    (answered,) = predictor.predict_encoded([TEXT])
     reply = Reply([answered[0]], [[]], [answered[1]])  # without logits, of which there would be no second answer
     model = ModelMetrics(Metrics(), "m", predictor.bundle)
     assert model.count_answers(reply, predictor.task.parameters_type(**parameters)) == [answered[1][0]["label"]]

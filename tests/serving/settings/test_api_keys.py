@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from serving.errors import InputError
-from serving.settings.api_keys import SECONDS_BETWEEN_LOOKS, ApiKeys
+from serving.settings.api_keys import SECONDS_BETWEEN_CHECKS, ApiKeys
 
 OLD, NEW, OTHER = "old-key-0123456789", "new-key-0123456789", "other-key-012345678"
 
@@ -77,13 +77,13 @@ def test_rotation(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     keys = ApiKeys((), path, clock)
     path.write_text(f"{OLD}\n{NEW}\n")
     assert not keys.accept(NEW.encode())
-    clock.now += SECONDS_BETWEEN_LOOKS
+    clock.now += SECONDS_BETWEEN_CHECKS
     with caplog.at_level(logging.INFO):
         assert keys.accept(NEW.encode())
     assert "the API keys were read again: 2 are accepted" in caplog.text
     assert NEW not in caplog.text
     path.write_text(NEW)
-    clock.now += SECONDS_BETWEEN_LOOKS
+    clock.now += SECONDS_BETWEEN_CHECKS
     assert not keys.accept(OLD.encode())
 
 
@@ -94,7 +94,7 @@ def test_bad_rotation(tmp_path: Path, caplog: pytest.LogCaptureFixture, content:
     path.write_text(OLD)
     keys = ApiKeys((), path, clock)
     path.unlink() if content is None else path.write_text(content)
-    clock.now += SECONDS_BETWEEN_LOOKS
+    clock.now += SECONDS_BETWEEN_CHECKS
     assert keys.accept(OLD.encode())
     assert not keys.accept(b"short")
     assert "the API keys stay as they were" in caplog.text

@@ -35,9 +35,14 @@ def _serialized(kind: str) -> str:
 
 def tokenizer_of(kind: str, task: Task, max_length: int = 512) -> Tokenizer:
     """A real tokenizer of a kind, set up for a task as the predictor does it."""
+    return _tokenizer(kind, task.stride, task.truncation, max_length)
+
+
+@cache
+def _tokenizer(kind: str, stride: int, truncation: str, max_length: int) -> Tokenizer:
     tokenizer = Tokenizer.from_str(_serialized(kind))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length, stride=task.stride, strategy=task.truncation)
+    tokenizer.enable_truncation(max_length, stride=stride, strategy=truncation)
     return tokenizer
 
 

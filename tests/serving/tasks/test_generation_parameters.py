@@ -1,46 +1,68 @@
-"""What cannot be asked of a generating model is refused, by its field's name."""
+"""Generation parameters: values out of range or in contradiction are refused by name."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from serving.errors import InputError
-from serving.tasks.generation import DecodingParameters
+from serving.tasks.generation import GenerationParameters
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_new_tokens": 0},
+        {"min_new_tokens": -1},
+        {"num_beams": 0},
+        {"temperature": 0.0},
+        {"temperature": float("nan")},
+        {"top_k": -1},
+        {"top_p": 0.0},
+        {"top_p": 1.1},
+        {"repetition_penalty": 0.0},
+        {"no_repeat_ngram_size": -1},
+        {"early_stopping": "soon"},
+        {"seed": -1},
+        {"seed": 2**64},
+    ],
+    ids=str,
+)
+def test_out_of_range(settings: dict[str, Any]) -> None:
+    """The model itself refuses a value outside its field's range."""
+    with pytest.raises(ValidationError) as caught:
+        GenerationParameters(**settings)
+    assert {each["loc"][0] for each in caught.value.errors()} == settings.keys()
 
 
 @pytest.mark.parametrize(
     ("settings", "field"),
     [
-        ({"max_new_tokens": 0}, "max_new_tokens"),
-        ({"min_new_tokens": -1}, "min_new_tokens"),
-        ({"num_beams": 0}, "num_beams"),
         ({"num_beams": 2, "do_sample": True}, "num_beams"),
-        ({"temperature": 0.0}, "temperature"),
-        ({"temperature": float("nan")}, "temperature"),
-        ({"top_k": -1}, "top_k"),
-        ({"top_p": 0.0}, "top_p"),
-        ({"top_p": 1.1}, "top_p"),
-        ({"repetition_penalty": 0.0}, "repetition_penalty"),
-        ({"no_repeat_ngram_size": -1}, "no_repeat_ngram_size"),
-        ({"early_stopping": "soon"}, "early_stopping"),
         ({"num_return_sequences": 2}, "num_return_sequences"),
         ({"num_return_sequences": 4, "num_beams": 3}, "num_return_sequences"),
-        ({"seed": -1}, "seed"),
-        ({"seed": 2**64}, "seed"),
-        ({"stop": ("a", "")}, "stop"),
+        ({"stop": ["a", ""]}, "stop"),
     ],
+    ids=str,
 )
-def test_refused(settings: dict[str, Any], field: str) -> None:
-    """The message names the field, what was found and what is accepted."""
+def test_inconsistent(settings: dict[str, Any], field: str) -> None:
+    """Contradictions and empty stop texts: the message names the field, its value and what is accepted."""
     with pytest.raises(InputError, match=rf"^{field} is .*; accepted: ") as caught:
-        DecodingParameters(**settings)
+        GenerationParameters(**settings).require_consistent()
     assert caught.value.field == field
 
 
-def test_accepted() -> None:
-    """The ends of each range, and what goes together."""
-    DecodingParameters(top_p=1.0, top_k=0, seed=2**64 - 1, temperature=1e-9, min_new_tokens=0)
-    DecodingParameters(num_beams=3, num_return_sequences=3, early_stopping="never")
-    DecodingParameters(do_sample=True, num_return_sequences=9, stop=("\n",))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"top_p": 1.0, "top_k": 0, "seed": 2**64 - 1, "temperature": 1e-9, "min_new_tokens": 0},
+        {"num_beams": 3, "num_return_sequences": 3, "early_stopping": "never"},
+        {"do_sample": True, "num_return_sequences": 9, "stop": ["\n"]},
+    ],
+    ids=str,
+)
+def test_accepted(settings: dict[str, Any]) -> None:
+    """The limits of each range, and consistent combinations."""
+    GenerationParameters(**settings).require_consistent()

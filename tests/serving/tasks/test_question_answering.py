@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Encoding
 
@@ -227,6 +227,7 @@ def by_id(window: Encoding) -> Logits:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=50)
 @given(words=st.lists(st.sampled_from([*CONTEXT.split(), "我的包裹", "القاهرة", FAMILY]), min_size=1, max_size=60))
 def test_windows_property(kind: str, words: list[str]) -> None:
     """The best passage of a long context is the one that a long window would find, if windows share enough for it."""
@@ -267,6 +268,7 @@ def test_offsets(kind: str, context: str, passage: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=50)
 @given(
     context=st.one_of(st.text("aZé e\u0301我京カ゚ا\u064b\u200dד👩🏽\u200b\u00ad\n\u3000.'½ﬁ\x00"), st.text()),
     seed=st.integers(0, 9999),

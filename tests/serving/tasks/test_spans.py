@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.tasks.spans import placed, tokens_of, trimmed, words_of
+from serving.tasks.spans import group_words, merge_windows, trim, visible_tokens
 from serving.tasks.token_classification import TokenClassification, TokenClassificationSettings
 from tests.serving.tasks.hand_made import KINDS, LIMITS, encode, tokenizer_of
 
@@ -18,8 +18,8 @@ TASK = TokenClassification(["O", "B-X", "I-X"], TokenClassificationSettings(stri
 def words(kind: str, text: str) -> list[str]:
     """The words that a tokenizer's pieces of a text make up, without white space."""
     windows = encode(tokenizer_of(kind, TASK), TASK, text).windows
-    tokens = placed(text, tokens_of(windows, 0))
-    places = [trimmed(text, word[0].start, word[-1].end) for word in words_of(text, tokens)]
+    tokens = visible_tokens(text, merge_windows(windows, 0))
+    places = [trim(text, word[0].start, word[-1].end) for word in group_words(text, tokens)]
     return [text[start:end] for start, end in places if start < end]
 
 
@@ -36,7 +36,7 @@ def words(kind: str, text: str) -> list[str]:
 )
 def test_trimmed(text: str, place: tuple[int, int], expected: tuple[int, int]) -> None:
     """White space of any kind is cut off at both ends; where there is nothing else the place is empty."""
-    assert trimmed(text, *place) == expected
+    assert trim(text, *place) == expected
 
 
 @given(st.text(), st.data())
@@ -44,7 +44,7 @@ def test_trimmed_property(text: str, data: st.DataObject) -> None:
     """What is left is the stripped text, and lies within the place."""
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
-    left, right = trimmed(text, start, end)
+    left, right = trim(text, start, end)
     assert start <= left <= right <= end
     assert text[left:right] == text[start:end].strip()
 
@@ -81,11 +81,12 @@ def test_words_without_spaces(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=50)
 @given(text=st.text(st.sampled_from("aZé e\u0301王カ゚ا\u064b\u200dד👩🏽\u200b\u00ad\n\u3000.'$½ﬁ")))
 def test_words_property(kind: str, text: str) -> None:
     """Words follow each other without overlap, lose no token, and end with the marks of their letters."""
-    tokens = placed(text, tokens_of(encode(tokenizer_of(kind, TASK), TASK, text).windows, 0))
-    found = words_of(text, tokens)
+    tokens = visible_tokens(text, merge_windows(encode(tokenizer_of(kind, TASK), TASK, text).windows, 0))
+    found = group_words(text, tokens)
     assert [token for word in found for token in word] == tokens
     places = [(word[0].start, word[-1].end) for word in found]
     assert all(before[1] <= after[0] for before, after in pairwise(places))

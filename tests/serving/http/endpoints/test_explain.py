@@ -19,7 +19,7 @@ from tokenizers.models import WordLevel
 from serving.batching.batch_shape import QueueLimits
 from serving.errors import InputError
 from serving.explain.explainer import Explainer
-from serving.explain.masking import replacement_of, replacements
+from serving.explain.masking import replacements, select_replacement
 from serving.explain.parameters import MAX_ROWS, MAX_TOKENS, ExplainParameters
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
@@ -397,12 +397,12 @@ def test_a_tokenizer_without_a_mask() -> None:
     """Without a mask token the unknown one hides words; without either, padding that nothing attends to."""
     plain = Tokenizer(WordLevel({"[UNK]": 0, "word": 1, "gap": 2}, unk_token="[UNK]"))
     assert list(replacements(plain, 2)) == ["pad", "delete"]
-    window = replacements(plain, 2)["pad"].window(plain.encode("word"), [0])
+    window = replacements(plain, 2)["pad"].mask_window(plain.encode("word"), [0])
     assert (window.ids, window.attention_mask) == ([2], [0])
     plain.add_special_tokens(["[UNK]"])
-    assert replacement_of(plain, 2, None).token == "[UNK]"
+    assert select_replacement(plain, 2, None).token == "[UNK]"
     with pytest.raises(InputError, match="has no mask token; accepted are: unk, pad, delete"):
-        replacement_of(plain, 2, "mask")
+        select_replacement(plain, 2, "mask")
 
 
 def test_card(client: TestClient, tiny_bundle: Path) -> None:

@@ -14,14 +14,14 @@ from serving.inference.predictor import Predictor
 
 def pause_while_exists(pause: Path) -> None:
     """Make every predictor wait while the file exists."""
-    together = Predictor.together
+    run_batch = Predictor.run_batch
 
     def pausable(self: Predictor, windows: Sequence[Any], length: int = 0) -> list[Any]:
         while pause.exists():
             time.sleep(0.002)
-        return together(self, windows, length)
+        return run_batch(self, windows, length)
 
-    Predictor.together = pausable  # type: ignore[method-assign]
+    Predictor.run_batch = pausable  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

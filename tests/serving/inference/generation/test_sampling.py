@@ -10,8 +10,8 @@ import torch
 from transformers.generation import logits_process
 
 from serving.inference.generation.generate import generate
-from serving.inference.generation.logits_processors import adjusted, log_softmax, probabilities
-from serving.tasks.generation import DecodingParameters, Generated
+from serving.inference.generation.logits_processors import log_softmax, probabilities, process_logits
+from serving.tasks.generation import Generated, GenerationParameters
 from tests.exported_generators import TinyGenerator, tiny_generator
 from tests.tiny_generators import MAKERS
 
@@ -23,7 +23,8 @@ def tiny(request: pytest.FixtureRequest) -> TinyGenerator:
 
 
 def drawn(tiny: TinyGenerator, prompt: list[int], **settings: Any) -> list[Generated]:
-    parameters = DecodingParameters(**{"max_new_tokens": 12, "do_sample": True, **settings})
+    # Not validated: a test may draw more answers than a request.
+    parameters = GenerationParameters.model_construct(**{"max_new_tokens": 12, "do_sample": True, **settings})
     return generate(tiny.session, prompt, parameters, eos_token_ids=[tiny.eos_token_id])
 
 
@@ -80,7 +81,7 @@ def test_frequencies_follow_the_probabilities() -> None:
     settings: dict[str, Any] = {"temperature": 1.2, "top_k": 6}
     with torch.no_grad():
         logits = tiny.model(torch.tensor([prompt])).logits[0, -1].numpy()
-    expected = probabilities(logits, DecodingParameters(do_sample=True, **settings)) * number
+    expected = probabilities(logits, GenerationParameters(do_sample=True, **settings)) * number
     answers = drawn(tiny, prompt, seed=0, num_return_sequences=number, max_new_tokens=1, **settings)
     counts = np.bincount([answer.token_ids[0] for answer in answers], minlength=len(expected))
     spread = np.sqrt(expected * (1 - expected / number))
@@ -114,7 +115,7 @@ def test_probabilities_are_transformers(settings: dict[str, Any]) -> None:
     for name, maker in makers.items():
         if name in settings:
             warped = maker(settings[name])(torch.zeros(20, 1, dtype=torch.long), warped)
-    found = [probabilities(row, DecodingParameters(do_sample=True, **settings)) for row in scores.numpy()]
+    found = [probabilities(row, GenerationParameters(do_sample=True, **settings)) for row in scores.numpy()]
     np.testing.assert_allclose(found, warped.softmax(-1).numpy(), atol=1e-6)
     np.testing.assert_array_equal(np.asarray(found) > 0, warped.numpy() > -np.inf)
 
@@ -125,7 +126,7 @@ def test_rules_are_transformers(size: int) -> None:
     generator = torch.Generator().manual_seed(size)
     sequences = torch.randint(0, 12, (6, 20), generator=generator)
     scores = torch.randn(6, 40, generator=generator)
-    parameters = DecodingParameters(repetition_penalty=1.7, no_repeat_ngram_size=size, min_new_tokens=5)
+    parameters = GenerationParameters(repetition_penalty=1.7, no_repeat_ngram_size=size, min_new_tokens=5)
     wanted = scores.clone()
     for rule in (
         logits_process.RepetitionPenaltyLogitsProcessor(1.7),
@@ -134,7 +135,7 @@ def test_rules_are_transformers(size: int) -> None:
     ):
         wanted = rule(sequences, wanted)
     before = scores.numpy().copy()
-    found = adjusted(scores.numpy(), sequences.tolist(), 4, parameters, [3, 20])
+    found = process_logits(scores.numpy(), sequences.tolist(), 4, parameters, [3, 20])
     np.testing.assert_array_equal(found, wanted.numpy())
     np.testing.assert_array_equal(scores.numpy(), before)
 

@@ -10,7 +10,7 @@ import pytest
 
 from serving.inference.generation.detokenizer import INCOMPLETE, Detokenizer, TextStream
 from serving.inference.generation.generate import generate
-from serving.tasks.generation import DecodingParameters, Generated, Token
+from serving.tasks.generation import Generated, GenerationParameters, Token
 from tests.exported_generators import TinyGenerator, tiny_generator
 from tests.tiny_generators import MAKERS, PROMPTS, tiny_corpus
 
@@ -132,7 +132,7 @@ def test_special_tokens_have_no_text(tiny: TinyGenerator) -> None:
 
 def run(tiny: TinyGenerator, prompt: list[int], **settings: object) -> tuple[list[Generated], list[Token]]:
     told: list[Token] = []
-    parameters = DecodingParameters(max_new_tokens=20, **settings)  # type: ignore[arg-type]
+    parameters = GenerationParameters(max_new_tokens=20, **settings)  # type: ignore[arg-type]
     answers = generate(
         tiny.session,
         prompt,
@@ -167,7 +167,7 @@ def test_generation_ends_at_a_stop_text(tiny: TinyGenerator, beams: int) -> None
         stop = next((each for each in visible(answer.text) if each not in tiny.detokenizer.text(prompt)), None)
         if stop is None:
             continue
-        (stopped,), _ = run(tiny, prompt, num_beams=beams, stop=(stop,))
+        (stopped,), _ = run(tiny, prompt, num_beams=beams, stop=[stop])
         wanted = tiny.torch_tokens(
             prompt, max_new_tokens=20, num_beams=beams, stop_strings=[stop], tokenizer=tiny.tokenizer
         )
@@ -190,7 +190,7 @@ def test_a_stop_text_needs_a_detokenizer() -> None:
     """It cannot be looked for in token ids."""
     tiny = tiny_generator("gpt2")
     with pytest.raises(ValueError, match="detokenizer"):
-        generate(tiny.session, [1], DecodingParameters(stop=("a",)), eos_token_ids=[])
+        generate(tiny.session, [1], GenerationParameters(stop=["a"]), eos_token_ids=[])
 
 
 def test_a_vocabulary_that_names_bytes_without_reading_them_holds_nothing_back() -> None:
