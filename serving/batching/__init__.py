@@ -3,6 +3,5 @@
 scheduler    which rows run next: pure policy
 batcher      callers on the event loop, the engine on its threads
 batch_shape  limits of a batch and of the queue
-timing       what observers get
 errors       why a valid request gets no answer
 """

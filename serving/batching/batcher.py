@@ -11,12 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from serving.batching.batch_shape import BatchShape, QueueLimits
 from serving.batching.errors import Expired, Unavailable
 from serving.batching.scheduler import Queue, Row
-from serving.batching.timing import Observer, Timing
 from serving.tasks.base import Window
 
 Run = Callable[[Sequence[Any]], Sequence[Any]]
@@ -26,6 +25,22 @@ FIRST_ESTIMATE = 1e-4
 
 LATEST_WEIGHT = 0.1
 """Weight of the latest call in the moving average of seconds a token."""
+
+
+class Observer(Protocol):
+    """Called on the event loop after each engine call; must be fast."""
+
+    def ran(self, waited: Sequence[float], tokens: int, seconds: float) -> None:
+        """``waited``: seconds of each window in the queue; ``tokens``: without padding; ``seconds``: of the call."""
+
+
+class Timing:
+    """When windows were submitted, began to run and were all answered, by `time.perf_counter`; 0.0 until then."""
+
+    __slots__ = ("answered", "begun", "submitted")
+
+    def __init__(self) -> None:
+        self.submitted = self.begun = self.answered = 0.0
 
 
 @dataclass(eq=False, slots=True)

@@ -1,6 +1,7 @@
 """The HTTP API: an ASGI app, the same under uvicorn, BentoML and AWS Lambda. Read in this order:
 
 app         which path leads to which endpoint
+body        reads a body within its limits
 state       what the endpoints share: models, metrics, readiness
 models/     the served models by name, their versions and sources
 endpoints/  call_model (what every endpoint does first), predict, streaming, explain, info, open_inference, sagemaker

@@ -38,7 +38,7 @@ class ModelMetrics:
         metrics.before_render[name] = self._publish_drift
 
     def ran(self, waited: Sequence[float], tokens: int, seconds: float) -> None:
-        """As `serving.batching.timing.Observer`."""
+        """As `serving.batching.batcher.Observer`."""
         for each in waited:
             self._waited.observe(each)
         self._batch_windows.observe(len(waited))

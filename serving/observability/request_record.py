@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from starlette.types import Scope
 
-from serving.batching.timing import Timing
+from serving.batching.batcher import Timing
 
 KEY = "tuneship.request_record"
 """Of the record in the ASGI scope."""

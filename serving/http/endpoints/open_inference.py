@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.errors import quote
-from serving.http.endpoints.call_model import model_call, parse_size
+from serving.http.body import parse_size
+from serving.http.endpoints.call_model import model_call
 from serving.http.endpoints.info import livez, readyz
 from serving.http.endpoints.predict import answer, encode, truncated_inputs
 from serving.http.errors import JSONResponse

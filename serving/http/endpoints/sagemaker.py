@@ -10,7 +10,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.http.endpoints.call_model import JSON, content_type_of, model_call
+from serving.http.body import JSON, content_type_of
+from serving.http.endpoints.call_model import model_call
 from serving.http.endpoints.info import readyz
 from serving.http.endpoints.predict import answer, encode, predict_endpoint, truncation_header
 from serving.observability.request_record import record_of

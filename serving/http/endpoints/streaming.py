@@ -7,8 +7,7 @@ import math
 import threading
 from collections.abc import AsyncIterator
 
-from serving.batching.batcher import Batcher
-from serving.batching.timing import Timing
+from serving.batching.batcher import Batcher, Timing
 from serving.protocols import Events
 from serving.protocols.base import Request
 from serving.tasks.base import Encoded

@@ -6,8 +6,7 @@ import asyncio
 import math
 from types import TracebackType
 
-from serving.batching.batcher import Batcher
-from serving.batching.timing import Timing
+from serving.batching.batcher import Batcher, Timing
 from serving.inference.predictor import Predictor
 from serving.observability.model_metrics import ModelMetrics
 from serving.protocols.base import Reply, Request

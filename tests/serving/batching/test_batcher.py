@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 from serving.batching.batch_shape import BatchShape, QueueLimits
-from serving.batching.batcher import Batcher
+from serving.batching.batcher import Batcher, Timing
 from serving.batching.errors import Expired, Overloaded, Unavailable
-from serving.batching.timing import Timing
 from serving.tasks.base import Logits
 
 
