@@ -48,8 +48,8 @@ class CoalescingTransport(asyncio.Transport):
         self._transport.abort()
 
     def get_write_buffer_size(self) -> int:
-        """Unsent bytes."""
-        return sum(map(len, self._written)) + self._transport.get_write_buffer_size()
+        """Bytes that the caller has not taken; this turn's writes are not the caller's backlog yet."""
+        return self._transport.get_write_buffer_size()
 
     def is_closing(self) -> bool:
         """As the wrapped transport."""
