@@ -54,6 +54,8 @@ class NextBatch(NamedTuple):
 
 
 class Queue:
+    """The rows that wait, by length, by priority and by deadline."""
+
     def __init__(self, shape: BatchShape, bounds: QueueLimits, seconds_per_token: float) -> None:
         """``seconds_per_token``, an estimate over all engine threads, may be updated."""
         self.seconds_per_token = seconds_per_token

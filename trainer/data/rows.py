@@ -1,3 +1,5 @@
+"""The rows of a data set: inputs, targets, their numbers in the file, and the groups that no split divides."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence

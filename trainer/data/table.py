@@ -1,3 +1,5 @@
+"""A data file as named columns, before a task reads rows from it."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

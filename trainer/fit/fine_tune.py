@@ -1,3 +1,5 @@
+"""Fine-tuning: build the model, train or resume it, average weights where the recipe asks, save the best."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

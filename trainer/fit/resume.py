@@ -1,3 +1,5 @@
+"""The saved state from which an interrupted training resumes."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Pearson's and Spearman's correlation, and the interval of Pearson's."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""Greedy answers by transformers' own ``generate``, for validation and as the proof's reference."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,5 @@
+"""Silences transformers' progress bars and warnings while Tuneship shows its own."""
+
 from __future__ import annotations
 
 import contextlib
