@@ -1,6 +1,6 @@
 // Explanations: each word's contribution as a colour and in a table.
 
-const METHODS = {occlusion: "what is lost without it", shap: "its Shapley value"};
+const METHODS = {occlusion: "Occlusion", shap: "Shapley values"};
 
 async function explain(button, place, texts, parameters, method = "occlusion") {
   button.disabled = true;
@@ -47,15 +47,18 @@ function pickStrongest(tokens, strongest) {
 }
 
 function makeLegend({output, target, base_value, truncated, units_hidden_together, rows, additivity_gap, method}) {
-  const gap = method === "occlusion" ? `; the words' sum misses the difference by ${formatNumber(additivity_gap)}` : "";
+  const difference = target.score - base_value;
+  const gap = method === "occlusion" && `The words' scores add up to ${formatNumber(difference - additivity_gap)}, the difference is ${formatNumber(difference)}.`;
   const notes = [
-    `${output} ${formatNumber(target.score)}, ${formatNumber(base_value)} with every word hidden${gap}; the model was asked ${formatCount(rows)} times.`,
-    truncated && "The end of the text was past the model's window and was not read.",
-    units_hidden_together > 1 && `So long a text is explained ${units_hidden_together} neighbours at a time.`,
+    `The ${output} is ${formatNumber(target.score)}, and ${formatNumber(base_value)} with every word masked.`,
+    gap,
+    `The model ran ${formatCount(rows)} times.`,
+    truncated && "The text is longer than the model's window: its end was not read.",
+    units_hidden_together > 1 && `In a text of this length, ${units_hidden_together} neighbouring words are masked together.`,
   ];
   return el("div", {},
     el("p", {class: "legend"},
-      el("span", {}, el("span", {class: "swatch for"}), "speaks for it"), el("span", {}, el("span", {class: "swatch against"}), "speaks against it")),
+      el("span", {}, el("span", {class: "swatch for"}), "for the answer"), el("span", {}, el("span", {class: "swatch against"}), "against the answer")),
     el("p", {class: "soft"}, notes.filter(Boolean).join(" ")));
 }
 
@@ -63,5 +66,5 @@ function makeMethods(chosen, retry) {
   const buttons = Object.entries(METHODS).map(([method, meaning]) => el("button", {
     type: "button", class: "quiet", "aria-pressed": String(method === chosen), onclick: event => retry(method, event.currentTarget),
   }, meaning));
-  return el("div", {class: "actions"}, el("span", {class: "soft"}, "A word counts by"), ...buttons);
+  return el("div", {class: "actions"}, el("span", {class: "soft"}, "Method"), ...buttons);
 }

@@ -3,10 +3,11 @@
 const SHARES = ["accuracy", "macro_f1", "micro_f1", "entity_f1", "f1", "exact_match", "token_accuracy"];
 
 const LIMITS = {
-  max_inputs: "Inputs a request", max_characters: "Characters a text", max_body_bytes: "Bytes a request", max_length: "Tokens a window",
-  max_queue: "Windows that may wait", max_queue_tokens: "Their tokens", wait_seconds: "Seconds a request waits", body_seconds: "Seconds a body takes",
-  head_seconds: "Seconds a head takes", max_connections: "Connections",
-  max_explain_rows: "Rows an explanation", max_explain_tokens: "Tokens an explanation",
+  max_inputs: "Inputs per request", max_characters: "Characters per text", max_body_bytes: "Bytes per request", max_length: "Tokens per window",
+  max_explain_rows: "Rows per explanation", max_explain_tokens: "Tokens per explanation",
+  max_queue: "Windows in the queue", max_queue_tokens: "Tokens in the queue",
+  wait_seconds: "Longest wait, seconds", body_seconds: "Body timeout, seconds", head_seconds: "Header timeout, seconds",
+  max_head_bytes: "Bytes of headers", keep_alive_seconds: "Keep-alive, seconds", max_connections: "Connections",
 };
 
 const formatScore = (metric, value) => SHARES.includes(metric) ? formatPercent(value) : formatNumber(value, 4);
@@ -24,7 +25,7 @@ function showInfo() {
   at("name").textContent = document.title = info.served_as;
   at("about").textContent = [humanize(info.task), labels, info.variant, info.model.id && `from ${info.model.id}`].filter(Boolean).join(" · ");
   at("verdict").className = parity.passed ? "verdict" : "verdict failed";
-  at("verdict").replaceChildren(el("span", {class: "verdict-mark", "aria-hidden": "true"}, parity.passed ? "✓" : "✗"), parity.passed ? "What is served is what was measured" : "The proof did not hold");
+  at("verdict").replaceChildren(el("span", {class: "verdict-mark", "aria-hidden": "true"}, parity.passed ? "✓" : "✗"), parity.passed ? "What is served is what was measured" : "The proof failed");
   at("verdict-means").textContent = "Before this bundle existed, the code that serves here was compared with the trained checkpoint.";
   const metric = humanize(parity.metric).replace("f1", "F1").replace(/^(spearman|pearson)/, name => name[0].toUpperCase() + name.slice(1));
   fillList(at("figures"), [

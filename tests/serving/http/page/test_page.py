@@ -90,7 +90,7 @@ def test_it_shows_what_it_serves(visit: Visit) -> None:
     assert visit.text("#verdict").split("\n")[-1] == "What is served is what was measured"
     figures = visit.text("#figures")
     assert re.search(r"Equal answers\s+(\d+) of \1", figures)
-    assert re.search(r"Inputs a request\s+128", visit.text("#limits"))
+    assert re.search(r"Inputs per request\s+128", visit.text("#limits"))
 
 
 def test_a_failed_proof_is_no_check_mark(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_text_is_classified_and_explained(visit: Visit) -> None:
     page.wait_for_selector(".why:not([hidden])")
     assert page.locator(".why .bars th").first.inner_text() == "cancel"
     assert page.locator(".why .token").all_inner_texts() == ["please", "cancel", "my", "parcel"]
-    page.get_by_role("button", name="its Shapley value").click()
+    page.get_by_role("button", name="Shapley values").click()
     page.wait_for_selector(".why [aria-pressed=true]:has-text('Shapley')")
 
 
