@@ -98,7 +98,7 @@ def test_a_failed_proof_is_no_check_mark(browser: Browser, tiny_bundle: Path, tm
     bundle = forge(tiny_bundle, tmp_path / "bundle", verdict={"passed": False})
     with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
         visit.open()
-        assert "The proof did not hold" in visit.text("#verdict")
+        assert "The proof failed" in visit.text("#verdict")
         assert "✓" not in visit.text("#verdict")
 
 
