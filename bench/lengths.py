@@ -56,7 +56,7 @@ def lengthen_bundle(source: Path, max_length: int, target: Path) -> Path:
     spec = manifest.tokenizer.model_copy(update={"max_length": max_length})
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(SIGNATURE))
-    changed = manifest.model_copy(update={"tokenizer": spec}).sealed()
+    changed = manifest.model_copy(update={"tokenizer": spec}).seal()
     (target / MANIFEST).write_bytes(changed.to_bytes())
     return target.absolute()
 

@@ -112,7 +112,7 @@ def write_bundle(workspace: Workspace, proven: Sequence[ProvenVariant], folder: 
     write_drift_reference(workspace.create_predictor(built), workspace.reference.row_items, folder / REFERENCE)
     write_card(manifest, folder)
     (folder / BOM).write_bytes(create_bom(manifest.model_copy(update={"files": hash_files(folder)})))
-    sealed = manifest.model_copy(update={"files": hash_files(folder)}).sealed()
+    sealed = manifest.model_copy(update={"files": hash_files(folder)}).seal()
     (folder / MANIFEST).write_bytes(sealed.to_bytes())
 
 

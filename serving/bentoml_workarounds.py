@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import HTTP_PROTOCOLS
 
-from serving.http.server.connection import bounded
+from serving.http.server.connection import connection_class
 from serving.http.server.server import Server
 from serving.inference.memory import trim_memory
 from serving.settings.limits import ServerLimits
@@ -95,7 +95,7 @@ def forward_sighup() -> None:
 def use_server(server_limits: ServerLimits, lazy_app: LazyApp) -> None:
     """BentoML creates ``uvicorn.Server`` with ``http="auto"`` later: these get the project's server and limits."""
     protocols: dict[str, Any] = HTTP_PROTOCOLS  # typed as names, but classes are accepted
-    protocols["auto"] = bounded(
+    protocols["auto"] = connection_class(
         server_limits, lambda reason: lazy_app.app.server_state.metrics.count_refused_connection(reason)
     )
     uvicorn.Server = Server  # type: ignore[misc]

@@ -147,7 +147,7 @@ def seal(bundle: Path, manifest: Manifest) -> Path:
     """Write ``manifest`` into ``bundle`` with the sizes and hashes of the files that lie there."""
     paths = sorted(path for path in bundle.iterdir() if path.name not in (MANIFEST, SIGNATURE))
     entries = {path.name: FileEntry(sha256=sha256_of(path), size=path.stat().st_size) for path in paths}
-    (bundle / MANIFEST).write_bytes(manifest.model_copy(update={"files": entries}).sealed().to_bytes())
+    (bundle / MANIFEST).write_bytes(manifest.model_copy(update={"files": entries}).seal().to_bytes())
     return bundle
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.process import free_port
-from tests.serving.processes import ROOT
+from tests.paths import ROOT
 
 IMAGE = "tuneship-test:latest"
 

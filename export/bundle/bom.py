@@ -25,7 +25,7 @@ def create_bom(manifest: Manifest) -> bytes:
     """The same manifest gives the same bytes, with or without an entry for the bill itself."""
     packages = [_package_component(name, version) for name, version in sorted(manifest.versions.items())]
     # The manifest without its files identifies the bill: their hashes are in the bill, and the bill is one of them.
-    digest = manifest.model_copy(update={"files": {}}).sealed().digest
+    digest = manifest.model_copy(update={"files": {}}).seal().digest
     bom = Bom(components=packages, serial_number=uuid5(NAMESPACE_URL, f"tuneship:{digest}"))
     bom.metadata.timestamp = datetime.fromisoformat(manifest.created)
     bom.metadata.component = model = _model_component(manifest)

@@ -65,7 +65,7 @@ def _letters(random: Random, script: str, most: int = 8) -> str:
     return "".join(chr(random.randint(low, high)) for _ in range(random.randint(1, most)))
 
 
-def _mixed(random: Random, pool: Sequence[str], most: int = 12) -> str:
+def _mix(random: Random, pool: Sequence[str], most: int = 12) -> str:
     parts = [random.choice(pool) for _ in range(random.randint(1, most))]
     return random.choice(["", " "]).join(parts)
 
@@ -128,16 +128,16 @@ CATEGORIES: dict[str, MakeText] = {
     "emoji sequences": _emoji,
     "Chinese, Japanese, Korean": _east_asian,
     "right to left, bidirectional controls": _right_to_left,
-    "zero width": lambda random: _mixed(random, (*_ZERO_WIDTH, *_WORDS)),
-    "spaces": lambda random: _mixed(random, (*_SPACES, *_WORDS)),
-    "control characters": lambda random: _mixed(random, (*_CONTROLS, *_WORDS)),
-    "edges of the code space": lambda random: _mixed(random, (*_EDGES, *_WORDS), 6),
+    "zero width": lambda random: _mix(random, (*_ZERO_WIDTH, *_WORDS)),
+    "spaces": lambda random: _mix(random, (*_SPACES, *_WORDS)),
+    "control characters": lambda random: _mix(random, (*_CONTROLS, *_WORDS)),
+    "edges of the code space": lambda random: _mix(random, (*_EDGES, *_WORDS), 6),
     "long runs": _long_run,
-    "look-alikes of special tokens": lambda random: _mixed(random, _SPECIAL, 8),
+    "look-alikes of special tokens": lambda random: _mix(random, _SPECIAL, 8),
     "mixed scripts": _scripts,
     "numbers": _number,
     "addresses and markup": _address,
-    "casing": lambda random: _mixed(random, (*_CASING, *_WORDS)),
+    "casing": lambda random: _mix(random, (*_CASING, *_WORDS)),
     "any code points": _any_code_points,
 }
 

@@ -48,7 +48,7 @@ class Bundle:
         """A file's bytes, checked again; raises BundleError."""
         data = self._path(name).read_bytes()
         if hashlib.sha256(data).hexdigest() != self.manifest.files[name].sha256:
-            raise BundleError(self._altered(name))
+            raise BundleError(self._describe_alteration(name))
         return data
 
     @cached_property
@@ -86,7 +86,7 @@ class Bundle:
         for name, entry in self.manifest.files.items():
             path = self._path(name)
             if path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
-                raise BundleError(self._altered(name))
+                raise BundleError(self._describe_alteration(name))
 
     def _check_names(self) -> None:
         for name in self.manifest.files:
@@ -109,7 +109,7 @@ class Bundle:
             raise BundleError(f"{self.root}: {name} is not a plain file inside the bundle that {MANIFEST} names.")
         return path
 
-    def _altered(self, name: str) -> str:
+    def _describe_alteration(self, name: str) -> str:
         return (
             f"{self.root}: {name} was altered: its size or sha256 is not the one in {MANIFEST}. "
             "Export the bundle again or copy it anew."

@@ -85,7 +85,7 @@ class Limits(_Model):
     max_characters: int = Field(default=100_000, ge=1, description="Unicode code points a text")
     max_body_bytes: int = Field(default=4 * 2**20, ge=1, description="bytes a request body")
 
-    def lowered(self, to: Mapping[str, int]) -> Limits:
+    def lower(self, to: Mapping[str, int]) -> Limits:
         """These limits or the given ones, whichever is lower."""
         return self.model_copy(update={name: min(getattr(self, name), most) for name, most in to.items()})
 
@@ -135,7 +135,7 @@ class Manifest(_Model):
     files: dict[str, FileEntry] = Field(description="every file but this one and the signature")
     digest: str = Field(default="", description="sha256 of this manifest in canonical form without this field")
 
-    def sealed(self) -> Manifest:
+    def seal(self) -> Manifest:
         return self.model_copy(update={"digest": self._digest()})
 
     def to_bytes(self) -> bytes:

@@ -14,7 +14,7 @@ import uvicorn
 from serving.errors import InputError
 from serving.http.app import App, create_app
 from serving.http.models.sources import find_bundles
-from serving.http.server.connection import bounded
+from serving.http.server.connection import connection_class
 from serving.http.server.server import Server
 from serving.http.server.signals import PendingSignal
 from serving.inference.memory import trim_memory
@@ -72,7 +72,7 @@ def _run(app: App, server_limits: ServerLimits, listener: socket.socket) -> None
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=bounded(server_limits, app.server_state.metrics.count_refused_connection),
+        http=connection_class(server_limits, app.server_state.metrics.count_refused_connection),
         log_config=None,
         log_level="warning",
         access_log=False,

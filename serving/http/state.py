@@ -55,7 +55,7 @@ class ServerState:
         await self._models.open()
         self._open = True
         try:
-            async with self._models.watched(self._watch):
+            async with self._models.watch(self._watch):
                 with delay_sigterm(self._drain, self.server_limits.drain_seconds), on_hangup(self.reload_soon):
                     yield
         finally:

@@ -73,7 +73,7 @@ class Predictor:
 
     def lower_limits(self, limits: Mapping[str, int]) -> None:
         """Lower the bundle's `Limits`, by field name."""
-        self.manifest = self.manifest.model_copy(update={"limits": self.manifest.limits.lowered(limits)})
+        self.manifest = self.manifest.model_copy(update={"limits": self.manifest.limits.lower(limits)})
         self.bundle = dataclasses.replace(self.bundle, manifest=self.manifest)
         self.task.limits = self.manifest.limits
 
@@ -100,7 +100,7 @@ class Predictor:
         offsets = self.task.needs_offsets or (parameters is not None and parameters.places)
         encode = tokenizer.encode_batch if offsets else tokenizer.encode_batch_fast  # the fast one leaves offsets out
         return [
-            self._encoded(item, encoding, parameters, f"inputs[{place}]" if len(items) > 1 else "inputs")
+            self._to_encoded(item, encoding, parameters, f"inputs[{place}]" if len(items) > 1 else "inputs")
             for place, (item, encoding) in enumerate(zip(items, encode(segments), strict=True))
         ]
 
@@ -118,7 +118,7 @@ class Predictor:
         side = self.task.truncation_side
         return _load_tokenizer(self.bundle, self.task, "left" if side == "right" else "right")
 
-    def _encoded(self, item: Any, encoding: Encoding, parameters: Any, field: str) -> Encoded:
+    def _to_encoded(self, item: Any, encoding: Encoding, parameters: Any, field: str) -> Encoded:
         truncated = self.task.truncates(encoding)
         if truncated and parameters and not parameters.truncate:
             limit = self.manifest.tokenizer.max_length

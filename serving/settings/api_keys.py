@@ -27,7 +27,7 @@ class ApiKeys:
         self, given: Iterable[str] = (), file: Path | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Read ``given`` keys and a ``file``: one key a line, blank lines, ``#`` comments. Raises InputError."""
-        self._given = [_digest(key.encode()) for key in _checked(enumerate(given, 1), "TUNESHIP_API_KEYS, key")]
+        self._given = [_digest(key.encode()) for key in _check_keys(enumerate(given, 1), "TUNESHIP_API_KEYS, key")]
         self._file, self._clock = file, clock
         self._checked_at, self._stamp = clock(), _stamp(file)
         self._digests = self._read()
@@ -73,10 +73,10 @@ def _read_file(path: Path | None) -> Iterator[str]:
         raise InputError(f"{path} cannot be read as a file of API keys: {type(error).__name__}") from error
     stripped = ((number, line.strip()) for number, line in enumerate(lines, 1))
     keys = ((number, line) for number, line in stripped if line and not line.startswith("#"))
-    yield from _checked(keys, f"{path}, line")
+    yield from _check_keys(keys, f"{path}, line")
 
 
-def _checked(keys: Iterable[tuple[int, str]], where: str) -> Iterator[str]:
+def _check_keys(keys: Iterable[tuple[int, str]], where: str) -> Iterator[str]:
     for number, key in keys:
         if not KEY.fullmatch(key):
             raise InputError(

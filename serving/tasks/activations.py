@@ -33,7 +33,7 @@ def apply_function(logits: Logits, name: str) -> Scores:
     return values
 
 
-def ranked(labels: Sequence[str], scores: Scores, order: Iterable[int]) -> list[LabelScore]:
+def rank_labels(labels: Sequence[str], scores: Scores, order: Iterable[int]) -> list[LabelScore]:
     """The labels at the indices ``order``, with their scores."""
     numbers = scores.tolist()
     return [{"label": labels[index], "score": numbers[index]} for index in order]

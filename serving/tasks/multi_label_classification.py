@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from serving.tasks.activations import LabelScore, apply_function, ranked
+from serving.tasks.activations import LabelScore, apply_function, rank_labels
 from serving.tasks.base import Encoded, Logits, TaskParameters
 from serving.tasks.inputs import PairSettings, PairTask
 
@@ -59,7 +59,7 @@ class MultiLabelClassification(PairTask):
         probabilities = apply_function(logits[0], "sigmoid")
         best = np.argsort(-probabilities, kind="stable")
         order = [index for index in best if probabilities[index] >= self._threshold(index, options)][: options.top_k]
-        return ranked(self.labels, apply_function(logits[0], options.function_to_apply or "sigmoid"), order)
+        return rank_labels(self.labels, apply_function(logits[0], options.function_to_apply or "sigmoid"), order)
 
     def decision(self, answer: list[LabelScore]) -> Hashable:
         return frozenset(self.predicted_labels(answer))

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from serving.tasks.activations import Function, LabelScore, Scores, apply_function, ranked
+from serving.tasks.activations import Function, LabelScore, Scores, apply_function, rank_labels
 from serving.tasks.base import Encoded, Logits, TaskParameters
 from serving.tasks.inputs import PairSettings, PairTask
 
@@ -60,7 +60,7 @@ class TextClassification(PairTask):
         options = parameters or DEFAULT
         scores = self._scores(logits[0], options.function_to_apply or "softmax")
         order = (-scores).argsort(kind="stable").tolist()
-        return ranked(self.labels, scores, self._apply_threshold(logits[0], order)[: options.top_k])
+        return rank_labels(self.labels, scores, self._apply_threshold(logits[0], order)[: options.top_k])
 
     def decision(self, answer: list[LabelScore]) -> Hashable:
         return answer[0]["label"]

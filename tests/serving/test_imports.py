@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.processes import ROOT, environment, python
+from tests.paths import ROOT
+from tests.serving.processes import environment, python
 
 TRAINING = {"torch", "transformers", "datasets", "accelerate", "safetensors", "sklearn", "matplotlib", "onnx"}
 ADAPTORS = {"bentoml", "uvicorn", "uvloop", "awslambdaric", "typer", "rich", "starlette", "prometheus_client"}

@@ -45,7 +45,7 @@ def f1_of(hits: ArrayLike, answered: ArrayLike, expected: ArrayLike, average: st
 
 def pearson_of(x: ArrayLike, y: ArrayLike) -> WeightedMetric:
     """0 where a resample's column is constant."""
-    left, right = (_centred(np.asarray(side, dtype=np.float64)) for side in (x, y))
+    left, right = (_center(np.asarray(side, dtype=np.float64)) for side in (x, y))
     return lambda weights: _correlation(weights, left[None], right[None])
 
 
@@ -61,7 +61,7 @@ def indicators(labels: Iterable[Sequence[str]], classes: Sequence[str]) -> Float
     return np.array([[float(name in row) for name in classes] for row in rows]).reshape(len(rows), len(classes))
 
 
-def repeated(rows: Any, weights: NDArray[Any]) -> list[int]:
+def repeat_rows(rows: Any, weights: NDArray[Any]) -> list[int]:
     """The indices of one resample's rows."""
     places: list[int] = np.repeat(np.arange(len(rows)), weights.astype(int)).tolist()
     return places
@@ -71,10 +71,10 @@ def _ranks(weights: Weights, groups: NDArray[np.intp]) -> Floats:
     """Centred mean ranks [resamples, rows]; ``groups`` [rows] number the distinct values."""
     sums = np.stack([np.bincount(groups, row, minlength=int(groups.max()) + 1) for row in weights])
     ranks = np.cumsum(sums, axis=1) - (sums - 1) / 2
-    return _centred(ranks[:, groups])
+    return _center(ranks[:, groups])
 
 
-def _centred(values: Floats) -> Floats:
+def _center(values: Floats) -> Floats:
     return np.asarray(values - values.mean(axis=-1, keepdims=True))
 
 

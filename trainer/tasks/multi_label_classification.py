@@ -75,7 +75,7 @@ class MultiLabelClassification(TrainingTask):
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """``accuracy`` is the share of wholly right rows."""
-        expected, answered = _occurring(rows, answers)
+        expected, answered = _indicators_of_labels(rows, answers)
         return {
             "macro_f1": float(f1_score(expected, answered, average="macro", zero_division=0)),
             "micro_f1": float(f1_score(expected, answered, average="micro", zero_division=0)),
@@ -85,7 +85,7 @@ class MultiLabelClassification(TrainingTask):
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         if metric == "accuracy":
             return mean_of(self.is_correct(rows, answers))
-        expected, answered = _occurring(rows, answers)
+        expected, answered = _indicators_of_labels(rows, answers)
         return f1_of(expected * answered, answered, expected, metric.removesuffix("_f1"))
 
     def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
@@ -120,7 +120,7 @@ def _labels(answer: Any) -> list[str]:
     return [each["label"] for each in answer]
 
 
-def _occurring(rows: Rows, answers: Sequence[Any]) -> tuple[Floats, Floats]:
+def _indicators_of_labels(rows: Rows, answers: Sequence[Any]) -> tuple[Floats, Floats]:
     """Expected and answered, [rows, labels that occur]."""
     answered = [_labels(answer) for answer in answers]
     labels = sorted({label for side in (rows.targets, answered) for row in side for label in row})

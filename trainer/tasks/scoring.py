@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from trainer.data.rows import Rows, texts_of
-from trainer.metrics.resampling import WeightedMetric, mean_of, repeated
+from trainer.metrics.resampling import WeightedMetric, mean_of, repeat_rows
 from trainer.metrics.squad import exact_match, f1
 from trainer.recipe.recipe import Recipe
 
@@ -36,7 +36,7 @@ class Scoring(ABC):
         """A function of row weights, for resampling; recomputed for each resample unless a task knows better."""
 
         def recompute(weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            resamples = [repeated(rows, row) for row in weights]
+            resamples = [repeat_rows(rows, row) for row in weights]
             return np.array([self.metrics(rows.take(rs), [answers[at] for at in rs])[metric] for rs in resamples])
 
         return recompute

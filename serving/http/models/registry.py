@@ -151,7 +151,7 @@ class ModelRegistry:
             await served.reload()
 
     @asynccontextmanager
-    async def watched(self, seconds: float | None) -> AsyncIterator[None]:
+    async def watch(self, seconds: float | None) -> AsyncIterator[None]:
         """``None``: never look for new versions."""
         tasks = [asyncio.create_task(served.watch(seconds)) for served in self._served] if seconds else []
         try:

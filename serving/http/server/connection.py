@@ -196,7 +196,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.transport.close()
 
 
-def bounded(server_limits: ServerLimits, on_refused: OnRefused) -> type[BoundedConnection]:
+def connection_class(server_limits: ServerLimits, on_refused: OnRefused) -> type[BoundedConnection]:
     """For uvicorn's ``http`` option; raises the process' limit of open files to fit."""
     _raise_file_limit(server_limits.max_connections + SPARE_DESCRIPTORS)
     admission = Admission(server_limits.bounds.rows)

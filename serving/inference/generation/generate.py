@@ -78,7 +78,7 @@ def _decode_rows(decoding: Decoding, request: DecodeRequest) -> list[Generated]:
         _append_tokens(decoding.logits, running, request)
         unfinished = [row for row, answer in enumerate(running) if answer.finish_reason is None]
         if not unfinished or request.should_stop():
-            return [answer.generated() for answer in answers]
+            return [answer.to_generated() for answer in answers]
         if len(unfinished) < len(running):
             running = [running[row] for row in unfinished]
             decoding.select(unfinished)
@@ -123,6 +123,6 @@ class _Answer:
         self.text += piece
         self.request.on_token(Token(self.number, token, piece, self.finish_reason))
 
-    def generated(self) -> Generated:
+    def to_generated(self) -> Generated:
         score = self.log_probability / len(self.tokens) ** self.request.parameters.length_penalty
         return Generated(self.tokens, self.text, score, self.finish_reason or "cancelled", self.seed)

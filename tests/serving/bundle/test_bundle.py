@@ -131,7 +131,7 @@ def test_escape(bundle: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "outside").write_bytes(b"")
     entry = FileEntry(sha256="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", size=0)
     manifest = manifest_of(bundle)
-    escaping = manifest.model_copy(update={"files": {**manifest.files, name: entry}}).sealed()
+    escaping = manifest.model_copy(update={"files": {**manifest.files, name: entry}}).seal()
     (bundle / MANIFEST).write_bytes(escaping.to_bytes())
     with pytest.raises(BundleError, match=f"{name} is not a plain file inside the bundle"):
         Bundle.open(bundle)

@@ -19,7 +19,7 @@ from serving.explain.attribution import EMPTY
 from serving.explain.explainer import Explainer
 from serving.explain.parameters import ExplainParameters
 from serving.inference.predictor import Predictor
-from tests.serving.processes import ROOT
+from tests.paths import ROOT
 from tests.tiny import toy_rows
 
 if TYPE_CHECKING:

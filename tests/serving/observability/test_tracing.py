@@ -13,8 +13,9 @@ import pytest
 from bench.process import free_port
 from serving.observability.tracing import make_tracing
 from serving.settings.settings import ServerSettings
+from tests.paths import ROOT
 from tests.serving.observability.receiver import Receiver
-from tests.serving.processes import ROOT, environment, python, running
+from tests.serving.processes import environment, python, running
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 

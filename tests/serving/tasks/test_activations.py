@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from serving.tasks.activations import apply_function, ranked
+from serving.tasks.activations import apply_function, rank_labels
 from serving.tasks.base import Logits
 from tests.serving.tasks.hand_made import row
 
@@ -60,6 +60,6 @@ def test_sigmoid_property(logits: Logits) -> None:
 
 def test_ranked() -> None:
     """Labels come in the order asked, with their own scores as Python floats."""
-    answer = ranked(["a", "b", "c"], apply_function(row(1, 2, 3), "none"), [2, 0])
+    answer = rank_labels(["a", "b", "c"], apply_function(row(1, 2, 3), "none"), [2, 0])
     assert answer == [{"label": "c", "score": 3.0}, {"label": "a", "score": 1.0}]
     assert {type(each["score"]) for each in answer} == {float}

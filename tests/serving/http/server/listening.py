@@ -12,7 +12,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from serving.http.server.connection import bounded
+from serving.http.server.connection import connection_class
 from serving.http.server.server import Server
 from serving.settings.limits import DEFAULT, ServerLimits
 
@@ -38,7 +38,7 @@ def listening(
     app: ASGIApp, scenario: Callable[[Listening], Coroutine[Any, Any, None]], server_limits: ServerLimits = DEFAULT
 ) -> None:
     """Serve an app while a scenario runs."""
-    connection = bounded(server_limits, lambda reason: None)
+    connection = connection_class(server_limits, lambda reason: None)
     config = uvicorn.Config(app, http=connection, lifespan="off", log_level="warning", access_log=False)
 
     async def main() -> None:
