@@ -47,10 +47,11 @@ def merge_windows(windows: Sequence[Encoding], stride: int) -> list[Token]:
     best: dict[int, tuple[int, Token]] = {}
     step = len(windows[0].ids) - sum(windows[0].special_tokens_mask) - stride
     for number, window in enumerate(windows):
+        offsets, words = window.offsets, window.word_ids  # tokenizers copies the list at each access
         rows = [row for row, special in enumerate(window.special_tokens_mask) if not special]
         for position, row in enumerate(rows):
             context = min(position, len(rows) - 1 - position)
-            token = Token(*window.offsets[row], window.word_ids[row], number, row)
+            token = Token(*offsets[row], words[row], number, row)
             at = number * step + position
             if at not in best or context > best[at][0]:
                 best[at] = (context, token)
