@@ -30,12 +30,13 @@ def units_of(texts: Sequence[str], window: Encoding, granularity: Granularity) -
 
 def tokens_of_text(number: int, text: str, window: Encoding) -> list[Token]:
     """The window's tokens of one of the input's texts."""
+    offsets, words = window.offsets, window.word_ids
     rows = [
         row
         for row, (segment, special) in enumerate(zip(window.sequence_ids, window.special_tokens_mask, strict=True))
         if segment == number and not special
     ]
-    return visible_tokens(text, [Token(*window.offsets[row], window.word_ids[row], 0, row) for row in rows])
+    return visible_tokens(text, [Token(*offsets[row], words[row], 0, row) for row in rows])
 
 
 def _units(number: int, text: str, window: Encoding, granularity: Granularity) -> list[Unit]:

@@ -184,9 +184,9 @@ def _spans_of(window: Encoding, logits: Logits, longest: int) -> Iterator[_Span]
     # [start, length - 1]: ends past the window score minus infinity.
     padded = np.concatenate([ends, np.full(width - 1, -np.inf, dtype=np.float32)])
     scores = starts[:, None] + np.lib.stride_tricks.sliding_window_view(padded, width)
+    offsets = window.offsets
     for flat in np.argsort(-scores, axis=None, kind="stable")[:N_BEST].tolist():
         start, extra = divmod(flat, width)
         if np.isfinite(scores[start, extra]):
-            yield _Span(
-                float(scores[start, extra]), window.offsets[first + start][0], window.offsets[first + start + extra][1]
-            )
+            left, right = offsets[first + start][0], offsets[first + start + extra][1]
+            yield _Span(float(scores[start, extra]), left, right)
