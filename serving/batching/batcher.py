@@ -62,8 +62,8 @@ class _Submission:
     def expiry_error(self) -> Expired:
         finished = len(self.windows) - self.missing
         if not finished:
-            return Expired("the time given for an answer was over before its turn came")
-        message = f"the time given for an answer was over when {finished:,} of {len(self.windows):,} texts were done"
+            return Expired("the deadline passed before the request ran")
+        message = f"the deadline passed when {finished:,} of {len(self.windows):,} texts were done"
         return Expired(f"{message}; send fewer in a request")
 
 

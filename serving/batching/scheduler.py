@@ -127,13 +127,14 @@ class Queue:
             return
         before = self._by_priority.tokens_until  # linear in the rows, so the total is compared first
         if self._exceeds(self.tokens + own, available) and self._exceeds(before(last.priority) + own, available):
-            raise Overloaded(f"{self._describe()}, more than can be done within the {available:.3g} s given")
+            late = f"the request would miss its deadline in {available:.3g} s"
+            raise Overloaded(f"{self._describe()}: at the current throughput {late}")
 
     def _exceeds(self, tokens: int, seconds: float) -> bool:
         return tokens * self.seconds_per_token > seconds
 
     def _describe(self) -> str:
-        return f"{len(self):,} texts of {self.tokens:,} tokens are waiting already"
+        return f"{len(self):,} texts of {self.tokens:,} tokens are in the queue"
 
     def _add(self, row: Row) -> None:
         row.number, row.waiting = next(self._numbers), True
