@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from serving.http.endpoints import info, open_inference, sagemaker
 from serving.http.endpoints.explain import explain
-from serving.http.endpoints.predict import predict_endpoint
+from serving.http.endpoints.predict import PredictEndpoint
 from serving.http.errors import HANDLED, handle_error
 from serving.http.middleware.access import access_middleware
 from serving.http.middleware.observe import ObservabilityMiddleware
@@ -31,6 +33,13 @@ class App(Starlette):
 
     server_state: ServerState
     observers: Observers
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Without Starlette's outermost: `ObservabilityMiddleware` answers failures, with the request's id."""
+        app: ASGIApp = ExceptionMiddleware(self.router, self.exception_handlers)
+        for each in reversed(self.user_middleware):
+            app = each.cls(app, *each.args, **each.kwargs)
+        return app
 
 
 def create_app(
@@ -71,7 +80,7 @@ def create_app(
 def _model_routes(prefix: str) -> list[Route]:
     paths = {**PROTOCOLS, "" if prefix else "/": HUGGING_FACE}
     return [
-        *(Route(prefix + path, predict_endpoint(protocol), methods=["POST"]) for path, protocol in paths.items()),
+        *(Route(prefix + path, PredictEndpoint(protocol), methods=["POST"]) for path, protocol in paths.items()),
         Route(f"{prefix}/explain", explain, methods=["POST"]),
         Route(f"{prefix}/info", info.info),
         Route(f"{prefix}/tei/info", info.info),

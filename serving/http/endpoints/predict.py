@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from serving.http.endpoints.call_model import model_call
 from serving.http.endpoints.streaming import Stream
@@ -17,13 +18,19 @@ from serving.protocols import ApiProtocol, Events
 from serving.protocols.base import Reply, Request
 from serving.tasks.base import Encoded
 
-Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 
+class PredictEndpoint:
+    """Speaks one protocol. An ASGI app: Starlette wraps functions twice, which costs more than routing a request."""
 
-def predict_endpoint(protocol: ApiProtocol) -> Endpoint:
-    """One that speaks a protocol."""
+    def __init__(self, protocol: ApiProtocol) -> None:
+        self._protocol = protocol
 
-    async def predict(http: HttpRequest) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.answer(HttpRequest(scope, receive, send))
+        await response(scope, receive, send)
+
+    async def answer(self, http: HttpRequest) -> Response:
+        protocol = self._protocol
         async with model_call(http, requested_model=protocol.requested_model) as (model, body):
             task, record = model.predictor.task, record_of(http.scope)
             request = protocol.parse(body, task, model.predictor.check)
@@ -32,8 +39,6 @@ def predict_endpoint(protocol: ApiProtocol) -> Endpoint:
                 return await _stream(request, encoded, protocol.events, model, record)
             reply = await answer(request, encoded, model, record)
             return JSONResponse(protocol.render(task, request, reply), headers=truncation_header(encoded))
-
-    return predict
 
 
 async def _stream(

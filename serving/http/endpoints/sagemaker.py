@@ -13,19 +13,19 @@ from starlette.routing import Route
 from serving.http.body import JSON, content_type_of
 from serving.http.endpoints.call_model import model_call
 from serving.http.endpoints.info import readyz
-from serving.http.endpoints.predict import answer, encode, predict_endpoint, truncation_header
+from serving.http.endpoints.predict import PredictEndpoint, answer, encode, truncation_header
 from serving.observability.request_record import record_of
 from serving.protocols import HUGGING_FACE
 from serving.protocols.json_lines import JSON_LINES, parse, render
 
-_predict = predict_endpoint(HUGGING_FACE)
+_predict = PredictEndpoint(HUGGING_FACE)
 
 
 async def invocations(http: HttpRequest) -> Response:
     """A body of ``/predict``, or lines of such bodies, each answered by a line."""
     record = record_of(http.scope)
     if content_type_of(record.headers) in JSON:
-        return await _predict(http)
+        return await _predict.answer(http)
     async with model_call(http, accepted=JSON | JSON_LINES) as (model, body):
         task = model.predictor.task
         request, lines = parse(body, task, model.predictor.check)
