@@ -26,10 +26,10 @@ class PredictEndpoint:
         self._protocol = protocol
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self.answer(HttpRequest(scope, receive, send))
+        response = await self.respond(HttpRequest(scope, receive, send))
         await response(scope, receive, send)
 
-    async def answer(self, http: HttpRequest) -> Response:
+    async def respond(self, http: HttpRequest) -> Response:
         protocol = self._protocol
         async with model_call(http, requested_model=protocol.requested_model) as (model, body):
             task, record = model.predictor.task, record_of(http.scope)

@@ -25,7 +25,7 @@ async def invocations(http: HttpRequest) -> Response:
     """A body of ``/predict``, or lines of such bodies, each answered by a line."""
     record = record_of(http.scope)
     if content_type_of(record.headers) in JSON:
-        return await _predict.answer(http)
+        return await _predict.respond(http)
     async with model_call(http, accepted=JSON | JSON_LINES) as (model, body):
         task = model.predictor.task
         request, lines = parse(body, task, model.predictor.check)
