@@ -26,7 +26,7 @@ def draft_manifest(run: Run, checkpoint: Checkpoint, graph: GraphSpec, files: di
     record = run.read_record()
     tokenizer = checkpoint.tokenizer
     return Manifest(
-        schema_version=3,
+        schema_version=4,
         name=run.root.resolve().name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=record["task"],

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from serving.bundle.cpu import Arithmetic, Machine
 from serving.errors import BundleError, first_problem
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MANIFEST = "manifest.json"
 CARD = "README.md"
 REFERENCE = "reference.json"
@@ -112,7 +112,7 @@ class Alternative(_Model):
 
 
 class Manifest(_Model):
-    schema_version: Literal[3]
+    schema_version: Literal[4]
     name: str = Field(description="the run's")
     created: str = Field(description="UTC, ISO 8601")
     task: str = Field(description="a name of `serving.tasks`")

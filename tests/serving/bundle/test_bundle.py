@@ -171,12 +171,12 @@ def test_alternatives(bundle: Path) -> None:
     assert (found.digest, found.root) == (opened.digest, opened.root)
 
 
-@pytest.mark.parametrize("version", [0, 2, "3", None])
+@pytest.mark.parametrize("version", [0, 3, "4", None])
 def test_schema_version(bundle: Path, version: object) -> None:
     """A manifest of another schema is refused with both versions named."""
     content = json.loads((bundle / MANIFEST).read_bytes()) | {"schema_version": version}
     (bundle / MANIFEST).write_text(json.dumps(content))
-    with pytest.raises(BundleError, match=rf"schema version {version!r}; this Tuneship reads 3"):
+    with pytest.raises(BundleError, match=rf"schema version {version!r}; this Tuneship reads 4"):
         Bundle.open(bundle)
 
 
@@ -190,7 +190,7 @@ def test_schema_version(bundle: Path, version: object) -> None:
         (b"[]", "has schema version None"),
         (b"null", "has schema version None"),
         (b"{}", "has schema version None"),
-        (b'{"schema_version": 3}', r"name: Field required"),
+        (b'{"schema_version": 4}', r"name: Field required"),
     ],
 )  # fmt: skip
 def test_malformed_manifest(bundle: Path, content: bytes, message: str) -> None:
