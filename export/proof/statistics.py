@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest  # type: ignore[import-untyped, unused-ignore]
 
+from trainer.metrics.calibration import BINS, expected_calibration_error
 from trainer.metrics.resampling import WeightedMetric
 
 RESAMPLES = 2000
 SEED = 0
 WEIGHTS_AT_ONCE = 2_000_000
 """Bounds the memory of the resampling: rows times resamples that are drawn together."""
-
-CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -130,24 +129,12 @@ def _rows_needed(rows: int, change: float, low: float, budget: float) -> int | N
     return math.ceil(rows * ((change - low) / room) ** 2) + 1 if room > 0 else None
 
 
-def expected_calibration_error(confidences: Sequence[float], correct: Sequence[bool]) -> float:
-    """The mean gap of confidence and accuracy over equal bins, 0 to 1; NaN if a confidence is not finite.
-
-    Source: Guo et al. 2017, equation 3; bins include their upper edge.
-    """
-    if not np.isfinite(confidences).all():
-        return float("nan")
-    values, hits = np.asarray(confidences, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    bins = np.clip(np.ceil(values * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
-    return float(np.abs(np.bincount(bins, hits - values, minlength=CALIBRATION_BINS)).sum() / len(values))
-
-
 def calibration_drift(
     before: Sequence[float], correct_before: Sequence[bool], after: Sequence[float], correct_after: Sequence[bool]
 ) -> CalibrationDrift:
     change = np.abs(np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64))
     return CalibrationDrift(
-        CALIBRATION_BINS,
+        BINS,
         expected_calibration_error(before, correct_before),
         expected_calibration_error(after, correct_after),
         float(change.max()),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score
 
-from export.proof.statistics import MetricChange, count_flips, expected_calibration_error, measure_change
+from export.proof.statistics import MetricChange, count_flips, measure_change
 from trainer.metrics.resampling import mean_of
 
 
@@ -62,13 +61,3 @@ def test_too_few_rows_say_how_many_are_needed() -> None:
 def test_a_change_past_the_budget_needs_no_more_rows() -> None:
     """If the score itself falls by more than the budget, no number of rows helps."""
     assert change_of(lost=10, won=0, rows=400).rows_needed is None
-
-
-def test_the_calibration_error_is_guos() -> None:
-    """Two bins by hand: |0.5 - 0.9| and |1 - 0.65|, weighted by their rows; 0 if confidences are right."""
-    assert expected_calibration_error([0.9, 0.9, 0.65], [True, False, True]) == pytest.approx((2 * 0.4 + 0.35) / 3)
-    assert expected_calibration_error([1.0] * 4, [True] * 4) == 0
-    right = np.random.default_rng(0).random(20_000) < 0.7
-    assert expected_calibration_error([0.7] * 20_000, list(right)) == pytest.approx(
-        abs(0.7 - accuracy_score([True] * 20_000, right))
-    )
