@@ -40,7 +40,7 @@ with `int8`: how it was calibrated, and which layers are float32 |
 | when | what is checked | on failure |
 | --- | --- | --- |
 | a bundle is opened | the manifest is in canonical form and has its digest; every file has its size and sha256; there \
-is no other file, no link, no path that leads outside | nothing is loaded |
+is no other file, no link, no path that leads outside, and no graph with a tensor in another file | nothing is loaded |
 | a signature is required | `model.sig` is valid for the key, and covers every file | nothing is loaded |
 | a file is used | the bytes read have the sha256 | the file is not used |
 | a server starts | this machine reproduces the token ids, answers and logits of the golden rows | the server logs a \

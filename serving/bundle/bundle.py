@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 from pydantic import ValidationError
 
+from serving.bundle.external_data import refuse_external_tensors
 from serving.bundle.manifest import MANIFEST, REFERENCE, SIGNATURE, GoldenRow, Manifest, Reference
 from serving.errors import BundleError, first_problem
 
@@ -81,12 +84,19 @@ class Bundle:
             ) from error
 
     def check_files(self) -> None:
-        """Raise BundleError for a file that is missing, added or altered."""
+        """Raise BundleError for a file that is missing, added or altered, or a graph that keeps tensors in others."""
         self._check_names()
         for name, entry in self.manifest.files.items():
             path = self._path(name)
             if path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
                 raise BundleError(self._describe_alteration(name))
+        for name in self._graph_files():
+            with self._path(name).open("rb") as stream:
+                refuse_external_tensors(_map(stream), name)  # again on the bytes that are read for a session
+
+    def _graph_files(self) -> list[str]:
+        graphs = [self.manifest.graph, *(each.graph for each in self.manifest.fallbacks)]
+        return [name for graph in graphs for name in (graph.file, graph.decoder) if name]
 
     def _check_names(self) -> None:
         for name in self.manifest.files:
@@ -114,6 +124,12 @@ class Bundle:
             f"{self.root}: {name} was altered: its size or sha256 is not the one in {MANIFEST}. "
             "Export the bundle again or copy it anew."
         )
+
+
+def _map(stream: BinaryIO) -> bytes | mmap:
+    """Closed with its last reader; an empty file cannot be mapped."""
+    size = os.fstat(stream.fileno()).st_size
+    return mmap(stream.fileno(), size, access=ACCESS_READ) if size else b""
 
 
 def read_manifest(root: Path) -> Manifest:

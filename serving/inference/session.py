@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from serving.bundle.bundle import Bundle
+from serving.bundle.external_data import refuse_external_tensors
 from serving.errors import BundleError
 
 
@@ -61,15 +62,25 @@ def open_session(bundle: Bundle, logits: int, threads: int) -> onnxruntime.Infer
 def create_session(
     data: bytes, threads: int, name: str, disabled_optimizers: Sequence[str] = ()
 ) -> onnxruntime.InferenceSession:
-    """On the CPU; raises BundleError naming the file ``name``."""
+    """On the CPU; raises BundleError naming the file ``name``.
+
+    onnxruntime reads no file: no tensor may be outside of ``data``, and its own format is not accepted.
+    """
+    refuse_external_tensors(data, name)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.enable_mem_pattern = False  # onnxruntime would keep a memory plan for every input shape
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     try:
         return onnxruntime.InferenceSession(
-            data, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(disabled_optimizers)
+            data,
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=list(disabled_optimizers),
+            read_config_from_model=0,
         )
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise BundleError(f"{name} cannot be loaded by onnxruntime: {error}") from error

@@ -1,0 +1,175 @@
+"""External data: no tensor is read from a file that the manifest does not hash, wherever the graph names it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+import pytest
+
+from export.sign import sign_with_key
+from serving.bundle.bundle import Bundle
+from serving.bundle.external_data import CHILDREN, find_external_tensors
+from serving.errors import BundleError
+from serving.inference.predictor import Predictor
+from serving.inference.session import create_session
+from tests.bundles import forge, manifest_of, seal
+from tests.external_data import PLACES, external, with_outside_weight, with_tensor
+from tests.keys import make_keys
+from tests.test_cli import assert_refused, tuneship
+
+REFUSAL = r"model\.onnx keeps '.+' in the file 'weights\.bin', which manifest\.json does not name"
+
+
+@pytest.fixture
+def outside(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A sealed bundle with a weight in ``weights.bin`` of the working directory, where onnxruntime looks for it."""
+    graph, content = with_outside_weight((tiny_bundle / "model.onnx").read_bytes(), "weights.bin")
+    (tmp_path / "weights.bin").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    return forge(tiny_bundle, tmp_path / "bundle", files={"model.onnx": graph})
+
+
+def test_refused_when_opened(outside: Path) -> None:
+    """A graph with a weight outside of the bundle is refused with the weight, the file and what to do."""
+    with pytest.raises(BundleError, match=rf"{REFUSAL}.*Export the bundle again"):
+        Bundle.open(outside)
+
+
+def test_refused_when_signed(outside: Path, tmp_path: Path) -> None:
+    """It cannot be signed; a signature made by other means does not help it, nor does a server start."""
+    keys = make_keys(tmp_path / "keys")
+    with pytest.raises(BundleError, match=REFUSAL):
+        sign_with_key(outside, keys.private)
+    with pytest.raises(BundleError, match=REFUSAL):
+        Predictor.open(outside, trusted_key=keys.public)
+
+
+def test_refused_by_verify(outside: Path) -> None:
+    """``tuneship verify`` says so, without a traceback."""
+    assert_refused(tuneship("verify", str(outside)), "weights.bin", "manifest.json does not name")
+
+
+def test_refused_in_a_fallback(tiny_fallback_bundle: Path, tmp_path: Path) -> None:
+    """A graph that is not the first is looked at too."""
+    graph, _ = with_outside_weight((tiny_fallback_bundle / "model.fp32.onnx").read_bytes(), "weights.bin")
+    forged = forge(tiny_fallback_bundle, tmp_path / "bundle", files={"model.fp32.onnx": graph})
+    with pytest.raises(BundleError, match=r"model\.fp32\.onnx keeps '.+' in the file 'weights\.bin'"):
+        Bundle.open(forged)
+
+
+def test_refused_in_a_decoder(tiny_bundle: Path, tmp_path: Path) -> None:
+    """The second graph of an encoder-decoder model is looked at too."""
+    forged = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    manifest = manifest_of(forged)
+    (forged / "decoder.onnx").write_bytes(with_tensor((forged / "model.onnx").read_bytes(), external()))
+    seal(forged, manifest.model_copy(update={"graph": manifest.graph.model_copy(update={"decoder": "decoder.onnx"})}))
+    with pytest.raises(BundleError, match=r"decoder\.onnx keeps 'weight' in the file 'weights\.bin'"):
+        Bundle.open(forged)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_refused_everywhere(tiny_bundle: Path, place: str) -> None:
+    """No session is made of a graph with external data, wherever ONNX allows a tensor."""
+    graph = with_tensor((tiny_bundle / "model.onnx").read_bytes(), external(), place)
+    with pytest.raises(BundleError, match=REFUSAL):
+        create_session(graph, 1, "model.onnx")
+
+
+@pytest.mark.parametrize(
+    "location", ["/etc/hostname", "../weights.bin", "model.onnx", "", ".", "*/_ORT_MEM_ADDR_/*", "a\0b"]
+)
+def test_refused_wherever_it_leads(tiny_bundle: Path, location: str) -> None:
+    """Absolute and relative paths, the graph itself, and onnxruntime's mark for an address in memory."""
+    graph = with_tensor((tiny_bundle / "model.onnx").read_bytes(), external(location=location))
+    with pytest.raises(BundleError, match=r"which manifest\.json does not name"):
+        create_session(graph, 1, "model.onnx")
+
+
+def test_half_a_mark(tiny_bundle: Path) -> None:
+    """A tensor that has only one of the two marks of external data is refused: protobuf merges parts of a message."""
+    located, placed = external(), external()
+    located.ClearField("data_location")
+    placed.ClearField("external_data")
+    for tensor in (located, placed):
+        graph = with_tensor((tiny_bundle / "model.onnx").read_bytes(), tensor, "in_constant")
+        with pytest.raises(BundleError, match=r"keeps 'weight' in the file"):
+            create_session(graph, 1, "model.onnx")
+
+
+def test_nothing_to_read_from(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were a tensor overlooked, onnxruntime would still not find its file in the working directory."""
+    graph = (outside / "model.onnx").read_bytes()
+    assert onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])  # as it does by default
+    monkeypatch.setattr("serving.inference.session.refuse_external_tensors", lambda data, name: None)
+    with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded by onnxruntime"):
+        create_session(graph, 1, "model.onnx")
+
+
+def test_where_tensors_may_be() -> None:
+    """The messages that are searched are all those of ONNX in which a tensor can be."""
+
+    def reaches(message: Any, seen: frozenset[str] = frozenset()) -> bool:
+        parts = [each.message_type for each in message.fields if each.message_type]
+        return message.name == "TensorProto" or any(
+            reaches(part, seen | {message.name}) for part in parts if part.name not in seen
+        )
+
+    def collect(message: Any, found: dict[str, dict[int, str]]) -> dict[str, dict[int, str]]:
+        parts = {each.number: each.message_type for each in message.fields if each.message_type}
+        if message.name not in found and message.name != "TensorProto":
+            found[message.name] = {number: part.name for number, part in parts.items() if reaches(part)}
+            for number in found[message.name]:
+                collect(parts[number], found)
+        return found
+
+    assert collect(onnx.ModelProto.DESCRIPTOR, {}) == CHILDREN
+
+
+def test_nothing_external(tiny_bundle: Path, tiny_int8_bundle: Path, tiny_dynamic_bundle: Path) -> None:
+    """The graphs that are exported have none."""
+    for bundle in (tiny_bundle, tiny_int8_bundle, tiny_dynamic_bundle):
+        assert list(find_external_tensors((bundle / "model.onnx").read_bytes())) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"junk", b"\x3b", b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\xff" * 20, b"\x3a\x05\x0a"],
+)
+def test_malformed(content: bytes) -> None:
+    """What is not a protobuf message is a message, not a traceback."""
+    with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded by onnxruntime"):
+        create_session(content, 1, "model.onnx")
+
+
+def test_nested_too_deep() -> None:
+    """Graphs within graphs without end are refused before Python's stack ends."""
+    graph = onnx.GraphProto(name="leaf").SerializeToString()
+    for _ in range(2000):
+        attribute = _message(6, graph)
+        graph = _message(1, _message(5, attribute))
+    with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded by onnxruntime"):
+        create_session(_message(7, graph), 1, "model.onnx")
+
+
+def test_not_as_another_format(tiny_bundle: Path) -> None:
+    """onnxruntime's own format, whose tensors nobody has searched, is not read."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tiny_bundle.parent / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(str(tiny_bundle / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    content = (tiny_bundle.parent / "model.ort").read_bytes()
+    with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded by onnxruntime"):
+        create_session(content, 1, "model.onnx")
+
+
+def _message(number: int, content: bytes) -> bytes:
+    """A field of a protobuf message with another message in it."""
+    size, digits = len(content), bytearray()
+    while size > 127:
+        digits.append(size & 127 | 128)
+        size >>= 7
+    return bytes([number << 3 | 2, *digits, size]) + content
