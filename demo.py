@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.process import MeasurementError, free_port, spawned, wait_ready
-from export.bundle.manifest import checkpoint_hashes
 from serving.bundle.bundle import Bundle
 from serving.errors import BundleError
+from trainer.run.lock import weight_hashes
 from trainer.run.run import Run
 
 RECIPE = Path("recipes/quickstart.yaml")
@@ -74,7 +74,7 @@ def main() -> None:
 def export() -> None:
     """Export, unless there is a valid bundle of this run."""
     try:
-        exported = Bundle.open(BUNDLE).manifest.model.get("checkpoint") == checkpoint_hashes(Run.open(RUN))
+        exported = Bundle.open(BUNDLE).manifest.model.get("checkpoint") == weight_hashes(Run.open(RUN))
     except BundleError:
         exported = False
     if exported:

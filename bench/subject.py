@@ -70,9 +70,9 @@ def _open_run(path: Path) -> Run:
 
 
 def _check_bundle(bundle: Path, run: Run) -> Path:
-    from export.bundle.manifest import checkpoint_hashes
+    from trainer.run.lock import weight_hashes
 
-    if Bundle.open(bundle).manifest.model.get("checkpoint") != checkpoint_hashes(run):
+    if Bundle.open(bundle).manifest.model.get("checkpoint") != weight_hashes(run):
         raise InputError(f"{bundle} was not exported from {run.root}; export it again, or omit --bundles")
     return bundle
 

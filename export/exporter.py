@@ -27,6 +27,7 @@ from serving.bundle.cpu import describe_machine
 from serving.bundle.manifest import MANIFEST, REFERENCE, Alternative, GoldenSpec
 from serving.errors import InputError, UserError
 from serving.inference.predictor import Predictor
+from trainer.run.lock import require_locked
 from trainer.run.run import Run
 
 
@@ -70,11 +71,12 @@ def export_run(
         on_step: called with each step's description.
 
     Raises:
-        InputError: ``output`` has something else, or there is no such variant.
+        InputError: ``output`` has something else, there is no such variant, or the run is not as its lock.json says.
         ProofFailed: a gate failed; the figures are in the run's folder.
     """
     variant = None if variant_name == AUTO else variant_named(variant_name, generates(run))
     check_target(output)
+    require_locked(run)
     on_step("converting, and computing the checkpoint's answers to every test row…")
     with staging_folder(output) as folder, Workspace.open(run, threads) as workspace:
         if variant is None:

@@ -28,7 +28,8 @@ from serving.inference.predictor import Predictor
 from trainer.data.rows import Rows
 from trainer.model.checkpoint import Checkpoint, load_checkpoint
 from trainer.recipe.recipe import load_recipe
-from trainer.run.run import Run
+from trainer.run.lock import LOCKED, NOW, read_lock
+from trainer.run.run import Run, differences
 from trainer.setup.splits import Splits, fingerprint, load_splits
 from trainer.tasks import create_training_task
 
@@ -82,10 +83,13 @@ class Workspace:
         """Raises InputError if the rows have changed since training."""
         splits = load_splits(self.reference.training_task)
         current = fingerprint(self.reference.training_task.data, splits)["splits"]
-        recorded = self.run.read_record()["data"]["splits"]
+        locked = read_lock(self.run).data["splits"]
         for name in ("train", "validation"):
-            if current[name]["sha256"] != recorded[name]["sha256"]:
-                raise InputError(f"the {name} rows are not those that the run was trained with; train it again")
+            if changes := differences(locked[name], current[name], f"{name} rows", (LOCKED, NOW)):
+                raise InputError(
+                    f"the {name} rows are not those that the run was trained with: {'; '.join(changes[:3])}."
+                    " Restore the files that the recipe names, or train it again"
+                )
         return splits
 
     @cached_property

@@ -15,12 +15,11 @@ from safetensors.torch import load_file
 
 from serving.errors import InputError
 from trainer.recipe.recipe import Recipe, load_recipe
-from trainer.run.lock import Environment, Lock, Result, read_lock, weight_hashes
-from trainer.run.run import Run, comparable, differences, write_atomically
+from trainer.run.lock import LOCKED, NOW, Environment, Lock, Result, changes_since, read_result, weight_hashes
+from trainer.run.run import Run, differences, training_settings, write_atomically
 from trainer.setup.training_setup import TrainingSetup, prepare_setup
 from trainer.train import train
 
-LOCKED, NOW = "in the lock", "now"
 REPEATED = "when repeated"
 
 
@@ -29,7 +28,7 @@ class Check(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: Literal["recipe", "base model", "data", "versions", "machine", "checkpoint", "metrics", "weights"]
+    name: Literal["recipe", "base model", "data", "versions", "machine", "files", "metrics", "weights"]
     differences: list[str]
     decides: bool = True
 
@@ -60,15 +59,13 @@ def replay(
     ``output`` keeps the repeated run; ``overrides`` name the new paths of data or model.
     """
     run = Run.open(run_folder)
-    lock = read_lock(run)
-    if lock.result is None:
-        raise InputError(f"{run.root}: its {run.lock.name} has no result; run its train command again to finish it")
+    lock, locked = read_result(run)
     setup = prepare_setup(load_recipe(run.recipe, overrides or []), run.root)
     inputs = _check_inputs(lock, setup, run)
     checks = [*inputs, *_check_environment(lock)]
     repeatable = all(check.equal for check in inputs)
     if repeatable:
-        checks += _repeat(run, lock, lock.result, setup.recipe, output, console)
+        checks += _repeat(run, lock, locked, setup.recipe, output, console)
     result = Replay(equal=all(c.equal for c in checks if c.decides), trained=repeatable, checks=checks)
     write_atomically(run.replay, result.model_dump_json(indent=2) + "\n")
     return result
@@ -77,7 +74,7 @@ def replay(
 def _check_inputs(lock: Lock, setup: TrainingSetup, run: Run) -> list[Check]:
     now = setup.to_record(run.root)
     was: dict[str, Any] = {"recipe": lock.recipe, "model": lock.model, "data": lock.data}
-    recipes = [_settings(comparable(record)) for record in (was, now)]
+    recipes = [training_settings(record["recipe"]) for record in (was, now)]
     files = {"sha256": now["model"]["sha256"], "files": setup.base.files()}
     data = [_hashes(record["data"], now["data"]["files"]) for record in (was, now)]
     return [
@@ -85,12 +82,6 @@ def _check_inputs(lock: Lock, setup: TrainingSetup, run: Run) -> list[Check]:
         Check(name="base model", differences=_compare({key: lock.model.get(key) for key in files}, files)),
         Check(name="data", differences=_compare(data[0], data[1])),
     ]
-
-
-def _settings(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Base model and rows have checks of their own."""
-    settings = {key: value for key, value in recipe.items() if key != "model"}
-    return {**settings, "data": {key: value for key, value in recipe["data"].items() if key != "rows"}}
 
 
 def _hashes(data: dict[str, Any], names: dict[str, Any]) -> dict[str, str]:
@@ -115,12 +106,11 @@ def _check_environment(lock: Lock) -> list[Check]:
 def _repeat(
     run: Run, lock: Lock, result: Result, recipe: Recipe, output: Path | None, console: Console | None
 ) -> list[Check]:
-    kept = _compare(result.weights, weight_hashes(run), LOCKED, "in the run's folder")
     with _output_folder(output) as folder:
         repeated = train(recipe, folder, threads=lock.threads, console=console)
         metrics = repeated.read_record()["metrics"]
         return [
-            Check(name="checkpoint", differences=kept),
+            Check(name="files", differences=changes_since(lock, run)),
             Check(name="metrics", differences=_compare(result.metrics, metrics, LOCKED, REPEATED)),
             Check(name="weights", differences=_compare_weights(result.weights, run, repeated)),
         ]

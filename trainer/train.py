@@ -69,8 +69,9 @@ def train(
             return run
         with locked_environment(run, record, setup.base, threads, console) as lock:
             record |= _train_and_report(setup, run, clock, console, callbacks)
-            lock.with_result(run, record["metrics"]).write(run)
-        run.write_record(record | {"seconds": clock.seconds})
+            record |= {"seconds": clock.seconds}
+            lock.with_result(run, record).write(run)
+        run.write_record(record)
         shutil.rmtree(run.state, ignore_errors=True)
     show_summary(console, record)
     return run

@@ -8,11 +8,11 @@ from typing import Any
 
 from export.bundle.files import GOLDEN, TOKENIZER
 from export.proof.prove import Parity
-from serving.bundle.bundle import sha256_of
 from serving.bundle.cpu import describe_machine
 from serving.bundle.manifest import FileEntry, GoldenSpec, GraphSpec, Limits, Manifest, TokenizerSpec, Verdict
 from trainer.model.checkpoint import Checkpoint
 from trainer.recipe.recipe import load_recipe
+from trainer.run.lock import weight_hashes
 from trainer.run.run import Run
 
 UNPROVEN = Verdict(
@@ -43,9 +43,10 @@ def draft_manifest(run: Run, checkpoint: Checkpoint, graph: GraphSpec, files: di
         golden=GoldenSpec(file=GOLDEN, rows=1, tolerance=1.0),
         limits=Limits(),
         verdict=UNPROVEN,
-        model=record["model"] | {"checkpoint": checkpoint_hashes(run)},
+        model=record["model"] | {"checkpoint": weight_hashes(run)},
         data=record["data"],
         training=_describe_training(record),
+        data_warnings=record["warnings"],
         card=load_recipe(run.recipe).card.model_dump(mode="json", exclude_none=True),
         versions=record["versions"] | package_versions(),
         proven_on=describe_machine(),
@@ -63,11 +64,6 @@ def _describe_training(record: dict[str, Any]) -> dict[str, Any]:
         "hardware": record["hardware"],
         "test": {name: value for name, value in test.items() if name not in ("confusion_matrix", "per_label")},
     }
-
-
-def checkpoint_hashes(run: Run) -> dict[str, str]:
-    """sha256 of the run's weight files: ties a bundle to its run."""
-    return {path.name: sha256_of(path) for path in sorted(run.checkpoint.glob("*.safetensors"))}
 
 
 def to_verdict(parity: Parity) -> Verdict:

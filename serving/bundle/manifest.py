@@ -129,6 +129,9 @@ class Manifest(_Model):
     model: dict[str, Any] = Field(description="the base model and the checkpoint: names, revision, sha256")
     data: dict[str, Any] = Field(description="the files and the splits: rows, sha256")
     training: dict[str, Any] = Field(description="recipe keys, seconds a stage, hardware, the checkpoint's figures")
+    data_warnings: list[str] = Field(
+        default=[], description="what training warned of: test texts that were seen in training, labels with few rows"
+    )
     card: dict[str, Any] = Field(description="what the recipe says for the model card: license, language, data set")
     versions: dict[str, str] = Field(description="packages that trained, converted and proved")
     proven_on: Machine = Field(description="architecture, CPU and instruction sets of the machine that proved it")

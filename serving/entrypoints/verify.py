@@ -27,6 +27,8 @@ class Finding:
 def check_files(bundle: Bundle, key: Path | None) -> Iterator[Finding]:
     """Raises BundleError, InputError."""
     yield Finding("holds", f"{len(bundle.manifest.files)} files and the manifest are unaltered")
+    for warning in bundle.manifest.data_warnings:
+        yield Finding("warns", f"training data: {warning}")
     if key:
         require_signature(bundle, key)
         yield Finding("holds", f"every file was signed with {key}")

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from safetensors.torch import load_file, save_file
+from starlette.testclient import TestClient
 from transformers import AutoModel
+from typer.testing import CliRunner
 
 import export.workspace
-from export.bundle.manifest import checkpoint_hashes
 from export.exporter import ProofFailed, check_target, export_run
 from serving.bundle.bundle import Bundle
 from serving.errors import InputError
+from serving.http.app import create_app
 from serving.inference.predictor import Predictor
+from tests import tiny
+from trainer.recipe.recipe import load_recipe
+from trainer.run.lock import weight_hashes
 from trainer.run.run import Run
+from trainer.train import train
+from tuneship import app
 
 
 @pytest.fixture
 def own_run(tiny_run: Run, tmp_path: Path) -> Run:
     """A copy of the tiny run that a test may change."""
     return Run(shutil.copytree(tiny_run.root, tmp_path / "run"))
+
+
+@pytest.fixture
+def leaky_bundle(tiny_backbone: Path, tmp_path: Path) -> Path:
+    """Of a run whose test texts are among the training texts."""
+    path = tiny.write_recipe(tmp_path, tiny_backbone, data={"test": "test.csv"}, training={"num_train_epochs": 1})
+    tiny.write_csv(tmp_path / "test.csv", tiny.toy_rows()[::4])
+    run = train(load_recipe(path), tmp_path / "run", console=Console(file=io.StringIO()))
+    return export_run(run, tmp_path / "bundle").bundle
 
 
 def test_the_bundle_has_the_files_of_its_contract(tiny_bundle: Path) -> None:
@@ -38,7 +56,7 @@ def test_the_bundle_has_the_files_of_its_contract(tiny_bundle: Path) -> None:
 def test_the_manifest_names_its_sources(tiny_bundle: Path, tiny_run: Run) -> None:
     """The manifest names the run's weights by hash, the data's fingerprint, versions and the machine."""
     manifest = Bundle.open(tiny_bundle).manifest
-    assert manifest.model["checkpoint"] == checkpoint_hashes(tiny_run)
+    assert manifest.model["checkpoint"] == weight_hashes(tiny_run)
     assert manifest.data == tiny_run.read_record()["data"]
     assert {"torch", "onnxruntime", "tokenizers"} <= manifest.versions.keys()
     assert manifest.proven_on["architecture"]
@@ -107,6 +125,28 @@ def test_weights_changed_behind_the_reference_fail(
         export_run(own_run, tmp_path / "bundle")
 
 
+def test_a_run_is_held_to_its_lock(own_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows taken out of the test set are found before anything is converted."""
+    lines = own_run.evaluation.read_text().splitlines(keepends=True)
+    own_run.evaluation.write_text("".join(lines[2:]))
+    monkeypatch.setattr(export.workspace, "write_graphs", None)
+    with pytest.raises(InputError, match=r"evaluation\.jsonl\.rows: 18 in the lock, 16 in the folder"):
+        export_run(own_run, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_the_trainings_warnings_travel(leaky_bundle: Path) -> None:
+    """A test set that was seen in training is told by manifest, card, /info and verify."""
+    [warning] = [each for each in Bundle.open(leaky_bundle).manifest.data_warnings if "in the training set too" in each]
+    assert warning == "14 of 18 test texts are in the training set too"
+    assert f"- {warning}\n" in (leaky_bundle / "README.md").read_text()
+    predictor = Predictor.open(leaky_bundle)
+    with TestClient(create_app(lambda: predictor)) as client:
+        assert warning in client.get("/info").json()["data_warnings"]
+    result = CliRunner().invoke(app, ["verify", str(leaky_bundle)])
+    assert f"! training data: {warning}" in result.output
+
+
 def test_an_older_bundle_is_replaced(tiny_run: Run, tiny_int8_bundle: Path, tmp_path: Path) -> None:
     """Exporting onto a bundle replaces it as a whole."""
     target = Path(shutil.copytree(tiny_int8_bundle, tmp_path / "bundle"))
@@ -136,14 +176,6 @@ def test_an_unknown_variant_is_refused(tiny_run: Run, tmp_path: Path) -> None:
 
 def test_the_librarys_own_head_is_exported_too(tiny_backbone: Path, tmp_path: Path) -> None:
     """With CLS pooling, the library's own classifier is exported and proven like ours."""
-    import io
-
-    from rich.console import Console
-
-    from tests import tiny
-    from trainer.recipe.recipe import load_recipe
-    from trainer.train import train
-
     recipe = load_recipe(tiny.write_recipe(tmp_path, tiny_backbone, model_head={"pooling": "cls"}))
     run = train(recipe, tmp_path / "run", console=Console(file=io.StringIO()))
     assert not (run.checkpoint / "head.safetensors").exists()

@@ -120,9 +120,9 @@ def test_perturbed_weight(run: Run) -> None:
     values["bias"][0] += 1e-6
     save_file(values, path)
     messages = differing(replay(run.root))
-    assert set(messages) == {"checkpoint"}
-    assert "head.safetensors: " in messages["checkpoint"]
-    assert "in the run's folder" in messages["checkpoint"]
+    assert set(messages) == {"files"}
+    assert "head.safetensors: " in messages["files"]
+    assert "in the folder" in messages["files"]
 
 
 def test_other_versions(run: Run) -> None:

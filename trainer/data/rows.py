@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +42,12 @@ def join_rows(parts: Sequence[Rows]) -> Rows:
         " + ".join(part.name for part in parts),
         *([value for part in parts for value in getattr(part, field)] for field in fields),
     )
+
+
+def hash_rows(rows: Rows) -> str:
+    """The sha256 of inputs and targets in their order."""
+    lines = (json.dumps([inputs, target], ensure_ascii=False) for inputs, target in rows.pairs())
+    return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()
 
 
 def texts_of(inputs: Any) -> tuple[str, ...]:

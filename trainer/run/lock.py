@@ -6,6 +6,7 @@ Written when training begins, and again with the result. Torch's number of threa
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -15,9 +16,14 @@ from rich.console import Console
 
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
+from trainer.data.rows import hash_rows
 from trainer.model.base_model import BaseCheckpoint
+from trainer.recipe.recipe import load_recipe
 from trainer.run import environment
-from trainer.run.run import Run, differences, write_atomically
+from trainer.run.run import Run, differences, format_record, training_settings, write_atomically
+
+LOCKED, IN_FOLDER, NOW = "in the lock", "in the folder", "now"
+_MOST_CHANGES = 5
 
 
 class _Record(BaseModel):
@@ -37,9 +43,13 @@ class Environment(_Record):
 
 
 class Result(_Record):
-    """``weights`` are the files' sha256."""
+    """The sha256 of the checkpoint's ``weights``, and of the run's other ``files``, by path in its folder.
+
+    Locks of earlier versions have weights only.
+    """
 
     weights: dict[str, str]
+    files: dict[str, str] = {}
     metrics: dict[str, Any]
 
 
@@ -66,8 +76,10 @@ class Lock(_Record):
     def threads(self) -> int:
         return int(self.environment.hardware["threads"])
 
-    def with_result(self, run: Run, metrics: dict[str, Any]) -> Lock:
-        return self.model_copy(update={"result": Result(weights=weight_hashes(run), metrics=metrics)})
+    def with_result(self, run: Run, record: dict[str, Any]) -> Lock:
+        """``record`` is what run.json will hold."""
+        result = Result(weights=weight_hashes(run), files=_other_hashes(run, record), metrics=record["metrics"])
+        return self.model_copy(update={"result": result})
 
     def write(self, run: Run) -> None:
         write_atomically(run.lock, self.model_dump_json(indent=2) + "\n")
@@ -88,6 +100,53 @@ def read_lock(run: Run) -> Lock:
 def weight_hashes(run: Run) -> dict[str, str]:
     """The sha256 of the checkpoint's safetensors files."""
     return {path.name: sha256_of(path) for path in sorted(run.checkpoint.glob("*.safetensors"))}
+
+
+def _other_hashes(run: Run, record: dict[str, Any]) -> dict[str, str]:
+    """Of the record, and of what else is in the checkpoint."""
+    names = {path.relative_to(run.checkpoint).as_posix() for path in run.checkpoint.rglob("*") if path.is_file()}
+    others = sorted(names - set(weight_hashes(run)))
+    files = {_in_checkpoint(run, name): sha256_of(run.checkpoint / name) for name in others}
+    return {run.record.name: hashlib.sha256(format_record(record).encode()).hexdigest(), **files}
+
+
+def _in_checkpoint(run: Run, name: str) -> str:
+    return f"{run.checkpoint.name}/{name}"
+
+
+def read_result(run: Run) -> tuple[Lock, Result]:
+    """The lock of a finished run; raises InputError."""
+    lock = read_lock(run)
+    if lock.result is None:
+        raise InputError(f"{run.root}: its {run.lock.name} has no result; run its train command again to finish it")
+    return lock, lock.result
+
+
+def require_locked(run: Run) -> Lock:
+    """The lock; raises InputError unless the run's recipe, rows and files are those of it."""
+    lock, _ = read_result(run)
+    recipe = {run.recipe.name: training_settings(load_recipe(run.recipe).to_mapping(run.root))}
+    settings = {run.recipe.name: training_settings(lock.recipe)}
+    if changes := [*differences(settings, recipe, words=(LOCKED, IN_FOLDER)), *changes_since(lock, run)]:
+        more = f" and {len(changes) - _MOST_CHANGES} more" if len(changes) > _MOST_CHANGES else ""
+        raise InputError(
+            f"{run.root}: is not as it was trained: {'; '.join(changes[:_MOST_CHANGES])}{more}."
+            " Its figures would not be those of what is served: restore these files, or train it again"
+        )
+    return lock
+
+
+def changes_since(lock: Lock, run: Run) -> list[str]:
+    """A line for each difference of test rows, record and checkpoint."""
+    assert lock.result is not None
+    rows, test = run.read_evaluation(), lock.data["splits"]["test"]
+    was: dict[str, Any] = {run.evaluation.name: {"rows": test["rows"], "sha256": test["sha256"]}}
+    now: dict[str, Any] = {run.evaluation.name: {"rows": len(rows), "sha256": hash_rows(rows)}}
+    was |= {_in_checkpoint(run, name): sha256 for name, sha256 in lock.result.weights.items()} | lock.result.files
+    now |= {_in_checkpoint(run, name): sha256 for name, sha256 in weight_hashes(run).items()}
+    if lock.result.files:
+        now |= _other_hashes(run, run.read_record())
+    return differences(was, now, words=(LOCKED, IN_FOLDER))
 
 
 @contextlib.contextmanager

@@ -57,14 +57,24 @@ class Run:
         return record
 
     def write_record(self, record: dict[str, Any]) -> None:
-        write_atomically(self.record, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(self.record, format_record(record))
 
     def read_evaluation(self) -> Rows:
-        """The test rows."""
+        """The test rows; raises InputError."""
         lines = self.evaluation.read_text(encoding="utf-8").split("\n")
-        rows = [json.loads(line) for line in lines if line]
-        inputs, targets = ([row[field] for row in rows] for field in ("inputs", "target"))
+        rows = [self._read_row(number, line) for number, line in enumerate(lines, 1) if line]
+        inputs, targets = ([row[at] for row in rows] for at in (0, 1))
         return Rows(self.evaluation.name, inputs, targets, list(range(1, len(rows) + 1)), [""] * len(rows))
+
+    def _read_row(self, number: int, line: str) -> tuple[Any, Any]:
+        try:
+            row = json.loads(line)
+            return row["inputs"], row["target"]
+        except (ValueError, TypeError, KeyError):
+            raise InputError(
+                f'{self.evaluation}, row {number}: is no row {{"inputs": …, "target": …}}; restore the file, or train'
+                " the run again"
+            ) from None
 
     def clear(self) -> None:
         """Remove the run's own files only."""
@@ -72,6 +82,11 @@ class Run:
             file.unlink(missing_ok=True)
         for folder in (self.state, self.checkpoint, self.figures, self.root / "checkpoint.partial"):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def format_record(record: dict[str, Any]) -> str:
+    """run.json's text."""
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
 
 def differences(old: Any, new: Any, key: str = "", words: tuple[str, str] = ("there", "now")) -> list[str]:
@@ -129,6 +144,12 @@ def check_folder(run: Run) -> str | None:
     if others := sorted(names - {_partial(run.record).name, LOCK_FILE}):
         raise InputError(f"{root}: holds something else than a run ({', '.join(others[:3])}); give another --output")
     return status
+
+
+def training_settings(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A resolved recipe without export, card, file paths and what has hashes: base model and rows."""
+    settings = {key: value for key, value in comparable({"recipe": recipe}).items() if key != "model"}
+    return {**settings, "data": {key: value for key, value in settings["data"].items() if key != "rows"}}
 
 
 def _require_same(run: Run, setup: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Warnings about usable data."""
+"""Warnings about usable data. They travel into bundles, so they quote no text of a row."""
 
 from __future__ import annotations
 
@@ -42,16 +42,14 @@ def _excluded_rows(name: str, count: int) -> str:
 def _conflicts(splits: Splits) -> str:
     if not splits.counts["train"]:
         return ""
-    targets_of: dict[str, set[str]] = defaultdict(set)
+    places: dict[str, dict[str, str]] = defaultdict(dict)  # by text and target, the first place
     for _, rows in splits.by_name():
-        for inputs, target in rows.pairs():
-            targets_of[same_text(inputs)].add(_format_target(target))
-    conflicts = [(text, targets) for text, targets in targets_of.items() if len(targets) > 1]
+        for number, (inputs, target) in zip(rows.numbers, rows.pairs(), strict=True):
+            places[same_text(inputs)].setdefault(json.dumps(target), f"row {number} of {rows.name}")
+    conflicts = [list(each.values()) for each in places.values() if len(each) > 1]
     if not conflicts:
         return ""
-    text, targets = conflicts[0]
-    warning = f"{len(conflicts)} texts occur with different labels, such as {text[:60]!r}"
-    return warning if "{" in "".join(targets) else f"{warning}: {', '.join(sorted(targets))}"
+    return f"{len(conflicts)} texts occur with different labels, such as {' and '.join(conflicts[0][:2])}"
 
 
 def _look_alike_labels(labels: Sequence[str]) -> str:
@@ -94,9 +92,3 @@ def _truncation(share: float, max_length: int) -> str:
 
 def _join_some(names: list[str]) -> str:
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-
-
-def _format_target(target: object) -> str:
-    if isinstance(target, list) and all(isinstance(each, str) for each in target):
-        return " & ".join(target) or "none"
-    return target if isinstance(target, str) else json.dumps(target, ensure_ascii=False)

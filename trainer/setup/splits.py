@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from trainer.data.holdout import hold_out
 from trainer.data.readers import read_dataset, read_file
-from trainer.data.rows import Rows, join_rows
+from trainer.data.rows import Rows, hash_rows, join_rows
 from trainer.data.table import Table
 from trainer.recipe.sections import Data
 from trainer.tasks.row_reader import RowReader
@@ -121,11 +119,9 @@ def _files(data: Data) -> dict[str, str]:
 
 
 def _summary(rows: Rows, counts: dict[str, int], labels: list[str]) -> dict[str, Any]:
-    lines = (json.dumps([inputs, target], ensure_ascii=False) for inputs, target in rows.pairs())
-    digest = hashlib.sha256("\n".join(lines).encode("utf-8"))
     return {
         "source": rows.name,
         "rows": len(rows),
-        "sha256": digest.hexdigest(),
+        "sha256": hash_rows(rows),
         "labels": {label: counts.get(label, 0) for label in labels} if counts else {},
     }

@@ -138,6 +138,7 @@ def describe_model(predictor: Predictor, server_limits: ServerLimits) -> dict[st
         "variant_preferred": choice.preferred,
         "variants_passed_over": [asdict(each) for each in choice.rejected],
         "warnings": choice.warnings,
+        "data_warnings": manifest.data_warnings,
         "bundle_sha256": manifest.digest,
         "created": manifest.created,
         "parity": manifest.verdict.model_dump(),

@@ -38,6 +38,9 @@ function showInfo() {
     ["Proven on", info.proven_on.cpu ?? info.proven_on.architecture, true],
     ["Bundle sha256", info.bundle_sha256, true],
   ]);
+  const warnings = info.data_warnings;
+  at("data-warnings").hidden = !warnings.length;
+  at("data-warnings").replaceChildren(el("p", {}, "The training warned of its data:"), el("ul", {}, ...warnings.map(text => el("li", {}, text))));
   fillList(at("limits"), Object.entries(info.limits).map(([name, value]) => [LIMITS[name] ?? humanize(name), formatCount(value)]));
   const paths = ["info", "openapi.json", "card", "metrics", "readyz"];
   at("links").replaceChildren(...paths.map(path => el("li", {}, el("a", {href: ["metrics", "readyz"].includes(path) ? path : urlOf(path)}, `/${path}`))));

@@ -87,6 +87,15 @@ def test_the_recipes_card_section_is_in_the_card(tiny_bundle: Path) -> None:
     assert "- Not for legal advice." in text
 
 
+def test_the_trainings_warnings_are_in_the_card(tiny_bundle: Path) -> None:
+    """Each is a line beside the data; a card without any does not mention them."""
+    manifest = manifest_of(tiny_bundle)
+    assert "warned" not in render_card(manifest.model_copy(update={"data_warnings": []}), tiny_bundle)
+    warnings = ["449 of 499 test texts are in the training set too", "labels with few rows: a (1)"]
+    card = render_card(manifest.model_copy(update={"data_warnings": warnings}), tiny_bundle)
+    assert all(f"\n- {warning}\n" in card.partition("## Training")[0] for warning in warnings)
+
+
 def test_variants_are_listed_where_they_were_tried(tiny_bundle: Path, tmp_path: Path) -> None:
     """The served variant, and why others are not served, from variants.json."""
     candidate: dict[str, Any] = {"variant": "fp32", "bytes": 2_000_000, "speed": {"ratio": 1.0}, "answers_equal": 38}

@@ -23,6 +23,7 @@ from export.workspace import BuiltVariant, Workspace
 from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
+from trainer.run.lock import read_lock
 from trainer.run.run import Run
 
 
@@ -169,9 +170,9 @@ def test_where_fp32_fails_nothing_is_written(tiny_run: Run, tmp_path: Path, monk
 def test_changed_training_rows_are_refused(tiny_run: Run, tmp_path: Path) -> None:
     """Calibration requires the rows that the run was trained with."""
     run = copied(tiny_run, tmp_path)
-    record = run.read_record()
-    record["data"]["splits"]["train"]["sha256"] = "0" * 64
-    run.write_record(record)
+    lock = read_lock(run)
+    lock.data["splits"]["train"]["sha256"] = "0" * 64
+    lock.write(run)
     with pytest.raises(InputError, match="train rows are not those that the run was trained with"):
         export_run(run, tmp_path / "bundle", "int8")
 

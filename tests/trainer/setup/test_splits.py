@@ -167,7 +167,7 @@ def test_warnings() -> None:
     clean = rows_of(*((f"text {n}", label) for n in range(6) for label in ("a", "b")))
     held = rows_of(("new", "a"), ("newer", "b"))
     assert warned(clean, rows_of(("other", "a"), ("more", "b"))) == "6 texts occur with different labels, such as " + (
-        "'text 0': a, b"
+        "row 1 of x and row 2 of x"
     )
     distinct = rows_of(*((f"{label} text {n}", label) for n in range(6) for label in ("a", "b")))
     assert warned(distinct, held) == ""

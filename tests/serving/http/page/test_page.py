@@ -179,6 +179,17 @@ def test_truncated_vectors(browser: Browser, task_server: Servers) -> None:
         assert visit.text("#answers .cut").startswith("Texts 1 and 3 are longer than what the model reads, which is")
 
 
+def test_the_trainings_warnings_are_shown(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    """Beside the proof, as text; there is no notice without any."""
+    warnings = [EVIL, "449 of 499 test texts are in the training set too"]
+    bundle = forge(tiny_bundle, tmp_path / "bundle", data_warnings=warnings)
+    with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
+        page = visit.open([])
+        assert page.locator("#data-warnings li").all_inner_texts() == warnings
+        assert page.evaluate("window.hacked") is None
+        assert violations(page) == []
+
+
 def test_nothing_becomes_markup(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
     """A forged bundle's labels, texts, name and card are shown as plain text."""
     old, labels = "cancel", [EVIL, "refund", "track"]
