@@ -42,15 +42,15 @@ BENCHMARKS = (
 
 @dataclass(frozen=True)
 class TaskFigures:
-    """The test score, and the share of inputs that bundle and checkpoint answer alike."""
+    """The test score, and the share of inputs that bundle and checkpoint answer alike, if answers are decisions."""
 
     benchmark: TaskBenchmark
     score: Figure
-    answers: Figure
+    answers: Figure | None
 
     @property
     def figures(self) -> list[Figure]:
-        return [self.score, self.answers]
+        return [self.score, *([self.answers] if self.answers else [])]
 
 
 def measure_tasks(console: Console) -> list[TaskFigures]:
@@ -65,7 +65,9 @@ def tasks_table(measured: list[TaskFigures]) -> Table:
     for each in measured:
         metric = each.benchmark.metric.replace("_", " ")
         name = f"{each.benchmark.recipe}, {metric}"
-        table.add_row(name, f"{each.score.value:.4f}", each.answers.note, each.benchmark.published)
+        table.add_row(
+            name, f"{each.score.value:.4f}", each.answers.note if each.answers else "", each.benchmark.published
+        )
     return table
 
 
@@ -78,9 +80,12 @@ def _measure(benchmark: TaskBenchmark, console: Console) -> TaskFigures:
     run = train(load_recipe(ROOT / "recipes" / f"{benchmark.recipe}.yaml"), folder / "run", console=console)
     parity = export_run(run, folder / "bundle", threads=available_cpus()).parity
     score = float(run.read_record()["metrics"]["test"][benchmark.metric])
-    equal, note = 100 * parity.answers_equal / parity.compared, f"{parity.answers_equal:,} of {parity.compared:,}"
+    answers = None
+    if parity.agreement is not None:
+        name, note = f"{benchmark.recipe}, equal answers", f"{parity.answers_equal:,} of {parity.compared:,}"
+        answers = Figure(name, 100 * parity.agreement, "%", correct=100.0, note=note)
     return TaskFigures(
         benchmark,
         Figure(f"{benchmark.recipe}, test {benchmark.metric}", score, "", note=benchmark.published),
-        Figure(f"{benchmark.recipe}, equal answers", equal, "%", correct=100.0, note=note),
+        answers,
     )

@@ -43,7 +43,7 @@ def _measure(name: str, run: Run, console: Console) -> list[Figure]:
     assert best.size
     low, high = best.pace.spread
     changed = parity.invariance.neighbours.changed + parity.invariance.padding.changed
-    equal = 100 * parity.answers_equal / parity.compared
+    equal = 100 * (parity.agreement if parity.agreement is not None else float("nan"))
     name = f"{name}, {best.variant.name}"
     return [
         Figure(f"{name}, throughput ÷ fp32, one core", best.pace.ratio, "×", samples=(low, best.pace.ratio, high)),

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from export.proof.display import change_unit, format_change
+from export.proof.gate import Gate
 from export.proof.prove import Parity
 from export.selection.search import Candidate
 from trainer.metrics.display import format_score, metric_title
@@ -17,7 +18,7 @@ from trainer.metrics.display import format_score, metric_title
 
 def parity_table(parity: Parity) -> Group:
     """With the worst rows if some answer differs."""
-    return Group(_gates_table(parity), *([_worst_table(parity)] if parity.answers_equal < parity.compared else []))
+    return Group(_gates_table(parity), *([] if parity.agreement in (None, 1) else [_worst_table(parity)]))
 
 
 def _gates_table(parity: Parity) -> Table:
@@ -27,12 +28,17 @@ def _gates_table(parity: Parity) -> Table:
     table.add_column("accepted", no_wrap=True)
     table.add_column("", no_wrap=True)
     for gate in parity.gates:
-        verdict = "[green]passed[/]" if gate.passed else "[red]failed[/]"
-        table.add_row(gate.name, f"{gate.measured:.3g}", gate.accepted, verdict)
+        table.add_row(*_gate_cells(gate))
     table.add_section()
     for row in _main_figures(parity):
         table.add_row(*row)
     return table
+
+
+def _gate_cells(gate: Gate) -> tuple[str, ...]:
+    if gate.measured is None:
+        return f"{gate.name}: {gate.advice}", "", "", "not applicable"
+    return gate.name, f"{gate.measured:.3g}", gate.accepted, "[red]failed[/]" if gate.failed else "[green]passed[/]"
 
 
 def _worst_table(parity: Parity) -> Table:
@@ -50,7 +56,8 @@ def _worst_table(parity: Parity) -> Table:
 def _main_figures(parity: Parity) -> Iterator[tuple[str, str]]:
     trained, served = (format_score(parity.metric, score) for score in (parity.reference_score, parity.score))
     low, high = format_change(parity.metric, parity.change.low, parity.change.high)
-    yield "equal answers", f"{parity.answers_equal:,} of {parity.compared:,}"
+    if parity.answers_equal is not None:
+        yield "equal answers", f"{parity.answers_equal:,} of {parity.compared:,}"
     yield f"{metric_title(parity.metric)}, trained → served", f"{trained} → {served}"
     yield "its change, 95 % interval", f"{low} to {high}{change_unit(parity.metric)}"
     flips = parity.flips
@@ -60,7 +67,8 @@ def _main_figures(parity: Parity) -> Iterator[tuple[str, str]]:
         before, after = parity.calibration.reference_ece, parity.calibration.served_ece
         yield "calibration error", f"{before:.4f} → {after:.4f}"
     yield "compared in other batches", f"{parity.invariance.neighbours.comparisons:,} answers"
-    yield "compared with more padding", f"{parity.invariance.padding.comparisons:,} answers"
+    if parity.invariance.padding.comparisons:
+        yield "compared with more padding", f"{parity.invariance.padding.comparisons:,} answers"
     yield "compared hard strings", f"{parity.tokenizer.compared:,}"
 
 
@@ -85,6 +93,6 @@ def _variant_cells(candidate: Candidate) -> list[str]:
         f"{candidate.megabytes:.1f}",
         f"{pace.rate:,.0f}",
         f"{pace.ratio:.2f}",
-        f"{result.agreement:.2%}",
+        "" if result.agreement is None else f"{result.agreement:.2%}",
         format_score(result.metric, result.score),
     ]

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from export.proof.answer_gates import check_answers
 from export.proof.display import change_unit, format_change
-from export.proof.invariance import Invariance
+from export.proof.gate import Gate, at_most, none_of, not_applicable
+from export.proof.invariance import Compositions, Invariance
 from export.proof.logit_difference import largest_of
 from export.proof.served_answers import ServedAnswers
 from export.proof.statistics import MetricChange
@@ -17,12 +19,14 @@ from trainer.metrics.display import metric_title
 MAX_LOGIT_DIFFERENCE = 1e-4
 """Bound for exact variants; float32 rounding stays two orders of magnitude below."""
 
+ALONE = "each row runs alone, so that there is nothing to compare"
+
 
 class Promise(Protocol):
     """What a variant promises; `export.variants.registry.Variant` is one.
 
-    exact: every answer and, within MAX_LOGIT_DIFFERENCE, every logit equals torch's. Without it, the metric may change
-        within the recipe's budget.
+    exact: every answer and, within MAX_LOGIT_DIFFERENCE, every logit equals torch's. Without it, answers and metric
+        may change within the recipe's bounds.
     golden_tolerance: largest change of a logit by batch neighbours, padding or another machine.
     """
 
@@ -43,23 +47,10 @@ class Evidence:
     invariance: Invariance
 
 
-@dataclass(frozen=True)
-class Gate:
-    name: str
-    passed: bool
-    measured: float
-    accepted: str
-    advice: str = ""
-
-    @property
-    def failure(self) -> str:
-        advice = f"; {self.advice}" if self.advice else ""
-        return f"{self.name}: measured {self.measured:.6g}, accepted {self.accepted}{advice}"
-
-
 def check_gates(evidence: Evidence, promise: Promise) -> list[Gate]:
     """The gates that apply to a variant with this promise."""
-    return [gate(evidence, promise) for gate in (*EVERY_VARIANT, *(EXACT if promise.exact else APPROXIMATE))]
+    gates = [gate(evidence, promise) for gate in (*EVERY_VARIANT, *(EXACT if promise.exact else APPROXIMATE))]
+    return gates if promise.exact else [*gates, *check_answers(evidence.served)]
 
 
 def max_logit_change(promise: Promise) -> float:
@@ -68,53 +59,62 @@ def max_logit_change(promise: Promise) -> float:
 
 
 def equal_token_ids(evidence: Evidence, promise: Promise) -> Gate:
-    return _none("inputs whose token ids differ", evidence.served.same_tokens.count(False))
+    same = evidence.served.same_tokens
+    return none_of("inputs whose token ids differ", same.count(False), len(same))
 
 
 def equal_hard_strings(evidence: Evidence, promise: Promise) -> Gate:
-    return _none("hard strings whose token ids differ", evidence.tokenizer.different)
+    found = evidence.tokenizer
+    return none_of("hard strings whose token ids differ", found.different, found.compared, "the task refuses them all")
 
 
 def neighbours_keep_answers(evidence: Evidence, promise: Promise) -> Gate:
-    return _none("answers changed by batch neighbours", evidence.invariance.neighbours.changed)
+    return _keeps_answers("batch neighbours", evidence, evidence.invariance.neighbours)
 
 
 def neighbours_keep_logits(evidence: Evidence, promise: Promise) -> Gate:
-    largest = evidence.invariance.neighbours.max_abs_logit_change
-    return _at_most("logit change by batch neighbours", largest, max_logit_change(promise))
+    return _keeps_logits("batch neighbours", evidence.invariance.neighbours, promise)
 
 
 def padding_keeps_answers(evidence: Evidence, promise: Promise) -> Gate:
-    return _none("answers changed by padding", evidence.invariance.padding.changed)
+    return _keeps_answers("padding", evidence, evidence.invariance.padding)
 
 
 def padding_keeps_logits(evidence: Evidence, promise: Promise) -> Gate:
-    largest = evidence.invariance.padding.max_abs_logit_change
-    return _at_most("logit change by padding", largest, max_logit_change(promise))
+    return _keeps_logits("padding", evidence.invariance.padding, promise)
+
+
+def _keeps_answers(what: str, evidence: Evidence, found: Compositions) -> Gate:
+    name = f"answers changed by {what}"
+    if not evidence.served.predictor.task.decides:
+        return not_applicable(name, "the answers are numbers, and no decisions")
+    return none_of(name, found.changed, found.comparisons, ALONE)
+
+
+def _keeps_logits(what: str, found: Compositions, promise: Promise) -> Gate:
+    name = f"logit change by {what}"
+    if not found.comparisons:
+        return not_applicable(name, ALONE)
+    return at_most(name, found.max_abs_logit_change, max_logit_change(promise))
 
 
 def equal_logits(evidence: Evidence, promise: Promise) -> Gate:
     largest = largest_of(largest for largest, _ in evidence.served.differences)
-    return _at_most("largest logit difference", largest, MAX_LOGIT_DIFFERENCE)
+    return at_most("largest logit difference", largest, MAX_LOGIT_DIFFERENCE)
 
 
 def equal_answers(evidence: Evidence, promise: Promise) -> Gate:
-    return _none("inputs whose answer differs", evidence.served.same_answers.count(False))
+    name, same = "inputs whose answer differs", evidence.served.same_answers
+    if not evidence.served.predictor.task.decides:
+        return not_applicable(name, "the answers are numbers, and no decisions")
+    return none_of(name, same.count(False), len(same))
 
 
 def metric_within_budget(evidence: Evidence, promise: Promise) -> Gate:
     change = evidence.served.change
     name = f"change of {metric_title(change.metric)}, lower end"
     advice = "" if change.within_budget else _budget_advice(change)
-    return Gate(name, change.within_budget, change.low, f"> {-change.budget:g}", advice)
-
-
-def _none(name: str, count: int) -> Gate:
-    return Gate(name, count == 0, count, "0")
-
-
-def _at_most(name: str, measured: float, bound: float) -> Gate:
-    return Gate(name, measured <= bound, measured, f"≤ {bound:g}")
+    return Gate(name, change.within_budget, change.low, f"> {-change.budget:g}", advice, "export.max_metric_drop")
 
 
 def _budget_advice(change: MetricChange) -> str:

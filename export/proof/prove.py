@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from export.proof.gates import Evidence, Gate, Promise, check_gates
+from export.proof.answer_gates import check_answers
+from export.proof.gate import Gate
+from export.proof.gates import Evidence, Promise, check_gates
 from export.proof.invariance import Invariance, measure_invariance
 from export.proof.logit_difference import largest_of
 from export.proof.reference import ReferenceAnswers
@@ -21,38 +23,44 @@ WORST_ROWS = 10
 _MAX_CHARACTERS = 200
 
 
-AGREEMENT = 0.99
-"""Share of the inputs that must have the checkpoint's answer; one may differ even among few inputs."""
-
-
 @dataclass(frozen=True)
 class Judgement:
-    """``compared`` counts the rows' items and hard inputs."""
+    """``compared`` counts the rows' items and hard inputs.
+
+    Attributes:
+        answers_equal: None if the answers are no decisions.
+        gates: of the answers.
+    """
 
     compared: int
-    answers_equal: int
+    answers_equal: int | None
     metric: str
     score: float
     reference_score: float
     change: MetricChange
+    gates: list[Gate]
 
     @property
-    def agreement(self) -> float:
-        return self.answers_equal / self.compared
+    def agreement(self) -> float | None:
+        return None if self.answers_equal is None else self.answers_equal / self.compared
 
     @property
-    def agrees(self) -> bool:
-        return self.compared - self.answers_equal <= max(1, (1 - AGREEMENT) * self.compared)
+    def passed(self) -> bool:
+        """Whether gates held and none failed."""
+        return any(gate.passed for gate in self.gates) and not self.failures
+
+    @property
+    def failures(self) -> list[str]:
+        return [gate.failure for gate in self.gates if gate.failed]
 
 
 @dataclass(frozen=True)
 class Parity(Judgement):
-    """The whole proof, as in ``parity.json``; ``rows`` are test rows."""
+    """The whole proof, as in ``parity.json``; ``rows`` are test rows, and ``gates`` all of them."""
 
     variant: str
     rows: int
     hard_inputs: int
-    gates: list[Gate]
     token_ids_equal: int
     max_abs_logit_difference: float
     mean_abs_logit_difference: float
@@ -62,23 +70,23 @@ class Parity(Judgement):
     tokenizer: TokenizerComparison
     worst_rows: list[dict[str, Any]]
 
-    @property
-    def passed(self) -> bool:
-        return all(gate.passed for gate in self.gates)
-
-    @property
-    def failures(self) -> list[str]:
-        return [gate.failure for gate in self.gates if not gate.passed]
-
 
 def judge(reference: ReferenceAnswers, predictor: Predictor) -> Judgement:
     """Only answers and the metric."""
-    return _judge_served(compute_served_answers(reference, predictor))
+    served = compute_served_answers(reference, predictor)
+    return Judgement(**_figures(served), gates=check_answers(served))
 
 
-def _judge_served(served: ServedAnswers) -> Judgement:
+def _figures(served: ServedAnswers) -> dict[str, Any]:
     change, same = served.change, served.same_answers
-    return Judgement(len(same), same.count(True), change.metric, change.served, change.reference, change)
+    return {
+        "compared": len(same),
+        "answers_equal": same.count(True) if served.predictor.task.decides else None,
+        "metric": change.metric,
+        "score": change.served,
+        "reference_score": change.reference,
+        "change": change,
+    }
 
 
 def prove(reference: ReferenceAnswers, predictor: Predictor, promise: Promise) -> Parity:
@@ -86,7 +94,7 @@ def prove(reference: ReferenceAnswers, predictor: Predictor, promise: Promise) -
     served = compute_served_answers(reference, predictor)
     evidence = Evidence(served, compare_tokenizers(reference, predictor), measure_invariance(served))
     return Parity(
-        **vars(_judge_served(served)),
+        **_figures(served),
         variant=promise.name,
         rows=len(reference.evaluation),
         hard_inputs=len(reference.items) - len(reference.row_items),

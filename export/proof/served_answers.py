@@ -47,9 +47,9 @@ class ServedAnswers:
     def differences(self) -> list[tuple[float, float]]:
         """Largest and mean absolute logit difference."""
         places = range(len(self.encoded))
-        return [logit_difference(self._logits(place), self.reference.logits(place)) for place in places]
+        return [logit_difference(self.logits(place), self.reference.logits(place)) for place in places]
 
-    def _logits(self, place: int) -> list[Any]:
+    def logits(self, place: int) -> list[Any]:
         return self.predictor.logits(self.encoded[place].windows, self.results[place])
 
     @cached_property

@@ -50,7 +50,8 @@ def _draw_candidate(axes: Axes, candidate: Candidate, name_height: float, ringed
     axes.plot(x, y, "o", color=colour, markersize=8)
     if ringed:
         axes.plot(x, y, "o", color=INK, markersize=15, fillstyle="none")
-    name = f"{candidate.variant.name}, {candidate.result.agreement:.2%} equal"
+    agreement = candidate.result.agreement
+    name = candidate.variant.name + ("" if agreement is None else f", {agreement:.2%} equal")
     axes.annotate(
         name, place, (4, 0), textcoords="offset points", va="center", fontsize=9, color=colour, annotation_clip=False
     )

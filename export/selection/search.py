@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.proof.prove import AGREEMENT, Judgement, Parity
+from export.proof.prove import Judgement, Parity
 from export.selection.speed import Pace, measure_pace
 from export.variants.registry import Variant, variants_for
 from export.workspace import BuiltVariant, Workspace
@@ -91,7 +91,7 @@ def to_record(candidates: Sequence[Candidate], selected: Candidate) -> dict[str,
     """The content of ``variants.json``."""
     return {
         "chosen": selected.variant.name,
-        "asked": f"every gate of the proof, and at least {AGREEMENT:.0%} of the answers equal to the checkpoint's",
+        "asked": "every gate of the proof",
         "speed": "items per second of CPU time on one core, and relative to fp32; medians of alternating rounds",
         "candidates": [each.to_json() for each in candidates],
     }
@@ -108,7 +108,7 @@ def _try_variant(
         return Candidate(variant, reason=_first_line(error))
     baseline = workspace.create_predictor(fp32, threads=1) if fp32 else None
     pace = measure_pace(workspace.create_predictor(built, threads=1), baseline, workspace.reference.row_items)
-    return Candidate(variant, built, judgement, pace, reason=_disagreement(judgement))
+    return Candidate(variant, built, judgement, pace, reason="; ".join(judgement.failures) if judgement else "")
 
 
 def _prove_until_passed(
@@ -135,14 +135,8 @@ def _prove_candidate(workspace: Workspace, candidate: Candidate) -> Candidate:
         parity = workspace.prove(candidate.built)
     except UserError as error:
         return dataclasses.replace(candidate, reason=_first_line(error))
-    return dataclasses.replace(candidate, parity=parity, reason="; ".join(parity.failures) or _disagreement(parity))
+    return dataclasses.replace(candidate, parity=parity, reason="; ".join(parity.failures))
 
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
-
-
-def _disagreement(result: Judgement | None) -> str:
-    if result is None or result.agrees:
-        return ""
-    return f"only {result.agreement:.2%} of the answers equal the checkpoint's; {AGREEMENT:.0%} are required"

@@ -52,15 +52,14 @@ def _quantize_until_accepted(
     while remaining:
         onnx.save(quantize_layers(model, remaining, ranges), str(target))
         judgement = calibration.judge()
-        if judgement.agrees and judgement.change.change >= -judgement.change.budget:
+        if judgement.passed and judgement.change.change >= -judgement.change.budget:
             return [group.input for group in groups if group not in remaining], judgement
         by_sensitivity = by_sensitivity or _sort_by_sensitivity(model, groups, ranges, calibration.feeds)
         most_sensitive = by_sensitivity[len(groups) - len(remaining)]
         remaining = [group for group in remaining if group.input != most_sensitive]
     raise VariantFailed(
-        "no part of the graph can be put into 8 bits: even with one layer, "
-        f"{judgement.compared - judgement.answers_equal} of {judgement.compared} validation answers differ from the "
-        "checkpoint's"
+        "no part of the graph can be put into 8 bits: even with one layer, on validation rows, "
+        + ("; ".join(judgement.failures) or f"{judgement.metric} falls by {-judgement.change.change:.3g}")
     )
 
 

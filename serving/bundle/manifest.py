@@ -96,7 +96,7 @@ class Verdict(_Model):
     passed: bool
     rows: int
     token_ids_equal: bool
-    answers_equal: int
+    answers_equal: int | None = Field(description="null if the answers are numbers, and no decisions")
     max_abs_logit_difference: float
     metric: str = Field(description="what the two scores are")
     score: float = Field(description="of the answers as served, on the test set")

@@ -78,6 +78,8 @@ class Task(ABC):
     uses_windows: ClassVar[bool] = False
     """Whether long text is read in overlapping windows instead of truncated."""
     needs_offsets: ClassVar[bool] = False
+    decides: ClassVar[bool] = True
+    """Whether `decision` tells answers apart: it does not for numbers and vectors."""
     lone_answer_in_list: ClassVar[bool] = True
     """Whether Hugging Face clients expect the answer to a single input inside a list."""
     output_tensors: ClassVar[Mapping[str, Datatype]] = {}

@@ -29,6 +29,7 @@ DEFAULT = FeatureExtractionParameters()
 
 class FeatureExtraction(TextTask):
     name = "feature-extraction"
+    decides = False
     output_tensors: ClassVar[Mapping[str, Datatype]] = {"embedding": "FP32"}
     settings_type = FeatureExtractionSettings
     parameters_type = FeatureExtractionParameters

@@ -23,6 +23,7 @@ class Regression(PairTask):
     """One number a text. The one label is the number's name."""
 
     name = "regression"
+    decides = False
     settings_type = RegressionSettings
     settings: RegressionSettings
 

@@ -242,6 +242,31 @@ class Export(Section):
         description="of the task's main metric, in its unit: the lower end of the 95 % interval of an approximate"
         " variant's change must stay above minus this",
     )
+    min_agreement: float = Field(
+        default=0.99,
+        ge=0,
+        le=1,
+        description="of an approximate variant: share of inputs with the checkpoint's answer; one may always differ",
+    )
+    max_probability_change: float = Field(
+        default=0.5, ge=0, le=1, description="of a label, entity, answer or next token, on any input"
+    )
+    max_mean_probability_change: float = Field(default=0.02, ge=0, le=1, description="of all of them on average")
+    max_ece_change: float = Field(default=0.02, ge=0, le=1, description="of the expected calibration error, up or down")
+    max_value_change: float = Field(
+        default=0.5, ge=0, description="of any number, in standard deviations of the training rows'"
+    )
+    max_mean_value_change: float = Field(default=0.05, ge=0, description="of all of them on average")
+    min_cosine: float = Field(
+        default=0.9, ge=-1, le=1, description="of any vector with the checkpoint's of the same text"
+    )
+    min_mean_cosine: float = Field(default=0.98, ge=-1, le=1, description="of all of them on average")
+    max_length_change: float = Field(
+        default=0.2, ge=0, description="of any vector's length before normalisation, as a share of it"
+    )
+    min_mean_text_f1: float = Field(
+        default=0.99, ge=0, le=1, description="of the words of generated texts with those of the checkpoint's"
+    )
 
     @model_validator(mode="before")
     @classmethod

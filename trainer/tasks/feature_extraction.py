@@ -16,6 +16,7 @@ from serving.tasks.base import Encoded, Task, TaskSettings
 from trainer.data import columns
 from trainer.data.rows import Rows, texts_of
 from trainer.data.table import Table
+from trainer.metrics.changes import Changes, Side, vector_changes
 from trainer.metrics.correlation import pearson, spearman
 from trainer.metrics.resampling import WeightedMetric, pearson_of, spearman_of
 from trainer.model.inference import RowLogits
@@ -77,6 +78,10 @@ class FeatureExtraction(TrainingTask):
 
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[float]) -> WeightedMetric:
         return (pearson_of if metric == "pearson" else spearman_of)(rows.targets, list(answers))
+
+    def changes(self, before: Side, after: Side) -> Changes:
+        raw = serving.FeatureExtractionParameters(normalize=False)
+        return vector_changes(before.decode(raw), after.decode(raw))
 
 
 def cosent(cosines: Tensor, labels: Tensor) -> Tensor:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import and_, eq
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedTokenizerFast
@@ -19,6 +22,7 @@ from serving.tasks.base import Encoded, Task, TaskSettings
 from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
+from trainer.metrics.changes import PROBABILITY, TEXT, Changes, Side, token_probability_changes
 from trainer.metrics.squad import f1
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.inputs import IGNORED, Batch
@@ -67,6 +71,14 @@ class Generation(WordScoring, TrainingTask):
 
     def answered_texts(self, rows: Rows, answers: Sequence[Any]) -> list[tuple[str, list[str]]]:
         return [(answer[0]["generated_text"], [target]) for answer, target in zip(answers, rows.targets, strict=True)]
+
+    def changes(self, before: Side, after: Side) -> Changes:
+        """Of the next token's probabilities up to the first token that differs, and the answer's words."""
+        theirs, ours = (side.results[0][0].token_ids for side in (before, after))
+        shared = 1 + sum(accumulate(map(eq, theirs[:-1], ours[:-1]), and_))
+        logits = [side.logits()[0][:shared] for side in (before, after)]
+        texts = [side.decode()[0]["generated_text"] for side in (before, after)]
+        return {PROBABILITY: token_probability_changes(*logits), TEXT: np.array([1 - f1(texts[1], [texts[0]])])}
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
         """``confidence`` is 1 - F1."""

@@ -17,6 +17,7 @@ from serving.tasks.inputs import json_type
 from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
+from trainer.metrics.changes import PROBABILITY, Changes, Side, score_changes
 from trainer.metrics.resampling import Floats, WeightedMetric, f1_of, indicators, mean_of
 from trainer.metrics.thresholds import best_thresholds
 from trainer.model.inference import RowLogits
@@ -90,6 +91,15 @@ class MultiLabelClassification(TrainingTask):
 
     def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
         return [set(_labels(a)) == set(target) for a, target in zip(answers, rows.targets, strict=True)]
+
+    def changes(self, before: Side, after: Side) -> Changes:
+        """The largest of all labels', answered or not: a mean over many labels would hide it."""
+        every = serving.MultiLabelParameters(threshold=0.0)
+        scores, others = ({each["label"]: each["score"] for each in side.decode(every)} for side in (before, after))
+        return {PROBABILITY: score_changes(scores, others, missing=np.nan).max(keepdims=True)}
+
+    def crosses_threshold(self, before: Side, after: Side) -> bool:
+        return True
 
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
         expected, answered = (indicators(side, labels) for side in (rows.targets, map(_labels, answers)))

@@ -15,6 +15,7 @@ from serving.tasks.base import Encoded, Task, TaskSettings
 from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
+from trainer.metrics.changes import PROBABILITY, Changes, Side, score_changes
 from trainer.metrics.squad import f1
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.inference import RowLogits
@@ -96,6 +97,16 @@ class QuestionAnswering(WordScoring, TrainingTask):
     def answered_texts(self, rows: Rows, answers: Sequence[Any]) -> list[tuple[str, list[str]]]:
         return [(answer["answer"], _texts(target)) for answer, target in zip(answers, rows.targets, strict=True)]
 
+    def changes(self, before: Side, after: Side) -> Changes:
+        """Of the score that the checkpoint's answer has; 0 where it is not among the best."""
+        best = serving.QuestionAnsweringParameters(top_k=serving.N_BEST)
+        answer, answers = before.decode(), {_place(each): each["score"] for each in after.decode(best)}
+        return {PROBABILITY: score_changes({_place(answer): answer["score"]}, answers, missing=0.0)}
+
+    def crosses_threshold(self, before: Side, after: Side) -> bool:
+        """Only one side answers."""
+        return bool(before.decode()["answer"]) != bool(after.decode()["answer"])
+
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
         """Answers that share no word with an accepted one."""
         wrong = [at for at, pair in enumerate(self.answered_texts(rows, answers)) if f1(*pair) == 0]
@@ -110,6 +121,10 @@ class QuestionAnswering(WordScoring, TrainingTask):
             )
             for at in sorted(wrong, key=lambda at: -answers[at]["score"])[:most]
         ]
+
+
+def _place(answer: Any) -> tuple[int, int]:
+    return answer["start"], answer["end"]
 
 
 def _texts(answers: Sequence[dict[str, Any]]) -> list[str]:

@@ -15,6 +15,7 @@ from serving.tasks.base import Encoded, Task, TaskSettings
 from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
+from trainer.metrics.changes import VALUE, Changes, Side
 from trainer.metrics.correlation import pearson, spearman
 from trainer.metrics.resampling import WeightedMetric, pearson_of, spearman_of
 from trainer.tasks.base import Example, MetricValues, TrainingTask
@@ -61,6 +62,10 @@ class Regression(TrainingTask):
         if metric not in correlations:
             return super().weighted_metric(metric, rows, answers)
         return correlations[metric](rows.targets, _numbers(answers))
+
+    def changes(self, before: Side, after: Side) -> Changes:
+        std = before.task.settings.model_dump()["std"]
+        return {VALUE: np.abs(_numbers([after.decode()]) - _numbers([before.decode()])) / std}
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
         """``confidence`` is the error."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from trainer.data.rows import Rows, texts_of
+from trainer.metrics.changes import Changes, Side
 from trainer.metrics.resampling import WeightedMetric, mean_of, repeat_rows
 from trainer.metrics.squad import exact_match, f1
 from trainer.recipe.recipe import Recipe
@@ -48,6 +49,14 @@ class Scoring(ABC):
     def confidences(self, answers: Sequence[Any]) -> list[float] | None:
         """The answers' probabilities of being right, if they have any."""
         return None
+
+    @abstractmethod
+    def changes(self, before: Side, after: Side) -> Changes:
+        """How far the answer to an item is from the checkpoint's."""
+
+    def crosses_threshold(self, before: Side, after: Side) -> bool:
+        """Whether the item's answers, which differ, differ by a threshold: a small change of a score suffices."""
+        return False
 
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
         """A report shows ``per_label`` and ``confusion_matrix``."""

@@ -18,6 +18,7 @@ from serving.tasks.base import Encoded, Logits, Task, TaskSettings
 from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
+from trainer.metrics.changes import PROBABILITY, Changes, Side, score_changes
 from trainer.metrics.resampling import WeightedMetric, f1_of, indicators, mean_of
 from trainer.metrics.thresholds import best_accuracy_threshold
 from trainer.model.inference import RowLogits
@@ -106,6 +107,14 @@ class TextClassification(TrainingTask):
     def confidences(self, answers: Sequence[Any]) -> list[float]:
         return [answer[0]["score"] for answer in answers]
 
+    def changes(self, before: Side, after: Side) -> Changes:
+        """The largest of all labels': a mean over many labels would hide it."""
+        changes = score_changes(_scores(before.decode()), _scores(after.decode()), missing=np.nan)
+        return {PROBABILITY: changes.max(keepdims=True)}
+
+    def crosses_threshold(self, before: Side, after: Side) -> bool:
+        return before.task.settings.model_dump()["threshold"] is not None
+
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
         """The matrix is [expected, answered]."""
         expected, answered = rows.targets, _labels(answers)
@@ -129,6 +138,10 @@ class TextClassification(TrainingTask):
 
 def _labels(answers: Sequence[Any]) -> list[str]:
     return [answer[0]["label"] for answer in answers]
+
+
+def _scores(answer: Any) -> dict[str, float]:
+    return {each["label"]: each["score"] for each in answer}
 
 
 def _second_probability(logits: Logits) -> float:

@@ -19,6 +19,7 @@ from trainer.data import columns
 from trainer.data.conll import to_bio
 from trainer.data.rows import Rows
 from trainer.data.table import Table
+from trainer.metrics.changes import PROBABILITY, Changes, Side, score_changes
 from trainer.metrics.entities import EntityScores, Span, entity_scores, spans_of
 from trainer.metrics.resampling import WeightedMetric, f1_of
 from trainer.model.inference import RowLogits
@@ -124,6 +125,17 @@ class TokenClassification(TrainingTask):
     def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
         return [expected == answered for expected, answered in _entity_pairs(rows, answers)]
 
+    def changes(self, before: Side, after: Side) -> Changes:
+        """Of the scores of entities that both sides find."""
+        scores, others = _scores(before.decode()), _scores(after.decode())
+        both = {place: score for place, score in scores.items() if place in others}
+        return {PROBABILITY: score_changes(both, others, missing=np.nan)}
+
+    def crosses_threshold(self, before: Side, after: Side) -> bool:
+        """Only whether there is an entity differs, which O's bias decides."""
+        found, others = _scores(before.decode()).keys(), _scores(after.decode()).keys()
+        return found < others or others < found
+
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
         scores = _entity_scores(rows, answers)
         return {"per_label": {kind: asdict(score) for kind, score in scores.per_type.items()}}
@@ -173,6 +185,10 @@ def _list_problem(value: Any) -> str | None:
     if not value:
         return "is an empty list"
     return None if all(isinstance(each, (str, int)) for each in value) else "holds something else than texts"
+
+
+def _scores(answer: Any) -> dict[tuple[str, int, int], float]:
+    return {(each["entity_group"], each["start"], each["end"]): each["score"] for each in answer}
 
 
 def _entity_scores(rows: Rows, answers: Sequence[Any]) -> EntityScores:

@@ -32,7 +32,7 @@ function showInfo() {
     [`Test ${metric}, as served`, formatScore(parity.metric, parity.score)],
     [`Test ${metric}, as trained`, formatScore(parity.metric, parity.reference_score)],
     ["Inputs compared", formatCount(parity.rows)],
-    ["Equal answers", `${formatCount(parity.answers_equal)} of ${formatCount(parity.rows)}`],
+    ...(parity.answers_equal === null ? [] : [["Equal answers", `${formatCount(parity.answers_equal)} of ${formatCount(parity.rows)}`]]),
     ["Equal token ids", parity.token_ids_equal ? "all" : "not all"],
     ["Largest logit difference", parity.max_abs_logit_difference.toExponential(1).replace("-", "−")],
     ["Proven on", info.proven_on.cpu ?? info.proven_on.architecture, true],

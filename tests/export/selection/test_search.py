@@ -13,7 +13,7 @@ import pytest
 
 from export.console import variants_table
 from export.exporter import Export, ProofFailed, export_run
-from export.proof.gates import Gate
+from export.proof.gate import Gate
 from export.proof.prove import Parity
 from export.selection import search
 from export.selection.search import Candidate, select_best
