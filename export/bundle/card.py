@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from export.bundle.files import PARITY, SEARCH
 from export.proof.display import change_unit, format_change
@@ -35,9 +35,15 @@ def write_card(manifest: Manifest, folder: Path) -> None:
 
 
 def check_card(bundle: Bundle) -> str:
-    """Raises BundleError if the bundle's card is not the rendered one."""
-    card = render_card(bundle.manifest, bundle.root)
-    if bundle.read(CARD).decode("utf-8") != card:
+    """Raises BundleError if the bundle's card is not the rendered one, or its files lack what a card shows."""
+    try:
+        card = render_card(bundle.manifest, bundle.root)
+    except (TemplateError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise BundleError(
+            f"{bundle.root}: {PARITY}, {SEARCH} or {MANIFEST} are not those of an export: {error}. Export the bundle"
+            " again."
+        ) from error
+    if bundle.read(CARD) != card.encode("utf-8"):
         raise BundleError(
             f"{bundle.root}: {CARD} is not what {MANIFEST} and {PARITY} make: it was edited by hand or written by "
             "another version. Export the bundle again."

@@ -46,7 +46,7 @@ is no other file, no link, no path that leads outside, and no graph with a tenso
 | a server starts | this machine reproduces the token ids, answers and logits of the golden rows | the server logs a \
 warning and tries the next fallback; after the last one it exits |
 
-Golden answers are few and cannot replace the test set of the proof. So a variant is tried last if `depends_on` names a
+Golden answers are few and cannot replace the test set of the proof. So a variant does not serve if `depends_on` names a
 CPU property in which the machine differs from `proven_on`.
 
 ## manifest.json

@@ -59,7 +59,7 @@ class GraphSpec(_Model):
         description="false: a row's answer depends on the rows beside it, so that each row is run alone"
     )
     depends_on: list[Arithmetic] = Field(
-        default=[], description="of the CPU it was proven on; where a machine differs in it, other variants go first"
+        default=[], description="of the CPU it was proven on; where a machine differs in it, the variant does not serve"
     )
 
 

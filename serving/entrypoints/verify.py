@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from serving.bundle.bundle import Bundle
+from serving.bundle.cpu import describe_machine
 from serving.bundle.signature import require_signature
 from serving.entrypoints.golden_check import check_golden, select_variant
 from serving.entrypoints.remote_client import RemoteServer
 from serving.errors import BundleError
 from serving.inference.predictor import Predictor
+from serving.inference.variant_choice import require_proven_cpu
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def check_here(bundle: Bundle, threads: int) -> Iterator[Finding]:
     for variant in variants:
         name, golden = variant.manifest.graph.variant, variant.manifest.golden
         try:
+            require_proven_cpu(variant, describe_machine())
             difference = Predictor(variant, threads=threads).replay_golden()
         except BundleError as error:
             failures.append(str(error))

@@ -1,7 +1,7 @@
 """Which of a bundle's proven variants serves on this machine.
 
-Each must reproduce its golden answers. Variants that depend on CPU features in which this machine differs from the
-proof's come last: few golden answers cannot replace the test set.
+The first that reproduces its golden answers. A variant that depends on CPU arithmetic in which this machine differs
+from the proof's never serves: few golden answers cannot replace the test set.
 """
 
 from __future__ import annotations
@@ -29,28 +29,22 @@ class VariantChoice:
     """Attributes:
     preferred: the bundle's first variant.
     served: the selected one.
-    rejected: those that failed or were passed over.
-    cpu_mismatches: of the served one.
+    rejected: those before it.
     """
 
     preferred: str
     served: str
     rejected: tuple[RejectedVariant, ...] = ()
-    cpu_mismatches: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
         """For the operator."""
         rejected = [f"the {each.variant} variant does not serve here: {each.reason}" for each in self.rejected]
-        instead = [f"the {self.served} variant serves in its place"] if self.served != self.preferred else []
-        doubts = [
-            f"the {self.served} variant serves although {each}; its golden answers hold" for each in self.cpu_mismatches
-        ]
-        return [*rejected, *instead, *doubts]
+        return [*rejected, *([f"the {self.served} variant serves in its place"] if rejected else [])]
 
 
 def select_variant(bundle: Bundle, load: Callable[[Bundle], Opened], machine: Machine) -> tuple[Opened, VariantChoice]:
-    """Load the first variant that reproduces its golden answers, and log warnings.
+    """Load the first variant that may serve on this machine, and log warnings.
 
     Args:
         bundle: a checked bundle.
@@ -58,30 +52,32 @@ def select_variant(bundle: Bundle, load: Callable[[Bundle], Opened], machine: Ma
         machine: that serves.
 
     Raises:
-        BundleError: no variant does; the message has each reason.
+        BundleError: no variant may; the message has each reason.
     """
-    bundles = (bundle, *bundle.alternatives)
-    candidates = [(each.manifest.graph.variant, each, _mismatches(each, machine)) for each in bundles]
-    failures: dict[str, str] = {}
-    for variant, candidate, mismatches in sorted(candidates, key=lambda each: bool(each[2])):
+    rejected: list[RejectedVariant] = []
+    for candidate in (bundle, *bundle.alternatives):
+        variant = candidate.manifest.graph.variant
         try:
+            require_proven_cpu(candidate, machine)
             opened = load(candidate)
         except BundleError as error:
-            if len(candidates) == 1:
+            if not bundle.alternatives:
                 raise
-            failures[variant] = str(error)
+            rejected.append(RejectedVariant(variant, str(error)))
         else:
-            order = [each for each, _, _ in candidates]
-            passed_over = {each: "; ".join(why) for each, _, why in candidates[: order.index(variant)]}
-            reasons = passed_over | failures
-            rejected = tuple(RejectedVariant(each, reasons[each]) for each in order if each in reasons)
-            choice = VariantChoice(order[0], variant, rejected, mismatches)
+            choice = VariantChoice(bundle.manifest.graph.variant, variant, tuple(rejected))
             for line in choice.warnings:
                 logging.getLogger("tuneship").warning("%s: %s", bundle.manifest.name, line)
             return opened, choice
-    summary = "; ".join(f"{variant}: {reason}" for variant, reason in failures.items())
+    summary = "; ".join(f"{each.variant}: {each.reason}" for each in rejected)
     raise BundleError(f"{bundle.root}: no variant answers on this machine as it was proven. {summary}")
 
 
-def _mismatches(bundle: Bundle, machine: Machine) -> tuple[str, ...]:
-    return cpu_mismatches(bundle.manifest.graph.depends_on, bundle.manifest.proven_on, machine)
+def require_proven_cpu(bundle: Bundle, machine: Machine) -> None:
+    """Raise BundleError if the first variant depends on arithmetic in which this CPU differs from the proof's."""
+    manifest = bundle.manifest
+    if mismatches := cpu_mismatches(manifest.graph.depends_on, manifest.proven_on, machine):
+        raise BundleError(
+            f"{'; '.join(mismatches)}. Export and prove the bundle on a machine of this kind, serve it on one of that"
+            " kind, or add fp32 to it by tuneship export --fallback"
+        )

@@ -53,6 +53,26 @@ def test_a_changed_card_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
         check_card(Bundle.open(bundle))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("parity.json", "{"),
+        ("parity.json", "[]"),
+        ("parity.json", "{}"),
+        ("parity.json", '{"metric": "accuracy"}'),
+        ("parity.json", '{"metric": "accuracy", "score": "high", "rows": 5}'),
+        ("parity.json", '{"metric": [1], "score": 0.5, "rows": 5, "gates": 3}'),
+        ("parity.json", "\xff"),
+        ("variants.json", '{"candidates": [1]}'),
+    ],
+)
+def test_forged_figures_are_refused(tiny_bundle: Path, tmp_path: Path, name: str, content: str) -> None:
+    """Files of figures that no export writes are told as such, although every hash is right."""
+    bundle = forge(tiny_bundle, tmp_path / "b", files={name: content.encode("latin-1")})
+    with pytest.raises(BundleError, match=r"are not those of an export.*Export the bundle again"):
+        check_card(Bundle.open(bundle))
+
+
 def test_every_section_is_there(tiny_bundle: Path) -> None:
     """The sections of a model card, in order."""
     headings = re.findall(r"^## (.+)$", (tiny_bundle / "README.md").read_text(), re.MULTILINE)

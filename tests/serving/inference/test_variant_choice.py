@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from bench.process import free_port
+from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import INSTRUCTIONS, Machine, cpu_mismatches, describe_machine
 from serving.errors import BundleError
 from serving.http.app import create_app
@@ -18,6 +20,7 @@ from serving.inference import predictor as predictor_module
 from serving.inference.predictor import Predictor
 from tests.bundles import forge, golden_with, manifest_of
 from tests.serving.processes import get, python, running
+from tuneship import app
 
 TEXTS = ["where is my parcel?", "refund order 17"]
 VNNI: Machine = {"architecture": "x86_64", "cpu": "one", "features": ["avx2", "avx512_vnni"]}
@@ -102,7 +105,7 @@ def test_graph_that_cannot_be_loaded(tiny_fallback_bundle: Path, tmp_path: Path)
 
 
 def test_other_cpu(tiny_fallback_bundle: Path, tmp_path: Path) -> None:
-    """On another kind of CPU int8's golden answers prove little: fp32, which does not depend on it, goes first."""
+    """On another kind of CPU int8's golden answers prove little: fp32, which does not depend on it, serves."""
     choice = Predictor.open(elsewhere(tiny_fallback_bundle, tmp_path / "forged")).choice
     assert (choice.served, choice.rejected[0].variant) == ("fp32", "int8")
     assert "int8-dot-product instructions" in choice.rejected[0].reason
@@ -117,19 +120,27 @@ def test_other_machine(tiny_fallback_bundle: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_other_cpu_without_another_variant(tiny_int8_bundle: Path, tmp_path: Path) -> None:
-    """With nothing to fall back on, the replay decides, and the doubt is told."""
-    choice = Predictor.open(elsewhere(tiny_int8_bundle, tmp_path / "forged")).choice
-    assert choice.served == choice.preferred == "int8"
-    (doubt,) = choice.warnings
-    assert "although it was proven on a CPU with" in doubt
+    """With nothing to fall back on, no server starts, although the golden answers hold; it is said what to do."""
+    bundle = elsewhere(tiny_int8_bundle, tmp_path / "forged")
+    with pytest.raises(BundleError, match=r"was proven on a CPU with.*--fallback"):
+        Predictor.open(bundle)
+    Predictor(Bundle.open(bundle)).replay_golden()
+    result = CliRunner().invoke(app, ["verify", str(bundle)])
+    assert isinstance(result.exception, BundleError)
 
 
 def test_other_cpu_and_the_fallback_differs(tiny_fallback_bundle: Path, tmp_path: Path) -> None:
-    """Where fp32 does not hold either, int8 may still: its doubt and fp32's failure are both told."""
-    choice = Predictor.open(elsewhere(tiny_fallback_bundle, tmp_path / "forged", "golden.fp32.jsonl")).choice
-    assert choice.served == "int8"
-    assert [each.variant for each in choice.rejected] == ["fp32"]
-    assert len(choice.warnings) == 2
+    """Where fp32 does not hold either, nothing serves; both reasons are told."""
+    with pytest.raises(BundleError, match=r"int8: it was proven on a CPU.*fp32: golden\.fp32\.jsonl, row 1"):
+        Predictor.open(elsewhere(tiny_fallback_bundle, tmp_path / "forged", "golden.fp32.jsonl"))
+
+
+def test_verify_says_what_serves(tiny_fallback_bundle: Path, tmp_path: Path) -> None:
+    """`tuneship verify` warns of the variant that does not serve on this CPU, as a server would."""
+    result = CliRunner().invoke(app, ["verify", str(elsewhere(tiny_fallback_bundle, tmp_path / "forged"))])
+    assert result.exit_code == 0
+    assert "! the int8 variant does not serve here: it was proven on a CPU" in result.output
+    assert "golden answers hold here, fp32" in result.output
 
 
 def test_nothing_holds(tiny_fallback_bundle: Path, tmp_path: Path) -> None:
