@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
@@ -99,7 +100,10 @@ def test_a_real_server_tells(fallen: Path, tmp_path: Path) -> None:
 
 def test_graph_that_cannot_be_loaded(tiny_fallback_bundle: Path, tmp_path: Path) -> None:
     """A graph that this machine's onnxruntime cannot load is passed over like one that answers otherwise."""
-    choice = Predictor.open(forge(tiny_fallback_bundle, tmp_path / "forged", files={"model.onnx": b"junk"})).choice
+    graph = onnx.load(tiny_fallback_bundle / "model.onnx")
+    graph.opset_import[0].version = 999
+    files = {"model.onnx": graph.SerializeToString()}
+    choice = Predictor.open(forge(tiny_fallback_bundle, tmp_path / "forged", files=files)).choice
     assert choice.served == "fp32"
     assert "model.onnx cannot be loaded" in choice.rejected[0].reason
 
