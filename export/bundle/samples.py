@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def write_golden(predictor: Predictor, inputs: Sequence[Any], path: Path) -> Non
 
 def write_drift_reference(predictor: Predictor, items: Sequence[Any], path: Path) -> None:
     """Write how often each label is answered, and the items' lengths in tokens."""
-    encoded, labels = run_in_batches(predictor.encode, lambda encoded: _predict_labels(predictor, encoded), items)
+    predict = partial(_predict_labels, predictor)
+    encoded, labels = run_in_batches(predictor.task, predictor.encode, predict, items)
     reference = reference_of([each.tokens for each in encoded], labels)
     path.write_text(reference.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,13 +13,15 @@ from tokenizers import Tokenizer
 
 from export.proof import hard_strings
 from export.proof.hard_strings import as_items
-from serving.tasks.base import Encoded, Logits
+from export.proof.item_answers import ItemAnswers
+from export.proof.stored_window import store_windows
+from serving.tasks.base import Encoded, Logits, Task
 from trainer.data.rows import Rows
 from trainer.model.checkpoint import Checkpoint, load_checkpoint
 from trainer.model.generate import GreedyAnswer, generate
 from trainer.model.heads import GeneratingModel
 from trainer.model.inference import rows_logits
-from trainer.model.inputs import encode
+from trainer.model.inputs import cut, encode
 from trainer.tasks.base import MetricValues, TrainingTask
 
 BATCH_SIZE, ITEMS_AT_ONCE = 32, 256
@@ -94,7 +95,10 @@ class ReferenceAnswers:
     counts: list[int]
     encoded: list[Encoded]
     results: list[list[Any]]
-    answers: list[Any]
+
+    @cached_property
+    def answers(self) -> ItemAnswers:
+        return ItemAnswers(self.training_task, self.model.task, self.counts, self.encoded, self.results)
 
     @property
     def row_items(self) -> list[Any]:
@@ -105,20 +109,17 @@ class ReferenceAnswers:
         """By window, or by generated token."""
         return self.model.logits(self.encoded[place], self.results[place])
 
-    def answers_by_row(self, answers: Sequence[Any]) -> list[Any]:
-        """Ignores the answers to hard inputs."""
-        remaining = iter(answers)
-        return [self.training_task.answer(list(islice(remaining, count))) for count in self.counts]
-
     @cached_property
     def strings(self) -> list[Encoded]:
         """Tokenised hard strings that the task accepts."""
         texts = hard_strings.hard_strings(hard_strings.STRINGS, hard_strings.SEED)
-        return self.model.encode(as_items(self.model.task, self.model.tokenizer, texts))
+        task, encode = self.model.task, self.model.encode
+        items = as_items(task, self.model.tokenizer, texts)
+        return run_in_batches(task, encode, lambda encoded: [[]] * len(encoded), items)[0]
 
-    @cached_property
+    @property
     def row_answers(self) -> list[Any]:
-        return self.answers_by_row(self.answers)
+        return self.answers.by_row
 
     @cached_property
     def scores(self) -> MetricValues:
@@ -128,18 +129,21 @@ class ReferenceAnswers:
 def compute_reference_answers(model: ReferenceModel, training_task: TrainingTask, evaluation: Rows) -> ReferenceAnswers:
     per_row = [training_task.items(model.task, inputs) for inputs in evaluation.inputs]
     items = [item for row in per_row for item in row] + as_items(model.task, model.tokenizer)
-    encoded, results = run_in_batches(model.encode, model.run, items)
-    answers = [model.task.decode(*pair) for pair in zip(encoded, results, strict=True)]
+    encoded, results = run_in_batches(model.task, model.encode, model.run, items)
     counts = [len(row) for row in per_row]
-    return ReferenceAnswers(model, training_task, evaluation, items, counts, encoded, results, answers)
+    return ReferenceAnswers(model, training_task, evaluation, items, counts, encoded, results)
 
 
 def run_in_batches(
-    encode: Callable[[Sequence[Any]], list[Encoded]], run: Callable[[Sequence[Encoded]], list[T]], items: Sequence[Any]
+    task: Task,
+    encode: Callable[[Sequence[Any]], list[Encoded]],
+    run: Callable[[Sequence[Encoded]], list[T]],
+    items: Sequence[Any],
 ) -> tuple[list[Encoded], list[T]]:
-    """Each item's windows and what ``run`` gives for them, ITEMS_AT_ONCE items at a time."""
-    encoded, results = list[Encoded](), list[T]()
-    for start in range(0, len(items), ITEMS_AT_ONCE):
-        encoded += encode(items[start : start + ITEMS_AT_ONCE])
-        results += run(encoded[start:])
-    return encoded, results
+    """Each item's stored windows and what ``run`` gives for them, ITEMS_AT_ONCE items at a time."""
+    stored, results = list[Encoded](), list[T]()
+    for part in cut(items, ITEMS_AT_ONCE):
+        encoded = encode(part)
+        results += run(encoded)
+        stored += [store_windows(task, each) for each in encoded]
+    return stored, results

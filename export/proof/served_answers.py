@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
+from export.proof.item_answers import ItemAnswers
 from export.proof.logit_difference import logit_difference
 from export.proof.reference import ReferenceAnswers, run_in_batches
 from export.proof.statistics import MetricChange, measure_change
@@ -25,12 +26,13 @@ class ServedAnswers:
     results: list[list[Any]]
 
     @cached_property
-    def answers(self) -> list[Any]:
-        return [self.predictor.task.decode(*pair) for pair in zip(self.encoded, self.results, strict=True)]
+    def answers(self) -> ItemAnswers:
+        reference = self.reference
+        return ItemAnswers(reference.training_task, self.predictor.task, reference.counts, self.encoded, self.results)
 
-    @cached_property
+    @property
     def row_answers(self) -> list[Any]:
-        return self.reference.answers_by_row(self.answers)
+        return self.answers.by_row
 
     @cached_property
     def same_tokens(self) -> list[bool]:
@@ -40,8 +42,8 @@ class ServedAnswers:
     @cached_property
     def same_answers(self) -> list[bool]:
         """Whether both answers lead to the same decision."""
-        decide = self.predictor.task.decision
-        return [decide(a) == decide(b) for a, b in zip(self.answers, self.reference.answers, strict=True)]
+        pairs = zip(self.answers.decisions, self.reference.answers.decisions, strict=True)
+        return [served == reference for served, reference in pairs]
 
     @cached_property
     def differences(self) -> list[tuple[float, float]]:
@@ -70,7 +72,14 @@ class ServedAnswers:
 def compute_served_answers(reference: ReferenceAnswers, predictor: Predictor) -> ServedAnswers:
     """Batched as a server batches."""
     run = partial(run_items, predictor)
-    return ServedAnswers(reference, predictor, *run_in_batches(predictor.encode, run, reference.items))
+    encoded, results = run_in_batches(predictor.task, predictor.encode, run, reference.items)
+    return ServedAnswers(reference, predictor, _share_windows(encoded, reference.encoded), results)
+
+
+def _share_windows(ours: Sequence[Encoded], theirs: Sequence[Encoded]) -> list[Encoded]:
+    """Equal windows are held once."""
+    pairs = zip(ours, theirs, strict=True)
+    return [replace(a, windows=b.windows) if a.windows == b.windows else a for a, b in pairs]
 
 
 def run_items(predictor: Predictor, encoded: Sequence[Encoded]) -> list[list[Any]]:

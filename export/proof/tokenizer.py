@@ -7,6 +7,7 @@ from typing import Any
 
 from export.proof import hard_strings
 from export.proof.reference import ReferenceAnswers
+from export.proof.stored_window import store_windows
 from serving.inference.predictor import Predictor
 from serving.tasks.base import Encoded, Task
 from serving.tasks.generation import Generation
@@ -27,7 +28,8 @@ class TokenizerComparison:
 
 
 def compare_tokenizers(reference: ReferenceAnswers, predictor: Predictor) -> TokenizerComparison:
-    served = predictor.encode([each.item for each in reference.strings])
+    items = [each.item for each in reference.strings]
+    served = [store_windows(predictor.task, each) for each in predictor.encode(items)]
     pairs = zip(served, reference.strings, strict=True)
     different = [pair for pair in pairs if not same_tokens(predictor.task, *pair)]
     return TokenizerComparison(
@@ -49,13 +51,7 @@ def _describe_difference(served: Encoded, reference: Encoded) -> dict[str, Any]:
 
 
 def same_tokens(task: Task, served: Encoded, reference: Encoded) -> bool:
-    served_windows, reference_windows = (
-        [_window_tokens(task, window) for window in each.windows] for each in (served, reference)
-    )
-    return served_windows == reference_windows
-
-
-def _window_tokens(task: Task, window: Any) -> tuple[Any, ...]:
-    if isinstance(task, Generation):  # a prompt has token ids only
-        return (window.ids,)
-    return window.ids, window.type_ids, window.attention_mask, window.offsets if task.needs_offsets else None
+    """Whether the stored windows are equal; of a prompt, its token ids."""
+    if isinstance(task, Generation):
+        return [window.ids for window in served.windows] == [window.ids for window in reference.windows]
+    return served.windows == reference.windows

@@ -77,11 +77,10 @@ def _generate_answers(checkpoint: Checkpoint, rows: Rows) -> list[Any]:
 
 
 def _decode_answers(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows, batch_size: int) -> list[Any]:
-    task, answers = checkpoint.task, []
+    task, answers = checkpoint.task, list[Any]()
     for inputs in cut(rows.inputs, ROWS_AT_ONCE):
         items = [training_task.items(task, each) for each in inputs]
         encoded = encode(checkpoint.tokenizer, task, [item for of_row in items for item in of_row])
         logits = rows_logits(checkpoint.model, checkpoint.tokenizer, encoded, batch_size)
-        decoded = (task.decode(each, windows) for each, windows in zip(encoded, logits, strict=True))
-        answers += [training_task.answer([next(decoded) for _ in of_row]) for of_row in items]
+        answers += training_task.decode_rows(task, encoded, logits, map(len, items))
     return answers

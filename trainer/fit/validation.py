@@ -76,8 +76,8 @@ def validate(model: Model, datasets: Datasets, batch_size: int) -> MetricValues:
     if isinstance(datasets.training_task, Generation):
         return _teacher_forced(model, datasets, datasets.training_task, batch_size)
     logits = rows_logits(model, datasets.tokenizer, datasets.items, batch_size)
-    decoded = iter([datasets.task.decode(*each) for each in zip(datasets.items, logits, strict=True)])
-    answers = [datasets.training_task.answer([next(decoded) for _ in row]) for row in datasets.validation.encoded]
+    counts = map(len, datasets.validation.encoded)
+    answers = list(datasets.training_task.decode_rows(datasets.task, datasets.items, logits, counts))
     return {**datasets.training_task.metrics(datasets.validation_rows, answers), "loss": _loss(datasets, logits)}
 
 

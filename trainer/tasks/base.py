@@ -6,7 +6,7 @@ The same `serving` object decodes here, in the proof and in the server.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from transformers import PreTrainedTokenizerFast
@@ -62,6 +62,14 @@ class TrainingTask(RowReader, Objective, Scoring):
     def answer(self, answers: list[Any]) -> Any:
         """The row's answer from its items' answers."""
         return answers[0]
+
+    def decode_rows(
+        self, task: Task, encoded: Iterable[Encoded], results: Iterable[Sequence[Any]], counts: Iterable[int]
+    ) -> Iterator[Any]:
+        """Each row's answer from its next ``count`` items, with no more of it than `Scoring` reads."""
+        pairs = zip(encoded, results, strict=True)
+        answers = (task.decode(*pair, self.scoring_parameters) for pair in pairs)
+        return (self.answer([next(answers) for _ in range(count)]) for count in counts)
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         """Thresholds and the like are fitted to the validation rows."""

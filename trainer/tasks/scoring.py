@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from serving.tasks.base import TaskParameters
 from trainer.data.rows import Rows, texts_of
 from trainer.metrics.changes import Changes, Side
 from trainer.metrics.resampling import WeightedMetric, mean_of, repeat_rows
@@ -23,6 +24,8 @@ class Scoring(ABC):
     recipe: Recipe
     shares: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match")
     """The metrics that are shares of rows, and so have a binomial interval."""
+    scoring_parameters: ClassVar[TaskParameters | None] = None
+    """Parameters under which an answer has all that the methods here and decisions read; None: the default ones."""
 
     @property
     def proof_metric(self) -> str:

@@ -35,6 +35,7 @@ class TextClassification(TrainingTask):
 
     serves = serving.TextClassification
     head = "sequence"
+    scoring_parameters = serving.TextClassificationParameters(top_k=1)
 
     def read_targets(self, table: Table) -> list[str]:
         labels = columns.labels(table, "data.label", self.label_column)
