@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from export.proof.display import change_unit, format_change
 from export.proof.gate import Gate, at_most, none_of, not_applicable
 from export.proof.invariance import Compositions, Invariance
 from export.proof.logit_difference import largest_of
+from export.proof.sampling import Sampling
 from export.proof.served_answers import ServedAnswers
 from export.proof.statistics import MetricChange
 from export.proof.tokenizer import TokenizerComparison
@@ -45,11 +46,13 @@ class Evidence:
     served: ServedAnswers
     tokenizer: TokenizerComparison
     invariance: Invariance
+    sampling: Sampling | None = None
 
 
 def check_gates(evidence: Evidence, promise: Promise) -> list[Gate]:
     """The gates that apply to a variant with this promise."""
-    gates = [gate(evidence, promise) for gate in (*EVERY_VARIANT, *(EXACT if promise.exact else APPROXIMATE))]
+    checks = (*EVERY_VARIANT, *(EXACT if promise.exact else APPROXIMATE))
+    gates = [*[check(evidence, promise) for check in checks], *numbers_keep_samples(evidence)]
     return gates if promise.exact else [*gates, *check_answers(evidence.served)]
 
 
@@ -82,6 +85,11 @@ def padding_keeps_answers(evidence: Evidence, promise: Promise) -> Gate:
 
 def padding_keeps_logits(evidence: Evidence, promise: Promise) -> Gate:
     return _keeps_logits("padding", evidence.invariance.padding, promise)
+
+
+def numbers_keep_samples(evidence: Evidence) -> Iterator[Gate]:
+    if found := evidence.sampling:
+        yield none_of("sampled answers changed by their number", found.changed, found.comparisons)
 
 
 def _keeps_answers(what: str, evidence: Evidence, found: Compositions) -> Gate:

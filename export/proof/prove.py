@@ -14,6 +14,7 @@ from export.proof.gates import Evidence, Promise, check_gates
 from export.proof.invariance import Invariance, measure_invariance
 from export.proof.logit_difference import largest_of
 from export.proof.reference import ReferenceAnswers
+from export.proof.sampling import Sampling, measure_sampling
 from export.proof.served_answers import ServedAnswers, compute_served_answers
 from export.proof.statistics import CalibrationDrift, Flips, MetricChange, calibration_drift, count_flips
 from export.proof.tokenizer import TokenizerComparison, compare_tokenizers
@@ -68,6 +69,7 @@ class Parity(Judgement):
     calibration: CalibrationDrift | None
     invariance: Invariance
     tokenizer: TokenizerComparison
+    sampling: Sampling | None
     worst_rows: list[dict[str, Any]]
 
 
@@ -92,7 +94,8 @@ def _figures(served: ServedAnswers) -> dict[str, Any]:
 def prove(reference: ReferenceAnswers, predictor: Predictor, promise: Promise) -> Parity:
     """Compare a variant's predictor with the reference on every evaluation row and hard input."""
     served = compute_served_answers(reference, predictor)
-    evidence = Evidence(served, compare_tokenizers(reference, predictor), measure_invariance(served))
+    tokenizer, invariance = compare_tokenizers(reference, predictor), measure_invariance(served)
+    evidence = Evidence(served, tokenizer, invariance, measure_sampling(served))
     return Parity(
         **_figures(served),
         variant=promise.name,
@@ -106,6 +109,7 @@ def prove(reference: ReferenceAnswers, predictor: Predictor, promise: Promise) -
         calibration=_calibration_drift(served),
         invariance=evidence.invariance,
         tokenizer=evidence.tokenizer,
+        sampling=evidence.sampling,
         worst_rows=find_worst_rows(served),
     )
 

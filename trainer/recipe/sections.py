@@ -265,7 +265,7 @@ class Export(Section):
         default=0.2, ge=0, description="of any vector's length before normalisation, as a share of it"
     )
     min_mean_text_f1: float = Field(
-        default=0.99, ge=0, le=1, description="of the words of generated texts with those of the checkpoint's"
+        default=0.95, ge=0, le=1, description="of the words of generated texts with those of the checkpoint's"
     )
 
     @model_validator(mode="before")

@@ -73,7 +73,12 @@ class GenerationEngine:
 def _load_session(bundle: Bundle, task: Generation, threads: int) -> CausalSession | Seq2SeqSession:
     graph, settings = bundle.manifest.graph, task.settings
     if graph.decoder is None:
-        return CausalSession(bundle.read(graph.file), threads=threads, max_positions=settings.max_positions)
+        return CausalSession(
+            bundle.read(graph.file),
+            threads=threads,
+            max_positions=settings.max_positions,
+            row_independent=graph.row_independent,
+        )
     if settings.decoder_start_token_id is None:
         raise BundleError("manifest.json: settings.decoder_start_token_id is missing. Export the bundle again.")
     return Seq2SeqSession(
@@ -82,4 +87,5 @@ def _load_session(bundle: Bundle, task: Generation, threads: int) -> CausalSessi
         decoder_start_token_id=settings.decoder_start_token_id,
         threads=threads,
         max_positions=settings.max_positions,
+        row_independent=graph.row_independent,
     )

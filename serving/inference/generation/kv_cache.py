@@ -22,10 +22,12 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 
 class CausalSession:
-    def __init__(self, graph: bytes, *, threads: int = 1, max_positions: int | None = None) -> None:
+    def __init__(
+        self, graph: bytes, *, threads: int = 1, max_positions: int | None = None, row_independent: bool = True
+    ) -> None:
         """Load ``model.onnx``; raises BundleError. ``max_positions`` limits prompt and answer together, if given."""
         self.max_positions = max_positions
-        self._graph = _CachedGraph(graph, "model.onnx", threads)
+        self._graph = _CachedGraph(graph, "model.onnx", threads, row_independent)
         _require_inputs(self._graph.names, {"input_ids", "attention_mask"}, "model.onnx")
 
     def begin(self, input_ids: Sequence[int]) -> Decoding:
@@ -55,11 +57,12 @@ class Seq2SeqSession:
         decoder_start_token_id: int,
         threads: int = 1,
         max_positions: int | None = None,
+        row_independent: bool = True,
     ) -> None:
         """Load both graphs; raises BundleError. ``max_positions`` limits an answer, if given."""
         self.start, self.max_positions = decoder_start_token_id, max_positions
         self._encoder = create_session(encoder, threads, "encoder.onnx")
-        self._decoder = _CachedGraph(decoder, "decoder.onnx", threads)
+        self._decoder = _CachedGraph(decoder, "decoder.onnx", threads, row_independent)
         self._outputs = [node.name for node in self._encoder.get_outputs() if ".encoder." in node.name]
         self._sources = [name.replace("present", "past_key_values") for name in self._outputs]
         inputs = {node.name for node in self._encoder.get_inputs()}
@@ -87,9 +90,13 @@ GenerationSession = CausalSession | Seq2SeqSession
 
 
 class _CachedGraph:
-    """Has inputs ``past_key_values.…`` and extended outputs ``present.…``."""
+    """Has inputs ``past_key_values.…`` and extended outputs ``present.…``.
 
-    def __init__(self, data: bytes, name: str, threads: int) -> None:
+    Unless it is row-independent, each row runs alone: no answer may depend on how many are drawn or searched together.
+    """
+
+    def __init__(self, data: bytes, name: str, threads: int, row_independent: bool) -> None:
+        self._row_independent = row_independent
         self._session = create_session(data, threads, name)
         inputs = {node.name: node for node in self._session.get_inputs()}
         self.names = set(inputs)
@@ -105,9 +112,18 @@ class _CachedGraph:
 
     def run(self, feeds: Arrays, cache: Arrays) -> tuple[Logits, Arrays]:
         """Logits [rows, tokens, vocabulary] and the extended cache; unknown feeds are ignored."""
-        known = {name: value for name, value in feeds.items() if name in self.names}
-        logits, *presents = self._session.run(self._outputs, {**known, **cache})
+        values = {name: value for name, value in feeds.items() if name in self.names} | cache
+        rows = 1 if self._row_independent else len(feeds["input_ids"])
+        results = [self._session.run(self._outputs, _take_row(values, row, rows)) for row in range(rows)]
+        logits, *presents = results[0] if rows == 1 else map(np.concatenate, zip(*results, strict=True))
         return logits, dict(zip(self._shapes, presents, strict=True))
+
+
+def _take_row(values: Arrays, row: int, rows: int) -> Arrays:
+    """What all rows share has one row, or none."""
+    if rows == 1:
+        return values
+    return {name: value[row : row + 1] if value.shape[:1] == (rows,) else value for name, value in values.items()}
 
 
 class Decoding:

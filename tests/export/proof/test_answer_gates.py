@@ -19,7 +19,10 @@ from export.proof.answer_changes import Total
 from export.proof.gate import Gate, at_most, none_of
 from export.proof.prove import Parity, prove
 from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
-from export.variants.registry import FP32, VARIANTS
+from export.proof.sampling import measure_sampling
+from export.proof.served_answers import compute_served_answers
+from export.variants.registry import DYNAMIC_INT8, FP32, VARIANTS
+from export.workspace import Workspace
 from serving.inference.predictor import Predictor
 from tests.bundles import forge
 from trainer.metrics.changes import COSINE, LENGTH, token_probability_changes, vector_changes
@@ -160,3 +163,20 @@ def test_a_generators_answers_are_compared_as_texts(
         "mean word F1 with the checkpoint's text",
     } <= set(names)  # fmt: skip
     assert not [name for name in failed(parity) if "change of F1" not in name]  # few rows prove no metric
+
+
+@pytest.mark.parametrize("toy", ["text-generation", "text2text-generation"])
+def test_how_many_answers_are_drawn_changes_none_of_them(
+    task_run: Callable[[str], Run], tmp_path: Path, toy: str
+) -> None:
+    """Scales of a whole batch would tie the answers drawn together; each row of dynamic int8 runs alone instead."""
+    with Workspace.open(task_run(toy), 1) as workspace:
+        built = workspace.build(DYNAMIC_INT8, tmp_path)
+        alone = measure_sampling(compute_served_answers(workspace.reference, workspace.create_predictor(built)))
+        graph = built.manifest.graph.model_copy(update={"row_independent": True})
+        batched = dataclasses.replace(built, manifest=built.manifest.model_copy(update={"graph": graph}))
+        found = measure_sampling(compute_served_answers(workspace.reference, workspace.create_predictor(batched)))
+    assert alone is not None
+    assert found is not None
+    assert (alone.changed, alone.comparisons) == (0, found.comparisons)
+    assert found.changed > 0
