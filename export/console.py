@@ -59,7 +59,7 @@ def _main_figures(parity: Parity) -> Iterator[tuple[str, str]]:
     if parity.answers_equal is not None:
         yield "equal answers", f"{parity.answers_equal:,} of {parity.compared:,}"
     yield f"{metric_title(parity.metric)}, trained → served", f"{trained} → {served}"
-    yield "its change, 95 % interval", f"{low} to {high}{change_unit(parity.metric)}"
+    yield f"its change, {100 - 200 * parity.change.level:g} % interval", f"{low} to {high}{change_unit(parity.metric)}"
     flips = parity.flips
     if flips.mcnemar_p is not None:
         yield "rows lost / won, McNemar's p", f"{flips.lost:,} / {flips.won:,}, {flips.mcnemar_p:.2g}"

@@ -11,9 +11,9 @@ from export.proof.display import change_unit, format_change
 from export.proof.gate import Gate, at_most, none_of, not_applicable
 from export.proof.invariance import Compositions, Invariance
 from export.proof.logit_difference import largest_of
+from export.proof.metric_change import MetricChange
 from export.proof.sampling import Sampling
 from export.proof.served_answers import ServedAnswers
-from export.proof.statistics import MetricChange
 from export.proof.tokenizer import TokenizerComparison
 from trainer.metrics.display import metric_title
 
@@ -120,21 +120,29 @@ def equal_answers(evidence: Evidence, promise: Promise) -> Gate:
 
 def metric_within_budget(evidence: Evidence, promise: Promise) -> Gate:
     change = evidence.served.change
-    name = f"change of {metric_title(change.metric)}, lower end"
-    advice = "" if change.within_budget else _budget_advice(change)
+    name = f"change of {metric_title(change.metric)}, lower end (one-sided {100 * change.level:g} %)"
+    advice = "" if change.within_budget else budget_advice(change)
     return Gate(name, change.within_budget, change.low, f"> {-change.budget:g}", advice, "export.max_metric_drop")
 
 
-def _budget_advice(change: MetricChange) -> str:
+def budget_advice(change: MetricChange) -> str:
     value, low, high = format_change(change.metric, change.change, change.low, change.high)
-    value += change_unit(change.metric)
-    measured = f"the change on {change.rows:,} test rows is {value}, its 95 % interval {low} to {high}"
-    if change.rows_needed is None:
-        return f"{measured}: more rows would not help, the variant itself loses too much"
-    return (
-        f"{measured}: about {change.rows_needed:,} rows like these would show such a change to be within the budget. "
-        "Provide a larger data.test, export fp32, or raise export.max_metric_drop"
+    measured = (
+        f"the change on {change.rows:,} test rows is {value}{change_unit(change.metric)}, its interval {low} to {high}"
+        f" ({change.test}, one-sided {100 * change.level:g} %)"
     )
+    if change.loses_too_much:
+        return f"{measured}: more rows would not help, the variant itself loses too much"
+    remedy = "Provide a larger data.test, export fp32, or raise export.max_metric_drop"
+    return f"{measured}: {_rows_advice(change)}. {remedy}"
+
+
+def _rows_advice(change: MetricChange) -> str:
+    fewest = change.rows_needed_without_loss
+    least = f"at least {fewest:,} rows are needed, if no answer is lost" if fewest else "no number of rows is enough"
+    if change.rows_needed is None:
+        return least
+    return f"about {change.rows_needed:,} rows like these would show such a change to be within the budget; {least}"
 
 
 CheckGate = Callable[[Evidence, Promise], Gate]

@@ -13,10 +13,11 @@ from export.proof.gate import Gate
 from export.proof.gates import Evidence, Promise, check_gates
 from export.proof.invariance import Invariance, measure_invariance
 from export.proof.logit_difference import largest_of
+from export.proof.metric_change import LEVEL, MetricChange
 from export.proof.reference import ReferenceAnswers
 from export.proof.sampling import Sampling, measure_sampling
 from export.proof.served_answers import ServedAnswers, compute_served_answers
-from export.proof.statistics import CalibrationDrift, Flips, MetricChange, calibration_drift, count_flips
+from export.proof.statistics import CalibrationDrift, Flips, calibration_drift, count_flips
 from export.proof.tokenizer import TokenizerComparison, compare_tokenizers
 from serving.inference.predictor import Predictor
 
@@ -91,9 +92,13 @@ def _figures(served: ServedAnswers) -> dict[str, Any]:
     }
 
 
-def prove(reference: ReferenceAnswers, predictor: Predictor, promise: Promise) -> Parity:
-    """Compare a variant's predictor with the reference on every evaluation row and hard input."""
-    served = compute_served_answers(reference, predictor)
+def prove(reference: ReferenceAnswers, predictor: Predictor, promise: Promise, level: float = LEVEL) -> Parity:
+    """Compare a variant's predictor with the reference on every evaluation row and hard input.
+
+    Args:
+        level: of the metric's one-sided test; of several variants that are tried, each gets its part of LEVEL.
+    """
+    served = compute_served_answers(reference, predictor, level)
     tokenizer, invariance = compare_tokenizers(reference, predictor), measure_invariance(served)
     evidence = Evidence(served, tokenizer, invariance, measure_sampling(served))
     return Parity(

@@ -9,8 +9,8 @@ from typing import Any
 
 from export.proof.item_answers import ItemAnswers
 from export.proof.logit_difference import logit_difference
+from export.proof.metric_change import LEVEL, MetricChange, measure_change, unmeasured_change
 from export.proof.reference import ReferenceAnswers, run_in_batches
-from export.proof.statistics import MetricChange, measure_change
 from export.proof.tokenizer import same_tokens
 from serving.inference.predictor import Predictor
 from serving.tasks.base import Encoded
@@ -18,12 +18,13 @@ from serving.tasks.base import Encoded
 
 @dataclass(frozen=True)
 class ServedAnswers:
-    """Lists by item."""
+    """Lists by item; ``level`` is that of the metric's test."""
 
     reference: ReferenceAnswers
     predictor: Predictor
     encoded: list[Encoded]
     results: list[list[Any]]
+    level: float = LEVEL
 
     @cached_property
     def answers(self) -> ItemAnswers:
@@ -59,21 +60,20 @@ class ServedAnswers:
         """NaN if the answers cannot be scored."""
         task, rows = self.reference.training_task, self.reference.evaluation
         metric, budget = task.proof_metric, task.recipe.export.max_metric_drop
-        before, nan = self.reference.scores[metric], float("nan")
+        before = self.reference.scores[metric]
         try:
             after = task.metrics(rows, self.row_answers)[metric]
         except ValueError:  # correlations refuse values that are not finite
-            return MetricChange(metric, before, nan, nan, nan, nan, (nan, nan), 0, 0, len(rows), budget, None)
-        before_weighted = task.weighted_metric(metric, rows, self.reference.row_answers)
-        after_weighted = task.weighted_metric(metric, rows, self.row_answers)
-        return measure_change(metric, (before, after), (before_weighted, after_weighted), len(rows), budget)
+            return unmeasured_change(metric, before, len(rows), budget, self.level)
+        sides = [task.weighted_metric(metric, rows, each) for each in (self.reference.row_answers, self.row_answers)]
+        return measure_change(metric, (before, after), (sides[0], sides[1]), budget, self.level)
 
 
-def compute_served_answers(reference: ReferenceAnswers, predictor: Predictor) -> ServedAnswers:
+def compute_served_answers(reference: ReferenceAnswers, predictor: Predictor, level: float = LEVEL) -> ServedAnswers:
     """Batched as a server batches."""
     run = partial(run_items, predictor)
     encoded, results = run_in_batches(predictor.task, predictor.encode, run, reference.items)
-    return ServedAnswers(reference, predictor, _share_windows(encoded, reference.encoded), results)
+    return ServedAnswers(reference, predictor, _share_windows(encoded, reference.encoded), results, level)
 
 
 def _share_windows(ours: Sequence[Encoded], theirs: Sequence[Encoded]) -> list[Encoded]:

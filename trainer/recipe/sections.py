@@ -23,10 +23,8 @@ class Section(BaseModel):
 class ModelHead(Section):
     """The layer between the backbone's token vectors and the answer, and what it is trained for."""
 
-    pooling: Literal["mean", "cls", "last"] | None = Field(
-        default=None,
-        description="mean of the token vectors, transformers' own head on the first, or the last token's vector; null:"
-        " what suits the backbone, for causal ones last",
+    pooling: Literal["mean", "cls"] | None = Field(
+        default=None, description="mean of the token vectors, or transformers' own head; null: what suits the backbone"
     )
     layers: int = Field(default=1, ge=1, le=48, description="how many of the last layers the classifier reads")
     loss: Loss | None = Field(
@@ -241,8 +239,8 @@ class Export(Section):
         default=0.005,
         ge=0,
         lt=1,
-        description="of the task's main metric, in its unit: the lower end of the 95 % interval of an approximate"
-        " variant's change must stay above minus this",
+        description="of the task's main metric, in its unit: the lower end of an approximate variant's change, by a"
+        " one-sided test at 2.5 %, must stay above minus this",
     )
     min_agreement: float = Field(
         default=0.99,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.metrics.changes import PROBABILITY, Changes, Side, score_changes
-from trainer.metrics.resampling import Floats, WeightedMetric, f1_of, indicators, mean_of
+from trainer.metrics.resampling import WeightedMetric, f1_of, indicators, mean_of
 from trainer.metrics.thresholds import best_thresholds
 from trainer.model.inference import RowLogits
 from trainer.tasks import labels as label_rows
@@ -59,7 +60,7 @@ class MultiLabelClassification(TrainingTask):
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         scores = np.stack([apply_function(windows[0], "sigmoid") for windows in logits])
-        thresholds = best_thresholds(scores, indicators(rows.targets, task.labels))
+        thresholds = best_thresholds(scores, indicators(rows.targets, task.labels).toarray())
         return task.settings.model_copy(update={"thresholds": [float(value) for value in thresholds]})
 
     def initial_bias(self, train: Rows, labels: Sequence[str]) -> list[float]:
@@ -80,7 +81,7 @@ class MultiLabelClassification(TrainingTask):
         return {
             "macro_f1": float(f1_score(expected, answered, average="macro", zero_division=0)),
             "micro_f1": float(f1_score(expected, answered, average="micro", zero_division=0)),
-            "accuracy": float((expected == answered).all(axis=1).mean()),
+            "accuracy": float(np.mean(self.is_correct(rows, answers))),
         }
 
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
@@ -130,7 +131,7 @@ def _labels(answer: Any) -> list[str]:
     return [each["label"] for each in answer]
 
 
-def _indicators_of_labels(rows: Rows, answers: Sequence[Any]) -> tuple[Floats, Floats]:
+def _indicators_of_labels(rows: Rows, answers: Sequence[Any]) -> tuple[csr_array, csr_array]:
     """Expected and answered, [rows, labels that occur]."""
     answered = [_labels(answer) for answer in answers]
     labels = sorted({label for side in (rows.targets, answered) for row in side for label in row})

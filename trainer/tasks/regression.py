@@ -58,10 +58,7 @@ class Regression(TrainingTask):
         }
 
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
-        correlations = {"pearson": pearson_of, "spearman": spearman_of}
-        if metric not in correlations:
-            return super().weighted_metric(metric, rows, answers)
-        return correlations[metric](rows.targets, _numbers(answers))
+        return (pearson_of if metric == "pearson" else spearman_of)(rows.targets, _numbers(answers))
 
     def changes(self, before: Side, after: Side) -> Changes:
         std = before.task.settings.model_dump()["std"]

@@ -11,7 +11,7 @@ import numpy as np
 from serving.tasks.base import TaskParameters
 from trainer.data.rows import Rows, texts_of
 from trainer.metrics.changes import Changes, Side
-from trainer.metrics.resampling import WeightedMetric, mean_of, repeat_rows
+from trainer.metrics.resampling import WeightedMetric, mean_of
 from trainer.metrics.squad import exact_match, f1
 from trainer.recipe.recipe import Recipe
 
@@ -36,14 +36,9 @@ class Scoring(ABC):
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """In the order of display."""
 
+    @abstractmethod
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
-        """A function of row weights, for resampling; recomputed for each resample unless a task knows better."""
-
-        def recompute(weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            resamples = [repeat_rows(rows, row) for row in weights]
-            return np.array([self.metrics(rows.take(rs), [answers[at] for at in rs])[metric] for rs in resamples])
-
-        return recompute
+        """A metric that may choose the checkpoint, or that a proof compares, as a function of row weights."""
 
     def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool] | None:
         """Whether each answer is wholly right; None where right is a matter of degree."""

@@ -116,8 +116,6 @@ class TokenClassification(TrainingTask):
         return {"f1": scores.f1, "precision": scores.precision, "recall": scores.recall}
 
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
-        if metric != "f1":
-            return super().weighted_metric(metric, rows, answers)
         pairs = _entity_pairs(rows, answers)
         counts = np.array([[len(e & a), len(a), len(e)] for e, a in pairs], dtype=float)
         return f1_of(counts[:, :1], counts[:, 1:2], counts[:, 2:], "micro")

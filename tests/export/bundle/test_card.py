@@ -82,7 +82,7 @@ def test_every_section_is_there(tiny_bundle: Path) -> None:
 def test_the_scores_are_the_proofs(tiny_bundle: Path) -> None:
     """Score, interval, counts: each as the files have it."""
     card, parity = (tiny_bundle / "README.md").read_text(), json.loads((tiny_bundle / "parity.json").read_text())
-    low, high = parity["change"]["served_interval_95"]
+    low, high = parity["change"]["served_interval"]
     assert f"| test accuracy, as served | {parity['score']:.2%} | {low:.2%} – {high:.2%} |" in card
     assert f"| inputs compared, hard ones included | {parity['compared']} |" in card
     assert f"| learning_rate | `{0.005}`" in card.replace("`training.learning_rate`", "learning_rate")

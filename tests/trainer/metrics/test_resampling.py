@@ -9,7 +9,7 @@ import pytest
 
 from tests.toys import TOYS
 from trainer.fit.evaluate import evaluate
-from trainer.metrics.resampling import pearson_of, repeat_rows, spearman_of
+from trainer.metrics.resampling import pearson_of, spearman_of
 from trainer.model.checkpoint import load_checkpoint
 from trainer.recipe.recipe import METRICS, load_recipe
 from trainer.run.run import Run
@@ -27,7 +27,7 @@ def test_every_tasks_metrics_can_be_resampled(task_run: Callable[[str], Run], to
     for metric in METRICS[training_task.recipe.task]:
         expected = [
             training_task.metrics(rows.take(some), [answers[at] for at in some])[metric]
-            for some in (repeat_rows(rows, row) for row in weights)
+            for some in (np.repeat(np.arange(len(rows)), row.astype(int)).tolist() for row in weights)
         ]
         assert training_task.weighted_metric(metric, rows, answers)(weights) == pytest.approx(expected, abs=1e-9)
         assert len(set(expected)) > 1
