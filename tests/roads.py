@@ -20,7 +20,7 @@ from unittest import mock
 
 from rich.console import Console
 
-from tests import tiny_generators
+from tests import tiny_generators, zoo
 from tests.toys import write_toy
 from tests.zoo import FAMILIES
 
@@ -40,6 +40,9 @@ GENERATORS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "T5": ("text2text-generation", tiny_generators.BACKBONES["text2text-generation"]),
     "GPT-2": ("text-generation", tiny_generators.BACKBONES["text-generation"]),
     "Llama": ("text-generation", tiny_generators.make_llama),
+    **{family: ("text-generation", FAMILIES[family]) for family in ("Qwen2", "Qwen3")},
+    "Phi": ("text-generation", zoo.GENERATORS["Phi"]),
+    "mBART": ("text2text-generation", zoo.GENERATORS["mBART"]),
 }
 COLUMNS = (*ENCODER_TOYS, "generation")
 YES, NOT_ITS_KIND = "✓", "–"
@@ -78,7 +81,7 @@ class Road:
 
     def _recipe(self, folder: Path) -> Path:
         training: dict[str, Any] = {"num_train_epochs": 1}
-        if self.family in GENERATORS:
+        if self.column == "generation":
             toy, make = GENERATORS[self.family]
         else:
             toy, make = ENCODER_TOYS[self.column], FAMILIES[self.family]

@@ -65,6 +65,65 @@ def _modernbert(folder: Path) -> Path:
     return _make(folder, "modernbert", tokenizer, **special, local_attention=16, global_attn_every_n_layers=2)
 
 
+def _nomic_bert(folder: Path) -> Path:
+    return _make(folder, "nomic_bert", zoo_tokenizers.bert())
+
+
+def _jina_v3(folder: Path) -> Path:
+    return _make(folder, "jina_embeddings_v3", zoo_tokenizers.xlm_roberta())
+
+
+def _eurobert(folder: Path) -> Path:
+    return _make(folder, "eurobert", zoo_tokenizers.eurobert(), num_key_value_heads=2)
+
+
+def _xlnet(folder: Path) -> Path:
+    sizes = {"d_inner": 64, "d_head": 8, "max_position_embeddings": None}
+    return _make(folder, "xlnet", zoo_tokenizers.xlnet(), d_model=32, n_head=4, **sizes)
+
+
+def _gpt2(folder: Path) -> Path:
+    return _make(folder, "gpt2", zoo_tokenizers.gpt2(), head="causal", n_inner=64)
+
+
+def _gpt_neox(folder: Path) -> Path:
+    return _make(folder, "gpt_neox", zoo_tokenizers.gpt_neox(), head="causal")
+
+
+def _llama(folder: Path) -> Path:
+    return _make(folder, "llama", zoo_tokenizers.llama(), head="causal", num_key_value_heads=2)
+
+
+def _opt(folder: Path) -> Path:
+    # As OPT-350m: embeddings narrower than the layers, which the last vectors are projected back to.
+    return _make(folder, "opt", zoo_tokenizers.opt(), head="causal", ffn_dim=64, word_embed_proj_dim=16)
+
+
+def _qwen2(folder: Path) -> Path:
+    return _make(folder, "qwen2", zoo_tokenizers.qwen(), head="causal", num_key_value_heads=2)
+
+
+def _qwen3(folder: Path) -> Path:
+    return _make(folder, "qwen3", zoo_tokenizers.qwen(), head="causal", num_key_value_heads=2, head_dim=8)
+
+
+def _bart(folder: Path) -> Path:
+    return _make(folder, "bart", zoo_tokenizers.bart(), head="seq2seq", **_BART)
+
+
+def _mbart(folder: Path) -> Path:
+    return _make(folder, "mbart", zoo_tokenizers.mbart(), head="seq2seq", decoder_start_token_id=2, **_BART)
+
+
+def _marian(folder: Path) -> Path:
+    # A text begins as a padding token does; the positions are sines.
+    return _make(folder, "marian", zoo_tokenizers.marian(), head="seq2seq", decoder_start_token_id=0, **_BART)
+
+
+def _phi(folder: Path) -> Path:
+    return _make(folder, "phi", zoo_tokenizers.gpt2(), head="causal")
+
+
 FAMILIES: dict[str, Callable[[Path], Path]] = {
     "BERT": _bert,
     "mBERT": _multilingual_bert,
@@ -77,8 +136,26 @@ FAMILIES: dict[str, Callable[[Path], Path]] = {
     "DeBERTa-v2": _deberta_v2,
     "DeBERTa-v3": _deberta_v3,
     "ModernBERT": _modernbert,
+    "EuroBERT": _eurobert,
+    "NomicBERT": _nomic_bert,
+    "Jina v3": _jina_v3,
+    "XLNet": _xlnet,
+    "BART": _bart,
+    "GPT-2": _gpt2,
+    "GPT-NeoX": _gpt_neox,
+    "Llama": _llama,
+    "OPT": _opt,
+    "Qwen2": _qwen2,
+    "Qwen3": _qwen3,
 }
 """Family, as the field writes it, to a function that fills an empty or absent folder and returns it."""
+
+GENERATORS: dict[str, Callable[[Path], Path]] = {
+    "Phi": _phi,
+    "Marian": _marian,
+    "mBART": _mbart,
+}
+"""The same of families that only generate."""
 
 # Positions are numbered from pad_token_id + 1, so two places of the table hold no token.
 _ROBERTA_TABLES = {"max_position_embeddings": MAX_LENGTH + 2, "type_vocab_size": 1}
@@ -93,6 +170,15 @@ _DEBERTA = {
     "type_vocab_size": 0,
     "pooler_hidden_size": 32,
 }
+_BART = {
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64,
+    "init_std": 0.2,
+}
 _SIZES = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -103,14 +189,18 @@ _SIZES = {
 }
 
 
-def _make(folder: Path, model_type: str, tokenizer: Any, **options: Any) -> Path:
+def _make(folder: Path, model_type: str, tokenizer: Any, *, head: str = "", **options: Any) -> Path:
+    """``head``: the output layer that the family's checkpoints have."""
     import torch
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     torch.set_num_threads(1)  # as in tests.tiny
-    sizes = _SIZES | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
+    settings = _SIZES | {"vocab_size": len(tokenizer)} | special | options
     torch.manual_seed(0)
-    model = AutoModel.from_config(AutoConfig.for_model(model_type, **sizes | options))
+    kind = {"causal": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}.get(head, AutoModel)
+    config = AutoConfig.for_model(model_type, **{name: each for name, each in settings.items() if each is not None})
+    model = kind.from_config(config)
     _roughen(model)
     model.save_pretrained(folder)
     tokenizer.model_max_length = MAX_LENGTH

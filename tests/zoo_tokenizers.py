@@ -106,6 +106,115 @@ def roberta() -> Any:
     return RobertaTokenizer(vocab=vocab, merges=merges)
 
 
+def bart() -> Any:
+    """RoBERTa's, under the name that BART's checkpoints give."""
+    from transformers import BartTokenizer
+
+    vocab, merges = _byte_pairs(("<s>", "<pad>", "</s>", "<unk>", "<mask>"))
+    return BartTokenizer(vocab=vocab, merges=merges)
+
+
+def gpt2() -> Any:
+    """Byte-level BPE; nothing is added to a text, and there is no padding token."""
+    from transformers import GPT2Tokenizer
+
+    vocab, merges = _byte_pairs(("<|endoftext|>",))
+    return GPT2Tokenizer(vocab=vocab, merges=merges)
+
+
+def gpt_neox() -> Any:
+    """Byte-level BPE over NFC; nothing is added to a text."""
+    from transformers import GPTNeoXTokenizer
+
+    vocab, merges = _byte_pairs(("<|endoftext|>", "<|padding|>"))
+    return GPTNeoXTokenizer(vocab=vocab, merges=merges)
+
+
+def qwen() -> Any:
+    """Byte-level BPE over NFC, digits one by one; nothing is added to a text. Qwen2's and Qwen3's."""
+    from transformers import Qwen2Tokenizer
+
+    vocab, merges = _byte_pairs(("<|endoftext|>", "<|im_start|>", "<|im_end|>"))
+    return Qwen2Tokenizer(vocab=vocab, merges=merges, eos_token="<|im_end|>")
+
+
+def opt() -> Any:
+    """GPT-2's with ``</s>`` in front, and a padding token."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import GPT2Tokenizer
+
+    vocab, merges = _byte_pairs(("<s>", "<pad>", "</s>", "<unk>"))
+    special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "</s>")
+    tokenizer = GPT2Tokenizer(vocab=vocab, merges=merges, pad_token="<pad>", **special)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="</s> $A", pair="</s> $A </s> $B", special_tokens=[("</s>", vocab["</s>"])]
+    )
+    return tokenizer
+
+
+def llama() -> Any:
+    """BPE over ▁ with byte fallback, ``<s>`` in front, no padding token."""
+    from tests.tiny_generators import _byte_fallback_tokenizer
+
+    return _byte_fallback_tokenizer()
+
+
+def eurobert() -> Any:
+    """Byte-level BPE in the manner of Llama 3, a token at each end of a text."""
+    from tokenizers import decoders, pre_tokenizers
+    from tokenizers.models import BPE
+    from transformers import PreTrainedTokenizerFast
+
+    vocab, merges = _byte_pairs(())
+    trained = _tokenizer(BPE(vocab, merges), pre_tokenizers.ByteLevel(add_prefix_space=False), None)
+    trained.decoder = decoders.ByteLevel()
+    names = {
+        "bos_token": "<|begin_of_text|>",
+        "eos_token": "<|end_of_text|>",
+        "pad_token": "<|pad|>",
+        "mask_token": "<|mask|>",
+    }
+    trained.add_special_tokens([*names.values()])
+    trained.post_processor = _template(trained, "<|begin_of_text|>", "<|end_of_text|>")
+    return PreTrainedTokenizerFast(tokenizer_object=trained, **names)
+
+
+def xlnet() -> Any:
+    """SentencePiece Unigram without accents, ``<sep>`` and ``<cls>`` behind, padded on the left."""
+    from tokenizers.normalizers import NFKD, StripAccents
+    from transformers import XLNetTokenizer
+
+    specials = ("<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "<eod>", "<eop>")
+    return XLNetTokenizer(vocab=_pieces(specials, NFKD(), StripAccents()))
+
+
+def mbart() -> Any:
+    """XLM-R's kind of pieces, with ``</s>`` and a language behind a text."""
+    from tokenizers.normalizers import NFKC
+    from transformers import MBartTokenizer
+    from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES
+
+    pieces = _pieces(("<s>", "<pad>", "</s>", "<unk>"), NFKC())
+    languages = [(code, 0.0) for code in FAIRSEQ_LANGUAGE_CODES]
+    return MBartTokenizer(vocab=[*pieces, *languages, ("<mask>", 0.0)], src_lang="en_XX", tgt_lang="de_DE")
+
+
+def marian() -> Any:
+    """SentencePiece Unigram, ``</s>`` behind a text. Marian's own tokenizer has no fast version: this is a converted
+    one, as some checkpoints have it."""
+    from tokenizers import decoders, pre_tokenizers
+    from tokenizers.models import Unigram
+    from tokenizers.normalizers import NFKC
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = _pieces(("<pad>", "</s>", "<unk>"), NFKC())
+    trained = _tokenizer(Unigram(pieces, unk_id=2), pre_tokenizers.Metaspace(), NFKC())
+    trained.decoder = decoders.Metaspace()
+    trained.post_processor = TemplateProcessing(single="$A </s>", pair="$A $B </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=trained, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+
+
 def modernbert() -> Any:
     """Byte-level BPE over NFC, with BERT's special tokens last and runs of spaces as tokens, as OLMo's has them."""
     from tokenizers import AddedToken, decoders, normalizers, pre_tokenizers

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Encoding, Tokenizer
 
 from serving.bundle.manifest import Limits
+from serving.errors import InputError
 from serving.tasks.strict_model import StrictModel
 
 Logits = npt.NDArray[np.float32]
@@ -126,8 +127,15 @@ class Task(ABC):
         """JSON schema of one answer."""
 
     def check_tokens(self, tokenizer: Tokenizer, item: Any, field: str = "inputs") -> None:
-        """Raise InputTooLarge if an item cannot be split into windows."""
-        return
+        """Raise InputError for an item without tokens, or InputTooLarge for one that cannot be split into windows.
+
+        A tokenizer that adds no special tokens may have none for a text, say of control characters.
+        """
+        segments = self.segments(item)
+        texts = (segments,) if isinstance(segments, str) else segments
+        adds = tokenizer.num_special_tokens_to_add(is_pair=len(texts) == 2)
+        if not adds and not any(tokenizer.encode(text).ids for text in texts):
+            raise InputError(f"{field} has no tokens; a text needs one at least", field=field)
 
     def validate_settings(self) -> str:
         """Why labels and settings do not fit; empty if they do."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from pydantic import Field
-from tokenizers import Tokenizer
 
 from serving.errors import InputError
 from serving.tasks.base import Datatype, Encoded, Logits, TaskParameters, TaskSettings, object_schema
@@ -78,10 +77,6 @@ class Generation(TextTask):
 
     def segments(self, item: str) -> str:
         return self.settings.prefix + item
-
-    def check_tokens(self, tokenizer: Tokenizer, item: str, field: str = "inputs") -> None:
-        if not tokenizer.encode(self.segments(item)).ids:
-            raise InputError(f"{field} has no tokens; a prompt needs one at least", field=field)
 
     def resolve(self, parameters: GenerationParameters | None) -> GenerationParameters:
         """With this model's ``max_new_tokens`` by default; raises InputError."""

@@ -96,6 +96,7 @@ class QuestionAnswering(Task):
         room = self.settings.max_length - tokenizer.num_special_tokens_to_add(is_pair=True) - max(2 * self.stride, 1)
         if not _fits(tokenizer, item[0], room):
             raise InputTooLarge(f"{field}.question has more than {room} tokens", field=f"{field}.question")
+        super().check_tokens(tokenizer, item, field)
 
     def segments(self, item: tuple[str, str]) -> tuple[str, str]:
         return item

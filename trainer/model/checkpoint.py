@@ -9,22 +9,23 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from serving.bundle.manifest import Limits
 from serving.errors import InputError
 from serving.tasks import TASKS
 from serving.tasks.base import Task, TaskSettings
+from trainer.model.architecture import LIBRARY, RELATIVE_TYPES, backbone_class
 from trainer.model.base_model import BaseCheckpoint, read_config
 from trainer.model.heads import (
+    GENERATING,
     GeneratingModel,
     Head,
     LayeredTagger,
@@ -33,20 +34,13 @@ from trainer.model.heads import (
     OwnModel,
     PooledClassifier,
     PooledModel,
+    SpanModel,
     head_of,
 )
 from trainer.model.quiet import quiet_transformers
 
 TASK = "task.json"
 HEAD = "head.safetensors"
-_LIBRARY = {
-    "sequence": transformers.AutoModelForSequenceClassification,
-    "token": transformers.AutoModelForTokenClassification,
-    "span": transformers.AutoModelForQuestionAnswering,
-    "causal": transformers.AutoModelForCausalLM,
-    "seq2seq": transformers.AutoModelForSeq2SeqLM,
-}
-_GENERATING = ("causal", "seq2seq")
 
 
 @dataclass(frozen=True)
@@ -54,10 +48,11 @@ class ModelSpec:
     """The architecture around a backbone.
 
     Attributes:
-        pooling: ``mean``, or ``cls``, transformers' own head of a sequence.
+        pooling: `trainer.model.heads.Pooling`; ``cls`` is transformers' own head of a sequence.
         logits: per text or token.
         normalized: vectors are scaled to length 1.
         layers: how many of the last ones the classifier reads.
+        library_head: whether transformers has a head for this architecture.
     """
 
     head: Head
@@ -65,13 +60,16 @@ class ModelSpec:
     logits: int
     normalized: bool = False
     layers: int = 1
+    library_head: bool = True
 
     @property
     def own_head(self) -> bool:
         """Whether the head is this project's."""
-        if self.head == "sequence":
-            return self.pooling == "mean" or self.normalized or self.layers > 1
-        return self.head == "vector" or (self.head == "token" and self.layers > 1)
+        if self.head in GENERATING:
+            return False
+        if self.head == "vector" or not self.library_head or self.layers > 1:
+            return True
+        return self.head == "sequence" and (self.pooling != "cls" or self.normalized)
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,8 @@ def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTok
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"model: the tokenizer cannot be read ({str(error).splitlines()[0]})") from error
     if tokenizer.pad_token is None and tokenizer.eos_token is not None:
-        tokenizer.pad_token = tokenizer.eos_token  # generating families have none; padding is masked, whatever it is
+        tokenizer.pad_token = tokenizer.eos_token  # causal families have none; padding is masked, whatever it is
+    tokenizer.padding_side = "right"  # on the left it would move the positions of causal models
     if missing := _missing_part(tokenizer):
         raise InputError(f"model: the tokenizer has no {missing}; choose another base model", field="model")
     tokenizer.model_max_length = max_length or tokenizer.model_max_length
@@ -141,7 +140,7 @@ def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Che
     model_spec, task = _read_task(folder / TASK)
     options = {"dtype": torch.float32, "local_files_only": True, "attn_implementation": attn_implementation}
     with quiet_transformers():
-        kind = AutoModel if model_spec.own_head else _LIBRARY[model_spec.head]
+        kind = _model_class(AutoConfig.from_pretrained(folder, local_files_only=True), model_spec)
         model = _wrap(kind.from_pretrained(folder, **options), model_spec)
     if isinstance(model, (PooledClassifier, LayeredTagger)):
         model.classifier.load_state_dict(load_file(folder / HEAD))
@@ -151,7 +150,7 @@ def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Che
 
 def _load_base(base: BaseCheckpoint, model_spec: ModelSpec) -> Model:
     """Raises InputError where backbone weights are missing."""
-    kind = AutoModel if model_spec.own_head else _LIBRARY[model_spec.head]
+    kind = _model_class(base.config, model_spec)
     options: dict[str, Any] = {} if model_spec.own_head else {"ignore_mismatched_sizes": True}
     if not model_spec.own_head and model_spec.head in ("sequence", "token"):
         options["num_labels"] = model_spec.logits
@@ -159,7 +158,7 @@ def _load_base(base: BaseCheckpoint, model_spec: ModelSpec) -> Model:
         model, info = kind.from_pretrained(
             base.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
         )
-    prefix = "" if model_spec.own_head or model_spec.head in _GENERATING else f"{model.base_model_prefix}."
+    prefix = "" if model_spec.own_head or model_spec.head in GENERATING else f"{model.base_model_prefix}."
     missing = [key for key in info["missing_keys"] if key.startswith(prefix) and "pooler" not in key]
     if missing:
         raise InputError(
@@ -172,13 +171,19 @@ def _load_base(base: BaseCheckpoint, model_spec: ModelSpec) -> Model:
     return _wrap(model, model_spec)
 
 
+def _model_class(config: PretrainedConfig, model_spec: ModelSpec) -> Any:
+    return backbone_class(config) if model_spec.own_head else LIBRARY[model_spec.head]
+
+
 def _wrap(model: PreTrainedModel, model_spec: ModelSpec) -> Model:
     if not model_spec.own_head:
-        return GeneratingModel(model) if model_spec.head in _GENERATING else LibraryModel(model)
+        return GeneratingModel(model) if model_spec.head in GENERATING else LibraryModel(model)
+    model.config.use_cache = False  # of keys and values, which only generation needs
     if model_spec.head == "vector":
         return PooledModel(model, model_spec.pooling)
-    if model_spec.head == "token":
-        return LayeredTagger(model, model_spec.layers, model_spec.logits)
+    if model_spec.head in ("token", "span"):
+        kind = LayeredTagger if model_spec.head == "token" else SpanModel
+        return kind(model, model_spec.layers, model_spec.logits)
     return PooledClassifier(
         model, model_spec.pooling, model_spec.logits, layers=model_spec.layers, normalized=model_spec.normalized
     )
@@ -198,8 +203,8 @@ def _reset(module: nn.Module, spread: float) -> None:
 def _input_names(folder: Path) -> list[str]:
     """Token types exactly where the model has several; ALBERT's and DeBERTa's tokenizers are wrong about it."""
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    types = getattr(config, "type_vocab_size", 0) or 0
-    return ["input_ids", *(["token_type_ids"] if types > 1 else []), "attention_mask"]
+    types = (getattr(config, "type_vocab_size", 0) or 0) > 1 or config.model_type in RELATIVE_TYPES
+    return ["input_ids", *(["token_type_ids"] if types else []), "attention_mask"]
 
 
 def _missing_part(tokenizer: PreTrainedTokenizerFast) -> str | None:
@@ -232,5 +237,5 @@ def _read_task(path: Path) -> tuple[ModelSpec, Task]:
     content = json.loads(path.read_text(encoding="utf-8"))
     kind = TASKS[content["task"]]
     settings: TaskSettings = kind.settings_type.model_validate(content["settings"])
-    model_spec = ModelSpec(**{name: content[name] for name in ("head", "pooling", "logits", "normalized", "layers")})
+    model_spec = ModelSpec(**{field.name: content[field.name] for field in fields(ModelSpec)})
     return model_spec, kind(content["labels"], settings, Limits())

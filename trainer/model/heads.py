@@ -10,8 +10,24 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import PreTrainedModel
 
+Pooling = Literal["mean", "cls", "last"]
+"""A text's vector: the mean of its tokens', the first, or the last."""
 
-class OwnModel(nn.Module):
+
+class UntiedModule(nn.Module):
+    """Its state has tied weights several times: safetensors refuses shared memory."""
+
+    def state_dict(self, *args: Any, **options: Any) -> Any:
+        seen: set[int] = set()
+        state = super().state_dict(*args, **options)
+        for name, value in state.items():
+            if value.data_ptr() in seen:
+                state[name] = value.clone()
+            seen.add(value.data_ptr())
+        return state
+
+
+class OwnModel(UntiedModule):
     """A transformers backbone with a head of this project."""
 
     def __init__(self, backbone: PreTrainedModel) -> None:
@@ -27,7 +43,7 @@ class OwnModel(nn.Module):
 
 
 class PooledModel(OwnModel):
-    """A vector per text, [windows, layers * hidden]: the mean of its token vectors, or the first."""
+    """A vector per text, [windows, layers * hidden]."""
 
     def __init__(self, backbone: PreTrainedModel, pooling: str, layers: int = 1) -> None:
         super().__init__(backbone)
@@ -42,7 +58,7 @@ class PooledModel(OwnModel):
     def vectors(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         tokens = last_layers(self.backbone, self.layers, input_ids=input_ids, attention_mask=attention_mask, **types)
-        return tokens[:, 0] if self.pooling == "cls" else mean_of_tokens(tokens, attention_mask)
+        return pool(tokens, attention_mask, self.pooling)
 
 
 class PooledClassifier(PooledModel):
@@ -54,7 +70,7 @@ class PooledClassifier(PooledModel):
         super().__init__(backbone, pooling, layers)
         self.normalized = normalized
         self.dropout = nn.Dropout(getattr(backbone.config, "hidden_dropout_prob", 0.1))
-        self.classifier = nn.Linear(layers * backbone.config.hidden_size, logits)
+        self.classifier = nn.Linear(layers * vector_width(backbone.config), logits)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -72,14 +88,22 @@ class LayeredTagger(OwnModel):
         super().__init__(backbone)
         self.layers = layers
         self.dropout = nn.Dropout(getattr(backbone.config, "hidden_dropout_prob", 0.1))
-        self.classifier = nn.Linear(layers * backbone.config.hidden_size, logits)
+        self.classifier = nn.Linear(layers * vector_width(backbone.config), logits)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
         tokens = last_layers(self.backbone, self.layers, input_ids=input_ids, attention_mask=attention_mask, **inputs)
         return {"logits": self.classifier(self.dropout(tokens))}
 
 
-class LibraryModel(nn.Module):
+class SpanModel(LayeredTagger):
+    """Start and end logits [windows, tokens, 2]."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
+        logits = super().forward(input_ids, attention_mask, **inputs)["logits"]
+        return {"logits": without_padding(logits, attention_mask)}
+
+
+class LibraryModel(UntiedModule):
     """A task model of transformers; start and end become logits [windows, tokens, 2]."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -102,12 +126,11 @@ class LibraryModel(nn.Module):
             self.model = backbone
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
-        """Start and end logits of padding are the lowest float."""
         output = self.model(input_ids=input_ids, attention_mask=attention_mask, **inputs)
         if "start_logits" not in output:
             return {"logits": output.logits.float()}
         logits = torch.stack([output.start_logits, output.end_logits], dim=-1).float()
-        return {"logits": logits.masked_fill(attention_mask.unsqueeze(-1) == 0, torch.finfo(torch.float32).min)}
+        return {"logits": without_padding(logits, attention_mask)}
 
     def activation_checkpointing_enable(self, **options: Any) -> None:
         self.model.activation_checkpointing_enable(**options)
@@ -115,16 +138,6 @@ class LibraryModel(nn.Module):
 
 class GeneratingModel(LibraryModel):
     """It has no fresh head."""
-
-    def state_dict(self, *args: Any, **options: Any) -> Any:
-        """Safetensors refuses tied weights."""
-        seen: set[int] = set()
-        state = super().state_dict(*args, **options)
-        for name, value in state.items():
-            if value.data_ptr() in seen:
-                state[name] = value.clone()
-            seen.add(value.data_ptr())
-        return state
 
 
 Model = OwnModel | LibraryModel
@@ -136,13 +149,38 @@ def last_layers(backbone: nn.Module, layers: int, **inputs: Tensor) -> Tensor:
         last: Tensor = backbone(**inputs).last_hidden_state.float()
         return last
     output = backbone(output_hidden_states=True, **inputs)
-    return torch.cat(output.hidden_states[-layers:], dim=-1).float()
+    states = output.get("hidden_states") or output.decoder_hidden_states
+    return torch.cat(states[-layers:], dim=-1).float()
+
+
+def pool(hidden: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
+    """[windows, hidden] of [windows, tokens, hidden], under `Pooling`."""
+    if pooling == "mean":
+        return mean_of_tokens(hidden, attention_mask)
+    return hidden[:, 0] if pooling == "cls" else last_of_tokens(hidden, attention_mask)
 
 
 def mean_of_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:
     """[windows, hidden] of [windows, tokens, hidden], fp32."""
     mask = attention_mask.unsqueeze(-1).float()
     return (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
+
+
+def last_of_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    """The vector of each last token that is no padding, on whichever side that is."""
+    places = torch.arange(1, hidden.shape[1] + 1, device=hidden.device) * attention_mask
+    others = places != places.amax(dim=1, keepdim=True)
+    return hidden.masked_fill(others.unsqueeze(-1), 0.0).sum(dim=1)  # a graph of a gather would not know the width
+
+
+def without_padding(logits: Tensor, attention_mask: Tensor) -> Tensor:
+    """Logits [windows, tokens, 2]; those of padding are the lowest float, for a softmax over the tokens."""
+    return logits.masked_fill(attention_mask.unsqueeze(-1) == 0, torch.finfo(torch.float32).min)
+
+
+def vector_width(config: Any) -> int:
+    """Of a token's last vector; OPT may project it back to the width of its embeddings."""
+    return int(getattr(config, "word_embed_proj_dim", None) or config.hidden_size)
 
 
 def backbone_of(model: Model) -> nn.Module:
@@ -169,3 +207,5 @@ def head_of(model: Model) -> list[nn.Module]:
 
 Head = Literal["sequence", "token", "span", "vector", "causal", "seq2seq"]
 """Logits per text, logits per token, start and end per token, a vector per text, or generated text (two kinds)."""
+
+GENERATING: tuple[Head, ...] = ("causal", "seq2seq")

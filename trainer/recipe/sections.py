@@ -23,8 +23,10 @@ class Section(BaseModel):
 class ModelHead(Section):
     """The layer between the backbone's token vectors and the answer, and what it is trained for."""
 
-    pooling: Literal["mean", "cls"] | None = Field(
-        default=None, description="mean of the token vectors, or transformers' own head; null: what suits the backbone"
+    pooling: Literal["mean", "cls", "last"] | None = Field(
+        default=None,
+        description="mean of the token vectors, transformers' own head on the first, or the last token's vector; null:"
+        " what suits the backbone, for causal ones last",
     )
     layers: int = Field(default=1, ge=1, le=48, description="how many of the last layers the classifier reads")
     loss: Loss | None = Field(

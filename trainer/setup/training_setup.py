@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from serving.errors import InputError
 from serving.tasks.base import Task
 from trainer.data.rows import Rows
+from trainer.model.architecture import check_head, has_library_head, kind_of
 from trainer.model.base_model import BaseCheckpoint, find_base_model
 from trainer.model.case_markers import with_case_markers
 from trainer.model.checkpoint import ModelSpec, load_tokenizer
@@ -48,6 +49,7 @@ class TrainingSetup:
             logits=self.task.logits_per_window,
             normalized=self.recipe.few_shot is not None,
             layers=self.recipe.model_head.layers,
+            library_head=has_library_head(self.base.config, self.training_task.head),
         )
 
     def to_record(self, output: Path) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     """Raises InputError or HubUnreachable."""
     base = find_base_model(recipe.model, recipe.to_mapping(output)["model"], recipe.model_revision)
     training_task = create_training_task(resolve_recipe(recipe, base))
+    check_head(base.config, training_task.head, base.id)
     tokenizer = load_tokenizer(base.folder, training_task.data.max_length)
     tokenizer = with_case_markers(tokenizer) if training_task.data.case_markers else tokenizer
     training_task.prepare(base, tokenizer)
@@ -92,6 +95,12 @@ def resolve_recipe(recipe: Recipe, base: BaseCheckpoint) -> Recipe:
         raise InputError(
             f"data.max_length: {length} is more than {base.id} takes; give at most {base.max_length}",
             field="data.max_length",
+        )
+    if recipe.model_head.pooling == "cls" and kind_of(base.config) != "encoder":
+        raise InputError(
+            f"model_head.pooling: cls: the first token of {base.id}, of kind {kind_of(base.config)!r}, has not read the"
+            " text; give last or mean",
+            field="model_head.pooling",
         )
     bf16 = computes_in_bf16() if recipe.training.bf16 is None else recipe.training.bf16
     head = recipe.model_head.model_copy(update={"pooling": recipe.model_head.pooling or base.pooling})
