@@ -17,6 +17,7 @@ from export.bundle.card import write_card
 from export.bundle.files import BOM, FIGURE, GOLDEN, PARITY, SEARCH, TOKENIZER, hash_files
 from export.bundle.manifest import package_versions, to_verdict
 from export.bundle.samples import select_golden_inputs, write_drift_reference, write_golden
+from export.graphs.graph_file import PROTOBUF_LIMIT, copy_graph, data_file
 from export.proof.prove import Parity
 from export.selection.figure import draw_figure
 from export.selection.search import Candidate, search_variants, select_best, to_record
@@ -59,6 +60,7 @@ def export_run(
     *,
     threads: int = 1,
     fallback: bool = False,
+    max_bytes: int = PROTOBUF_LIMIT,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Export:
     """Convert a run, prove it, and write the bundle.
@@ -68,6 +70,7 @@ def export_run(
         variant_name: of `export.variants.registry`, or ``auto`` for the fastest that passes.
         threads: CPU threads for the proof.
         fallback: add fp32, for machines that do not reproduce an approximate variant's answers.
+        max_bytes: a larger graph has its tensors in a data file.
         on_step: called with each step's description.
 
     Raises:
@@ -78,7 +81,7 @@ def export_run(
     check_target(output)
     require_locked(run)
     on_step("converting, and computing the checkpoint's answers to every test row…")
-    with staging_folder(output) as folder, Workspace.open(run, threads) as workspace:
+    with staging_folder(output) as folder, Workspace.open(run, threads, max_bytes) as workspace:
         if variant is None:
             proven, candidates = _prove_fastest(workspace, folder, on_step)
         else:
@@ -147,13 +150,15 @@ def _prove_variant(workspace: Workspace, variant: Variant, folder: Path) -> Prov
 
 def _write_variant(workspace: Workspace, proven: ProvenVariant, folder: Path, mark: str) -> Alternative:
     built, graph = proven.built, proven.built.manifest.graph
-    for name in built.graph_files:
-        shutil.copyfile(built.folder / name, folder / _mark(name, mark))
+    for name in graph.files:
+        copy_graph(built.folder / name, folder / _mark(name, mark))
     predictor, golden = workspace.create_predictor(built), _mark(GOLDEN, mark)
     inputs = select_golden_inputs(predictor, workspace.reference.evaluation.inputs)
     write_golden(predictor, inputs, folder / golden)
     _write_json(folder / _mark(PARITY, mark), _to_parity_record(proven.parity, workspace.threads))
-    names = {"file": _mark(graph.file, mark), "decoder": graph.decoder and _mark(graph.decoder, mark)}
+    marked = [_mark(name, mark) for name in graph.files]
+    data = [path.name for name in marked if (path := data_file(folder / name)).exists()]
+    names = {"file": marked[0], "decoder": marked[1] if graph.decoder else None, "data": data}
     return Alternative(
         graph=graph.model_copy(update=names),
         golden=GoldenSpec(file=golden, rows=len(inputs), tolerance=built.variant.golden_tolerance),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from tokenizers import Tokenizer
 from export.bundle.files import TOKENIZER, hash_files
 from export.bundle.manifest import draft_manifest
 from export.graphs.convert import Graphs, write_graphs
+from export.graphs.graph_file import PROTOBUF_LIMIT, data_file
 from export.graphs.trace import OPSET
 from export.proof.prove import Judgement, Parity, judge, prove
 from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
@@ -26,7 +28,7 @@ from serving.bundle.manifest import GraphSpec, Manifest
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
 from trainer.data.rows import Rows
-from trainer.model.checkpoint import Checkpoint, load_checkpoint
+from trainer.model.checkpoint import load_checkpoint
 from trainer.recipe.recipe import load_recipe
 from trainer.run.lock import LOCKED, NOW, read_lock
 from trainer.run.run import Run, differences
@@ -48,7 +50,8 @@ class BuiltVariant:
 
     @property
     def graph_files(self) -> list[str]:
-        return [name for name in (self.manifest.graph.file, self.manifest.graph.decoder) if name]
+        """With data files."""
+        return [*self.manifest.graph.files, *self.manifest.graph.data]
 
     @property
     def size(self) -> int:
@@ -61,7 +64,6 @@ class Workspace:
     """``folder`` has the fp32 graphs and is temporary."""
 
     run: Run
-    checkpoint: Checkpoint
     graphs: Graphs
     folder: Path
     reference: ReferenceAnswers
@@ -69,14 +71,14 @@ class Workspace:
 
     @classmethod
     @contextmanager
-    def open(cls, run: Run, threads: int) -> Iterator[Workspace]:
-        """Convert the checkpoint and compute the reference's answers."""
-        checkpoint = load_checkpoint(run.checkpoint, attn_implementation="eager")
+    def open(cls, run: Run, threads: int, max_bytes: int = PROTOBUF_LIMIT) -> Iterator[Workspace]:
+        """Convert the checkpoint and compute the reference's answers. A graph above ``max_bytes`` gets a data file."""
         with tempfile.TemporaryDirectory() as folder:
-            graphs = write_graphs(checkpoint, Path(folder))
-            model, training_task = load_reference(run.checkpoint), create_training_task(load_recipe(run.recipe))
+            graphs = _convert(run, Path(folder), max_bytes)
+            training_task = create_training_task(load_recipe(run.recipe))
+            model = load_reference(run.checkpoint, generates(run))
             reference = compute_reference_answers(model, training_task, run.read_evaluation())
-            yield cls(run, checkpoint, graphs, Path(folder), reference, threads)
+            yield cls(run, graphs, Path(folder), reference, threads)
 
     @cached_property
     def splits(self) -> Splits:
@@ -124,6 +126,7 @@ class Workspace:
         graph = GraphSpec(
             file=self.graphs.file,
             decoder=self.graphs.decoder,
+            data=[path.name for name in self.graphs.files if (path := data_file(folder / name)).exists()],
             variant=variant.name,
             opset=OPSET,
             inputs=self.graphs.inputs,
@@ -132,10 +135,11 @@ class Workspace:
             depends_on=list(variant.depends_on),
         )
         return BuiltVariant(
-            variant, folder, draft_manifest(self.run, self.checkpoint, graph, hash_files(folder)), facts
+            variant, folder, draft_manifest(self.run, self.reference.model, graph, hash_files(folder)), facts
         )
 
     def create_predictor(self, built: BuiltVariant, threads: int | None = None) -> Predictor:
+        self.reference.model.release()
         return Predictor(Bundle(built.folder, built.manifest), threads=threads or self.threads)
 
     def judge(self, built: BuiltVariant) -> Judgement:
@@ -152,6 +156,13 @@ class Workspace:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.save(str(path), pretty=False)
+
+
+def _convert(run: Run, folder: Path, max_bytes: int) -> Graphs:
+    """Returns with the checkpoint freed."""
+    graphs = write_graphs(load_checkpoint(run.checkpoint, attn_implementation="eager"), folder, max_bytes)
+    gc.collect()
+    return graphs
 
 
 def _sample_rows(rows: Rows, most: int) -> Rows:

@@ -49,6 +49,12 @@ def tiny_fallback_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
+def tiny_split_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny_fallback_bundle`, with the graphs' tensors in data files; read it, never write into it."""
+    return _exported_once(tmp_path_factory, "tiny-split", tiny_run, "int8", fallback=True, max_bytes=0)
+
+
+@pytest.fixture(scope="session")
 def task_run(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
     """Gives the finished run of a toy (`tests.toys`), trained when it is first asked for; never write into it."""
     from trainer.run.run import Run
@@ -77,11 +83,9 @@ def task_bundle(task_run: Callable[[str], Run], tmp_path_factory: pytest.TempPat
     return bundle_of
 
 
-def _exported_once(
-    factory: pytest.TempPathFactory, name: str, run: Run, variant: str, *, fallback: bool = False
-) -> Path:
+def _exported_once(factory: pytest.TempPathFactory, name: str, run: Run, variant: str, **options: Any) -> Path:
     """The bundle is named as its folder is."""
-    make = partial(_export, run, variant=variant, fallback=fallback)
+    make = partial(_export, run, variant=variant, **options)
     return made_once(factory, f"bundle-{name}", lambda folder: make(folder / name)) / name
 
 
@@ -99,11 +103,11 @@ def _train(toy: str, backbone: Path, folder: Path, **sections: Any) -> Run:
     return train(recipe, folder / "run", console=Console(file=io.StringIO()))
 
 
-def _export(run: Run, output: Path, variant: str, *, fallback: bool = False) -> Path:
+def _export(run: Run, output: Path, variant: str, **options: Any) -> Path:
     from export.exporter import export_run
 
     with mock.patch("export.proof.hard_strings.STRINGS", 300):
-        return export_run(run, output, variant, fallback=fallback).bundle
+        return export_run(run, output, variant, **options).bundle
 
 
 def manifest_of(bundle: Path) -> Manifest:

@@ -18,6 +18,7 @@ from tests.bundles import (  # noqa: F401 - fixtures, for every room
     tiny_dynamic_bundle,
     tiny_fallback_bundle,
     tiny_int8_bundle,
+    tiny_split_bundle,
 )
 from tests.paths import ROOT
 from tests.sharing import made_once

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from serving.bundle.bundle import GraphFile
 from serving.inference.generation.detokenizer import Detokenizer
 from serving.inference.generation.kv_cache import CausalSession, GenerationSession, Seq2SeqSession
 from tests.tiny_generators import MAKERS, PROMPTS
@@ -68,12 +69,12 @@ def tiny_generator(kind: str) -> TinyGenerator:
         encoder, decoder = folder / "encoder.onnx", folder / "decoder.onnx"
         export_seq2seq(eager, encoder, decoder)
         start = eager.config.decoder_start_token_id
-        session: GenerationSession = Seq2SeqSession(
-            encoder.read_bytes(), decoder.read_bytes(), decoder_start_token_id=start
-        )
+        graphs = (GraphFile(path.name, path.read_bytes()) for path in (encoder, decoder))
+        session: GenerationSession = Seq2SeqSession(*graphs, decoder_start_token_id=start)
     else:
         export_causal(eager, folder / "model.onnx")
-        session = CausalSession((folder / "model.onnx").read_bytes(), max_positions=128)
+        graph = GraphFile("model.onnx", (folder / "model.onnx").read_bytes())
+        session = CausalSession(graph, max_positions=128)
     # The reference uses torch's own attention rather than the traced eager one.
     model = loader.from_pretrained(folder, dtype=torch.float32).eval()
     return TinyGenerator(kind, model, AutoTokenizer.from_pretrained(folder), session)

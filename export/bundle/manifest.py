@@ -8,9 +8,9 @@ from typing import Any
 
 from export.bundle.files import GOLDEN, TOKENIZER
 from export.proof.prove import Parity
+from export.proof.reference import ReferenceModel
 from serving.bundle.cpu import describe_machine
 from serving.bundle.manifest import FileEntry, GoldenSpec, GraphSpec, Limits, Manifest, TokenizerSpec, Verdict
-from trainer.model.checkpoint import Checkpoint
 from trainer.recipe.recipe import load_recipe
 from trainer.run.lock import weight_hashes
 from trainer.run.run import Run
@@ -21,20 +21,20 @@ UNPROVEN = Verdict(
 )  # fmt: skip
 
 
-def draft_manifest(run: Run, checkpoint: Checkpoint, graph: GraphSpec, files: dict[str, FileEntry]) -> Manifest:
+def draft_manifest(run: Run, model: ReferenceModel, graph: GraphSpec, files: dict[str, FileEntry]) -> Manifest:
     """A manifest before the proof: enough to load the graph, not to serve it."""
     record = run.read_record()
-    tokenizer = checkpoint.tokenizer
+    tokenizer = model.checkpoint_tokenizer
     return Manifest(
         schema_version=4,
         name=run.root.resolve().name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=record["task"],
-        labels=checkpoint.labels,
-        settings=checkpoint.task.settings.model_dump(mode="json"),
+        labels=model.task.labels,
+        settings=model.task.settings.model_dump(mode="json"),
         tokenizer=TokenizerSpec(
             file=TOKENIZER,
-            max_length=checkpoint.max_length,
+            max_length=model.max_length,
             pad_token_id=tokenizer.pad_token_id,
             pad_token_type_id=tokenizer.pad_token_type_id,
             padding_side=tokenizer.padding_side,

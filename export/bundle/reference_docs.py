@@ -22,6 +22,8 @@ registry.
 | `manifest.json` | what the bundle is, see below; the sha256 and size of every other file; its own digest, which \
 identifies the bundle |
 | `model.onnx` | the graph; an encoder-decoder model has `encoder.onnx` and `decoder.onnx` |
+| `model.onnx.data` | the tensors of a graph above 2 GB, which one ONNX file cannot hold; each graph has its own, \
+and the other variants of such a graph have one too |
 | `model.NAME.onnx` | the graph of a fallback, the variant NAME |
 | `tokenizer.json` | the tokenizer in the tokenizers library's format; padding and truncation are in the manifest |
 | `golden.jsonl` | recorded answers, one on each line, see below; every server replays them before its first request; \
@@ -40,9 +42,11 @@ with `int8`: how it was calibrated, and which layers are float32 |
 | when | what is checked | on failure |
 | --- | --- | --- |
 | a bundle is opened | the manifest is in canonical form and has its digest; every file has its size and sha256; there \
-is no other file, no link, no path that leads outside, and no graph with a tensor in another file | nothing is loaded |
+is no other file, no link, no path that leads outside, and no graph with a tensor outside \
+of the files that `graph.data` names | nothing is loaded |
 | a signature is required | `model.sig` is valid for the key, and covers every file | nothing is loaded |
-| a file is used | the bytes read have the sha256 | the file is not used |
+| a file is used | the bytes read have the sha256; onnxruntime gets graphs and tensors as these bytes, and reads no \
+file | the file is not used |
 | a server starts | this machine reproduces the token ids, answers and logits of the golden rows | the server logs a \
 warning and tries the next fallback; after the last one it exits |
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from export.graphs.encoder import export_encoder, read_graph_inputs
 from export.graphs.generator import export_causal, export_seq2seq
+from export.graphs.graph_file import PROTOBUF_LIMIT
 from serving.bundle.manifest import GraphInput
 from trainer.model.checkpoint import Checkpoint
 from trainer.model.heads import LibraryModel
@@ -27,15 +28,15 @@ class Graphs:
         return [self.file, *([self.decoder] if self.decoder else [])]
 
 
-def write_graphs(checkpoint: Checkpoint, folder: Path) -> Graphs:
-    """The checkpoint was loaded with ``attn_implementation="eager"``."""
+def write_graphs(checkpoint: Checkpoint, folder: Path, max_bytes: int = PROTOBUF_LIMIT) -> Graphs:
+    """The checkpoint was loaded with ``attn_implementation="eager"``; a graph above ``max_bytes`` gets a data file."""
     head = checkpoint.model_spec.head
     if head not in ("causal", "seq2seq"):
-        export_encoder(checkpoint, folder / GRAPH)
+        export_encoder(checkpoint, folder / GRAPH, max_bytes)
         return Graphs(GRAPH, None, read_graph_inputs(folder / GRAPH))
     assert isinstance(checkpoint.model, LibraryModel)
     if head == "causal":
-        export_causal(checkpoint.model.model, folder / GRAPH)
+        export_causal(checkpoint.model.model, folder / GRAPH, max_bytes)
         return Graphs(GRAPH, None, [])
-    export_seq2seq(checkpoint.model.model, folder / ENCODER, folder / DECODER)
+    export_seq2seq(checkpoint.model.model, folder / ENCODER, folder / DECODER, max_bytes)
     return Graphs(ENCODER, DECODER, [])

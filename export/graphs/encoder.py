@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-import onnx
 import torch
 from torch import nn
 
+from export.graphs.graph_file import PROTOBUF_LIMIT, load_graph
 from export.graphs.trace import trace
 from serving.bundle.manifest import GraphInput
 from trainer.model.checkpoint import Checkpoint
@@ -30,10 +30,10 @@ class _LogitsOnly(nn.Module):
 
 def read_graph_inputs(path: Path) -> list[GraphInput]:
     """In order; the tracer drops unused token types."""
-    return [node.name for node in onnx.load(str(path), load_external_data=False).graph.input]
+    return [node.name for node in load_graph(path).graph.input]
 
 
-def export_encoder(checkpoint: Checkpoint, path: Path) -> None:
+def export_encoder(checkpoint: Checkpoint, path: Path, max_bytes: int = PROTOBUF_LIMIT) -> None:
     """int64 inputs [batch, sequence], both axes free; float32 ``logits``, batch first.
 
     Load the checkpoint with ``attn_implementation="eager"``.
@@ -50,4 +50,5 @@ def export_encoder(checkpoint: Checkpoint, path: Path) -> None:
         inputs=inputs,
         outputs=["logits"],
         axes={**dict.fromkeys(inputs, rows_tokens), "logits": logits},
+        max_bytes=max_bytes,
     )

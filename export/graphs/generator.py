@@ -30,11 +30,9 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
+from export.graphs.graph_file import PROTOBUF_LIMIT
 from export.graphs.trace import Axes, trace
 from serving.errors import InputError
-
-PROTOBUF_LIMIT = 2**31
-"""Most bytes of an ONNX file; a bundle's graph is one file, read from memory."""
 
 LENGTH_DEPENDENT_ROPE = ("dynamic", "longrope")
 """Rotary embeddings that are computed anew for long texts; a trace keeps those of its short sample."""
@@ -45,12 +43,11 @@ _PAST, _PRESENT = {0: "batch_size", 2: "past_sequence_length"}, {0: "batch_size"
 _CROSS = {0: "batch_size", 2: "encoder_sequence_length"}
 
 
-def export_causal(model: PreTrainedModel, path: Path) -> None:
+def export_causal(model: PreTrainedModel, path: Path, max_bytes: int = PROTOBUF_LIMIT) -> None:
     """The model was loaded with ``attn_implementation="eager"``.
 
-    Raises InputError for another cache than keys and values, or a model too large for one file.
+    Raises InputError for another cache than keys and values.
     """
-    _check_size(model)
     _check_positions(model)
     step = _CausalStep(model)
     pasts, presents = (_cache_names(stem, "", step.layers) for stem in ("past_key_values", "present"))
@@ -66,12 +63,12 @@ def export_causal(model: PreTrainedModel, path: Path) -> None:
         outputs=["logits", *presents],
         axes=axes,
         fold_constants=False,  # folding would write embeddings that are also the output layer a second time
+        max_bytes=max_bytes,
     )
 
 
-def export_seq2seq(model: PreTrainedModel, encoder: Path, decoder: Path) -> None:
+def export_seq2seq(model: PreTrainedModel, encoder: Path, decoder: Path, max_bytes: int = PROTOBUF_LIMIT) -> None:
     """As `export_causal`."""
-    _check_size(model)
     tokens, mask = torch.tensor([[3, 4, 5, 6], [3, 4, 1, 1]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
     encode = _Encode(model).eval()
     with torch.no_grad():
@@ -81,7 +78,8 @@ def export_seq2seq(model: PreTrainedModel, encoder: Path, decoder: Path) -> None
     axes: Axes = {"input_ids": _SOURCE, "attention_mask": _SOURCE, "last_hidden_state": _SOURCE}
     axes |= dict.fromkeys(outputs[1:], _CROSS)
     inputs = ["input_ids", "attention_mask"]
-    trace(encode, (tokens, mask), encoder, inputs=inputs, outputs=outputs, axes=axes, fold_constants=False)
+    options: dict[str, Any] = {"fold_constants": False, "max_bytes": max_bytes}
+    trace(encode, (tokens, mask), encoder, inputs=inputs, outputs=outputs, axes=axes, **options)
 
     pasts, sources = (_cache_names("past_key_values", each, layers) for each in ("decoder.", "encoder."))
     presents = _cache_names("present", "decoder.", layers)
@@ -90,7 +88,7 @@ def export_seq2seq(model: PreTrainedModel, encoder: Path, decoder: Path) -> None
     sample = (tokens[:, :3], mask, *_random_past(cross_caches), *cross_caches)
     inputs = ["input_ids", "encoder_attention_mask", *pasts, *sources]
     outputs = ["logits", *presents]
-    trace(_DecoderStep(model), sample, decoder, inputs=inputs, outputs=outputs, axes=axes, fold_constants=False)
+    trace(_DecoderStep(model), sample, decoder, inputs=inputs, outputs=outputs, axes=axes, **options)
 
 
 class _CausalStep(nn.Module):
@@ -196,15 +194,5 @@ def _check_positions(model: PreTrainedModel) -> None:
         raise InputError(
             f"model: its rotary position embeddings are of type {wrong[0]!r}, which depends on a text's length; "
             "choose a base model with type 'default', 'linear', 'yarn' or 'llama3'",
-            field="model",
-        )
-
-
-def _check_size(model: PreTrainedModel) -> None:
-    size = sum(each.numel() * each.element_size() for each in model.parameters())
-    if size >= PROTOBUF_LIMIT:
-        raise InputError(
-            f"model: its weights have {size / 2**30:.1f} GiB in fp32; an ONNX file must have less than 2. "
-            "Choose a base model of fewer than 500 million parameters",
             field="model",
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from pathlib import Path
 
 import onnx
 import torch
 from torch import Tensor, nn
+
+from export.graphs.graph_file import PROTOBUF_LIMIT, data_file, fold_transposes, load_graph, move_tensors
 
 OPSET = 17
 """The first opset with LayerNormalization as one operator."""
@@ -25,14 +28,19 @@ def trace(
     outputs: list[str],
     axes: Axes,
     fold_constants: bool = True,
+    max_bytes: int = PROTOBUF_LIMIT,
 ) -> None:
-    """The tracer's graphs are faster than torch.export's, with ``eager`` attention."""
-    with warnings.catch_warnings(), torch.no_grad():
+    """The tracer's graphs are faster than torch.export's, with ``eager`` attention.
+
+    A graph above ``max_bytes`` gets a data file.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings(), torch.no_grad():
+        traced = Path(folder) / path.name
         warnings.simplefilter("ignore")  # the tracer warns about every shape it reads; the proof finds what matters
         torch.onnx.export(
             module.eval(),
             sample,
-            str(path),
+            str(traced),
             input_names=inputs,
             output_names=outputs,
             dynamic_axes=axes,
@@ -40,4 +48,16 @@ def trace(
             dynamo=False,
             do_constant_folding=fold_constants,
         )
+        _collect(traced, path, max_bytes)
     onnx.checker.check_model(str(path))
+
+
+def _collect(traced: Path, path: Path, max_bytes: int) -> None:
+    """From protobuf's limit on, the tracer writes each tensor to a file of its own."""
+    if len(list(traced.parent.iterdir())) == 1 and traced.stat().st_size <= max_bytes:
+        traced.replace(path)
+        return
+    model = load_graph(traced)
+    fold_transposes(model, traced.parent)
+    move_tensors(model, data_file(path), traced.parent)
+    path.write_bytes(model.SerializeToString())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +18,9 @@ from export.proof.item_answers import ItemAnswers
 from export.proof.stored_window import store_windows
 from serving.tasks.base import Encoded, Logits, Task
 from trainer.data.rows import Rows
-from trainer.model.checkpoint import Checkpoint, load_checkpoint
+from trainer.model.checkpoint import load_checkpoint
 from trainer.model.generate import GreedyAnswer, generate
-from trainer.model.heads import GeneratingModel
+from trainer.model.heads import GeneratingModel, Model
 from trainer.model.inference import rows_logits
 from trainer.model.inputs import cut, encode
 from trainer.tasks.base import MetricValues, TrainingTask
@@ -30,18 +31,35 @@ T = TypeVar("T")
 
 
 class ReferenceModel:
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint = checkpoint
-        self.task = checkpoint.task
+    """Its weights are loaded when they are needed, and again after `release`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises InputError if the checkpoint is incomplete."""
+        self._folder = folder
+        checkpoint = load_checkpoint(folder)
+        self._model: Model | None = checkpoint.model
+        self.task, self.max_length = checkpoint.task, checkpoint.max_length
+        self.checkpoint_tokenizer = checkpoint.tokenizer
         self.tokenizer: Tokenizer = checkpoint.tokenizer.backend_tokenizer  # only counts tokens
+
+    @property
+    def model(self) -> Model:
+        if self._model is None:
+            self._model = load_checkpoint(self._folder).model
+        return self._model
+
+    def release(self) -> None:
+        """Free the weights: a session that is being created takes twice the model's memory."""
+        self._model = None
+        gc.collect()
 
     def encode(self, items: Sequence[Any]) -> list[Encoded]:
         """Truncated to the checkpoint's ``max_length``, not padded."""
-        return encode(self._checkpoint.tokenizer, self.task, items)
+        return encode(self.checkpoint_tokenizer, self.task, items)
 
     def run(self, encoded: Sequence[Encoded]) -> list[list[Any]]:
         """By item and window: float32 logits, or a generated answer."""
-        return rows_logits(self._checkpoint.model, self._checkpoint.tokenizer, encoded, BATCH_SIZE)
+        return rows_logits(self.model, self.checkpoint_tokenizer, encoded, BATCH_SIZE)
 
     def logits(self, encoded: Encoded, results: list[Any]) -> list[Logits]:
         return results
@@ -51,14 +69,13 @@ class GeneratingReference(ReferenceModel):
     """Answers with transformers' greedy ``generate``."""
 
     def run(self, encoded: Sequence[Encoded]) -> list[list[Any]]:
-        model, tokenizer = self._checkpoint.model, self._checkpoint.tokenizer
-        answers = generate(model, tokenizer, self.task, [each.item for each in encoded])
+        answers = generate(self.model, self.checkpoint_tokenizer, self.task, [each.item for each in encoded])
         return [[[answer]] for answer in answers]
 
     @torch.inference_mode()
     def logits(self, encoded: Encoded, results: list[list[GreedyAnswer]]) -> list[Logits]:
         """[tokens, vocabulary], from one pass over prompt and answer."""
-        model = self._checkpoint.model
+        model = self.model
         assert isinstance(model, GeneratingModel)
         prompt, answer = encoded.windows[0].ids, results[0][0].token_ids
         start = self.task.settings.model_dump()["decoder_start_token_id"]
@@ -71,11 +88,9 @@ class GeneratingReference(ReferenceModel):
         return [logits]
 
 
-def load_reference(folder: Path) -> ReferenceModel:
+def load_reference(folder: Path, generates: bool) -> ReferenceModel:
     """Raises InputError if the checkpoint is incomplete."""
-    checkpoint = load_checkpoint(folder)
-    kind = GeneratingReference if isinstance(checkpoint.model, GeneratingModel) else ReferenceModel
-    return kind(checkpoint)
+    return GeneratingReference(folder) if generates else ReferenceModel(folder)
 
 
 @dataclass(frozen=True)

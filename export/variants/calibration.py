@@ -13,6 +13,8 @@ import numpy.typing as npt
 from onnx import ModelProto
 
 from export.proof.prove import Judgement
+from serving.bundle.bundle import GraphFile
+from serving.bundle.external_data import data_files
 from serving.inference.session import create_session, onnxruntime
 
 Feeds = list[Mapping[str, npt.NDArray[np.int64]]]
@@ -42,6 +44,8 @@ BuildVariant = Callable[[Path, Path, Calibration], dict[str, Any]]
 """Writes a variant of the fp32 graph at the first path to the second; returns facts for ``variants.json``."""
 
 
-def create_single_thread_session(model: ModelProto) -> onnxruntime.InferenceSession:
-    """Independent of the machine's cores."""
-    return create_session(model.SerializeToString(), threads=1, name="model.onnx")
+def create_single_thread_session(model: ModelProto, folder: Path | None = None) -> onnxruntime.InferenceSession:
+    """Independent of the machine's cores; ``folder`` has the data file, if there is one."""
+    content = model.SerializeToString()
+    data = {name: (folder / name).read_bytes() for name in data_files(content, "model.onnx")} if folder else {}
+    return create_session(GraphFile("model.onnx", content, data), threads=1)

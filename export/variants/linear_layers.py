@@ -7,27 +7,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+
+from export.graphs.graph_file import read_tensor
 
 Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Linear:
-    """``output = input @ weight (+ bias)``, ``weight`` [inputs, outputs].
+    """``output = input @ weight (+ bias)``.
 
     Attributes:
+        tensor: the weight, [outputs, inputs] if ``transposed``.
+        folder: has the graph's data file, if there is one.
         bias: a constant's name.
         added_by: the node that adds the bias, if not ``node``.
     """
 
     node: NodeProto
-    weight: Array
+    tensor: TensorProto
+    transposed: bool
+    folder: Path | None
     bias: str | None = None
     added_by: NodeProto | None = None
+
+    @property
+    def weight(self) -> Array:
+        """[inputs, outputs]; read anew each time."""
+        matrix = read_tensor(self.tensor, self.folder)
+        return np.ascontiguousarray(matrix.T if self.transposed else matrix)
 
     @property
     def output(self) -> str:
@@ -41,13 +54,13 @@ class Group:
 
     @property
     def weight(self) -> Array:
-        """[inputs, all outputs]"""
+        """[inputs, all outputs]; read anew each time."""
         return np.concatenate([layer.weight for layer in self.layers], axis=1)
 
 
-def find_groups(model: ModelProto) -> list[Group]:
+def find_groups(model: ModelProto, folder: Path | None = None) -> list[Group]:
     """In order, without layers that no other layer follows: those are small and give the answer."""
-    layers = list(_find_layers(model.graph))
+    layers = list(_find_layers(model.graph, folder))
     inner = _tensors_before_layers(model.graph, layers)
     groups: dict[str, list[Linear]] = {}
     for layer in layers:
@@ -56,7 +69,7 @@ def find_groups(model: ModelProto) -> list[Group]:
     return [Group(*each) for each in groups.items()]
 
 
-def _find_layers(graph: GraphProto) -> Iterator[Linear]:
+def _find_layers(graph: GraphProto, folder: Path | None) -> Iterator[Linear]:
     constants = {each.name: each for each in graph.initializer}
     readers = _find_readers(graph)
     for node in graph.node:
@@ -66,9 +79,9 @@ def _find_layers(graph: GraphProto) -> Iterator[Linear]:
         options = {each.name: each.i or each.f for each in node.attribute}
         if options.get("alpha", 1) != 1 or options.get("beta", 1) != 1 or options.get("transA", 0):
             continue
-        matrix = numpy_helper.to_array(weight)
-        matrix = np.ascontiguousarray(matrix.T if options.get("transB", 0) else matrix)
-        yield Linear(node, matrix, *_find_bias(node, matrix.shape[1], constants, readers))
+        transposed = bool(options.get("transB", 0))
+        outputs = weight.dims[0 if transposed else 1]
+        yield Linear(node, weight, transposed, folder, *_find_bias(node, outputs, constants, readers))
 
 
 def _find_bias(

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from export.graphs.graph_file import read_tensor
 from export.variants.linear_layers import Group, Linear
 from export.variants.smoothquant import Range, quantize_weight
 
 CONTRIB = "com.microsoft"  # the domain of onnxruntime's own operators
 TABLE_ROWS = 64
 """Smaller tables, such as that of token types, stay in float32."""
+
+ROWS_AT_ONCE = 4096
 
 
 class _Writer:
@@ -62,13 +66,15 @@ def quantize_layers(model: ModelProto, groups: Sequence[Group], ranges: Mapping[
     return writer.finish()
 
 
-def quantize_tables(model: ModelProto) -> ModelProto:
-    """A copy, with embeddings in 8 bits, one scale by row."""
+def quantize_tables(model: ModelProto, folder: Path | None = None) -> ModelProto:
+    """A copy, with embeddings in 8 bits, one scale by row; ``folder`` has the data file, if there is one."""
     writer, tables = _Writer(model), _find_tables(model)
     for name, table in tables.items():
-        integers, scales = quantize_weight(numpy_helper.to_array(table).T)
-        writer.add_constant(f"{name}/rows", np.ascontiguousarray(integers.T))
-        writer.add_constant(f"{name}/row_scales", scales[:, None])
+        values = read_tensor(table, folder)
+        # In parts: quantizing takes several times a table's memory, and one may be a fourth of the model.
+        parts = [quantize_weight(part.T) for part in np.array_split(values, len(values) // ROWS_AT_ONCE + 1)]
+        writer.add_constant(f"{name}/rows", np.concatenate([integers.T for integers, _ in parts]))
+        writer.add_constant(f"{name}/row_scales", np.concatenate([scales for _, scales in parts])[:, None])
     for node in model.graph.node:
         if node.op_type == "Gather" and node.input[0] in tables:
             _write_lookup(writer, node.input[0], node.input[1], node.output[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from export.graphs.graph_file import copy_graph, data_file, load_graph, move_tensors, read_tensor, save_graph
 from export.variants.calibration import BuildVariant, Calibration
 
 BLOCK = 128
@@ -21,22 +21,23 @@ BLOCK = 128
 
 
 def fp32(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
-    shutil.copyfile(source, target)
+    copy_graph(source, target)
     return {}
 
 
 def fp16(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
     """onnxruntime has no half-precision kernels on x86, so weights are cast to float32 when the session loads."""
-    model = onnx.load(str(source))
+    model = load_graph(source)
     matrices = [each for each in model.graph.initializer if each.data_type == TensorProto.FLOAT and len(each.dims) > 1]
     casts = []
     for each in matrices:
         casts.append(helper.make_node("Cast", [f"{each.name}/half"], [each.name], to=TensorProto.FLOAT))
-        each.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(each).astype(np.float16), f"{each.name}/half"))
+        half = read_tensor(each, source.parent).astype(np.float16)
+        each.CopyFrom(numpy_helper.from_array(half, f"{each.name}/half"))
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    onnx.save(model, str(target))
+    save_graph(model, target, source)
     return {}
 
 
@@ -45,10 +46,10 @@ def dynamic_int8(source: Path, target: Path, calibration: Calibration) -> dict[s
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder, _errors_only():
+    with tempfile.TemporaryDirectory() as folder, _collected(source, target) as (made, split), _errors_only():
         prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)
-        quantize_dynamic(prepared, target, per_channel=True, weight_type=QuantType.QInt8)
+        quant_pre_process(source, prepared, skip_symbolic_shape=True, save_as_external_data=split)
+        quantize_dynamic(prepared, made, per_channel=True, weight_type=QuantType.QInt8, use_external_data_format=split)
     return {}
 
 
@@ -58,15 +59,29 @@ def quantize_weights(bits: int) -> BuildVariant:
     def build(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-        with _errors_only():
+        with _collected(source, target) as (made, split), _errors_only():
             quantizer = MatMulNBitsQuantizer(
                 onnx.load(str(source)), bits=bits, block_size=BLOCK, is_symmetric=True, accuracy_level=4
             )
             quantizer.process()
-            quantizer.model.save_model_to_file(str(target))
+            quantizer.model.save_model_to_file(str(made), use_external_data_format=split)
         return {"block_size": BLOCK, "accuracy_level": 4}
 
     return build
+
+
+@contextmanager
+def _collected(source: Path, target: Path) -> Iterator[tuple[Path, bool]]:
+    """Where a quantizer writes, and whether with external data: in files of any name, which become the data file."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        made, split = Path(folder) / target.name, data_file(source).exists()
+        yield made, split
+        if not split:
+            made.replace(target)
+            return
+        model = load_graph(made)
+        move_tensors(model, data_file(target), made.parent)
+        target.write_bytes(model.SerializeToString())
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -13,14 +14,26 @@ from typing import BinaryIO, Self
 
 from pydantic import ValidationError
 
-from serving.bundle.external_data import refuse_external_tensors
-from serving.bundle.manifest import MANIFEST, REFERENCE, SIGNATURE, GoldenRow, Manifest, Reference
+from serving.bundle.external_data import check_external_tensors, data_files
+from serving.bundle.manifest import MANIFEST, REFERENCE, SIGNATURE, GoldenRow, GraphSpec, Manifest, Reference
 from serving.errors import BundleError, first_problem
 
 
 def sha256_of(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """An ONNX file, and by name the files that its tensors are in."""
+
+    name: str
+    content: bytes
+    data: Mapping[str, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_external_tensors(self.content, self.name, {name: len(each) for name, each in self.data.items()})
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,12 @@ class Bundle:
         if hashlib.sha256(data).hexdigest() != self.manifest.files[name].sha256:
             raise BundleError(self._describe_alteration(name))
         return data
+
+    def read_graph(self, name: str) -> GraphFile:
+        """A graph and those files of ``graph.data`` that its tensors are in, checked again; raises BundleError."""
+        content = self.read(name)
+        used = data_files(content, name)
+        return GraphFile(name, content, {each: self.read(each) for each in self.manifest.graph.data if each in used})
 
     @cached_property
     def golden(self) -> list[GoldenRow]:
@@ -90,13 +109,13 @@ class Bundle:
             path = self._path(name)
             if path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
                 raise BundleError(self._describe_alteration(name))
-        for name in self._graph_files():
-            with self._path(name).open("rb") as stream:
-                refuse_external_tensors(_map(stream), name)  # again on the bytes that are read for a session
+        for graph in (self.manifest.graph, *(each.graph for each in self.manifest.fallbacks)):
+            for name in graph.files:
+                with self._path(name).open("rb") as stream:
+                    check_external_tensors(_map(stream), name, self._sizes(graph))
 
-    def _graph_files(self) -> list[str]:
-        graphs = [self.manifest.graph, *(each.graph for each in self.manifest.fallbacks)]
-        return [name for graph in graphs for name in (graph.file, graph.decoder) if name]
+    def _sizes(self, graph: GraphSpec) -> dict[str, int]:
+        return {name: self._path(name).stat().st_size for name in graph.data}
 
     def _check_names(self) -> None:
         for name in self.manifest.files:

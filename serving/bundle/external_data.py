@@ -1,4 +1,4 @@
-"""Finds the tensors that an ONNX file keeps in other files: onnxruntime would read them from wherever they lie.
+"""The tensors that an ONNX file keeps in other files: onnxruntime would read them from wherever they lie.
 
 This reads protobuf's wire format (https://protobuf.dev/programming-guides/encoding/), since the onnx package is not on
 a server.
@@ -6,7 +6,7 @@ a server.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from mmap import mmap
 
@@ -32,31 +32,63 @@ KEY, VALUE = 1, 2
 DEEPEST = 100
 """protobuf's own limit of messages in messages."""
 
+WEIGHT = (7, 5)
+"""Leads to a tensor of the graph's own ``initializer``."""
+
+Path = tuple[int, ...]
 Field = tuple[int, "int | memoryview"]
 
 
 @dataclass(frozen=True)
 class ExternalTensor:
-    """``entries`` are location, offset and length, as in the file."""
+    """``entries`` are key and value as in the file; ``weight``: it is one of the graph's own initializers."""
 
     name: str
-    entries: dict[str, str]
+    entries: list[tuple[str, str]]
+    weight: bool
 
     @property
     def location(self) -> str:
-        return self.entries.get("location", "")
+        return dict(self.entries).get("location", "")
 
 
-def refuse_external_tensors(graph: bytes | mmap, name: str) -> None:
-    """Raise BundleError for an external or malformed graph, the file ``name``."""
+def check_external_tensors(graph: bytes | mmap, name: str, data: Mapping[str, int]) -> None:
+    """Raise BundleError for a tensor that is not within files of ``data``, or a malformed graph.
+
+    Args:
+        graph: the content of the file ``name``.
+        data: the accepted files, by name their size in bytes.
+    """
+    for each in _find_or_refuse(graph, name):
+        _check(each, name, data)
+
+
+def data_files(graph: bytes | mmap, name: str) -> list[str]:
+    """The files that tensors are in, unchecked; raises BundleError for a malformed graph."""
+    return list(dict.fromkeys(each.location for each in _find_or_refuse(graph, name)))
+
+
+def _find_or_refuse(graph: bytes | mmap, name: str) -> Iterator[ExternalTensor]:
     try:
-        found = next(find_external_tensors(graph), None)
+        yield from find_external_tensors(graph)
     except ValueError as error:
         raise BundleError(f"{name} cannot be loaded by onnxruntime: it is not an ONNX file: {error}") from error
-    if found:
+
+
+def _check(tensor: ExternalTensor, name: str, data: Mapping[str, int]) -> None:
+    where = f"{name} keeps {quote(tensor.name)} in the file {quote(tensor.location)}"
+    if tensor.location not in data or not tensor.weight:  # onnxruntime takes only weights from memory
         raise BundleError(
-            f"{name} keeps {quote(found.name)} in the file {quote(found.location)}, which manifest.json does not name: "
-            "neither hashes nor a signature cover it. Export the bundle again."
+            f"{where}, which manifest.json does not name for it: neither hashes nor a signature cover it. "
+            "Export the bundle again."
+        )
+    entries, size = dict(tensor.entries), data[tensor.location]
+    numbers = [entries.get(key, "") for key in ("offset", "length")]
+    whole = all(each.isascii() and each.isdigit() and len(each) < 20 for each in numbers)
+    if len(tensor.entries) != 3 or not whole or sum(map(int, numbers)) > size:
+        raise BundleError(
+            f"{where} at offset {quote(numbers[0])} with length {quote(numbers[1])}; the file has {size:,} bytes. "
+            "Export the bundle again."
         )
 
 
@@ -65,26 +97,25 @@ def find_external_tensors(graph: bytes | mmap) -> Iterator[ExternalTensor]:
 
     Raises ValueError for a malformed file.
     """
-    for fields in _find_tensors("ModelProto", memoryview(graph), DEEPEST):
-        entries = [
-            dict(_fields(value)) for at, value in fields if at == EXTERNAL_DATA and isinstance(value, memoryview)
-        ]
+    for path, fields in _find_tensors("ModelProto", memoryview(graph), ()):
+        entries = [dict(_fields(each)) for at, each in fields if at == EXTERNAL_DATA and isinstance(each, memoryview)]
         # Either mark suffices: protobuf merges the parts of a message that is written in several.
         if entries or any(number == DATA_LOCATION and value != 0 for number, value in fields):
-            texts = {_text(each.get(KEY)): _text(each.get(VALUE)) for each in entries}
-            yield ExternalTensor(_text(dict(fields).get(NAME)), texts)
+            texts = [(_text(each.get(KEY)), _text(each.get(VALUE))) for each in entries]
+            yield ExternalTensor(_text(dict(fields).get(NAME)), texts, path == WEIGHT)
 
 
-def _find_tensors(message: str, content: memoryview, depth: int) -> Iterator[list[Field]]:
-    if depth == 0:
+def _find_tensors(message: str, content: memoryview, path: Path) -> Iterator[tuple[Path, list[Field]]]:
+    """The field numbers that lead to each tensor, and its fields."""
+    if len(path) > DEEPEST:
         raise ValueError("messages are nested too deep")
     if message == "TensorProto":
-        yield list(_fields(content))
+        yield path, list(_fields(content))
         return
     children = CHILDREN[message]
     for number, value in _fields(content):
         if number in children and isinstance(value, memoryview):
-            yield from _find_tensors(children[number], value, depth - 1)
+            yield from _find_tensors(children[number], value, (*path, number))
 
 
 def _fields(content: memoryview) -> Iterator[Field]:

@@ -51,6 +51,9 @@ class GraphSpec(_Model):
 
     file: str = Field(description="the graph, or the encoder's")
     decoder: str | None = Field(default=None, description="the second graph of an encoder-decoder model")
+    data: list[str] = Field(
+        default=[], description="the files of the tensors, where they are too large for the ONNX files"
+    )
     variant: str = Field(description="how the weights are written, such as fp32")
     opset: int
     inputs: list[GraphInput] = Field(description="in the graph's order")
@@ -61,6 +64,11 @@ class GraphSpec(_Model):
     depends_on: list[Arithmetic] = Field(
         default=[], description="of the CPU it was proven on; where a machine differs in it, the variant does not serve"
     )
+
+    @property
+    def files(self) -> list[str]:
+        """The ONNX files."""
+        return [self.file, *([self.decoder] if self.decoder else [])]
 
 
 class GoldenSpec(_Model):

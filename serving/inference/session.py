@@ -10,8 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
-from serving.bundle.bundle import Bundle
-from serving.bundle.external_data import refuse_external_tensors
+from serving.bundle.bundle import Bundle, GraphFile
 from serving.errors import BundleError
 
 
@@ -50,7 +49,7 @@ def open_session(bundle: Bundle, logits: int, threads: int) -> onnxruntime.Infer
     """
     spec = bundle.manifest.graph
     # From memory: the bytes that were hashed are the bytes that run.
-    session = create_session(bundle.read(spec.file), threads, spec.file, disabled_optimizers=SLOWER_WHEN_FUSED)
+    session = create_session(bundle.read_graph(spec.file), threads, disabled_optimizers=SLOWER_WHEN_FUSED)
     inputs, outputs = [node.name for node in session.get_inputs()], {node.name: node for node in session.get_outputs()}
     if inputs != spec.inputs or spec.output not in outputs:
         raise BundleError(f"{spec.file} takes {inputs} and gives {list(outputs)}; the manifest says otherwise.")
@@ -60,13 +59,12 @@ def open_session(bundle: Bundle, logits: int, threads: int) -> onnxruntime.Infer
 
 
 def create_session(
-    data: bytes, threads: int, name: str, disabled_optimizers: Sequence[str] = ()
+    graph: GraphFile, threads: int, disabled_optimizers: Sequence[str] = ()
 ) -> onnxruntime.InferenceSession:
-    """On the CPU; raises BundleError naming the file ``name``.
+    """On the CPU; raises BundleError naming the graph's file.
 
-    onnxruntime reads no file: no tensor may be outside of ``data``, and its own format is not accepted.
+    onnxruntime reads no file, and only the ONNX format, whose tensors `GraphFile` has searched.
     """
-    refuse_external_tensors(data, name)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -74,13 +72,15 @@ def create_session(
     options.enable_mem_pattern = False  # onnxruntime would keep a memory plan for every input shape
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    names, buffers = list(graph.data), list(graph.data.values())
+    options.add_external_initializers_from_files_in_memory(names, buffers, list(map(len, buffers)))  # it copies them
     try:
         return onnxruntime.InferenceSession(
-            data,
+            graph.content,
             options,
             providers=["CPUExecutionProvider"],
             disabled_optimizers=list(disabled_optimizers),
             read_config_from_model=0,
         )
     except Exception as error:  # onnxruntime's exceptions share no public base class
-        raise BundleError(f"{name} cannot be loaded by onnxruntime: {error}") from error
+        raise BundleError(f"{graph.name} cannot be loaded by onnxruntime: {error}") from error

@@ -74,7 +74,7 @@ def _load_session(bundle: Bundle, task: Generation, threads: int) -> CausalSessi
     graph, settings = bundle.manifest.graph, task.settings
     if graph.decoder is None:
         return CausalSession(
-            bundle.read(graph.file),
+            bundle.read_graph(graph.file),
             threads=threads,
             max_positions=settings.max_positions,
             row_independent=graph.row_independent,
@@ -82,8 +82,8 @@ def _load_session(bundle: Bundle, task: Generation, threads: int) -> CausalSessi
     if settings.decoder_start_token_id is None:
         raise BundleError("manifest.json: settings.decoder_start_token_id is missing. Export the bundle again.")
     return Seq2SeqSession(
-        bundle.read(graph.file),
-        bundle.read(graph.decoder),
+        bundle.read_graph(graph.file),
+        bundle.read_graph(graph.decoder),
         decoder_start_token_id=settings.decoder_start_token_id,
         threads=threads,
         max_positions=settings.max_positions,

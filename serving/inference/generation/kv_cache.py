@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from serving.bundle.bundle import GraphFile
 from serving.errors import BundleError, InputTooLarge
 from serving.inference.session import create_session
 
@@ -23,12 +24,12 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 class CausalSession:
     def __init__(
-        self, graph: bytes, *, threads: int = 1, max_positions: int | None = None, row_independent: bool = True
+        self, graph: GraphFile, *, threads: int = 1, max_positions: int | None = None, row_independent: bool = True
     ) -> None:
         """Load ``model.onnx``; raises BundleError. ``max_positions`` limits prompt and answer together, if given."""
         self.max_positions = max_positions
-        self._graph = _CachedGraph(graph, "model.onnx", threads, row_independent)
-        _require_inputs(self._graph.names, {"input_ids", "attention_mask"}, "model.onnx")
+        self._graph = _CachedGraph(graph, threads, row_independent)
+        _require_inputs(self._graph.names, {"input_ids", "attention_mask"}, graph.name)
 
     def begin(self, input_ids: Sequence[int]) -> Decoding:
         """Read a prompt; raises InputTooLarge."""
@@ -51,8 +52,8 @@ class CausalSession:
 class Seq2SeqSession:
     def __init__(
         self,
-        encoder: bytes,
-        decoder: bytes,
+        encoder: GraphFile,
+        decoder: GraphFile,
         *,
         decoder_start_token_id: int,
         threads: int = 1,
@@ -61,13 +62,13 @@ class Seq2SeqSession:
     ) -> None:
         """Load both graphs; raises BundleError. ``max_positions`` limits an answer, if given."""
         self.start, self.max_positions = decoder_start_token_id, max_positions
-        self._encoder = create_session(encoder, threads, "encoder.onnx")
-        self._decoder = _CachedGraph(decoder, "decoder.onnx", threads, row_independent)
+        self._encoder = create_session(encoder, threads)
+        self._decoder = _CachedGraph(decoder, threads, row_independent)
         self._outputs = [node.name for node in self._encoder.get_outputs() if ".encoder." in node.name]
         self._sources = [name.replace("present", "past_key_values") for name in self._outputs]
         inputs = {node.name for node in self._encoder.get_inputs()}
-        _require_inputs(inputs, {"input_ids", "attention_mask"}, "encoder.onnx")
-        _require_inputs(self._decoder.names, {"input_ids", "encoder_attention_mask", *self._sources}, "decoder.onnx")
+        _require_inputs(inputs, {"input_ids", "attention_mask"}, encoder.name)
+        _require_inputs(self._decoder.names, {"input_ids", "encoder_attention_mask", *self._sources}, decoder.name)
 
     def begin(self, input_ids: Sequence[int]) -> Decoding:
         room = None if self.max_positions is None else self.max_positions - 1
@@ -95,9 +96,9 @@ class _CachedGraph:
     Unless it is row-independent, each row runs alone: no answer may depend on how many are drawn or searched together.
     """
 
-    def __init__(self, data: bytes, name: str, threads: int, row_independent: bool) -> None:
+    def __init__(self, graph: GraphFile, threads: int, row_independent: bool) -> None:
         self._row_independent = row_independent
-        self._session = create_session(data, threads, name)
+        self._session = create_session(graph, threads)
         inputs = {node.name: node for node in self._session.get_inputs()}
         self.names = set(inputs)
         pasts = [each for each in inputs if each.startswith("past_key_values") and ".encoder." not in each]
@@ -105,7 +106,8 @@ class _CachedGraph:
         self._outputs = ["logits", *(each.replace("past_key_values", "present") for each in pasts)]
         outputs = {node.name for node in self._session.get_outputs()}
         if not pasts or not outputs.issuperset(self._outputs):
-            raise BundleError(f"{name} takes {sorted(inputs)} and gives {sorted(outputs)}: not a graph with a cache.")
+            found = f"{graph.name} takes {sorted(inputs)} and gives {sorted(outputs)}"
+            raise BundleError(f"{found}: not a graph with a cache.")
 
     def empty_cache(self) -> Arrays:
         return {name: np.zeros((1, heads, 0, width), np.float32) for name, (heads, width) in self._shapes.items()}

@@ -13,7 +13,6 @@ import pytest
 import torch
 import transformers
 
-import export.graphs.generator
 from export.graphs.generator import export_causal, export_seq2seq
 from serving.errors import InputError
 from tests.sharing import made_once
@@ -258,15 +257,3 @@ def test_positions_that_change_with_the_length_are_refused(tmp_path: Path) -> No
     model = causal(transformers.LlamaConfig(**SMALL, rope_parameters=rope))
     with pytest.raises(InputError, match=r"type 'dynamic'.*'llama3'"):
         export_causal(model, tmp_path / "model.onnx")
-
-
-def test_a_model_too_large_for_one_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the limit, before any conversion."""
-    monkeypatch.setattr(export.graphs.generator, "PROTOBUF_LIMIT", 10_000)
-    for attempt in (
-        lambda: export_causal(causal(gpt2()), tmp_path / "model.onnx"),
-        lambda: export_seq2seq(seq2seq(t5()), tmp_path / "encoder.onnx", tmp_path / "decoder.onnx"),
-    ):
-        with pytest.raises(InputError, match=r"GiB.*less than 2\..*Choose"):
-            attempt()
-    assert not [*tmp_path.iterdir()]

@@ -15,13 +15,15 @@ import pytest
 from onnx import numpy_helper
 
 from export.graphs.encoder import export_encoder
+from export.proof.gate import Gate
 from export.proof.prove import Judgement
 from export.variants import static_int8 as static
+from export.variants.activations import observe_activations
 from export.variants.calibration import Calibration
 from export.variants.calibration import create_single_thread_session as create_session
 from export.variants.linear_layers import find_groups
 from export.variants.quantize_graph import quantize_layers, quantize_tables
-from export.variants.smoothquant import Range, observe_activations, quantize_weight, round_weight, search_range
+from export.variants.smoothquant import Range, quantize_weight, round_weight, search_range
 from export.variants.static_int8 import VariantFailed
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import INSTRUCTIONS, describe_machine
@@ -235,7 +237,7 @@ def test_a_model_that_cannot_be_quantized_is_refused(graph: Callable[..., onnx.M
     """If even one group in 8 bits changes too many answers, the variant is refused."""
     feeds = feeds_for(graph("BERT"), [5, 9])
     judged = Calibration(lambda: feeds, judge=answers_that_differ(*[7] * 20))
-    with pytest.raises(VariantFailed, match="even with one layer, 7 of 100 validation answers differ"):
+    with pytest.raises(VariantFailed, match="even with one layer, on validation rows, answers equal"):
         static.static_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx", judged)
 
 
@@ -243,7 +245,13 @@ def answers_that_differ(*counts: int) -> Callable[[], Any]:
     """A judge that reports these counts of 100 answers as different, one at each call."""
     left = iter(counts)
     change: Any = SimpleNamespace(change=0.0, budget=0.005)
-    return lambda: Judgement(100, 100 - next(left), "accuracy", 1.0, 1.0, change)
+
+    def judge() -> Judgement:
+        different = next(left)
+        gate = Gate("answers equal", different <= 1, different, "at most 1 of 100 differs")
+        return Judgement(100, 100 - different, "accuracy", 1.0, 1.0, change, [gate])
+
+    return judge
 
 
 def spoil_group(monkeypatch: pytest.MonkeyPatch, place: int) -> list[str]:

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from export.sign import sign_with_key
-from serving.bundle.bundle import Bundle
+from serving.bundle.bundle import Bundle, GraphFile
 from serving.bundle.external_data import CHILDREN, find_external_tensors
 from serving.errors import BundleError
 from serving.inference.predictor import Predictor
@@ -21,7 +21,7 @@ from tests.external_data import PLACES, external, with_outside_weight, with_tens
 from tests.keys import make_keys
 from tests.test_cli import assert_refused, tuneship
 
-REFUSAL = r"model\.onnx keeps '.+' in the file 'weights\.bin', which manifest\.json does not name"
+REFUSAL = r"model\.onnx keeps '.+' in the file 'weights\.bin', which manifest\.json does not name for it"
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_refused_everywhere(tiny_bundle: Path, place: str) -> None:
     """No session is made of a graph with external data, wherever ONNX allows a tensor."""
     graph = with_tensor((tiny_bundle / "model.onnx").read_bytes(), external(), place)
     with pytest.raises(BundleError, match=REFUSAL):
-        create_session(graph, 1, "model.onnx")
+        GraphFile("model.onnx", graph)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_refused_wherever_it_leads(tiny_bundle: Path, location: str) -> None:
     """Absolute and relative paths, the graph itself, and onnxruntime's mark for an address in memory."""
     graph = with_tensor((tiny_bundle / "model.onnx").read_bytes(), external(location=location))
     with pytest.raises(BundleError, match=r"which manifest\.json does not name"):
-        create_session(graph, 1, "model.onnx")
+        GraphFile("model.onnx", graph)
 
 
 def test_half_a_mark(tiny_bundle: Path) -> None:
@@ -97,16 +97,16 @@ def test_half_a_mark(tiny_bundle: Path) -> None:
     for tensor in (located, placed):
         graph = with_tensor((tiny_bundle / "model.onnx").read_bytes(), tensor, "in_constant")
         with pytest.raises(BundleError, match=r"keeps 'weight' in the file"):
-            create_session(graph, 1, "model.onnx")
+            GraphFile("model.onnx", graph)
 
 
 def test_nothing_to_read_from(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a tensor overlooked, onnxruntime would still not find its file in the working directory."""
     graph = (outside / "model.onnx").read_bytes()
     assert onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])  # as it does by default
-    monkeypatch.setattr("serving.inference.session.refuse_external_tensors", lambda data, name: None)
+    monkeypatch.setattr("serving.bundle.bundle.check_external_tensors", lambda graph, name, data: None)
     with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded by onnxruntime"):
-        create_session(graph, 1, "model.onnx")
+        create_session(GraphFile("model.onnx", graph), 1)
 
 
 def test_where_tensors_may_be() -> None:
@@ -142,7 +142,7 @@ def test_nothing_external(tiny_bundle: Path, tiny_int8_bundle: Path, tiny_dynami
 def test_malformed(content: bytes) -> None:
     """What is not a protobuf message is a message, not a traceback."""
     with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded by onnxruntime"):
-        create_session(content, 1, "model.onnx")
+        GraphFile("model.onnx", content)
 
 
 def test_nested_too_deep() -> None:
@@ -152,7 +152,7 @@ def test_nested_too_deep() -> None:
         attribute = _message(6, graph)
         graph = _message(1, _message(5, attribute))
     with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded by onnxruntime"):
-        create_session(_message(7, graph), 1, "model.onnx")
+        GraphFile("model.onnx", _message(7, graph))
 
 
 def test_not_as_another_format(tiny_bundle: Path) -> None:
@@ -163,7 +163,7 @@ def test_not_as_another_format(tiny_bundle: Path) -> None:
     onnxruntime.InferenceSession(str(tiny_bundle / "model.onnx"), options, providers=["CPUExecutionProvider"])
     content = (tiny_bundle.parent / "model.ort").read_bytes()
     with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded by onnxruntime"):
-        create_session(content, 1, "model.onnx")
+        create_session(GraphFile("model.onnx", content), 1)
 
 
 def _message(number: int, content: bytes) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import serving.inference.generation.kv_cache
+from serving.bundle.bundle import GraphFile
 from serving.errors import BundleError, InputError, InputTooLarge
 from serving.inference.generation.generate import generate
 from serving.inference.generation.kv_cache import CausalSession, Seq2SeqSession
@@ -211,6 +212,6 @@ def test_beams_are_told_at_the_end(tiny: TinyGenerator) -> None:
 def test_a_wrong_graph_is_refused() -> None:
     """Bytes that are no graph, and a graph of another kind, are told by the file's name."""
     with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded"):
-        CausalSession(b"nothing")
+        CausalSession(GraphFile("model.onnx", b"nothing"))
     with pytest.raises(BundleError, match=r"encoder\.onnx cannot be loaded"):
-        Seq2SeqSession(b"", b"", decoder_start_token_id=0)
+        Seq2SeqSession(GraphFile("encoder.onnx", b""), GraphFile("decoder.onnx", b""), decoder_start_token_id=0)
