@@ -16,7 +16,7 @@ from export.proof import hard_strings
 from export.proof.hard_strings import as_items
 from export.proof.item_answers import ItemAnswers
 from export.proof.stored_window import store_windows
-from serving.tasks.base import Encoded, Logits, Task
+from serving.tasks.base import Encoded, Logits, Side, Task
 from trainer.data.rows import Rows
 from trainer.model.checkpoint import load_checkpoint
 from trainer.model.generate import GreedyAnswer, generate
@@ -53,9 +53,9 @@ class ReferenceModel:
         self._model = None
         gc.collect()
 
-    def encode(self, items: Sequence[Any]) -> list[Encoded]:
-        """Truncated to the checkpoint's ``max_length``, not padded."""
-        return encode(self.checkpoint_tokenizer, self.task, items)
+    def encode(self, items: Sequence[Any], side: Side | None = None) -> list[Encoded]:
+        """Truncated to the checkpoint's ``max_length`` at the task's side or another, not padded."""
+        return encode(self.checkpoint_tokenizer, self.task, items, side)
 
     def run(self, encoded: Sequence[Encoded]) -> list[list[Any]]:
         """By item and window: float32 logits, or a generated answer."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Encoding, Tokenizer
 
 from serving.batching.batch_shape import BatchShape
 from serving.bundle.bundle import Bundle
@@ -19,9 +17,10 @@ from serving.bundle.signature import require_signature
 from serving.errors import BundleError, InputError
 from serving.inference.engine import WindowEngine
 from serving.inference.generation.engine import GenerationEngine
+from serving.inference.tokenization import Tokenized, load_tokenization
 from serving.inference.variant_choice import VariantChoice, select_variant
 from serving.tasks import task_of
-from serving.tasks.base import Encoded, Logits, Task
+from serving.tasks.base import Encoded, Logits, Side
 from serving.tasks.generation import Generation
 
 
@@ -34,7 +33,8 @@ class Predictor:
         self.manifest = bundle.manifest
         self.choice = VariantChoice(bundle.manifest.graph.variant, bundle.manifest.graph.variant)
         self.task = task_of(bundle.manifest)
-        self.tokenizer = _load_tokenizer(bundle, self.task, self.task.truncation_side)
+        self._tokenization = load_tokenization(bundle, self.task)
+        self.tokenizer = self._tokenization.tokenizer
         self._engine: WindowEngine | GenerationEngine = (
             GenerationEngine(bundle, self.task, self.tokenizer, threads)
             if isinstance(self.task, Generation)
@@ -95,38 +95,30 @@ class Predictor:
 
     def encode(self, items: Sequence[Any], parameters: Any = None) -> list[Encoded]:
         """Unpadded windows of checked items; raises InputError for one that may not be truncated."""
-        segments = [self.task.segments(item) for item in items]
-        tokenizer = self._other_side_tokenizer if self._needs_other_side(parameters) else self.tokenizer
         offsets = self.task.needs_offsets or (parameters is not None and parameters.places)
-        encode = tokenizer.encode_batch if offsets else tokenizer.encode_batch_fast  # the fast one leaves offsets out
+        segments = [self.task.segments(item) for item in items]
+        tokenized = self._tokenization.encode(segments, self._truncation_side(parameters), offsets=offsets)
         return [
-            self._to_encoded(item, encoding, parameters, f"inputs[{place}]" if len(items) > 1 else "inputs")
-            for place, (item, encoding) in enumerate(zip(items, encode(segments), strict=True))
+            self._to_encoded(item, each, parameters, f"inputs[{place}]" if len(items) > 1 else "inputs")
+            for place, (item, each) in enumerate(zip(items, tokenized, strict=True))
         ]
 
     def has_tokenizer(self, parameters: Any = None) -> bool:
         """Whether `encode` needs no further tokenizer, which takes long to load."""
-        return not self._needs_other_side(parameters) or "_other_side_tokenizer" in vars(self)
+        return self._tokenization.has_loaded(self._truncation_side(parameters))
 
-    def _needs_other_side(self, parameters: Any) -> bool:
-        side = parameters.truncation_direction if parameters else None
-        return not self.task.uses_windows and side not in (None, self.task.truncation_side)
+    def _truncation_side(self, parameters: Any) -> Side:
+        side: Side | None = parameters.truncation_direction if parameters and not self.task.uses_windows else None
+        return side or self.task.truncation_side
 
-    @cached_property
-    def _other_side_tokenizer(self) -> Tokenizer:
-        """Loaded on demand: few requests need it, and vocabularies are large."""
-        side = self.task.truncation_side
-        return _load_tokenizer(self.bundle, self.task, "left" if side == "right" else "right")
-
-    def _to_encoded(self, item: Any, encoding: Encoding, parameters: Any, field: str) -> Encoded:
-        truncated = self.task.truncates(encoding)
-        if truncated and parameters and not parameters.truncate:
-            limit = self.manifest.tokenizer.max_length
-            tokens = _count_tokens(encoding) if isinstance(self.task.segments(item), str) else f"more than {limit}"
+    def _to_encoded(self, item: Any, tokenized: Tokenized, parameters: Any, field: str) -> Encoded:
+        encoding = tokenized.encoding
+        if tokenized.cut and parameters and not parameters.truncate:
+            tokens, limit = len(encoding.ids) + tokenized.cut, self.manifest.tokenizer.max_length
             message = f"{field} has {tokens} tokens and {limit} of them are read; shorten it, or allow truncate"
             raise InputError(message, field=field)
         windows = [self._engine.window(window, parameters) for window in self.task.windows(encoding)]
-        return Encoded(item, windows, truncated)
+        return Encoded(item, windows, tokenized.cut > 0)
 
     def run(self, windows: Sequence[Any]) -> list[Any]:
         """Each window's logits without padding, or generated texts."""
@@ -190,11 +182,6 @@ def _require_finite(results: list[Any]) -> list[Any]:
     return results
 
 
-def _count_tokens(encoding: Encoding) -> int:
-    """Of a single text, with those that were cut off."""
-    return len(encoding.ids) + sum(each.special_tokens_mask.count(0) for each in encoding.overflowing)
-
-
 def _largest_difference(logits: Sequence[Logits], recorded: Sequence[list[Any]], where: str) -> float:
     try:
         expected = [np.asarray(window, dtype=np.float32) for window in recorded]
@@ -204,27 +191,3 @@ def _largest_difference(logits: Sequence[Logits], recorded: Sequence[list[Any]],
         raise BundleError(f"{where}: the recorded logits have another shape than the graph's. Export the bundle again.")
     # numpy's max keeps a NaN; Python's may lose it.
     return float(np.max([np.abs(ours - theirs).max() for ours, theirs in zip(logits, expected, strict=True)]))
-
-
-def _load_tokenizer(bundle: Bundle, task: Task, truncation_side: str) -> Tokenizer:
-    spec = bundle.manifest.tokenizer
-    try:
-        tokenizer = Tokenizer.from_buffer(bundle.read(spec.file))
-        tokenizer.no_padding()
-        _check_stride(tokenizer, spec.max_length, task)
-        tokenizer.enable_truncation(
-            spec.max_length, stride=task.stride, strategy=task.truncation, direction=truncation_side
-        )
-    except ValueError as error:
-        raise BundleError(f"{spec.file} is not a tokenizer that this version can read: {error}") from error
-    return tokenizer
-
-
-def _check_stride(tokenizer: Tokenizer, max_length: int, task: Task) -> None:
-    """The tokenizers library aborts the process if windows do not advance."""
-    content = max_length - tokenizer.num_special_tokens_to_add(is_pair=task.truncation == "only_second")
-    if task.uses_windows and task.stride >= content:
-        raise BundleError(
-            f"manifest.json: stride {task.stride} must be smaller than the window's {content} content tokens. "
-            "Export the bundle again."
-        )

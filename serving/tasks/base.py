@@ -25,6 +25,9 @@ Segments = str | tuple[str, str]
 Truncation = Literal["longest_first", "only_second"]
 """Which text of a pair is cut first, in the tokenizers library's terms."""
 
+Side = Literal["right", "left"]
+"""Which end of a text that is too long is cut off."""
+
 Datatype = Literal["BYTES", "FP32", "INT64"]
 """A tensor's, in the Open Inference Protocol's terms."""
 
@@ -42,7 +45,7 @@ class TaskParameters(StrictModel):
     """Whether these parameters need token offsets."""
 
     truncate: bool = Field(default=True, description="false: refuse an input that would be truncated")
-    truncation_direction: Literal["right", "left"] | None = Field(
+    truncation_direction: Side | None = Field(
         default=None, description="which end of a text that is too long is cut off; absent: the task's own"
     )
 
@@ -75,7 +78,7 @@ class Task(ABC):
     settings_type: ClassVar[type[TaskSettings]] = TaskSettings
     parameters_type: ClassVar[type[TaskParameters]] = TaskParameters
     truncation: ClassVar[Truncation] = "longest_first"
-    truncation_side: ClassVar[Literal["right", "left"]] = "right"
+    truncation_side: ClassVar[Side] = "right"
     uses_windows: ClassVar[bool] = False
     """Whether long text is read in overlapping windows instead of truncated."""
     needs_offsets: ClassVar[bool] = False
@@ -92,6 +95,11 @@ class Task(ABC):
         self.labels = list(labels)
         self.settings = settings
         self.limits = limits
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether an item is two texts, either of which may be truncated."""
+        return False
 
     @property
     def stride(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
@@ -27,11 +27,6 @@ class TextTask(Task):
 
 class PairSettings(TaskSettings):
     pair: bool = Field(default=False, description="whether an input is two texts")
-    clip: Annotated[int, Field(ge=1)] | None = Field(
-        default=None,
-        description="characters of each text of a pair that are read: time and memory of truncating a pair grow with"
-        " the product of both lengths",
-    )
 
 
 class PairTask(Task):
@@ -40,12 +35,15 @@ class PairTask(Task):
     output_tensors = SCORE_TENSORS
     settings: PairSettings
 
+    @property
+    def is_pair(self) -> bool:
+        return self.settings.pair
+
     def check(self, inputs: Any, field: str = "inputs") -> Segments:
         return check_segments(inputs, field, self.limits, pair=self.settings.pair)
 
     def segments(self, item: Segments) -> Segments:
-        most = self.settings.clip
-        return item if isinstance(item, str) or most is None else (item[0][:most], item[1][:most])
+        return item
 
     def input_schema(self) -> dict[str, Any]:
         text = text_schema(self.limits)

@@ -31,8 +31,8 @@ class Examples(Dataset[Example]):
             for encoded, target in zip(self.encoded, rows.targets, strict=True)
             for example in training_task.examples(task, encoded, target)
         ]
-        truncated = sum(any(each.windows[0].overflowing for each in of_row) for of_row in self.encoded)
-        self.truncated = 0.0 if task.uses_windows else truncated / max(len(rows), 1)
+        truncated = sum(any(each.truncated for each in of_row) for of_row in self.encoded)
+        self.truncated = truncated / max(len(rows), 1)
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -236,6 +236,7 @@ def _read_task(path: Path) -> tuple[ModelSpec, Task]:
         raise InputError(f"{path.parent}: has no {TASK}; give the checkpoint of a run that tuneship train made")
     content = json.loads(path.read_text(encoding="utf-8"))
     kind = TASKS[content["task"]]
+    content["settings"].pop("clip", None)  # earlier runs cut pairs by characters
     settings: TaskSettings = kind.settings_type.model_validate(content["settings"])
     model_spec = ModelSpec(**{field.name: content[field.name] for field in fields(ModelSpec)})
     return model_spec, kind(content["labels"], settings, Limits())

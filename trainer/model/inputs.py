@@ -9,7 +9,7 @@ from tokenizers import Encoding
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from serving.tasks.base import Encoded, Task
+from serving.tasks.base import Encoded, Side, Task
 
 Batch = dict[str, Tensor]
 T = TypeVar("T")
@@ -18,26 +18,68 @@ IGNORED = -100
 """The label that torch's and transformers' losses leave out."""
 
 _ENCODED_AT_ONCE = 1000
+_LONG = 4
+"""Characters a token, from which a text counts as long."""
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any]) -> list[Encoded]:
-    """Windows by transformers' tokenizer, truncated to its ``model_max_length``, not padded."""
+def encode(
+    tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any], side: Side | None = None
+) -> list[Encoded]:
+    """Windows by transformers' tokenizer, truncated to its ``model_max_length``, not padded.
+
+    ``side``, the task's own by default, loses what is too long.
+    """
     encoded: list[Encoded] = []
     for part in cut(items, _ENCODED_AT_ONCE):
-        encodings = _tokenize(tokenizer, task, part)
-        encoded += [Encoded(item, task.windows(each)) for item, each in zip(part, encodings, strict=True)]
+        encodings = _tokenize(tokenizer, task, part, side)
+        pairs = zip(part, encodings, strict=True)
+        encoded += [Encoded(item, task.windows(each), task.truncates(each)) for item, each in pairs]
     return encoded
 
 
-def _tokenize(tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any]) -> list[Encoding]:
+def _tokenize(
+    tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any], side: Side | None
+) -> list[Encoding]:
     segments = [task.segments(item) for item in items]
-    tokenizer.truncation_side = task.truncation_side
+    tokenizer.truncation_side = side or task.truncation_side
+    if task.is_pair:
+        segments = [_shorten_pair(tokenizer, pair) for pair in segments]
     texts = [each if isinstance(each, str) else each[0] for each in segments]
     pairs = None if isinstance(segments[0], str) else [each[1] for each in segments]
     encodings: list[Encoding] = tokenizer(
         texts, pairs, truncation=task.truncation, stride=task.stride, max_length=tokenizer.model_max_length
     ).encodings
     return encodings
+
+
+def _shorten_pair(tokenizer: PreTrainedTokenizerFast, pair: Any) -> tuple[str, str]:
+    """Two long texts as the parts that have all tokens that truncation can keep.
+
+    transformers' time and memory of truncating a pair grow with the product of both lengths.
+    """
+    if min(map(len, pair)) <= _LONG * tokenizer.model_max_length:
+        return tuple(pair)
+    first, second = (_shorten(tokenizer, text, tokenizer.model_max_length) for text in pair)
+    return first, second
+
+
+def _shorten(tokenizer: PreTrainedTokenizerFast, text: str, most: int) -> str:
+    """The beginning with the text's first ``most`` tokens and some more, or the end with its last."""
+    whole, right = _encode_whole(tokenizer, text), tokenizer.truncation_side == "right"
+    ids, offsets, kept = whole.ids, whole.offsets, slice(most) if right else slice(-most, None)
+    width = 2 * most
+    while width < len(ids):
+        part = text[: offsets[width][1]] if right else text[offsets[-width][0] :]
+        found = _encode_whole(tokenizer, part).ids
+        if len(found) > most and found[kept] == ids[kept]:
+            return part
+        width *= 2
+    return text
+
+
+def _encode_whole(tokenizer: PreTrainedTokenizerFast, text: str) -> Encoding:
+    encoding: Encoding = tokenizer([text], add_special_tokens=False, verbose=False).encodings[0]
+    return encoding
 
 
 def padder(tokenizer: PreTrainedTokenizerFast) -> Callable[[Sequence[Encoding]], Batch]:

@@ -22,9 +22,6 @@ from trainer.tasks.objective import Example, Objective
 from trainer.tasks.row_reader import RowReader
 from trainer.tasks.scoring import MetricValues, Scoring
 
-CHARACTERS_A_TOKEN = 32
-"""More than a token of any language holds, but for runs of spaces."""
-
 
 class TrainingTask(RowReader, Objective, Scoring):
     """``serves`` is the class that answers, ``head`` what the model gives."""
@@ -47,10 +44,9 @@ class TrainingTask(RowReader, Objective, Scoring):
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """The answering task's settings before training."""
 
-    def pair_settings(self, max_length: int) -> dict[str, Any]:
+    def pair_settings(self) -> dict[str, Any]:
         """Settings of tasks that take a text or a pair."""
-        pair = self.data.text_pair is not None
-        return {"pair": pair, "clip": CHARACTERS_A_TOKEN * max_length if pair else None}
+        return {"pair": self.data.text_pair is not None}
 
     def task(self, labels: Sequence[str], settings: TaskSettings) -> Task:
         return self.serves(labels, settings, Limits())

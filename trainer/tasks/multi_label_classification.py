@@ -56,7 +56,7 @@ class MultiLabelClassification(TrainingTask):
         return labels
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
-        return serving.MultiLabelSettings(**self.pair_settings(max_length), thresholds=[0.5] * len(labels))
+        return serving.MultiLabelSettings(**self.pair_settings(), thresholds=[0.5] * len(labels))
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         scores = np.stack([apply_function(windows[0], "sigmoid") for windows in logits])

@@ -38,7 +38,7 @@ class Regression(TrainingTask):
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         mean, std = float(np.mean(train.targets)), float(np.std(train.targets))
-        return serving.RegressionSettings(**self.pair_settings(max_length), mean=mean, std=std)
+        return serving.RegressionSettings(**self.pair_settings(), mean=mean, std=std)
 
     def examples(self, task: Task, encoded: list[Encoded], target: float) -> list[Example]:
         settings: Any = task.settings

@@ -63,7 +63,7 @@ class TextClassification(TrainingTask):
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         one_logit = self.recipe.loss == "binary-cross-entropy"
-        return serving.TextClassificationSettings(**self.pair_settings(max_length), one_logit=one_logit)
+        return serving.TextClassificationSettings(**self.pair_settings(), one_logit=one_logit)
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         """The second of two labels has a threshold, with the best validation accuracy."""

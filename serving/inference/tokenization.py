@@ -1,0 +1,154 @@
+"""Texts as encodings of at most ``max_length`` tokens, truncated to the token as transformers truncates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from tokenizers import Encoding, Tokenizer
+from tokenizers.processors import TemplateProcessing
+
+from serving.bundle.bundle import Bundle
+from serving.errors import BundleError
+from serving.tasks.base import Segments, Side, Task
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """``cut`` counts the tokens that no window has."""
+
+    encoding: Encoding
+    cut: int = 0
+
+
+class Tokenization(Protocol):
+    tokenizer: Tokenizer
+
+    def encode(self, segments: Sequence[Segments], side: Side, *, offsets: bool) -> list[Tokenized]:
+        """Without padding; ``side`` loses what is too long. Without ``offsets`` it is faster."""
+
+    def has_loaded(self, side: Side) -> bool:
+        """Whether `encode` needs no further tokenizer, which takes long to load."""
+
+
+def load_tokenization(bundle: Bundle, task: Task) -> Tokenization:
+    """Raises BundleError."""
+    load, max_length = partial(_load, bundle), bundle.manifest.tokenizer.max_length
+    return PairTokenization(load(), max_length) if task.is_pair else WindowTokenization(load, max_length, task)
+
+
+class WindowTokenization:
+    """Of lone texts, and of pairs whose second text is read in windows: by the tokenizers library itself."""
+
+    def __init__(self, load: Callable[[], Tokenizer], max_length: int, task: Task) -> None:
+        self._load_tokenizer, self._max_length, self._task = load, max_length, task
+        self.tokenizer = self._load(task.truncation_side)
+        self._by_side = {task.truncation_side: self.tokenizer}
+
+    def encode(self, segments: Sequence[Segments], side: Side, *, offsets: bool) -> list[Tokenized]:
+        if not self.has_loaded(side):
+            self._by_side[side] = self._load(side)
+        encodings = _encoder(self._by_side[side], offsets)(segments)
+        return [Tokenized(each, 0 if self._task.uses_windows else _count_overflow(each)) for each in encodings]
+
+    def has_loaded(self, side: Side) -> bool:
+        return side in self._by_side
+
+    def _load(self, side: Side) -> Tokenizer:
+        """Few requests need the other side, and vocabularies are large."""
+        task, length = self._task, self._max_length
+        tokenizer = self._load_tokenizer()
+        _check_stride(tokenizer, length, task)
+        try:
+            tokenizer.enable_truncation(length, stride=task.stride, strategy=task.truncation, direction=side)
+        except ValueError as error:
+            raise BundleError(f"manifest.json: tokenizer.max_length {length}: {error}. Export again.") from error
+        return tokenizer
+
+
+NO_SPECIAL_TOKENS = TemplateProcessing(single="$A", pair="$A $B:1", special_tokens=[])
+
+
+class PairTokenization:
+    """Of pairs, the longer text of which is cut first.
+
+    The tokenizers library keeps every part that it cuts off one text beside every part of the other, so that time and
+    memory grow with the product of both lengths. Here each text is tokenised and cut alone: they grow with the sum.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
+        self.tokenizer, self._processor = tokenizer, tokenizer.post_processor or NO_SPECIAL_TOKENS
+        self._most = max(max_length - tokenizer.num_special_tokens_to_add(is_pair=True), 0)
+        self.tokenizer.post_processor = None  # it would trim offsets twice
+
+    def encode(self, segments: Sequence[Segments], side: Side, *, offsets: bool) -> list[Tokenized]:
+        texts = [text for pair in segments for text in pair]
+        encodings = iter(_encoder(self.tokenizer, offsets)(texts))
+        return [self._join(first, second, side) for first, second in zip(encodings, encodings, strict=True)]
+
+    def has_loaded(self, side: Side) -> bool:
+        return True
+
+    def _join(self, first: Encoding, second: Encoding, side: Side) -> Tokenized:
+        lengths = len(first.ids), len(second.ids)
+        kept = longest_first(*lengths, self._most)
+        parts = _cut(first, kept[0], side), _cut(second, kept[1], side)
+        return Tokenized(self._processor.process(*parts), sum(lengths) - sum(kept))
+
+
+def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
+    """How many tokens of each text stay, ``most`` in all, as tokenizers' ``longest_first`` has it.
+
+    The longer text is cut to the other's length at most, then both to halves; of an odd number the longer has one more.
+    """
+    if first + second <= most:
+        return first, second
+    half, rest = most // 2, most - most // 2
+    if first <= second:
+        return (first, most - first) if first <= half else (half, rest)
+    return (most - second, second) if second <= half else (rest, half)
+
+
+def _cut(encoding: Encoding, most: int, side: Side) -> Encoding:
+    """Without, or with one of, the parts that are cut off: the library would join each with each of the other text."""
+    excess = len(encoding.ids) - most
+    if excess <= 0:
+        return encoding
+    if excess < most or most == 0:
+        encoding.truncate(most, direction=side)
+        return encoding
+    encoding.truncate(excess, direction="left" if side == "right" else "right")
+    kept: Encoding = encoding.overflowing[0]
+    return kept
+
+
+def _encoder(tokenizer: Tokenizer, offsets: bool) -> Callable[[Sequence[Segments]], list[Encoding]]:
+    return tokenizer.encode_batch if offsets else tokenizer.encode_batch_fast  # the fast one leaves offsets out
+
+
+def _count_overflow(encoding: Encoding) -> int:
+    return sum(each.special_tokens_mask.count(0) for each in encoding.overflowing)
+
+
+def _load(bundle: Bundle) -> Tokenizer:
+    """Without truncation and padding."""
+    name = bundle.manifest.tokenizer.file
+    try:
+        tokenizer = Tokenizer.from_buffer(bundle.read(name))
+    except ValueError as error:
+        raise BundleError(f"{name} is not a tokenizer that this version can read: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _check_stride(tokenizer: Tokenizer, max_length: int, task: Task) -> None:
+    """The tokenizers library aborts the process if windows do not advance."""
+    content = max_length - tokenizer.num_special_tokens_to_add(is_pair=task.truncation == "only_second")
+    if task.uses_windows and task.stride >= content:
+        raise BundleError(
+            f"manifest.json: stride {task.stride} must be smaller than the window's {content} content tokens. "
+            "Export the bundle again."
+        )

@@ -1,0 +1,164 @@
+"""Texts and pairs are cut to the token as transformers' own call cuts them, from either end, at every length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from itertools import product
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer
+
+from serving.bundle.manifest import Limits
+from serving.inference.tokenization import PairTokenization, Tokenized, WindowTokenization, longest_first
+from serving.tasks.base import Side, Task
+from serving.tasks.question_answering import QuestionAnswering, QuestionAnsweringSettings
+from serving.tasks.text_classification import TextClassification, TextClassificationSettings
+from serving.tasks.token_classification import TokenClassification, TokenClassificationSettings
+from tests import tiny_generators, zoo_tokenizers
+
+MAKERS = {
+    "BERT": zoo_tokenizers.bert,
+    "MPNet": zoo_tokenizers.mpnet,
+    "RoBERTa": zoo_tokenizers.roberta,
+    "ModernBERT": zoo_tokenizers.modernbert,
+    "XLM-R": zoo_tokenizers.xlm_roberta,
+    "ALBERT": zoo_tokenizers.albert,
+    "DeBERTa": zoo_tokenizers.deberta,
+    "GPT-2": tiny_generators._byte_level_tokenizer,
+    "Llama": tiny_generators._byte_fallback_tokenizer,
+    "T5": tiny_generators._unigram_tokenizer,
+}
+SPACES = "A dog is running" + " " * 4000 + "on the beach, with a stick in its mouth"
+TEXTS = (
+    "a",
+    " ",
+    "\u200b",
+    zoo_tokenizers.TEXTS[0],
+    " ".join(zoo_tokenizers.TEXTS[30:38]),
+    "A dog is running" + " " * 60 + "on the beach",
+    "ß" * 40,
+    "[CLS] a [SEP] </s> e\u0301 👩‍👩‍👧 ﬁ",
+)
+LENGTHS = (6, 9, 16, 17, 64, 200)
+SIDES: tuple[Side, ...] = ("right", "left")
+PARTS = ("ids", "type_ids", "attention_mask", "offsets", "sequence_ids", "word_ids", "special_tokens_mask")
+
+
+@cache
+def theirs(kind: str) -> Any:
+    return MAKERS[kind]()
+
+
+def ours(kind: str) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(theirs(kind).backend_tokenizer.to_str())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def by_transformers(kind: str, length: int, side: Side, *texts: Sequence[str], **options: Any) -> list[Any]:
+    tokenizer = theirs(kind)
+    tokenizer.truncation_side = side
+    encodings: list[Any] = tokenizer(*map(list, texts), max_length=length, **{"truncation": True} | options).encodings
+    return encodings
+
+
+def parts_of(encoding: Any) -> dict[str, Any]:
+    return {name: getattr(encoding, name) for name in PARTS}
+
+
+def classifier(*, pair: bool) -> Task:
+    return TextClassification(["a", "b"], TextClassificationSettings(pair=pair), Limits())
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_pairs(kind: str) -> None:
+    """Every pair of texts, at every length, from either end: tokens, types, places and what is told."""
+    firsts, seconds = zip(*product(TEXTS, TEXTS), strict=True)
+    for length, side in product(LENGTHS, SIDES):
+        tokenization = PairTokenization(ours(kind), length)
+        expected = by_transformers(kind, length, side, firsts, seconds, truncation="longest_first")
+        served = tokenization.encode(list(zip(firsts, seconds, strict=True)), side, offsets=True)
+        assert [parts_of(each.encoding) for each in served] == [parts_of(each) for each in expected]
+        assert [each.cut > 0 for each in served] == [bool(each.overflowing) for each in expected]
+        fast = tokenization.encode(list(zip(firsts, seconds, strict=True)), side, offsets=False)
+        assert [each.encoding.ids for each in fast] == [each.ids for each in expected]
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_lone_texts(kind: str) -> None:
+    """A lone text, at every length, from either end; the tokens that are cut off are counted."""
+    whole = [len(each.ids) for each in by_transformers(kind, 10**6, "right", TEXTS, truncation=False)]
+    for length, side in product(LENGTHS, SIDES):
+        tokenization = WindowTokenization(lambda: ours(kind), length, classifier(pair=False))
+        served = tokenization.encode(TEXTS, side, offsets=True)
+        expected = by_transformers(kind, length, side, TEXTS)
+        assert [parts_of(each.encoding) for each in served] == [parts_of(each) for each in expected]
+        assert [len(each.encoding.ids) + each.cut for each in served] == whole
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_windows(kind: str) -> None:
+    """Overlapping windows of a text, and of a context beside its question, are transformers' overflowing tokens."""
+    tagger = TokenClassification(["O"], TokenClassificationSettings(stride=5), Limits())
+    reader = QuestionAnswering([], QuestionAnsweringSettings(stride=5, max_length=32), Limits())
+    questions = ["where is it?"] * len(TEXTS)
+    for task, segments, texts, truncation in (
+        (tagger, TEXTS, (TEXTS,), "longest_first"),
+        (reader, list(zip(questions, TEXTS, strict=True)), (questions, TEXTS), "only_second"),
+    ):
+        tokenization = WindowTokenization(lambda: ours(kind), 32, task)
+        served = tokenization.encode(segments, "right", offsets=True)
+        windows = [[parts_of(window) for window in task.windows(each.encoding)] for each in served]
+        expected = by_transformers(
+            kind, 32, "right", *texts, stride=5, truncation=truncation, return_overflowing_tokens=True
+        )
+        assert [window for each in windows for window in each] == [parts_of(each) for each in expected]
+        assert all(each.cut == 0 for each in served)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_nothing_is_cut_in_silence(side: Side) -> None:
+    """Thousands of spaces in a text of a few tokens cut nothing."""
+    tokenization = PairTokenization(ours("BERT"), 64)
+    [served] = tokenization.encode([(SPACES, "a dog")], side, offsets=False)
+    assert isinstance(served, Tokenized)
+    assert served.cut == 0
+    assert len(served.encoding.ids) == len(theirs("BERT")(SPACES, "a dog")["input_ids"])
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_long_pairs_cost_the_sum(side: Side) -> None:
+    """Two texts of 100,000 characters: the library alone would keep half a million parts of both."""
+    text = "where is my parcel? " * 5000
+    tokenization = PairTokenization(ours("BERT"), 16)
+    [served] = tokenization.encode([(text, text)], side, offsets=False)
+    count = len(ours("BERT").encode(text, add_special_tokens=False).ids)
+    assert len(served.encoding.ids) == 16
+    assert served.cut == 2 * count - 13
+    assert len(served.encoding.overflowing) == 0
+
+
+def test_longest_first() -> None:
+    """By brute force: the longer text loses a token at a time; where both are cut, the longer has one token more."""
+    for first, second, most in product(range(15), range(15), range(20)):
+        kept = longest_first(first, second, most)
+        assert sum(kept) == min(first + second, most)
+        assert kept[0] <= first
+        assert kept[1] <= second
+        if first + second > most:
+            lower, upper = sorted(kept)
+            cut_both = kept[0] < first and kept[1] < second
+            assert not cut_both or upper - lower <= 1
+
+
+def test_without_a_post_processor() -> None:
+    """A tokenizer that adds no special tokens joins both texts as the library does."""
+    state = json.loads(ours("GPT-2").to_str()) | {"post_processor": None}
+    tokenizer = Tokenizer.from_str(json.dumps(state))
+    expected = tokenizer.encode(TEXTS[3], TEXTS[4])
+    [served] = PairTokenization(tokenizer, 2000).encode([(TEXTS[3], TEXTS[4])], "right", offsets=True)
+    assert parts_of(served.encoding) == parts_of(expected)
