@@ -26,7 +26,7 @@ def predictor(task_bundle: Callable[[str], Path]) -> Predictor:
 
 @pytest.fixture(scope="module")
 def reference(task_run: Callable[[str], Run]) -> ReferenceModel:
-    return load_reference(task_run("text pairs").checkpoint)
+    return load_reference(task_run("text pairs").checkpoint, generates=False)
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
