@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from export.graphs.graph_file import PROTOBUF_LIMIT, load_graph
-from export.graphs.trace import trace
+from export.graphs.to_onnx import to_onnx
 from serving.bundle.manifest import GraphInput
 from trainer.model.checkpoint import Checkpoint
 
@@ -41,11 +41,12 @@ def export_encoder(checkpoint: Checkpoint, path: Path, max_bytes: int = PROTOBUF
     inputs: list[str] = [name for name in get_args(GraphInput) if name in checkpoint.tokenizer.model_input_names]
     rows_tokens = {0: "batch", 1: "sequence"}
     logits = rows_tokens if checkpoint.model_spec.head in ("token", "span") else {0: "batch"}
-    # Two rows of different length, so that the trace sees padding.
-    encoded = checkpoint.tokenizer(["a first text to trace", "a second"], padding=True, return_tensors="pt")
-    trace(
+    # Two rows of different length, so that a trace sees padding.
+    texts = (["a first text to trace", "a second"], ["one"], ["a text that has some more words than the others", "?"])
+    encoded = [checkpoint.tokenizer(each, padding=True, return_tensors="pt") for each in texts]
+    to_onnx(
         _LogitsOnly(checkpoint.model, inputs),
-        tuple(encoded[name] for name in inputs),
+        [tuple(each[name] for name in inputs) for each in encoded],
         path,
         inputs=inputs,
         outputs=["logits"],

@@ -31,11 +31,9 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, EncoderD
 from transformers.modeling_outputs import BaseModelOutput
 
 from export.graphs.graph_file import PROTOBUF_LIMIT
-from export.graphs.trace import Axes, trace
+from export.graphs.to_onnx import to_onnx
+from export.graphs.trace import Axes
 from serving.errors import InputError
-
-LENGTH_DEPENDENT_ROPE = ("dynamic", "longrope")
-"""Rotary embeddings that are computed anew for long texts; a trace keeps those of its short sample."""
 
 _ROWS_TOKENS = {0: "batch_size", 1: "sequence_length"}
 _SOURCE = {0: "batch_size", 1: "encoder_sequence_length"}
@@ -48,16 +46,15 @@ def export_causal(model: PreTrainedModel, path: Path, max_bytes: int = PROTOBUF_
 
     Raises InputError for another cache than keys and values.
     """
-    _check_positions(model)
     step = _CausalStep(model)
     pasts, presents = (_cache_names(stem, "", step.layers) for stem in ("past_key_values", "present"))
     axes: Axes = {name: _ROWS_TOKENS for name in step.inputs if name != "num_logits_to_keep"}
     axes |= {"attention_mask": {0: "batch_size", 1: "total_sequence_length"}}
     axes |= {"logits": {0: "batch_size", 1: "num_logits_kept"}}
     axes |= dict.fromkeys(pasts, _PAST) | dict.fromkeys(presents, _PRESENT)
-    trace(
+    to_onnx(
         step,
-        step.sample(),
+        [step.sample(), step.sample(past=0, new=1)],
         path,
         inputs=[*step.inputs, *pasts],
         outputs=["logits", *presents],
@@ -78,17 +75,20 @@ def export_seq2seq(model: PreTrainedModel, encoder: Path, decoder: Path, max_byt
     axes: Axes = {"input_ids": _SOURCE, "attention_mask": _SOURCE, "last_hidden_state": _SOURCE}
     axes |= dict.fromkeys(outputs[1:], _CROSS)
     inputs = ["input_ids", "attention_mask"]
+    samples = [(tokens, mask), (tokens[:1, :1], mask[:1, :1])]
     options: dict[str, Any] = {"fold_constants": False, "max_bytes": max_bytes}
-    trace(encode, (tokens, mask), encoder, inputs=inputs, outputs=outputs, axes=axes, **options)
+    to_onnx(encode, samples, encoder, inputs=inputs, outputs=outputs, axes=axes, **options)
 
     pasts, sources = (_cache_names("past_key_values", each, layers) for each in ("decoder.", "encoder."))
     presents = _cache_names("present", "decoder.", layers)
     axes = {"input_ids": _ROWS_TOKENS, "encoder_attention_mask": _SOURCE, "logits": _ROWS_TOKENS}
     axes |= dict.fromkeys(pasts, _PAST) | dict.fromkeys(sources, _CROSS) | dict.fromkeys(presents, _PRESENT)
-    sample = (tokens[:, :3], mask, *_random_past(cross_caches), *cross_caches)
+    samples = [
+        (tokens[:, :new], mask, *_random_past(cross_caches, past), *cross_caches) for past, new in ((4, 3), (0, 1))
+    ]
     inputs = ["input_ids", "encoder_attention_mask", *pasts, *sources]
     outputs = ["logits", *presents]
-    trace(_DecoderStep(model), sample, decoder, inputs=inputs, outputs=outputs, axes=axes, **options)
+    to_onnx(_DecoderStep(model), samples, decoder, inputs=inputs, outputs=outputs, axes=axes, **options)
 
 
 class _CausalStep(nn.Module):
@@ -104,15 +104,17 @@ class _CausalStep(nn.Module):
         self.caches = _tensors_of(output.get("past_key_values"))
         self.layers = len(self.caches) // 2
 
-    def sample(self) -> tuple[Tensor, ...]:
-        """Two rows after a past of four tokens, one padded."""
+    def sample(self, past: int = 4, new: int = 3) -> tuple[Tensor, ...]:
+        """Two rows, one padded where there is a past."""
+        mask = torch.ones(2, past + new, dtype=torch.long)
+        mask[0, : min(past, 1)] = 0
         tensors = {
-            "input_ids": torch.tensor([[3, 4, 5], [6, 7, 8]]),
-            "attention_mask": torch.tensor([[0, 1, 1, 1, 1, 1, 1], [1] * 7]),
-            "position_ids": torch.tensor([[3, 4, 5], [4, 5, 6]]),
-            "num_logits_to_keep": torch.tensor(2),
+            "input_ids": torch.tensor([[3, 4, 5], [6, 7, 8]])[:, :new],
+            "attention_mask": mask,
+            "position_ids": (mask.cumsum(dim=1) - 1)[:, past:],
+            "num_logits_to_keep": torch.tensor(min(new, 2)),
         }
-        return (*(tensors[name] for name in self.inputs), *_random_past(self.caches))
+        return (*(tensors[name] for name in self.inputs), *_random_past(self.caches, past))
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         arguments: dict[str, Any] = dict(zip(self.inputs, tensors, strict=False))
@@ -181,18 +183,5 @@ def _cache_names(stem: str, part: str, layers: int) -> list[str]:
     return [f"{stem}.{layer}.{part}{kind}" for layer in range(layers) for kind in ("key", "value")]
 
 
-def _random_past(caches: Sequence[Tensor]) -> list[Tensor]:
-    return [torch.randn(2, cache.shape[1], 4, cache.shape[3]) for cache in caches]
-
-
-def _check_positions(model: PreTrainedModel) -> None:
-    parameters = getattr(model.config, "rope_parameters", None) or {}
-    ropes = (parameters, *parameters.values())  # one set for all layers, or one for each kind of layer
-    types = [rope.get("rope_type") for rope in ropes if isinstance(rope, dict)]
-    wrong = [name for name in types if name in LENGTH_DEPENDENT_ROPE]
-    if wrong:
-        raise InputError(
-            f"model: its rotary position embeddings are of type {wrong[0]!r}, which depends on a text's length; "
-            "choose a base model with type 'default', 'linear', 'yarn' or 'llama3'",
-            field="model",
-        )
+def _random_past(caches: Sequence[Tensor], tokens: int) -> list[Tensor]:
+    return [torch.randn(2, cache.shape[1], tokens, cache.shape[3]) for cache in caches]

@@ -25,6 +25,15 @@ LIBRARY = {
 }
 """By head, transformers' class for it."""
 
+TESTED = frozenset(
+    {
+        "albert", "bart", "bert", "deberta-v2", "distilbert", "electra", "eurobert", "gpt2", "gpt_neox",
+        "jina_embeddings_v3", "llama", "marian", "mbart", "modernbert", "mpnet", "nomic_bert", "opt", "phi", "qwen2",
+        "qwen3", "roberta", "t5", "xlm-roberta", "xlnet",
+    }
+)  # fmt: skip
+"""The model types of docs/base-models.md, which the tests take from training to serving."""
+
 BOTH_WAYS = {"xlnet"}
 """The families with a causal head alone that nevertheless read both ways."""
 
@@ -100,9 +109,7 @@ def has_library_head(config: PretrainedConfig, head: Head) -> bool:
 
 def backbone_class(config: PretrainedConfig) -> Any:
     """transformers' class without a head: of T5 and its like the encoder."""
-    if kind_of(config) == "encoder-decoder" and _has_text_encoder(config):
-        return transformers.AutoModelForTextEncoding
-    return transformers.AutoModel
+    return transformers.AutoModelForTextEncoding if _has_text_encoder(config) else transformers.AutoModel
 
 
 def natural_pooling(config: PretrainedConfig) -> Pooling:
@@ -134,7 +141,9 @@ def rope_parameters(config: PretrainedConfig) -> list[dict[str, Any]]:
 
 
 def _has_text_encoder(config: PretrainedConfig) -> bool:
-    return type(config) in mappings.MODEL_FOR_TEXT_ENCODING_MAPPING
+    """Also where a saved encoder's config.json says no more that it is a part of an encoder-decoder."""
+    generates = type(config) in mappings.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+    return generates and type(config) in mappings.MODEL_FOR_TEXT_ENCODING_MAPPING
 
 
 def _reads_text_alone(config: PretrainedConfig) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -148,27 +149,53 @@ def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Che
     return Checkpoint(model.eval(), tokenizer, task, model_spec, tokenizer.model_max_length)
 
 
+def check_weights(base: BaseCheckpoint, model_spec: ModelSpec) -> None:
+    """Raise InputError where `build_model` would, without reading the weights."""
+    _load_weights(base, model_spec, device_map="meta")
+
+
 def _load_base(base: BaseCheckpoint, model_spec: ModelSpec) -> Model:
-    """Raises InputError where backbone weights are missing."""
-    kind = _model_class(base.config, model_spec)
-    options: dict[str, Any] = {} if model_spec.own_head else {"ignore_mismatched_sizes": True}
-    if not model_spec.own_head and model_spec.head in ("sequence", "token"):
-        options["num_labels"] = model_spec.logits
-    with quiet_transformers():
-        model, info = kind.from_pretrained(
-            base.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
-        )
-    prefix = "" if model_spec.own_head or model_spec.head in GENERATING else f"{model.base_model_prefix}."
-    missing = [key for key in info["missing_keys"] if key.startswith(prefix) and "pooler" not in key]
-    if missing:
-        raise InputError(
-            f"model: {base.id}: {len(missing)} weights are not in its safetensors file,"
-            f" such as {min(missing)}; the file belongs to another architecture",
-            field="model",
-        )
+    model = _load_weights(base, model_spec)
     if model_spec.own_head and getattr(model, "pooler", None) is not None:
         model.pooler.requires_grad_(False)  # AutoModel wants it; no answer uses it
     return _wrap(model, model_spec)
+
+
+def _load_weights(base: BaseCheckpoint, model_spec: ModelSpec, **options: Any) -> PreTrainedModel:
+    """Raises InputError unless all weights of the backbone are in its file, in the config's shapes."""
+    if not model_spec.own_head and model_spec.head in ("sequence", "token"):
+        options["num_labels"] = model_spec.logits
+    options |= {"dtype": torch.float32, "local_files_only": True, "ignore_mismatched_sizes": True}
+    try:
+        with quiet_transformers():
+            model, info = _model_class(base.config, model_spec).from_pretrained(
+                base.folder, output_loading_info=True, **options
+            )
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        ImportError,
+        SafetensorError,
+    ) as error:
+        problem = f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
+        raise InputError(
+            f"model: {base.id}: cannot be loaded ({problem}); get it again, or choose another base model", field="model"
+        ) from error
+    headless = model_spec.own_head or model_spec.head in GENERATING
+    lacking = [*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])]
+    prefix = "" if headless else f"{model.base_model_prefix}."
+    lacking = [key for key in lacking if key.startswith(prefix) and "pooler" not in key]
+    if lacking:
+        raise InputError(
+            f"model: {base.id}: {len(lacking)} weights are not in its safetensors file, or in another shape than its"
+            f" config.json says, such as {min(lacking)}; the file belongs to another architecture",
+            field="model",
+        )
+    return model
 
 
 def _model_class(config: PretrainedConfig, model_spec: ModelSpec) -> Any:

@@ -14,7 +14,7 @@ from trainer.data.rows import Rows
 from trainer.model.architecture import check_head, has_library_head, kind_of
 from trainer.model.base_model import BaseCheckpoint, find_base_model
 from trainer.model.case_markers import with_case_markers
-from trainer.model.checkpoint import ModelSpec, load_tokenizer
+from trainer.model.checkpoint import ModelSpec, check_weights, load_tokenizer
 from trainer.recipe.recipe import Recipe
 from trainer.run.environment import computes_in_bf16
 from trainer.setup.splits import Splits, fingerprint, load_splits
@@ -72,6 +72,7 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     tokenizer = with_case_markers(tokenizer) if training_task.data.case_markers else tokenizer
     training_task.prepare(base, tokenizer)
     setup = TrainingSetup(training_task, base, tokenizer, load_splits(training_task))
+    check_weights(base, setup.model_spec)
     for rows in setup.splits.test_sets_apart():
         _check_windows(setup, rows)
     return setup

@@ -24,11 +24,14 @@ from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.metrics.changes import PROBABILITY, TEXT, Changes, Side, token_probability_changes
 from trainer.metrics.squad import f1
+from trainer.model.architecture import most_positions
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.inputs import IGNORED, Batch
 from trainer.tasks.base import Example, TrainingTask
 from trainer.tasks.losses import softmax_loss
 from trainer.tasks.scoring import WordScoring, mistake
+
+SHORTEST_PROMPT = 16
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Generation(WordScoring, TrainingTask):
         return serving.GenerationSettings(
             prefix=self.data.prefix,
             eos_token_ids=self._eos_token_ids(),
-            max_positions=getattr(self._config, "max_position_embeddings", None),
+            max_positions=most_positions(self._config),
             decoder_start_token_id=getattr(self._config, "decoder_start_token_id", None),
             max_new_tokens=self.data.max_new_tokens,
         )
@@ -116,6 +119,22 @@ class TextGeneration(Generation):
     head = "causal"
     default_text = "prompt"
     default_label = "completion"
+
+    def default_max_length(self, base: BaseCheckpoint) -> int:
+        """Leaves positions for an answer, where there are enough."""
+        positions, longest = most_positions(base.config), super().default_max_length(base)
+        room = longest if positions is None else positions - self.data.max_new_tokens
+        return min(longest, room) if room >= SHORTEST_PROMPT else longest // 2
+
+    def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
+        positions, longest = most_positions(base.config), self.data.max_length or 0
+        if positions is not None and longest >= positions:
+            raise InputError(
+                f"data.max_length: a prompt of {longest} tokens takes all {positions} positions of {base.id}; an"
+                f" answer needs some: give fewer, such as {max(4, positions - self.data.max_new_tokens)}",
+                field="data.max_length",
+            )
+        super().prepare(base, tokenizer)
 
     def examples(self, task: Task, encoded: list[Encoded], target: str) -> list[Example]:
         """The prompt has no labels, and is cut at its beginning to make room."""

@@ -49,11 +49,18 @@ CAUSAL: dict[str, Callable[[], Any]] = {
     "llama": lambda: transformers.LlamaConfig(**SMALL, num_key_value_heads=2),
     "mistral, a window of 8": lambda: transformers.MistralConfig(**SMALL, num_key_value_heads=2, sliding_window=8),
     "qwen2": lambda: transformers.Qwen2Config(**SMALL, num_key_value_heads=2),
+    "llama, dynamic positions": lambda: transformers.LlamaConfig(
+        **SMALL, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
+    ),
+    "phi3, long positions": lambda: transformers.Phi3Config(
+        **SMALL, pad_token_id=0, original_max_position_embeddings=64, max_position_embeddings=512,
+        rope_parameters={"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.1] * 4, "long_factor": [2] * 4},
+    ),
     "gpt-neox": lambda: transformers.GPTNeoXConfig(**SMALL),
     "bloom, no positions": lambda: transformers.BloomConfig(
         vocab_size=200, hidden_size=32, n_layer=2, n_head=4, initializer_range=0.3
     ),
-}
+}  # fmt: skip
 SEQ2SEQ: dict[str, Callable[[], Any]] = {
     "t5": t5,
     "t5 1.1": lambda: t5(feed_forward_proj="gated-gelu", tie_word_embeddings=False),
@@ -248,12 +255,4 @@ def test_a_state_space_model_is_refused(tmp_path: Path) -> None:
     """A state-space model has no keys and values; the error says what to choose."""
     model = transformers.MambaForCausalLM(transformers.MambaConfig(vocab_size=200, hidden_size=32, num_hidden_layers=1))
     with pytest.raises(InputError, match="more than keys and values; choose"):
-        export_causal(model, tmp_path / "model.onnx")
-
-
-def test_positions_that_change_with_the_length_are_refused(tmp_path: Path) -> None:
-    """A trace would keep the positions of its short sample."""
-    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
-    model = causal(transformers.LlamaConfig(**SMALL, rope_parameters=rope))
-    with pytest.raises(InputError, match=r"type 'dynamic'.*'llama3'"):
         export_causal(model, tmp_path / "model.onnx")
