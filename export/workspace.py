@@ -6,7 +6,7 @@ import gc
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,8 @@ class Workspace:
             graphs = _convert(run, Path(folder), max_bytes)
             training_task = create_training_task(load_recipe(run.recipe))
             model = load_reference(run.checkpoint, generates(run))
-            reference = compute_reference_answers(model, training_task, run.read_evaluation())
+            answers = compute_reference_answers(model, training_task, run.read_evaluation())
+            reference = replace(answers, test_sets=run.read_test_sets())
             yield cls(run, graphs, Path(folder), reference, threads)
 
     @cached_property

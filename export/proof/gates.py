@@ -51,9 +51,10 @@ class Evidence:
 
 def check_gates(evidence: Evidence, promise: Promise) -> list[Gate]:
     """The gates that apply to a variant with this promise."""
-    checks = (*EVERY_VARIANT, *(EXACT if promise.exact else APPROXIMATE))
-    gates = [*[check(evidence, promise) for check in checks], *numbers_keep_samples(evidence)]
-    return gates if promise.exact else [*gates, *check_answers(evidence.served)]
+    gates = [*[check(evidence, promise) for check in EVERY_VARIANT], *numbers_keep_samples(evidence)]
+    if promise.exact:
+        return [*gates, *[check(evidence, promise) for check in EXACT]]
+    return [*gates, *metrics_within_budget(evidence.served), *check_answers(evidence.served)]
 
 
 def max_logit_change(promise: Promise) -> float:
@@ -118,9 +119,14 @@ def equal_answers(evidence: Evidence, promise: Promise) -> Gate:
     return none_of(name, same.count(False), len(same))
 
 
-def metric_within_budget(evidence: Evidence, promise: Promise) -> Gate:
-    change = evidence.served.change
-    name = f"change of {metric_title(change.metric)}, lower end (one-sided {100 * change.level:g} %)"
+def metrics_within_budget(served: ServedAnswers) -> list[Gate]:
+    """One for each named test set, or one for all rows."""
+    sets = served.test_set_changes
+    return [_within_budget(change, f" on {name}") for name, change in sets.items()] or [_within_budget(served.change)]
+
+
+def _within_budget(change: MetricChange, where: str = "") -> Gate:
+    name = f"change of {metric_title(change.metric)}{where}, lower end (one-sided {100 * change.level:g} %)"
     advice = "" if change.within_budget else budget_advice(change)
     return Gate(name, change.within_budget, change.low, f"> {-change.budget:g}", advice, "export.max_metric_drop")
 
@@ -155,4 +161,3 @@ EVERY_VARIANT: tuple[CheckGate, ...] = (
     padding_keeps_logits,
 )
 EXACT: tuple[CheckGate, ...] = (equal_logits, equal_answers)
-APPROXIMATE: tuple[CheckGate, ...] = (metric_within_budget,)

@@ -66,6 +66,7 @@ class Parity(Judgement):
     token_ids_equal: int
     max_abs_logit_difference: float
     mean_abs_logit_difference: float
+    test_sets: dict[str, MetricChange]
     flips: Flips
     calibration: CalibrationDrift | None
     invariance: Invariance
@@ -110,6 +111,7 @@ def prove(reference: ReferenceAnswers, predictor: Predictor, promise: Promise, l
         token_ids_equal=served.same_tokens.count(True),
         max_abs_logit_difference=largest_of(largest for largest, _ in served.differences),
         mean_abs_logit_difference=float(np.mean([mean for _, mean in served.differences])),
+        test_sets=served.test_set_changes,
         flips=_count_flips(served),
         calibration=_calibration_drift(served),
         invariance=evidence.invariance,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,6 +101,7 @@ class ReferenceAnswers:
         items: the rows' items, then the hard inputs.
         counts: items of each row.
         results: what the task decodes, by item and window.
+        test_sets: the rows of each named test set, if there are several.
     """
 
     model: ReferenceModel
@@ -110,6 +111,7 @@ class ReferenceAnswers:
     counts: list[int]
     encoded: list[Encoded]
     results: list[list[Any]]
+    test_sets: Mapping[str, range] = field(default_factory=dict)
 
     @cached_property
     def answers(self) -> ItemAnswers:

@@ -14,6 +14,7 @@ from export.proof.reference import ReferenceAnswers, run_in_batches
 from export.proof.tokenizer import same_tokens
 from serving.inference.predictor import Predictor
 from serving.tasks.base import Encoded
+from trainer.data.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,29 @@ class ServedAnswers:
 
     @cached_property
     def change(self) -> MetricChange:
+        """Over all rows."""
+        return self._change(self.reference.evaluation, self.reference.row_answers, self.row_answers)
+
+    @cached_property
+    def test_set_changes(self) -> dict[str, MetricChange]:
+        """Of each named test set; a large one would hide what a small one loses."""
+        rows, before, after = self.reference.evaluation, self.reference.row_answers, self.row_answers
+        return {
+            name: self._change(rows.take(places), before[places.start : places.stop], after[places.start : places.stop])
+            for name, places in self.reference.test_sets.items()
+        }
+
+    def _change(self, rows: Rows, before: list[Any], after: list[Any]) -> MetricChange:
         """NaN if the answers cannot be scored."""
-        task, rows = self.reference.training_task, self.reference.evaluation
+        task = self.reference.training_task
         metric, budget = task.proof_metric, task.recipe.export.max_metric_drop
-        before = self.reference.scores[metric]
+        score = task.metrics(rows, before)[metric]
         try:
-            after = task.metrics(rows, self.row_answers)[metric]
+            served = task.metrics(rows, after)[metric]
         except ValueError:  # correlations refuse values that are not finite
-            return unmeasured_change(metric, before, len(rows), budget, self.level)
-        sides = [task.weighted_metric(metric, rows, each) for each in (self.reference.row_answers, self.row_answers)]
-        return measure_change(metric, (before, after), (sides[0], sides[1]), budget, self.level)
+            return unmeasured_change(metric, score, len(rows), budget, self.level)
+        sides = [task.weighted_metric(metric, rows, each) for each in (before, after)]
+        return measure_change(metric, (score, served), (sides[0], sides[1]), budget, self.level)
 
 
 def compute_served_answers(reference: ReferenceAnswers, predictor: Predictor, level: float = LEVEL) -> ServedAnswers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,12 @@ class Run:
         rows = [self._read_row(number, line) for number, line in enumerate(lines, 1) if line]
         inputs, targets = ([row[at] for row in rows] for at in (0, 1))
         return Rows(self.evaluation.name, inputs, targets, list(range(1, len(rows) + 1)), [""] * len(rows))
+
+    def read_test_sets(self) -> dict[str, range]:
+        """The places among the test rows of each named test set; empty where there is one set."""
+        rows = [(name, int(figures["rows"])) for name, figures in self.read_record().get("test_sets", {}).items()]
+        ends = list(accumulate(count for _, count in rows))
+        return {name: range(end - count, end) for (name, count), end in zip(rows, ends, strict=True)}
 
     def _read_row(self, number: int, line: str) -> tuple[Any, Any]:
         try:

@@ -23,8 +23,9 @@ from export.proof.sampling import measure_sampling
 from export.proof.served_answers import compute_served_answers
 from export.variants.registry import DYNAMIC_INT8, FP32, VARIANTS
 from export.workspace import Workspace
+from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
-from tests.bundles import forge
+from tests.bundles import forge, manifest_of
 from trainer.metrics.changes import COSINE, LENGTH, token_probability_changes, vector_changes
 from trainer.recipe.recipe import load_recipe
 from trainer.recipe.sections import Export
@@ -51,8 +52,6 @@ def prove_with(reference: ReferenceAnswers, bundle: Path, **keys: float) -> Pari
 
 
 def _unreplayed(bundle: Path) -> Predictor:
-    from serving.bundle.bundle import Bundle
-
     return Predictor(Bundle.open(bundle))
 
 
@@ -155,7 +154,7 @@ def test_a_generators_answers_are_compared_as_texts(
     """Its gates: equal answers, the next token's probabilities, the words of the text."""
     run, toy = task_run("text-generation"), "text-generation"
     task = create_training_task(load_recipe(run.recipe))
-    answers = compute_reference_answers(load_reference(run.checkpoint), task, run.read_evaluation())
+    answers = compute_reference_answers(load_reference(run.checkpoint, generates=True), task, run.read_evaluation())
     parity = prove(answers, Predictor.open(task_bundle(toy)), dataclasses.replace(FP32, exact=False))
     names = [gate.name for gate in parity.gates]
     assert {
@@ -180,3 +179,30 @@ def test_how_many_answers_are_drawn_changes_none_of_them(
     assert found is not None
     assert (alone.changed, alone.comparisons) == (0, found.comparisons)
     assert found.changed > 0
+
+
+def test_each_named_test_set_has_its_own_metric_gate(
+    reference: ReferenceAnswers, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    """What a small set loses is not hidden by a large one."""
+    first, second, *others = manifest_of(tiny_bundle).labels
+    renamed = Predictor(Bundle.open(forge(tiny_bundle, tmp_path / "b", labels=[second, first, *others])))
+    recipe = reference.training_task.recipe.model_copy(update={"export": Export(max_metric_drop=0.6)})
+    spared = [at for at, target in enumerate(reference.evaluation.targets) if target not in (first, second)]
+    rows = reference.evaluation.take([*spared, *(at for at in range(len(reference.evaluation)) if at not in spared)])
+    task = create_training_task(recipe)
+    answers = compute_reference_answers(reference.model, task, rows)
+    sets = {"spared": range(len(spared)), "hit": range(len(spared), len(rows))}
+    parity = prove(dataclasses.replace(answers, test_sets=sets), renamed, VARIANTS["int8"])
+    gates = [(gate.name.split(",")[0], gate.passed) for gate in parity.gates if gate.name.startswith("change of acc")]
+    assert gates == [("change of accuracy on spared", True), ("change of accuracy on hit", False)]
+    assert {name: change.rows for name, change in parity.test_sets.items()} == {n: len(r) for n, r in sets.items()}
+
+
+def test_a_run_knows_which_rows_are_whose(tmp_path: Path) -> None:
+    """The test rows lie set after set; one set has no name."""
+    run = Run(tmp_path)
+    run.write_record({"test_sets": {"news": {"rows": 3}, "tweets": {"rows": 2}}})
+    assert run.read_test_sets() == {"news": range(3), "tweets": range(3, 5)}
+    run.write_record({"test_sets": {}})
+    assert run.read_test_sets() == {}
