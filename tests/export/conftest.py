@@ -26,7 +26,9 @@ def few_strings(monkeypatch: pytest.MonkeyPatch) -> None:
 def reference(tiny_run: Run) -> ReferenceAnswers:
     """The reference's answers for the tiny run."""
     training_task = create_training_task(load_recipe(tiny_run.recipe))
-    return compute_reference_answers(load_reference(tiny_run.checkpoint), training_task, tiny_run.read_evaluation())
+    return compute_reference_answers(
+        load_reference(tiny_run.checkpoint, generates=False), training_task, tiny_run.read_evaluation()
+    )
 
 
 @pytest.fixture(scope="session")

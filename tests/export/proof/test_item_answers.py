@@ -23,7 +23,9 @@ def test_what_is_kept_gives_the_same_metrics_and_decisions(
     """Metrics, correct rows, confidences and decisions are those of the whole answers, on either side."""
     run = task_run(toy)
     training_task = create_training_task(load_recipe(run.recipe))
-    reference = compute_reference_answers(load_reference(run.checkpoint), training_task, run.read_evaluation())
+    reference = compute_reference_answers(
+        load_reference(run.checkpoint, generates=False), training_task, run.read_evaluation()
+    )
     rows, served = reference.evaluation, compute_served_answers(reference, Predictor.open(task_bundle(toy)))
     for answers in (reference.answers, served.answers):
         whole = iter(answers)
