@@ -17,12 +17,31 @@ MAX_NEW_TOKENS = 64
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
 
 
-class GenerationSettings(TaskSettings):
+Tokens = list[int]
+
+
+class TokenRules(TaskSettings):
+    """What the model's ``generation_config.json`` forbids or forces, whatever a request asks."""
+
+    min_length: int = Field(default=0, ge=0, description="no end before so many tokens, a prompt's own included")
+    bad_words_ids: list[Annotated[Tokens, Field(min_length=1)]] = Field(
+        default=[], description="token sequences that are never generated"
+    )
+    suppress_tokens: Tokens = Field(default=[], description="tokens that are never generated")
+    begin_suppress_tokens: Tokens = Field(default=[], description="tokens that no answer begins with")
+    forced_bos_token_id: int | None = Field(default=None, description="the token after a decoder's start")
+    forced_eos_token_id: Tokens = Field(default=[], description="tokens that the longest answer ends with")
+
+
+class GenerationSettings(TokenRules):
     prefix: str = Field(default="", description="put before every input, such as T5's summarize:")
     eos_token_ids: list[int] = Field(default=[], description="tokens that end an answer")
     max_positions: int | None = Field(default=None, ge=1, description="longest text the model knows, in tokens")
     decoder_start_token_id: int | None = Field(default=None, description="what an encoder-decoder's answer begins with")
     max_new_tokens: int = Field(default=MAX_NEW_TOKENS, ge=1, description="tokens an answer has at most, unasked")
+    min_new_tokens: int = Field(default=0, ge=0, description="tokens an answer has at least, unasked")
+    repetition_penalty: float = Field(default=1.0, gt=0, description="unasked")
+    no_repeat_ngram_size: int = Field(default=0, ge=0, description="unasked")
 
 
 class GenerationParameters(TaskParameters):
@@ -61,6 +80,9 @@ class Continuation(TypedDict):
 
 
 DEFAULT = GenerationParameters()
+NO_RULES = TokenRules()
+MODEL_DEFAULTS = ("max_new_tokens", "min_new_tokens", "repetition_penalty", "no_repeat_ngram_size")
+"""Parameters whose default is the model's."""
 
 
 class Generation(TextTask):
@@ -79,12 +101,13 @@ class Generation(TextTask):
         return self.settings.prefix + item
 
     def resolve(self, parameters: GenerationParameters | None) -> GenerationParameters:
-        """With this model's ``max_new_tokens`` by default; raises InputError."""
+        """With this model's own settings for what was not asked; raises InputError."""
         resolved = parameters or DEFAULT
         resolved.require_consistent()
-        if resolved.max_new_tokens:
-            return resolved
-        return resolved.model_copy(update={"max_new_tokens": self.settings.max_new_tokens})
+        asked = {name for name in resolved.model_fields_set if getattr(resolved, name) is not None}
+        return resolved.model_copy(
+            update={name: getattr(self.settings, name) for name in MODEL_DEFAULTS if name not in asked}
+        )
 
     def decode(
         self, encoded: Encoded, logits: Sequence[list[Generated]], parameters: GenerationParameters | None = None

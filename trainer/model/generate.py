@@ -39,14 +39,16 @@ def _generate_one(
     seq2seq = settings.decoder_start_token_id is not None
     room = settings.max_positions - len(prompt) if settings.max_positions and not seq2seq else settings.max_new_tokens
     ids = torch.tensor([prompt], device=next(model.parameters()).device)
+    own = model.model.generation_config.eos_token_id  # the reference ends as transformers does, not as serving is told
+    ends = {} if own is not None else {"eos_token_id": settings.eos_token_ids or None}
     output = model.model.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
         max_new_tokens=max(1, min(settings.max_new_tokens, room)),
         do_sample=False,
         num_beams=1,
-        eos_token_id=settings.eos_token_ids or None,
         pad_token_id=tokenizer.pad_token_id,
+        **ends,
     )[0].tolist()
     answer = output[1:] if seq2seq else output[len(prompt) :]
     before = [] if seq2seq else prompt

@@ -26,6 +26,7 @@ from trainer.metrics.changes import PROBABILITY, TEXT, Changes, Side, token_prob
 from trainer.metrics.squad import f1
 from trainer.model.architecture import most_positions
 from trainer.model.base_model import BaseCheckpoint
+from trainer.model.generation_config import read_generation_config, served_settings
 from trainer.model.inputs import IGNORED, Batch
 from trainer.tasks.base import Example, TrainingTask
 from trainer.tasks.losses import softmax_loss
@@ -55,6 +56,8 @@ class Generation(WordScoring, TrainingTask):
     def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
         self._config = AutoConfig.from_pretrained(base.folder, local_files_only=True)
         self._tokenizer = tokenizer
+        self._generation = read_generation_config(base.folder)
+        self._rules = served_settings(self._generation, base.id)
 
     def read_targets(self, table: Table) -> list[str]:
         return columns.texts(table, "data.label", self.label_column)
@@ -64,8 +67,9 @@ class Generation(WordScoring, TrainingTask):
             prefix=self.data.prefix,
             eos_token_ids=self._eos_token_ids(),
             max_positions=most_positions(self._config),
-            decoder_start_token_id=getattr(self._config, "decoder_start_token_id", None),
+            decoder_start_token_id=self._start(),
             max_new_tokens=self.data.max_new_tokens,
+            **self._rules,
         )
 
     @property
@@ -107,8 +111,13 @@ class Generation(WordScoring, TrainingTask):
         end = self._eos_token_ids()[:1]
         return [*ids[: most - len(end)], *end]
 
+    def _start(self) -> int | None:
+        start: int | None = self._generation.decoder_start_token_id
+        return getattr(self._config, "decoder_start_token_id", None) if start is None else start
+
     def _eos_token_ids(self) -> list[int]:
-        end = self._config.eos_token_id if self._config.eos_token_id is not None else self._tokenizer.eos_token_id
+        ends = (self._generation.eos_token_id, self._config.eos_token_id, self._tokenizer.eos_token_id)
+        end = next((each for each in ends if each is not None), None)
         return list(end) if isinstance(end, (list, tuple)) else [] if end is None else [end]
 
 
@@ -166,6 +175,6 @@ class Text2TextGeneration(Generation):
     def batch(self, batch: Batch) -> Batch:
         """The decoder reads the target shifted by its start token."""
         labels = batch["labels"]
-        start = labels.new_full((len(labels), 1), self._config.decoder_start_token_id)
+        start = labels.new_full((len(labels), 1), self._start() or 0)
         shifted = torch.cat([start, labels[:, :-1]], dim=1)
         return {**batch, "decoder_input_ids": shifted.masked_fill(shifted == IGNORED, self._config.pad_token_id or 0)}

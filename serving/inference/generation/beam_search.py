@@ -61,7 +61,7 @@ def _expand(decoding: Decoding, running: _Candidates, request: DecodeRequest) ->
     parameters = request.parameters
     sequences = [[*request.prefix, *tokens] for tokens in running.tokens]
     scores = log_softmax(decoding.logits)
-    scores = process_logits(scores, sequences, len(running.tokens[0]), parameters, request.eos_token_ids)
+    scores = process_logits(scores, sequences, len(running.tokens[0]), request)
     scores = scores + running.scores[:, None]
     best = _largest(scores.ravel(), parameters.num_beams * max(2, 1 + len(request.eos_token_ids)))
     parents, last = np.divmod(best, scores.shape[1])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from serving.inference.generation.detokenizer import Detokenizer, TextStream
-from serving.tasks.generation import FinishReason, GenerationParameters, Token
+from serving.tasks.generation import NO_RULES, FinishReason, GenerationParameters, Token, TokenRules
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class DecodeRequest:
     detokenizer: needed for text and stop texts.
     should_stop: polled between tokens; True cancels.
     on_token: called with each token.
+    rules: the model's own.
     """
 
     parameters: GenerationParameters
@@ -26,6 +27,7 @@ class DecodeRequest:
     detokenizer: Detokenizer | None = None
     should_stop: Callable[[], bool] = field(default=lambda: False)
     on_token: Callable[[Token], None] = field(default=lambda token: None)
+    rules: TokenRules = NO_RULES
 
     def text_stream(self) -> TextStream | None:
         if self.detokenizer is None:

@@ -59,6 +59,7 @@ class GenerationEngine:
             prompt.ids,
             prompt.parameters,
             eos_token_ids=self._task.settings.eos_token_ids,
+            rules=self._task.settings,
             detokenizer=self._detokenizer,
             on_token=prompt.on_token,
             should_stop=prompt.should_stop,

@@ -18,7 +18,15 @@ from serving.inference.generation.decode_request import DecodeRequest
 from serving.inference.generation.detokenizer import Detokenizer
 from serving.inference.generation.kv_cache import Decoding, GenerationSession
 from serving.inference.generation.logits_processors import Scores, log_softmax, probabilities, process_logits
-from serving.tasks.generation import MAX_NEW_TOKENS, FinishReason, Generated, GenerationParameters, Token
+from serving.tasks.generation import (
+    MAX_NEW_TOKENS,
+    NO_RULES,
+    FinishReason,
+    Generated,
+    GenerationParameters,
+    Token,
+    TokenRules,
+)
 
 
 def generate(
@@ -27,6 +35,7 @@ def generate(
     parameters: GenerationParameters,
     *,
     eos_token_ids: Sequence[int],
+    rules: TokenRules = NO_RULES,
     detokenizer: Detokenizer | None = None,
     on_token: Callable[[Token], None] = lambda token: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -38,12 +47,13 @@ def generate(
         input_ids: the prompt.
         parameters: of the request.
         eos_token_ids: end tokens, if any.
+        rules: the model's own.
         detokenizer: needed for text and ``stop``.
         on_token: called with each token; in beam search at the end.
         should_stop: polled between tokens; True cancels.
 
     Raises:
-        InputError: the prompt is empty, or ``no_repeat_ngram_size`` forbids every token.
+        InputError: the prompt is empty, or every token is forbidden.
         InputTooLarge: the prompt leaves no room for an answer.
     """
     if not input_ids:
@@ -54,7 +64,7 @@ def generate(
     limit = parameters.max_new_tokens or MAX_NEW_TOKENS
     limit = limit if decoding.room is None else min(limit, decoding.room)
     request = DecodeRequest(
-        parameters, decoding.prefix, tuple(eos_token_ids), limit, detokenizer, should_stop, on_token
+        parameters, decoding.prefix, tuple(eos_token_ids), limit, detokenizer, should_stop, on_token, rules
     )
     if parameters.num_beams > 1:
         return [_emit_beam(number, beam, request) for number, beam in enumerate(beam_search(decoding, request))]
@@ -87,7 +97,7 @@ def _decode_rows(decoding: Decoding, request: DecodeRequest) -> list[Generated]:
 
 def _append_tokens(logits: Scores, running: Sequence[_Answer], request: DecodeRequest) -> None:
     sequences = [[*request.prefix, *answer.tokens] for answer in running]
-    scores = process_logits(logits, sequences, len(running[0].tokens), request.parameters, request.eos_token_ids)
+    scores = process_logits(logits, sequences, len(running[0].tokens), request)
     for answer, row, log_probabilities in zip(running, scores, log_softmax(logits), strict=True):
         token = answer.select(row)
         answer.log_probability += float(log_probabilities[token])

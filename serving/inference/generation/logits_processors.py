@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.errors import InputError
-from serving.tasks.generation import GenerationParameters
+from serving.inference.generation.decode_request import DecodeRequest
+from serving.inference.generation.token_rules import apply_rules
+from serving.tasks.generation import GenerationParameters, TokenRules
 
 Scores = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+RULES = tuple(name for name in TokenRules.model_fields if name != "min_length")
 
 
 def log_softmax(logits: Scores) -> Scores:
@@ -26,24 +29,21 @@ def log_softmax(logits: Scores) -> Scores:
 
 
 def process_logits(
-    scores: Scores,
-    sequences: Sequence[Sequence[int]],
-    new_tokens: int,
-    parameters: GenerationParameters,
-    eos_token_ids: Sequence[int],
+    scores: Scores, sequences: Sequence[Sequence[int]], new_tokens: int, request: DecodeRequest
 ) -> Scores:
-    """Apply repetition penalty, ``no_repeat_ngram_size`` and ``min_new_tokens``; raises InputError if no token is left.
+    """Apply the request's parameters and the model's rules; raises InputError if no token is left.
 
     Args:
         scores: logits or log-probabilities [rows, vocabulary]; not modified.
         sequences: each row's tokens, with the prompt's.
         new_tokens: of each row.
-        parameters: of the request.
-        eos_token_ids: end tokens.
     """
+    parameters, rules, eos = request.parameters, request.rules, list(request.eos_token_ids)
     penalty, size = parameters.repetition_penalty or 1.0, parameters.no_repeat_ngram_size
-    too_short = new_tokens < parameters.min_new_tokens
-    if penalty == 1 and not size and not too_short:
+    too_short = new_tokens < parameters.min_new_tokens or (
+        not parameters.min_new_tokens and len(sequences[0]) < rules.min_length
+    )
+    if penalty == 1 and not size and not too_short and all(getattr(rules, each) in ([], None) for each in RULES):
         return scores
     scores = scores.copy()
     for row, sequence in zip(scores, sequences, strict=True):
@@ -52,7 +52,8 @@ def process_logits(
         if size:
             row[_repeating_tokens(sequence, size)] = -np.inf
     if too_short:
-        scores[:, list(eos_token_ids)] = -np.inf
+        scores[:, eos] = -np.inf
+    apply_rules(scores, sequences, len(sequences[0]) - new_tokens, request.limit, rules, eos)
     if np.isneginf(scores.max(axis=-1)).any():
         raise InputError(
             f"no_repeat_ngram_size is {size}: every token is forbidden by now; accepted: a larger one, or 0"

@@ -13,7 +13,7 @@ from serving.bundle.bundle import GraphFile
 from serving.errors import BundleError, InputError, InputTooLarge
 from serving.inference.generation.generate import generate
 from serving.inference.generation.kv_cache import CausalSession, Seq2SeqSession
-from serving.tasks.generation import Generated, GenerationParameters, Token
+from serving.tasks.generation import Generated, GenerationParameters, Token, TokenRules
 from tests.exported_generators import TinyGenerator, tiny_generator
 from tests.tiny_generators import MAKERS
 
@@ -215,3 +215,32 @@ def test_a_wrong_graph_is_refused() -> None:
         CausalSession(GraphFile("model.onnx", b"nothing"))
     with pytest.raises(BundleError, match=r"encoder\.onnx cannot be loaded"):
         Seq2SeqSession(GraphFile("encoder.onnx", b""), GraphFile("decoder.onnx", b""), decoder_start_token_id=0)
+
+
+RULES: dict[str, dict[str, Any]] = {
+    "min_length": {"min_length": 18},
+    "bad words": {"bad_words_ids": [[2], *([at] for at in range(20, 150)), *([at, 151] for at in range(150, 200))]},
+    "suppressed": {"suppress_tokens": list(range(100, 160)), "begin_suppress_tokens": list(range(20, 100))},
+    "forced": {"forced_bos_token_id": 7, "forced_eos_token_id": [2], "begin_suppress_tokens": [9, 10]},
+    "all": {
+        "min_length": 12,
+        "bad_words_ids": [[30], [31, 32]],
+        "suppress_tokens": [33, 34, 35],
+        "begin_suppress_tokens": list(range(50, 90)),
+        "forced_bos_token_id": 0,
+        "forced_eos_token_id": [2],
+    },
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("beams", [1, 3])
+def test_rules_of_the_model(tiny: TinyGenerator, name: str, beams: int) -> None:
+    """What a generation_config.json forbids or forces is torch's, greedy and in beams, beside other parameters."""
+    rules, settings = TokenRules(**RULES[name]), {"num_beams": beams, "no_repeat_ngram_size": 2}
+    changed = 0
+    for prompt in [*tiny.prompts()[::3], tiny.prompts()[0][:1]]:
+        found = [answer.token_ids for answer in answers(tiny, prompt, settings, rules=rules)]
+        assert found == tiny.torch_tokens(prompt, max_new_tokens=20, **settings, **RULES[name])
+        changed += found != tiny.torch_tokens(prompt, max_new_tokens=20, **settings)
+    assert changed or name == "min_length"  # an answer may be long by itself

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers.generation import logits_process
 
+from serving.inference.generation.decode_request import DecodeRequest
 from serving.inference.generation.generate import generate
 from serving.inference.generation.logits_processors import log_softmax, probabilities, process_logits
 from serving.tasks.generation import Generated, GenerationParameters
@@ -135,7 +136,7 @@ def test_rules_are_transformers(size: int) -> None:
     ):
         wanted = rule(sequences, wanted)
     before = scores.numpy().copy()
-    found = process_logits(scores.numpy(), sequences.tolist(), 4, parameters, [3, 20])
+    found = process_logits(scores.numpy(), sequences.tolist(), 4, DecodeRequest(parameters, [], [3, 20], 30))
     np.testing.assert_array_equal(found, wanted.numpy())
     np.testing.assert_array_equal(scores.numpy(), before)
 

@@ -1,0 +1,68 @@
+"""A base model's ``generation_config.json``: what serving does too, and what it must refuse.
+
+transformers' ``generate``, the proof's reference, obeys this file. Answers are greedy unless a request asks for
+more, so that beams and sampling are left out on both sides.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, GenerationConfig
+
+from serving.errors import InputError
+
+SERVED = (
+    "bad_words_ids", "begin_suppress_tokens", "forced_bos_token_id", "forced_eos_token_id", "min_length",
+    "min_new_tokens", "no_repeat_ngram_size", "repetition_penalty", "suppress_tokens",
+)  # fmt: skip
+"""Served under the same names."""
+
+LEFT_OUT = frozenset({
+    # the recipe's, the tokenizer's, or read elsewhere
+    "max_length", "max_new_tokens", "bos_token_id", "decoder_start_token_id", "eos_token_id", "pad_token_id",
+    # beams and sampling: a request's
+    "do_sample", "early_stopping", "epsilon_cutoff", "eta_cutoff", "length_penalty", "min_p", "num_beams",
+    "num_return_sequences", "temperature", "top_h", "top_k", "top_p", "typical_p",
+    # how, not what
+    "_from_model_config", "assistant_confidence_threshold", "assistant_early_exit", "assistant_ensemble_weight",
+    "assistant_lookbehind", "cache_config", "cache_implementation", "compile_config", "continuous_batching_config",
+    "disable_compile", "is_assistant", "low_memory", "max_cache_len", "max_matching_ngram_size",
+    "num_assistant_tokens", "num_assistant_tokens_schedule", "output_attentions", "output_hidden_states",
+    "output_logits", "output_scores", "prefill_chunk_size", "return_dict_in_generate", "speculation_type",
+    "target_lookbehind", "transformers_version", "use_cache",
+})  # fmt: skip
+
+NEUTRAL: dict[str, Any] = {
+    "diversity_penalty": 0.0, "encoder_no_repeat_ngram_size": 0, "encoder_repetition_penalty": 1.0,
+    "guidance_scale": 1, "num_beam_groups": 1,
+}  # fmt: skip
+"""Values that do nothing, of fields that are refused otherwise."""
+
+
+def read_generation_config(folder: Path) -> GenerationConfig:
+    """As transformers reads it: the file, or else what config.json says."""
+    try:
+        return GenerationConfig.from_pretrained(folder, local_files_only=True)
+    except OSError:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        return GenerationConfig.from_model_config(config)
+
+
+def served_settings(config: GenerationConfig, model: str) -> dict[str, Any]:
+    """Fields for serving's settings; raises InputError for one that serving cannot obey."""
+    given = {name: value for name, value in config.to_dict().items() if value is not None}
+    for name, value in given.items():
+        if name not in SERVED and name not in LEFT_OUT and value not in (NEUTRAL.get(name), False, [], {}):
+            raise InputError(
+                f"model: {model}: its generation_config has {name}: {value}, which transformers obeys and serving"
+                " cannot; remove it from generation_config.json, or choose another base model",
+                field="model",
+            )
+    settings = {name: given[name] for name in SERVED if name in given}
+    if "min_new_tokens" in settings:
+        settings.pop("min_length", None)  # as transformers has it
+    if isinstance(settings.get("forced_eos_token_id"), int):
+        settings["forced_eos_token_id"] = [settings["forced_eos_token_id"]]
+    return settings
