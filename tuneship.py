@@ -57,9 +57,10 @@ def train(
     from trainer.recipe.recipe import load_recipe
 
     settings = load_recipe(recipe, set_ or [])
-    from trainer.train import train as run_training  # imports torch; a mistake in the recipe shows before
+    from export.rehearsal import rehearse  # imports torch; a mistake in the recipe shows before
+    from trainer.train import train as run_training
 
-    run = run_training(settings, output, overwrite=overwrite)
+    run = run_training(settings, output, overwrite=overwrite, check=rehearse)
     out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
 
 

@@ -18,7 +18,6 @@ from export.bundle.files import TOKENIZER, hash_files
 from export.bundle.manifest import draft_manifest
 from export.graphs.convert import Graphs, write_graphs
 from export.graphs.graph_file import PROTOBUF_LIMIT, data_file
-from export.graphs.trace import OPSET
 from export.proof.prove import Judgement, Parity, judge, prove
 from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
 from export.variants.calibration import ROWS, SEED, VALIDATION_ROWS, Calibration, Feeds
@@ -129,7 +128,7 @@ class Workspace:
             decoder=self.graphs.decoder,
             data=[path.name for name in self.graphs.files if (path := data_file(folder / name)).exists()],
             variant=variant.name,
-            opset=OPSET,
+            opset=self.graphs.opset,
             inputs=self.graphs.inputs,
             output="logits",
             row_independent=variant.row_independent,

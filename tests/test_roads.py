@@ -28,6 +28,19 @@ def test_the_page_has_a_row_for_every_family_and_a_cell_for_every_use() -> None:
     assert len([cell for cell in cells if cell != NOT_ITS_KIND]) == len(ROADS)
 
 
+def test_the_tested_model_types_are_those_of_the_families() -> None:
+    """A model of another type is converted before it is trained; these are not."""
+    import ast
+    import inspect
+
+    from tests import zoo
+    from trainer.model.architecture import TESTED
+
+    calls = [node for node in ast.walk(ast.parse(inspect.getsource(zoo))) if isinstance(node, ast.Call)]
+    made = {each.args[1].value for each in calls if getattr(each.func, "id", "") == "_make"}  # type: ignore[attr-defined]
+    assert made | {"t5"} == TESTED
+
+
 def stated(road: Road) -> str:
     """What the page says of a road: yes, or the reason why not."""
     lines = documented().splitlines()

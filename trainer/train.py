@@ -6,7 +6,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +49,18 @@ def train(
     threads: int | None = None,
     console: Console | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    check: Callable[[TrainingSetup], None] = lambda setup: None,
 ) -> Run:
     """Train by ``recipe`` and leave a finished run folder at ``output``; raises InputError or FolderInUse.
 
     An interrupted run of the same recipe and data is resumed, to the same weights; a finished one is returned.
     ``overwrite`` replaces another run, never anything else. ``threads`` are torch's, of a fresh run; a resumed one
-    keeps its own, as sums depend on them.
+    keeps its own, as sums depend on them. ``check`` may raise InputError before anything is written.
     """
     console, clock, run = console or Console(), Stopwatch(), Run(output)
     with clock.stage("data"):
         setup = prepare_setup(recipe, output)
+        check(setup)
         record = setup.to_record(output)
     check_folder(run)
     with folder_lock(output):

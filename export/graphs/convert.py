@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.graphs.encoder import export_encoder, read_graph_inputs
+from export.graphs.encoder import encoder_conversion, read_graph_inputs
 from export.graphs.generator import export_causal, export_seq2seq
-from export.graphs.graph_file import PROTOBUF_LIMIT
+from export.graphs.graph_file import PROTOBUF_LIMIT, load_graph
+from export.graphs.to_onnx import to_onnx
 from serving.bundle.manifest import GraphInput
 from trainer.model.checkpoint import Checkpoint
 from trainer.model.heads import LibraryModel
@@ -22,6 +23,7 @@ class Graphs:
     file: str
     decoder: str | None
     inputs: list[GraphInput]
+    opset: int
 
     @property
     def files(self) -> list[str]:
@@ -32,11 +34,16 @@ def write_graphs(checkpoint: Checkpoint, folder: Path, max_bytes: int = PROTOBUF
     """The checkpoint was loaded with ``attn_implementation="eager"``; a graph above ``max_bytes`` gets a data file."""
     head = checkpoint.model_spec.head
     if head not in ("causal", "seq2seq"):
-        export_encoder(checkpoint, folder / GRAPH, max_bytes)
-        return Graphs(GRAPH, None, read_graph_inputs(folder / GRAPH))
+        to_onnx(encoder_conversion(checkpoint), folder / GRAPH, max_bytes)
+        return Graphs(GRAPH, None, read_graph_inputs(folder / GRAPH), _read_opset(folder / GRAPH))
     assert isinstance(checkpoint.model, LibraryModel)
     if head == "causal":
         export_causal(checkpoint.model.model, folder / GRAPH, max_bytes)
-        return Graphs(GRAPH, None, [])
+        return Graphs(GRAPH, None, [], _read_opset(folder / GRAPH))
     export_seq2seq(checkpoint.model.model, folder / ENCODER, folder / DECODER, max_bytes)
-    return Graphs(ENCODER, DECODER, [])
+    return Graphs(ENCODER, DECODER, [], _read_opset(folder / DECODER))
+
+
+def _read_opset(path: Path) -> int:
+    versions = [each.version for each in load_graph(path).opset_import if each.domain in ("", "ai.onnx")]
+    return int(versions[0])

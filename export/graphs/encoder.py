@@ -9,13 +9,13 @@ from typing import get_args
 import torch
 from torch import nn
 
-from export.graphs.graph_file import PROTOBUF_LIMIT, load_graph
-from export.graphs.to_onnx import to_onnx
+from export.graphs.graph_file import load_graph
+from export.graphs.to_onnx import Conversion
 from serving.bundle.manifest import GraphInput
 from trainer.model.checkpoint import Checkpoint
 
 
-class _LogitsOnly(nn.Module):
+class LogitsOnly(nn.Module):
     """Positional inputs in the graph's order, one output."""
 
     def __init__(self, model: nn.Module, inputs: Sequence[str]) -> None:
@@ -33,7 +33,7 @@ def read_graph_inputs(path: Path) -> list[GraphInput]:
     return [node.name for node in load_graph(path).graph.input]
 
 
-def export_encoder(checkpoint: Checkpoint, path: Path, max_bytes: int = PROTOBUF_LIMIT) -> None:
+def encoder_conversion(checkpoint: Checkpoint) -> Conversion:
     """int64 inputs [batch, sequence], both axes free; float32 ``logits``, batch first.
 
     Load the checkpoint with ``attn_implementation="eager"``.
@@ -44,12 +44,10 @@ def export_encoder(checkpoint: Checkpoint, path: Path, max_bytes: int = PROTOBUF
     # Two rows of different length, so that a trace sees padding.
     texts = (["a first text to trace", "a second"], ["one"], ["a text that has some more words than the others", "?"])
     encoded = [checkpoint.tokenizer(each, padding=True, return_tensors="pt") for each in texts]
-    to_onnx(
-        _LogitsOnly(checkpoint.model, inputs),
+    return Conversion(
+        LogitsOnly(checkpoint.model, inputs),
         [tuple(each[name] for name in inputs) for each in encoded],
-        path,
         inputs=inputs,
         outputs=["logits"],
         axes={**dict.fromkeys(inputs, rows_tokens), "logits": logits},
-        max_bytes=max_bytes,
     )

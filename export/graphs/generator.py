@@ -31,7 +31,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, EncoderD
 from transformers.modeling_outputs import BaseModelOutput
 
 from export.graphs.graph_file import PROTOBUF_LIMIT
-from export.graphs.to_onnx import to_onnx
+from export.graphs.to_onnx import Conversion, to_onnx
 from export.graphs.trace import Axes
 from serving.errors import InputError
 
@@ -46,26 +46,28 @@ def export_causal(model: PreTrainedModel, path: Path, max_bytes: int = PROTOBUF_
 
     Raises InputError for another cache than keys and values.
     """
+    to_onnx(causal_conversion(model), path, max_bytes)
+
+
+def export_seq2seq(model: PreTrainedModel, encoder: Path, decoder: Path, max_bytes: int = PROTOBUF_LIMIT) -> None:
+    """As `export_causal`."""
+    for conversion, path in zip(seq2seq_conversions(model), (encoder, decoder), strict=True):
+        to_onnx(conversion, path, max_bytes)
+
+
+def causal_conversion(model: PreTrainedModel) -> Conversion:
     step = _CausalStep(model)
     pasts, presents = (_cache_names(stem, "", step.layers) for stem in ("past_key_values", "present"))
     axes: Axes = {name: _ROWS_TOKENS for name in step.inputs if name != "num_logits_to_keep"}
     axes |= {"attention_mask": {0: "batch_size", 1: "total_sequence_length"}}
     axes |= {"logits": {0: "batch_size", 1: "num_logits_kept"}}
     axes |= dict.fromkeys(pasts, _PAST) | dict.fromkeys(presents, _PRESENT)
-    to_onnx(
-        step,
-        [step.sample(), step.sample(past=0, new=1)],
-        path,
-        inputs=[*step.inputs, *pasts],
-        outputs=["logits", *presents],
-        axes=axes,
-        fold_constants=False,  # folding would write embeddings that are also the output layer a second time
-        max_bytes=max_bytes,
-    )
+    samples = [step.sample(), step.sample(past=0, new=1)]
+    return Conversion(step, samples, [*step.inputs, *pasts], ["logits", *presents], axes, fold_constants=False)
 
 
-def export_seq2seq(model: PreTrainedModel, encoder: Path, decoder: Path, max_bytes: int = PROTOBUF_LIMIT) -> None:
-    """As `export_causal`."""
+def seq2seq_conversions(model: PreTrainedModel) -> tuple[Conversion, Conversion]:
+    """Of the encoder and of the decoder."""
     tokens, mask = torch.tensor([[3, 4, 5, 6], [3, 4, 1, 1]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
     encode = _Encode(model).eval()
     with torch.no_grad():
@@ -74,21 +76,18 @@ def export_seq2seq(model: PreTrainedModel, encoder: Path, decoder: Path, max_byt
     outputs = ["last_hidden_state", *_cache_names("present", "encoder.", layers)]
     axes: Axes = {"input_ids": _SOURCE, "attention_mask": _SOURCE, "last_hidden_state": _SOURCE}
     axes |= dict.fromkeys(outputs[1:], _CROSS)
-    inputs = ["input_ids", "attention_mask"]
     samples = [(tokens, mask), (tokens[:1, :1], mask[:1, :1])]
-    options: dict[str, Any] = {"fold_constants": False, "max_bytes": max_bytes}
-    to_onnx(encode, samples, encoder, inputs=inputs, outputs=outputs, axes=axes, **options)
+    encoder = Conversion(encode, samples, ["input_ids", "attention_mask"], outputs, axes, fold_constants=False)
 
     pasts, sources = (_cache_names("past_key_values", each, layers) for each in ("decoder.", "encoder."))
     presents = _cache_names("present", "decoder.", layers)
     axes = {"input_ids": _ROWS_TOKENS, "encoder_attention_mask": _SOURCE, "logits": _ROWS_TOKENS}
     axes |= dict.fromkeys(pasts, _PAST) | dict.fromkeys(sources, _CROSS) | dict.fromkeys(presents, _PRESENT)
-    samples = [
+    steps = [
         (tokens[:, :new], mask, *_random_past(cross_caches, past), *cross_caches) for past, new in ((4, 3), (0, 1))
     ]
     inputs = ["input_ids", "encoder_attention_mask", *pasts, *sources]
-    outputs = ["logits", *presents]
-    to_onnx(_DecoderStep(model), samples, decoder, inputs=inputs, outputs=outputs, axes=axes, **options)
+    return encoder, Conversion(_DecoderStep(model), steps, inputs, ["logits", *presents], axes, fold_constants=False)
 
 
 class _CausalStep(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.graphs.graph_file import data_file
+from export.graphs.graph_file import PROTOBUF_LIMIT, data_file
 from export.graphs.positions import freeze_positions
 from export.graphs.program import export_program
-from export.graphs.trace import trace
+from export.graphs.trace import Axes, trace
 from serving.bundle.bundle import GraphFile
 from serving.errors import InputError
 from serving.inference.session import create_session
 from trainer.model.architecture import TESTED
 
-ROADS = {"TorchScript": trace, "torch.export": export_program}
+TRACER = "TorchScript"
+ROADS = {TRACER: trace, "torch.export": export_program}
 """In the order they are tried: the tracer's graphs are faster, and made in a tenth of the time."""
 
 TOLERANCE = 1e-3
@@ -28,45 +30,74 @@ TOLERANCE = 1e-3
 Samples = Sequence[tuple[Tensor, ...]]
 
 
-def to_onnx(
-    module: nn.Module, samples: Samples, path: Path, *, inputs: list[str], outputs: list[str], **options: Any
-) -> None:
-    """Convert on the first sample; a model of a family that is not `TESTED` must answer all samples as torch does.
+@dataclass(frozen=True)
+class Conversion:
+    """A module and how its graph is written.
 
-    Raises InputError if no road leads there.
+    Attributes:
+        samples: an exporter sees the first; the graph is compared with torch on all.
+        fold_constants: not for generating models, whose embeddings may also be the output layer: folding would write
+            them a second time.
     """
-    freeze_positions(module)
-    model: Any = module.model
+
+    module: nn.Module
+    samples: Samples
+    inputs: list[str]
+    outputs: list[str]
+    axes: Axes
+    fold_constants: bool = True
+
+    def write(self, path: Path, road: str, max_bytes: int = PROTOBUF_LIMIT) -> None:
+        """By one of `ROADS`; raises what its exporter raises."""
+        freeze_positions(self.module)
+        ROADS[road](
+            self.module,
+            self.samples[0],
+            path,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            axes=self.axes,
+            fold_constants=self.fold_constants,
+            max_bytes=max_bytes,
+        )
+
+    @torch.no_grad()
+    def check(self, path: Path) -> None:
+        """Raise ValueError unless the graph answers the samples as torch does."""
+        data = {each.name: each.read_bytes() for each in [data_file(path)] if each.exists()}
+        session = create_session(GraphFile(path.name, path.read_bytes(), data), 1)
+        taken = {node.name for node in session.get_inputs()}
+        for sample in self.samples:
+            feeds = {name: value.numpy() for name, value in zip(self.inputs, sample, strict=True) if name in taken}
+            expected = self.module(*sample)
+            expected = (expected,) if isinstance(expected, Tensor) else expected
+            for name, ours, theirs in zip(self.outputs, session.run(self.outputs, feeds), expected, strict=True):
+                if ours.shape != theirs.shape or not _close(ours, theirs.numpy()):
+                    raise ValueError(f"{name} differs from torch's for inputs of shape {[*sample[0].shape]}")
+
+
+def to_onnx(conversion: Conversion, path: Path, max_bytes: int = PROTOBUF_LIMIT) -> None:
+    """By the tracer; a model of a family that is not `TESTED` by the first road whose graph answers as torch does.
+
+    Raises InputError if there is none.
+    """
+    model: Any = conversion.module.model
     if model.config.model_type in TESTED:
-        trace(module, samples[0], path, inputs=inputs, outputs=outputs, **options)
+        conversion.write(path, TRACER, max_bytes)
         return
     reasons = []
-    for name, convert in ROADS.items():
+    for road in ROADS:
         try:
-            convert(module, samples[0], path, inputs=inputs, outputs=outputs, **options)
-            _compare(module, samples, path, inputs, outputs)
+            conversion.write(path, road, max_bytes)
+            conversion.check(path)
             return
         except Exception as error:  # of either exporter or of onnxruntime: they share no base class
-            reasons.append(f"{name}: {first_line(error)}")
+            reasons.append(f"{road}: {first_line(error)}")
     raise InputError(
         f"model: no ONNX graph answers as this model of model_type {model.config.model_type!r} does"
         f" ({'; '.join(reasons)}); choose another base model",
         field="model",
     )
-
-
-@torch.no_grad()
-def _compare(module: nn.Module, samples: Samples, path: Path, inputs: list[str], outputs: list[str]) -> None:
-    data = {path.name: path.read_bytes() for path in [data_file(path)] if path.exists()}
-    session = create_session(GraphFile(path.name, path.read_bytes(), data), 1)
-    taken = {node.name for node in session.get_inputs()}
-    for sample in samples:
-        feeds = {name: value.numpy() for name, value in zip(inputs, sample, strict=True) if name in taken}
-        expected = module(*sample)
-        expected = (expected,) if isinstance(expected, Tensor) else expected
-        for name, ours, theirs in zip(outputs, session.run(outputs, feeds), expected, strict=True):
-            if ours.shape != theirs.shape or not _close(ours, theirs.numpy()):
-                raise ValueError(f"{name} differs from torch's for inputs of shape {[*sample[0].shape]}")
 
 
 def _close(ours: Any, theirs: Any) -> bool:

@@ -88,9 +88,11 @@ class Checkpoint:
         return self.task.labels
 
 
-def build_model(base: BaseCheckpoint, model_spec: ModelSpec, labels: Sequence[str]) -> Model:
+def build_model(
+    base: BaseCheckpoint, model_spec: ModelSpec, labels: Sequence[str], attn_implementation: str | None = None
+) -> Model:
     """A fresh head, drawn from torch's global generator; raises InputError where backbone weights are missing."""
-    model = _load_base(base, model_spec)
+    model = _load_base(base, model_spec, attn_implementation)
     if len(labels) == model_spec.logits:
         model.config.id2label = dict(enumerate(labels))
         model.config.label2id = {name: at for at, name in enumerate(labels)}
@@ -154,8 +156,8 @@ def check_weights(base: BaseCheckpoint, model_spec: ModelSpec) -> None:
     _load_weights(base, model_spec, device_map="meta")
 
 
-def _load_base(base: BaseCheckpoint, model_spec: ModelSpec) -> Model:
-    model = _load_weights(base, model_spec)
+def _load_base(base: BaseCheckpoint, model_spec: ModelSpec, attn_implementation: str | None) -> Model:
+    model = _load_weights(base, model_spec, attn_implementation=attn_implementation)
     if model_spec.own_head and getattr(model, "pooler", None) is not None:
         model.pooler.requires_grad_(False)  # AutoModel wants it; no answer uses it
     return _wrap(model, model_spec)

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoConfig
 
 import export.graphs.to_onnx
-from export.graphs.to_onnx import to_onnx
+from export.graphs.to_onnx import Conversion, to_onnx
 from serving.errors import InputError
 from trainer.model.architecture import backbone_class, most_positions
 from trainer.model.heads import PooledClassifier
@@ -83,16 +83,9 @@ def batch(lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def convert(encoder: Encoder, path: Path, **options: Any) -> onnxruntime.InferenceSession:
-    free = {0: "batch", 1: "sequence"}
-    to_onnx(
-        encoder,
-        [batch([6, 4]), batch([1])],
-        path,
-        inputs=["input_ids", "attention_mask"],
-        outputs=["logits"],
-        axes={"input_ids": free, "attention_mask": free, "logits": {0: "batch"}},
-        **options,
-    )
+    free, inputs = {0: "batch", 1: "sequence"}, ["input_ids", "attention_mask"]
+    axes = {**dict.fromkeys(inputs, free), "logits": {0: "batch"}}
+    to_onnx(Conversion(encoder, [batch([6, 4]), batch([1])], inputs, ["logits"], axes), path, **options)
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 

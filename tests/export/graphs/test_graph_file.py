@@ -150,4 +150,4 @@ def transposed_twice() -> ModelProto:
 
 def test_files_of_a_pair() -> None:
     """The graphs of an encoder-decoder model."""
-    assert Graphs("encoder.onnx", "decoder.onnx", []).files == ["encoder.onnx", "decoder.onnx"]
+    assert Graphs("encoder.onnx", "decoder.onnx", [], opset=17).files == ["encoder.onnx", "decoder.onnx"]
