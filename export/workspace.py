@@ -102,6 +102,7 @@ class Workspace:
 
     def build(self, variant: Variant, folder: Path) -> BuiltVariant:
         """Raises UserError if this model cannot be written so."""
+        self.reference.model.release()
         self._write_tokenizer(folder / TOKENIZER)
         calibration = Calibration(self._read_feeds, lambda: self.judge(self._describe(variant, folder, {})))
         facts: dict[str, Any] = {}

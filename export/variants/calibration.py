@@ -47,5 +47,6 @@ BuildVariant = Callable[[Path, Path, Calibration], dict[str, Any]]
 def create_single_thread_session(model: ModelProto, folder: Path | None = None) -> onnxruntime.InferenceSession:
     """Independent of the machine's cores; ``folder`` has the data file, if there is one."""
     content = model.SerializeToString()
+    del model  # a copy that was made for this session is freed before onnxruntime makes its own
     data = {name: (folder / name).read_bytes() for name in data_files(content, "model.onnx")} if folder else {}
     return create_session(GraphFile("model.onnx", content, data), threads=1)

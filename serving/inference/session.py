@@ -75,7 +75,7 @@ def create_session(
     names, buffers = list(graph.data), list(graph.data.values())
     options.add_external_initializers_from_files_in_memory(names, buffers, list(map(len, buffers)))  # it copies them
     try:
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             graph.content,
             options,
             providers=["CPUExecutionProvider"],
@@ -84,3 +84,5 @@ def create_session(
         )
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise BundleError(f"{graph.name} cannot be loaded by onnxruntime: {error}") from error
+    session._model_bytes = None  # the file's bytes, which onnxruntime keeps for a change of providers
+    return session

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
 from bench.process import pinned
-from serving.inference.session import on_every_cpu
+from serving.bundle.bundle import GraphFile
+from serving.inference.session import create_session, on_every_cpu
 from tests.serving.processes import run_python
 
 IMPORTED = """
@@ -55,3 +58,12 @@ def test_pinned_again_when_it_fails() -> None:
         with pytest.raises(ImportError), on_every_cpu():
             raise ImportError
         assert os.sched_getaffinity(0) == one
+
+
+def test_the_file_is_not_held(tiny_bundle: Path) -> None:
+    """A session has its own form of the weights; the file's bytes would double a server's memory."""
+    content = (tiny_bundle / "model.onnx").read_bytes()
+    before = sys.getrefcount(content)
+    session = create_session(GraphFile("model.onnx", content), threads=1)
+    assert session.get_inputs()
+    assert sys.getrefcount(content) == before
