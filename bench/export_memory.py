@@ -65,6 +65,7 @@ def _enlarge(checkpoint: Path, parameters: float, tokens: int) -> None:
     config.num_hidden_layers = round((parameters - VOCABULARY * width) / (12 * width**2))
     if hasattr(config, "intermediate_size"):
         config.intermediate_size = 4 * width
+    config.initializer_range = 0.02
     torch.manual_seed(0)
     getattr(transformers, config.architectures[0])(config).save_pretrained(checkpoint)
 

@@ -5,7 +5,6 @@ A graph with a data file is loaded without its tensors; each is read when it is 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -72,20 +71,12 @@ def copy_graph(source: Path, target: Path) -> None:
     if not data_file(source).exists():
         shutil.copyfile(source, target)
         return
-    _link_or_copy(data_file(source), data_file(target))
+    shutil.copyfile(data_file(source), data_file(target))  # the onnx package refuses a file with hard links
     model = load_graph(source)
     for tensor in filter(_is_external, model.graph.initializer):
         _, offset, size = _place(tensor, source.parent)
         _point(tensor, data_file(target).name, offset, size)
     target.write_bytes(model.SerializeToString())
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    """Neither is written to afterwards."""
-    try:
-        os.link(source, target)
-    except OSError:  # on another file system, or one without hard links
-        shutil.copyfile(source, target)
 
 
 def fold_transposes(model: ModelProto, folder: Path) -> None:
