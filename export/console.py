@@ -60,6 +60,8 @@ def _main_figures(parity: Parity) -> Iterator[tuple[str, str]]:
         yield "equal answers", f"{parity.answers_equal:,} of {parity.compared:,}"
     yield f"{metric_title(parity.metric)}, trained → served", f"{trained} → {served}"
     yield f"its change, {100 - 200 * parity.change.level:g} % interval", f"{low} to {high}{change_unit(parity.metric)}"
+    if unlabelled := parity.change.unlabelled:
+        yield "unlabelled rows with another answer", f"{unlabelled.changed:,} of {unlabelled.compared:,}"
     flips = parity.flips
     if flips.mcnemar_p is not None:
         yield "rows lost / won, McNemar's p", f"{flips.lost:,} / {flips.won:,}, {flips.mcnemar_p:.2g}"

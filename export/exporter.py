@@ -113,12 +113,18 @@ def write_bundle(workspace: Workspace, proven: Sequence[ProvenVariant], folder: 
     served = _write_variant(workspace, proven[0], folder, "")
     fallbacks = [_write_variant(workspace, each, folder, each.built.variant.name) for each in proven[1:]]
     shutil.copyfile(built.folder / TOKENIZER, folder / TOKENIZER)
-    manifest = built.manifest.model_copy(update={**dict(served), "fallbacks": fallbacks})
+    data = built.manifest.data | _describe_unlabelled(proven[0].parity)
+    manifest = built.manifest.model_copy(update={**dict(served), "fallbacks": fallbacks, "data": data})
     write_drift_reference(workspace.create_predictor(built), workspace.reference.row_items, folder / REFERENCE)
     write_card(manifest, folder)
     (folder / BOM).write_bytes(create_bom(manifest.model_copy(update={"files": hash_files(folder)})))
     sealed = manifest.model_copy(update={"files": hash_files(folder)}).seal()
     (folder / MANIFEST).write_bytes(sealed.to_bytes())
+
+
+def _describe_unlabelled(parity: Parity) -> dict[str, Any]:
+    unlabelled = parity.change.unlabelled
+    return {"unlabelled": {key: getattr(unlabelled, key) for key in ("source", "rows", "sha256")}} if unlabelled else {}
 
 
 def _prove_fastest(

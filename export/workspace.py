@@ -20,6 +20,7 @@ from export.graphs.convert import Graphs, write_graphs
 from export.graphs.graph_file import PROTOBUF_LIMIT, data_file
 from export.proof.prove import Judgement, Parity, judge, prove
 from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
+from export.proof.unlabelled import answer_unlabelled
 from export.variants.calibration import ROWS, SEED, VALIDATION_ROWS, Calibration, Feeds
 from export.variants.registry import Variant
 from serving.bundle.bundle import Bundle
@@ -77,7 +78,9 @@ class Workspace:
             training_task = create_training_task(load_recipe(run.recipe))
             model = load_reference(run.checkpoint, generates(run))
             answers = compute_reference_answers(model, training_task, run.read_evaluation())
-            reference = replace(answers, test_sets=run.read_test_sets())
+            files = run.read_record()["data"].get("files", {})
+            unlabelled = answer_unlabelled(model, training_task, answers.evaluation, files)
+            reference = replace(answers, test_sets=run.read_test_sets(), unlabelled=unlabelled)
             yield cls(run, graphs, Path(folder), reference, threads)
 
     @cached_property

@@ -54,7 +54,7 @@ def check_gates(evidence: Evidence, promise: Promise) -> list[Gate]:
     gates = [*[check(evidence, promise) for check in EVERY_VARIANT], *numbers_keep_samples(evidence)]
     if promise.exact:
         return [*gates, *[check(evidence, promise) for check in EXACT]]
-    return [*gates, *metrics_within_budget(evidence.served), *check_answers(evidence.served)]
+    return [*gates, *metric_gates(evidence.served), *check_answers(evidence.served)]
 
 
 def max_logit_change(promise: Promise) -> float:
@@ -119,13 +119,25 @@ def equal_answers(evidence: Evidence, promise: Promise) -> Gate:
     return none_of(name, same.count(False), len(same))
 
 
-def metrics_within_budget(served: ServedAnswers) -> list[Gate]:
-    """One for each named test set, or one for all rows."""
-    sets = served.test_set_changes
-    return [_within_budget(change, f" on {name}") for name, change in sets.items()] or [_within_budget(served.change)]
+def metric_gates(served: ServedAnswers) -> list[Gate]:
+    """For each named test set, or for all rows."""
+    sets = {f" on {name}": change for name, change in served.test_set_changes.items()} or {"": served.change}
+    return [gate(change, where) for where, change in sets.items() for gate in (_above_floor, _within_budget)]
 
 
-def _within_budget(change: MetricChange, where: str = "") -> Gate:
+def _above_floor(change: MetricChange, where: str) -> Gate:
+    title = metric_title(change.metric)
+    advice = f"a constant answer has the same {title}, so no variant can be seen to lose any; train a better model"
+    return Gate(
+        f"the checkpoint's {title}{where}, above that of a constant answer",
+        change.above_floor,
+        change.reference,
+        f"> {change.floor:.4g}",
+        "" if change.above_floor else advice,
+    )
+
+
+def _within_budget(change: MetricChange, where: str) -> Gate:
     name = f"change of {metric_title(change.metric)}{where}, lower end (one-sided {100 * change.level:g} %)"
     advice = "" if change.within_budget else budget_advice(change)
     return Gate(name, change.within_budget, change.low, f"> {-change.budget:g}", advice, "export.max_metric_drop")
@@ -144,11 +156,13 @@ def budget_advice(change: MetricChange) -> str:
 
 
 def _rows_advice(change: MetricChange) -> str:
-    fewest = change.rows_needed_without_loss
-    least = f"at least {fewest:,} rows are needed, if no answer is lost" if fewest else "no number of rows is enough"
+    fewest, unlabelled = change.rows_needed_without_loss, change.unlabelled_rows_needed
+    advice = f"at least {fewest:,} rows are needed, if no answer is lost" if fewest else "no number of rows is enough"
+    if unlabelled:
+        advice += f", or by export.rows {unlabelled:,} rows without labels, if no answer changes"
     if change.rows_needed is None:
-        return least
-    return f"about {change.rows_needed:,} rows like these would show such a change to be within the budget; {least}"
+        return advice
+    return f"about {change.rows_needed:,} rows like these would show such a change to be within the budget; {advice}"
 
 
 CheckGate = Callable[[Evidence, Promise], Gate]

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, gammaln, xlog1py, xlogy  # type: ignore[import-untyped, unused-ignore]
+from scipy.special import betainc, gammaln, xlog1py, xlogy  # type: ignore[import-untyped, unused-ignore]
 from scipy.stats import beta, binom, binomtest  # type: ignore[import-untyped, unused-ignore]
 
 NUISANCE_ERROR = 1e-6
@@ -57,6 +57,8 @@ def p_value(counts: PairedCounts, budget: float, changed_share: float = 1.0) -> 
     Args:
         changed_share: an upper limit of the probability that a row is lost or won.
     """
+    if budget <= -changed_share:
+        return 1.0
     low, high = _nuisance_limits(counts, budget, changed_share)
     if low > high:
         return NUISANCE_ERROR
@@ -102,6 +104,11 @@ def share_interval(count: int, rows: int, confidence: float = 0.95) -> tuple[flo
     return float(bounds.low), float(bounds.high)
 
 
+def share_limit(count: int, rows: int, level: float) -> float:
+    """The upper limit alone, exceeded with a probability of ``level`` at most."""
+    return float(beta.isf(level, count + 1, rows - count)) if count < rows else 1.0
+
+
 def _nuisance_limits(counts: PairedCounts, budget: float, changed_share: float) -> tuple[float, float]:
     """Of the probability of a won row, where that of a lost one is ``budget`` more."""
     rows, won, tail = counts.rows, counts.won, NUISANCE_ERROR / 2
@@ -140,8 +147,13 @@ class _Region:
         won, rows = self.won[None], self.rows
         log_won = gammaln(rows + 1) - gammaln(won + 1) - gammaln(rows - won + 1)
         log_won = log_won + xlogy(won, p) + xlog1py(rows - won, -p)
-        at_most = np.where(self.most_lost < 0, 0.0, bdtr(np.maximum(self.most_lost, 0), rows - won, lost_share))
-        return np.asarray((np.exp(log_won) * at_most).sum(axis=1))
+        return np.asarray((np.exp(log_won) * _binomial_cdf(self.most_lost, rows - won, lost_share)).sum(axis=1))
+
+
+def _binomial_cdf(count: Floats, rows: Floats, share: Floats) -> Floats:
+    """By the incomplete beta function, which takes arrays of floats."""
+    inside = betainc(np.maximum(rows - count, 1), np.maximum(count + 1, 1), 1 - share)
+    return np.where(count < 0, 0.0, np.where(count >= rows, 1.0, inside))
 
 
 def signed_root(lost: Floats, won: Floats, rows: int, budget: float) -> Floats:

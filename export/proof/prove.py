@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -128,10 +127,7 @@ def _correct_rows(served: ServedAnswers) -> list[list[bool] | None]:
 
 
 def _count_flips(served: ServedAnswers) -> Flips:
-    same = iter(served.same_answers)
-    changed = [False in list(islice(same, count)) for count in served.reference.counts]
-    before, after = _correct_rows(served)
-    return count_flips(changed, before, after)
+    return count_flips(served.changed_rows, *_correct_rows(served))
 
 
 def _calibration_drift(served: ServedAnswers) -> CalibrationDrift | None:

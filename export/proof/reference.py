@@ -94,6 +94,19 @@ def load_reference(folder: Path, generates: bool) -> ReferenceModel:
 
 
 @dataclass(frozen=True)
+class UnlabelledAnswers:
+    """Attributes:
+    source, sha256: of the file.
+    rows: in it; repeated ones, and those among the test rows, are not answered.
+    """
+
+    source: str
+    sha256: str
+    rows: int
+    answers: ReferenceAnswers
+
+
+@dataclass(frozen=True)
 class ReferenceAnswers:
     """Answers to every evaluation row and hard input; lists by item.
 
@@ -102,6 +115,7 @@ class ReferenceAnswers:
         counts: items of each row.
         results: what the task decodes, by item and window.
         test_sets: the rows of each named test set, if there are several.
+        unlabelled: the answers to rows without labels.
     """
 
     model: ReferenceModel
@@ -112,6 +126,7 @@ class ReferenceAnswers:
     encoded: list[Encoded]
     results: list[list[Any]]
     test_sets: Mapping[str, range] = field(default_factory=dict)
+    unlabelled: UnlabelledAnswers | None = None
 
     @cached_property
     def answers(self) -> ItemAnswers:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
 from export.proof.item_answers import ItemAnswers
 from export.proof.logit_difference import logit_difference
-from export.proof.metric_change import LEVEL, MetricChange, measure_change, unmeasured_change
+from export.proof.metric_change import LEVEL, ChangedAnswers, MetricChange, measure_change, unmeasured_change
 from export.proof.reference import ReferenceAnswers, run_in_batches
 from export.proof.tokenizer import same_tokens
 from serving.inference.predictor import Predictor
@@ -48,6 +49,12 @@ class ServedAnswers:
         return [served == reference for served, reference in pairs]
 
     @cached_property
+    def changed_rows(self) -> list[bool]:
+        """Whether one of the row's items has another answer."""
+        same = iter(self.same_answers)
+        return [False in list(islice(same, count)) for count in self.reference.counts]
+
+    @cached_property
     def differences(self) -> list[tuple[float, float]]:
         """Largest and mean absolute logit difference."""
         places = range(len(self.encoded))
@@ -80,7 +87,18 @@ class ServedAnswers:
         except ValueError:  # correlations refuse values that are not finite
             return unmeasured_change(metric, score, len(rows), budget, self.level)
         sides = [task.weighted_metric(metric, rows, each) for each in (before, after)]
-        return measure_change(metric, (score, served), (sides[0], sides[1]), budget, self.level)
+        floor, unlabelled = task.floor(metric, rows), self._changed_unlabelled
+        return measure_change(metric, (score, served), (sides[0], sides[1]), budget, self.level, floor, unlabelled)
+
+    @cached_property
+    def _changed_unlabelled(self) -> ChangedAnswers | None:
+        unlabelled = self.reference.unlabelled
+        if unlabelled is None:
+            return None
+        changed = compute_served_answers(unlabelled.answers, self.predictor).changed_rows
+        return ChangedAnswers(
+            unlabelled.source, unlabelled.sha256, unlabelled.rows, compared=len(changed), changed=changed.count(True)
+        )
 
 
 def compute_served_answers(reference: ReferenceAnswers, predictor: Predictor, level: float = LEVEL) -> ServedAnswers:

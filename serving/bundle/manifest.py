@@ -135,7 +135,7 @@ class Manifest(_Model):
         default=[], description="in the order they are tried where a machine does not answer as the graph was proven to"
     )
     model: dict[str, Any] = Field(description="the base model and the checkpoint: names, revision, sha256")
-    data: dict[str, Any] = Field(description="the files and the splits: rows, sha256")
+    data: dict[str, Any] = Field(description="the files, the splits, the unlabelled rows of the proof: rows, sha256")
     training: dict[str, Any] = Field(description="recipe keys, seconds a stage, hardware, the checkpoint's figures")
     data_warnings: list[str] = Field(
         default=[], description="what training warned of: test texts that were seen in training, labels with few rows"

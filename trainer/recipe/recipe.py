@@ -48,6 +48,9 @@ METRICS = {task: metrics for task, (_, metrics) in _CHOICES.items()}
 LAYERED = ("text-classification", "multi-label-classification", "regression", "token-classification")
 """The tasks of ``model_head.layers``."""
 
+SCORED_BY_WORDS = ("question-answering", "text2text-generation", "text-generation")
+"""The tasks whose metrics are means over rows."""
+
 
 class Recipe(Section):
     """Read one with `load_recipe`."""
@@ -75,6 +78,13 @@ class Recipe(Section):
             raise ValueError(f"model_head.layers: belongs to a classifier that learns, not to task: {self.task}")
         if self.data.label_separator and self.task != "multi-label-classification":
             raise ValueError(f"data.label_separator: belongs to task: multi-label-classification, not to {self.task}")
+        if self.export.rows and len(self.data.test_sets()) > 1:
+            raise ValueError("export.rows: cannot be like the rows of several sets of data.test; leave it out")
+        if self.export.rows and self.metric != "accuracy" and self.task not in SCORED_BY_WORDS:
+            raise ValueError(
+                "export.rows: the share of changed answers bounds the drop of accuracy, exact match and F1 of words."
+                f" Of {self.metric} one row can cost more than its share of the rows; leave it out"
+            )
         return self
 
     @property
@@ -124,7 +134,10 @@ def _map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
         moved = {name: _map_value(name, getattr(data, name), change) for name in names}
     else:
         moved = {"dataset": change(data.dataset)}
-    return recipe.model_copy(update={"model": change(recipe.model), "data": data.model_copy(update=moved)})
+    export = recipe.export.model_copy(update={"rows": _map_value("rows", recipe.export.rows, change)})
+    return recipe.model_copy(
+        update={"model": change(recipe.model), "data": data.model_copy(update=moved), "export": export}
+    )
 
 
 def _map_value(name: str, value: Any, change: Callable[[str], str]) -> Any:

@@ -244,6 +244,11 @@ class Export(Section):
         description="of the task's main metric, in its unit: the lower end of an approximate variant's change, by a"
         " one-sided test at 2.5 %, must stay above minus this",
     )
+    rows: Name | None = Field(
+        default=None,
+        description="file of rows without labels, with the columns of data: the share of answers that change on them"
+        " bounds the drop of accuracy, exact match and F1 of words",
+    )
     min_agreement: float = Field(
         default=0.99,
         ge=0,

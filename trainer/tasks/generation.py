@@ -76,8 +76,11 @@ class Generation(WordScoring, TrainingTask):
     def proof_metric(self) -> str:
         return "f1"
 
-    def answered_texts(self, rows: Rows, answers: Sequence[Any]) -> list[tuple[str, list[str]]]:
-        return [(answer[0]["generated_text"], [target]) for answer, target in zip(answers, rows.targets, strict=True)]
+    def answered_text(self, answer: Any) -> str:
+        return str(answer[0]["generated_text"])
+
+    def accepted_texts(self, rows: Rows) -> list[list[str]]:
+        return [[target] for target in rows.targets]
 
     def changes(self, before: Side, after: Side) -> Changes:
         """Of the next token's probabilities up to the first token that differs, and the answer's words."""

@@ -90,6 +90,16 @@ class MultiLabelClassification(TrainingTask):
         expected, answered = _indicators_of_labels(rows, answers)
         return f1_of(expected * answered, answered, expected, metric.removesuffix("_f1"))
 
+    def floor(self, metric: str, rows: Rows) -> float:
+        """Of every label for macro-F1, of the most frequent ones for micro-F1."""
+        counts = np.array(sorted(self.label_counts(rows).values(), reverse=True), dtype=np.float64)
+        if not counts.size:
+            return 0.0
+        if metric == "macro_f1":
+            return float(np.mean(2 * counts / (len(rows) + counts)))
+        answered = len(rows) * np.arange(1, len(counts) + 1)
+        return float((2 * np.cumsum(counts) / (answered + counts.sum())).max())
+
     def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
         return [set(_labels(a)) == set(target) for a, target in zip(answers, rows.targets, strict=True)]
 

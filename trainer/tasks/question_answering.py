@@ -94,8 +94,11 @@ class QuestionAnswering(WordScoring, TrainingTask):
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         return softmax_loss(logits[..., 0], labels[:, 0]) + softmax_loss(logits[..., 1], labels[:, 1])
 
-    def answered_texts(self, rows: Rows, answers: Sequence[Any]) -> list[tuple[str, list[str]]]:
-        return [(answer["answer"], _texts(target)) for answer, target in zip(answers, rows.targets, strict=True)]
+    def answered_text(self, answer: Any) -> str:
+        return str(answer["answer"])
+
+    def accepted_texts(self, rows: Rows) -> list[list[str]]:
+        return [_texts(target) for target in rows.targets]
 
     def changes(self, before: Side, after: Side) -> Changes:
         """Of the score that the checkpoint's answer has; 0 where it is not among the best."""

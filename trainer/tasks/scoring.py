@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -40,6 +41,10 @@ class Scoring(ABC):
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         """A metric that may choose the checkpoint, or that a proof compares, as a function of row weights."""
 
+    def floor(self, metric: str, rows: Rows) -> float:
+        """The best score of an answer that is the same for every row; a correlation with a constant is 0."""
+        return 0.0
+
     def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool] | None:
         """Whether each answer is wholly right; None where right is a matter of degree."""
         return None
@@ -69,20 +74,36 @@ class Scoring(ABC):
         return []
 
 
+SCORES = {"f1": f1, "exact_match": exact_match}
+
+
 class WordScoring(Scoring):
     """By words, as in SQuAD's evaluation."""
 
     @abstractmethod
+    def answered_text(self, answer: Any) -> str: ...
+
+    @abstractmethod
+    def accepted_texts(self, rows: Rows) -> list[list[str]]:
+        """By row, at least one."""
+
     def answered_texts(self, rows: Rows, answers: Sequence[Any]) -> list[tuple[str, list[str]]]:
         """Answer and accepted texts."""
+        return list(zip(map(self.answered_text, answers), self.accepted_texts(rows), strict=True))
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         pairs = self.answered_texts(rows, answers)
-        return {score.__name__: float(np.mean([score(*pair) for pair in pairs])) for score in (f1, exact_match)}
+        return {name: float(np.mean([score(*pair) for pair in pairs])) for name, score in SCORES.items()}
 
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
-        score = f1 if metric == "f1" else exact_match
+        score = SCORES[metric]
         return mean_of([score(*pair) for pair in self.answered_texts(rows, answers)])
+
+    def floor(self, metric: str, rows: Rows) -> float:
+        """Of no answer, or of the most frequent accepted one."""
+        accepted = self.accepted_texts(rows)
+        frequent = Counter(text for texts in accepted for text in set(texts)).most_common(1)[0][0]
+        return max(float(np.mean([SCORES[metric](text, texts) for texts in accepted])) for text in ("", frequent))
 
     def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
         return [exact_match(*pair) == 1 for pair in self.answered_texts(rows, answers)]

@@ -102,6 +102,12 @@ class TextClassification(TrainingTask):
         expected, answered = (indicators([[x] for x in side], labels) for side in (rows.targets, _labels(answers)))
         return f1_of(expected * answered, answered, expected, "macro")
 
+    def floor(self, metric: str, rows: Rows) -> float:
+        """Of the most frequent label."""
+        counts = Counter(rows.targets)
+        share = max(counts.values()) / len(rows)
+        return share if metric == "accuracy" else 2 * share / (1 + share) / len(counts)
+
     def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
         return [label == target for label, target in zip(_labels(answers), rows.targets, strict=True)]
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from scipy.stats import beta
 
-from export.proof.metric_change import MetricChange, measure_change
+from export.proof.metric_change import MetricChange, measure_change, unmeasured_change
 from trainer.metrics.resampling import WeightedMetric, f1_of, indicators, mean_of, pearson_of, spearman_of
 
 
@@ -149,7 +147,6 @@ def test_the_longest_row_decides_entity_f1() -> None:
 
 def test_a_score_without_a_number_is_no_pass() -> None:
     """NaN compares as false."""
-    nan = math.nan
-    change = MetricChange("pearson", 0.9, nan, nan, "none", 0.025, nan, nan, (nan, nan), 10, 0.005, None, None)
+    change = unmeasured_change("pearson", 0.9, 10, 0.005)
     assert not change.within_budget
     assert not change.loses_too_much

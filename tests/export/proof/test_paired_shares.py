@@ -112,3 +112,5 @@ def test_changed_answers_bound_the_loss() -> None:
     few = PairedCounts(50, 0, 0)
     assert p_value(few, 0.005) > 0.7
     assert p_value(few, 0.005, changed_share=0.003) == NUISANCE_ERROR
+    assert drop_limit(few, LEVEL, 0.005, changed_share=0.003) == pytest.approx(0.003, rel=1e-3)
+    assert drop_limit(PairedCounts(50, 0, 3), LEVEL, 0.005, changed_share=0.3) < 0.3

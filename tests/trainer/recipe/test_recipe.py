@@ -80,6 +80,20 @@ def test_data_set(tmp_path: Path) -> None:
     assert (data.dataset, data.train, data.test) == ("owner/name", "train", "test")
 
 
+def test_unlabelled_rows(tmp_path: Path) -> None:
+    """The file lies beside the recipe, and bounds the metrics that are means over rows, no others."""
+    path = write(tmp_path, MINIMAL + "export: {rows: texts.jsonl}\n")
+    assert load_recipe(path).export.rows == str(tmp_path / "texts.jsonl")
+    assert "rows: ./texts.jsonl" in (load_recipe(path).save(path) or path.read_text())
+    for change in ("training.metric_for_best_model=macro_f1", "task=regression", "task=token-classification"):
+        with pytest.raises(InputError, match=r"export\.rows: .* one row can cost more than its share"):
+            load_recipe(path, [change])
+    with pytest.raises(InputError, match=r"export\.rows: cannot be like the rows of several sets"):
+        load_recipe(path, ["data.test=[b.csv, c.csv]"])
+    for task in ("question-answering", "text-generation"):
+        assert load_recipe(path, [f"task={task}"]).export.rows
+
+
 def test_head_rate() -> None:
     """The classifier, a fresh layer, learns 25 times faster under adamw, alone too."""
     from trainer.recipe.sections import Training

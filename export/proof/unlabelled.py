@@ -1,0 +1,54 @@
+"""Rows without labels, of the recipe's ``export.rows``.
+
+A row cannot be lost unless its answer changes. So the share of changed answers bounds the loss of a metric that is a
+mean over rows, and needs no labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from export.proof.reference import ReferenceModel, UnlabelledAnswers, compute_reference_answers
+from serving.bundle.bundle import sha256_of
+from serving.errors import InputError
+from trainer.data.readers import read_file
+from trainer.data.rows import Rows, same_text
+from trainer.tasks.base import TrainingTask
+
+KEY = "export.rows"
+WITH_HEADER = (".jsonl", ".ndjson", ".json", ".parquet")
+
+
+def answer_unlabelled(
+    model: ReferenceModel, training_task: TrainingTask, evaluation: Rows, files: Mapping[str, Mapping[str, Any]]
+) -> UnlabelledAnswers | None:
+    """The reference's answers, or None if the recipe names no such rows; raises InputError.
+
+    Args:
+        files: the ``sha256`` of each file that the run was made with, by role.
+    """
+    if training_task.recipe.export.rows is None:
+        return None
+    path = Path(training_task.recipe.export.rows)
+    inputs = _read_inputs(training_task, path)
+    digest = sha256_of(path)
+    for role, file in files.items():
+        if file.get("sha256") == digest:
+            raise InputError(
+                f"{KEY}: {path.name} is the run's own data.{role}; give rows that it has not seen", field=KEY
+            )
+    known = {same_text(each) for each in evaluation.inputs}
+    fresh = list({same_text(each): each for each in inputs if same_text(each) not in known}.values())
+    if not fresh:
+        raise InputError(f"{KEY}: every row of {path.name} is among the test rows; give others", field=KEY)
+    rows = Rows(path.name, fresh, [None] * len(fresh), list(range(1, len(fresh) + 1)), [""] * len(fresh))
+    answers = compute_reference_answers(model, training_task, rows)
+    return UnlabelledAnswers(path.name, digest, len(inputs), answers)
+
+
+def _read_inputs(training_task: TrainingTask, path: Path) -> list[Any]:
+    """Columns are as in the recipe's data section."""
+    names = None if path.suffix.lower() in WITH_HEADER else training_task.data.column_names
+    return training_task.read_inputs(read_file(path, names))
