@@ -161,7 +161,8 @@ def test_a_generators_answers_are_compared_as_texts(
         "share of equal answers", "largest change of a probability", "mean change of a probability",
         "mean word F1 with the checkpoint's text",
     } <= set(names)  # fmt: skip
-    assert not [name for name in failed(parity) if "change of F1" not in name]  # few rows prove no metric
+    expected = "change of F1", "that of a constant answer"  # few rows prove no metric, and the toy has learned little
+    assert not [name for name in failed(parity) if not any(part in name for part in expected)]
 
 
 @pytest.mark.parametrize("toy", ["text-generation", "text2text-generation"])
