@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from export.proof.answer_gates import check_answers
+from export.proof.decoding import check_decoding
 from export.proof.display import change_unit, format_change
 from export.proof.gate import Gate, at_most, none_of, not_applicable
 from export.proof.invariance import Compositions, Invariance
@@ -165,10 +166,26 @@ def _rows_advice(change: MetricChange) -> str:
     return f"about {change.rows_needed:,} rows like these would show such a change to be within the budget; {advice}"
 
 
+def answers_follow(evidence: Evidence, promise: Promise) -> Gate:
+    found = check_decoding(evidence.served)
+    name = "answers that do not follow from their logits, decoded again"
+    if not found.compared:
+        return not_applicable(name, "the reference decodes the tokens by transformers")
+    return Gate(name, found.different == 0, found.different, "0", worst=found.worst)
+
+
+def equal_truncation(evidence: Evidence, promise: Promise) -> Gate:
+    served, reference = evidence.served.encoded, evidence.served.reference.encoded
+    different = sum(a.truncated != b.truncated for a, b in zip(served, reference, strict=True))
+    return none_of("inputs that only one side says are cut", different, len(served))
+
+
 CheckGate = Callable[[Evidence, Promise], Gate]
 EVERY_VARIANT: tuple[CheckGate, ...] = (
     equal_token_ids,
     equal_hard_strings,
+    equal_truncation,
+    answers_follow,
     neighbours_keep_answers,
     neighbours_keep_logits,
     padding_keeps_answers,
