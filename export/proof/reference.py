@@ -16,6 +16,7 @@ from export.proof import hard_strings
 from export.proof.hard_strings import as_items
 from export.proof.item_answers import ItemAnswers
 from export.proof.stored_window import store_windows
+from serving.inference.memory import return_freed_memory
 from serving.tasks.base import Encoded, Logits, Side, Task
 from trainer.data.rows import Rows
 from trainer.model.checkpoint import load_checkpoint
@@ -52,6 +53,7 @@ class ReferenceModel:
         """Free the weights: a session that is being created takes twice the model's memory."""
         self._model = None
         gc.collect()
+        return_freed_memory()
 
     def encode(self, items: Sequence[Any], side: Side | None = None) -> list[Encoded]:
         """Truncated to the checkpoint's ``max_length`` at the task's side or another, not padded."""

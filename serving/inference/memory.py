@@ -13,6 +13,11 @@ def trim_memory() -> None:
     """
     gc.collect()
     gc.freeze()
+    return_freed_memory()
+
+
+def return_freed_memory() -> None:
+    """What the GNU C library keeps would be added to the next model's peak."""
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):  # the GNU C library
         library.malloc_trim(0)
