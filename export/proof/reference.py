@@ -51,8 +51,9 @@ class ReferenceModel:
 
     def release(self) -> None:
         """Free the weights: a session that is being created takes twice the model's memory."""
-        self._model = None
-        gc.collect()
+        if self._model is not None:
+            self._model = None
+            gc.collect()
         return_freed_memory()
 
     def encode(self, items: Sequence[Any], side: Side | None = None) -> list[Encoded]:
