@@ -127,14 +127,12 @@ def export(
     from trainer.run.run import Run as TrainedRun
 
     trained = TrainedRun.open(run)
-    from export.console import parity_table, variants_table
+    from export.console import parity_table, show_progress, variants_table
     from export.exporter import export_run  # imports torch
     from serving.settings.settings import available_cpus
 
-    with out.status("converting and proving…") as status:
-        threads = threads or available_cpus()
-        on_step = status.update if out.is_terminal else err.print  # a line per step
-        result = export_run(trained, output, variant, threads=threads, fallback=fallback, on_step=on_step)
+    with show_progress(err):
+        result = export_run(trained, output, variant, threads=threads or available_cpus(), fallback=fallback)
     if result.candidates:
         out.print(variants_table(result.candidates, result.parity.variant))
     out.print(parity_table(result.parity))

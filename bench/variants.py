@@ -30,18 +30,17 @@ def _train(recipe: str, console: Console) -> Run:
 
 
 def _measure(name: str, run: Run, console: Console) -> list[Figure]:
-    from export.console import variants_table
+    from export.console import show_progress, variants_table
     from export.exporter import export_run
     from export.selection.search import select_best
 
-    with console.status(f"{name}: finding the fastest variant…") as status:
-        on_step = status.update if console.is_terminal else console.print
-        result = export_run(run, WORK / "auto" / name, "auto", threads=available_cpus(), on_step=on_step)
+    with show_progress(console):
+        result = export_run(run, WORK / "auto" / name, "auto", threads=available_cpus())
     best, parity = select_best(result.candidates), result.parity
     console.print(variants_table(result.candidates, best.variant.name))
     assert best.pace
     assert best.size
-    low, high = best.pace.spread
+    low, high = best.pace.interval
     changed = parity.invariance.neighbours.changed + parity.invariance.padding.changed
     equal = 100 * (parity.agreement if parity.agreement is not None else float("nan"))
     name = f"{name}, {best.variant.name}"

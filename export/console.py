@@ -1,19 +1,26 @@
-"""Tables for the terminal."""
+"""Tables and progress for the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import rich.progress
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
 from export.proof.display import change_unit, format_change
 from export.proof.gate import Gate
+from export.proof.progress import Progress, report_to
 from export.proof.prove import Parity
 from export.selection.search import Candidate
 from trainer.metrics.display import format_score, metric_title
+
+STEP_WIDTH, PART_WIDTH, BAR_WIDTH = 66, 40, 20
 
 
 def parity_table(parity: Parity) -> Group:
@@ -68,9 +75,9 @@ def _main_figures(parity: Parity) -> Iterator[tuple[str, str]]:
     if parity.calibration:
         before, after = parity.calibration.reference_ece, parity.calibration.served_ece
         yield "calibration error", f"{before:.4f} → {after:.4f}"
-    yield "compared in other batches", f"{parity.invariance.neighbours.comparisons:,} answers"
-    if parity.invariance.padding.comparisons:
-        yield "compared with more padding", f"{parity.invariance.padding.comparisons:,} answers"
+    for where, found in (("in other batches", parity.invariance.neighbours), ("padded", parity.invariance.padding)):
+        if found.changed_share_95:
+            yield f"answers {where}; share changed, 95 %", f"{found.comparisons:,}; ≤ {found.changed_share_95[1]:.2%}"
     yield "compared hard strings", f"{parity.tokenizer.compared:,}"
 
 
@@ -89,12 +96,70 @@ def variants_table(candidates: Sequence[Candidate], selected: str) -> Table:
 
 def _variant_cells(candidate: Candidate) -> list[str]:
     result, pace = candidate.result, candidate.pace
-    if not (candidate.size and result and pace):
-        return [""] * 5
-    return [
-        f"{candidate.megabytes:.1f}",
-        f"{pace.rate:,.0f}",
-        f"{pace.ratio:.2f}",
-        "" if result.agreement is None else f"{result.agreement:.2%}",
-        format_score(result.metric, result.score),
-    ]
+    size_and_speed = [f"{candidate.megabytes:.1f}", f"{pace.rate:,.0f}", f"{pace.ratio:.2f}"] if pace else [""] * 3
+    if not result:
+        return [*size_and_speed, "", ""]
+    agreement = "" if result.agreement is None else f"{result.agreement:.2%}"
+    return [*size_and_speed, agreement, format_score(result.metric, result.score)]
+
+
+class TerminalProgress(Progress):
+    """The step and the time that it takes, and in another line the part, its bar and the time left."""
+
+    def __init__(self, console: Console) -> None:
+        step, part = _column(STEP_WIDTH), _column(PART_WIDTH)
+        self.step = rich.progress.Progress(
+            SpinnerColumn(), TextColumn("{task.description}", table_column=step), TimeElapsedColumn(), console=console
+        )
+        self.bar = rich.progress.Progress(
+            TextColumn("  {task.description}", table_column=part),
+            BarColumn(bar_width=BAR_WIDTH),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+        )
+
+    def __rich__(self) -> Group:
+        return Group(self.step, self.bar)
+
+    def begin(self, step: str) -> None:
+        _clear(self.step)
+        _clear(self.bar)
+        self.step.add_task(escape(step), total=None)
+
+    def expect(self, part: str, count: int) -> None:
+        _clear(self.bar)
+        self.bar.add_task(escape(part), total=count)
+
+    def advance(self, count: int) -> None:
+        for each in self.bar.task_ids:
+            self.bar.advance(each, count)
+
+
+def _column(width: int) -> Column:
+    return Column(width=width, no_wrap=True, overflow="ellipsis")
+
+
+def _clear(progress: rich.progress.Progress) -> None:
+    for each in progress.task_ids:
+        progress.remove_task(each)
+
+
+class LineProgress(Progress):
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def begin(self, step: str) -> None:
+        self.console.print(step, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def show_progress(console: Console) -> Iterator[None]:
+    """Show the steps inside the block."""
+    if not console.is_terminal:
+        with report_to(LineProgress(console)):
+            yield
+        return
+    progress = TerminalProgress(console)
+    with Live(progress, console=console, transient=True), report_to(progress):
+        yield

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from export.bundle.bom import create_bom
 from export.bundle.card import write_card
 from export.bundle.files import BOM, FIGURE, GOLDEN, PARITY, SEARCH, TOKENIZER, hash_files
 from export.bundle.manifest import package_versions, to_verdict
-from export.bundle.samples import select_golden_inputs, write_drift_reference, write_golden
+from export.bundle.samples import select_golden_inputs, write_golden
 from export.graphs.graph_file import PROTOBUF_LIMIT, copy_graph, data_file
+from export.proof.progress import begin_step
 from export.proof.prove import Parity
 from export.selection.figure import draw_figure
 from export.selection.search import Candidate, search_variants, select_best, to_record
@@ -61,17 +62,15 @@ def export_run(
     threads: int = 1,
     fallback: bool = False,
     max_bytes: int = PROTOBUF_LIMIT,
-    on_step: Callable[[str], None] = lambda step: None,
 ) -> Export:
-    """Convert a run, prove it, and write the bundle.
+    """Convert a run, prove it, and write the bundle. Steps are reported through `export.proof.progress`.
 
     Args:
         output: the bundle's folder; replaces an older bundle.
         variant_name: of `export.variants.registry`, or ``auto`` for the fastest that passes.
-        threads: CPU threads for the proof.
+        threads: batches of the proof that run at once, one thread each.
         fallback: add fp32, for machines that do not reproduce an approximate variant's answers.
         max_bytes: a larger graph has its tensors in a data file.
-        on_step: called with each step's description.
 
     Raises:
         InputError: ``output`` has something else, there is no such variant, or the run is not as its lock.json says.
@@ -80,15 +79,16 @@ def export_run(
     variant = None if variant_name == AUTO else variant_named(variant_name, generates(run))
     check_target(output)
     require_locked(run)
-    on_step("converting, and computing the checkpoint's answers to every test row…")
+    begin_step("converting, and computing the checkpoint's answers to every test row…")
     with staging_folder(output) as folder, Workspace.open(run, threads, max_bytes) as workspace:
         if variant is None:
-            proven, candidates = _prove_fastest(workspace, folder, on_step)
+            proven, candidates = _prove_fastest(workspace, folder)
         else:
-            on_step(f"{variant.name}: converting and proving…")
+            begin_step(f"{variant.name}: converting and proving…")
             variants = [variant, *([FP32] if fallback and not variant.exact else [])]
             proven, candidates = [_prove_variant(workspace, each, folder) for each in variants], []
             _write_facts(proven[0], folder)
+        begin_step("writing the bundle and answering its golden rows…")
         write_bundle(workspace, proven, folder)
         Predictor.open(folder, threads=threads)
         _replace(output, folder)
@@ -115,7 +115,8 @@ def write_bundle(workspace: Workspace, proven: Sequence[ProvenVariant], folder: 
     shutil.copyfile(built.folder / TOKENIZER, folder / TOKENIZER)
     data = built.manifest.data | _describe_unlabelled(proven[0].parity)
     manifest = built.manifest.model_copy(update={**dict(served), "fallbacks": fallbacks, "data": data})
-    write_drift_reference(workspace.create_predictor(built), workspace.reference.row_items, folder / REFERENCE)
+    reference = workspace.drift_references[built.variant.name]
+    (folder / REFERENCE).write_text(reference.model_dump_json(indent=2) + "\n", encoding="utf-8")
     write_card(manifest, folder)
     (folder / BOM).write_bytes(create_bom(manifest.model_copy(update={"files": hash_files(folder)})))
     sealed = manifest.model_copy(update={"files": hash_files(folder)}).seal()
@@ -127,10 +128,8 @@ def _describe_unlabelled(parity: Parity) -> dict[str, Any]:
     return {"unlabelled": {key: getattr(unlabelled, key) for key in ("source", "rows", "sha256")}} if unlabelled else {}
 
 
-def _prove_fastest(
-    workspace: Workspace, folder: Path, on_step: Callable[[str], None]
-) -> tuple[list[ProvenVariant], list[Candidate]]:
-    candidates = search_variants(workspace, folder.parent, generates(workspace.run), on_step)
+def _prove_fastest(workspace: Workspace, folder: Path) -> tuple[list[ProvenVariant], list[Candidate]]:
+    candidates = search_variants(workspace, folder.parent, generates(workspace.run))
     fp32, best = candidates[0], select_best(candidates)
     if fp32.parity is None:
         raise ProofFailed(f"fp32, which every bundle needs, cannot be proven: {fp32.reason}")
@@ -195,7 +194,8 @@ def _to_parity_record(parity: Parity, threads: int) -> dict[str, Any]:
     return dataclasses.asdict(parity) | {
         "passed": parity.passed,
         "reference": "transformers' tokenizer and the torch checkpoint, float32, on the CPU",
-        "candidate": f"serving's predictor on this bundle's files, {threads} thread(s)",
+        "candidate": f"serving's predictor on this bundle's files, {threads} batches at once of one thread each; "
+        f"golden answers again on {threads} thread(s)",
         "machine": describe_machine(),
         "versions": package_versions(),
     }

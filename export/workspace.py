@@ -6,7 +6,7 @@ import gc
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,18 @@ from tokenizers import Tokenizer
 
 from export.bundle.files import TOKENIZER, hash_files
 from export.bundle.manifest import draft_manifest
+from export.bundle.samples import create_drift_reference
 from export.graphs.convert import Graphs, write_graphs
 from export.graphs.graph_file import PROTOBUF_LIMIT, data_file
-from export.proof.prove import Judgement, Parity, judge, prove
+from export.proof.metric_change import LEVEL
+from export.proof.prove import Judgement, Parity, judge, prove_served
 from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
+from export.proof.served_answers import compute_served_answers
 from export.proof.unlabelled import answer_unlabelled
 from export.variants.calibration import ROWS, SEED, VALIDATION_ROWS, Calibration, Feeds
 from export.variants.registry import Variant
 from serving.bundle.bundle import Bundle
-from serving.bundle.manifest import GraphSpec, Manifest
+from serving.bundle.manifest import GraphSpec, Manifest, Reference
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
 from trainer.data.rows import Rows
@@ -34,6 +37,9 @@ from trainer.run.lock import LOCKED, NOW, read_lock
 from trainer.run.run import Run, differences
 from trainer.setup.splits import Splits, fingerprint, load_splits
 from trainer.tasks import create_training_task
+
+VALIDATION_PROMPTS = 64
+"""Validation rows that judge a generating model: an answer takes as many passes as it has tokens."""
 
 WINDOW_ATTRIBUTES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 """By graph input, the attribute of a window."""
@@ -61,13 +67,19 @@ class BuiltVariant:
 
 @dataclass(frozen=True)
 class Workspace:
-    """``folder`` has the fp32 graphs and is temporary."""
+    """``folder`` has the fp32 graphs and is temporary.
+
+    Attributes:
+        threads: predictor calls that run at once.
+        drift_references: of each proven variant.
+    """
 
     run: Run
     graphs: Graphs
     folder: Path
     reference: ReferenceAnswers
     threads: int
+    drift_references: dict[str, Reference] = field(default_factory=dict)
 
     @classmethod
     @contextmanager
@@ -99,8 +111,9 @@ class Workspace:
 
     @cached_property
     def validation(self) -> ReferenceAnswers:
-        """The reference's answers to validation rows, for selecting a variant."""
-        rows = _sample_rows(self.splits.validation, VALIDATION_ROWS)
+        """The reference's answers to validation rows, for selecting a variant; generated ones are greedy."""
+        most = VALIDATION_PROMPTS if generates(self.run) else VALIDATION_ROWS
+        rows = _sample_rows(self.splits.validation, most)
         return compute_reference_answers(self.reference.model, self.reference.training_task, rows)
 
     def build(self, variant: Variant, folder: Path) -> BuiltVariant:
@@ -142,17 +155,21 @@ class Workspace:
             variant, folder, draft_manifest(self.run, self.reference.model, graph, hash_files(folder)), facts
         )
 
-    def create_predictor(self, built: BuiltVariant, threads: int | None = None) -> Predictor:
+    def create_predictor(self, built: BuiltVariant) -> Predictor:
+        """Of one thread: cores share batches, so that no sum depends on their number."""
         self.reference.model.release()
-        return Predictor(Bundle(built.folder, built.manifest), threads=threads or self.threads)
+        return Predictor(Bundle(built.folder, built.manifest), threads=1)
 
     def judge(self, built: BuiltVariant) -> Judgement:
         """Compare with the checkpoint on validation rows."""
-        return judge(self.validation, self.create_predictor(built))
+        return judge(self.validation, self.create_predictor(built), self.threads)
 
-    def prove(self, built: BuiltVariant) -> Parity:
-        """Compare with the checkpoint on the test rows."""
-        return prove(self.reference, self.create_predictor(built), built.variant)
+    def prove(self, built: BuiltVariant, tried: int = 1) -> Parity:
+        """Compare with the checkpoint on the test rows; variants that are ``tried`` on them share the test's level."""
+        predictor, level = self.create_predictor(built), LEVEL / tried
+        served = compute_served_answers(self.reference, predictor, level, self.threads)
+        self.drift_references[built.variant.name] = create_drift_reference(served)
+        return prove_served(served, built.variant)
 
     def _write_tokenizer(self, path: Path) -> None:
         """Padding and truncation are in the manifest."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from export.proof.hard_strings import hard_inputs, passes
-from export.proof.reference import run_in_batches
-from export.proof.served_answers import run_items
+from export.proof.served_answers import ServedAnswers
+from serving.bundle.manifest import Reference
 from serving.inference.predictor import Predictor
 from serving.observability.drift import reference_of
-from serving.tasks.base import Encoded, Task
 from trainer.data.rows import texts_of
 
 GOLDEN_ROWS = 16
@@ -44,17 +42,7 @@ def write_golden(predictor: Predictor, inputs: Sequence[Any], path: Path) -> Non
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def write_drift_reference(predictor: Predictor, items: Sequence[Any], path: Path) -> None:
-    """Write how often each label is answered, and the items' lengths in tokens."""
-    predict = partial(_predict_labels, predictor)
-    encoded, labels = run_in_batches(predictor.task, predictor.encode, predict, items)
-    reference = reference_of([each.tokens for each in encoded], labels)
-    path.write_text(reference.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-def _predict_labels(predictor: Predictor, encoded: Sequence[Encoded]) -> list[Sequence[str]]:
-    task = predictor.task
-    if type(task).predicted_labels is Task.predicted_labels:  # no labels to count, so nothing is run
-        return [() for _ in encoded]
-    results = run_items(predictor, encoded)
-    return [task.predicted_labels(task.decode(*pair)) for pair in zip(encoded, results, strict=True)]
+def create_drift_reference(served: ServedAnswers) -> Reference:
+    """How often each label is answered to the rows' items, and the items' lengths in tokens."""
+    items = served.encoded[: sum(served.reference.counts)]
+    return reference_of([each.tokens for each in items], served.answers.labels)

@@ -50,18 +50,24 @@ class ItemAnswers(Sequence[Any]):
         """The rows' answers, with no more of each than metrics read."""
         return self._decoded[1]
 
+    @property
+    def labels(self) -> list[tuple[str, ...]]:
+        """The predicted labels of the rows' items."""
+        return self._decoded[2][: sum(self.counts)]
+
     @cached_property
-    def _decoded(self) -> tuple[list[Hashable], list[Any]]:
-        decisions = list[Hashable]()
+    def _decoded(self) -> tuple[list[Hashable], list[Any], list[tuple[str, ...]]]:
+        decisions, labels = list[Hashable](), list[tuple[str, ...]]()
 
         def decode() -> Iterator[Any]:
             for pair in zip(self.encoded, self.results, strict=True):
                 answer = self.task.decode(*pair, self.training_task.scoring_parameters)
                 decisions.append(self.task.decision(answer))
+                labels.append(tuple(self.task.predicted_labels(answer)))
                 yield answer
 
         answers = decode()
         rows = [self.training_task.answer([next(answers) for _ in range(count)]) for count in self.counts]
         for _ in answers:  # those to hard inputs lead to decisions only
             pass
-        return decisions, rows
+        return decisions, rows, labels

@@ -74,9 +74,9 @@ class Parity(Judgement):
     worst_rows: list[dict[str, Any]]
 
 
-def judge(reference: ReferenceAnswers, predictor: Predictor) -> Judgement:
+def judge(reference: ReferenceAnswers, predictor: Predictor, workers: int = 1) -> Judgement:
     """Only answers and the metric."""
-    served = compute_served_answers(reference, predictor)
+    served = compute_served_answers(reference, predictor, workers=workers)
     return Judgement(**_figures(served), gates=check_answers(served))
 
 
@@ -98,7 +98,12 @@ def prove(reference: ReferenceAnswers, predictor: Predictor, promise: Promise, l
     Args:
         level: of the metric's one-sided test; of several variants that are tried, each gets its part of LEVEL.
     """
-    served = compute_served_answers(reference, predictor, level)
+    return prove_served(compute_served_answers(reference, predictor, level), promise)
+
+
+def prove_served(served: ServedAnswers, promise: Promise) -> Parity:
+    """The proof of answers that are there already."""
+    reference, predictor = served.reference, served.predictor
     tokenizer, invariance = compare_tokenizers(reference, predictor), measure_invariance(served)
     evidence = Evidence(served, tokenizer, invariance, measure_sampling(served))
     return Parity(

@@ -15,9 +15,12 @@ from tokenizers import Tokenizer
 from export.proof import hard_strings
 from export.proof.hard_strings import as_items
 from export.proof.item_answers import ItemAnswers
+from export.proof.progress import track
 from export.proof.stored_window import store_windows
+from export.proof.threads import map_in_threads
 from serving.inference.memory import return_freed_memory
 from serving.tasks.base import Encoded, Logits, Side, Task
+from serving.tasks.generation import Generation
 from trainer.data.rows import Rows
 from trainer.model.checkpoint import load_checkpoint
 from trainer.model.generate import GreedyAnswer, generate
@@ -26,7 +29,7 @@ from trainer.model.inference import rows_logits
 from trainer.model.inputs import cut, encode
 from trainer.tasks.base import MetricValues, TrainingTask
 
-BATCH_SIZE, ITEMS_AT_ONCE = 32, 256
+BATCH_SIZE, ITEMS_AT_ONCE, PROMPTS_AT_ONCE = 32, 256, 4
 
 T = TypeVar("T")
 
@@ -150,7 +153,7 @@ class ReferenceAnswers:
         texts = hard_strings.hard_strings(hard_strings.STRINGS, hard_strings.SEED)
         task, encode = self.model.task, self.model.encode
         items = as_items(task, self.model.tokenizer, texts)
-        return run_in_batches(task, encode, lambda encoded: [[]] * len(encoded), items)[0]
+        return run_in_batches("the tokenizer", task, encode, lambda encoded: [[]] * len(encoded), items)[0]
 
     @property
     def row_answers(self) -> list[Any]:
@@ -164,21 +167,30 @@ class ReferenceAnswers:
 def compute_reference_answers(model: ReferenceModel, training_task: TrainingTask, evaluation: Rows) -> ReferenceAnswers:
     per_row = [training_task.items(model.task, inputs) for inputs in evaluation.inputs]
     items = [item for row in per_row for item in row] + as_items(model.task, model.tokenizer)
-    encoded, results = run_in_batches(model.task, model.encode, model.run, items)
+    encoded, results = run_in_batches("the checkpoint's answers", model.task, model.encode, model.run, items)
     counts = [len(row) for row in per_row]
     return ReferenceAnswers(model, training_task, evaluation, items, counts, encoded, results)
 
 
 def run_in_batches(
+    part: str,
     task: Task,
     encode: Callable[[Sequence[Any]], list[Encoded]],
     run: Callable[[Sequence[Encoded]], list[T]],
     items: Sequence[Any],
+    workers: int = 1,
 ) -> tuple[list[Encoded], list[T]]:
-    """Each item's stored windows and what ``run`` gives for them, ITEMS_AT_ONCE items at a time."""
-    stored, results = list[Encoded](), list[T]()
-    for part in cut(items, ITEMS_AT_ONCE):
-        encoded = encode(part)
-        results += run(encoded)
-        stored += [store_windows(task, each) for each in encoded]
-    return stored, results
+    """Each item's stored windows and what ``run`` gives for them, some items at a time.
+
+    ``part`` names this work while it lasts; ``workers`` batches are in work at once.
+    """
+
+    def run_batch(batch: Sequence[Any]) -> tuple[list[Encoded], list[T]]:
+        encoded = encode(batch)
+        results = run(encoded)
+        return [store_windows(task, each) for each in encoded], results
+
+    size = PROMPTS_AT_ONCE if isinstance(task, Generation) else ITEMS_AT_ONCE
+    batches = map_in_threads(run_batch, cut(items, size), workers)
+    done = list(track(part, batches, len(items), lambda batch: len(batch[0])))
+    return [each for stored, _ in done for each in stored], [each for _, results in done for each in results]

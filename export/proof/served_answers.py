@@ -11,6 +11,7 @@ from typing import Any
 from export.proof.item_answers import ItemAnswers
 from export.proof.logit_difference import logit_difference
 from export.proof.metric_change import LEVEL, ChangedAnswers, MetricChange, measure_change, unmeasured_change
+from export.proof.progress import track
 from export.proof.reference import ReferenceAnswers, run_in_batches
 from export.proof.tokenizer import same_tokens
 from serving.inference.predictor import Predictor
@@ -20,13 +21,19 @@ from trainer.data.rows import Rows
 
 @dataclass(frozen=True)
 class ServedAnswers:
-    """Lists by item; ``level`` is that of the metric's test."""
+    """Lists by item.
+
+    Attributes:
+        level: of the metric's test.
+        workers: calls of the predictor that run at once.
+    """
 
     reference: ReferenceAnswers
     predictor: Predictor
     encoded: list[Encoded]
     results: list[list[Any]]
     level: float = LEVEL
+    workers: int = 1
 
     @cached_property
     def answers(self) -> ItemAnswers:
@@ -57,7 +64,7 @@ class ServedAnswers:
     @cached_property
     def differences(self) -> list[tuple[float, float]]:
         """Largest and mean absolute logit difference."""
-        places = range(len(self.encoded))
+        places = track("logit differences", range(len(self.encoded)), len(self.encoded))
         return [logit_difference(self.logits(place), self.reference.logits(place)) for place in places]
 
     def logits(self, place: int) -> list[Any]:
@@ -95,17 +102,19 @@ class ServedAnswers:
         unlabelled = self.reference.unlabelled
         if unlabelled is None:
             return None
-        changed = compute_served_answers(unlabelled.answers, self.predictor).changed_rows
+        changed = compute_served_answers(unlabelled.answers, self.predictor, workers=self.workers).changed_rows
         return ChangedAnswers(
             unlabelled.source, unlabelled.sha256, unlabelled.rows, compared=len(changed), changed=changed.count(True)
         )
 
 
-def compute_served_answers(reference: ReferenceAnswers, predictor: Predictor, level: float = LEVEL) -> ServedAnswers:
+def compute_served_answers(
+    reference: ReferenceAnswers, predictor: Predictor, level: float = LEVEL, workers: int = 1
+) -> ServedAnswers:
     """Batched as a server batches."""
-    run = partial(run_items, predictor)
-    encoded, results = run_in_batches(predictor.task, predictor.encode, run, reference.items)
-    return ServedAnswers(reference, predictor, _share_windows(encoded, reference.encoded), results, level)
+    run, part = partial(run_items, predictor), f"{predictor.manifest.graph.variant}'s answers"
+    encoded, results = run_in_batches(part, predictor.task, predictor.encode, run, reference.items, workers)
+    return ServedAnswers(reference, predictor, _share_windows(encoded, reference.encoded), results, level, workers)
 
 
 def _share_windows(ours: Sequence[Encoded], theirs: Sequence[Encoded]) -> list[Encoded]:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.proof import hard_strings
-from export.proof.reference import ReferenceAnswers
-from export.proof.stored_window import store_windows
+from export.proof.reference import ReferenceAnswers, run_in_batches
 from serving.inference.predictor import Predictor
 from serving.tasks.base import Encoded, Task
 from serving.tasks.generation import Generation
@@ -28,8 +27,8 @@ class TokenizerComparison:
 
 
 def compare_tokenizers(reference: ReferenceAnswers, predictor: Predictor) -> TokenizerComparison:
-    items = [each.item for each in reference.strings]
-    served = [store_windows(predictor.task, each) for each in predictor.encode(items)]
+    items, task = [each.item for each in reference.strings], predictor.task
+    served, _ = run_in_batches("the tokenizer", task, predictor.encode, lambda encoded: [()] * len(encoded), items)
     pairs = zip(served, reference.strings, strict=True)
     different = [pair for pair in pairs if not same_tokens(predictor.task, *pair)]
     return TokenizerComparison(

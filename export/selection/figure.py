@@ -14,16 +14,14 @@ from matplotlib.axes import Axes
 from export.selection.search import Candidate
 
 PROVEN, FAILED, SLOWER, INK, LEADER = "#1f77b4", "#c44e52", "#7b8794", "#22303c", "#c3cad1"
-KEY = "ringed: served · blue: proven · grey: slower, judged on validation rows · red: failed"
+KEY = "ringed: served · blue: proven · grey: too slow to be proven · red: failed"
 APART = 0.08
 """Least distance of two names, as a share of the figure's height."""
 
 
 def draw_figure(candidates: Sequence[Candidate], selected: Candidate, path: Path) -> None:
     """Write an SVG with size on the x axis and speed on the y axis."""
-    measured = sorted(
-        (each for each in candidates if each.size and each.result and each.pace), key=lambda each: each.ratio
-    )
+    measured = sorted((each for each in candidates if each.size and each.pace), key=lambda each: each.ratio)
     with plt.rc_context({"svg.hashsalt": "tuneship", "axes.edgecolor": INK, "text.color": INK, "font.size": 10}):
         figure, axes = plt.subplots(figsize=(8.6, 4.2), layout="constrained")
         axes.set_title(KEY, fontsize=9, loc="left")
@@ -43,14 +41,13 @@ def draw_figure(candidates: Sequence[Candidate], selected: Candidate, path: Path
 
 def _draw_candidate(axes: Axes, candidate: Candidate, name_height: float, ringed: bool) -> None:
     """The name is right of the axes, where no point hides it."""
-    assert candidate.result
     colour = PROVEN if not candidate.reason else SLOWER if candidate.slower else FAILED
     x, y, place = candidate.megabytes, candidate.ratio, (1.04 * axes.get_xlim()[1], name_height)
     axes.plot([x, place[0]], [y, place[1]], color=LEADER, linewidth=0.8, clip_on=False, zorder=1)
     axes.plot(x, y, "o", color=colour, markersize=8)
     if ringed:
         axes.plot(x, y, "o", color=INK, markersize=15, fillstyle="none")
-    agreement = candidate.result.agreement
+    agreement = candidate.result.agreement if candidate.result else None
     name = candidate.variant.name + ("" if agreement is None else f", {agreement:.2%} equal")
     axes.annotate(
         name, place, (4, 0), textcoords="offset points", va="center", fontsize=9, color=colour, annotation_clip=False
