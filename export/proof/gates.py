@@ -15,11 +15,16 @@ from export.proof.logit_difference import largest_of
 from export.proof.metric_change import MetricChange
 from export.proof.sampling import Sampling
 from export.proof.served_answers import ServedAnswers
-from export.proof.tokenizer import TokenizerComparison
+from export.proof.stored_window import store_windows
+from export.proof.tokenizer import TokenizerComparison, same_tokens
+from serving.tasks.base import Side
 from trainer.metrics.display import metric_title
 
 MAX_LOGIT_DIFFERENCE = 1e-4
 """Bound for exact variants; float32 rounding stays two orders of magnitude below."""
+
+MOST_CUT = 100
+"""Inputs that are cut at the other end too."""
 
 ALONE = "each row runs alone, so that there is nothing to compare"
 
@@ -180,11 +185,25 @@ def equal_truncation(evidence: Evidence, promise: Promise) -> Gate:
     return none_of("inputs that only one side says are cut", different, len(served))
 
 
+def equal_other_end(evidence: Evidence, promise: Promise) -> Gate:
+    name = "inputs whose token ids differ where the other end is cut off"
+    predictor, reference = evidence.served.predictor, evidence.served.reference
+    task = predictor.task
+    cut = [item for item, each in zip(reference.items, reference.encoded, strict=True) if each.truncated][:MOST_CUT]
+    if not cut:
+        return not_applicable(name, "no input is cut")
+    side: Side = "left" if task.truncation_side == "right" else "right"
+    sides = predictor.encode(cut, task.parameters_type(truncation_direction=side)), reference.model.encode(cut, side)
+    pairs = zip(*([store_windows(task, each) for each in encoded] for encoded in sides), strict=True)
+    return none_of(name, sum(not same_tokens(task, *pair) for pair in pairs), len(cut))
+
+
 CheckGate = Callable[[Evidence, Promise], Gate]
 EVERY_VARIANT: tuple[CheckGate, ...] = (
     equal_token_ids,
     equal_hard_strings,
     equal_truncation,
+    equal_other_end,
     answers_follow,
     neighbours_keep_answers,
     neighbours_keep_logits,

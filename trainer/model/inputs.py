@@ -40,7 +40,7 @@ def encode(
 def _tokenize(
     tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any], side: Side | None
 ) -> list[Encoding]:
-    segments = [task.segments(item) for item in items]
+    segments = [_raw_texts(task, item) for item in items]
     tokenizer.truncation_side = side or task.truncation_side
     if task.is_pair:
         segments = [_shorten_pair(tokenizer, pair) for pair in segments]
@@ -50,6 +50,11 @@ def _tokenize(
         texts, pairs, truncation=task.truncation, stride=task.stride, max_length=tokenizer.model_max_length
     ).encodings
     return encodings
+
+
+def _raw_texts(task: Task, item: Any) -> Any:
+    """Not by the task's own ``segments``: the proof's reference reads the texts as they were sent."""
+    return getattr(task.settings, "prefix", "") + item if isinstance(item, str) else tuple(item)
 
 
 def _shorten_pair(tokenizer: PreTrainedTokenizerFast, pair: Any) -> tuple[str, str]:

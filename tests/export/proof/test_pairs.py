@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from export.proof.reference import ReferenceModel, load_reference
+from export.proof.prove import prove
+from export.proof.reference import ReferenceModel, compute_reference_answers, load_reference
+from export.variants.registry import FP32
+from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
 from serving.tasks.base import Side
+from serving.tasks.inputs import PairTask
 from serving.tasks.text_classification import TextClassificationParameters as Parameters
+from trainer.recipe.recipe import load_recipe
 from trainer.run.run import Run
+from trainer.tasks import create_training_task
 
 SPACES = "A dog is running" + " " * 4000 + "on the beach"
 LONG = "where is my parcel? " * 1000
@@ -44,3 +50,34 @@ def test_what_is_cut_is_counted(predictor: Predictor) -> None:
     predictor.predict([{"text": SPACES, "text_pair": "a dog"}], Parameters(truncate=False))
     with pytest.raises(InputError, match=r"^inputs has 10003 tokens and 64 of them are read"):
         predictor.predict([{"text": LONG, "text_pair": LONG}], Parameters(truncate=False))
+
+
+def served_gates(
+    task_run: Callable[[str], Run], task_bundle: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """The gates that fail for text pairs."""
+    monkeypatch.setattr("export.proof.hard_strings.STRINGS", 300)
+    run = task_run("text pairs")
+    training_task = create_training_task(load_recipe(run.recipe))
+    reference = load_reference(run.checkpoint, generates=False)
+    answers = compute_reference_answers(reference, training_task, run.read_evaluation())
+    parity = prove(answers, Predictor(Bundle.open(task_bundle("text pairs"))), FP32)
+    return [gate.name for gate in parity.gates if gate.failed]
+
+
+def test_a_shared_clip_is_found(
+    task_run: Callable[[str], Run], task_bundle: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reference reads the texts as they were sent, not what the task makes of them."""
+    monkeypatch.setattr(PairTask, "segments", lambda task, item: (item[0][:20], item[1][:20]))
+    assert "inputs whose token ids differ" in served_gates(task_run, task_bundle, monkeypatch)
+
+
+def test_a_wrong_end_is_found(
+    task_run: Callable[[str], Run], task_bundle: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that cuts the end, whatever the request says."""
+    monkeypatch.setattr(Predictor, "_truncation_side", lambda *_: "right")
+    assert served_gates(task_run, task_bundle, monkeypatch) == [
+        "inputs whose token ids differ where the other end is cut off"
+    ]
