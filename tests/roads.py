@@ -42,7 +42,8 @@ GENERATORS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "Llama": ("text-generation", tiny_generators.make_llama),
     **{family: ("text-generation", FAMILIES[family]) for family in ("Qwen2", "Qwen3")},
     "Phi": ("text-generation", zoo.GENERATORS["Phi"]),
-    "mBART": ("text2text-generation", zoo.GENERATORS["mBART"]),
+    "BART": ("text2text-generation", FAMILIES["BART"]),
+    **{family: ("text2text-generation", zoo.GENERATORS[family]) for family in ("Marian", "mBART")},
 }
 COLUMNS = (*ENCODER_TOYS, "generation")
 YES, NOT_ITS_KIND = "✓", "–"

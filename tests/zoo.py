@@ -107,6 +107,13 @@ def _qwen3(folder: Path) -> Path:
     return _make(folder, "qwen3", zoo_tokenizers.qwen(), head="causal", num_key_value_heads=2, head_dim=8)
 
 
+def _t5(folder: Path) -> Path:
+    # As T5 1.1; the encoder alone reads.
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4, "initializer_factor": 1.0}
+    options = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "decoder_start_token_id": 0}
+    return _make(folder, "t5", zoo_tokenizers.t5(), head="seq2seq", **sizes, **options)
+
+
 def _bart(folder: Path) -> Path:
     return _make(folder, "bart", zoo_tokenizers.bart(), head="seq2seq", **_BART)
 
@@ -141,6 +148,7 @@ FAMILIES: dict[str, Callable[[Path], Path]] = {
     "Jina v3": _jina_v3,
     "XLNet": _xlnet,
     "BART": _bart,
+    "T5": _t5,
     "GPT-2": _gpt2,
     "GPT-NeoX": _gpt_neox,
     "Llama": _llama,

@@ -199,6 +199,13 @@ def mbart() -> Any:
     return MBartTokenizer(vocab=[*pieces, *languages, ("<mask>", 0.0)], src_lang="en_XX", tgt_lang="de_DE")
 
 
+def t5() -> Any:
+    """SentencePiece Unigram, ``</s>`` behind a text."""
+    from tests.tiny_generators import _unigram_tokenizer
+
+    return _unigram_tokenizer()
+
+
 def marian() -> Any:
     """SentencePiece Unigram, ``</s>`` behind a text. Marian's own tokenizer has no fast version: this is a converted
     one, as some checkpoints have it."""

@@ -37,6 +37,12 @@ class TaskSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    vocabulary: int | None = Field(
+        default=None,
+        ge=1,
+        description="token ids from this one on have no embedding: a text with such a token is refused; null: all have",
+    )
+
 
 class TaskParameters(StrictModel):
     """What a request may set, under Hugging Face's names."""
@@ -135,15 +141,25 @@ class Task(ABC):
         """JSON schema of one answer."""
 
     def check_tokens(self, tokenizer: Tokenizer, item: Any, field: str = "inputs") -> None:
-        """Raise InputError for an item without tokens, or InputTooLarge for one that cannot be split into windows.
+        """Raise InputError for an item without tokens or with one that has no embedding, or InputTooLarge for one that
+        cannot be split into windows.
 
         A tokenizer that adds no special tokens may have none for a text, say of control characters.
         """
         segments = self.segments(item)
         texts = (segments,) if isinstance(segments, str) else segments
-        adds = tokenizer.num_special_tokens_to_add(is_pair=len(texts) == 2)
-        if not adds and not any(tokenizer.encode(text).ids for text in texts):
+        adds_none = not tokenizer.num_special_tokens_to_add(is_pair=len(texts) == 2)
+        if adds_none and not tokenizer.encode(texts[0]).ids and not tokenizer.encode(*texts).ids:
             raise InputError(f"{field} has no tokens; a text needs one at least", field=field)
+        if self.settings.vocabulary is not None:
+            encoding = tokenizer.encode(*texts)
+            for window in (encoding, *encoding.overflowing):
+                self._check_vocabulary(window, self.settings.vocabulary, field)
+
+    def _check_vocabulary(self, window: Encoding, most: int, field: str) -> None:
+        if max(window.ids, default=0) >= most:
+            token = next(token for token, number in zip(window.tokens, window.ids, strict=True) if number >= most)
+            raise InputError(f"{field} has the token {token!r}, for which the model has no embedding", field=field)
 
     def validate_settings(self) -> str:
         """Why labels and settings do not fit; empty if they do."""

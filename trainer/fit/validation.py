@@ -50,7 +50,8 @@ def encode_datasets(setup: TrainingSetup, run: Run, console: Console) -> tuple[D
     train, validation = (
         Examples(setup.training_task, task, setup.tokenizer, rows) for rows in (splits.train, splits.validation)
     )
-    warnings = warnings_of(splits, train.truncated, setup.tokenizer.model_max_length)
+    lengths = train.truncated, setup.tokenizer.model_max_length
+    warnings = warnings_of(splits, *lengths, setup.tokens_without_embedding())
     show_data(console, run.read_record(), warnings)
     return Datasets(setup.training_task, task, setup.tokenizer, train, validation, splits.validation), warnings
 

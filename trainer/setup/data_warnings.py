@@ -14,8 +14,8 @@ STRONG_IMBALANCE = 20
 MANY_TRUNCATED = 0.02
 
 
-def warnings_of(splits: Splits, truncated: float, max_length: int) -> list[str]:
-    """``truncated`` is the share of training texts that are cut."""
+def warnings_of(splits: Splits, truncated: float, max_length: int, no_embedding: Sequence[str] = ()) -> list[str]:
+    """``truncated`` is the share of training texts that are cut, ``no_embedding`` are tokens that the model lacks."""
     warnings = [
         *(_shared_inputs(splits.train, rows, name) for name, rows in splits.by_name()[1:]),
         *(_excluded_rows(name, count) for name, count in splits.excluded.items()),
@@ -25,6 +25,7 @@ def warnings_of(splits: Splits, truncated: float, max_length: int) -> list[str]:
         _unmeasured_labels(splits),
         _imbalance(splits),
         _truncation(truncated, max_length),
+        _tokens_without_embedding(no_embedding),
     ]
     return [warning for warning in warnings if warning]
 
@@ -33,6 +34,13 @@ def _shared_inputs(train: Rows, held_out: Rows, name: str) -> str:
     known = {same_text(inputs) for inputs in train.inputs}
     shared = sum(same_text(inputs) in known for inputs in held_out.inputs)
     return f"{shared} of {len(held_out)} {name} texts are in the training set too" if shared else ""
+
+
+def _tokens_without_embedding(tokens: Sequence[str]) -> str:
+    if not tokens:
+        return ""
+    named = ", ".join(map(repr, tokens[:3])) + (", …" if len(tokens) > 3 else "")
+    return f"the model has no embedding for {len(tokens)} tokens of its tokenizer, and refuses texts with them: {named}"
 
 
 def _excluded_rows(name: str, count: int) -> str:

@@ -38,7 +38,13 @@ class TrainingSetup:
     def task(self) -> Task:
         """The answering task, with its settings before training."""
         settings = self.training_task.settings(self.splits.train, self.splits.labels, self.tokenizer.model_max_length)
-        return self.training_task.task(self.splits.labels, settings)
+        embeddings = self.base.config.vocab_size if self.tokens_without_embedding() else None
+        return self.training_task.task(self.splits.labels, settings.model_copy(update={"vocabulary": embeddings}))
+
+    def tokens_without_embedding(self) -> list[str]:
+        """Added to the tokenizer, and not to the model."""
+        missing = range(self.base.config.vocab_size, len(self.tokenizer))
+        return list(self.tokenizer.convert_ids_to_tokens(list(missing)))
 
     @property
     def model_spec(self) -> ModelSpec:
@@ -86,7 +92,7 @@ def _check_windows(setup: TrainingSetup, rows: Rows) -> None:
             for item in setup.training_task.items(task, inputs):
                 task.check_tokens(tokenizer, item)
         except InputError as error:
-            raise InputError(f"{rows.name}, row {number}: {error}; shorten it or leave the row out") from error
+            raise InputError(f"{rows.name}, row {number}: {error}; change it or leave the row out") from error
 
 
 def resolve_recipe(recipe: Recipe, base: BaseCheckpoint) -> Recipe:

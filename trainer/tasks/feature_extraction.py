@@ -51,7 +51,7 @@ class FeatureExtraction(TrainingTask):
         return serving.FeatureExtractionSettings(dimensions=1)
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
-        return serving.FeatureExtractionSettings(dimensions=len(logits[0][0]))
+        return task.settings.model_copy(update={"dimensions": len(logits[0][0])})
 
     def items(self, task: Task, inputs: dict[str, str]) -> list[Any]:
         return [task.check(text) for text in texts_of(inputs)]

@@ -1,0 +1,63 @@
+"""A token that was added to the tokenizer and not to the model is told of, wherever it turns up."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from export.exporter import export_run
+from serving.entrypoints.predict_file import predict_file
+from serving.errors import InputError
+from serving.inference.predictor import Predictor
+from tests.tiny import toy_rows, write_csv, write_recipe
+from trainer.model.base_model import find_base_model
+from trainer.recipe.recipe import load_recipe
+from trainer.setup.training_setup import prepare_setup
+from trainer.train import train
+
+MESSAGE = "has the token 'covid19', for which the model has no embedding"
+
+
+@pytest.fixture(scope="module")
+def grown(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny base model with a tokenizer of one token more."""
+    import shutil
+
+    from transformers import AutoTokenizer
+
+    folder = Path(shutil.copytree(tiny_backbone, tmp_path_factory.mktemp("grown") / "model"))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["covid19"])
+    tokenizer.save_pretrained(folder)
+    assert len(tokenizer) == find_base_model(str(folder)).config.vocab_size + 1
+    return folder
+
+
+def test_in_a_training_row(grown: Path, tmp_path: Path) -> None:
+    """The message names the file and the row."""
+    recipe = write_recipe(tmp_path, grown)
+    write_csv(tmp_path / "toy.csv", [*toy_rows(), ("news of covid19", "track")])
+    with pytest.raises(InputError, match=rf"toy\.csv, row 73: inputs {MESSAGE}; change it or leave the row out"):
+        prepare_setup(load_recipe(recipe), tmp_path / "run")
+
+
+def test_in_a_request(grown: Path, tmp_path: Path) -> None:
+    """Such a text is refused, alone or beside others; a line of a file has its error, and no other line is lost."""
+    recipe = load_recipe(write_recipe(tmp_path, grown, training={"num_train_epochs": 1}))
+    run = train(recipe, tmp_path / "run", console=Console(file=io.StringIO()))
+    warning = "the model has no embedding for 1 tokens of its tokenizer, and refuses texts with them: 'covid19'"
+    assert warning in run.read_record()["warnings"]
+    predictor = Predictor.open(export_run(run, tmp_path / "bundle").bundle)
+
+    with pytest.raises(InputError, match=rf"inputs\[1\] {MESSAGE}"):
+        predictor.predict(["where is my parcel?", "news of covid19"])
+    lines = [json.dumps({"inputs": text}) for text in ("where is it?", "news of covid19", "stop it")]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    tally = predict_file(predictor, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    answered = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [sorted(line) for line in answered] == [["inputs", "outputs"], ["error", "inputs"], ["inputs", "outputs"]]
+    assert (tally.answered, answered[1]["error"]) == (2, f"row 2: inputs {MESSAGE}")
