@@ -81,9 +81,10 @@ peers: setup  ## make .venv-peers, the other servers for `make bench`
 bench: setup  ## measure the figures of docs/benchmarks.md
 	$(BIN)/python -m bench all $(ARGS)
 
-docs: setup  ## write docs/recipe.md and docs/bundle.md from the code
+docs: setup  ## write docs/recipe.md, docs/bundle.md and the tables of docs/proof.md from the code
 	$(BIN)/python -m trainer.recipe.reference > docs/recipe.md
 	$(BIN)/python -m export.bundle.reference_docs > docs/bundle.md
+	$(BIN)/python -m tests.mutations
 
 lock: setup  ## write the requirement files from pyproject.toml
 	$(BIN)/python deploy/lock.py

@@ -183,7 +183,7 @@ def _require_passed(parity: Parity, run: Run, variant: Variant) -> None:
     report = run.root / f"failed-parity-{variant.name}.json"
     _write_json(report, dataclasses.asdict(parity))
     failures = "\n".join(f"  {failure}" for failure in parity.failures)
-    budget = "" if variant.exact else f"\nThe budget is export.max_metric_drop in {run.recipe}."
+    budget = "" if variant.exact else f"\nThe bounds are keys of export in {run.recipe}."
     raise ProofFailed(
         f"the {variant.name} variant does not answer as the checkpoint does; no bundle was written.\n{failures}\n"
         f"Every figure, and the worst rows, are in {report}.{budget}"

@@ -29,6 +29,12 @@ def text_classification(folder: Path) -> dict[str, Any]:
     return {"train": "rows.csv", **SPLIT}
 
 
+def two_labels(folder: Path) -> dict[str, Any]:
+    """One of two labels, which has a threshold."""
+    write_csv(folder / "rows.csv", [row for row in toy_rows() if row[1] != "track"])
+    return {"train": "rows.csv", **SPLIT}
+
+
 def text_pairs(folder: Path) -> dict[str, Any]:
     """The label of the second of two texts."""
     write_csv(folder / "rows.csv", [(a, b, y) for a, _, b, y in _pairs()[::2]], ("text", "other", "label"))
@@ -107,9 +113,15 @@ GENERATING_TOYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
 """The same for models that generate."""
 
 
+MORE_TOYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
+    "two labels": ("text-classification", two_labels),
+}
+"""What few tests need."""
+
+
 def write_toy(folder: Path, backbone: Path, toy: str, **sections: Any) -> Path:
     """A toy's files and its recipe in ``folder``; ``sections`` add to or replace its keys."""
-    task, write = (TOYS | GENERATING_TOYS)[toy]
+    task, write = (TOYS | GENERATING_TOYS | MORE_TOYS)[toy]
     training = {
         "learning_rate": 5.0e-3,
         "head_learning_rate": 2.0e-2,
