@@ -24,6 +24,7 @@ from serving.tasks.generation import Generation
 from trainer.data.rows import Rows
 from trainer.model.checkpoint import load_checkpoint
 from trainer.model.generate import GreedyAnswer, generate
+from trainer.model.generation_config import require_served
 from trainer.model.heads import GeneratingModel, Model
 from trainer.model.inference import rows_logits
 from trainer.model.inputs import cut, encode
@@ -73,6 +74,10 @@ class ReferenceModel:
 
 class GeneratingReference(ReferenceModel):
     """Answers with transformers' greedy ``generate``."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        require_served(folder, self.task.settings)
 
     def run(self, encoded: Sequence[Encoded]) -> list[list[Any]]:
         answers = generate(self.model, self.checkpoint_tokenizer, self.task, [each.item for each in encoded])

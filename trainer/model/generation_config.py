@@ -12,6 +12,8 @@ from typing import Any
 from transformers import AutoConfig, GenerationConfig
 
 from serving.errors import InputError
+from serving.tasks.base import TaskSettings
+from serving.tasks.generation import GenerationSettings
 
 SERVED = (
     "bad_words_ids", "begin_suppress_tokens", "forced_bos_token_id", "forced_eos_token_id", "min_length",
@@ -66,3 +68,15 @@ def served_settings(config: GenerationConfig, model: str) -> dict[str, Any]:
     if isinstance(settings.get("forced_eos_token_id"), int):
         settings["forced_eos_token_id"] = [settings["forced_eos_token_id"]]
     return settings
+
+
+def require_served(folder: Path, settings: TaskSettings) -> None:
+    """Raise InputError unless a checkpoint's settings have what its generation_config asks."""
+    asked = served_settings(read_generation_config(folder), str(folder))
+    wanted = GenerationSettings(**asked)
+    for name in SERVED:
+        value, found = getattr(wanted, name), getattr(settings, name)
+        if found != value:
+            raise InputError(
+                f"{folder}: its generation_config has {name}: {value}, and its task.json {found}; train the run again"
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from export.exporter import export_run
+from export.proof.reference import load_reference
 from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
@@ -20,6 +22,7 @@ from tests.tiny_generators import make_gpt2, make_t5
 from tests.toys import write_toy
 from trainer.model.generation_config import LEFT_OUT, NEUTRAL, SERVED, read_generation_config, served_settings
 from trainer.recipe.recipe import load_recipe
+from trainer.run.run import Run
 from trainer.train import train
 
 ASKED = {
@@ -58,6 +61,13 @@ def test_served_as_transformers_obeys_it(base: Path, tmp_path: Path) -> None:
     predictor = Predictor.open(exported.bundle)
     asked = GenerationParameters(repetition_penalty=1, min_new_tokens=7)
     assert predictor.predict(["where is my parcel?"]) != predictor.predict(["where is my parcel?"], asked)
+
+
+def test_a_run_that_was_not_told_is_refused(task_run: Callable[[str], Run], tmp_path: Path) -> None:
+    """A checkpoint whose generation_config asks what its settings lack, as of earlier versions' runs."""
+    checkpoint = asking(task_run("text2text-generation").checkpoint, tmp_path / "checkpoint", no_repeat_ngram_size=2)
+    with pytest.raises(InputError, match=r"generation_config has no_repeat_ngram_size: 2, .* 0; train the run again"):
+        load_reference(checkpoint, generates=True)
 
 
 @pytest.mark.parametrize(
