@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import onnx
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 PROTOBUF_LIMIT = 2**31 - 1
 """Most bytes of an ONNX file."""
@@ -84,12 +84,14 @@ def fold_transposes(model: ModelProto, folder: Path) -> None:
 
     External tensors get files of their own in ``folder``.
     """
+    if _has_graphs(model):
+        return
     weights = {each.name: each for each in model.graph.initializer}
     uses = Counter(name for node in model.graph.node for name in node.input)
     folded = {}
     for node in model.graph.node:
         weight = weights.get(node.input[0]) if node.op_type == "Transpose" else None
-        if weight is not None and len(weight.dims) == 2 and uses[weight.name] == 1 and _has_no_graphs(model):
+        if weight is not None and uses[weight.name] == 1 and _swaps(node):
             folded[node.output[0]] = weight.name
             _replace(weight, np.ascontiguousarray(read_tensor(weight, folder).T), folder)
     nodes = [node for node in model.graph.node if node.output[0] not in folded]
@@ -99,9 +101,14 @@ def fold_transposes(model: ModelProto, folder: Path) -> None:
     model.graph.node.extend(nodes)
 
 
-def _has_no_graphs(model: ModelProto) -> bool:
-    """A graph within the graph could read a weight."""
-    return not any(each.HasField("g") or each.graphs for node in model.graph.node for each in node.attribute)
+def _has_graphs(model: ModelProto) -> bool:
+    """A graph within the graph could read a weight too."""
+    return any(each.HasField("g") or each.graphs for node in model.graph.node for each in node.attribute)
+
+
+def _swaps(node: NodeProto) -> bool:
+    """The axes of a matrix."""
+    return [list(each.ints) for each in node.attribute] == [[1, 0]]
 
 
 def _replace(tensor: TensorProto, values: Array, folder: Path) -> None:
