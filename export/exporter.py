@@ -14,7 +14,7 @@ from typing import Any
 
 from export.bundle.bom import create_bom
 from export.bundle.card import write_card
-from export.bundle.files import BOM, FIGURE, GOLDEN, PARITY, SEARCH, TOKENIZER, hash_files
+from export.bundle.files import BOM, FIGURE, GOLDEN, PARITY, RELIABILITY, SEARCH, TOKENIZER, hash_files
 from export.bundle.manifest import package_versions, to_verdict
 from export.bundle.samples import select_golden_inputs, write_golden
 from export.graphs.graph_file import PROTOBUF_LIMIT, copy_graph, data_file
@@ -29,6 +29,7 @@ from serving.bundle.cpu import describe_machine
 from serving.bundle.manifest import MANIFEST, REFERENCE, Alternative, GoldenSpec
 from serving.errors import InputError, UserError
 from serving.inference.predictor import Predictor
+from trainer.run.figures import reliability_figure
 from trainer.run.lock import require_locked
 from trainer.run.run import Run
 
@@ -117,6 +118,8 @@ def write_bundle(workspace: Workspace, proven: Sequence[ProvenVariant], folder: 
     manifest = built.manifest.model_copy(update={**dict(served), "fallbacks": fallbacks, "data": data})
     reference = workspace.drift_references[built.variant.name]
     (folder / REFERENCE).write_text(reference.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if reliability := proven[0].parity.reliability:
+        reliability_figure(reliability, folder / RELIABILITY)
     write_card(manifest, folder)
     (folder / BOM).write_bytes(create_bom(manifest.model_copy(update={"files": hash_files(folder)})))
     sealed = manifest.model_copy(update={"files": hash_files(folder)}).seal()
@@ -147,7 +150,7 @@ def _write_facts(proven: ProvenVariant, folder: Path) -> None:
 
 
 def _prove_variant(workspace: Workspace, variant: Variant, folder: Path) -> ProvenVariant:
-    built = workspace.build(variant, _create_folder(folder.parent / variant.name))
+    built = workspace.calibrate(workspace.build(variant, _create_folder(folder.parent / variant.name)))
     parity = workspace.prove(built)
     _require_passed(parity, workspace.run, variant)
     return ProvenVariant(built, parity)
@@ -166,6 +169,7 @@ def _write_variant(workspace: Workspace, proven: ProvenVariant, folder: Path, ma
     names = {"file": marked[0], "decoder": marked[1] if graph.decoder else None, "data": data}
     return Alternative(
         graph=graph.model_copy(update=names),
+        settings=built.manifest.settings,
         golden=GoldenSpec(file=golden, rows=len(inputs), tolerance=built.variant.golden_tolerance),
         verdict=to_verdict(proven.parity),
     )

@@ -21,6 +21,7 @@ from export.graphs.convert import Graphs, write_graphs
 from export.graphs.graph_file import PROTOBUF_LIMIT, data_file
 from export.proof.metric_change import LEVEL
 from export.proof.prove import Judgement, Parity, judge, prove_served
+from export.proof.recalibrate import recalibrate
 from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
 from export.proof.served_answers import compute_served_answers
 from export.proof.unlabelled import answer_unlabelled
@@ -112,9 +113,12 @@ class Workspace:
     @cached_property
     def validation(self) -> ReferenceAnswers:
         """The reference's answers to validation rows, for selecting a variant; generated ones are greedy."""
+        return compute_reference_answers(self.reference.model, self.reference.training_task, self.validation_rows)
+
+    @cached_property
+    def validation_rows(self) -> Rows:
         most = VALIDATION_PROMPTS if generates(self.run) else VALIDATION_ROWS
-        rows = _sample_rows(self.splits.validation, most)
-        return compute_reference_answers(self.reference.model, self.reference.training_task, rows)
+        return _sample_rows(self.splits.validation, most)
 
     def build(self, variant: Variant, folder: Path) -> BuiltVariant:
         """Raises UserError if this model cannot be written so."""
@@ -125,6 +129,18 @@ class Workspace:
         for name in self.graphs.files:
             facts |= variant.build(self.folder / name, folder / name, calibration)
         return self._describe(variant, folder, facts)
+
+    def calibrate(self, built: BuiltVariant) -> BuiltVariant:
+        """An approximate variant with settings of its own, or the checkpoint's where there are no validation rows."""
+        if built.variant.exact or not self.reference.training_task.calibrates:
+            return built
+        try:
+            rows = self.validation_rows
+        except InputError as error:
+            return replace(built, facts=built.facts | {"scores": f"calibrated as the checkpoint: {error}"})
+        settings, record = recalibrate(self.create_predictor(built), self.reference.training_task, rows)
+        manifest = built.manifest.model_copy(update={"settings": settings.model_dump(mode="json")})
+        return replace(built, manifest=manifest, facts=built.facts | {"scores": record})
 
     def _read_feeds(self) -> Feeds:
         training_task, model = self.reference.training_task, self.reference.model

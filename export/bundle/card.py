@@ -13,13 +13,13 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from export.bundle.files import PARITY, SEARCH
+from export.bundle.files import PARITY, RELIABILITY, SEARCH
 from export.proof.display import change_unit, format_change
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import CARD, MANIFEST, Manifest
 from serving.errors import BundleError
 from serving.tasks import TASKS
-from trainer.metrics.display import format_score, metric_title
+from trainer.metrics.display import CALIBRATION, format_score, metric_title
 
 Record = dict[str, Any]
 
@@ -78,6 +78,8 @@ def render_card(manifest: Manifest, folder: Path) -> str:
         example=_example_request(manifest),
         splits=_sort_splits(manifest.data.get("splits", {})),
         recipe=sorted(_flatten(manifest.training.get("recipe", {}))),
+        calibration_figures=CALIBRATION,
+        reliability=RELIABILITY,
         uses_windows=TASKS[manifest.task].uses_windows,
     )
 

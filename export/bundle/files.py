@@ -9,6 +9,7 @@ from serving.bundle.manifest import MANIFEST, FileEntry
 
 TOKENIZER, GOLDEN, PARITY, BOM = "tokenizer.json", "golden.jsonl", "parity.json", "bom.cdx.json"
 SEARCH, FIGURE = "variants.json", "variants.svg"
+RELIABILITY = "calibration.svg"
 
 
 def hash_files(folder: Path) -> dict[str, FileEntry]:

@@ -10,7 +10,16 @@ from export.bundle.files import GOLDEN, TOKENIZER
 from export.proof.prove import Parity
 from export.proof.reference import ReferenceModel
 from serving.bundle.cpu import describe_machine
-from serving.bundle.manifest import FileEntry, GoldenSpec, GraphSpec, Limits, Manifest, TokenizerSpec, Verdict
+from serving.bundle.manifest import (
+    FileEntry,
+    GoldenSpec,
+    GraphSpec,
+    Limits,
+    Manifest,
+    Reliability,
+    TokenizerSpec,
+    Verdict,
+)
 from trainer.recipe.recipe import load_recipe
 from trainer.run.lock import weight_hashes
 from trainer.run.run import Run
@@ -62,7 +71,9 @@ def _describe_training(record: dict[str, Any]) -> dict[str, Any]:
         "best_step": record["best_step"],
         "seconds": record["seconds"],
         "hardware": record["hardware"],
-        "test": {name: value for name, value in test.items() if name not in ("confusion_matrix", "per_label")},
+        "test": {
+            name: value for name, value in test.items() if name not in ("confusion_matrix", "per_label", "calibration")
+        },
     }
 
 
@@ -75,7 +86,15 @@ def to_verdict(parity: Parity) -> Verdict:
             name: getattr(parity, name)
             for name in ("answers_equal", "max_abs_logit_difference", "metric", "score", "reference_score")
         },
+        reliability=_to_reliability(parity.reliability),
     )
+
+
+def _to_reliability(measured: dict[str, Any]) -> Reliability | None:
+    if not measured:
+        return None
+    before, after = measured["before"], measured["after"]
+    return Reliability(calibration_error=after["ece"], uncalibrated_error=before["ece"], bins=after["bins"])
 
 
 def package_versions() -> dict[str, str]:

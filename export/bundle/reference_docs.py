@@ -32,6 +32,8 @@ and the other variants of such a graph have one too |
 | `variants.json`, `variants.svg` | with `--variant auto`: the figures of each variant (on test rows if it was proven, \
 else on validation rows) and why it is not served; \
 with `int8`: how it was calibrated, and which layers are float32 |
+| `calibration.svg` | the reliability diagram of the served scores on the test rows, for tasks that answer \
+probabilities |
 | `reference.json` | counts of labels and lengths on the test set; a server measures drift against them |
 | `README.md` | the model card |
 | `bom.cdx.json` | a CycloneDX 1.6 ML-BOM, made from the manifest |

@@ -14,6 +14,7 @@ from export.proof.invariance import Invariance, measure_invariance
 from export.proof.logit_difference import largest_of
 from export.proof.metric_change import LEVEL, MetricChange
 from export.proof.reference import ReferenceAnswers
+from export.proof.reliability import measure_reliability
 from export.proof.sampling import Sampling, measure_sampling
 from export.proof.served_answers import ServedAnswers, compute_served_answers
 from export.proof.statistics import CalibrationDrift, Flips, calibration_drift, count_flips
@@ -68,6 +69,7 @@ class Parity(Judgement):
     test_sets: dict[str, MetricChange]
     flips: Flips
     calibration: CalibrationDrift | None
+    reliability: dict[str, Any]
     invariance: Invariance
     tokenizer: TokenizerComparison
     sampling: Sampling | None
@@ -118,6 +120,7 @@ def prove_served(served: ServedAnswers, promise: Promise) -> Parity:
         test_sets=served.test_set_changes,
         flips=_count_flips(served),
         calibration=_calibration_drift(served),
+        reliability=measure_reliability(served),
         invariance=evidence.invariance,
         tokenizer=evidence.tokenizer,
         sampling=evidence.sampling,

@@ -121,7 +121,8 @@ def _try_variant(workspace: Workspace, variant: Variant, folder: Path, fp32: Can
         reason = f"not clearly faster than fp32: {low}; not judged"
         return dataclasses.replace(candidate, pace=pace, reason=reason, slower=True)
     try:
-        judgement = workspace.judge(candidate.built)
+        built = workspace.calibrate(candidate.built)
+        candidate, judgement = dataclasses.replace(candidate, built=built), workspace.judge(built)
     except UserError as error:
         return dataclasses.replace(candidate, pace=pace, reason=_first_line(error))
     return dataclasses.replace(candidate, pace=pace, judgement=judgement, reason="; ".join(judgement.failures))

@@ -98,6 +98,14 @@ class Limits(_Model):
         return self.model_copy(update={name: min(getattr(self, name), most) for name, most in to.items()})
 
 
+class Reliability(_Model):
+    """How far the served scores are probabilities, on the test rows."""
+
+    calibration_error: float
+    uncalibrated_error: float = Field(description="of the same answers' scores before calibration")
+    bins: list[tuple[float, float, int]] = Field(description="mean score, share that is right, answers")
+
+
 class Verdict(_Model):
     """The proof's summary; details in ``parity.json``."""
 
@@ -109,12 +117,14 @@ class Verdict(_Model):
     metric: str = Field(description="what the two scores are")
     score: float = Field(description="of the answers as served, on the test set")
     reference_score: float = Field(description="of the trained checkpoint's")
+    reliability: Reliability | None = Field(default=None, description="of tasks that answer probabilities")
 
 
 class Alternative(_Model):
     """A further variant with its own golden answers and proof."""
 
     graph: GraphSpec
+    settings: dict[str, Any] = Field(description="as the manifest's: its scores are calibrated for themselves")
     golden: GoldenSpec
     verdict: Verdict
 

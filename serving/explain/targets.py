@@ -59,21 +59,25 @@ def _text_classification(
     task: TextClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
 ) -> Target:
     label = _select_label(task, options, default=task.decode(encoded, results)[0]["label"])
-    at, probability = task.labels.index(label), options.output == "probability"
+    at = task.labels.index(label)
+    if options.output == "probability":
+        return Target(lambda logits: float(task.scores(logits)[at]), {"label": label})
     if task.settings.one_logit:  # the log odds of the second label; negated, of the first
-        sign, function = 1.0 if at else -1.0, "sigmoid" if probability else "none"
-        return Target(lambda logits: _score(sign * logits[:1], function, 0), {"label": label})
-    return Target(lambda logits: _score(logits, "softmax" if probability else "none", at), {"label": label})
+        sign = 1.0 if at else -1.0
+        return Target(lambda logits: sign * float(logits[0]), {"label": label})
+    return Target(lambda logits: float(logits[at]), {"label": label})
 
 
 def _multi_label(
     task: MultiLabelClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
 ) -> Target:
     answered = task.decode(encoded, results)
-    likeliest = answered[0]["label"] if answered else task.labels[int(results[0].argmax())]
+    likeliest = answered[0]["label"] if answered else task.labels[int(task.probabilities(results[0]).argmax())]
     label = _select_label(task, options, default=likeliest)
-    at, function = task.labels.index(label), "sigmoid" if options.output == "probability" else "none"
-    return Target(lambda logits: _score(logits, function, at), {"label": label})
+    at = task.labels.index(label)
+    if options.output == "probability":
+        return Target(lambda logits: float(task.probabilities(logits)[at]), {"label": label})
+    return Target(lambda logits: float(logits[at]), {"label": label})
 
 
 def _regression(task: Regression, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters) -> Target:
@@ -101,7 +105,7 @@ def _token_classification(
             return float(logits[rows, columns].astype(np.float64).mean())
         biased = logits[rows].copy()
         biased[:, task.labels.index(OUTSIDE)] += task.settings.outside_bias
-        return float(apply_function(biased, "softmax")[range(len(rows)), columns].mean())
+        return task.score(apply_function(biased, "softmax")[range(len(rows)), columns])
 
     description = {"label": entity["entity_group"], "start": entity["start"], "end": entity["end"]}
     return Target(read, description, window, in_place=True)
@@ -131,10 +135,6 @@ TARGETS: dict[type[Task], Callable[[Any, Encoded, Sequence[Logits], ExplainParam
     TokenClassification: _token_classification,
     QuestionAnswering: _question_answering,
 }
-
-
-def _score(logits: Logits, function: str, at: int) -> float:
-    return float(apply_function(logits, function)[at])
 
 
 def _select_label(task: Task, options: ExplainParameters, default: str) -> str:

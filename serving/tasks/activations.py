@@ -20,7 +20,7 @@ class LabelScore(TypedDict):
     score: float
 
 
-def apply_function(logits: Logits, name: str) -> Scores:
+def apply_function(logits: Logits | Scores, name: str) -> Scores:
     """``softmax`` over the last axis, elementwise ``sigmoid``, or ``none``, of logits [..., labels]."""
     values = logits.astype(np.float64)
     if name == "softmax":
@@ -31,6 +31,20 @@ def apply_function(logits: Logits, name: str) -> Scores:
         decay = np.exp(-np.abs(values))  # cannot overflow
         return np.where(values >= 0, 1 / (1 + decay), decay / (1 + decay))
     return values
+
+
+def log_odds(probabilities: Scores) -> Scores:
+    """Finite: 0 and 1 count as the numbers next to them."""
+    values = np.clip(probabilities, np.nextafter(0, 1), np.nextafter(1, 0))
+    odds: Scores = np.log(values) - np.log1p(-values)
+    return odds
+
+
+def scale_odds(probabilities: Scores, scale: Scores | float, bias: Scores | float = 0.0) -> Scores:
+    """The sigmoid of scale times the log odds plus bias (Platt 1999); increasing where the scale is positive."""
+    if np.all(scale == np.float64(1)) and np.all(bias == np.float64(0)):
+        return probabilities  # not a rounding away
+    return apply_function(scale * log_odds(probabilities) + bias, "sigmoid")
 
 
 def rank_labels(labels: Sequence[str], scores: Scores, order: Iterable[int]) -> list[LabelScore]:

@@ -6,19 +6,28 @@ from collections.abc import Hashable, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
-from serving.tasks.activations import LabelScore, apply_function, rank_labels
+from serving.tasks.activations import LabelScore, Scores, apply_function, rank_labels
 from serving.tasks.base import Encoded, Logits, TaskParameters
 from serving.tasks.inputs import PairSettings, PairTask
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Bias = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class MultiLabelSettings(PairSettings):
     thresholds: list[Probability] = Field(
         default=[], description="a label is answered from this probability on; in the order of the labels"
     )
+    scales: list[Scale] = Field(
+        default=[],
+        description="a label's probability is the sigmoid of its scale times its logit plus its bias; fitted to the"
+        " validation rows",
+    )
+    biases: list[Bias] = Field(default=[], description="see scales")
 
 
 class MultiLabelParameters(TaskParameters):
@@ -46,20 +55,40 @@ class MultiLabelClassification(PairTask):
     settings: MultiLabelSettings
 
     def validate_settings(self) -> str:
-        found, wanted = len(self.settings.thresholds), len(self.labels)
+        wanted = len(self.labels)
         if not wanted:
             return "labels: there are none"
-        return f"settings.thresholds: {found} of them for {wanted} labels" if found not in (0, wanted) else ""
+        if len(self.settings.scales) != len(self.settings.biases):
+            return "settings: scales and biases differ in number"
+        found = {name: len(getattr(self.settings, name)) for name in ("thresholds", "scales", "biases")}
+        wrong = [
+            f"settings.{name}: {count} of them for {wanted} labels"
+            for name, count in found.items()
+            if count not in (0, wanted)
+        ]
+        return wrong[0] if wrong else ""
 
     def decode(
         self, encoded: Encoded, logits: Sequence[Logits], parameters: MultiLabelParameters | None = None
     ) -> list[LabelScore]:
         """The labels at or above their thresholds, best first; ``logits``: one [labels]."""
         options = parameters or DEFAULT
-        probabilities = apply_function(logits[0], "sigmoid")
+        probabilities = self.probabilities(logits[0])
         best = np.argsort(-probabilities, kind="stable")
         order = [index for index in best if probabilities[index] >= self._threshold(index, options)][: options.top_k]
-        return rank_labels(self.labels, apply_function(logits[0], options.function_to_apply or "sigmoid"), order)
+        scores = apply_function(logits[0], "none") if options.function_to_apply == "none" else probabilities
+        return rank_labels(self.labels, scores, order)
+
+    def answered(self, probabilities: Scores) -> npt.NDArray[np.bool_]:
+        """Which labels reach their own thresholds."""
+        return np.asarray(probabilities >= np.array(self.settings.thresholds or 0.5))
+
+    def probabilities(self, logits: Logits) -> Scores:
+        """Calibrated, [labels]."""
+        if not self.settings.scales:
+            return apply_function(logits, "sigmoid")
+        scaled = np.array(self.settings.scales) * logits.astype(np.float64) + np.array(self.settings.biases)
+        return apply_function(scaled, "sigmoid")
 
     def decision(self, answer: list[LabelScore]) -> Hashable:
         return frozenset(self.predicted_labels(answer))

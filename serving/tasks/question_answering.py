@@ -34,6 +34,13 @@ class QuestionAnsweringSettings(TaskSettings):
         allow_inf_nan=False,
         description="no answer where its score is past the best span's by more than this; null: there is always one",
     )
+    temperature: float = Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="divides the answers' logits before softmax, so that a score is the probability of a right answer;"
+        " fitted to the validation rows",
+    )
 
 
 class QuestionAnsweringParameters(TaskParameters):
@@ -133,6 +140,11 @@ class QuestionAnswering(Task):
         spans = self._best_spans(encoded, logits, self.settings.max_answer_len)
         return _no_answer(logits).score - (spans[0].score if spans else -np.inf)
 
+    def ranked_logits(self, encoded: Encoded, logits: Sequence[Logits]) -> list[float]:
+        """Of the answers, the answered one first, by the task's own settings."""
+        spans = self._best_spans(encoded, logits, self.settings.max_answer_len)
+        return [span.score for span in self._rank(spans, logits, None)]
+
     def _best_spans(self, encoded: Encoded, logits: Sequence[Logits], longest: int) -> list[_Span]:
         """The best N_BEST distinct spans of all windows, best first."""
         found: dict[tuple[int, int], float] = {}
@@ -156,7 +168,8 @@ class QuestionAnswering(Task):
         return [spans[0], *sorted([*spans[1:], nothing], key=lambda span: -span.score)]
 
     def _answers(self, context: str, spans: list[_Span]) -> list[Answer]:
-        scores = apply_function(np.array([span.score for span in spans], dtype=np.float32), "softmax")
+        logits = np.array([span.score for span in spans], dtype=np.float32)
+        scores = apply_function(logits.astype(np.float64) / self.settings.temperature, "softmax")
         return [
             {"answer": context[span.start : span.end], "score": float(score), "start": span.start, "end": span.end}
             for span, score in zip(spans, scores, strict=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NotRequired
 
 from pydantic import Field
 
-from serving.tasks.activations import LabelScore
-from serving.tasks.base import Encoded, Logits
+from serving.tasks.activations import SCORE_TENSORS, LabelScore
+from serving.tasks.base import Datatype, Encoded, Logits, object_schema
 from serving.tasks.inputs import PairSettings, PairTask
+
+COVERAGE = 0.9
 
 
 class RegressionSettings(PairSettings):
@@ -17,6 +19,25 @@ class RegressionSettings(PairSettings):
 
     mean: float = Field(default=0.0, allow_inf_nan=False, description="of the training targets")
     std: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="standard deviation of the training targets")
+    radius: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="an answer's low and high are so far from its score; null: answers have neither",
+    )
+    coverage: float = Field(
+        default=COVERAGE,
+        gt=0,
+        lt=1,
+        description="share of right numbers that lie from low to high (split conformal)",
+    )
+
+
+class Estimate(LabelScore):
+    """With the ends of its interval, if the settings have a radius."""
+
+    low: NotRequired[float]
+    high: NotRequired[float]
 
 
 class Regression(PairTask):
@@ -30,9 +51,20 @@ class Regression(PairTask):
     def validate_settings(self) -> str:
         return "" if len(self.labels) == 1 else f"labels: {len(self.labels)} of them; regression has one"
 
-    def decode(self, encoded: Encoded, logits: Sequence[Logits], parameters: Any = None) -> list[LabelScore]:
-        """The number, in the shape of Hugging Face's text-classification; ``logits``: one [1]."""
-        return [{"label": self.labels[0], "score": float(logits[0][0]) * self.settings.std + self.settings.mean}]
+    @property
+    def output_tensors(self) -> Mapping[str, Datatype]:  # type: ignore[override]
+        return SCORE_TENSORS if self.settings.radius is None else {**SCORE_TENSORS, "low": "FP32", "high": "FP32"}
 
-    def decision(self, answer: list[LabelScore]) -> Hashable:
+    def decode(self, encoded: Encoded, logits: Sequence[Logits], parameters: Any = None) -> list[Estimate]:
+        """The number, in the shape of Hugging Face's text-classification; ``logits``: one [1]."""
+        score, radius = float(logits[0][0]) * self.settings.std + self.settings.mean, self.settings.radius
+        answer: Estimate = {"label": self.labels[0], "score": score}
+        return [answer if radius is None else {**answer, "low": score - radius, "high": score + radius}]
+
+    def decision(self, answer: list[Estimate]) -> Hashable:
         return None
+
+    def answer_schema(self) -> dict[str, Any]:
+        ends = {} if self.settings.radius is None else {end: {"type": "number"} for end in ("low", "high")}
+        number = {"label": {"type": "string", "enum": self.labels}, "score": {"type": "number"}, **ends}
+        return {"type": "array", "items": object_schema(number)}

@@ -18,6 +18,13 @@ class TextClassificationSettings(PairSettings):
     threshold: float | None = Field(
         default=None, gt=0, lt=1, description="two labels only: the second is answered from this probability on"
     )
+    temperature: float = Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="divides the logits before softmax or sigmoid, so that scores are probabilities; fitted to the"
+        " validation rows",
+    )
 
 
 class TextClassificationParameters(TaskParameters):
@@ -58,9 +65,8 @@ class TextClassification(PairTask):
     ) -> list[LabelScore]:
         """The answered label, then the others by falling score; ``logits``: one [labels]."""
         options = parameters or DEFAULT
-        scores = self._scores(logits[0], options.function_to_apply or "softmax")
-        order = (-scores).argsort(kind="stable").tolist()
-        return rank_labels(self.labels, scores, self._apply_threshold(logits[0], order)[: options.top_k])
+        scores = self.scores(logits[0], options.function_to_apply or "softmax")
+        return rank_labels(self.labels, scores, self.order(logits[0])[: options.top_k])
 
     def decision(self, answer: list[LabelScore]) -> Hashable:
         return answer[0]["label"]
@@ -71,15 +77,21 @@ class TextClassification(PairTask):
     def confidence(self, answer: list[LabelScore]) -> float | None:
         return answer[0]["score"]
 
-    def _scores(self, logits: Logits, function: Function) -> Scores:
-        if not self.settings.one_logit:
-            return apply_function(logits, function)
-        # The logit is the log odds of the second label: beside a zero, softmax equals sigmoid.
-        both = np.array([-logits[0], logits[0]] if function == "sigmoid" else [0.0, logits[0]], dtype=np.float32)
-        return apply_function(both, function)
+    def scores(self, logits: Logits, function: Function = "softmax") -> Scores:
+        """[labels]; ``none``: the logits themselves, without temperature."""
+        both = _logits_of_both(logits, function) if self.settings.one_logit else logits
+        scaled = both if function == "none" else both.astype(np.float64) / self.settings.temperature
+        return apply_function(scaled, function)
 
-    def _apply_threshold(self, logits: Logits, order: list[int]) -> list[int]:
-        threshold = self.settings.threshold
-        if threshold is None:
-            return order
-        return [1, 0] if self._scores(logits, "softmax")[1] >= threshold else [0, 1]
+    def order(self, logits: Logits) -> list[int]:
+        """The labels' indices, the answered one first; the same at every temperature."""
+        if self.settings.threshold is not None:
+            return [1, 0] if self.scores(logits)[1] >= self.settings.threshold else [0, 1]
+        both = _logits_of_both(logits, "none") if self.settings.one_logit else logits
+        order: list[int] = (-both).argsort(kind="stable").tolist()
+        return order
+
+
+def _logits_of_both(logits: Logits, function: Function) -> Logits:
+    """The logit is the log odds of the second label: beside a zero, softmax equals sigmoid."""
+    return np.array([-logits[0], logits[0]] if function == "sigmoid" else [0.0, logits[0]], dtype=np.float32)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, TypedDict
 import numpy as np
 from pydantic import Field
 
-from serving.tasks.activations import Scores, apply_function
+from serving.tasks.activations import Scores, apply_function, scale_odds
 from serving.tasks.base import Datatype, Encoded, Logits, TaskParameters, TaskSettings, object_schema
 from serving.tasks.inputs import TextTask
 from serving.tasks.spans import Token, group_pieces, group_words, merge_windows, trim, visible_tokens
@@ -34,6 +34,14 @@ class TokenClassificationSettings(TaskSettings):
         allow_inf_nan=False,
         description="added to the logit of O: below zero more entities are found, and more of them wrong",
     )
+    scale: float = Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="a score is the sigmoid of scale times its log odds plus bias, the probability of a right entity;"
+        " fitted to the validation rows",
+    )
+    bias: float = Field(default=0.0, allow_inf_nan=False, description="see scale")
 
 
 class TokenClassificationParameters(TaskParameters):
@@ -105,7 +113,7 @@ class TokenClassification(TextTask):
         if options.aggregation_strategy == "none":
             return self._pieces(encoded.item, tokens, scores, options)
         units = self._units(encoded.item, tokens, scores, options.aggregation_strategy)
-        entities = (_entity(encoded.item, group) for group in _group_entities(units))
+        entities = (self._entity(encoded.item, group) for group in _group_entities(units))
         return [entity for entity in entities if entity["entity_group"] not in options.ignore_labels]
 
     def decision(self, answer: list[dict[str, Any]]) -> Hashable:
@@ -131,6 +139,15 @@ class TokenClassification(TextTask):
             rows[:, self.labels.index(OUTSIDE)] += self.settings.outside_bias
         return apply_function(rows, "softmax")
 
+    def score(self, probabilities: Sequence[float] | Scores) -> float:
+        """An entity's, from the probabilities of its words' tags."""
+        return float(scale_odds(np.array(np.mean(probabilities)), self.settings.scale, self.settings.bias))
+
+    def _entity(self, text: str, group: Sequence[_Unit]) -> Entity:
+        start, end = group[0].start, group[-1].end
+        score = self.score([unit.score for unit in group])
+        return {"entity_group": group[0].tag[2:], "score": score, "word": text[start:end], "start": start, "end": end}
+
     def _units(self, text: str, tokens: Sequence[Token], scores: Scores, strategy: str) -> Iterator[_Unit]:
         words = group_pieces(tokens) if strategy == "simple" else group_words(text, tokens)
         spans, merged, row = [], [], 0
@@ -152,7 +169,7 @@ class TokenClassification(TextTask):
             start, end = trim(text, token.start, token.end)
             label = self.labels[int(row.argmax())]
             if start < end and label not in options.ignore_labels:
-                span = {"score": float(row.max()), "word": text[start:end], "start": start, "end": end}
+                span = {"score": self.score([row.max()]), "word": text[start:end], "start": start, "end": end}
                 pieces.append({"entity": label, "index": index, **span})
         return pieces
 
@@ -190,9 +207,3 @@ def _group_entities(units: Iterator[_Unit]) -> Iterator[list[_Unit]]:
             group.append(unit)
     if group:
         yield group
-
-
-def _entity(text: str, group: Sequence[_Unit]) -> Entity:
-    start, end = group[0].start, group[-1].end
-    score = float(np.mean([unit.score for unit in group]))
-    return {"entity_group": group[0].tag[2:], "score": score, "word": text[start:end], "start": start, "end": end}

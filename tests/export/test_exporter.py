@@ -48,7 +48,7 @@ def test_the_bundle_has_the_files_of_its_contract(tiny_bundle: Path) -> None:
     names = {path.name for path in tiny_bundle.iterdir()}
     assert names == {
         "manifest.json", "model.onnx", "tokenizer.json", "golden.jsonl", "parity.json", "reference.json", "README.md",
-        "bom.cdx.json",
+        "bom.cdx.json", "calibration.svg",
     }  # fmt: skip
     assert set(Bundle.open(tiny_bundle).manifest.files) == names - {"manifest.json"}
 

@@ -28,6 +28,7 @@ def test_folder(tiny_run: Run) -> None:
         "evaluation.jsonl",
         "lock.json",
         "report.md",
+        "figures/calibration.png",
         "figures/learning-curve.png",
         "figures/confusion-matrix.png",
         "checkpoint/config.json",

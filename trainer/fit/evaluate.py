@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from scipy.stats import binomtest
 
 from serving.tasks.base import Encoded
 from trainer.data.rows import Rows
+from trainer.metrics.calibration import Forecasts, join, measure_both
 from trainer.metrics.correlation import pearson_interval
 from trainer.model.checkpoint import Checkpoint
 from trainer.model.generate import generate
@@ -26,18 +28,26 @@ ROWS_AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``labels`` are in the order of the logits."""
+    """``labels`` are in the order of the logits; ``forecasts`` before and after calibration, where there are some."""
 
     scoring: Scoring
     rows: Rows
     labels: Sequence[str]
     answers: Sequence[Any]
+    forecasts: Mapping[str, Forecasts] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, Any]:
         """The task's metrics and details, with 95 % intervals."""
         metrics = self.scoring.metrics(self.rows, self.answers)
         details = self.scoring.details(self.rows, self.answers, self.labels)
-        return {"rows": len(self.rows), **metrics, **self._intervals(metrics), **details}
+        calibration = measure_both(self.forecasts)
+        return {
+            "rows": len(self.rows),
+            **metrics,
+            **self._intervals(metrics),
+            **({"calibration": calibration} if calibration else {}),
+            **details,
+        }
 
     def errors(self) -> dict[str, Any]:
         return {
@@ -57,10 +67,20 @@ def evaluate(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows, ba
     """The checkpoint's answers in fp32, on a GPU where there is one; generated texts are greedy."""
     checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
     if isinstance(training_task, Generation):
-        answers = _generate_answers(checkpoint, rows)
-    else:
-        answers = _decode_answers(checkpoint, training_task, rows, batch_size)
-    return Evaluation(training_task, rows, checkpoint.labels, answers)
+        return Evaluation(training_task, rows, checkpoint.labels, _generate_answers(checkpoint, rows))
+    tasks = {"before": training_task.uncalibrated(checkpoint.task), "after": checkpoint.task}
+    answers, forecasts = list[Any](), defaultdict[str, list[Forecasts]](list)
+    for places in cut(range(len(rows)), ROWS_AT_ONCE):
+        block = rows.take(places)
+        items = [training_task.items(checkpoint.task, inputs) for inputs in block.inputs]
+        encoded = encode(checkpoint.tokenizer, checkpoint.task, [item for of_row in items for item in of_row])
+        logits = rows_logits(checkpoint.model, checkpoint.tokenizer, encoded, batch_size)
+        answers += training_task.decode_rows(checkpoint.task, encoded, logits, map(len, items))
+        for when, task in tasks.items():
+            if found := training_task.forecasts(task, encoded, logits, block):
+                forecasts[when].append(found)
+    joined = {when: join(parts) for when, parts in forecasts.items()}
+    return Evaluation(training_task, rows, checkpoint.labels, answers, joined)
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
@@ -74,13 +94,3 @@ def _generate_answers(checkpoint: Checkpoint, rows: Rows) -> list[Any]:
     items = [task.check(inputs) for inputs in rows.inputs]
     answers = generate(checkpoint.model, checkpoint.tokenizer, task, items)
     return [task.decode(Encoded(item, []), [[each]]) for item, each in zip(items, answers, strict=True)]
-
-
-def _decode_answers(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows, batch_size: int) -> list[Any]:
-    task, answers = checkpoint.task, list[Any]()
-    for inputs in cut(rows.inputs, ROWS_AT_ONCE):
-        items = [training_task.items(task, each) for each in inputs]
-        encoded = encode(checkpoint.tokenizer, task, [item for of_row in items for item in of_row])
-        logits = rows_logits(checkpoint.model, checkpoint.tokenizer, encoded, batch_size)
-        answers += training_task.decode_rows(task, encoded, logits, map(len, items))
-    return answers

@@ -66,7 +66,7 @@ def fit_few_shot(setup: TrainingSetup, few_shot: FewShot, run: Run, console: Con
     numbers = [splits.labels.index(target) for target in examples.targets]
     fit_classifier(vectors[: len(examples)], numbers, vectors[len(examples) :], settings.seed).copy_to(model)
     return {
-        "settings": tune_and_save(setup, run, model, datasets),
+        **tune_and_save(setup, run, model, datasets),
         "warnings": warnings,
         "seed": settings.seed,
         "metric": setup.recipe.metric,

@@ -38,7 +38,7 @@ def fine_tune(setup: TrainingSetup, run: Run, console: Console, callbacks: Seque
             trainer, record = train(settings.seed, run.state)
         interpolated = interpolate(trainer, _fresh_model(setup).backbone) if settings.weight_interpolation else None
     return {
-        "settings": tune_and_save(setup, run, trainer.model, datasets),
+        **tune_and_save(setup, run, trainer.model, datasets),
         "warnings": warnings,
         "seed": settings.seed,
         "metric": setup.recipe.metric,

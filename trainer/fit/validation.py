@@ -57,16 +57,20 @@ def encode_datasets(setup: TrainingSetup, run: Run, console: Console) -> tuple[D
 
 
 def tune_and_save(setup: TrainingSetup, run: Run, model: Model, datasets: Datasets) -> dict[str, Any]:
-    """Tune the task's settings and write the checkpoint; returns the settings."""
+    """Tune and calibrate the task's settings and write the checkpoint; returns its part of the run's record."""
     model.eval()
-    settings = datasets.task.settings
+    settings, calibrated = datasets.task.settings, None
     if not isinstance(setup.training_task, Generation):
         batch_size = setup.recipe.training.per_device_eval_batch_size
         logits = rows_logits(model, datasets.tokenizer, datasets.items, batch_size)
-        settings = setup.training_task.tune_settings(datasets.task, datasets.items, logits, datasets.validation_rows)
+        rows = datasets.items, logits, datasets.validation_rows
+        settings = setup.training_task.tune_settings(datasets.task, *rows)
+        calibrated = setup.training_task.calibrate(setup.training_task.task(setup.splits.labels, settings), *rows)
+    settings = calibrated.settings if calibrated else settings
     task = setup.training_task.task(setup.splits.labels, settings)
     save_checkpoint(model, setup.model_spec, task, setup.tokenizer, run.checkpoint)
-    return settings.model_dump(mode="json")
+    record = {"settings": settings.model_dump(mode="json")}
+    return record | ({"calibration": calibrated.to_record()} if calibrated else {})
 
 
 def validate(model: Model, datasets: Datasets, batch_size: int) -> MetricValues:

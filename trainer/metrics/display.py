@@ -13,12 +13,14 @@ NAMES = {
     "pearson": "Pearson",
     "spearman": "Spearman",
     "rmse": "RMSE",
+    "coverage": "inside the interval",
     "precision": "precision",
     "recall": "recall",
     "token_accuracy": "token accuracy",
     "perplexity": "perplexity",
 }
-PERCENT = frozenset({"accuracy", "exact_match"})
+CALIBRATION = {"ece": "calibration error", "nll": "negative log-likelihood", "brier": "Brier score"}
+PERCENT = frozenset({"accuracy", "exact_match", "coverage"})
 
 
 def metric_title(metric: str) -> str:
@@ -34,6 +36,28 @@ def main_metric(record: dict[str, Any]) -> str:
     """The metric that chose the checkpoint, or the task's first."""
     test = record["metrics"]["test"]
     return str(record["metric"] if record["metric"] in test else next(name for name in NAMES if name in test))
+
+
+def calibration_table(calibration: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a row for the scores before calibration and one after it."""
+    rows = []
+    for when, figures in calibration.items():
+        cells = [
+            f"{figures[name]:.4f} ({' – '.join(f'{end:.4f}' for end in figures[f'{name}_interval_95'])})"
+            for name in CALIBRATION
+        ]
+        rows.append([f"{when} calibration", f"{figures['answers']:,}", *cells])
+    return ["scores", "answers", *(f"{title} (95 %)" for title in CALIBRATION.values())], rows
+
+
+def calibration_note(record: dict[str, Any]) -> str:
+    """What was fitted to the validation rows, or why nothing was."""
+    if record.get("before") is None:
+        return f"The {record['rows']} validation rows are too few to calibrate scores."
+    change = f"the negative log-likelihood of {record['rows']:,} answers {record['before']:.4f} → {record['after']:.4f}"
+    if record["kept"]:
+        return f"Fitted to the validation rows, cross-fitted: {change}."
+    return f"Scores stay as the model gives them, as calibrating does not pay on held-out validation rows: {change}."
 
 
 def figures_table(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -76,6 +76,8 @@ class Recipe(Section):
             raise ValueError("few_shot: takes single texts; leave data.text_pair out")
         if self.model_head.layers > 1 and (self.task not in LAYERED or self.few_shot):
             raise ValueError(f"model_head.layers: belongs to a classifier that learns, not to task: {self.task}")
+        if self.model_head.interval_coverage and self.task != "regression":
+            raise ValueError(f"model_head.interval_coverage: belongs to task: regression, not to {self.task}")
         if self.data.label_separator and self.task != "multi-label-classification":
             raise ValueError(f"data.label_separator: belongs to task: multi-label-classification, not to {self.task}")
         if self.export.rows and len(self.data.test_sets()) > 1:

@@ -38,6 +38,10 @@ class ModelHead(Section):
     class_weights: Literal["balanced"] | dict[str, float] | None = Field(
         default=None, description="balanced: each label counts the same, however rare; or a weight per label"
     )
+    interval_coverage: Fraction | None = Field(
+        default=None,
+        description="of a regression: the share of right numbers that lie in their answers' intervals; null: 0.9",
+    )
 
 
 class Data(Section):

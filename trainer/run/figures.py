@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +63,24 @@ def confusion_figure(record: dict[str, Any], path: Path) -> None:
         _label_axes(axes, names)
         if len(kept) <= _COUNTS_UP_TO:
             _write_counts(axes, counts)
+        _save(figure, path)
+
+
+def reliability_figure(calibration: Mapping[str, Any], path: Path) -> None:
+    """Scores beside the share of answers that is right, before and after calibration; SVG or PNG."""
+    with plt.rc_context({**_STYLE, "svg.hashsalt": "tuneship"}):
+        figure, panels = plt.subplots(1, len(calibration), figsize=(7.2, 3.8), layout="constrained", sharey=True)
+        for axes, (when, figures) in zip(panels, calibration.items(), strict=True):
+            scores, shares, _ = zip(*figures["bins"], strict=True)
+            axes.plot([0, 1], [0, 1], color=THIRD, linewidth=1)
+            axes.vlines(scores, scores, shares, color=WRONG, linewidth=3, alpha=0.5)
+            axes.plot(scores, shares, "o", color=RIGHT, markersize=5)
+            axes.set_title(f"{when} calibration, error {figures['ece']:.3f}", fontsize=10)
+            axes.set_xlabel("mean score")
+            axes.set_xlim(0, 1.02)
+            axes.set_ylim(0, 1.02)
+            axes.set_aspect("equal")
+        panels[0].set_ylabel("share that is right")
         _save(figure, path)
 
 
@@ -132,5 +151,5 @@ def _write_counts(axes: Axes, counts: NDArray[Any]) -> None:
 
 
 def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)

@@ -11,8 +11,15 @@ from typing import Any
 import jinja2
 
 from serving.errors import shorten
-from trainer.metrics.display import figures_table, format_score, main_metric, metric_title
-from trainer.run.figures import MOST_LABELS, confusion_figure, learning_curve
+from trainer.metrics.display import (
+    calibration_note,
+    calibration_table,
+    figures_table,
+    format_score,
+    main_metric,
+    metric_title,
+)
+from trainer.run.figures import MOST_LABELS, confusion_figure, learning_curve, reliability_figure
 from trainer.run.run import Run, write_atomically
 
 _TEXT_CHARACTERS = 120
@@ -24,6 +31,8 @@ def write_report(run: Run, record: dict[str, Any]) -> None:
         learning_curve(record, run.figures / "learning-curve.png")
     if "confusion_matrix" in record["metrics"]["test"]:
         confusion_figure(record, run.figures / "confusion-matrix.png")
+    if calibration := record["metrics"]["test"].get("calibration"):
+        reliability_figure(calibration, run.figures / "calibration.png")
     recipe = run.recipe.read_text(encoding="utf-8")
     write_atomically(run.report, _template().render(record=record, recipe=recipe, summary=_summary(record)))
 
@@ -45,6 +54,8 @@ def _template() -> jinja2.Template:
         "weakest_first": _weakest_first,
     }
     environment.globals |= {
+        "calibration_note": calibration_note,
+        "calibration_table": calibration_table,
         "figures_table": figures_table,
         "format_score": format_score,
         "main_metric": main_metric,

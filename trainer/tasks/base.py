@@ -1,4 +1,4 @@
-"""A task as the trainer sees it: `RowReader`, `Objective` and `Scoring` around the task that `serving` answers with.
+"""A task as the trainer sees it: how it reads, learns, scores and calibrates, around the task that `serving` answers.
 
 The same `serving` object decodes here, in the proof and in the server.
 """
@@ -18,12 +18,13 @@ from trainer.model.base_model import BaseCheckpoint
 from trainer.model.heads import Head
 from trainer.model.inference import RowLogits
 from trainer.recipe.recipe import Recipe
+from trainer.tasks.calibration import Calibration
 from trainer.tasks.objective import Example, Objective
 from trainer.tasks.row_reader import RowReader
 from trainer.tasks.scoring import MetricValues, Scoring
 
 
-class TrainingTask(RowReader, Objective, Scoring):
+class TrainingTask(RowReader, Objective, Scoring, Calibration):
     """``serves`` is the class that answers, ``head`` what the model gives."""
 
     serves: ClassVar[type[Task]]
@@ -50,6 +51,10 @@ class TrainingTask(RowReader, Objective, Scoring):
 
     def task(self, labels: Sequence[str], settings: TaskSettings) -> Task:
         return self.serves(labels, settings, Limits())
+
+    def uncalibrated(self, task: Task) -> Task:
+        """It answers the same, with scores as the model gives them."""
+        return self.task(task.labels, self.without_calibration(task.settings))
 
     def items(self, task: Task, inputs: Any) -> list[Any]:
         """The items that ``task`` takes for a row: one, or two for a pair of vectors."""

@@ -12,18 +12,21 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support
 from torch import Tensor
 
 from serving.tasks import multi_label_classification as serving
-from serving.tasks.activations import apply_function
+from serving.tasks.activations import apply_function, scale_odds
 from serving.tasks.base import Encoded, Task, TaskSettings
 from serving.tasks.inputs import json_type
 from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
+from trainer.metrics.calibration import Forecasts, join, nll_of
 from trainer.metrics.changes import PROBABILITY, Changes, Side, score_changes
 from trainer.metrics.resampling import WeightedMetric, f1_of, indicators, mean_of
-from trainer.metrics.thresholds import best_thresholds
+from trainer.metrics.scaling import fit_labels, mean_fit
+from trainer.metrics.thresholds import MIN_POSITIVES, best_thresholds
 from trainer.model.inference import RowLogits
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, MetricValues, TrainingTask
+from trainer.tasks.calibration import Calibrated
 from trainer.tasks.losses import class_weights, sigmoid_loss
 from trainer.tasks.scoring import mistake, per_label
 
@@ -62,6 +65,33 @@ class MultiLabelClassification(TrainingTask):
         scores = np.stack([apply_function(windows[0], "sigmoid") for windows in logits])
         thresholds = best_thresholds(scores, indicators(rows.targets, task.labels).toarray())
         return task.settings.model_copy(update={"thresholds": [float(value) for value in thresholds]})
+
+    def without_calibration(self, settings: TaskSettings) -> TaskSettings:
+        assert isinstance(settings, serving.MultiLabelSettings)
+        return scale_labels(settings, [], [])
+
+    def calibrate(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Calibrated:
+        """A scale and a bias for each label that has enough positive rows, and one of each for all others together."""
+        assert isinstance(task, serving.MultiLabelClassification)
+        truth = indicators(rows.targets, task.labels).astype(np.bool_).toarray()
+        fits = fit_labels(np.stack([windows[0] for windows in logits]), truth, MIN_POSITIVES)
+        scales, biases, checked = zip(*fits, strict=True)
+        kept = any(fit.pays for fit in checked)
+        settings = scale_labels(task.settings, *((scales, biases) if kept else ([], [])))
+        return Calibrated(settings, kept, mean_fit(checked))
+
+    def forecasts(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Forecasts:
+        """Of each answered label its score; NLL and Brier score are of every label, answered or not."""
+        assert isinstance(task, serving.MultiLabelClassification)
+        numbers, parts = {label: at for at, label in enumerate(task.labels)}, []
+        for windows, target in zip(logits, rows.targets, strict=True):
+            scores, right = task.probabilities(windows[0]), np.zeros(len(numbers), dtype=np.bool_)
+            right[[numbers[label] for label in target]] = True
+            answered = task.answered(scores)
+            nll = nll_of(np.where(right, scores, 1 - scores)).sum()
+            row, sums = np.zeros(answered.sum(), dtype=np.intp), (nll, ((scores - right) ** 2).sum(), len(scores))
+            parts.append(Forecasts(1, scores[answered], right[answered], row, *map(np.atleast_1d, sums)))
+        return join(parts)
 
     def initial_bias(self, train: Rows, labels: Sequence[str]) -> list[float]:
         """Log odds, so that rare labels need not be unlearned (Lin et al. 2017, section 4.1)."""
@@ -135,6 +165,20 @@ class MultiLabelClassification(TrainingTask):
         separator = self.data.label_separator
         parts = str(value).split(separator) if separator else [columns.label_name(value)]
         return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def scale_labels(
+    settings: serving.MultiLabelSettings, scales: Sequence[float], biases: Sequence[float]
+) -> serving.MultiLabelSettings:
+    """With thresholds that answer the same."""
+    thresholds = np.array(settings.thresholds)
+    if settings.scales:
+        before, shift = np.array(settings.scales), np.array(settings.biases)
+        thresholds = scale_odds(thresholds, 1 / before, -shift / before)
+    if scales:
+        thresholds = scale_odds(thresholds, np.array(scales), np.array(biases))
+    changed = {"scales": list(scales), "biases": list(biases), "thresholds": thresholds.tolist()}
+    return settings.model_copy(update=changed)
 
 
 def _labels(answer: Any) -> list[str]:

@@ -15,11 +15,14 @@ from serving.tasks.base import Encoded, Task, TaskSettings
 from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
+from trainer.metrics.calibration import Forecasts, binary_forecasts
 from trainer.metrics.changes import PROBABILITY, Changes, Side, score_changes
+from trainer.metrics.scaling import fit_span_temperature
 from trainer.metrics.squad import f1
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.inference import RowLogits
 from trainer.tasks.base import Example, TrainingTask
+from trainer.tasks.calibration import Calibrated
 from trainer.tasks.losses import softmax_loss
 from trainer.tasks.scoring import WordScoring, mistake
 
@@ -86,6 +89,22 @@ class QuestionAnswering(WordScoring, TrainingTask):
         margins = np.array([task.no_answer_margin(each, windows) for each, windows in pairs])
         gains = [f1(text, golds) - f1("", golds) for text, golds in self.answered_texts(rows, answers)]
         return task.settings.model_copy(update={"no_answer_threshold": _best_threshold(margins, np.array(gains))})
+
+    def without_calibration(self, settings: TaskSettings) -> TaskSettings:
+        return settings.model_copy(update={"temperature": 1.0})
+
+    def calibrate(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Calibrated:
+        """A temperature, under which the answer's score is the probability that it matches an accepted one."""
+        assert isinstance(task, serving.QuestionAnswering)
+        spans = [np.array(task.ranked_logits(*pair)) for pair in zip(encoded, logits, strict=True)]
+        temperature, fit = fit_span_temperature(spans, self.forecasts(task, encoded, logits, rows).correct)
+        return Calibrated(task.settings.model_copy(update={"temperature": temperature}), fit.pays, fit)
+
+    def forecasts(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Forecasts:
+        """Of each answer, "no answer" included."""
+        answers: list[Any] = [task.decode(*pair) for pair in zip(encoded, logits, strict=True)]
+        scored = zip([answer["score"] for answer in answers], self.is_correct(rows, answers), strict=True)
+        return binary_forecasts(len(rows), [(at, *each) for at, each in enumerate(scored)])
 
     def examples(self, task: Task, encoded: list[Encoded], target: list[dict[str, Any]]) -> list[Example]:
         """Labels are the answer's first and last token."""

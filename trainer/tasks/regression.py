@@ -18,7 +18,10 @@ from trainer.data.table import Table
 from trainer.metrics.changes import VALUE, Changes, Side
 from trainer.metrics.correlation import pearson, spearman
 from trainer.metrics.resampling import WeightedMetric, pearson_of, spearman_of
+from trainer.metrics.scaling import conformal_radius
+from trainer.model.inference import RowLogits
 from trainer.tasks.base import Example, MetricValues, TrainingTask
+from trainer.tasks.calibration import Calibrated
 from trainer.tasks.scoring import mistake
 
 
@@ -40,6 +43,17 @@ class Regression(TrainingTask):
         mean, std = float(np.mean(train.targets)), float(np.std(train.targets))
         return serving.RegressionSettings(**self.pair_settings(), mean=mean, std=std)
 
+    def without_calibration(self, settings: TaskSettings) -> TaskSettings:
+        return settings.model_copy(update={"radius": None})
+
+    def calibrate(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Calibrated:
+        """An interval around every number, of `model_head.interval_coverage`."""
+        coverage = self.recipe.model_head.interval_coverage or serving.COVERAGE
+        answers: list[Any] = [task.decode(*pair) for pair in zip(encoded, logits, strict=True)]
+        radius = conformal_radius(_numbers(answers) - np.array(rows.targets), coverage)
+        settings = task.settings.model_copy(update={"radius": radius, "coverage": coverage})
+        return Calibrated(settings, radius is not None)
+
     def examples(self, task: Task, encoded: list[Encoded], target: float) -> list[Example]:
         settings: Any = task.settings
         return [Example((encoded[0].windows[0],), [(target - settings.mean) / settings.std])]
@@ -49,13 +63,17 @@ class Regression(TrainingTask):
         return loss(logits, labels.to(logits.dtype), reduction="sum")
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
-        """RMSE is in the data's unit."""
+        """RMSE is in the data's unit; coverage is the share of the right numbers that are inside their intervals."""
         expected, answered = np.array(rows.targets), _numbers(answers)
-        return {
+        scores = {
             "pearson": pearson(expected, answered),
             "spearman": spearman(expected, answered),
             "rmse": float(np.sqrt(np.mean((expected - answered) ** 2))),
         }
+        if "low" not in answers[0][0]:
+            return scores
+        low, high = (np.array([answer[0][end] for answer in answers]) for end in ("low", "high"))
+        return {**scores, "coverage": float(np.mean((low <= expected) & (expected <= high)))}
 
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         return (pearson_of if metric == "pearson" else spearman_of)(rows.targets, _numbers(answers))

@@ -23,7 +23,7 @@ class Scoring(ABC):
     """``answers`` are the decoded answers to ``rows``, in order."""
 
     recipe: Recipe
-    shares: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match")
+    shares: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match", "coverage")
     """The metrics that are shares of rows, and so have a binomial interval."""
     scoring_parameters: ClassVar[TaskParameters | None] = None
     """Parameters under which an answer has all that the methods here and decisions read; None: the default ones."""

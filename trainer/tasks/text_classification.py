@@ -13,17 +13,20 @@ from torch import Tensor
 
 from serving.errors import InputError
 from serving.tasks import text_classification as serving
-from serving.tasks.activations import apply_function
+from serving.tasks.activations import apply_function, scale_odds
 from serving.tasks.base import Encoded, Logits, Task, TaskSettings
 from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
+from trainer.metrics.calibration import Forecasts, nll_of
 from trainer.metrics.changes import PROBABILITY, Changes, Side, score_changes
 from trainer.metrics.resampling import WeightedMetric, f1_of, indicators, mean_of
+from trainer.metrics.scaling import fit_temperature
 from trainer.metrics.thresholds import best_accuracy_threshold
 from trainer.model.inference import RowLogits
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, MetricValues, TrainingTask
+from trainer.tasks.calibration import Calibrated
 from trainer.tasks.losses import class_weights, sigmoid_loss, softmax_loss
 from trainer.tasks.scoring import mistake, per_label
 
@@ -72,6 +75,33 @@ class TextClassification(TrainingTask):
         second = np.array(rows.targets) == task.labels[1]
         scores = np.array([_second_probability(windows[0]) for windows in logits])
         return task.settings.model_copy(update={"threshold": best_accuracy_threshold(scores, second)})
+
+    def without_calibration(self, settings: TaskSettings) -> TaskSettings:
+        assert isinstance(settings, serving.TextClassificationSettings)
+        return at_temperature(settings, 1.0)
+
+    def calibrate(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Calibrated:
+        """One temperature."""
+        assert isinstance(task, serving.TextClassification)
+        both = np.stack([windows[0] for windows in logits])
+        if both.shape[1] == 1:  # the log odds of the second label
+            both = np.concatenate([np.zeros_like(both), both], axis=1)
+        numbers = {label: at for at, label in enumerate(task.labels)}
+        temperature, fit = fit_temperature(both, np.array([numbers[target] for target in rows.targets]))
+        return Calibrated(at_temperature(task.settings, temperature), fit.pays, fit)
+
+    def forecasts(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Forecasts:
+        """Of each row its label's score; NLL and Brier score are of all labels."""
+        assert isinstance(task, serving.TextClassification)
+        numbers = {label: at for at, label in enumerate(task.labels)}
+        found = np.empty((4, len(rows)))
+        for at, (windows, target) in enumerate(zip(logits, rows.targets, strict=True)):
+            scores, answered, right = task.scores(windows[0]), task.order(windows[0])[0], numbers[target]
+            brier = (scores**2).sum() - 2 * scores[right] + 1
+            found[:, at] = scores[answered], answered == right, scores[right], brier
+        confidences, correct, probabilities, brier = found
+        row, count = np.arange(len(rows)), np.ones(len(rows))
+        return Forecasts(len(rows), confidences, correct > 0, row, nll_of(probabilities), brier, count)
 
     def examples(self, task: Task, encoded: list[Encoded], target: str) -> list[Example]:
         return [Example((encoded[0].windows[0],), task.labels.index(target))]
@@ -149,6 +179,17 @@ def _labels(answers: Sequence[Any]) -> list[str]:
 
 def _scores(answer: Any) -> dict[str, float]:
     return {each["label"]: each["score"] for each in answer}
+
+
+def at_temperature(
+    settings: serving.TextClassificationSettings, temperature: float
+) -> serving.TextClassificationSettings:
+    """With a threshold that answers the same."""
+    threshold = settings.threshold
+    if threshold is not None:
+        scaled = scale_odds(np.array(threshold), settings.temperature / temperature)
+        threshold = float(np.clip(scaled, np.nextafter(0, 1), np.nextafter(1, 0)))
+    return settings.model_copy(update={"temperature": temperature, "threshold": threshold})
 
 
 def _second_probability(logits: Logits) -> float:

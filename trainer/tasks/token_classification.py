@@ -12,6 +12,7 @@ from torch import Tensor
 
 from serving.errors import InputError
 from serving.tasks import token_classification as serving
+from serving.tasks.activations import log_odds
 from serving.tasks.base import Encoded, Task, TaskSettings
 from serving.tasks.inputs import json_type
 from serving.tasks.token_classification import OUTSIDE
@@ -19,13 +20,16 @@ from trainer.data import columns
 from trainer.data.conll import to_bio
 from trainer.data.rows import Rows
 from trainer.data.table import Table
+from trainer.metrics.calibration import Forecasts, binary_forecasts
 from trainer.metrics.changes import PROBABILITY, Changes, Side, score_changes
 from trainer.metrics.entities import EntityScores, Span, entity_scores, spans_of
 from trainer.metrics.resampling import WeightedMetric, f1_of
+from trainer.metrics.scaling import fit_platt
 from trainer.model.inference import RowLogits
 from trainer.model.inputs import IGNORED
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, MetricValues, TrainingTask
+from trainer.tasks.calibration import Calibrated
 from trainer.tasks.losses import class_weights, softmax_loss
 from trainer.tasks.scoring import mistake
 from trainer.tasks.word_tags import answered_tags, entity_places, token_tags, word_places
@@ -94,6 +98,25 @@ class TokenClassification(TrainingTask):
 
         best = max(BIASES, key=lambda bias: (f1(bias), -abs(bias)))
         return task.settings.model_copy(update={"outside_bias": best})
+
+    def without_calibration(self, settings: TaskSettings) -> TaskSettings:
+        return settings.model_copy(update={"scale": 1.0, "bias": 0.0})
+
+    def calibrate(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Calibrated:
+        """A scale and a bias for the log odds of an entity's score, as it is right: type, start and end."""
+        found = self.forecasts(task, encoded, logits, rows)
+        scale, bias, fit = fit_platt(log_odds(found.confidences), found.correct)
+        return Calibrated(task.settings.model_copy(update={"scale": scale, "bias": bias}), fit.pays, fit)
+
+    def forecasts(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Forecasts:
+        """Of each answered entity."""
+        answers = [
+            (at, entity["score"], (entity["entity_group"], entity["start"], entity["end"]) in places)
+            for at, (each, windows, target) in enumerate(zip(encoded, logits, rows.targets, strict=True))
+            for places in (set(entity_places(target)),)
+            for entity in task.decode(each, windows)
+        ]
+        return binary_forecasts(len(rows), answers)
 
     def examples(self, task: Task, encoded: list[Encoded], target: dict[str, Any]) -> list[Example]:
         numbers = {label: at for at, label in enumerate(task.labels)}

@@ -15,7 +15,10 @@ const SHOW = {
     const found = rows.filter(row => row.chosen).map(row => row.label);
     return [makeHeadline(found.join(", ") || "No label reaches its threshold"), makeBars("Labels by probability, each with its threshold", rows)];
   },
-  "regression": (texts, [{label, score}], why) => [makeHeadline(formatNumber(score), label), why("this number", {})],
+  "regression": (texts, [{label, score, low, high}], why) => {
+    const interval = low === undefined ? "" : `, ${formatNumber(low)} to ${formatNumber(high)} in ${formatPercent(state.info.settings.coverage)} of texts`;
+    return [makeHeadline(formatNumber(score), label + interval), why("this number", {})];
+  },
   "token-classification": (texts, entities, why) => {
     const rows = entities.map(entity => ({
       label: entity.word, tag: entity.entity_group, share: entity.score, chosen: true, text: formatPercent(entity.score),

@@ -12,11 +12,11 @@ function makeBars(caption, rows) {
   return el("div", {}, table, all);
 }
 
-function makeBar({label, tag, share, text, chosen, kind, tick, act}) {
+function makeBar({label, tag, share, text, chosen, kind, tick, tickName, act}) {
   const fill = el("div", {class: `fill ${kind ?? ""}`});
   const track = el("div", {class: "track", "aria-hidden": "true"}, fill);
   if (tick !== undefined) {
-    const mark = track.appendChild(el("div", {class: "tick", title: `threshold ${formatPercent(tick)}`}));
+    const mark = track.appendChild(el("div", {class: "tick", title: `${tickName ?? "threshold"} ${formatPercent(tick)}`}));
     mark.style.left = `${100 * tick}%`;
   }
   fill.style.width = `${100 * Math.min(1, Math.max(0, share))}%`;

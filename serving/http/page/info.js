@@ -38,12 +38,24 @@ function showInfo() {
     ["Proven on", info.proven_on.cpu ?? info.proven_on.architecture, true],
     ["Bundle sha256", info.bundle_sha256, true],
   ]);
+  showReliability(parity.reliability);
   const warnings = info.data_warnings;
   at("data-warnings").hidden = !warnings.length;
   at("data-warnings").replaceChildren(el("p", {}, "The training warned of its data:"), el("ul", {}, ...warnings.map(text => el("li", {}, text))));
   fillList(at("limits"), Object.entries(info.limits).map(([name, value]) => [LIMITS[name] ?? humanize(name), formatCount(value)]));
   const paths = ["info", "openapi.json", "card", "metrics", "readyz"];
   at("links").replaceChildren(...paths.map(path => el("li", {}, el("a", {href: ["metrics", "readyz"].includes(path) ? path : urlOf(path)}, `/${path}`))));
+}
+
+// Reliability as bars: how many answers with about this score are right, and a tick at the score itself.
+function showReliability(reliability) {
+  at("reliability").hidden = !reliability;
+  if (!reliability) return;
+  const rows = [...reliability.bins].reverse().map(([score, share]) => ({
+    label: formatPercent(score), share, tick: score, tickName: "mean score", text: formatPercent(share),
+  }));
+  at("reliability-means").textContent = `Scores on the test set, and how many of these answers are right. Calibration error ${formatNumber(reliability.calibration_error)}, before calibration ${formatNumber(reliability.uncalibrated_error)}.`;
+  at("reliability-bars").replaceChildren(makeBars("Share of right answers by score", rows));
 }
 
 async function checkReady() {

@@ -39,6 +39,11 @@ def test_content(tiny_run: Run) -> None:
     assert f"| test | 18 | {test['accuracy']:.2%} | {low:.2%} – {high:.2%} |" in text
     assert "figures/learning-curve.png" in text
     assert "figures/confusion-matrix.png" in text
+    assert (tiny_run.root / "figures" / "calibration.png").is_file()
+    for when in ("before", "after"):
+        figures = test["calibration"][when]
+        low, high = figures["ece_interval_95"]
+        assert f"| {when} calibration | 18 | {figures['ece']:.4f} ({low:.4f} – {high:.4f})" in text
     assert all(f"| `{label}` |" in text for label in record["labels"])
     assert tiny_run.recipe.read_text() in text
     assert "tuneship replay ." in text

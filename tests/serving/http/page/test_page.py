@@ -93,6 +93,19 @@ def test_it_shows_what_it_serves(visit: Visit) -> None:
     assert re.search(r"Inputs per request\s+128", visit.text("#limits"))
 
 
+def test_scores_are_shown_beside_what_is_right(browser: Browser, task_server: Servers) -> None:
+    """The proof's reliability as bars with a tick, and the calibration error; a regression's interval instead."""
+    with visiting(browser, task_server("text pairs").url) as visit:
+        visit.open()
+        assert re.search(r"Calibration error 0\.\d{3}, before calibration 0\.\d{3}", visit.text("#reliability-means"))
+        assert visit.page.locator("#reliability-bars tbody tr").count() > 1
+        assert "mean score" in str(visit.page.locator("#reliability-bars .tick").first.get_attribute("title"))
+    with visiting(browser, task_server("regression").url) as visit:
+        visit.open(ASKED["regression"])
+        assert visit.page.locator("#reliability").is_hidden()
+        assert re.search(r"label, \d+\.\d+ to \d+\.\d+ in 90\.0 % of texts", visit.text("#answers .big"))
+
+
 def test_a_failed_proof_is_no_check_mark(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
     """Only a proof that held has the check mark."""
     bundle = forge(tiny_bundle, tmp_path / "bundle", verdict={"passed": False})
