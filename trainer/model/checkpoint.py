@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from serving.bundle.manifest import Limits
-from serving.errors import InputError
+from serving.errors import InputError, first_problem
 from serving.tasks import TASKS
 from serving.tasks.base import Task, TaskSettings
 from trainer.model.architecture import LIBRARY, RELATIVE_TYPES, backbone_class
@@ -263,9 +264,13 @@ def _write_task(model_spec: ModelSpec, task: Task, path: Path) -> None:
 def _read_task(path: Path) -> tuple[ModelSpec, Task]:
     if not path.is_file():
         raise InputError(f"{path.parent}: has no {TASK}; give the checkpoint of a run that tuneship train made")
-    content = json.loads(path.read_text(encoding="utf-8"))
-    kind = TASKS[content["task"]]
-    content["settings"].pop("clip", None)  # earlier runs cut pairs by characters
-    settings: TaskSettings = kind.settings_type.model_validate(content["settings"])
-    model_spec = ModelSpec(**{field.name: content[field.name] for field in fields(ModelSpec)})
-    return model_spec, kind(content["labels"], settings, Limits())
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        kind = TASKS[content["task"]]
+        content["settings"].pop("clip", None)  # earlier runs cut pairs by characters
+        settings: TaskSettings = kind.settings_type.model_validate(content["settings"])
+        spec = {field.name: content[field.name] for field in fields(ModelSpec) if field.name in content}
+        return ModelSpec(**spec), kind(content["labels"], settings, Limits())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        raise InputError(f"{path}: is no {TASK} of this version ({problem}); train the run again") from error

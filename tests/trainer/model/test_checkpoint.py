@@ -174,3 +174,17 @@ def test_no_task(tiny_run: Run, tmp_path: Path) -> None:
     (tmp_path / "bare" / "task.json").unlink()
     with pytest.raises(InputError, match=r"has no task\.json; give the checkpoint of a run"):
         load_checkpoint(tmp_path / "bare")
+
+
+def test_a_task_of_an_earlier_version(tiny_run: Run, tmp_path: Path) -> None:
+    """What was added since has its default; what is left out, or unknown, is told."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_run.checkpoint, folder)
+    content = json.loads((folder / "task.json").read_text())
+    earlier = {key: value for key, value in content.items() if key != "library_head"}
+    (folder / "task.json").write_text(json.dumps(earlier | {"settings": {**content["settings"], "clip": 2048}}))
+    assert load_checkpoint(folder).model_spec == load_checkpoint(tiny_run.checkpoint).model_spec
+    for broken in ({"task": "text-classification"}, content | {"settings": {"odd": 1}}, [], content | {"task": "odd"}):
+        (folder / "task.json").write_text(json.dumps(broken))
+        with pytest.raises(InputError, match=r"task\.json: is no task\.json of this version \(.*train the run again"):
+            load_checkpoint(folder)
