@@ -2,7 +2,7 @@
 
     python -m bench.exporters [FAMILY …]
 
-Models of random weights, four layers of width 256. A classifier reads 8 texts of 64 tokens; a generating model a token
+Models of random weights, two layers of width 256. A classifier reads 8 texts of 64 tokens; a generating model a token
 after 64 others. Each graph is compared with torch first.
 """
 
@@ -32,17 +32,17 @@ from trainer.model.heads import PooledClassifier
 
 ROUNDS, TOKENS, ROWS, PAST = 30, 64, 8, 64
 SIZES: dict[str, Any] = {
-    "vocab_size": 1000, "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024,
+    "vocab_size": 1000, "hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 1024,
     "max_position_embeddings": 514, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2,
 }  # fmt: skip
 GROUPED = {"num_key_value_heads": 2}
 BOTH_SIDES = {
-    "d_model": 256, "encoder_layers": 4, "decoder_layers": 4, "encoder_attention_heads": 4,
+    "d_model": 256, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
     "decoder_attention_heads": 4, "encoder_ffn_dim": 1024, "decoder_ffn_dim": 1024, "decoder_start_token_id": 2,
 }  # fmt: skip
 DEBERTA = {"relative_attention": True, "position_buckets": 256, "pos_att_type": ["p2c", "c2p"], "share_att_key": True}
-T5 = {"d_model": 256, "d_kv": 64, "d_ff": 1024, "num_layers": 4, "num_heads": 4, "decoder_start_token_id": 0}
-XLNET = {"d_model": 256, "n_head": 4, "n_layer": 4, "d_head": 64, "d_inner": 1024, "max_position_embeddings": None}
+T5 = {"d_model": 256, "d_kv": 64, "d_ff": 1024, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
+XLNET = {"d_model": 256, "n_head": 4, "n_layer": 2, "d_head": 64, "d_inner": 1024, "max_position_embeddings": None}
 
 CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {
     "BERT": ("bert", {}), "DistilBERT": ("distilbert", {"hidden_dim": 1024}), "RoBERTa": ("roberta", {}),

@@ -15,6 +15,7 @@ from serving.bundle.bundle import sha256_of
 from serving.errors import InputError, UserError
 from trainer.model.architecture import most_positions, natural_pooling, read_architecture
 from trainer.model.heads import Pooling
+from trainer.model.pooling_files import read_pooling
 from trainer.recipe.recipe import DEFAULT_MODEL
 
 DEFAULT_MAX_LENGTH = 256
@@ -37,7 +38,9 @@ class BaseCheckpoint:
     Attributes:
         source: folder, hub or package.
         max_length: in tokens; None: no limit.
+        pooling: as sentence-transformers' files say, else what suits the architecture.
         default_max_length: where a recipe has no ``data.max_length``.
+        unsupported: what those files ask for and Tuneship does not do.
     """
 
     id: str
@@ -48,6 +51,7 @@ class BaseCheckpoint:
     pooling: Pooling
     max_length: int | None
     default_max_length: int
+    unsupported: str = ""
     revision: str | None = None
 
     def files(self) -> dict[str, str]:
@@ -67,14 +71,15 @@ def find_base_model(model: str, name: str | None = None, revision: str | None = 
     folder, source = _locate(model, revision)
     read_config(folder, model)
     config = read_architecture(folder, model)
-    limit = _limit(folder, config)
+    limit, (pooling, unsupported) = _limit(folder, config), read_pooling(folder)
     return BaseCheckpoint(
         id=name or model,
         source=source,
         folder=folder,
         sha256=_weights_hash(folder, model),
         config=config,
-        pooling=_default_pooling(folder, config),
+        pooling=pooling or natural_pooling(config),
+        unsupported=unsupported,
         max_length=limit,
         default_max_length=min(limit or DEFAULT_MAX_LENGTH, _sentence_length(folder), DEFAULT_MAX_LENGTH),
         revision=_commit(folder) if source == "hub" else None,
@@ -175,16 +180,6 @@ def _weights_hash(folder: Path, model: str) -> str:
     """Of several files: of the list of their sha256."""
     hashes = [sha256_of(file) for file in _weight_files(folder)]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
-
-
-def _default_pooling(folder: Path, config: PretrainedConfig) -> Pooling:
-    """As sentence-transformers' files say, else what suits the architecture."""
-    pooling = _read_json(folder / "1_Pooling" / "config.json")
-    if not pooling:
-        return natural_pooling(config)
-    if pooling.get("pooling_mode_lasttoken") or pooling.get("pooling_mode") == "lasttoken":
-        return "last"
-    return "cls" if pooling.get("pooling_mode_cls_token") or pooling.get("pooling_mode") == "cls" else "mean"
 
 
 def _limit(folder: Path, config: PretrainedConfig) -> int | None:

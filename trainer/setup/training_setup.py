@@ -103,6 +103,12 @@ def resolve_recipe(recipe: Recipe, base: BaseCheckpoint) -> Recipe:
             f"data.max_length: {length} is more than {base.id} takes; give at most {base.max_length}",
             field="data.max_length",
         )
+    if base.unsupported and recipe.model_head.pooling is None:
+        raise InputError(
+            f"model: {base.id}: its sentence-transformers files ask for {base.unsupported}, which Tuneship does not do;"
+            " give model_head.pooling: mean, cls or last to train without it",
+            field="model_head.pooling",
+        )
     if recipe.model_head.pooling == "cls" and kind_of(base.config) != "encoder":
         raise InputError(
             f"model_head.pooling: cls: the first token of {base.id}, of kind {kind_of(base.config)!r}, has not read the"

@@ -65,6 +65,11 @@ CASES = {
     "the first token of a causal model": Case(
         "GPT-2", CLASSIFY, nothing, "model_head.pooling: cls: the first token", {"model_head": {"pooling": "cls"}}
     ),
+    "a layer behind the vectors": Case(
+        "BERT", CLASSIFY,
+        lambda folder: (folder / "modules.json").write_text('[{"type": "sentence_transformers.models.Dense"}]'),
+        "files ask for a Dense module, which Tuneship does not do; give model_head.pooling",
+    ),
     "a prompt that takes all positions": Case(
         "GPT-2", GENERATE, nothing, "a prompt of 128 tokens takes all 128 positions .* give fewer, such as 120",
         {"data": {"max_length": 128}},
