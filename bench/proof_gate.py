@@ -30,8 +30,8 @@ WON = (0.0, 0.0005, 0.002, 0.005, 0.01)
 UNLABELLED = (1000, 5000)
 NEGLIGIBLE = 1e-9
 
-DRAWS = 2000
-FIRST_DRAWS = 400
+DRAWS = 1000
+FIRST_DRAWS = 200
 """A cell in which none of so many test sets passes is drawn no further."""
 
 FIGURE_ROWS = (150, 736, 1821, 3080, 5000)

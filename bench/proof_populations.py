@@ -57,16 +57,17 @@ def words(part: float, won: float) -> MakePopulation:
     return make
 
 
-def labels(rarest: float, only_rarest: bool, won: float) -> MakePopulation:
-    """Macro-F1 of four labels, 85 % right: rows of any label are lost, or only the rarest's."""
-    names = "abcd"
-    shares = np.array([0.45, 0.35, 0.2 - rarest, rarest])
+def labels(count: int, rarest: float, only_rarest: bool, won: float) -> MakePopulation:
+    """Macro-F1, 85 % right: rows of any label are lost, or only the rarest's."""
+    names = [str(number) for number in range(count)]
+    frequent = np.arange(count, 1, -1)
+    shares = np.append((1 - rarest) * frequent / frequent.sum(), rarest)
 
     def make(rate: float) -> Population:
         kinds = []
         for at, (name, share) in enumerate(zip(names, shares, strict=True)):
-            wrong = names[(at + 1) % 4]
-            lost = rate if not only_rarest or at == 3 else 0.0
+            wrong = names[(at + 1) % count]
+            lost = rate if not only_rarest or at == count - 1 else 0.0
             kinds += [
                 (name, name, name, 0.85 * share * (1 - lost)),
                 (name, name, wrong, 0.85 * share * lost),
@@ -74,7 +75,7 @@ def labels(rarest: float, only_rarest: bool, won: float) -> MakePopulation:
                 (name, wrong, name, 0.15 * share * won),
             ]
         expected, before, after, weights = zip(*kinds, strict=True)
-        sides = [indicators(side, names) for side in (expected, before, after)]
+        sides = [indicators([[name] for name in side], names) for side in (expected, before, after)]
         reference, served = (f1_of(sides[0] * side, side, sides[0], "macro") for side in sides[1:])
         return Population("macro_f1", reference, served, np.array(weights))
 
@@ -147,9 +148,10 @@ def numbers(spearman: bool, change: str) -> MakePopulation:
 POPULATIONS: dict[str, MakePopulation] = {
     "word F1, rows lost wholly": words(1.0, 0.0),
     "word F1, rows lost by half, 2 % of the others won": words(0.5, 0.02),
-    "macro-F1, rows of any label": labels(0.1, only_rarest=False, won=0.0),
-    "macro-F1, rows of any label, 5 % of the others won": labels(0.1, only_rarest=False, won=0.05),
-    "macro-F1, rows of the rarest label (2 %)": labels(0.02, only_rarest=True, won=0.0),
+    "macro-F1, rows of any label": labels(4, 0.1, only_rarest=False, won=0.0),
+    "macro-F1, rows of any label, 5 % of the others won": labels(4, 0.1, only_rarest=False, won=0.05),
+    "macro-F1, rows of the rarest of 4 labels (2 %)": labels(4, 0.02, only_rarest=True, won=0.0),
+    "macro-F1, rows of the rarest of 28 labels (0.4 %)": labels(28, 0.004, only_rarest=True, won=0.0),
     "entity F1, whole sentences": entities(only_longest=False, wholly=True, won=0.0),
     "entity F1, the longest sentences wholly": entities(only_longest=True, wholly=True, won=0.0),
     "entity F1, one entity a sentence, 5 % of the others won": entities(only_longest=False, wholly=False, won=0.05),

@@ -46,7 +46,7 @@ def test_rows_without_labels_keep_the_level(won: float) -> None:
     ("name", "rows"),
     [
         ("word F1, rows lost wholly", 736),
-        ("macro-F1, rows of the rarest label (2 %)", 300),
+        ("macro-F1, rows of the rarest of 4 labels (2 %)", 300),
         ("entity F1, whole sentences", 1821),
         ("Pearson, every answer a little", 300),
         ("Spearman, the far end of the scale", 736),

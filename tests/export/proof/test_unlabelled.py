@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from export.bundle.card import check_card
+from export.exporter import export_run
 from export.proof.metric_change import ChangedAnswers
 from export.proof.prove import prove
 from export.proof.reference import ReferenceAnswers, UnlabelledAnswers
 from export.proof.unlabelled import answer_unlabelled
 from export.variants.registry import VARIANTS
-from serving.bundle.bundle import sha256_of
+from serving.bundle.bundle import Bundle, sha256_of
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
+from tests.bundles import manifest_of
+from trainer.recipe.recipe import load_recipe
 from trainer.recipe.sections import Export
+from trainer.run.run import Run
 from trainer.tasks import create_training_task
 
 Answer = Callable[..., UnlabelledAnswers | None]
@@ -102,3 +108,19 @@ def test_the_share_is_clopper_and_pearsons() -> None:
     """One-sided; no rows that keep their answer are no bound."""
     assert ChangedAnswers("", "", 500, 500, 0).share_limit(0.0125) == pytest.approx(1 - 0.0125 ** (1 / 500))
     assert ChangedAnswers("", "", 5, 5, 5).share_limit(0.0125) == 1
+
+
+def test_manifest_and_card_have_the_rows(tiny_run: Run, tmp_path: Path) -> None:
+    """By number and hash, not by text; the key may be given after the training."""
+    run = Run(Path(shutil.copytree(tiny_run.root, tmp_path / "run")))
+    path = tmp_path / "texts.jsonl"
+    path.write_text("\n".join(map(json.dumps, texts(20))), encoding="utf-8")
+    load_recipe(run.recipe, [f"export.rows={path}"]).save(run.recipe)
+    bundle = export_run(run, tmp_path / "bundle").bundle
+    described = {"source": "texts.jsonl", "rows": 20, "sha256": sha256_of(path)}
+    assert manifest_of(bundle).data["unlabelled"] == described
+    parity = json.loads((bundle / "parity.json").read_text())
+    assert parity["change"]["unlabelled"] == described | {"compared": 20, "changed": 0}
+    card = (bundle / "README.md").read_text()
+    assert "Of 20 unlabelled rows of texts.jsonl, 0 have another answer than the checkpoint's." in card
+    assert check_card(Bundle.open(bundle)) == card
