@@ -54,6 +54,7 @@ MARKS = {
     "lowest cosine with the checkpoint's vector": "C",
     "mean cosine with the checkpoint's vector": "c",
     "largest relative change of a vector's length": "L",
+    "mean relative change of a vector's length": "l",
     "mean word F1 with the checkpoint's text": "T",
 }
 METRIC, OTHER = "M", "O"

@@ -37,7 +37,7 @@ PROBABILITY = Unit(
 )  # fmt: skip
 VALUE = Unit("change of a number, in standard deviations", "max_value_change", "max_mean_value_change")
 COSINE = Unit("cosine with the checkpoint's vector", "min_cosine", "min_mean_cosine", similarity=True)
-LENGTH = Unit("relative change of a vector's length", "max_length_change", "")
+LENGTH = Unit("relative change of a vector's length", "max_length_change", "max_mean_length_change")
 TEXT = Unit("word F1 with the checkpoint's text", "", "min_mean_text_f1", similarity=True)
 
 Changes = Mapping[Unit, Floats]

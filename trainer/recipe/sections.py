@@ -269,12 +269,13 @@ class Export(Section):
     )
     max_mean_value_change: float = Field(default=0.05, ge=0, description="of all of them on average")
     min_cosine: float = Field(
-        default=0.9, ge=-1, le=1, description="of any vector with the checkpoint's of the same text"
+        default=0.8, ge=-1, le=1, description="of any vector with the checkpoint's of the same text"
     )
     min_mean_cosine: float = Field(default=0.98, ge=-1, le=1, description="of all of them on average")
     max_length_change: float = Field(
-        default=0.2, ge=0, description="of any vector's length before normalisation, as a share of it"
+        default=0.5, ge=0, description="of any vector's length before normalisation, as a share of it"
     )
+    max_mean_length_change: float = Field(default=0.05, ge=0, description="of all of them on average")
     min_mean_text_f1: float = Field(
         default=0.95, ge=0, le=1, description="of the words of generated texts with those of the checkpoint's"
     )
