@@ -1,11 +1,13 @@
 """Static int8: scales are fixed by training rows, so that no row depends on another.
 
-While too many validation answers change, groups of layers return to float32, the most sensitive first.
+Where too many validation answers change, groups of layers return to float32, the most sensitive first, and as few as it
+takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 from onnx import ModelProto
 
 from export.graphs.graph_file import load_graph, save_graph
+from export.proof.progress import track
 from export.proof.prove import Judgement
 from export.variants.activations import observe_activations
 from export.variants.calibration import SEED, Calibration, Feeds, create_single_thread_session
@@ -35,7 +38,8 @@ def static_int8(source: Path, target: Path, calibration: Calibration) -> dict[st
     if not groups:
         raise VariantFailed("the graph has no inner linear layer to put into 8 bits")
     activations = observe_activations(model, groups, calibration.feeds, source.parent)
-    ranges = {group.input: search_range(group, activations[group.input]) for group in groups}
+    searched = track("8-bit ranges of layers", groups, len(groups))
+    ranges = {group.input: search_range(group, activations[group.input]) for group in searched}
     tables = quantize_tables(model, source.parent)
     reverted, judgement = _quantize_until_accepted(tables, source, groups, ranges, target, calibration)
     return {
@@ -55,19 +59,44 @@ def _quantize_until_accepted(
     calibration: Calibration,
 ) -> tuple[list[str], Judgement]:
     """Returns the inputs of the reverted groups."""
-    remaining, by_sensitivity = groups, list[str]()
-    while remaining:
+    judgements: dict[int, Judgement] = {}
+
+    @cache
+    def by_sensitivity() -> list[str]:
+        return _sort_by_sensitivity(model, source.parent, groups, ranges, calibration.feeds)
+
+    def write(count: int) -> list[str]:
+        reverted = by_sensitivity()[:count] if count else []
+        remaining = [group for group in groups if group.input not in reverted]
         save_graph(quantize_layers(model, remaining, ranges), target, source)
-        judgement = calibration.judge()
-        if judgement.passed and judgement.change.change >= -judgement.change.budget:
-            return [group.input for group in groups if group not in remaining], judgement
-        by_sensitivity = by_sensitivity or _sort_by_sensitivity(model, source.parent, groups, ranges, calibration.feeds)
-        most_sensitive = by_sensitivity[len(groups) - len(remaining)]
-        remaining = [group for group in remaining if group.input != most_sensitive]
-    raise VariantFailed(
-        "no part of the graph can be put into 8 bits: even with one layer, on validation rows, "
-        + ("; ".join(judgement.failures) or f"{judgement.metric} falls by {-judgement.change.change:.3g}")
-    )
+        return [group.input for group in groups if group.input in reverted]
+
+    def accepts(count: int) -> bool:
+        write(count)
+        judgements[count] = judgement = calibration.judge()
+        return judgement.passed and judgement.change.change >= -judgement.change.budget
+
+    fewest = find_fewest(accepts, len(groups) - 1)
+    if fewest is None:
+        judgement = judgements[len(groups) - 1]
+        raise VariantFailed(
+            "no part of the graph can be put into 8 bits: even with one layer, on validation rows, "
+            + ("; ".join(judgement.failures) or f"{judgement.metric} falls by {-judgement.change.change:.3g}")
+        )
+    return write(fewest), judgements[fewest]
+
+
+def find_fewest(accepts: Callable[[int], bool], most: int) -> int | None:
+    """The fewest of 0 to ``most`` that are accepted, if all above them are: doubled until they are, then bisected."""
+    refused, tried = -1, 0
+    while not accepts(tried):
+        if tried == most:
+            return None
+        refused, tried = tried, min(max(1, 2 * tried), most)
+    while tried - refused > 1:
+        middle = (tried + refused) // 2
+        refused, tried = (refused, middle) if accepts(middle) else (middle, tried)
+    return tried
 
 
 def _sort_by_sensitivity(
@@ -77,7 +106,7 @@ def _sort_by_sensitivity(
     exact = _run(model, folder, sample)
     change = {
         group.input: _mean_difference(_run(quantize_layers(model, [group], ranges), folder, sample), exact)
-        for group in groups
+        for group in track("sensitivity of layers", groups, len(groups))
     }
     return sorted(change, key=lambda name: -change[name])
 

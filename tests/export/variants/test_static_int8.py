@@ -233,6 +233,20 @@ def test_the_most_sensitive_layers_go_back(
     assert any(each.name.endswith("/smoothing") or each.name.endswith("/scale") for each in written.graph.initializer)
 
 
+@pytest.mark.parametrize("fewest", [0, 1, 2, 3, 5, 7, 8, 23, None])
+def test_the_fewest_are_found_in_few_steps(fewest: int | None) -> None:
+    """Doubling and bisection: 9 judgements at most for 24 layers, and one where none goes back."""
+    asked: list[int] = []
+
+    def accepts(count: int) -> bool:
+        asked.append(count)
+        return fewest is not None and count >= fewest
+
+    assert static.find_fewest(accepts, 23) == fewest
+    assert len(asked) == len(set(asked)) <= 9
+    assert fewest != 0 or asked == [0]
+
+
 def test_a_model_that_cannot_be_quantized_is_refused(graph: Callable[..., onnx.ModelProto], tmp_path: Path) -> None:
     """If even one group in 8 bits changes too many answers, the variant is refused."""
     feeds = feeds_for(graph("BERT"), [5, 9])
