@@ -14,7 +14,7 @@ import onnx.parser
 import pytest
 from onnx import numpy_helper
 
-from export.graphs.encoder import export_encoder
+from export.graphs.convert import write_graphs
 from export.proof.gate import Gate
 from export.proof.prove import Judgement
 from export.variants import static_int8 as static
@@ -55,7 +55,7 @@ def graph(tmp_path: Path) -> Callable[..., onnx.ModelProto]:
         model: Model = build_model(plan.base, plan.model_spec, plan.splits.labels).eval()
         save_checkpoint(model, plan.model_spec, plan.task, plan.tokenizer, tmp_path / "checkpoint")
         checkpoint = load_checkpoint(tmp_path / "checkpoint", attn_implementation="eager")
-        export_encoder(checkpoint, tmp_path / "model.onnx")
+        write_graphs(checkpoint, tmp_path)
         return onnx.load(str(tmp_path / "model.onnx"))
 
     return make
