@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -34,8 +35,10 @@ def _measure(name: str, run: Run, console: Console) -> list[Figure]:
     from export.exporter import export_run
     from export.selection.search import select_best
 
+    start, cpu = time.monotonic(), time.process_time()
     with show_progress(console):
         result = export_run(run, WORK / "auto" / name, "auto", threads=available_cpus())
+    seconds, cpu = time.monotonic() - start, time.process_time() - cpu
     best, parity = select_best(result.candidates), result.parity
     console.print(variants_table(result.candidates, best.variant.name))
     assert best.pace
@@ -49,4 +52,5 @@ def _measure(name: str, run: Run, console: Console) -> list[Figure]:
         Figure(f"{name}, equal answers", equal, "%", note=f"{parity.answers_equal:,} of {parity.compared:,}"),
         Figure(f"{name}, answers changed by neighbours or padding", float(changed), "", correct=0.0),
         Figure(f"{name}, its graph", best.size / 1e6, "MB"),
+        Figure(f"{name}, the export", seconds, "s", note=f"{cpu:.0f} s of CPU time"),
     ]

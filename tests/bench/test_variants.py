@@ -16,7 +16,7 @@ from trainer.run.run import Run
 def test_a_run_of_ones_own(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The selected variant is exported and its speed, answers and size are measured."""
     monkeypatch.setattr(variants, "WORK", tmp_path)
-    speed, equal, changed, size = variants.measure_variants(tiny_run.root, Console())
+    speed, equal, changed, size, duration = variants.measure_variants(tiny_run.root, Console())
     bundle = Bundle.open(tmp_path / "auto" / tiny_run.root.name)
     assert bundle.manifest.graph.variant in speed.name
     assert speed.value is not None
@@ -25,4 +25,6 @@ def test_a_run_of_ones_own(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     assert equal.value is not None
     assert equal.value >= 99
     assert (changed.value, changed.is_error) == (0, False)
+    assert duration.value
+    assert "of CPU time" in duration.note
     assert size.value == len(bundle.read("model.onnx")) / 1e6
