@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving.inference.predictor import Predictor
-from serving.tasks.generation import Generation
 
-ITEMS, PROMPTS = 64, 4
-"""Of a round; prompts for a generating model."""
+ITEMS, FEWEST, ROUND_SECONDS = 64, 4, 2.0
+"""A round has ITEMS items; fewer, but FEWEST at least, if they take longer than ROUND_SECONDS."""
 
 ROUNDS, OUTLIERS = 9, 1
 """Without as many rounds at either end, the range of all rounds is a 96 % interval of the median (order statistics of a
@@ -60,7 +59,10 @@ def measure_pace(candidate: Predictor, baseline: Predictor | None, items: Sequen
 
 def _sample_rounds(predictor: Predictor, items: Sequence[Any]) -> list[Sequence[Any]]:
     """Each round's items, spread evenly over all."""
-    size = PROMPTS if isinstance(predictor.task, Generation) else ITEMS
+    first = items[:FEWEST]
+    _seconds(predictor, first)
+    each = _seconds(predictor, first) / len(first)
+    size = max(FEWEST, min(ITEMS, int(ROUND_SECONDS / max(each, 1e-9))))
     step = max(1, len(items) // size)
     return [[items[(start + at * step) % len(items)] for at in range(min(size, len(items)))] for start in range(ROUNDS)]
 

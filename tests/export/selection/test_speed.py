@@ -15,9 +15,10 @@ CANDIDATE, BASELINE = (cast(Predictor, SimpleNamespace(task=None)) for _ in rang
 
 
 def run_in(monkeypatch: pytest.MonkeyPatch, times: dict[int, list[float]]) -> list[int]:
-    """Let each predictor's rounds take these seconds, after one that is not counted; the list has who ran."""
+    """Let each predictor's rounds take these seconds, after those that are not counted; the list has who ran."""
     asked: list[int] = []
-    remaining = {key: iter([99.0, *values]) for key, values in times.items()}
+    uncounted = {id(CANDIDATE): 3, id(BASELINE): 1}
+    remaining = {key: iter([99.0] * uncounted[key] + values) for key, values in times.items()}
 
     def seconds(predictor: Any, items: Any) -> float:
         asked.append(id(predictor))
@@ -51,14 +52,14 @@ def test_the_lower_end_decides(
     assert pace.ratio == pytest.approx(median)
     assert pace.interval == pytest.approx(interval)
     assert pace.clearly_faster == faster
-    assert asked.count(id(CANDIDATE)) == asked.count(id(BASELINE)) == rounds + 1
+    assert (asked.count(id(CANDIDATE)), asked.count(id(BASELINE))) == (rounds + 3, rounds + 1)
 
 
 def test_the_baseline_is_as_fast_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """For fp32 only the rate is measured."""
     asked = run_in(monkeypatch, {id(CANDIDATE): [0.5] * BASELINE_ROUNDS})
     assert measure_pace(CANDIDATE, None, ["an item"]) == Pace(2.0, 1.0, (1.0, 1.0))
-    assert len(asked) == BASELINE_ROUNDS + 1
+    assert len(asked) == BASELINE_ROUNDS + 3
 
 
 def test_every_round_has_other_items_from_the_whole_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,12 +68,26 @@ def test_every_round_has_other_items_from_the_whole_set(monkeypatch: pytest.Monk
 
     def seconds(predictor: Any, items: Any) -> float:
         seen[id(predictor)].append(list(items))
-        return 1.0 if predictor is BASELINE else 0.5
+        return len(items) * (0.01 if predictor is BASELINE else 0.005)
 
     monkeypatch.setattr(speed, "_seconds", seconds)
     measure_pace(CANDIDATE, BASELINE, range(1000))
-    assert seen[id(CANDIDATE)] == seen[id(BASELINE)]
-    rounds = seen[id(CANDIDATE)][1:]
+    assert seen[id(CANDIDATE)][2:] == seen[id(BASELINE)]
+    rounds = seen[id(BASELINE)][1:]
     assert len(rounds) == ROUNDS
     assert all(len(set(items)) == speed.ITEMS and max(items) - min(items) > 900 for items in rounds)
     assert len({item for items in rounds for item in items}) == ROUNDS * speed.ITEMS
+
+
+@pytest.mark.parametrize(("seconds", "items"), [(0.001, 64), (0.1, 20), (9.0, 4)])
+def test_slow_models_have_short_rounds(seconds: float, items: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round takes two seconds at most, or four items."""
+    asked: list[int] = []
+
+    def measure(predictor: Any, sample: Any) -> float:
+        asked.append(len(sample))
+        return seconds * len(sample)
+
+    monkeypatch.setattr(speed, "_seconds", measure)
+    measure_pace(CANDIDATE, None, range(1000))
+    assert set(asked[2:]) == {items}
