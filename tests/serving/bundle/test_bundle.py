@@ -18,7 +18,7 @@ from tests.bundles import forge, manifest_of, seal
 
 FILES = (
     MANIFEST, "model.onnx", "tokenizer.json", "golden.jsonl", "parity.json", "reference.json", "README.md",
-    "bom.cdx.json",
+    "bom.cdx.json", "calibration.svg",
 )  # fmt: skip
 
 
@@ -163,6 +163,7 @@ def test_alternatives(bundle: Path) -> None:
         graph=manifest.graph.model_copy(update={"variant": "other"}),
         golden=manifest.golden.model_copy(update={"tolerance": 0.5}),
         verdict=manifest.verdict,
+        settings=manifest.settings,
     )
     seal(bundle, manifest.model_copy(update={"fallbacks": [other]}))
     opened = Bundle.open(bundle)

@@ -18,7 +18,6 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 from tokenizers import Encoding
 
-import serving.inference.predictor as predictor_module
 from serving.batching.batch_shape import QueueLimits
 from serving.bundle.bundle import Bundle
 from serving.errors import BundleError
@@ -26,6 +25,7 @@ from serving.http.app import create_app
 from serving.http.models.model import INLINE_CHARACTERS
 from serving.http.server.admission import OVERLOADED
 from serving.inference.predictor import Predictor
+from serving.inference.tokenization import WindowTokenization
 from serving.settings.limits import ServerLimits
 from serving.tasks.base import Logits
 from tests.bundles import forge, with_limits
@@ -109,13 +109,13 @@ def test_long_text(client: TestClient, predictor: Predictor) -> None:
 def test_left_truncation(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tokenizer for left truncation is loaded at its first use, on a thread."""
     fresh, made = Predictor.open(tiny_bundle), list[str]()
-    whole = predictor_module._load_tokenizer
+    whole = WindowTokenization._load
 
     def load(*args: Any) -> Any:
         made.append(threading.current_thread().name)
         return whole(*args)
 
-    monkeypatch.setattr(predictor_module, "_load_tokenizer", load)
+    monkeypatch.setattr(WindowTokenization, "_load", load)
     body = {"inputs": "where is my parcel " * 100 + "stop", "parameters": {"truncation_direction": "left"}}
     with TestClient(create_app(lambda: fresh)) as client:
         answers = [client.post("/predict", json=body) for _ in range(2)]
