@@ -42,9 +42,9 @@ def main(runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Fini
 
 def measure_run(folder: Path) -> Iterator[tuple[str, str, dict[str, Any], int]]:
     """Name, variant, figures before and after calibration, and the answers that calibration changes."""
+    from export.proof.answers.served_answers import compute_served_answers
+    from export.proof.checks.reliability import measure_reliability
     from export.proof.recalibrate import recalibrate
-    from export.proof.reliability import measure_reliability
-    from export.proof.served_answers import compute_served_answers
     from export.variants.registry import variant_named
     from export.workspace import Workspace
     from trainer.run.run import Run

@@ -19,8 +19,8 @@ from scipy.stats import binom  # type: ignore[import-untyped, unused-ignore]
 from bench.figures import STYLE
 from bench.proof_gate_figure import draw_figure
 from bench.proof_populations import POPULATIONS, Population, with_drop
-from export.proof.metric_change import LEVEL, ChangedAnswers, create_test
-from export.proof.paired_shares import PairedCounts, p_value
+from export.proof.statistics.metric_change import LEVEL, ChangedAnswers, create_test
+from export.proof.statistics.paired_shares import PairedCounts, p_value
 
 BUDGET = 0.005
 ROWS = (20, 50, 100, 150, 300, 736, 1821, 3080, 5000)

@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from export.proof.metric_change import LEVEL
+from export.proof.statistics.metric_change import LEVEL
 
 INK, GRID, LIMIT = "#22303c", "#e6e9ec", "#c44e52"
 BLUES = ("#a9cce3", "#7fb3d5", "#4292c6", "#2171b5", "#08306b")

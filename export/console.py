@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from export.proof.answers.progress import Progress, report_to
 from export.proof.display import change_unit, format_change
 from export.proof.gate import Gate
-from export.proof.progress import Progress, report_to
 from export.proof.prove import Parity
 from export.selection.search import Candidate
 from trainer.metrics.display import format_score, metric_title

@@ -18,7 +18,7 @@ from export.bundle.files import BOM, FIGURE, GOLDEN, PARITY, RELIABILITY, SEARCH
 from export.bundle.manifest import package_versions, to_verdict
 from export.bundle.samples import select_golden_inputs, write_golden
 from export.graphs.graph_file import PROTOBUF_LIMIT, copy_graph, data_file
-from export.proof.progress import begin_step
+from export.proof.answers.progress import begin_step
 from export.proof.prove import Parity
 from export.selection.figure import draw_figure
 from export.selection.search import Candidate, search_variants, select_best, to_record
@@ -64,7 +64,7 @@ def export_run(
     fallback: bool = False,
     max_bytes: int = PROTOBUF_LIMIT,
 ) -> Export:
-    """Convert a run, prove it, and write the bundle. Steps are reported through `export.proof.progress`.
+    """Convert a run, prove it, and write the bundle. Steps are reported through `export.proof.answers.progress`.
 
     Args:
         output: the bundle's folder; replaces an older bundle.

@@ -19,12 +19,12 @@ from export.bundle.manifest import draft_manifest
 from export.bundle.samples import create_drift_reference
 from export.graphs.convert import Graphs, write_graphs
 from export.graphs.graph_file import PROTOBUF_LIMIT, data_file
-from export.proof.metric_change import LEVEL
+from export.proof.answers.reference import ReferenceAnswers, compute_reference_answers, load_reference
+from export.proof.answers.served_answers import compute_served_answers
+from export.proof.checks.unlabelled import answer_unlabelled
 from export.proof.prove import Judgement, Parity, judge, prove_served
 from export.proof.recalibrate import recalibrate
-from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
-from export.proof.served_answers import compute_served_answers
-from export.proof.unlabelled import answer_unlabelled
+from export.proof.statistics.metric_change import LEVEL
 from export.variants.calibration import ROWS, SEED, VALIDATION_ROWS, Calibration, Feeds
 from export.variants.registry import Variant
 from serving.bundle.bundle import Bundle

@@ -106,7 +106,7 @@ def _train(toy: str, backbone: Path, folder: Path, **sections: Any) -> Run:
 def _export(run: Run, output: Path, variant: str, **options: Any) -> Path:
     from export.exporter import export_run
 
-    with mock.patch("export.proof.hard_strings.STRINGS", 300):
+    with mock.patch("export.proof.answers.hard_strings.STRINGS", 300):
         return export_run(run, output, variant, **options).bundle
 
 

@@ -59,7 +59,7 @@ class Road:
     def go(self, folder: Path) -> str:
         """``✓`` where the bundle is proven and answers, else the reason why not."""
         from export.exporter import export_run
-        from export.proof import hard_strings
+        from export.proof.answers import hard_strings
         from serving.errors import UserError
         from serving.inference.predictor import Predictor
         from trainer.recipe.recipe import load_recipe
@@ -76,7 +76,7 @@ class Road:
 
     def _strings(self) -> int:
         """All generated strings once a family: its other roads have the same tokenizer."""
-        from export.proof import hard_strings
+        from export.proof.answers import hard_strings
 
         return hard_strings.STRINGS if self.column in ("text", "generation") else 300
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from export.bundle.files import GOLDEN, TOKENIZER
+from export.proof.answers.reference import ReferenceModel
 from export.proof.prove import Parity
-from export.proof.reference import ReferenceModel
 from serving.bundle.cpu import describe_machine
 from serving.bundle.manifest import (
     FileEntry,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.proof.hard_strings import hard_inputs, passes
-from export.proof.served_answers import ServedAnswers
+from export.proof.answers.hard_strings import hard_inputs, passes
+from export.proof.answers.served_answers import ServedAnswers
 from serving.bundle.manifest import Reference
 from serving.inference.predictor import Predictor
 from serving.observability.drift import reference_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from export.proof.answer_changes import AnswerChanges, Total, measure_changes
+from export.proof.answers.served_answers import ServedAnswers
+from export.proof.checks.answer_changes import AnswerChanges, Total, measure_changes
 from export.proof.gate import Gate, at_least, at_most, not_applicable
-from export.proof.served_answers import ServedAnswers
 from trainer.metrics.calibration import calibration_error_change
 from trainer.metrics.changes import Unit
 

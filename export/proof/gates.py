@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from export.proof.answer_gates import check_answers
-from export.proof.decoding import check_decoding
+from export.proof.answers.logit_difference import largest_of
+from export.proof.answers.served_answers import ServedAnswers
+from export.proof.answers.stored_window import same_tokens, store_windows
+from export.proof.checks.decoding import check_decoding
+from export.proof.checks.invariance import Compositions, Invariance
+from export.proof.checks.sampling import Sampling
+from export.proof.checks.tokenizer import TokenizerComparison
 from export.proof.display import change_unit, format_change
 from export.proof.gate import Gate, at_most, none_of, not_applicable
-from export.proof.invariance import Compositions, Invariance
-from export.proof.logit_difference import largest_of
-from export.proof.metric_change import MetricChange
-from export.proof.sampling import Sampling
-from export.proof.served_answers import ServedAnswers
-from export.proof.stored_window import store_windows
-from export.proof.tokenizer import TokenizerComparison, same_tokens
+from export.proof.statistics.metric_change import MetricChange
 from serving.tasks.base import Side
 from trainer.metrics.display import metric_title
 

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from export.proof.answer_gates import check_answers
+from export.proof.answers.logit_difference import largest_of
+from export.proof.answers.reference import ReferenceAnswers
+from export.proof.answers.served_answers import ServedAnswers, compute_served_answers
+from export.proof.checks.invariance import Invariance, measure_invariance
+from export.proof.checks.reliability import measure_reliability
+from export.proof.checks.sampling import Sampling, measure_sampling
+from export.proof.checks.tokenizer import TokenizerComparison, compare_tokenizers
 from export.proof.gate import Gate
 from export.proof.gates import Evidence, Promise, check_gates
-from export.proof.invariance import Invariance, measure_invariance
-from export.proof.logit_difference import largest_of
-from export.proof.metric_change import LEVEL, MetricChange
-from export.proof.reference import ReferenceAnswers
-from export.proof.reliability import measure_reliability
-from export.proof.sampling import Sampling, measure_sampling
-from export.proof.served_answers import ServedAnswers, compute_served_answers
-from export.proof.statistics import CalibrationDrift, Flips, calibration_drift, count_flips
-from export.proof.tokenizer import TokenizerComparison, compare_tokenizers
+from export.proof.statistics.flips import CalibrationDrift, Flips, calibration_drift, count_flips
+from export.proof.statistics.metric_change import LEVEL, MetricChange
 from serving.inference.predictor import Predictor
 
 WORST_ROWS = 10

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from export.proof.reference import run_in_batches
-from export.proof.served_answers import run_items
+from export.proof.answers.reference import run_in_batches
+from export.proof.answers.served_answers import run_items
 from serving.inference.predictor import Predictor
 from serving.tasks.base import TaskSettings
 from trainer.data.rows import Rows

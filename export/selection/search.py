@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.proof.progress import begin_step
+from export.proof.answers.progress import begin_step
 from export.proof.prove import Judgement, Parity
 from export.selection.speed import CLEARLY_FASTER, ROUNDS, Pace, measure_pace
 from export.variants.registry import Variant, variants_for

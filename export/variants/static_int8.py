@@ -15,7 +15,7 @@ import numpy as np
 from onnx import ModelProto
 
 from export.graphs.graph_file import load_graph, save_graph
-from export.proof.progress import track
+from export.proof.answers.progress import track
 from export.proof.prove import Judgement
 from export.variants.activations import observe_activations
 from export.variants.calibration import SEED, Calibration, Feeds, create_single_thread_session

@@ -11,7 +11,7 @@ from scipy.stats import binom
 from bench.proof_gate import BUDGET, ExactGate, simulated_probability, unlabelled_probability
 from bench.proof_gate_figure import draw_figure
 from bench.proof_populations import POPULATIONS, with_drop
-from export.proof.metric_change import LEVEL
+from export.proof.statistics.metric_change import LEVEL
 
 
 @pytest.mark.parametrize("name", POPULATIONS)

@@ -7,8 +7,8 @@ from unittest import mock
 
 import pytest
 
+from export.proof.answers.reference import ReferenceAnswers, compute_reference_answers, load_reference
 from export.proof.prove import Parity, prove
-from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
 from export.variants.registry import FP32
 from serving.inference.predictor import Predictor
 from trainer.recipe.recipe import load_recipe
@@ -19,7 +19,7 @@ from trainer.tasks import create_training_task
 @pytest.fixture(autouse=True)
 def few_strings(monkeypatch: pytest.MonkeyPatch) -> None:
     """300 generated strings instead of 10,000; `tests.export.proof.test_tokenizer` tests them all."""
-    monkeypatch.setattr("export.proof.hard_strings.STRINGS", 300)
+    monkeypatch.setattr("export.proof.answers.hard_strings.STRINGS", 300)
 
 
 @pytest.fixture(scope="session")
@@ -34,5 +34,5 @@ def reference(tiny_run: Run) -> ReferenceAnswers:
 @pytest.fixture(scope="session")
 def faithful_parity(reference: ReferenceAnswers, tiny_bundle: Path) -> Parity:
     """The proof of the tiny bundle."""
-    with mock.patch("export.proof.hard_strings.STRINGS", 300):
+    with mock.patch("export.proof.answers.hard_strings.STRINGS", 300):
         return prove(reference, Predictor.open(tiny_bundle), FP32)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from export.exporter import ProofFailed, export_run
-from export.proof.hard_strings import hard_inputs
+from export.proof.answers.hard_strings import hard_inputs
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
 from tests import tiny_generators

@@ -11,7 +11,7 @@ from rich.console import Console
 from export import console as terminal
 from export.console import TerminalProgress, show_progress
 from export.exporter import export_run
-from export.proof.progress import begin_step, track
+from export.proof.answers.progress import begin_step, track
 from trainer.run.run import Run
 
 

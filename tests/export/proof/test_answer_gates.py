@@ -15,12 +15,12 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from export.proof.answer_changes import Total
+from export.proof.answers.reference import ReferenceAnswers, compute_reference_answers, load_reference
+from export.proof.answers.served_answers import compute_served_answers
+from export.proof.checks.answer_changes import Total
+from export.proof.checks.sampling import measure_sampling
 from export.proof.gate import Gate, at_most, none_of
 from export.proof.prove import Parity, prove
-from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
-from export.proof.sampling import measure_sampling
-from export.proof.served_answers import compute_served_answers
 from export.variants.registry import DYNAMIC_INT8, FP32, VARIANTS
 from export.workspace import Workspace
 from serving.bundle.bundle import Bundle

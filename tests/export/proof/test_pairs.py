@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from export.proof.answers.reference import ReferenceModel, compute_reference_answers, load_reference
 from export.proof.prove import prove
-from export.proof.reference import ReferenceModel, compute_reference_answers, load_reference
 from export.variants.registry import FP32
 from serving.bundle.bundle import Bundle
 from serving.errors import InputError
@@ -56,7 +56,7 @@ def served_gates(
     task_run: Callable[[str], Run], task_bundle: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
     """The gates that fail for text pairs."""
-    monkeypatch.setattr("export.proof.hard_strings.STRINGS", 300)
+    monkeypatch.setattr("export.proof.answers.hard_strings.STRINGS", 300)
     run = task_run("text pairs")
     training_task = create_training_task(load_recipe(run.recipe))
     reference = load_reference(run.checkpoint, generates=False)

@@ -12,8 +12,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from export.proof.answers.reference import ReferenceAnswers
 from export.proof.prove import Parity, prove
-from export.proof.reference import ReferenceAnswers
 from export.variants.registry import VARIANTS
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor

@@ -16,8 +16,8 @@ from rich.console import Console
 from export.console import variants_table
 from export.exporter import Export, ProofFailed, export_run
 from export.proof.gate import Gate
-from export.proof.metric_change import LEVEL
 from export.proof.prove import Parity
+from export.proof.statistics.metric_change import LEVEL
 from export.selection import search
 from export.selection.search import Candidate, select_best
 from export.selection.speed import Pace

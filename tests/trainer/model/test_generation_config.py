@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from export.exporter import export_run
-from export.proof.reference import load_reference
+from export.proof.answers.reference import load_reference
 from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 from serving.inference.predictor import Predictor

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.proof.decoding import CHECKS, check_decoding
+from export.proof.answers.reference import ReferenceAnswers, compute_reference_answers, load_reference
+from export.proof.answers.served_answers import ServedAnswers, compute_served_answers
+from export.proof.checks.decoding import CHECKS, check_decoding
 from export.proof.prove import prove
-from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
-from export.proof.served_answers import ServedAnswers, compute_served_answers
 from export.variants.registry import FP32
 from serving.inference.predictor import Predictor
 from serving.tasks import (

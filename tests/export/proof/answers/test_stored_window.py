@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from export.proof.stored_window import StoredWindow, store_windows
+from export.proof.answers.stored_window import StoredWindow, store_windows
 from serving.inference.predictor import Predictor
 from tests.toys import TOYS
 

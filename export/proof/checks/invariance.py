@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest  # type: ignore[import-untyped, unused-ignore]
 
-from export.proof.logit_difference import largest_of, logit_difference
-from export.proof.progress import track
-from export.proof.served_answers import ServedAnswers, group_by_item
-from export.proof.threads import map_in_threads
+from export.proof.answers.logit_difference import largest_of, logit_difference
+from export.proof.answers.progress import track
+from export.proof.answers.served_answers import ServedAnswers, group_by_item
+from export.proof.answers.threads import map_in_threads
 from serving.tasks.base import Logits
 from serving.tasks.generation import Generation
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from export.proof.served_answers import ServedAnswers
+from export.proof.answers.served_answers import ServedAnswers
 from trainer.metrics.calibration import measure_both
 
 

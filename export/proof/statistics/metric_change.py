@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from export.proof.paired_shares import (
+from export.proof.statistics.paired_shares import (
     PairedCounts,
     drop_limit,
     p_value,
@@ -20,7 +20,7 @@ from export.proof.paired_shares import (
     share_interval,
     share_limit,
 )
-from export.proof.weighted_rows import LostRows, limits_of
+from export.proof.statistics.weighted_rows import LostRows, limits_of
 from trainer.metrics.resampling import Floats, Mean, WeightedMetric
 from trainer.tasks.scoring import Scoring
 

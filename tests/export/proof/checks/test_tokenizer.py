@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from export.proof import hard_strings
-from export.proof.hard_strings import CATEGORIES
-from export.proof.reference import ReferenceAnswers
-from export.proof.tokenizer import compare_tokenizers
+from export.proof.answers import hard_strings
+from export.proof.answers.hard_strings import CATEGORIES
+from export.proof.answers.reference import ReferenceAnswers
+from export.proof.checks.tokenizer import compare_tokenizers
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
 from trainer.run.run import Run
@@ -27,7 +27,7 @@ def test_ten_thousand_strings_are_the_same_tokens(
     reference: ReferenceAnswers, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All categories, as every proof generates them."""
-    monkeypatch.setattr("export.proof.hard_strings.STRINGS", 10_000)
+    monkeypatch.setattr("export.proof.answers.hard_strings.STRINGS", 10_000)
     reference.__dict__.pop("strings", None)
     comparison = compare_tokenizers(reference, predictor)
     assert (comparison.compared, comparison.different) == (10_000, 0)

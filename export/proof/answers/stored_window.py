@@ -11,6 +11,7 @@ import numpy as np
 from tokenizers import Encoding
 
 from serving.tasks.base import Encoded, Task
+from serving.tasks.generation import Generation
 
 NONE = -1
 """Stands for None among numbers that are not negative."""
@@ -90,3 +91,10 @@ def _write(numbers: Sequence[int]) -> bytes:
 
 def _read(stored: bytes) -> list[int]:
     return memoryview(stored).cast("i").tolist()
+
+
+def same_tokens(task: Task, served: Encoded, reference: Encoded) -> bool:
+    """Whether the stored windows are equal; of a prompt, its token ids."""
+    if isinstance(task, Generation):
+        return [window.ids for window in served.windows] == [window.ids for window in reference.windows]
+    return served.windows == reference.windows

@@ -6,7 +6,7 @@ import weakref
 
 import numpy as np
 
-from export.proof.reference import load_reference
+from export.proof.answers.reference import load_reference
 from trainer.run.run import Run
 
 

@@ -12,10 +12,10 @@ import pytest
 
 from export.bundle.card import check_card
 from export.exporter import export_run
-from export.proof.metric_change import ChangedAnswers
+from export.proof.answers.reference import ReferenceAnswers, UnlabelledAnswers
+from export.proof.checks.unlabelled import answer_unlabelled
 from export.proof.prove import prove
-from export.proof.reference import ReferenceAnswers, UnlabelledAnswers
-from export.proof.unlabelled import answer_unlabelled
+from export.proof.statistics.metric_change import ChangedAnswers
 from export.variants.registry import VARIANTS
 from serving.bundle.bundle import Bundle, sha256_of
 from serving.errors import InputError

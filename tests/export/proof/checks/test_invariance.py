@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from export.proof import invariance
-from export.proof.invariance import measure_invariance
-from export.proof.reference import ReferenceAnswers
-from export.proof.served_answers import ServedAnswers, compute_served_answers
+from export.proof.answers.reference import ReferenceAnswers
+from export.proof.answers.served_answers import ServedAnswers, compute_served_answers
+from export.proof.checks import invariance
+from export.proof.checks.invariance import measure_invariance
 from serving.inference.predictor import Predictor
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from export.proof.reference import ReferenceModel, UnlabelledAnswers, compute_reference_answers
+from export.proof.answers.reference import ReferenceModel, UnlabelledAnswers, compute_reference_answers
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from trainer.data.readers import read_file

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from export.proof.served_answers import ServedAnswers
+from export.proof.answers.served_answers import ServedAnswers
 from trainer.metrics.changes import Changes, Floats, Side, Unit
 
 

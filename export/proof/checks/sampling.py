@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from export.proof.served_answers import ServedAnswers
+from export.proof.answers.served_answers import ServedAnswers
 from serving.inference.predictor import Predictor
 from serving.tasks.generation import Generated, Generation, GenerationParameters
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom, multinomial
 
-from export.proof.paired_shares import (
+from export.proof.statistics.paired_shares import (
     NUISANCE_ERROR,
     PairedCounts,
     drop_limit,

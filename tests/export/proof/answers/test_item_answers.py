@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from export.proof.reference import ReferenceAnswers, compute_reference_answers, load_reference
-from export.proof.served_answers import compute_served_answers
+from export.proof.answers.reference import ReferenceAnswers, compute_reference_answers, load_reference
+from export.proof.answers.served_answers import compute_served_answers
 from serving.inference.predictor import Predictor
 from tests.toys import TOYS
 from trainer.recipe.recipe import load_recipe

@@ -1,4 +1,4 @@
-"""Statistics of the test rows."""
+"""Test rows whose answers differ, and how far their confidences drift."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest  # type: ignore[import-untyped, unused-ignore]
 
-from export.proof.paired_shares import share_interval
+from export.proof.statistics.paired_shares import share_interval
 from trainer.metrics.calibration import BINS, expected_calibration_error
 
 

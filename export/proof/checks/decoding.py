@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from export.proof.served_answers import ServedAnswers
+from export.proof.answers.served_answers import ServedAnswers
 from serving.tasks.base import Encoded, Logits, Task
 from serving.tasks.spans import Token, group_words, trim, visible_tokens
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from export.proof.metric_change import MetricChange, measure_change, unmeasured_change
+from export.proof.statistics.metric_change import MetricChange, measure_change, unmeasured_change
 from trainer.metrics.resampling import WeightedMetric, f1_of, indicators, mean_of, pearson_of, spearman_of
 
 

@@ -8,12 +8,12 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
-from export.proof.item_answers import ItemAnswers
-from export.proof.logit_difference import logit_difference
-from export.proof.metric_change import LEVEL, ChangedAnswers, MetricChange, measure_change, unmeasured_change
-from export.proof.progress import track
-from export.proof.reference import ReferenceAnswers, run_in_batches
-from export.proof.tokenizer import same_tokens
+from export.proof.answers.item_answers import ItemAnswers
+from export.proof.answers.logit_difference import logit_difference
+from export.proof.answers.progress import track
+from export.proof.answers.reference import ReferenceAnswers, run_in_batches
+from export.proof.answers.stored_window import same_tokens
+from export.proof.statistics.metric_change import LEVEL, ChangedAnswers, MetricChange, measure_change, unmeasured_change
 from serving.inference.predictor import Predictor
 from serving.tasks.base import Encoded
 from trainer.data.rows import Rows

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from export.proof import hard_strings
-from export.proof.reference import ReferenceAnswers, run_in_batches
+from export.proof.answers import hard_strings
+from export.proof.answers.reference import ReferenceAnswers, run_in_batches
+from export.proof.answers.stored_window import same_tokens
 from serving.inference.predictor import Predictor
-from serving.tasks.base import Encoded, Task
-from serving.tasks.generation import Generation
+from serving.tasks.base import Encoded
 
 EXAMPLES = 5
 
@@ -47,10 +47,3 @@ def _describe_difference(served: Encoded, reference: Encoded) -> dict[str, Any]:
         "reference": [window.ids[:32] for window in reference.windows[:1]],
         "served": [window.ids[:32] for window in served.windows[:1]],
     }
-
-
-def same_tokens(task: Task, served: Encoded, reference: Encoded) -> bool:
-    """Whether the stored windows are equal; of a prompt, its token ids."""
-    if isinstance(task, Generation):
-        return [window.ids for window in served.windows] == [window.ids for window in reference.windows]
-    return served.windows == reference.windows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from export.proof.statistics import count_flips
+from export.proof.statistics.flips import count_flips
 
 
 def test_flips_are_counted_both_ways() -> None:
