@@ -270,7 +270,10 @@ def to_markdown(cells: Mapping[str, Mapping[str, str]]) -> str:
     lines = [["mutation", *TASKS.values()], ["---"] * (1 + len(TASKS))]
     lines += [[name, *(cells[toy].get(name, "") for toy in TASKS)] for name in MUTATIONS]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    others = {METRIC: "change of the metric", OTHER: "gates of every variant: tokens, batch neighbours, padding, decoding"}
+    others = {
+        METRIC: "change of the metric",
+        OTHER: "gates of every variant: tokens, batch neighbours, padding, decoding",
+    }
     gates = {mark: name for name, mark in MARKS.items()} | others
     legend = "\n".join(f"| `{mark}` | {name} |" for mark, name in gates.items())
     return f"{table}\n\n| mark | gate |\n| --- | --- |\n{legend}\n"

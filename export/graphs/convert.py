@@ -35,6 +35,7 @@ def write_graphs(checkpoint: Checkpoint, folder: Path, max_bytes: int = PROTOBUF
     head = checkpoint.model_spec.head
     if head not in ("causal", "seq2seq"):
         to_onnx(encoder_conversion(checkpoint), folder / GRAPH, max_bytes)
+        _declare_width(folder / GRAPH, checkpoint.task.logits_per_window)
         return Graphs(GRAPH, None, read_graph_inputs(folder / GRAPH), _read_opset(folder / GRAPH))
     assert isinstance(checkpoint.model, LibraryModel)
     if head == "causal":
@@ -42,6 +43,15 @@ def write_graphs(checkpoint: Checkpoint, folder: Path, max_bytes: int = PROTOBUF
         return Graphs(GRAPH, None, [], _read_opset(folder / GRAPH))
     export_seq2seq(checkpoint.model.model, folder / ENCODER, folder / DECODER, max_bytes)
     return Graphs(ENCODER, DECODER, [], _read_opset(folder / DECODER))
+
+
+def _declare_width(path: Path, width: int) -> None:
+    """For an exporter that lost the last axis of the logits, which a session compares with the manifest."""
+    model = load_graph(path)
+    axis = model.graph.output[0].type.tensor_type.shape.dim[-1]
+    if not axis.HasField("dim_value"):
+        axis.dim_value = width
+        path.write_bytes(model.SerializeToString())
 
 
 def _read_opset(path: Path) -> int:

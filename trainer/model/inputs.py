@@ -58,14 +58,22 @@ def _raw_texts(task: Task, item: Any) -> Any:
 
 
 def _shorten_pair(tokenizer: PreTrainedTokenizerFast, pair: Any) -> tuple[str, str]:
-    """Two long texts as the parts that have all tokens that truncation can keep.
+    """Two long texts as the parts that have all tokens that truncation can keep; the longer text stays the longer.
 
     transformers' time and memory of truncating a pair grow with the product of both lengths.
     """
-    if min(map(len, pair)) <= _LONG * tokenizer.model_max_length:
+    most = tokenizer.model_max_length
+    if min(map(len, pair)) <= _LONG * most:
         return tuple(pair)
-    first, second = (_shorten(tokenizer, text, tokenizer.model_max_length) for text in pair)
-    return first, second
+    lengths = [len(_encode_whole(tokenizer, text).ids) for text in pair]
+    parts, shorter = list(pair), int(lengths[1] < lengths[0])
+    parts[shorter] = _shorten(tokenizer, pair[shorter], most)
+    length = len(_encode_whole(tokenizer, parts[shorter]).ids)
+    equal = lengths[0] == lengths[1]
+    parts[1 - shorter] = _shorten(tokenizer, pair[1 - shorter], most if equal else max(most, length))
+    if equal and length != len(_encode_whole(tokenizer, parts[1 - shorter]).ids):
+        return tuple(pair)
+    return parts[0], parts[1]
 
 
 def _shorten(tokenizer: PreTrainedTokenizerFast, text: str, most: int) -> str:
