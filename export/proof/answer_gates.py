@@ -58,14 +58,10 @@ def _unit(served: ServedAnswers, unit: Unit, total: Total, key: str) -> Gate:
 
 def _calibration(served: ServedAnswers) -> Iterator[Gate]:
     """If the task's answers have a probability of being right."""
-    task, rows = served.reference.training_task, served.reference.evaluation
-    sides = served.reference.row_answers, served.row_answers
-    before, after = (task.confidences(answers) for answers in sides)
-    correct_before, correct_after = (task.is_correct(rows, answers) for answers in sides)
-    if before is None or after is None or correct_before is None or correct_after is None:
+    if served.judged_confidences is None:
         return
-    change = calibration_error_change(before, correct_before, after, correct_after)
-    bound = task.recipe.export.max_ece_change
+    change = calibration_error_change(*served.judged_confidences)
+    bound = served.reference.training_task.recipe.export.max_ece_change
     yield at_most("change of the calibration error", abs(change), bound, "export.max_ece_change")
 
 

@@ -118,33 +118,14 @@ def prove_served(served: ServedAnswers, promise: Promise) -> Parity:
         max_abs_logit_difference=largest_of(largest for largest, _ in served.differences),
         mean_abs_logit_difference=float(np.mean([mean for _, mean in served.differences])),
         test_sets=served.test_set_changes,
-        flips=_count_flips(served),
-        calibration=_calibration_drift(served),
+        flips=count_flips(served.changed_rows, *served.correct_rows),
+        calibration=calibration_drift(*judged) if (judged := served.judged_confidences) else None,
         reliability=measure_reliability(served),
         invariance=evidence.invariance,
         tokenizer=evidence.tokenizer,
         sampling=evidence.sampling,
         worst_rows=find_worst_rows(served),
     )
-
-
-def _correct_rows(served: ServedAnswers) -> list[list[bool] | None]:
-    """None if the task cannot tell."""
-    task, rows = served.reference.training_task, served.reference.evaluation
-    return [task.is_correct(rows, answers) for answers in (served.reference.row_answers, served.row_answers)]
-
-
-def _count_flips(served: ServedAnswers) -> Flips:
-    return count_flips(served.changed_rows, *_correct_rows(served))
-
-
-def _calibration_drift(served: ServedAnswers) -> CalibrationDrift | None:
-    confidences = served.reference.training_task.confidences
-    before, after = confidences(served.reference.row_answers), confidences(served.row_answers)
-    correct_before, correct_after = _correct_rows(served)
-    if before is None or after is None or correct_before is None or correct_after is None:
-        return None
-    return calibration_drift(before, correct_before, after, correct_after)
 
 
 def find_worst_rows(served: ServedAnswers) -> list[dict[str, Any]]:

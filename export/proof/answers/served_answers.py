@@ -62,6 +62,21 @@ class ServedAnswers:
         return [False in list(islice(same, count)) for count in self.reference.counts]
 
     @cached_property
+    def correct_rows(self) -> tuple[list[bool] | None, list[bool] | None]:
+        """Of reference and served side; None if the task cannot tell."""
+        task, rows = self.reference.training_task, self.reference.evaluation
+        return task.is_correct(rows, self.reference.row_answers), task.is_correct(rows, self.row_answers)
+
+    @cached_property
+    def judged_confidences(self) -> tuple[list[float], list[bool], list[float], list[bool]] | None:
+        """Of reference and served side, the rows' confidences and whether they are right; None if there are none."""
+        confidences, (right, served_right) = self.reference.training_task.confidences, self.correct_rows
+        before, after = confidences(self.reference.row_answers), confidences(self.row_answers)
+        if before is None or after is None or right is None or served_right is None:
+            return None
+        return before, right, after, served_right
+
+    @cached_property
     def differences(self) -> list[tuple[float, float]]:
         """Largest and mean absolute logit difference."""
         places = track("logit differences", range(len(self.encoded)), len(self.encoded))

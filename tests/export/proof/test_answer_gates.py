@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import helper, numpy_helper
 
 from export.proof.answers.reference import ReferenceAnswers, compute_reference_answers, load_reference
 from export.proof.answers.served_answers import compute_served_answers
@@ -25,7 +23,7 @@ from export.variants.registry import DYNAMIC_INT8, FP32, VARIANTS
 from export.workspace import Workspace
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
-from tests.bundles import forge, manifest_of
+from tests.bundles import forge, manifest_of, scale_logits
 from trainer.metrics.changes import COSINE, LENGTH, token_probability_changes, vector_changes
 from trainer.recipe.recipe import load_recipe
 from trainer.recipe.sections import Export
@@ -33,16 +31,6 @@ from trainer.run.run import Run
 from trainer.tasks import create_training_task
 
 LOOSE = {"max_metric_drop": 0.999, "max_ece_change": 1.0}
-
-
-def with_logits(bundle: Path, factor: float) -> bytes:
-    """The bundle's graph with every logit multiplied."""
-    model = onnx.load(bundle / "model.onnx")
-    for node in model.graph.node:
-        node.output[:] = ["own" if name == "logits" else name for name in node.output]
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(factor), "factor"))
-    model.graph.node.append(helper.make_node("Mul", ["own", "factor"], ["logits"]))
-    return model.SerializeToString()
 
 
 def prove_with(reference: ReferenceAnswers, bundle: Path, **keys: float) -> Parity:
@@ -63,7 +51,7 @@ def test_sharper_probabilities_fail_though_every_answer_is_equal(
     reference: ReferenceAnswers, tiny_bundle: Path, tmp_path: Path
 ) -> None:
     """Measured, accepted, the key and the worst input are in the message; each key moves its own gate."""
-    bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": with_logits(tiny_bundle, 3.0)})
+    bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": scale_logits(tiny_bundle, 3.0)})
     parity = prove_with(reference, bundle, **LOOSE, max_probability_change=0.1)
     assert parity.answers_equal == parity.compared
     found = failed(parity)
@@ -78,7 +66,7 @@ def test_sharper_probabilities_fail_though_every_answer_is_equal(
 
 def test_the_calibration_error_may_not_move(reference: ReferenceAnswers, tiny_bundle: Path, tmp_path: Path) -> None:
     """Flat probabilities with the same answers: up or down, the change is bounded."""
-    bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": with_logits(tiny_bundle, 0.01)})
+    bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": scale_logits(tiny_bundle, 0.01)})
     keys = {"max_metric_drop": 0.999, "max_probability_change": 1.0, "max_mean_probability_change": 1.0}
     assert set(failed(prove_with(reference, bundle, **keys))) == {"change of the calibration error"}
 

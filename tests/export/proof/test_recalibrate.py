@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from onnx import helper, numpy_helper
 
 from export.proof.recalibrate import recalibrate
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
 from serving.tasks import task_of
-from tests.bundles import forge, manifest_of
+from tests.bundles import forge, manifest_of, scale_logits
 from tests.toys import TOYS
 from trainer.data.rows import Rows
 from trainer.recipe.recipe import load_recipe
@@ -24,16 +21,6 @@ from trainer.tasks import create_training_task
 from trainer.tasks.base import TrainingTask
 
 ROAD = "text pairs"
-
-
-def with_scaled_logits(bundle: Path, factor: float) -> bytes:
-    """The bundle's graph, over- or under-confident by a factor."""
-    model = onnx.load(bundle / "model.onnx")
-    for node in model.graph.node:
-        node.output[:] = ["own" if name == "logits" else name for name in node.output]
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(factor), "factor"))
-    model.graph.node.append(helper.make_node("Mul", ["own", "factor"], ["logits"]))
-    return model.SerializeToString()
 
 
 def validation_of(run: Run) -> tuple[TrainingTask, Rows]:
@@ -47,7 +34,7 @@ def test_under_confident_logits_get_a_temperature_of_their_own(
 ) -> None:
     """Logits a quarter as large have a quarter of the temperature, and so the same scores."""
     bundle = task_bundle(ROAD)
-    flattened = forge(bundle, tmp_path / "b", files={"model.onnx": with_scaled_logits(bundle, 0.25)})
+    flattened = forge(bundle, tmp_path / "b", files={"model.onnx": scale_logits(bundle, 0.25)})
     predictor = Predictor(Bundle.open(flattened))
     settings, record = recalibrate(predictor, *validation_of(task_run(ROAD)))
     assert record["fitted"]
