@@ -48,6 +48,7 @@ def of(figures: list[Figure], ending: str) -> Figure:
     return next(figure for figure in figures if figure.name.endswith(ending))
 
 
+@pytest.mark.slow
 def test_waits(subject: Subject, tmp_path: Path) -> None:
     """Servers and onnxruntime alone have the median alone, the 99th percentile under load and their ratio."""
     found = latency.measure_latency(subject, PLAN, tmp_path, Console(quiet=True))
@@ -69,6 +70,7 @@ def test_memory(subject: Subject, tmp_path: Path) -> None:
     assert of(found, "wrong or missing").value == 0
 
 
+@pytest.mark.slow
 def test_overload(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The load is three times the capacity before; goodput is relative to the capacities before and after."""
     monkeypatch.setattr("bench.openload.GRACE_SECONDS", 0.5)

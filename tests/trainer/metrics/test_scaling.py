@@ -86,6 +86,7 @@ def test_a_scale_is_positive(rows: int, share: float, seed: int) -> None:
     assert math.isfinite(bias)
 
 
+@pytest.mark.slow
 def test_a_span_temperature_makes_the_answered_span_as_likely_as_it_is_right() -> None:
     """Spans that are right in 60 % of the rows and said to be in 95 % are said to be in about 60 %."""
     spans = [np.array([4.0, 1.0, 0.0, *RANDOM.normal(-3, 1, 5)]) for _ in range(400)]

@@ -49,6 +49,7 @@ def asking(base: Path, target: Path, **fields: Any) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_served_as_transformers_obeys_it(base: Path, tmp_path: Path) -> None:
     """The proof compares torch's generate, which reads the file, with the answers as served; a request may override."""
     model = asking(base, tmp_path / "model", **ASKED)
