@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,9 @@ from serving.http.app import App
 
 HEAD_BYTES = 64 * 1024
 """The largest size of a message without its texts."""
+
+LAST_SECONDS = 1.0
+"""For the tasks of calls to end, which takes milliseconds."""
 
 
 def add_grpc_server(app: App, address: str, *, host: str, grace: float) -> None:
@@ -31,9 +35,29 @@ def add_grpc_server(app: App, address: str, *, host: str, grace: float) -> None:
             try:
                 yield
             finally:
-                await server.stop(grace)
+                await stop_server(server, grace)
 
     app.router.lifespan_context = lifespan
+
+
+async def stop_server(server: grpc.aio.Server, grace: float) -> None:
+    """Answer accepted calls for ``grace`` seconds, cancel the others, and wait until gRPC's tasks have ended.
+
+    ``stop`` returns before they have; the end of the loop would cancel them, which gRPC logs as an error of the method.
+    """
+    await server.stop(grace)
+    end = asyncio.get_running_loop().time() + LAST_SECONDS
+    while (tasks := _call_tasks()) and (left := end - asyncio.get_running_loop().time()) > 0:
+        await asyncio.wait(tasks, timeout=left)
+
+
+def _call_tasks() -> list[asyncio.Task[object]]:
+    """A call has two: the second is created by the first."""
+    return [task for task in asyncio.all_tasks() if _module(task.get_coro()).startswith("grpc.")]
+
+
+def _module(coroutine: object) -> str:
+    return getattr(coroutine, "__module__", None) or ""  # compiled coroutines have one, those of Python none
 
 
 def _create_server(app: App, host: str) -> grpc.aio.Server:
