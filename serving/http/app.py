@@ -65,11 +65,13 @@ def create_app(
             yield
         await asyncio.to_thread(observers.close)
 
+    keys = access_policy.keys()
+    state.metrics.observe_keys(keys)
     models = _model_routes("") + _model_routes("/models/{model}")
     app = App(
         routes=models + info.ROUTES + open_inference.ROUTES + sagemaker.ROUTES,
         lifespan=lifespan,
-        middleware=[Middleware(ObservabilityMiddleware, observers, state), *access_middleware(access_policy)],
+        middleware=[Middleware(ObservabilityMiddleware, observers, state), *access_middleware(access_policy, keys)],
         exception_handlers=dict.fromkeys(HANDLED, handle_error),
     )
     app.router.redirect_slashes = False  # a redirect would repeat the caller's Host, with http:// behind TLS

@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from serving.inference.predictor import Predictor
 from serving.observability.request_record import RequestRecord
+from serving.settings.api_keys import ApiKeys
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -54,6 +55,8 @@ class Metrics:
             "model", "preferred", "variant",
         )  # fmt: skip
 
+        self._keys = self._gauge("api_keys_file_bad", "1 if the file of API keys gives no keys now, else 0.")
+
     def _define_model_metrics(self) -> None:
         self.inputs = self._counter("inputs", "Inputs answered.", "model")
         self.outcomes = self._counter("outcomes", "Labels that the model answers.", "model", "label")
@@ -85,6 +88,10 @@ class Metrics:
 
     def count_refused_connection(self, reason: Reason) -> None:
         self._connections.labels(reason).inc()
+
+    def observe_keys(self, keys: ApiKeys | None) -> None:
+        if keys:
+            self._keys.set_function(lambda: keys.file_is_bad)
 
     def set_bundle(self, model: str, predictor: Predictor, *, replaces: Predictor | None = None) -> None:
         """A model serves this bundle and variant."""

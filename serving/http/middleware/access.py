@@ -25,12 +25,11 @@ ALLOWED_HEADERS = (
 )  # fmt: skip
 
 
-def access_middleware(access_policy: AccessPolicy) -> list[Middleware]:
-    """Raises InputError for malformed keys."""
+def access_middleware(access_policy: AccessPolicy, keys: ApiKeys | None) -> list[Middleware]:
     checks: list[Check] = []
     if access_policy.allowed_hosts:
         checks.append(HostCheck(access_policy.allowed_hosts))
-    if keys := access_policy.keys():
+    if keys:
         checks.append(ApiKeyCheck(keys, access_policy.without_key))
     access = [Middleware(AccessMiddleware, checks=checks)] if checks else []
     if not access_policy.cors_origins:

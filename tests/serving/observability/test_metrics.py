@@ -23,7 +23,7 @@ from tests.serving.examples import EXAMPLES
 
 TEXT = "where is my parcel?"
 UNITS = ("_seconds", "_bytes", "_tokens", "_windows", "_total", "_info", "_psi", "_psi_chance", "_depth", "_inputs")
-UNITLESS = {"tuneship_score", "tuneship_fallback"}
+UNITLESS = {"tuneship_score", "tuneship_fallback", "tuneship_api_keys_file_bad"}
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

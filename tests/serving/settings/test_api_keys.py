@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hmac
 import logging
+import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from serving.errors import InputError
-from serving.settings.api_keys import SECONDS_BETWEEN_CHECKS, ApiKeys
+from serving.settings.api_keys import MOST_BYTES, SECONDS_BETWEEN_CHECKS, ApiKeys
 
 OLD, NEW, OTHER = "old-key-0123456789", "new-key-0123456789", "other-key-012345678"
 
@@ -87,18 +90,76 @@ def test_rotation(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert not keys.accept(OLD.encode())
 
 
-@pytest.mark.parametrize("content", ["", "# none\n", "short\n", "white space is no key\n", None])
-def test_bad_rotation(tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str | None) -> None:
-    """A file that goes bad leaves the old keys in force, never the door open, and the log says what is wrong."""
+@pytest.fixture
+def rotating(tmp_path: Path) -> tuple[Path, Clock, ApiKeys]:
+    """A file with the old key, and a clock that has the file read again at its next tick."""
     path, clock = tmp_path / "keys", Clock()
     path.write_text(OLD)
-    keys = ApiKeys((), path, clock)
-    path.unlink() if content is None else path.write_text(content)
+    return path, clock, ApiKeys([OTHER], path, clock)
+
+
+Rotating = tuple[Path, Clock, ApiKeys]
+
+
+@pytest.mark.parametrize("content", ["short\n", "white space is no key\n", f"{NEW}\nshort\n", "a" * (MOST_BYTES + 1)])
+def test_malformed_rotation(rotating: Rotating, caplog: pytest.LogCaptureFixture, content: str) -> None:
+    """A malformed file leaves the keys in force, never the door open; log and metric say so until it is mended."""
+    path, clock, keys = rotating
+    path.write_text(content)
     clock.now += SECONDS_BETWEEN_CHECKS
     assert keys.accept(OLD.encode())
     assert not keys.accept(b"short")
-    assert "the API keys stay as they were" in caplog.text
+    assert "those of before are accepted until it can be read" in caplog.text
     assert "white space" not in caplog.text
+    assert keys.file_is_bad
+    path.write_text(NEW)
+    clock.now += SECONDS_BETWEEN_CHECKS
+    assert [keys.accept(key.encode()) for key in (OLD, NEW, OTHER)] == [False, True, True]
+    assert not keys.file_is_bad
+
+
+@pytest.mark.parametrize("content", ["", "# none\n", None])
+def test_withdrawn(rotating: Rotating, caplog: pytest.LogCaptureFixture, content: str | None) -> None:
+    """An emptied or removed file withdraws its keys, and never lets everybody in; keys from elsewhere stay."""
+    path, clock, keys = rotating
+    path.unlink() if content is None else path.write_text(content)
+    clock.now += SECONDS_BETWEEN_CHECKS
+    assert [keys.accept(key.encode()) for key in (OLD, NEW, OTHER, "")] == [False, False, True, False]
+    assert "none of its keys is accepted" in caplog.text
+    assert keys.file_is_bad
+    path.write_text(OLD)
+    clock.now += SECONDS_BETWEEN_CHECKS
+    assert keys.accept(OLD.encode())
+
+
+def test_rotation_without_descriptors(rotating: Rotating, caplog: pytest.LogCaptureFixture) -> None:
+    """A rotation while no file can be opened is not lost: it is said once, and the file is read when it can be."""
+    path, clock, keys = rotating
+    path.write_text(NEW)
+    with patch("serving.files.os.open", side_effect=OSError(errno.EMFILE, "Too many open files")):
+        for _ in range(3):
+            clock.now += SECONDS_BETWEEN_CHECKS
+            assert keys.accept(OLD.encode())
+    assert caplog.text.count("Too many open files; those of before are accepted") == 1
+    clock.now += SECONDS_BETWEEN_CHECKS
+    assert [keys.accept(key.encode()) for key in (OLD, NEW)] == [False, True]
+
+
+def test_rotation_with_the_same_stamp(rotating: Rotating) -> None:
+    """A file that is rewritten in place with its size and time kept is read again too."""
+    path, clock, keys = rotating
+    before = path.stat()
+    path.write_text(NEW)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    clock.now += SECONDS_BETWEEN_CHECKS
+    assert [keys.accept(key.encode()) for key in (OLD, NEW)] == [False, True]
+
+
+def test_pipe(tmp_path: Path) -> None:
+    """A pipe, which would be waited for, is refused."""
+    os.mkfifo(tmp_path / "keys")
+    with pytest.raises(InputError, match="keys cannot be read as a file of API keys: not a regular file"):
+        ApiKeys((), tmp_path / "keys")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +183,7 @@ def test_refused(tmp_path: Path, content: str, message: str) -> None:
 
 def test_no_file(tmp_path: Path) -> None:
     """A file that is not there is named."""
-    with pytest.raises(InputError, match="absent cannot be read as a file of API keys: FileNotFoundError"):
+    with pytest.raises(InputError, match="absent cannot be read as a file of API keys: No such file"):
         ApiKeys((), tmp_path / "absent")
 
 

@@ -251,3 +251,13 @@ def test_any_bytes(client: TestClient, body: bytes) -> None:
     """So do any bytes."""
     response = client.post("/predict", content=body, headers={"content-type": "application/json"})
     assert response.status_code in {200, 400, 413, 422}
+
+
+def test_a_bad_file_of_keys_is_measured(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scrape looks at the file of keys itself, whether or not anybody shows a key."""
+    monkeypatch.setattr("serving.settings.api_keys.SECONDS_BETWEEN_CHECKS", 0)
+    (tmp_path / "keys").write_text(KEY)
+    with app_with(tiny_bundle, api_keys_file=tmp_path / "keys", open_metrics=True) as client:
+        assert "tuneship_api_keys_file_bad 0.0" in client.get("/metrics").text
+        (tmp_path / "keys").unlink()
+        assert "tuneship_api_keys_file_bad 1.0" in client.get("/metrics").text

@@ -1,0 +1,53 @@
+"""Reading and replacing files at paths that others can prepare: no device, no pipe, no planted link."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+TEMPORARY = ".tuneship-*.part"
+"""A killed process leaves such a file."""
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """A regular file's bytes. Raises OSError, also for another kind of file and for more than ``most`` bytes."""
+    require_regular(path, path.stat())
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        require_regular(path, os.fstat(file.fileno()))  # it may have been exchanged
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
+    return content
+
+
+def require_regular(path: Path, status: os.stat_result) -> None:
+    """Raises OSError."""
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file for ``path``'s new content, which is there at the end, whole; after an error ``path`` is as it was.
+
+    Raises OSError, also where ``path`` is a folder, a device or a pipe. A link is replaced, not followed.
+    """
+    if path.exists():
+        require_regular(path, path.stat())
+    partial = path.with_name(TEMPORARY.replace("*", secrets.token_hex(8)))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(partial, flags, 0o666), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
