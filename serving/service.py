@@ -19,6 +19,7 @@ from serving import bentoml_workarounds as workarounds
 from serving.bundle.manifest import MANIFEST
 from serving.errors import BundleError
 from serving.http.models.sources import find_bundles
+from serving.observability.log_queue import queue_streams
 from serving.observability.logs import set_up_logs
 from serving.settings.log_settings import LogSettings
 from serving.settings.settings import ServerSettings
@@ -58,6 +59,8 @@ workarounds.use_server(settings.server_limits, lazy_app)
 
 if settings.log != LogSettings():  # by default the log has BentoML's format and no line per request
     set_up_logs(settings.log)
+else:
+    queue_streams()
 
 
 @bentoml.service(

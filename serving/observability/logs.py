@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from serving.observability.log_queue import QueueHandler
 from serving.settings.log_settings import LogSettings
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -22,7 +23,7 @@ MIN_REDACTED = 3
 
 def set_up_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Send this process' log lines and Python warnings to a stream, by default stderr."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = QueueHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

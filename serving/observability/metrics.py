@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, get_args
 
 import prometheus_client as prometheus
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from serving.inference.predictor import Predictor
+from serving.observability.log_queue import dropped_lines
 from serving.observability.request_record import RequestRecord
 from serving.settings.api_keys import ApiKeys
 
@@ -55,6 +58,7 @@ class Metrics:
             "model", "preferred", "variant",
         )  # fmt: skip
 
+        self._registry.register(_DroppedLogLines())
         self._keys = self._gauge("api_keys_file_bad", "1 if the file of API keys gives no keys now, else 0.")
 
     def _define_model_metrics(self) -> None:
@@ -116,6 +120,14 @@ class Metrics:
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         return Gauge(f"tuneship_{name}", meaning, labels, registry=self._registry)
+
+
+class _DroppedLogLines(Collector):
+    """The process' count, which is not one app's."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        meaning = "Lines of the log that were dropped, because it was not read in time."
+        yield CounterMetricFamily("tuneship_log_lines_dropped", meaning, dropped_lines())
 
 
 def _bundle_labels(model: str, predictor: Predictor) -> tuple[str, str, str, str, str]:

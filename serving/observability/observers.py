@@ -38,6 +38,8 @@ class Observers:
         """For platforms that freeze the process between two requests."""
         if self._tracing:
             self._tracing.flush()
+        for handler in logging.getLogger().handlers:
+            handler.flush()
 
     def close(self) -> None:
         """Send pending traces."""

@@ -21,6 +21,7 @@ from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
+from serving.observability.log_queue import QueueHandler
 from serving.observability.logs import JsonFormatter, TextFormatter, redact, set_up_logs
 from serving.settings.log_settings import LogSettings
 from serving.tasks.base import Logits
@@ -50,13 +51,24 @@ class Repeating(Predictor):
         raise RuntimeError(f"cannot run {vars(self)['asked']!r}")
 
 
+class Flushed(io.StringIO):
+    """Has every line that was logged before it is looked at."""
+
+    def getvalue(self) -> str:
+        for handler in logging.getLogger().handlers:
+            handler.flush()
+        return super().getvalue()
+
+
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     """Where the logs go meanwhile; all loggers are afterwards as they were."""
     root, loggers = logging.getLogger(), [*logging.root.manager.loggerDict]
     before = {name: (lg.handlers[:], lg.propagate, lg.level) for name in loggers for lg in [logging.getLogger(name)]}
     handlers, level = root.handlers[:], root.level
-    yield io.StringIO()
+    yield Flushed()
+    for handler in root.handlers:
+        handler.close() if isinstance(handler, QueueHandler) else None
     logging.captureWarnings(False)
     root.handlers[:], root.level = handlers, level
     for name, (own, propagate, old) in before.items():
