@@ -19,6 +19,7 @@ from rich.table import Table
 from typer import Argument, Option
 
 from serving.errors import InputError, UserError
+from serving.files import explain as explain_file_error
 
 if TYPE_CHECKING:
     from serving.entrypoints.verify import Finding
@@ -329,11 +330,14 @@ def serve(
 
 @contextmanager
 def readable_errors() -> Iterator[None]:
-    """Print a UserError without a traceback and exit with status 1."""
+    """Print a UserError, and what a file system refuses, without a traceback and exit with status 1."""
     try:
         yield
-    except UserError as error:
-        err.print(f"[red]error[/]  {escape(str(error))}", soft_wrap=True, highlight=False)
+    except Exception as error:
+        message = str(error) if isinstance(error, UserError) else explain_file_error(error)
+        if message is None:
+            raise
+        err.print(f"[red]error[/]  {escape(message)}", soft_wrap=True, highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
         err.print("\nstopped; repeat the command to resume an interrupted training")

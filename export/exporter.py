@@ -31,7 +31,7 @@ from serving.errors import InputError, UserError
 from serving.inference.predictor import Predictor
 from trainer.run.figures import reliability_figure
 from trainer.run.lock import require_locked
-from trainer.run.run import Run
+from trainer.run.run import Run, write_atomically
 
 
 class ProofFailed(UserError):
@@ -185,7 +185,7 @@ def _require_passed(parity: Parity, run: Run, variant: Variant) -> None:
     if parity.passed:
         return
     report = run.root / f"failed-parity-{variant.name}.json"
-    _write_json(report, dataclasses.asdict(parity))
+    write_atomically(report, _to_json(dataclasses.asdict(parity)))
     failures = "\n".join(f"  {failure}" for failure in parity.failures)
     budget = "" if variant.exact else f"\nThe bounds are keys of export in {run.recipe}."
     raise ProofFailed(
@@ -206,7 +206,11 @@ def _to_parity_record(parity: Parity, threads: int) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(_to_json(content), encoding="utf-8")
+
+
+def _to_json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 @contextmanager
@@ -223,9 +227,14 @@ def _create_folder(folder: Path) -> Path:
 
 
 def _replace(output: Path, folder: Path) -> None:
-    """An older bundle is removed last."""
+    """An older bundle is removed last, and put back where the new one cannot take its place."""
     old = folder.parent / "old"
     if output.exists():
         output.rename(old)
-    folder.rename(output)
+    try:
+        folder.rename(output)
+    except OSError:
+        if old.exists():
+            old.rename(output)
+        raise
     shutil.rmtree(old, ignore_errors=True)

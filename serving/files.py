@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+_ROOM, _RIGHTS = "make room there, or write elsewhere", "change its permissions, or write elsewhere"
+REMEDIES = {
+    errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: "allow larger files there, or write elsewhere",
+    errno.EROFS: "write elsewhere", errno.EACCES: _RIGHTS, errno.EPERM: _RIGHTS,
+    errno.ENOTDIR: "give another path", errno.EISDIR: "give another path", errno.ELOOP: "give another path",
+    errno.ENAMETOOLONG: "give a shorter path", errno.EMFILE: "raise ulimit -n", errno.ENFILE: "raise fs.file-max",
+    errno.EIO: "the disk fails: write elsewhere",
+}  # fmt: skip
+"""By errno; errors that are a fault of the program are not among them."""
 
 TEMPORARY = ".tuneship-*.part"
 """A killed process leaves such a file."""
@@ -48,6 +59,18 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(partial)):
+            error.filename = str(path)
         raise
+
+
+def explain(error: Exception) -> str | None:
+    """What is wrong with which file, and what to do; None for what is no fault of files. Rust's errors are texts."""
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
+    if number not in REMEDIES:
+        return None
+    name = getattr(error, "filename", None) or "a file"
+    return f"{name}: {os.strerror(number).lower()}; {REMEDIES[number]}"

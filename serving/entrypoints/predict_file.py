@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.errors import InputError
+from serving.files import replace_file
 from serving.inference.predictor import Predictor
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 ROWS_PER_CHUNK = 256
+ANSWERED = frozenset({"outputs", "truncated", "error"})
+"""The keys that an answer adds."""
 
 
 @dataclass
@@ -43,21 +47,18 @@ def predict_file(
 ) -> Tally:
     """Answer every line ``{"inputs": "…"}`` of a file; blank lines are skipped.
 
-    A line of the target has its source line's keys and ``outputs`` (and ``truncated``), or ``error`` with the row.
-    The target is replaced at the end. ``on_progress`` gets the bytes read since its last call.
+    A line of the target has its source line's keys and ``outputs`` (and ``truncated``), or ``error`` with the row;
+    such keys of the source are replaced. The target is replaced at the end. ``on_progress`` gets the bytes read since
+    its last call.
 
-    Raises InputError if the source is missing or empty, or the target is a folder or the source.
+    Raises InputError if the source is missing or empty, or the target is no regular file or the source; OSError where
+    the target cannot be written.
     """
     _check_paths(source, target)
-    partial = _partial_path(target)
     tally = Tally()
-    try:
-        with source.open("rb") as lines, partial.open("w", encoding="utf-8") as out:
-            for chunk in _read_chunks(lines, on_progress):
-                out.writelines(_answer_chunk(predictor, chunk, tally))
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replace_file(target) as out, source.open("rb") as lines:
+        for chunk in _read_chunks(lines, on_progress):
+            out.writelines(_answer_chunk(predictor, chunk, tally))
     return tally
 
 
@@ -66,15 +67,10 @@ def _check_paths(source: Path, target: Path) -> None:
         raise InputError(f'there is no file {source}; --input takes JSON lines such as {{"inputs": "a text"}}')
     if source.stat().st_size == 0:
         raise InputError(f'{source} is empty; it needs a line such as {{"inputs": "a text"}}')
-    if target.is_dir() or not target.parent.is_dir():
-        raise InputError(f"{target} cannot be written: --output takes a file in a folder that exists")
-    for path in (target, _partial_path(target)):
-        if path.exists() and path.samefile(source):
-            raise InputError(f"writing {target} would overwrite the --input {source}; choose another --output")
-
-
-def _partial_path(target: Path) -> Path:
-    return target.with_name(target.name + ".part")
+    if (target.exists() and not target.is_file()) or not target.parent.is_dir():
+        raise InputError(f"{target} cannot be written: --output takes a regular file in a folder that exists")
+    if target.exists() and target.samefile(source):
+        raise InputError(f"writing {target} would overwrite the --input {source}; choose another --output")
 
 
 def _read_chunks(lines: Iterable[bytes], on_progress: Callable[[int], None]) -> Iterator[list[tuple[int, bytes]]]:
@@ -84,7 +80,7 @@ def _read_chunks(lines: Iterable[bytes], on_progress: Callable[[int], None]) -> 
         on_progress(sum(len(line) for _, line in chunk))
 
 
-def _answer_chunk(predictor: Predictor, chunk: list[tuple[int, bytes]], tally: Tally) -> Iterator[str]:
+def _answer_chunk(predictor: Predictor, chunk: list[tuple[int, bytes]], tally: Tally) -> Iterator[bytes]:
     rows = [_parse_row(predictor, number, line) for number, line in chunk]
     answers = iter(predictor.predict_encoded([row.content["inputs"] for row in rows if not row.refusal]))
     for row in rows:
@@ -100,9 +96,11 @@ def _answer_chunk(predictor: Predictor, chunk: list[tuple[int, bytes]], tally: T
 
 def _parse_row(predictor: Predictor, number: int, line: bytes) -> _Row:
     try:
-        content = json.loads(line.decode())
+        content = json.loads(line.decode(), parse_constant=_refuse_constant, parse_float=_parse_finite)
     except (ValueError, RecursionError) as error:
         return _Row({}, f"row {number}: not a line of JSON in UTF-8: {error}")
+    if isinstance(content, dict):  # the lines of an earlier answer are asked again
+        content = {key: value for key, value in content.items() if key not in ANSWERED}
     if not isinstance(content, dict) or "inputs" not in content:
         keys = content if isinstance(content, dict) else {}
         return _Row(keys, f'row {number}: no `inputs`; a row is an object such as {{"inputs": "a text"}}')
@@ -113,18 +111,28 @@ def _parse_row(predictor: Predictor, number: int, line: bytes) -> _Row:
     return _Row(content)
 
 
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _parse_finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return value
+
+
 def _shorten_inputs(content: dict[str, Any]) -> dict[str, Any]:
     inputs = content["inputs"]
     return {**content, "inputs": inputs[:1000] + "…"} if isinstance(inputs, str) and len(inputs) > 1000 else content
 
 
-def _format_line(content: dict[str, Any]) -> str:
+def _format_line(content: dict[str, Any]) -> bytes:
     try:
-        text = json.dumps(content, ensure_ascii=False)
-        text.encode()
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot encode: keep it escaped
-        text = json.dumps(content)
-    return text + "\n"
+        text = json.dumps(content, allow_nan=False).encode()
+    return text + b"\n"
 
 
 @contextmanager

@@ -76,6 +76,10 @@ def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int,
     )
 
 
+class StateNotWritten(UserError):
+    """torch could not write its state, and does not say why."""
+
+
 class TaskTrainer(Trainer):  # type: ignore[misc]
     def __init__(
         self, model: Model, args: TrainingArguments, datasets: Datasets, callbacks: list[TrainerCallback]
@@ -143,6 +147,18 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
                 " lower training.learning_rate or lengthen training.warmup_ratio"
             )
         return loss
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Raises StateNotWritten."""
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except RuntimeError as error:
+            if "inline_container" not in str(error):
+                raise
+            raise StateNotWritten(
+                f"{self.args.output_dir}: the state of the training cannot be written; make room there, or allow larger"
+                " files, and repeat the command to go on"
+            ) from error
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.validate().items()}

@@ -126,6 +126,7 @@ def save_checkpoint(
     """In one step: ``folder`` is complete or absent."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()  # fails where it is still there, such as a link
     with quiet_transformers():
         _disable_limits(tokenizer)
         tokenizer.save_pretrained(partial)

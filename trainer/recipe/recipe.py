@@ -14,6 +14,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from serving.errors import InputError
+from serving.files import replace_file
 from trainer.recipe.errors import explain
 from trainer.recipe.loader import apply_overrides, read_mapping
 from trainer.recipe.sections import Card, Data, Export, FewShot, Loss, Metric, ModelHead, Name, Section, Training
@@ -104,7 +105,8 @@ class Recipe(Section):
 
     def save(self, path: Path) -> None:
         text = yaml.safe_dump(self.to_mapping(path.parent), sort_keys=False, allow_unicode=True)
-        path.write_text(text, encoding="utf-8")
+        with replace_file(path) as file:
+            file.write(text.encode())
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

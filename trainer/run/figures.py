@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from serving.errors import shorten
+from serving.files import replace_file
 from trainer.metrics.display import NAMES, metric_title
 
 RIGHT, WRONG, THIRD, INK = "#2463a5", "#c8442c", "#7a8a99", "#30363d"
@@ -151,5 +152,7 @@ def _write_counts(axes: Axes, counts: NDArray[Any]) -> None:
 
 
 def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else None)
+    kind = path.suffix.removeprefix(".")
+    with replace_file(path) as file:
+        figure.savefig(file, format=kind, dpi=130, metadata={"Date": None} if kind == "svg" else None)
     plt.close(figure)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from serving.errors import UserError
+from serving.files import require_regular
 
 LOCK_FILE = "training.lock"
 
@@ -33,7 +34,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
 @contextmanager
 def _locked_file(path: Path, folder: Path) -> Iterator[None]:
     while True:
-        with path.open("a+", encoding="utf-8") as file:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666), "r+") as file:
+            require_regular(path, os.fstat(file.fileno()))
             _lock(file, folder)
             if _is_at(file, path):
                 file.truncate(0)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from serving.errors import InputError
+from serving.files import TEMPORARY, replace_file
 from trainer.data.rows import Rows
 from trainer.run.folder_lock import LOCK_FILE
 
@@ -85,10 +85,16 @@ class Run:
 
     def clear(self) -> None:
         """Remove the run's own files only."""
+        self.remove_temporary()
         for file in (self.record, self.recipe, self.evaluation, self.report, self.lock, self.replay):
             file.unlink(missing_ok=True)
         for folder in (self.state, self.checkpoint, self.figures, self.root / "checkpoint.partial"):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_temporary(self) -> None:
+        """What a killed process was writing."""
+        for file in self.root.glob(TEMPORARY):
+            file.unlink()
 
 
 def format_record(record: dict[str, Any]) -> str:
@@ -112,16 +118,8 @@ def _format(value: Any) -> str:
 
 def write_atomically(path: Path, text: str) -> None:
     """After a crash ``path`` holds the old text or the new one."""
-    partial = _partial(path)
-    with partial.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(path.name + ".partial")
+    with replace_file(path) as file:
+        file.write(text.encode())
 
 
 def claim(run: Run, setup: dict[str, Any], overwrite: bool) -> str | None:
@@ -135,6 +133,7 @@ def claim(run: Run, setup: dict[str, Any], overwrite: bool) -> str | None:
         status = None
     if status:
         _require_same(run, setup)
+        run.remove_temporary()
         return status
     run.root.mkdir(parents=True, exist_ok=True)
     run.write_record({"status": RUNNING, **setup})
@@ -147,8 +146,8 @@ def check_folder(run: Run) -> str | None:
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: is a file; give --output a folder that is new, empty or a run's")
     status = run.status()
-    names = {path.name for path in root.iterdir()} if status is None and root.is_dir() else set()
-    if others := sorted(names - {_partial(run.record).name, LOCK_FILE}):
+    paths = root.iterdir() if status is None and root.is_dir() else ()
+    if others := sorted(path.name for path in paths if path.name != LOCK_FILE and not path.match(TEMPORARY)):
         raise InputError(f"{root}: holds something else than a run ({', '.join(others[:3])}); give another --output")
     return status
 

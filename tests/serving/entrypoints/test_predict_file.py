@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,9 @@ def test_line_separators(score: Score) -> None:
         (b"\xff\xfe\x00\x01\n", None, "not a line of JSON in UTF-8"),
         (b"[" * 100_000 + b"\n", None, "not a line of JSON in UTF-8"),
         (b'{"inputs": ' + b"9" * 5000 + b"}\n", None, "not a line of JSON in UTF-8"),
+        (b'{"inputs": "stop", "id": NaN}\n', None, "not a line of JSON in UTF-8: NaN is no number of JSON"),
+        (b'{"inputs": "stop", "id": [-Infinity]}\n', None, "not a line of JSON in UTF-8: -Infinity is no number"),
+        (b'{"inputs": "stop", "id": 1e999}\n', None, "not a line of JSON in UTF-8: 1e999 is too large a number"),
         (b'"text"\n', None, "no `inputs`"),
         (b"[]\n", None, "no `inputs`"),
         (b"null\n", None, "no `inputs`"),
@@ -93,7 +97,7 @@ def test_line_separators(score: Score) -> None:
             "inputs has 10,000,000 characters; at most 100,000 are accepted",
         ),
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_bad_line(score: Score, bad: bytes, inputs: Any, reason: str) -> None:
     """An invalid line gets an error with its number and the reason; the other lines are answered."""
@@ -110,6 +114,14 @@ def test_bad_line_keeps_its_keys(score: Score) -> None:
     _, rows = score({"id": 7, "inputs": ""}, {"id": 8, "text": "a"})
     assert [(row["id"], row["inputs"]) for row in rows] == [(7, ""), (8, None)]
     assert all("error" in row for row in rows)
+
+
+def test_answers_of_before(score: Score) -> None:
+    """An answer, error or mark that a line brings is replaced, so that answered lines can be asked again."""
+    old = {"outputs": "old", "error": "old", "truncated": "old"}
+    _, rows = score({"inputs": "stop", **old}, {"inputs": "", **old})
+    assert [list(row) for row in rows] == [["inputs", "outputs"], ["inputs", "error"]]
+    assert all(value != "old" for row in rows for value in row.values())
 
 
 def test_nested_keys(score: Score) -> None:
@@ -210,16 +222,38 @@ def test_empty_source(predictor: Predictor, tmp_path: Path) -> None:
 def test_bad_target(predictor: Predictor, tmp_path: Path, name: str) -> None:
     """A target that is a folder, or in a missing folder, is an error before any prediction."""
     (tmp_path / "in.jsonl").write_bytes(line({"inputs": "stop"}))
-    with pytest.raises(InputError, match="cannot be written: --output takes a file in a folder that exists"):
+    with pytest.raises(InputError, match="cannot be written: --output takes a regular file in a folder that exists"):
         predict_file(predictor, tmp_path / "in.jsonl", tmp_path / name)
 
 
-@pytest.mark.parametrize("kind", ["same", "link", "hard link", "part"])
+def test_pipe(predictor: Predictor, tmp_path: Path) -> None:
+    """A pipe or a device is never replaced by a file, not even by way of a link."""
+    source, link = tmp_path / "in.jsonl", tmp_path / "link.jsonl"
+    source.write_bytes(line({"inputs": "stop"}))
+    os.mkfifo(tmp_path / "pipe")
+    link.symlink_to(tmp_path / "pipe")
+    for target in (tmp_path / "pipe", link):
+        with pytest.raises(InputError, match="cannot be written: --output takes a regular file"):
+            predict_file(predictor, source, target)
+    assert (tmp_path / "pipe").is_fifo()
+    assert link.is_symlink()
+
+
+def test_planted_part(predictor: Predictor, tmp_path: Path) -> None:
+    """No file beside the target is written into, whatever it is named."""
+    source, victim = tmp_path / "in.jsonl", tmp_path / "victim"
+    source.write_bytes(line({"inputs": "stop"}))
+    victim.write_text("mine")
+    (tmp_path / "out.jsonl.part").symlink_to(victim)
+    predict_file(predictor, source, tmp_path / "out.jsonl")
+    assert victim.read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "victim", "out.jsonl.part", "out.jsonl"}
+
+
+@pytest.mark.parametrize("kind", ["same", "link", "hard link"])
 def test_same_file(predictor: Predictor, tmp_path: Path, kind: str) -> None:
     """The source is never overwritten, whatever path it is given by."""
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    if kind == "part":
-        source = tmp_path / "out.jsonl.part"
     source.write_bytes(line({"inputs": "stop"}))
     if kind == "same":
         target = source

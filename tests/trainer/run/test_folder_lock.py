@@ -63,3 +63,12 @@ def test_after_an_interruption(toy: MakeRecipe, tmp_path: Path) -> None:
     (tmp_path / "other" / LOCK_FILE).write_text("1\n")
     assert fit(recipe, tmp_path / "other").status() == "finished"
     assert fit(recipe, tmp_path / "run").status() == "finished"
+
+
+def test_planted_link(tmp_path: Path) -> None:
+    """A lock file that is a link to another file leaves that one as it is."""
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / LOCK_FILE).symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="Too many levels of symbolic links"), folder_lock(tmp_path):
+        pass
+    assert (tmp_path / "victim").read_text() == "mine"
