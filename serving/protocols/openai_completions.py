@@ -8,11 +8,20 @@ import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
+from serving.errors import InputError, first_problem
 from serving.protocols.base import Check, Reply, Request, check_inputs, load_json, require_task, validate_body
 from serving.tasks.base import Encoded, Task
-from serving.tasks.generation import FinishReason, Generated, Generation, GenerationParameters, Token
+from serving.tasks.generation import (
+    MOST_TOKENS,
+    FinishReason,
+    Generated,
+    Generation,
+    GenerationParameters,
+    Seed,
+    Token,
+)
 from serving.tasks.strict_model import FailFastList, StrictModel
 
 PATH = "/v1/completions"
@@ -29,13 +38,13 @@ class _Body(StrictModel):
 
     prompt: Any
     model: str = ""
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
     temperature: float = Field(default=1.0, ge=0, description="0: greedy")
     top_p: float = Field(default=1.0, gt=0, le=1)
     n: int = Field(default=1, ge=1, le=16)
     stream: bool = False
     stop: str | FailFastList[str] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**64)] | None = None
+    seed: Seed | None = None
     echo: bool = False
     user: str | None = None
     best_of: Literal[1] | None = None
@@ -45,17 +54,26 @@ class _Body(StrictModel):
     frequency_penalty: Literal[0] | None = None
 
     def parameters(self) -> GenerationParameters:
+        """Raises InputError under this protocol's names."""
         sampled = self.temperature > 0
-        return GenerationParameters(
-            max_new_tokens=self.max_tokens,
-            do_sample=sampled,
-            temperature=self.temperature if sampled else 1.0,
-            top_p=self.top_p if sampled else None,
-            num_return_sequences=self.n if sampled else 1,
-            stop=[self.stop] if isinstance(self.stop, str) else self.stop or [],
-            seed=self.seed,
-            return_full_text=self.echo,
-        )
+        values = {
+            "max_new_tokens": self.max_tokens,
+            "do_sample": sampled,
+            "temperature": self.temperature if sampled else 1.0,
+            "top_p": self.top_p if sampled else None,
+            "num_return_sequences": self.n if sampled else 1,
+            "stop": [self.stop] if isinstance(self.stop, str) else self.stop or [],
+            "seed": self.seed,
+            "return_full_text": self.echo,
+        }
+        try:
+            parameters = GenerationParameters.model_validate(values)
+            parameters.require_consistent()
+        except ValidationError as error:
+            raise InputError(first_problem(error)) from error
+        except InputError as error:
+            raise InputError(str(error).replace("max_new_tokens", "max_tokens")) from error
+        return parameters
 
 
 class CompletionOptions(BaseModel):

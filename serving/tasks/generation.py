@@ -8,14 +8,18 @@ from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from pydantic import Field
 
-from serving.errors import InputError
+from serving.errors import InputError, quote
 from serving.tasks.base import Datatype, Encoded, Logits, TaskParameters, TaskSettings, object_schema
 from serving.tasks.inputs import TextTask
 from serving.tasks.strict_model import FailFastList
 
 MAX_NEW_TOKENS = 64
-Seed = Annotated[int, Field(ge=0, lt=2**64)]
+MOST_TOKENS = 65_536
+"""Of one prompt's answers or beams together."""
 
+MAX_STOP_CHARACTERS = 1000
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+StopText = Annotated[str, Field(max_length=MAX_STOP_CHARACTERS)]
 
 Tokens = list[int]
 
@@ -47,20 +51,25 @@ class GenerationSettings(TokenRules):
 class GenerationParameters(TaskParameters):
     """As in Hugging Face's text-generation task and transformers' ``GenerationConfig``."""
 
-    max_new_tokens: int | None = Field(default=None, ge=1, le=65_536, description="tokens an answer has at most")
-    min_new_tokens: int = Field(default=0, ge=0)
+    max_new_tokens: int | None = Field(default=None, ge=1, le=MOST_TOKENS, description="tokens an answer has at most")
+    min_new_tokens: int = Field(default=0, ge=0, le=MOST_TOKENS)
     num_beams: int = Field(default=1, ge=1, le=16, description="answers followed at once")
     do_sample: bool = Field(default=False, description="draw tokens by their probability")
     temperature: float = Field(default=1.0, gt=0)
     top_k: int | None = Field(default=None, ge=0, description="draw among so many best tokens")
     top_p: float | None = Field(default=None, gt=0, le=1, description="draw among the best with so much probability")
-    repetition_penalty: float | None = Field(default=None, gt=0)
-    no_repeat_ngram_size: int = Field(default=0, ge=0)
-    length_penalty: float = Field(default=1.0)
+    repetition_penalty: float | None = Field(default=None, ge=0.01, le=100)
+    no_repeat_ngram_size: int = Field(default=0, ge=0, le=MOST_TOKENS)
+    # float32 holds MOST_TOKENS ** 5 and its inverse.
+    length_penalty: float = Field(
+        default=1.0, ge=-5, le=5, description="above 0 prefers long beams, below 0 short ones"
+    )
     early_stopping: bool | Literal["never"] = False
     num_return_sequences: int = Field(default=1, ge=1, le=16)
     seed: Seed | None = Field(default=None, description="makes a draw repeatable")
-    stop: FailFastList[str] = Field(default=[], max_length=16, description="an answer ends before the first of these")
+    stop: FailFastList[StopText] = Field(
+        default=[], max_length=16, description="an answer ends before the first of these"
+    )
     return_full_text: bool = Field(default=False, description="the prompt and its continuation")
 
     def require_consistent(self) -> None:
@@ -69,10 +78,18 @@ class GenerationParameters(TaskParameters):
         self._require(not (self.do_sample and self.num_beams > 1), "num_beams", "1 where do_sample is true")
         many = "at most num_beams, or any number where do_sample is true"
         self._require(self.do_sample or self.num_return_sequences <= self.num_beams, "num_return_sequences", many)
+        most = MOST_TOKENS // self.rows
+        together = f"at most {most:,}, so that {self.rows} answers have at most {MOST_TOKENS:,} tokens together"
+        self._require((self.max_new_tokens or 0) <= most, "max_new_tokens", together)
+
+    @property
+    def rows(self) -> int:
+        """Answers or beams that are followed at once."""
+        return max(self.num_beams, self.num_return_sequences)
 
     def _require(self, valid: bool, name: str, accepted: str) -> None:
         if not valid:
-            raise InputError(f"{name} is {getattr(self, name)!r}; accepted: {accepted}", field=name)
+            raise InputError(f"{name} is {quote(getattr(self, name))}; accepted: {accepted}", field=name)
 
 
 class Continuation(TypedDict):

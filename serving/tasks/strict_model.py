@@ -13,9 +13,9 @@ FailFastList = Annotated[list[Element], Field(fail_fast=True)]
 
 
 class StrictModel(BaseModel):
-    """Refuses unknown keys and wrong types."""
+    """Refuses unknown keys, wrong types, and numbers that are not finite, which Python reads from ``1e999``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

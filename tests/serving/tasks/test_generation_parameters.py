@@ -27,6 +27,15 @@ from serving.tasks.generation import GenerationParameters
         {"early_stopping": "soon"},
         {"seed": -1},
         {"seed": 2**64},
+        {"max_new_tokens": 65_537},
+        {"min_new_tokens": 65_537},
+        {"length_penalty": 5.1},
+        {"length_penalty": -5.1},
+        {"repetition_penalty": 0.009},
+        {"repetition_penalty": 101.0},
+        {"temperature": float("inf")},
+        {"stop": ["a" * 1001]},
+        {"stop": ["a"] * 17},
     ],
     ids=str,
 )
@@ -44,6 +53,8 @@ def test_out_of_range(settings: dict[str, Any]) -> None:
         ({"num_return_sequences": 2}, "num_return_sequences"),
         ({"num_return_sequences": 4, "num_beams": 3}, "num_return_sequences"),
         ({"stop": ["a", ""]}, "stop"),
+        ({"max_new_tokens": 4097, "num_beams": 16}, "max_new_tokens"),
+        ({"max_new_tokens": 4097, "num_return_sequences": 16, "do_sample": True}, "max_new_tokens"),
     ],
     ids=str,
 )
@@ -60,6 +71,8 @@ def test_inconsistent(settings: dict[str, Any], field: str) -> None:
         {"top_p": 1.0, "top_k": 0, "seed": 2**64 - 1, "temperature": 1e-9, "min_new_tokens": 0},
         {"num_beams": 3, "num_return_sequences": 3, "early_stopping": "never"},
         {"do_sample": True, "num_return_sequences": 9, "stop": ["\n"]},
+        {"max_new_tokens": 4096, "num_beams": 16, "length_penalty": -5.0, "repetition_penalty": 100.0},
+        {"max_new_tokens": 65_536, "length_penalty": 5.0, "stop": ["a" * 1000] * 16},
     ],
     ids=str,
 )
