@@ -6,6 +6,8 @@ Callers run on the event loop, the engine on its own threads, which take their b
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import math
 import threading
 import time
@@ -16,7 +18,10 @@ from typing import Any, Protocol
 from serving.batching.batch_shape import BatchShape, QueueLimits
 from serving.batching.errors import Expired, Unavailable
 from serving.batching.scheduler import Queue, Row
+from serving.errors import UserError
 from serving.tasks.base import Window
+
+logger = logging.getLogger("tuneship")
 
 Run = Callable[[Sequence[Any]], Sequence[Any]]
 
@@ -25,6 +30,9 @@ FIRST_ESTIMATE = 1e-4
 
 LATEST_WEIGHT = 0.1
 """Weight of the latest call in the moving average of seconds a token."""
+
+CLOSE_SECONDS = 2.0
+"""Most of a close, for the batch that runs when nothing is waited for."""
 
 
 class Observer(Protocol):
@@ -78,8 +86,9 @@ class Batcher:
         bounds: QueueLimits = QueueLimits(),  # noqa: B008 - frozen
         workers: int = 1,
         observer: Observer | None = None,
+        interrupt: Callable[[], None] = lambda: None,
     ) -> None:
-        """Threads start with the first request.
+        """Start the threads; raises UserError where the system has none.
 
         Args:
             run: the engine: a result for each window. Each worker calls it.
@@ -87,17 +96,27 @@ class Batcher:
             bounds: limits of the queue.
             workers: threads.
             observer: told of each call.
+            interrupt: makes the engine's calls fail, those under way too.
         """
-        self._run, self._observer, self._workers = run, observer, workers
+        self._run, self._observer, self._interrupt, self._workers = run, observer, interrupt, workers
         self._queue = Queue(shape, bounds, FIRST_ESTIMATE)
         self._measured = False
         self._changed = threading.Condition()  # guards the queue and the submissions
-        self._threads: list[threading.Thread] = []
         self._closed = False
+        self._in_hand: set[_Submission] = set()
         self._expiry: tuple[float, asyncio.TimerHandle] | None = None
         self._idle = 0
         self._finished: list[_Submission] = []
         self._statistics: list[tuple[list[float], int, float]] = []
+        self._threads = [
+            threading.Thread(target=self._work, name=f"engine-{number}", daemon=True) for number in range(workers)
+        ]
+        self._start_threads()
+
+    @property
+    def alive(self) -> bool:
+        """Whether every thread is: else some requests would get no answer."""
+        return all(thread.is_alive() for thread in self._threads)
 
     @property
     def depth(self) -> int:
@@ -128,6 +147,7 @@ class Batcher:
             if submission.missing:
                 await submission.done
         finally:
+            self._in_hand.discard(submission)
             submission.timing.answered = time.perf_counter()
             if submission.missing:  # cancelled or failed: its other rows need not run
                 with self._changed:
@@ -137,18 +157,31 @@ class Batcher:
             raise submission.error
         return submission.results
 
-    async def close(self) -> None:
+    async def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Answer what was accepted, for ``seconds`` at most; interrupt what runs for nobody."""
+        self._begin_closing()
+        if not self._in_hand:
+            self._interrupt()
+        end = time.perf_counter() + seconds
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join, max(0.0, end - time.perf_counter()))
+        if any(thread.is_alive() for thread in self._threads):
+            logger.warning("the engine is still running a batch; it is left behind")
+            self._interrupt()
+            self._fail_all(Unavailable("the model is being closed"))
+        if self._expiry:
+            self._expiry[1].cancel()
+
+    def _begin_closing(self) -> None:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        for thread in self._threads:
-            await asyncio.to_thread(thread.join)
-        if self._expiry:
-            self._expiry[1].cancel()
 
     def _enqueue(self, windows: Sequence[Window], timing: Timing, deadline: float) -> _Submission:
         if self._closed:
             raise Unavailable("the model is being closed")
+        if not self.alive:
+            raise Unavailable("the engine's threads have ended")
         self._loop = asyncio.get_running_loop()
         submission = _Submission(windows, self._loop.create_future(), timing, [None] * len(windows), len(windows))
         submission.rows = [Row(len(window.ids), deadline, (submission, at)) for at, window in enumerate(windows)]
@@ -157,8 +190,8 @@ class Batcher:
             self._queue.put(submission.rows, timing.submitted)
             if self._idle:
                 self._changed.notify(min(self._idle, len(windows)))
+        self._in_hand.add(submission)
         self._schedule_expiry(deadline)
-        self._start_threads()
         return submission
 
     # One timer, set to the earliest deadline.
@@ -177,20 +210,35 @@ class Batcher:
             deadline = self._queue.next_deadline
         self._schedule_expiry(deadline)
 
-    # The rest runs on the engine's threads.
-
     def _start_threads(self) -> None:
-        if len(self._threads) < self._workers:
-            self._threads = [
-                threading.Thread(target=self._work, name=f"engine-{number}", daemon=True)
-                for number in range(self._workers)
-            ]
+        try:
             for thread in self._threads:
                 thread.start()
+        except RuntimeError as error:
+            self._begin_closing()
+            raise UserError(
+                f"the engine's threads cannot be started ({error}): raise the limit of processes (ulimit -u, the "
+                "container's pids) or of memory, or lower TUNESHIP_WORKERS"
+            ) from error
+
+    # The rest runs on the engine's threads.
 
     def _work(self) -> None:
-        while batch := self._next_batch():
-            self._run_batch(batch)
+        """A failure outside the engine loses the rows in hand, but not the thread."""
+        while True:
+            try:
+                while batch := self._next_batch():
+                    self._run_batch(batch)
+                return
+            except BaseException as error:  # whatever it is, callers wait for this thread
+                logger.exception("an engine thread failed; the requests in hand get an error, and it goes on")
+                self._fail_all(RuntimeError(f"an engine thread failed: {type(error).__name__}: {error}"))
+
+    def _fail_all(self, error: Exception) -> None:
+        with self._changed:
+            self._queue.clear()
+            for submission in list(self._in_hand):
+                self._fail(submission, error)
 
     def _next_batch(self) -> list[Row]:
         """Wait for a batch; empty once closed."""
@@ -211,8 +259,8 @@ class Batcher:
             results = self._run([row.owner[0].windows[row.owner[1]] for row in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"the engine gave {len(results)} results for {len(batch)} windows")
-        except Exception as error:  # whatever the engine raises is the request's error, not the server's
-            self._run_halves(batch, error)
+        except BaseException as error:  # whatever the engine raises, a panic too, is the request's error
+            self._run_halves(batch, _as_exception(error))
             return
         seconds = time.perf_counter() - start
         with self._changed:
@@ -259,7 +307,8 @@ class Batcher:
 
     def _finish(self, submission: _Submission) -> None:
         if not self._finished:  # else a callback is scheduled already
-            self._loop.call_soon_threadsafe(self._deliver)
+            with contextlib.suppress(RuntimeError):  # the event loop has ended, and its callers with it
+                self._loop.call_soon_threadsafe(self._deliver)
         self._finished.append(submission)
 
     def _deliver(self) -> None:
@@ -273,3 +322,12 @@ class Batcher:
         if self._observer is not None:
             for each in statistics:
                 self._observer.ran(*each)
+
+
+def _as_exception(error: BaseException) -> Exception:
+    """A panic of Rust code derives from no Exception, and would end the caller's task and more."""
+    if isinstance(error, Exception):
+        return error
+    failure = RuntimeError(f"the engine failed: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure

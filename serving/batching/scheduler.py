@@ -114,6 +114,12 @@ class Queue:
             del self._by_length[bisect_left(self._by_length, (row.tokens, row.number))]
             self._discard(row)
 
+    def clear(self) -> None:
+        for _, _, row in self._by_length:
+            row.waiting = False
+        self._by_length, self.tokens = [], 0
+        self._by_priority, self._by_deadline = _PriorityQueue(), _PriorityQueue()
+
     def _require_space(self, rows: int, tokens: int) -> None:
         full = len(self) + rows > self._bounds.rows or self.tokens + tokens > self._bounds.tokens
         if full and self._by_length:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
 from serving.batching.errors import Unavailable
-from serving.errors import quote
+from serving.errors import UserError, quote
 from serving.http.models.model import Model
 from serving.http.models.registry import ModelRegistry, ServedModel
 from serving.http.models.sources import Source
@@ -25,7 +25,10 @@ from serving.settings.limits import ServerLimits
 
 
 class ServerState:
-    """``draining``: SIGTERM has come; requests are still answered, but ``ready`` is False."""
+    """Attributes:
+    draining: SIGTERM has come; requests are still answered, but ``ready`` is False.
+    failure: why the models could not be opened, if a user can act on it.
+    """
 
     def __init__(
         self, sources: Sequence[Source], server_limits: ServerLimits, access_policy: AccessPolicy, watch: float | None
@@ -33,13 +36,14 @@ class ServerState:
         self.server_limits, self.access_policy = server_limits, access_policy
         self.metrics = Metrics()
         self.draining = self._open = False
+        self.failure: UserError | None = None
         self._watch = watch
         self._models = ModelRegistry(sources, self._make_model, self.metrics)
 
     @property
     def ready(self) -> bool:
         """Whether load balancers should send requests here."""
-        return self._open and not self.draining
+        return self._open and not self.draining and all(served.alive for served in self._models)
 
     @property
     def models(self) -> ModelRegistry:
@@ -52,7 +56,11 @@ class ServerState:
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Golden answers are checked first; accepted requests are answered before the end."""
         self._loop = asyncio.get_running_loop()
-        await self._models.open()
+        try:
+            await self._models.open()
+        except UserError as error:
+            self.failure = error
+            raise
         self._open = True
         try:
             async with self._models.watch(self._watch):

@@ -65,7 +65,7 @@ async def livez(_: HttpRequest) -> Response:
 
 
 async def readyz(http: HttpRequest) -> Response:
-    """``GET /readyz``: the models are loaded and their golden answers hold."""
+    """``GET /readyz``: the models are loaded, their golden answers hold, and their engines run."""
     return PlainTextResponse("ready\n") if state_of(http).ready else PlainTextResponse("not ready\n", 503)
 
 

@@ -33,7 +33,7 @@ class ObservabilityMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """500 where the app raises and has sent nothing."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, self._without_traceback(send))
             return
         headers = dict(scope["headers"])
         record = scope[KEY] = RequestRecord(scope, headers, self._ids.choose(headers.get(REQUEST_ID)))
@@ -59,6 +59,16 @@ class ObservabilityMiddleware:
             record.ended = time.perf_counter()
             for observe in self._observers.on_request:
                 observe(record)
+
+    def _without_traceback(self, send: Send) -> Send:
+        """Of a failed start-up whose reason is a user's to mend, which servers log as it comes."""
+
+        async def send_reason(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self._state.failure:
+                message["message"] = str(self._state.failure)
+            await send(message)
+
+        return send_reason
 
     def _add_headers(self, message: Message, record: RequestRecord) -> None:
         record.status = message["status"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
-from serving.errors import BundleError
+from serving.errors import BundleError, UserError
 from serving.http.models.model import Model
 from serving.http.models.sources import Source
 from serving.inference.memory import trim_memory
@@ -44,12 +44,17 @@ class ServedModel:
         self._draining: set[asyncio.Task[None]] = set()
 
     @property
+    def alive(self) -> bool:
+        """Whether its engine can answer."""
+        return self.model.batcher.alive
+
+    @property
     def version(self) -> str:
         """The hash's first digits."""
         return self.model.predictor.manifest.digest[:12]
 
     async def open(self) -> None:
-        """Raises BundleError."""
+        """Raises UserError."""
         self._state = self._source.state()
         predictor = await asyncio.to_thread(self._source.open)
         self.name = self._source.name or predictor.manifest.name
@@ -87,7 +92,7 @@ class ServedModel:
         try:
             swapped = self._swap(await asyncio.to_thread(self._source.open))
         except Exception as error:  # whatever is wrong with the new version, the old one keeps serving
-            traceback = None if isinstance(error, (BundleError, OSError)) else error
+            traceback = None if isinstance(error, (UserError, OSError)) else error
             message = "new version of %s refused, %s stays: %s"
             logger.warning(message, self.name, self.version, error, exc_info=traceback)
             return Reload("refused", now, str(error))
@@ -102,11 +107,12 @@ class ServedModel:
             raise BundleError(
                 f"its task is {new.task}, that of {self.name} is {old.task}. Serve it under another name."
             )
-        drain = asyncio.create_task(_drain(self.model))
+        model, before = self._make_model(self.name, predictor), self.model  # where it fails, the old one keeps serving
+        self._metrics.set_bundle(self.name, predictor, replaces=before.predictor)
+        self.model = model
+        drain = asyncio.create_task(_drain(before))
         self._draining.add(drain)
         drain.add_done_callback(self._draining.discard)
-        self._metrics.set_bundle(self.name, predictor, replaces=self.model.predictor)
-        self.model = self._make_model(self.name, predictor)
         logger.info("%s: %s is served now, %s drains", self.name, new.digest[:12], old.digest[:12])
         return True
 
@@ -136,7 +142,7 @@ class ModelRegistry:
         return self._by_name.get(name)
 
     async def open(self) -> None:
-        """Raises BundleError."""
+        """Raises UserError."""
         for served in self._served:
             await served.open()
             self._by_name[served.name] = served

@@ -16,6 +16,7 @@ import pytest
 from serving.batching.batch_shape import BatchShape, QueueLimits
 from serving.batching.batcher import Batcher, Timing
 from serving.batching.errors import Expired, Overloaded, Unavailable
+from serving.errors import UserError
 from serving.tasks.base import Logits
 
 
@@ -486,6 +487,140 @@ def test_tells_what_it_does() -> None:
         assert 0.002 <= seconds <= timing.answered - timing.begun
 
     run(main)
+
+
+class PanicException(BaseException):
+    """As pyo3's, which a panic of Rust code becomes: no Exception."""
+
+
+def test_a_panic_fails_its_request_alone() -> None:
+    """A panic in the engine, which no Exception is, is the error of its row: neighbours and later rows are answered."""
+
+    def engine(rows: Sequence[Any]) -> list[Any]:
+        if any(row.ids[0] == 2 for row in rows):
+            raise PanicException("index out of bounds")
+        return [[row.ids[0]] for row in rows]
+
+    async def main() -> None:
+        batcher = Batcher(engine)
+        tasks = [asyncio.create_task(batcher.submit([text(name)])) for name in (1, 2, 3)]
+        one, two, three = await asyncio.gather(*tasks, return_exceptions=True)
+        assert values(one) == [1]
+        assert values(three) == [3]
+        assert isinstance(two, RuntimeError)
+        assert "PanicException: index out of bounds" in str(two)
+        assert values(await batcher.submit([text(9)])) == [9]
+        assert batcher.alive
+        await batcher.close()
+
+    run(main)
+
+
+def test_a_failing_worker(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A failure outside the engine fails what is in hand, is logged, and the thread goes on."""
+
+    async def main() -> None:
+        engine = Engine()
+        batcher = Batcher(engine)
+        first = await blocked(engine, batcher)
+        rest = asyncio.create_task(batcher.submit([text(1), text(2)]))
+        await until(lambda: batcher.depth == 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(batcher, "_store", lambda *_: [][0])
+            engine.free.set()
+            for task in (first, rest):
+                with pytest.raises(RuntimeError, match="an engine thread failed: IndexError"):
+                    await task
+        assert batcher.depth == 0
+        assert values(await batcher.submit([text(3)])) == [3]
+        assert batcher.alive
+        await batcher.close()
+
+    run(main)
+    assert "an engine thread failed" in caplog.text
+
+
+def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives no thread, the batcher is not made, says why, and leaves no other thread behind."""
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(UserError, match=r"can't start new thread.*ulimit -u.*TUNESHIP_WORKERS"):
+        Batcher(Engine(), workers=2)
+    started[0].join(5)
+    assert not started[0].is_alive()
+
+
+def test_a_dead_thread_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its thread a batcher is not alive, and refuses what nobody would answer."""
+
+    async def main() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Batcher, "_work", lambda batcher: None)
+            batcher = Batcher(Engine())
+            await until(lambda: not batcher.alive)
+        with pytest.raises(Unavailable, match="the engine's threads have ended"):
+            await batcher.submit([text(1)])
+        await batcher.close()
+
+    run(main)
+
+
+def test_close_is_bounded() -> None:
+    """close() interrupts an engine that runs for nobody; one that cannot be interrupted it leaves behind."""
+
+    async def main() -> None:
+        for interrupts in (True, False):
+            engine = Engine()
+            batcher = Batcher(engine, interrupt=engine.free.set if interrupts else lambda: None)
+            first = await blocked(engine, batcher)
+            first.cancel()
+            await asyncio.wait([first])
+            start = time.perf_counter()
+            await batcher.close(0.05)
+            assert time.perf_counter() - start < 1
+            assert batcher.alive is not interrupts
+            engine.free.set()
+
+    run(main)
+
+
+def test_close_fails_what_it_leaves_behind() -> None:
+    """A caller whose row an uninterruptible engine holds past the bound of close() is told, not left waiting."""
+
+    async def main() -> None:
+        engine = Engine()
+        batcher = Batcher(engine)
+        first = await blocked(engine, batcher)
+        await batcher.close(0.05)
+        with pytest.raises(Unavailable, match="the model is being closed"):
+            await first
+        engine.free.set()
+
+    run(main)
+
+
+def test_a_result_for_a_loop_that_has_ended() -> None:
+    """A result that comes after the event loop's end is dropped, and the thread ends without an error."""
+    engine, kept = Engine(), list[Batcher]()
+
+    async def main() -> None:
+        kept.append(batcher := Batcher(engine))
+        await blocked(engine, batcher)
+
+    asyncio.run(main())
+    kept[0]._closed = True
+    engine.free.set()
+    for thread in engine.threads:
+        thread.join(5)
+        assert not thread.is_alive()
 
 
 @dataclass

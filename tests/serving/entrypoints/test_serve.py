@@ -20,7 +20,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from bench.process import free_port
 from serving.inference.predictor import Predictor
 from tests.paths import ROOT
-from tests.serving.processes import ServerProcess, environment, get, python, running, until
+from tests.serving.processes import ServerProcess, environment, get, python, run_python, running, until
 from tests.test_cli import tuneship_here
 
 TEXT = "where is my parcel?"
@@ -36,6 +36,26 @@ def refusal(*arguments: object, **variables: object) -> str:
     assert "Traceback" not in result.stderr
     assert result.stderr.startswith("error  ")
     return result.stderr
+
+
+def test_no_thread_for_the_engine(tiny_bundle: Path) -> None:
+    """A server whose engine cannot start ends with a message, in place of answering nothing."""
+    script = f"""
+import threading
+from pathlib import Path
+from serving.entrypoints.serve import serve_bundles
+start = threading.Thread.start
+def limited(thread):
+    if thread.name.startswith("engine"):
+        raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = limited
+serve_bundles([{str(tiny_bundle)!r}], host="127.0.0.1", port={free_port()})
+"""
+    result = run_python(script)
+    assert result.returncode == 3, result.stderr  # uvicorn's
+    assert "the engine's threads cannot be started (can't start new thread)" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("path", ["", "/predict"])

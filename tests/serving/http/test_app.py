@@ -482,6 +482,23 @@ def test_readyz(tiny_bundle: Path) -> None:
     assert early.get("/readyz").status_code == 503
 
 
+def test_not_ready_without_its_engine(tiny_bundle: Path) -> None:
+    """Where the engine's thread has ended, the server is not ready, and answers 503 in place of nothing."""
+    app = create_app(lambda: Predictor.open(tiny_bundle))
+    with TestClient(app) as client:
+        assert client.post("/predict", json={"inputs": TEXT}).status_code == 200
+        ended = threading.Thread()
+        ended.start()
+        ended.join()
+        batcher = app.server_state.models.default.model.batcher
+        batcher._threads, threads = [ended], batcher._threads
+        assert client.get("/readyz").status_code == client.get("/health").status_code == 503
+        assert client.get("/v2/health/ready").status_code == 503
+        response = client.post("/predict", json={"inputs": TEXT})
+        assert (response.status_code, response.json()["error"][:31]) == (503, "the engine's threads have ended")
+        batcher._threads = threads
+
+
 def test_bad_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
     """An app with an untrusted bundle does not start."""
     bundle = forge(tiny_bundle, tmp_path / "bundle")

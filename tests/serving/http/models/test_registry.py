@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,29 @@ def test_corrupted_version(versions: Path, caplog: pytest.LogCaptureFixture) -> 
     serve(app, scenario)
     assert "new version of support refused" in caplog.text
     assert "model.onnx was altered" in caplog.text
+
+
+def test_no_thread_for_a_new_version(versions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new version whose engine cannot start is refused, and the old one is not drained."""
+    app = create_app(BundleFolder(versions / "current"))
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name.startswith("engine"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async def scenario(http: httpx.AsyncClient) -> None:
+        turn(versions / "current", "v2")
+        monkeypatch.setattr(threading.Thread, "start", limited)
+        await app.server_state.models.reload()
+        last = (await http.get("/info")).json()["last_reload"]
+        assert last["outcome"] == "refused"
+        assert "the engine's threads cannot be started (can't start new thread)" in last["reason"]
+        assert (await http.post("/predict", json={"inputs": TEXTS})).status_code == 200
+        assert (await http.get("/readyz")).status_code == 200
+
+    serve(app, scenario)
 
 
 def test_another_task(versions: Path, task_bundle: Any) -> None:
