@@ -9,6 +9,9 @@ from serving.batching.batch_shape import QueueLimits
 MAX_HEAD_BYTES = 64 * 1024
 """Of request line and headers. Servers allow 8 kB to 64 kB."""
 
+MAX_HEAD_FIELDS = 128
+"""Headers of a request: each costs more memory than its bytes. Servers allow 100 or so."""
+
 
 @dataclass(frozen=True)
 class ServerLimits:

@@ -14,13 +14,12 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from serving.http.middleware.security_headers import SECURITY_HEADERS
 from serving.http.server.admission import OVERLOADED, Admission
-from serving.http.server.transport import CoalescingTransport
-from serving.settings.limits import MAX_HEAD_BYTES, ServerLimits
+from serving.http.server.parsing import BoundedParsing
+from serving.settings.limits import MAX_HEAD_BYTES, MAX_HEAD_FIELDS, ServerLimits
 
 if TYPE_CHECKING:  # BentoML's parent process needs no metrics
     from serving.observability.metrics import Reason
@@ -29,7 +28,10 @@ HINTS = {
     400: "this is not a valid HTTP request; in HTTP/1.1 it names one Host",
     408: "the request's head took too long",
     429: "this server has all the connections that it accepts; try again in 1 s",
-    431: f"the request's head has more than {MAX_HEAD_BYTES:,} bytes",
+    431: (
+        f"the request has more than {MAX_HEAD_BYTES:,} bytes or {MAX_HEAD_FIELDS} fields in its head, "
+        "or as many bytes around a chunk of its body"
+    ),
 }
 
 LAST_SECONDS = 0.2
@@ -44,7 +46,7 @@ OnRefused = Callable[["Reason"], None]
 """Called with the reason when a connection is refused."""
 
 
-class BoundedConnection(HttpToolsProtocol):
+class BoundedConnection(BoundedParsing):
     """Checked by one timer: a timer a request would cost more."""
 
     server_limits: ServerLimits
@@ -53,11 +55,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a head."""
-        super().connection_made(CoalescingTransport(transport, self.loop, lambda: self._in_body))
+        super().connection_made(transport)
         self.timeout_keep_alive = self.server_limits.keep_alive_seconds  # type: ignore[assignment]  # any number will do
-        self._in_body = False
-        self._head_since: float | None = self.loop.time()
-        self._head_bytes = self._unread_bytes = 0
+        self._unread_bytes = 0
         self._too_many = len(self.connections) > self.server_limits.max_connections
         self._timer = self.loop.call_later(1 if self._too_many else self.server_limits.head_seconds, self._check)
 
@@ -67,46 +67,11 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes after a finished request belong to the next head."""
+        """Of one connection too many, nothing is read."""
         if self._too_many:
             self._refuse(429, "limit")
-            return
-        if self._head_since is None and self._idle:
-            self._head_since, self._head_bytes = self.loop.time(), 0
-        if self._head_since is not None and not self._in_body and self._is_large(data):
-            self._refuse(431, "large_head")
         else:
-            self._parse(data)
-
-    def _is_large(self, data: bytes) -> bool:
-        self._head_bytes += len(data)
-        return (
-            self._head_bytes > MAX_HEAD_BYTES
-            and b"\r\n\r\n" not in data[: len(data) - self._head_bytes + MAX_HEAD_BYTES]
-        )
-
-    def _parse(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            if self.parser.get_method() == b"CONNECT":  # which is for proxies
-                self._refuse(400, "malformed")
-            else:
-                self._parse(self._without_upgrade() + data[offer.args[0] :])
-        except httptools.HttpParserError:
-            self._refuse(400, "malformed")
-
-    def _without_upgrade(self) -> bytes:
-        """The head without its Upgrade header, to parse again: httptools would skip the body.
-
-        An offer to upgrade may be ignored (RFC 9110, section 7.8).
-        """
-        line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
-        headers = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
-        return b"\r\n".join([line, *headers, b"", b""])
+            super().data_received(data)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Probes and other GETs start at once."""
@@ -119,32 +84,9 @@ class BoundedConnection(HttpToolsProtocol):
             cycle.scope[OVERLOADED] = self.admission.full  # type: ignore[literal-required]
             start()
 
-    def on_headers_complete(self) -> None:
-        """The app times the body."""
-        if self.parser.should_upgrade():
-            return
-        self._require_host()
-        self._head_since, self._in_body = None, True
-        super().on_headers_complete()
-
-    def _require_host(self) -> None:
-        """RFC 9112, section 3.2. The error ends the parser, see `_parse`."""
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
-            raise ValueError(f"{hosts} Host headers")
-
-    def on_message_complete(self) -> None:
-        """The request is complete."""
-        if self.parser.should_upgrade():
-            return
-        self._head_since, self._in_body = None, False
-        super().on_message_complete()
-        if self.transport.lingers:  # type: ignore[attr-defined]
-            self.transport.close()
-
     def on_response_complete(self) -> None:
         """The rest of a request that was answered early must arrive within ``head_seconds``."""
-        if self._in_body:
+        if self._in_body and self._idle:
             self._head_since = self.loop.time()
         super().on_response_complete()
 
@@ -154,10 +96,6 @@ class BoundedConnection(HttpToolsProtocol):
             self.loop.call_later(LAST_SECONDS, super().shutdown)
         else:
             super().shutdown()
-
-    @property
-    def _idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
 
     def _check(self) -> None:
         if self._too_many:
@@ -191,8 +129,10 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.on_refused(reason)
+        is_answered = self.pipeline or (self._in_body and self.cycle.response_started)
         self._in_body = False  # no more is read
-        self.transport.write(_response(status))
+        if not is_answered:
+            self.transport.write(_response(status))
         self.transport.close()
 
 

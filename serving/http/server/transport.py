@@ -24,6 +24,7 @@ class CoalescingTransport(asyncio.Transport):
         super().__init__()
         self._transport, self._loop, self._sending = transport, loop, sending
         self._written: list[bytes] = []
+        self._paused = self._held = False
         self.lingers = False
 
     def write(self, data: Any) -> None:
@@ -60,12 +61,24 @@ class CoalescingTransport(asyncio.Transport):
         return self._transport.get_extra_info(name, default)
 
     def pause_reading(self) -> None:
-        """As the wrapped transport."""
-        self._transport.pause_reading()
+        """Until `resume_reading`."""
+        self._set_reading(True, self._held)
 
     def resume_reading(self) -> None:
-        """As the wrapped transport."""
-        self._transport.resume_reading()
+        """Unless it is held."""
+        self._set_reading(False, self._held)
+
+    def hold(self, held: bool) -> None:
+        """Whether not to read, whatever uvicorn's flow control says."""
+        self._set_reading(self._paused, held)
+
+    def _set_reading(self, paused: bool, held: bool) -> None:
+        before, after = self._paused or self._held, paused or held
+        self._paused, self._held = paused, held
+        if after and not before:
+            self._transport.pause_reading()
+        elif before and not after:
+            self._transport.resume_reading()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """As the wrapped transport."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.process import free_port
-from tests.serving.processes import ServerProcess, get, python, running
+from tests.serving.processes import ServerProcess, get, python, running, until
 
 DRAIN_SECONDS = 1.5
 BODY = json.dumps({"inputs": "where is my parcel?"}).encode()
@@ -89,7 +89,7 @@ def test_draining(tiny_bundle: Path, tmp_path: Path) -> None:
         assert get(f"{server.url}/v2/health/ready")[0] == 503
         assert get(f"{server.url}/livez")[0] == 200
         assert server.process.poll() is None
-        assert "not ready any more; stopping in 60 s" in server.log.read_text()
+        until(lambda: "not ready any more; stopping in 60 s" in server.log.read_text())
         assert server.stop() == 0
 
 
