@@ -17,6 +17,9 @@ from pydantic import ValidationError
 from serving.bundle.external_data import check_external_tensors, data_files
 from serving.bundle.manifest import MANIFEST, REFERENCE, SIGNATURE, GoldenRow, GraphSpec, Manifest, Reference
 from serving.errors import BundleError, first_problem
+from serving.files import read_regular
+
+MOST_MANIFEST_BYTES = 64 * 2**20
 
 
 def sha256_of(path: Path) -> str:
@@ -160,4 +163,9 @@ def read_manifest(root: Path) -> Manifest:
         raise BundleError(
             f"{root} is not a bundle: it has no {MANIFEST}. Make one: tuneship export RUN --output BUNDLE"
         )
-    return Manifest.from_bytes(path.read_bytes())
+    if path.is_symlink():
+        raise BundleError(f"{root}: {MANIFEST} is a link. Copy the manifest itself.")
+    try:
+        return Manifest.from_bytes(read_regular(path, MOST_MANIFEST_BYTES))
+    except OSError as error:
+        raise BundleError(f"{root}: {MANIFEST} cannot be read: {error.strerror}.") from error

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from serving.bundle.cpu import Arithmetic, Machine
 from serving.errors import BundleError, first_problem
@@ -31,31 +32,48 @@ GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
 """Inputs that the predictor can provide."""
 
 
+LARGEST = 2**31 - 1
+"""A number that every library takes."""
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,200}$")]
+"""One that every file system takes."""
+
+
+def _check_date(text: str) -> str:
+    try:
+        in_utc = datetime.fromisoformat(text).utcoffset() == timedelta(0)
+    except ValueError:
+        in_utc = False
+    if not in_utc:
+        raise ValueError("a date and time in UTC is accepted, such as 2026-01-31T12:00:00+00:00")
+    return text
+
+
 class FileEntry(_Model):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size: int = Field(ge=0, description="bytes")
+    size: int = Field(ge=0, le=2**63 - 1, description="bytes")
 
 
 class TokenizerSpec(_Model):
     """What decides token ids and is not in ``tokenizer.json``."""
 
-    file: str
-    max_length: int = Field(ge=2, description="tokens a text is truncated to, special tokens included")
-    pad_token_id: int = Field(ge=0)
-    pad_token_type_id: int = Field(ge=0)
+    file: FileName
+    max_length: int = Field(ge=2, le=LARGEST, description="tokens a text is truncated to, special tokens included")
+    pad_token_id: int = Field(ge=0, le=LARGEST)
+    pad_token_type_id: int = Field(ge=0, le=LARGEST)
     padding_side: Literal["right", "left"]
 
 
 class GraphSpec(_Model):
     """The ONNX graph and how it may be batched."""
 
-    file: str = Field(description="the graph, or the encoder's")
-    decoder: str | None = Field(default=None, description="the second graph of an encoder-decoder model")
-    data: list[str] = Field(
+    file: FileName = Field(description="the graph, or the encoder's")
+    decoder: FileName | None = Field(default=None, description="the second graph of an encoder-decoder model")
+    data: list[FileName] = Field(
         default=[], description="the files of the tensors, where they are too large for the ONNX files"
     )
     variant: str = Field(description="how the weights are written, such as fp32")
-    opset: int
+    opset: int = Field(ge=1, le=LARGEST)
     inputs: list[GraphInput] = Field(description="in the graph's order")
     output: str = Field(description="the one with the logits")
     row_independent: bool = Field(
@@ -74,8 +92,8 @@ class GraphSpec(_Model):
 class GoldenSpec(_Model):
     """Recorded answers that a machine must reproduce before it serves."""
 
-    file: str
-    rows: int = Field(ge=1)
+    file: FileName
+    rows: int = Field(ge=1, le=LARGEST)
     tolerance: float = Field(gt=0, description="largest accepted absolute difference of a logit")
 
 
@@ -89,9 +107,9 @@ class GoldenRow(_Model):
 class Limits(_Model):
     """What one request may hold; more is an error."""
 
-    max_inputs: int = Field(default=128, ge=1, description="inputs a request")
-    max_characters: int = Field(default=100_000, ge=1, description="Unicode code points a text")
-    max_body_bytes: int = Field(default=4 * 2**20, ge=1, description="bytes a request body")
+    max_inputs: int = Field(default=128, ge=1, le=LARGEST, description="inputs a request")
+    max_characters: int = Field(default=100_000, ge=1, le=LARGEST, description="Unicode code points a text")
+    max_body_bytes: int = Field(default=4 * 2**20, ge=1, le=LARGEST, description="bytes a request body")
 
     def lower(self, to: Mapping[str, int]) -> Limits:
         """These limits or the given ones, whichever is lower."""
@@ -132,7 +150,7 @@ class Alternative(_Model):
 class Manifest(_Model):
     schema_version: Literal[4]
     name: str = Field(description="the run's")
-    created: str = Field(description="UTC, ISO 8601")
+    created: Annotated[str, AfterValidator(_check_date)] = Field(description="UTC, ISO 8601")
     task: str = Field(description="a name of `serving.tasks`")
     labels: list[str] = Field(description="in the order of the logits")
     settings: dict[str, Any] = Field(description="what else the task's answers depend on; see the task's Settings")
@@ -153,7 +171,7 @@ class Manifest(_Model):
     card: dict[str, Any] = Field(description="what the recipe says for the model card: license, language, data set")
     versions: dict[str, str] = Field(description="packages that trained, converted and proved")
     proven_on: Machine = Field(description="architecture, CPU and instruction sets of the machine that proved it")
-    files: dict[str, FileEntry] = Field(description="every file but this one and the signature")
+    files: dict[FileName, FileEntry] = Field(description="every file but this one and the signature")
     digest: str = Field(default="", description="sha256 of this manifest in canonical form without this field")
 
     def seal(self) -> Manifest:
@@ -165,16 +183,25 @@ class Manifest(_Model):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Raises BundleError for a manifest that is malformed, altered or not canonical."""
-        manifest = cls._parse(data)
-        if manifest.to_bytes() != data or manifest.digest != manifest._digest():
+        """Raises BundleError for a manifest that is malformed, altered or not canonical, or tells of a failed proof."""
+        manifest, unaltered = cls._parse(data)
+        if not unaltered:
             raise BundleError(f"{MANIFEST} was altered: it does not match its digest. Export the bundle again.")
+        manifest._require_proven()
         return manifest
 
+    def _require_proven(self) -> None:
+        verdicts = [(self.graph, self.verdict), *((each.graph, each.verdict) for each in self.fallbacks)]
+        for graph, verdict in verdicts:
+            if not verdict.passed:
+                raise BundleError(f"{MANIFEST}: the proof of {graph.variant} failed. Export the bundle again.")
+
     @classmethod
-    def _parse(cls, data: bytes) -> Self:
+    def _parse(cls, data: bytes) -> tuple[Self, bool]:
+        """With whether the digest is its own. What JSON cannot hold fails when it is written again."""
         try:
-            return cls.model_validate(_require_schema(json.loads(data)))
+            manifest = cls.model_validate(_require_schema(json.loads(data)))
+            return manifest, manifest.to_bytes() == data and manifest.digest == manifest._digest()
         except ValidationError as error:
             raise BundleError(f"{MANIFEST}: {first_problem(error)}. Export the bundle again.") from error
         except (ValueError, RecursionError) as error:

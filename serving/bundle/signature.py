@@ -17,9 +17,13 @@ from pydantic.alias_generators import to_camel
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import MANIFEST, SIGNATURE
 from serving.errors import BundleError, InputError, first_problem
+from serving.files import read_regular
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+MOST_BYTES = 16 * 2**20
+"""Of a signature, which has a line for each file, and of a key."""
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 DIGESTS = {256: "SHA256", 384: "SHA384", 521: "SHA512"}
@@ -105,7 +109,7 @@ def load_public_key(path: Path) -> EllipticCurvePublicKey:
 
     accepted = "a public key on the curve P-256, P-384 or P-521 in PEM is accepted"
     try:
-        key = load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(read_regular(path, MOST_BYTES))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); {accepted}", field="key") from error
     except ValueError as error:
@@ -129,7 +133,9 @@ def _read(bundle: Bundle) -> _SignatureFile:
             f"{bundle.root} is not signed: it has no {SIGNATURE}. Sign it: tuneship sign BUNDLE --key KEY"
         )
     try:
-        return _SignatureFile.model_validate_json(path.read_bytes())
+        return _SignatureFile.model_validate_json(read_regular(path, MOST_BYTES))
+    except OSError as error:
+        raise BundleError(f"{bundle.root}: {SIGNATURE} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
         raise BundleError(
             f"{bundle.root}: {SIGNATURE} was altered, or is not a signature by a key ({first_problem(error)})."
