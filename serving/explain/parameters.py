@@ -9,8 +9,9 @@ from pydantic import Field
 from serving.errors import InputError
 from serving.explain.masking import Kind
 from serving.explain.segments import Granularity
-from serving.protocols.base import Check, Request, load_json, parse_parameters
+from serving.protocols.base import Check, Request, parse_parameters
 from serving.protocols.hugging_face import require_object
+from serving.protocols.json_body import load_json
 from serving.tasks import base
 from serving.tasks.base import Task
 from serving.tasks.strict_model import StrictModel

@@ -2,42 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from serving.batching.errors import Overloaded
 from serving.errors import InputTooLarge
 from serving.http.timeouts import Within
 
 JSON = frozenset({"application/json"})
 
 
+SMALL_BODY = 64 * 1024
+SMALL_SHARE = 0.25
+"""Of the bytes that all bodies may have: only small bodies have it."""
+
+
+class BodiesInHand:
+    """Counts the bytes of all bodies that are being received or answered."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._most_large = most, int(most * (1 - SMALL_SHARE))
+        self.bytes = 0
+
+    @contextmanager
+    def hold(self) -> Iterator[HeldBody]:
+        """A body, counted until the context's end."""
+        body = HeldBody(self)
+        try:
+            yield body
+        finally:
+            self.bytes -= body.bytes
+
+    def require_room(self, size: int, more: int) -> None:
+        """Raise Overloaded if a body of ``size`` bytes, ``more`` of them new, does not fit; a lone body always does."""
+        most = self._most if size <= SMALL_BODY else self._most_large
+        if self.bytes + more > most and self.bytes + more > size:
+            raise Overloaded(f"the bodies of the requests in hand have {self.bytes:,} bytes")
+
+
+class HeldBody:
+    """One of `BodiesInHand`."""
+
+    __slots__ = ("_all", "bytes")
+
+    def __init__(self, bodies: BodiesInHand) -> None:
+        self._all, self.bytes = bodies, 0
+
+    def require_room(self, size: int) -> None:
+        """Raise Overloaded if it does not fit once it has ``size`` bytes."""
+        self._all.require_room(size, size - self.bytes)
+
+    def grow(self, more: int) -> None:
+        """Count bytes that have arrived; raises Overloaded."""
+        self._all.require_room(self.bytes + more, more)
+        self.bytes += more
+        self._all.bytes += more
+
+
 async def read_body(
-    headers: Mapping[bytes, bytes], receive: Receive, limit: int, seconds: float, accepted: Set[str]
+    headers: Mapping[bytes, bytes], receive: Receive, held: HeldBody, limit: int, seconds: float, accepted: Set[str]
 ) -> bytes:
-    """At most ``limit`` bytes, within ``seconds``; raises HTTPException (408, 415), InputTooLarge, ClientDisconnect."""
+    """At most ``limit`` bytes, within ``seconds``.
+
+    Raises HTTPException (408, 415), InputTooLarge, Overloaded, ClientDisconnect.
+    """
     _check_headers(headers, accepted)
-    if (parse_size(headers.get(b"content-length", b"")) or 0) > limit:  # before the server answers 100 Continue
+    declared = parse_size(headers.get(b"content-length", b"")) or 0
+    if declared > limit:  # before the server answers 100 Continue
         raise _too_large(limit)
+    held.require_room(declared)
     try:
         with Within(seconds):
-            return await _receive_body(receive, limit)
+            return await _receive_body(receive, held, limit)
     except TimeoutError as error:
         raise HTTPException(408, f"the body took more than {seconds:g} s", {"Connection": "close"}) from error
 
 
-async def _receive_body(receive: Receive, limit: int) -> bytes:
-    body, more = bytearray(), True
+async def _receive_body(receive: Receive, held: HeldBody, limit: int) -> bytes:
+    body, more = bytearray(), True  # no list: a caller may send it byte by byte
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body += message.get("body", b"")
-        if len(body) > limit:
+        part, more = message.get("body", b""), message.get("more_body", False)
+        held.grow(len(part))
+        if held.bytes > limit:
             raise _too_large(limit)
-        more = message.get("more_body", False)
+        body += part
     return bytes(body)
 
 

@@ -13,6 +13,7 @@ from starlette.requests import Request as HttpRequest
 
 from serving.batching.errors import Unavailable
 from serving.errors import UserError, quote
+from serving.http.body import BodiesInHand
 from serving.http.models.model import Model
 from serving.http.models.registry import ModelRegistry, ServedModel
 from serving.http.models.sources import Source
@@ -34,6 +35,7 @@ class ServerState:
         self, sources: Sequence[Source], server_limits: ServerLimits, access_policy: AccessPolicy, watch: float | None
     ) -> None:
         self.server_limits, self.access_policy = server_limits, access_policy
+        self.bodies = BodiesInHand(server_limits.max_bodies_bytes)
         self.metrics = Metrics()
         self.draining = self._open = False
         self.failure: UserError | None = None

@@ -14,7 +14,7 @@ from typing import ClassVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from serving.errors import InputError
+from serving.errors import InputError, quote
 
 LISTEN_AFTER = 0.1
 """Seconds until a task watches for a disconnect: most requests are answered sooner."""
@@ -87,6 +87,9 @@ class WhilePresent(Within):
             self._interrupt()
 
 
+LEAST_TIMEOUT = 0.001
+"""Seconds. Nothing is answered sooner: less is a mistake, such as a wrong unit."""
+
 TIMEOUT_HEADERS = (b"request-timeout", b"x-request-timeout")
 
 
@@ -101,6 +104,7 @@ def _parse_seconds(header: bytes, value: bytes) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise InputError(f"the header {name} is {text!r}; a number of seconds above 0 is accepted", field=name)
+    if not LEAST_TIMEOUT <= seconds < math.inf:
+        accepted = f"a number of seconds, {LEAST_TIMEOUT} or more, is accepted"
+        raise InputError(f"the header {name} is {quote(text)}; {accepted}", field=name)
     return seconds

@@ -93,19 +93,19 @@ class Predictor:
         self.task.check_tokens(self.tokenizer, item, field)
         return item
 
-    def encode(self, items: Sequence[Any], parameters: Any = None) -> list[Encoded]:
-        """Unpadded windows of checked items; raises InputError for one that may not be truncated."""
+    def encode(self, items: Sequence[Any], parameters: Any = None, fields: Sequence[str] = ()) -> list[Encoded]:
+        """Unpadded windows of checked items, whose names are ``fields``.
+
+        Raises InputError for one that has no tokens, may not be truncated, or has a token that has no embedding.
+        """
+        fields = fields or item_fields("inputs", len(items))
+        for item, field in zip(items, fields, strict=True):
+            self.task.check_room(self.tokenizer, item, field)
         offsets = self.task.needs_offsets or (parameters is not None and parameters.places)
         segments = [self.task.segments(item) for item in items]
         tokenized = self._tokenization.encode(segments, self._truncation_side(parameters), offsets=offsets)
-        return [
-            self._to_encoded(item, each, parameters, f"inputs[{place}]" if len(items) > 1 else "inputs")
-            for place, (item, each) in enumerate(zip(items, tokenized, strict=True))
-        ]
-
-    def has_tokenizer(self, parameters: Any = None) -> bool:
-        """Whether `encode` needs no further tokenizer, which takes long to load."""
-        return self._tokenization.has_loaded(self._truncation_side(parameters))
+        each_with = zip(items, tokenized, fields, strict=True)
+        return [self._to_encoded(item, each, parameters, field) for item, each, field in each_with]
 
     def _truncation_side(self, parameters: Any) -> Side:
         side: Side | None = parameters.truncation_direction if parameters and not self.task.uses_windows else None
@@ -113,6 +113,7 @@ class Predictor:
 
     def _to_encoded(self, item: Any, tokenized: Tokenized, parameters: Any, field: str) -> Encoded:
         encoding = tokenized.encoding
+        self.task.check_encoding(encoding, field)
         if tokenized.cut and parameters and not parameters.truncate:
             tokens, limit = len(encoding.ids) + tokenized.cut, self.manifest.tokenizer.max_length
             message = f"{field} has {tokens} tokens and {limit} of them are read; shorten it, or allow truncate"
@@ -173,6 +174,11 @@ class Predictor:
             return self.task.decision(golden.outputs)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise BundleError(f"{where} is not an answer of {self.task.name}. Export the bundle again.") from error
+
+
+def item_fields(field: str, items: int) -> list[str]:
+    """What a request's inputs are called in messages."""
+    return [f"{field}[{place}]" for place in range(items)] if items != 1 else [field]
 
 
 def _require_finite(results: list[Any]) -> list[Any]:

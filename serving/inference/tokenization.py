@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 from tokenizers import Encoding, Tokenizer
@@ -29,70 +28,63 @@ class Tokenization(Protocol):
     def encode(self, segments: Sequence[Segments], side: Side, *, offsets: bool) -> list[Tokenized]:
         """Without padding; ``side`` loses what is too long. Without ``offsets`` it is faster."""
 
-    def has_loaded(self, side: Side) -> bool:
-        """Whether `encode` needs no further tokenizer, which takes long to load."""
-
 
 def load_tokenization(bundle: Bundle, task: Task) -> Tokenization:
     """Raises BundleError."""
-    load, max_length = partial(_load, bundle), bundle.manifest.tokenizer.max_length
-    return PairTokenization(load(), max_length) if task.is_pair else WindowTokenization(load, max_length, task)
+    tokenizer, max_length = _load(bundle), bundle.manifest.tokenizer.max_length
+    if task.uses_windows:
+        return WindowTokenization(tokenizer, max_length, task)
+    return CutTokenization(tokenizer, max_length, pair=task.is_pair)
 
 
 class WindowTokenization:
-    """Of lone texts, and of pairs whose second text is read in windows: by the tokenizers library itself."""
+    """Of texts that are read in overlapping windows: by the tokenizers library itself."""
 
-    def __init__(self, load: Callable[[], Tokenizer], max_length: int, task: Task) -> None:
-        self._load_tokenizer, self._max_length, self._task = load, max_length, task
-        self.tokenizer = self._load(task.truncation_side)
-        self._by_side = {task.truncation_side: self.tokenizer}
+    def __init__(self, tokenizer: Tokenizer, max_length: int, task: Task) -> None:
+        """Raises BundleError."""
+        self.tokenizer = tokenizer
+        _check_stride(tokenizer, max_length, task)
+        try:
+            tokenizer.enable_truncation(
+                max_length, stride=task.stride, strategy=task.truncation, direction=task.truncation_side
+            )
+        except ValueError as error:
+            raise BundleError(f"manifest.json: tokenizer.max_length {max_length}: {error}. Export again.") from error
 
     def encode(self, segments: Sequence[Segments], side: Side, *, offsets: bool) -> list[Tokenized]:
-        if not self.has_loaded(side):
-            self._by_side[side] = self._load(side)
-        encodings = _encoder(self._by_side[side], offsets)(segments)
-        return [Tokenized(each, 0 if self._task.uses_windows else _count_overflow(each)) for each in encodings]
-
-    def has_loaded(self, side: Side) -> bool:
-        return side in self._by_side
-
-    def _load(self, side: Side) -> Tokenizer:
-        """Few requests need the other side, and vocabularies are large."""
-        task, length = self._task, self._max_length
-        tokenizer = self._load_tokenizer()
-        _check_stride(tokenizer, length, task)
-        try:
-            tokenizer.enable_truncation(length, stride=task.stride, strategy=task.truncation, direction=side)
-        except ValueError as error:
-            raise BundleError(f"manifest.json: tokenizer.max_length {length}: {error}. Export again.") from error
-        return tokenizer
+        """Nothing is lost."""
+        return [Tokenized(each) for each in _encoder(self.tokenizer, offsets)(segments)]
 
 
 NO_SPECIAL_TOKENS = TemplateProcessing(single="$A", pair="$A $B:1", special_tokens=[])
 
 
-class PairTokenization:
-    """Of pairs, the longer text of which is cut first.
+class CutTokenization:
+    """Of texts, and of pairs, the longer text of which is cut first.
 
-    The tokenizers library keeps every part that it cuts off one text beside every part of the other, so that time and
-    memory grow with the product of both lengths. Here each text is tokenised and cut alone: they grow with the sum.
+    The tokenizers library keeps the parts that it cuts off, of a pair every one beside every part of the other text.
+    Here each text is tokenised and cut alone, and what is cut off is dropped.
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
-        self.tokenizer, self._processor = tokenizer, tokenizer.post_processor or NO_SPECIAL_TOKENS
-        self._most = max(max_length - tokenizer.num_special_tokens_to_add(is_pair=True), 0)
+    def __init__(self, tokenizer: Tokenizer, max_length: int, *, pair: bool) -> None:
+        self.tokenizer, self._pair = tokenizer, pair
+        self._processor = tokenizer.post_processor or NO_SPECIAL_TOKENS
+        self._most = max(max_length - tokenizer.num_special_tokens_to_add(is_pair=pair), 0)
         self.tokenizer.post_processor = None  # it would trim offsets twice
 
     def encode(self, segments: Sequence[Segments], side: Side, *, offsets: bool) -> list[Tokenized]:
-        texts = [text for pair in segments for text in pair]
-        encodings = iter(_encoder(self.tokenizer, offsets)(texts))
+        encode = _encoder(self.tokenizer, offsets)
+        if not self._pair:
+            return [self._finish(each, side) for each in encode(segments)]
+        encodings = iter(encode([text for pair in segments for text in pair]))
         return [self._join(first, second, side) for first, second in zip(encodings, encodings, strict=True)]
 
-    def has_loaded(self, side: Side) -> bool:
-        return True
+    def _finish(self, text: Encoding, side: Side) -> Tokenized:
+        cut = max(len(text) - self._most, 0)
+        return Tokenized(self._processor.process(_cut(text, self._most, side)), cut)
 
     def _join(self, first: Encoding, second: Encoding, side: Side) -> Tokenized:
-        lengths = len(first.ids), len(second.ids)
+        lengths = len(first), len(second)
         kept = longest_first(*lengths, self._most)
         parts = _cut(first, kept[0], side), _cut(second, kept[1], side)
         return Tokenized(self._processor.process(*parts), sum(lengths) - sum(kept))
@@ -113,7 +105,7 @@ def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
 
 def _cut(encoding: Encoding, most: int, side: Side) -> Encoding:
     """Without, or with one of, the parts that are cut off: the library would join each with each of the other text."""
-    excess = len(encoding.ids) - most
+    excess = len(encoding) - most
     if excess <= 0:
         return encoding
     if excess < most or most == 0:
@@ -126,10 +118,6 @@ def _cut(encoding: Encoding, most: int, side: Side) -> Encoding:
 
 def _encoder(tokenizer: Tokenizer, offsets: bool) -> Callable[[Sequence[Segments]], list[Encoding]]:
     return tokenizer.encode_batch if offsets else tokenizer.encode_batch_fast  # the fast one leaves offsets out
-
-
-def _count_overflow(encoding: Encoding) -> int:
-    return sum(each.special_tokens_mask.count(0) for each in encoding.overflowing)
 
 
 def _load(bundle: Bundle) -> Tokenizer:

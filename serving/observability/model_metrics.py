@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
-from typing import Any
 
 from prometheus_client import Counter
 
@@ -12,7 +12,7 @@ from serving.observability.drift import DISTRIBUTIONS, Drift
 from serving.observability.metrics import Metrics
 from serving.protocols.base import Reply
 from serving.tasks import task_of
-from serving.tasks.base import Encoded, TaskParameters
+from serving.tasks.base import Encoded
 
 
 class ModelMetrics:
@@ -53,14 +53,14 @@ class ModelMetrics:
             self._tokens.observe(each)
         return sum(tokens)
 
-    def count_answers(self, reply: Reply, parameters: TaskParameters) -> list[str]:
+    def count_answers(self, reply: Reply) -> list[str]:
         """The model's own, whatever the caller's parameters; returns their labels."""
         self._inputs.inc(len(reply.encoded))
         answered: list[str] = []
-        for each, answer in zip(reply.encoded, self._own_answers(reply, parameters), strict=True):
+        for each, answer in zip(reply.encoded, reply.own_answers, strict=True):
             labels = self._task.predicted_labels(answer)
-            for label in labels:
-                self._count_label(label)
+            for label, times in collections.Counter(labels).items():  # entities are many, their labels few
+                self._count_label(label, times)
             if (score := self._task.confidence(answer)) is not None:
                 self._scores.observe(score)
             if self._drift:
@@ -83,13 +83,7 @@ class ModelMetrics:
             self._metrics.psi.labels(self._name, distribution).set(psi.value)
             self._metrics.psi_chance.labels(self._name, distribution).set(psi.chance)
 
-    def _own_answers(self, reply: Reply, parameters: TaskParameters) -> Sequence[Any]:
-        """Decoded again only where the caller's parameters may have changed them."""
-        if self._task.score_parameters.isdisjoint(parameters.model_fields_set):
-            return reply.answers
-        return [self._task.decode(*each) for each in zip(reply.encoded, reply.results, strict=True)]
-
-    def _count_label(self, label: str) -> None:
+    def _count_label(self, label: str, times: int) -> None:
         if (counter := self._outcomes.get(label)) is None:
             counter = self._outcomes[label] = self._metrics.outcomes.labels(self._name, label)
-        counter.inc()
+        counter.inc(times)

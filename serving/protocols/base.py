@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from serving.errors import InputError, InputTooLarge, MalformedInput, shorten
+from serving.errors import InputError, InputTooLarge, shorten
 from serving.tasks.base import Encoded, Task
 
 Check = Callable[[Any, str], Any]
@@ -21,26 +20,43 @@ Body = TypeVar("Body", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Request:
-    """``options`` is what the protocol needs to write the answers; ``lone``: the one input came without a list."""
+    """``options`` is what the protocol needs to write the answers; ``lone``: the one input came without a list;
+    ``field``: the name that the protocol gives the inputs."""
 
     items: list[Any]
     lone: bool
     parameters: Any
     options: Any = None
     stream: bool = False
+    field: str = "inputs"
 
-    @property
-    def characters(self) -> int:
-        return sum(len(item) if isinstance(item, str) else sum(map(len, item)) for item in self.items)
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Each item's characters."""
+        return [len(item) if isinstance(item, str) else sum(map(len, item)) for item in self.items]
 
 
 @dataclass(frozen=True)
 class Reply:
-    """For each item its windows, the engine's results and the decoded answer."""
+    """For each item its windows, the engine's results and the decoded answer.
+
+    ``own_answers``: the model's, whatever the caller's parameters.
+    """
 
     encoded: list[Encoded]
     results: list[list[Any]]
     answers: list[Any]
+    own_answers: list[Any]
+
+    @classmethod
+    def join(cls, replies: Sequence[Reply]) -> Reply:
+        """Of all their items."""
+        parts = ((each.encoded, each.results, each.answers, each.own_answers) for each in replies)
+        return cls(*([one for part in column for one in part] for column in zip(*parts, strict=True)))
+
+    def __getitem__(self, part: slice) -> Reply:
+        """Of some items."""
+        return Reply(self.encoded[part], self.results[part], self.answers[part], self.own_answers[part])
 
 
 def require_task(task: Task, kinds: type[Task] | tuple[type[Task], ...], purpose: str) -> None:
@@ -57,19 +73,6 @@ def validate_body(model: type[Body], content: Any) -> Body:
         field, message = _first_error(error)
         field = field or "the body"
         raise InputError(f"{field}: {message}; accepted are: {', '.join(model.model_fields)}", field=field) from error
-
-
-def load_json(body: bytes, task: Task) -> Any:
-    """Raises MalformedInput, or InputTooLarge past the bundle's limit."""
-    limit = task.limits.max_body_bytes
-    if len(body) > limit:
-        raise InputTooLarge(f"the body has {len(body):,} bytes; at most {limit:,} are accepted")
-    try:
-        return json.loads(body.decode())
-    except UnicodeDecodeError as error:
-        raise MalformedInput(f"the body is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}") from error
-    except (ValueError, RecursionError) as error:
-        raise MalformedInput(f"the body is not valid JSON: {error}") from error
 
 
 def check_inputs(inputs: Any, task: Task, check: Check, field: str = "inputs") -> list[Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from serving.errors import InputError, quote
 from serving.protocols import tei
-from serving.protocols.base import Check, Reply, Request, check_inputs, load_json, parse_parameters
+from serving.protocols.base import Check, Reply, Request, check_inputs, parse_parameters
+from serving.protocols.json_body import load_json
 from serving.tasks.base import Task, object_schema
 
 ACCEPTED = {"inputs", "parameters"}

@@ -38,8 +38,8 @@ def render(task: Task, reply: Reply, requests: Iterable[Request]) -> bytes:
     lines, start = [], 0
     for request in requests:
         stop = start + len(request.items)
-        part = Reply(reply.encoded[start:stop], reply.results[start:stop], reply.answers[start:stop])
-        lines.append(json.dumps(hugging_face.render(task, request, part), ensure_ascii=False) + "\n")
+        rendered = hugging_face.render(task, request, reply[start:stop])
+        lines.append(json.dumps(rendered, ensure_ascii=False) + "\n")
         start = stop
     return "".join(lines).encode()
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from serving.errors import InputError, first_problem
-from serving.protocols.base import Check, Reply, Request, check_inputs, load_json, require_task, validate_body
+from serving.protocols.base import Check, Reply, Request, check_inputs, require_task, validate_body
+from serving.protocols.json_body import load_json
 from serving.tasks.base import Encoded, Task
 from serving.tasks.generation import (
     MOST_TOKENS,
@@ -90,7 +91,7 @@ def parse(body: bytes, task: Task, check: Check) -> Request:
     content = validate_body(_Body, load_json(body, task))
     items = check_inputs(content.prompt, task, check, "prompt")
     options = CompletionOptions(body=content, id=f"cmpl-{uuid.uuid4().hex}", created=int(time.time()))
-    return Request(items, False, content.parameters(), options, stream=content.stream)
+    return Request(items, False, content.parameters(), options, stream=content.stream, field="prompt")
 
 
 def render(task: Task, request: Request, reply: Reply) -> Any:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from serving.protocols.base import Check, Reply, Request, check_inputs, load_json, require_task, validate_body
+from serving.protocols.base import Check, Reply, Request, check_inputs, require_task, validate_body
+from serving.protocols.json_body import load_json
 from serving.tasks.base import Task
 from serving.tasks.feature_extraction import FeatureExtraction, FeatureExtractionParameters
 from serving.tasks.strict_model import StrictModel
@@ -27,7 +28,7 @@ def parse(body: bytes, task: Task, check: Check) -> Request:
     require_task(task, FeatureExtraction, "/v1/embeddings gives sentence vectors")
     options = validate_body(_Body, load_json(body, task))
     items = check_inputs(options.input, task, check, "input")
-    return Request(items, False, FeatureExtractionParameters(dimensions=options.dimensions), options)
+    return Request(items, False, FeatureExtractionParameters(dimensions=options.dimensions), options, field="input")
 
 
 def render(task: Task, request: Request, reply: Reply) -> Any:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from serving.bundle.manifest import Manifest
+from serving.protocols.json_body import MAX_VALUES, count_values
 
 
 def speaks_openai(path: str) -> bool:
@@ -17,7 +18,7 @@ def speaks_openai(path: str) -> bool:
 def requested_model(body: bytes) -> str:
     """The body's ``model``; empty if missing or malformed, which the parser reports."""
     try:
-        name = json.loads(body)["model"]
+        name = json.loads(body)["model"] if count_values(body, MAX_VALUES) <= MAX_VALUES else ""
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""
     return name if isinstance(name, str) else ""

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from serving.errors import InputError
-from serving.protocols.base import Check, Reply, Request, check_inputs, load_json, require_task, validate_body
+from serving.protocols.base import Check, Reply, Request, check_inputs, require_task, validate_body
+from serving.protocols.json_body import load_json
 from serving.tasks.base import Task, object_schema
 from serving.tasks.feature_extraction import FeatureExtraction, FeatureExtractionParameters
 from serving.tasks.inputs import text_schema

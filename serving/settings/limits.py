@@ -24,6 +24,7 @@ class ServerLimits:
         body_seconds: until a body has arrived.
         head_seconds: until headers have arrived, also on a new idle connection.
         keep_alive_seconds: between requests. More than load balancers' 60 s, so that they close first.
+        max_bodies_bytes: of all bodies that are received or answered at once; larger ones leave a share to small ones.
         max_connections: more than the queue holds, so that a full queue gets its own error.
         drain_seconds: from SIGTERM, when ``/readyz`` fails, until new connections are refused.
         grace_seconds: then for accepted requests; orchestrators kill 30 s after SIGTERM.
@@ -35,6 +36,7 @@ class ServerLimits:
     body_seconds: float = 20.0
     head_seconds: float = 10.0
     keep_alive_seconds: float = 75.0
+    max_bodies_bytes: int = 64 * 1024 * 1024
     max_connections: int = 2048
     drain_seconds: float = 3.0
     grace_seconds: float = 25.0
@@ -44,6 +46,7 @@ class ServerLimits:
         return {
             "max_queue": self.bounds.rows,
             "max_queue_tokens": self.bounds.tokens,
+            "max_bodies_bytes": self.max_bodies_bytes,
             "wait_seconds": self.wait_seconds,
             "body_seconds": self.body_seconds,
             "head_seconds": self.head_seconds,

@@ -83,6 +83,7 @@ def _server_limits(environment: Mapping[str, str]) -> ServerLimits:
         body_seconds=seconds(environment, "TUNESHIP_BODY_SECONDS", DEFAULT.body_seconds),
         head_seconds=seconds(environment, "TUNESHIP_HEAD_SECONDS", DEFAULT.head_seconds),
         keep_alive_seconds=seconds(environment, "TUNESHIP_KEEP_ALIVE_SECONDS", DEFAULT.keep_alive_seconds),
+        max_bodies_bytes=positive(environment, "TUNESHIP_MAX_BODIES_BYTES") or DEFAULT.max_bodies_bytes,
         max_connections=positive(environment, "TUNESHIP_MAX_CONNECTIONS") or DEFAULT.max_connections,
         drain_seconds=seconds(environment, "TUNESHIP_DRAIN_SECONDS", DEFAULT.drain_seconds, zero=True),
         grace_seconds=seconds(environment, "TUNESHIP_GRACE_SECONDS", DEFAULT.grace_seconds),

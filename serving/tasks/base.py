@@ -141,18 +141,25 @@ class Task(ABC):
         """JSON schema of one answer."""
 
     def check_tokens(self, tokenizer: Tokenizer, item: Any, field: str = "inputs") -> None:
-        """Raise InputError for an item without tokens or with one that has no embedding, or InputTooLarge for one that
-        cannot be split into windows.
+        """As `check_room` and `check_encoding`; tokenises only where a tokenizer or model may refuse a text."""
+        self.check_room(tokenizer, item, field)
+        segments = self.segments(item)
+        texts = (segments,) if isinstance(segments, str) else segments
+        if self.settings.vocabulary is not None or not tokenizer.num_special_tokens_to_add(is_pair=len(texts) == 2):
+            self.check_encoding(tokenizer.encode(*texts), field)
+
+    def check_room(self, tokenizer: Tokenizer, item: Any, field: str = "inputs") -> None:
+        """Raise InputTooLarge for an item that cannot be split into windows."""
+        return  # any can, of most tasks
+
+    def check_encoding(self, encoding: Encoding, field: str = "inputs") -> None:
+        """Raise InputError for an item without tokens, or with one that has no embedding.
 
         A tokenizer that adds no special tokens may have none for a text, say of control characters.
         """
-        segments = self.segments(item)
-        texts = (segments,) if isinstance(segments, str) else segments
-        adds_none = not tokenizer.num_special_tokens_to_add(is_pair=len(texts) == 2)
-        if adds_none and not tokenizer.encode(texts[0]).ids and not tokenizer.encode(*texts).ids:
+        if not len(encoding):
             raise InputError(f"{field} has no tokens; a text needs one at least", field=field)
         if self.settings.vocabulary is not None:
-            encoding = tokenizer.encode(*texts)
             for window in (encoding, *encoding.overflowing):
                 self._check_vocabulary(window, self.settings.vocabulary, field)
 

@@ -98,12 +98,11 @@ class QuestionAnswering(Task):
         question, context = check_object(inputs, field, KEYS, self.limits)
         return question, context
 
-    def check_tokens(self, tokenizer: Tokenizer, item: tuple[str, str], field: str = "inputs") -> None:
+    def check_room(self, tokenizer: Tokenizer, item: tuple[str, str], field: str = "inputs") -> None:
         """The question must leave room for twice the stride: less makes very many windows."""
         room = self.settings.max_length - tokenizer.num_special_tokens_to_add(is_pair=True) - max(2 * self.stride, 1)
         if not _fits(tokenizer, item[0], room):
             raise InputTooLarge(f"{field}.question has more than {room} tokens", field=f"{field}.question")
-        super().check_tokens(tokenizer, item, field)
 
     def segments(self, item: tuple[str, str]) -> tuple[str, str]:
         return item

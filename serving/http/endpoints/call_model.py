@@ -10,6 +10,7 @@ from starlette.requests import Request as HttpRequest
 from serving.batching.errors import Overloaded
 from serving.http.body import JSON, read_body
 from serving.http.models.model import Model
+from serving.http.off_loop import parse_off_loop
 from serving.http.server.admission import OVERLOADED
 from serving.http.state import ServerState, state_of
 from serving.http.timeouts import WhilePresent, request_timeout
@@ -29,11 +30,13 @@ async def model_call(
     record.deadline = record.started + request_timeout(record.headers, state.server_limits.wait_seconds)
     name_in_body = requested_model if requested_model and len(state.models) > 1 else None
     most = _admit(http, state, record, model_known=name_in_body is None)
-    body = await read_body(record.headers, http.receive, most, state.server_limits.body_seconds, accepted)
-    model = state.find(http, name_in_body(body) if name_in_body else "").model  # perhaps a newer version by now
-    record.model = model.name
-    with model, WhilePresent(http.receive):
-        yield model, body
+    with state.bodies.hold() as held:
+        body = await read_body(record.headers, http.receive, held, most, state.server_limits.body_seconds, accepted)
+        name = await parse_off_loop(name_in_body, body) if name_in_body else ""
+        model = state.find(http, name).model  # perhaps a newer version by now
+        record.model = model.name
+        with model, WhilePresent(http.receive):
+            yield model, body
 
 
 def _admit(http: HttpRequest, state: ServerState, record: RequestRecord, *, model_known: bool) -> int:

@@ -17,6 +17,7 @@ from serving.http.endpoints.call_model import model_call
 from serving.http.endpoints.predict import encode, truncation_header
 from serving.http.errors import JSONResponse
 from serving.http.models.model import Model
+from serving.http.off_loop import parse_off_loop
 from serving.observability.request_record import RequestRecord, record_of
 
 ROWS_AT_ONCE = 16
@@ -27,7 +28,7 @@ async def explain(http: HttpRequest) -> Response:
     """Planning and scoring run on a thread, so that other requests do not wait."""
     async with model_call(http) as (model, body):
         record, explainer = record_of(http.scope), Explainer(model.predictor)
-        request = parse(body, explainer.task, model.predictor.check)
+        request = await parse_off_loop(parse, body, explainer.task, explainer.task.check)
         (encoded,) = await encode(request, model, record)
         results = await model.batcher.submit(encoded.windows, record.timing, record.deadline)
         plan = await asyncio.to_thread(explainer.plan, encoded, results, request.parameters)

@@ -16,6 +16,7 @@ from serving.http.endpoints.info import livez, readyz
 from serving.http.endpoints.predict import answer, encode, truncated_inputs
 from serving.http.errors import JSONResponse
 from serving.http.models.model import Model
+from serving.http.off_loop import off_loop, parse_off_loop
 from serving.http.state import state_of
 from serving.observability.request_record import record_of
 from serving.protocols.open_inference.infer import model_metadata, parse, render, server_metadata, version_of
@@ -48,14 +49,18 @@ async def infer(http: HttpRequest) -> Response:
     async with model_call(http, accepted=ACCEPTED) as (called, body):
         _find_version(http, called)
         predictor, record = called.predictor, record_of(http.scope)
-        request = parse(body, _header_length(http), predictor.task, predictor.check)
+        request = await parse_off_loop(parse, body, _header_length(http), predictor.task, predictor.task.check)
         record.deadline = min(record.deadline, record.started + request.options.seconds)
         encoded = await encode(request, called, record)
         reply = await answer(request, encoded, called, record)
-        content, binary = render(predictor.task, request, reply, predictor.manifest, called.name)
-        if indices := truncated_inputs(encoded):
-            content["parameters"] = {"truncated": indices}
-        return _response(content, binary)
+
+        def respond() -> Response:
+            content, binary = render(predictor.task, request, reply, predictor.manifest, called.name)
+            if indices := truncated_inputs(encoded):
+                content["parameters"] = {"truncated": indices}
+            return _response(content, binary)
+
+        return await off_loop(respond) if called.is_large(request) else respond()
 
 
 def _find_version(http: HttpRequest, served: Model) -> Model:

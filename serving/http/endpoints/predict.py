@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
@@ -13,6 +14,7 @@ from serving.http.endpoints.call_model import model_call
 from serving.http.endpoints.streaming import Stream
 from serving.http.errors import JSONResponse
 from serving.http.models.model import Model
+from serving.http.off_loop import off_loop, parse_off_loop
 from serving.observability.request_record import RequestRecord, record_of
 from serving.protocols import ApiProtocol, Events
 from serving.protocols.base import Reply, Request
@@ -33,12 +35,23 @@ class PredictEndpoint:
         protocol = self._protocol
         async with model_call(http, requested_model=protocol.requested_model) as (model, body):
             task, record = model.predictor.task, record_of(http.scope)
-            request = protocol.parse(body, task, model.predictor.check)
+            request = await parse_off_loop(protocol.parse, body, task, task.check)
             encoded = await encode(request, model, record)
             if request.stream and protocol.events:
                 return await _stream(request, encoded, protocol.events, model, record)
             reply = await answer(request, encoded, model, record)
-            return JSONResponse(protocol.render(task, request, reply), headers=truncation_header(encoded))
+            return await render_answer(lambda: protocol.render(task, request, reply), request, encoded, model)
+
+
+async def render_answer(
+    render: Callable[[], Any], request: Request, encoded: Sequence[Encoded], model: Model
+) -> Response:
+    """As JSON; a large request's answers off the event loop."""
+
+    def respond() -> Response:
+        return JSONResponse(render(), headers=truncation_header(encoded))
+
+    return await off_loop(respond) if model.is_large(request) else respond()
 
 
 async def _stream(
@@ -51,9 +64,9 @@ async def _stream(
 
 
 async def encode(request: Request, model: Model, record: RequestRecord) -> list[Encoded]:
-    """Tokenize and record; raises InputError."""
+    """Tokenize and record; raises InputError, Expired."""
     record.items, record.encoding = request.items, time.perf_counter()
-    encoded = await model.encode(request)
+    encoded = await model.encode(request, record.deadline)
     record.encoded = time.perf_counter()
     record.tokens = model.metrics.count_tokenized(encoded, record.encoded - record.encoding)
     return encoded
@@ -62,7 +75,7 @@ async def encode(request: Request, model: Model, record: RequestRecord) -> list[
 async def answer(request: Request, encoded: list[Encoded], model: Model, record: RequestRecord) -> Reply:
     """Run the model and record; raises as `Batcher.submit`."""
     reply = await model.answer(request, encoded, record.timing, record.deadline)
-    record.labels = model.metrics.count_answers(reply, request.parameters)
+    record.labels = model.metrics.count_answers(reply)
     return reply
 
 

@@ -14,6 +14,7 @@ from serving.http.body import JSON, content_type_of
 from serving.http.endpoints.call_model import model_call
 from serving.http.endpoints.info import readyz
 from serving.http.endpoints.predict import PredictEndpoint, answer, encode, truncation_header
+from serving.http.off_loop import off_loop, parse_off_loop
 from serving.observability.request_record import record_of
 from serving.protocols import HUGGING_FACE
 from serving.protocols.json_lines import JSON_LINES, parse, render
@@ -28,9 +29,10 @@ async def invocations(http: HttpRequest) -> Response:
         return await _predict.respond(http)
     async with model_call(http, accepted=JSON | JSON_LINES) as (model, body):
         task = model.predictor.task
-        request, lines = parse(body, task, model.predictor.check)
+        request, lines = await parse_off_loop(parse, body, task, task.check)
         encoded = await encode(request, model, record)
-        content = render(task, await answer(request, encoded, model, record), lines)
+        reply = await answer(request, encoded, model, record)
+        content = await off_loop(render, task, reply, lines) if model.is_large(request) else render(task, reply, lines)
         return Response(content, media_type="application/jsonlines", headers=truncation_header(encoded))
 
 

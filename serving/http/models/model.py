@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from types import TracebackType
+from typing import Any
 
 from serving.batching.batcher import Batcher, Timing
-from serving.inference.predictor import Predictor
+from serving.batching.errors import Expired
+from serving.errors import InputTooLarge
+from serving.http.off_loop import off_loop, slices
+from serving.inference.predictor import Predictor, item_fields
 from serving.observability.model_metrics import ModelMetrics
 from serving.protocols.base import Reply, Request
 from serving.settings.limits import ServerLimits
 from serving.tasks.base import Encoded
 
-INLINE_CHARACTERS = 4096
-"""Up to this many are tokenized on the event loop, where a thread would cost more."""
+INLINE_CHARACTERS, INLINE_WINDOW_CHARACTERS = 4096, 2048
+"""Up to this many are tokenised and decoded on the event loop, where a thread would cost more; the second where every
+token is decoded."""
+
+SLICE_CHARACTERS = 16_384
+"""Of inputs that are tokenised or decoded before another request has its turn: some tens of milliseconds."""
 
 
 class Model:
@@ -29,6 +38,8 @@ class Model:
             workers=server_limits.workers,
             observer=metrics,
         )
+        self._most_tokens = server_limits.bounds.tokens
+        self._inline = INLINE_WINDOW_CHARACTERS if predictor.task.uses_windows else INLINE_CHARACTERS
         self._users = 0
         self._left = asyncio.Event()
 
@@ -41,11 +52,28 @@ class Model:
         self._users -= 1
         self._left.set()
 
-    async def encode(self, request: Request) -> list[Encoded]:
-        """Each item's windows."""
-        if request.characters <= INLINE_CHARACTERS and self.predictor.has_tokenizer(request.parameters):
-            return self.predictor.encode(request.items, request.parameters)
-        return await asyncio.to_thread(self.predictor.encode, request.items, request.parameters)
+    def is_large(self, request: Request) -> bool:
+        """Whether its work is too long for the event loop."""
+        return sum(request.sizes) > self._inline
+
+    async def encode(self, request: Request, deadline: float = math.inf) -> list[Encoded]:
+        """Each item's windows; raises InputError, Expired."""
+        items, parameters, fields = request.items, request.parameters, item_fields(request.field, len(request.items))
+        if not self.is_large(request):
+            return self.predictor.encode(items, parameters, fields)
+        encoded: list[Encoded] = []
+        for part in slices(request.sizes, SLICE_CHARACTERS):
+            if time.perf_counter() > deadline:
+                raise Expired(f"the deadline passed when {len(encoded):,} of {len(items):,} texts were tokenised")
+            encoded += await off_loop(self.predictor.encode, items[part], parameters, fields[part])
+            self._require_room(encoded, request.field)
+        return encoded
+
+    def _require_room(self, encoded: list[Encoded], field: str) -> None:
+        """A lone long text may have a queue's tokens; many together would hold it for too long."""
+        if len(encoded) > 1 and sum(each.tokens for each in encoded) > self._most_tokens:
+            many = f"`{field}` has more than {self._most_tokens:,} tokens, the most that may wait for the engine"
+            raise InputTooLarge(f"{many}; send fewer texts in a request", field=field)
 
     async def answer(
         self, request: Request, encoded: list[Encoded], timing: Timing | None = None, deadline: float = math.inf
@@ -54,9 +82,19 @@ class Model:
         windows = [window for each in encoded for window in each.windows]
         flat = iter(await self.batcher.submit(windows, timing, deadline))
         results = [[next(flat) for _ in each.windows] for each in encoded]
-        decode = self.predictor.task.decode
-        answers = [decode(*each, request.parameters) for each in zip(encoded, results, strict=True)]
-        return Reply(encoded, results, answers)
+        if not self.is_large(request):
+            return self.decode(request, encoded, results)
+        parts = slices(request.sizes, SLICE_CHARACTERS)
+        return Reply.join([await off_loop(self.decode, request, encoded[part], results[part]) for part in parts])
+
+    def decode(self, request: Request, encoded: list[Encoded], results: list[list[Any]]) -> Reply:
+        """With the model's own answers, where the caller's parameters may have changed them."""
+        task, parameters = self.predictor.task, request.parameters
+        both = list(zip(encoded, results, strict=True))
+        answers = [task.decode(*each, parameters) for each in both]
+        if task.score_parameters.isdisjoint(parameters.model_fields_set):
+            return Reply(encoded, results, answers, answers)
+        return Reply(encoded, results, answers, [task.decode(*each) for each in both])
 
     async def close(self) -> None:
         """Answer what was accepted, then stop."""

@@ -11,7 +11,8 @@ from pydantic import Field
 from serving import VERSION
 from serving.bundle.manifest import Manifest
 from serving.errors import InputError, quote
-from serving.protocols.base import Check, Reply, Request, check_inputs, load_json, parse_parameters, validate_body
+from serving.protocols.base import Check, Reply, Request, check_inputs, parse_parameters, validate_body
+from serving.protocols.json_body import load_json
 from serving.protocols.open_inference.options import BINARY_OUTPUT, TIMEOUT, InferOptions, RequestedOutput, read_options
 from serving.protocols.open_inference.tensors import Tensor, TensorHead, read_texts
 from serving.tasks.base import Datatype, Task

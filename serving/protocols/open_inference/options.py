@@ -20,6 +20,8 @@ BINARY = "binary_data"
 TIMEOUT = "timeout"
 """The caller's timeout in microseconds, as in Triton."""
 
+LEAST_TIMEOUT = 1000
+
 
 class RequestedOutput(StrictModel):
     name: str
@@ -76,7 +78,7 @@ def _read_timeout(parameters: Mapping[str, Any]) -> float:
     if TIMEOUT not in parameters:
         return math.inf
     value, field = parameters[TIMEOUT], f"parameters.{TIMEOUT}"
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
-        message = f"{field} is {quote(value)}; a whole number of microseconds above 0 is accepted"
+    if not isinstance(value, int) or isinstance(value, bool) or not LEAST_TIMEOUT <= value < 2**63:
+        message = f"{field} is {quote(value)}; a whole number of microseconds, {LEAST_TIMEOUT} or more, is accepted"
         raise InputError(message, field=field)
     return value / 1e6

@@ -171,7 +171,7 @@ def test_refusals(asked: Asked, name: str) -> None:
     twice = infer_request(name, "a")
     twice.inputs.append(twice.inputs[0])
     many_sizes = infer_request(name, "a")
-    many_sizes.inputs[0].shape.extend([2**62] * 50_000)
+    many_sizes.inputs[0].shape.extend([2**62] * 5_000)
     classes = infer_request(name, "a")
     classes.outputs.add(name="label").parameters["classification"].int64_param = 3
     for request, code, words in (

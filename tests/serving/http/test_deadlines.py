@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bench.process import free_port
+from serving.errors import quote
 from tests.serving.http.middleware.pausable import PausableServer
 from tests.serving.processes import python, running
 
@@ -67,12 +68,13 @@ def test_a_patient_caller(pausable: PausableServer) -> None:
     assert pausable.http.post("/predict", json=TEXT, headers={"Request-Timeout": "15"}).status_code == 200
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf"])
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", "5e-324", "0.0009", "1" * 400])
 def test_no_time_at_all(pausable: PausableServer, value: str) -> None:
     """A malformed timeout is a 422 that says so."""
     response = pausable.http.post("/predict", json=TEXT, headers={"Request-Timeout": value})
     assert response.status_code == 422
-    assert f"the header request-timeout is {value!r}; a number of seconds above 0" in response.json()["error"]
+    told = f"the header request-timeout is {quote(value)}; a number of seconds, 0.001 or more, is accepted"
+    assert response.json()["error"] == told
 
 
 def test_a_slow_sender(pausable: PausableServer) -> None:

@@ -12,10 +12,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from serving.bundle.manifest import Limits
-from serving.inference.tokenization import PairTokenization, Tokenized, WindowTokenization, longest_first
-from serving.tasks.base import Side, Task
+from serving.inference.tokenization import CutTokenization, Tokenized, WindowTokenization, longest_first
+from serving.tasks.base import Side
 from serving.tasks.question_answering import QuestionAnswering, QuestionAnsweringSettings
-from serving.tasks.text_classification import TextClassification, TextClassificationSettings
 from serving.tasks.token_classification import TokenClassification, TokenClassificationSettings
 from tests import tiny_generators, zoo_tokenizers
 
@@ -70,16 +69,12 @@ def parts_of(encoding: Any) -> dict[str, Any]:
     return {name: getattr(encoding, name) for name in PARTS}
 
 
-def classifier(*, pair: bool) -> Task:
-    return TextClassification(["a", "b"], TextClassificationSettings(pair=pair), Limits())
-
-
 @pytest.mark.parametrize("kind", MAKERS)
 def test_pairs(kind: str) -> None:
     """Every pair of texts, at every length, from either end: tokens, types, places and what is told."""
     firsts, seconds = zip(*product(TEXTS, TEXTS), strict=True)
     for length, side in product(LENGTHS, SIDES):
-        tokenization = PairTokenization(ours(kind), length)
+        tokenization = CutTokenization(ours(kind), length, pair=True)
         expected = by_transformers(kind, length, side, firsts, seconds, truncation="longest_first")
         served = tokenization.encode(list(zip(firsts, seconds, strict=True)), side, offsets=True)
         assert [parts_of(each.encoding) for each in served] == [parts_of(each) for each in expected]
@@ -93,7 +88,7 @@ def test_lone_texts(kind: str) -> None:
     """A lone text, at every length, from either end; the tokens that are cut off are counted."""
     whole = [len(each.ids) for each in by_transformers(kind, 10**6, "right", TEXTS, truncation=False)]
     for length, side in product(LENGTHS, SIDES):
-        tokenization = WindowTokenization(lambda: ours(kind), length, classifier(pair=False))
+        tokenization = CutTokenization(ours(kind), length, pair=False)
         served = tokenization.encode(TEXTS, side, offsets=True)
         expected = by_transformers(kind, length, side, TEXTS)
         assert [parts_of(each.encoding) for each in served] == [parts_of(each) for each in expected]
@@ -110,7 +105,7 @@ def test_windows(kind: str) -> None:
         (tagger, TEXTS, (TEXTS,), "longest_first"),
         (reader, list(zip(questions, TEXTS, strict=True)), (questions, TEXTS), "only_second"),
     ):
-        tokenization = WindowTokenization(lambda: ours(kind), 32, task)
+        tokenization = WindowTokenization(ours(kind), 32, task)
         served = tokenization.encode(segments, "right", offsets=True)
         windows = [[parts_of(window) for window in task.windows(each.encoding)] for each in served]
         expected = by_transformers(
@@ -123,7 +118,7 @@ def test_windows(kind: str) -> None:
 @pytest.mark.parametrize("side", SIDES)
 def test_nothing_is_cut_in_silence(side: Side) -> None:
     """Thousands of spaces in a text of a few tokens cut nothing."""
-    tokenization = PairTokenization(ours("BERT"), 64)
+    tokenization = CutTokenization(ours("BERT"), 64, pair=True)
     [served] = tokenization.encode([(SPACES, "a dog")], side, offsets=False)
     assert isinstance(served, Tokenized)
     assert served.cut == 0
@@ -134,7 +129,7 @@ def test_nothing_is_cut_in_silence(side: Side) -> None:
 def test_long_pairs_cost_the_sum(side: Side) -> None:
     """Two texts of 100,000 characters: the library alone would keep half a million parts of both."""
     text = "where is my parcel? " * 5000
-    tokenization = PairTokenization(ours("BERT"), 16)
+    tokenization = CutTokenization(ours("BERT"), 16, pair=True)
     [served] = tokenization.encode([(text, text)], side, offsets=False)
     count = len(ours("BERT").encode(text, add_special_tokens=False).ids)
     assert len(served.encoding.ids) == 16
@@ -160,5 +155,5 @@ def test_without_a_post_processor() -> None:
     state = json.loads(ours("GPT-2").to_str()) | {"post_processor": None}
     tokenizer = Tokenizer.from_str(json.dumps(state))
     expected = tokenizer.encode(TEXTS[3], TEXTS[4])
-    [served] = PairTokenization(tokenizer, 2000).encode([(TEXTS[3], TEXTS[4])], "right", offsets=True)
+    [served] = CutTokenization(tokenizer, 2000, pair=True).encode([(TEXTS[3], TEXTS[4])], "right", offsets=True)
     assert parts_of(served.encoding) == parts_of(expected)

@@ -169,7 +169,7 @@ def test_begins_anew(predictor: Predictor) -> None:
     metrics = Metrics()
     model = ModelMetrics(metrics, "m", predictor.bundle)
     answers = predictor.predict(["stop"] * MIN_INPUTS)
-    model.count_answers(Reply(predictor.encode(["stop"] * MIN_INPUTS), [], answers), predictor.task.parameters_type())
+    model.count_answers(Reply(predictor.encode(["stop"] * MIN_INPUTS), [], answers, answers))
     assert b"tuneship_drift_psi{" in metrics.render()
     ModelMetrics(metrics, "m", predictor.bundle)
     assert b"tuneship_drift_psi{" not in metrics.render()

@@ -24,7 +24,7 @@ from serving.inference.predictor import Predictor
 from serving.observability.log_queue import QueueHandler
 from serving.observability.logs import JsonFormatter, TextFormatter, redact, set_up_logs
 from serving.settings.log_settings import LogSettings
-from serving.tasks.base import Logits
+from serving.tasks.base import Encoded, Logits
 
 TEXT = "my account is DE89 3704"
 
@@ -40,11 +40,10 @@ class Leaky(Predictor):
 class Repeating(Predictor):
     """A predictor whose engine fails and repeats all that was ever asked."""
 
-    def check(self, inputs: Any, field: str = "inputs") -> Any:
+    def encode(self, items: Sequence[Any], *options: Any) -> list[Encoded]:
         """As ever, and remembered."""
-        item = super().check(inputs, field)
-        vars(self).setdefault("asked", []).append(item)
-        return item
+        vars(self).setdefault("asked", []).extend(items)
+        return super().encode(items, *options)
 
     def run_batch(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """Fail."""

@@ -12,11 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from serving.http.app import create_app
+from serving.http.models.model import Model
 from serving.inference.predictor import Predictor
 from serving.observability.metrics import Metrics, Reason
 from serving.observability.model_metrics import ModelMetrics
-from serving.protocols.base import Reply
+from serving.protocols.base import Request
 from serving.settings.access import AccessPolicy
+from serving.settings.limits import ServerLimits
 from tests.bundles import manifest_of
 from tests.paths import ROOT
 from tests.serving.examples import EXAMPLES
@@ -149,13 +151,17 @@ def test_answers_with_every_label(task_client: Callable[[str], TestClient], raw_
     assert counted(client, "/tei/predict", body) == expected
 
 
-@pytest.mark.parametrize("parameters", [{}, {"top_k": 1, "truncate": True}])
-def test_nothing_is_decoded_twice(predictor: Predictor, parameters: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("parameters", "again"), [({}, False), ({"top_k": 1}, False), ({"function_to_apply": "none"}, True)]
+)
+def test_nothing_is_decoded_twice(predictor: Predictor, parameters: dict[str, Any], again: bool) -> None:
     """Answers that no parameter changed are not decoded a second time."""
-    (answered,) = predictor.predict_encoded([TEXT])
-    reply = Reply([answered[0]], [[]], [answered[1]])  # without logits, of which there would be no second answer
-    model = ModelMetrics(Metrics(), "m", predictor.bundle)
-    assert model.count_answers(reply, predictor.task.parameters_type(**parameters)) == [answered[1][0]["label"]]
+    model = Model(predictor, "m", ModelMetrics(Metrics(), "m", predictor.bundle), ServerLimits())
+    encoded = predictor.encode([TEXT])
+    request = Request([TEXT], True, predictor.task.parameters_type(**parameters))
+    reply = model.decode(request, encoded, [predictor.run(encoded[0].windows)])
+    assert (reply.own_answers is not reply.answers) == again
+    assert model.metrics.count_answers(reply) == [predictor.predict([TEXT])[0][0]["label"]]
 
 
 def test_bounded(tiny_bundle: Path) -> None:

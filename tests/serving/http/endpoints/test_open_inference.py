@@ -131,7 +131,7 @@ def test_header_length(client: TestClient, name: str, value: str) -> None:
 def test_a_shape_of_many_sizes(client: TestClient, name: str) -> None:
     """A shape with too many dimensions is refused first."""
     content = request_of("hi")
-    content["inputs"][0]["shape"] = [999_999_999_999_999_999] * 180_000
+    content["inputs"][0]["shape"] = [999_999_999_999_999_999] * 10_000
     response = ask(client, name, content)
     assert (response.status_code, response.json()["error"].partition(",")[0]) == (
         422, "inputs.0.shape: List should have at most 8 items after validation",
