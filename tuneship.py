@@ -200,10 +200,10 @@ def verify(
     from serving.bundle.bundle import Bundle as OpenBundle
     from serving.entrypoints import verify as checks
     from serving.entrypoints.remote_client import RemoteServer
-    from serving.settings.settings import available_cpus, required_key
+    from serving.settings.settings import available_cpus, required_date, required_key
 
     opened = OpenBundle.open(bundle)
-    show_findings(checks.check_files(opened, key or required_key()))
+    show_findings(checks.check_files(opened, key or required_key(), required_date()))
     if identity or identity_provider:
         from export.sign import verify_identity
 
@@ -240,10 +240,10 @@ def predict(
     """Answer a file of texts. Exits with status 1 if a line could not be answered."""
     from serving.entrypoints.predict_file import predict_file, progress_bar
     from serving.inference.predictor import Predictor
-    from serving.settings.settings import available_cpus, required_key
+    from serving.settings.settings import available_cpus, required_date, required_key
 
-    key = require_signature or required_key()
-    predictor = Predictor.open(bundle, threads=threads or available_cpus(), trusted_key=key)
+    key, date = require_signature or required_key(), required_date()
+    predictor = Predictor.open(bundle, threads=threads or available_cpus(), trusted_key=key, created_after=date)
     with progress_bar(input_, err) as advance:
         tally = predict_file(predictor, input_, output, advance)
     out.print(f"{tally.answered:,} answered, {tally.refused:,} refused  →  {escape(str(output))}", soft_wrap=True)
@@ -269,10 +269,10 @@ def explain(
     from serving.explain.terminal import build_input, render
     from serving.inference.predictor import Predictor
     from serving.protocols.base import parse_parameters
-    from serving.settings.settings import required_key
+    from serving.settings.settings import required_date, required_key
 
     options = parse_parameters({"method": method, "target": target}, ExplainParameters)
-    explainer = Explainer(Predictor.open(bundle, trusted_key=required_key()))
+    explainer = Explainer(Predictor.open(bundle, trusted_key=required_key(), created_after=required_date()))
     inputs = build_input(explainer.task, text, other)
     out.print(render(inputs, explainer.explain(inputs, options)))
 
@@ -288,6 +288,9 @@ def serve(
         int | None, Option(min=1, max=65535, metavar="PORT", help="Port for gRPC. [default: no gRPC]")
     ] = None,
     require_signature: TrustedKey = None,
+    created_after: Annotated[
+        str | None, Option(metavar="DATE", help="Refuse bundles exported before; needs --require-signature.")
+    ] = None,
     threads: Threads = None,
     watch: Annotated[
         int | None, Option(min=1, metavar="SECONDS", help="Look for new versions this often. [default: never]")
@@ -314,6 +317,8 @@ def serve(
 
     options = {
         "TUNESHIP_GRPC_PORT": grpc_port,
+        "TUNESHIP_REQUIRE_SIGNATURE": require_signature,
+        "TUNESHIP_CREATED_AFTER": created_after,
         "TUNESHIP_WATCH": watch,
         "TUNESHIP_LOG_FORMAT": log_format,
         "TUNESHIP_LOG_REQUESTS": log_requests,
@@ -325,7 +330,7 @@ def serve(
         "TUNESHIP_ALLOWED_HOSTS": " ".join(allowed_host or []) or None,
     }
     variables = {name: str(value) for name, value in options.items() if value is not None}
-    serve_bundles(bundles, host=host, port=port, threads=threads, trusted_key=require_signature, options=variables)
+    serve_bundles(bundles, host=host, port=port, threads=threads, options=variables)
 
 
 @contextmanager

@@ -41,8 +41,9 @@ class Function:
         if settings.log != LogSettings():  # by default the log has the runtime's format
             set_up_logs(settings.log, sys.stdout)
         bundles = find_bundles(
-            [str(settings.bundle)], threads=settings.threads, trusted_key=settings.trusted_key, limits=settings.limits
-        )
+            [str(settings.bundle)], threads=settings.threads, limits=settings.limits,
+            trusted_key=settings.trusted_key, created_after=settings.created_after,
+        )  # fmt: skip
         self._app = create_app(
             *bundles,
             server_limits=settings.server_limits, log=settings.log,

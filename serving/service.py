@@ -37,8 +37,9 @@ if not [*settings.bundle.glob(MANIFEST), *settings.bundle.glob(f"*/{MANIFEST}")]
 
 # Read settings at import too: an error in the worker would restart it again and again.
 bundles = find_bundles(
-    [str(settings.bundle)], threads=settings.threads, trusted_key=settings.trusted_key, limits=settings.limits
-)
+    [str(settings.bundle)], threads=settings.threads, limits=settings.limits,
+    trusted_key=settings.trusted_key, created_after=settings.created_after,
+)  # fmt: skip
 settings.access_policy.keys()
 
 

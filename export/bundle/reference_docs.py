@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
-from typing import get_args
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from serving.bundle.manifest import GoldenRow, Manifest
 
@@ -84,18 +84,18 @@ def _summary(part: type[BaseModel]) -> str:
 
 def _table(part: type[BaseModel], prefix: str = "") -> str:
     rows = [
-        f"| `{prefix}{name}` | {_type_name(field)} | {field.description or ''} |"
+        f"| `{prefix}{name}` | {_type_name(get_type_hints(part)[name])} | {field.description or ''} |"
         for name, field in part.model_fields.items()
     ]
     return "\n".join(["| key | type | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
-def _type_name(field: FieldInfo) -> str:
+def _type_name(kind: Any) -> str:
     """Without module names."""
-    kind = field.annotation
     name = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
     for module in ("typing.", "serving.bundle.manifest.", "serving.bundle.cpu."):
         name = name.replace(module, "")
+    name = re.sub(r"Optional\[(\w+)\]", r"\1 | None", name)
     return f"`{name}`".replace("|", "\\|")
 
 

@@ -174,6 +174,11 @@ class Manifest(_Model):
     files: dict[FileName, FileEntry] = Field(description="every file but this one and the signature")
     digest: str = Field(default="", description="sha256 of this manifest in canonical form without this field")
 
+    @property
+    def time(self) -> datetime:
+        """Of the export, in UTC."""
+        return datetime.fromisoformat(self.created)
+
     def seal(self) -> Manifest:
         return self.model_copy(update={"digest": self._digest()})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -100,6 +101,15 @@ def require_signature(bundle: Bundle, key: Path) -> None:
         raise BundleError(f"{bundle.root}: {SIGNATURE} was not made with the private key that belongs to {key}.")
     _verify(public, envelope.dsse_envelope, bundle)
     _compare_files(_signed_files(envelope.dsse_envelope, bundle), bundle)
+
+
+def require_recent(bundle: Bundle, created_after: datetime) -> None:
+    """Raise BundleError for a bundle that was exported before; the date is in the manifest, which is signed."""
+    if bundle.manifest.time < created_after:
+        raise BundleError(
+            f"{bundle.root}: was exported at {bundle.manifest.created}, before {created_after.isoformat()}, the"
+            " earliest that is accepted: an older version was put back. Serve a newer one, or move the date."
+        )
 
 
 def load_public_key(path: Path) -> EllipticCurvePublicKey:

@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import uvicorn
 
@@ -29,7 +28,6 @@ def serve_bundles(
     host: str,
     port: int,
     threads: int | None = None,
-    trusted_key: Path | None = None,
     options: Mapping[str, str] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then answer the accepted requests; SIGHUP looks for new versions.
@@ -45,8 +43,13 @@ def serve_bundles(
     listener = _listen(host, port, "--port")
     if settings.grpc_port:
         _listen(host, settings.grpc_port, "--grpc-port").close()
-    key = trusted_key or settings.trusted_key
-    bundles = find_bundles(specs, threads=threads or settings.threads, trusted_key=key, limits=settings.limits)
+    bundles = find_bundles(
+        specs,
+        threads=threads or settings.threads,
+        trusted_key=settings.trusted_key,
+        created_after=settings.created_after,
+        limits=settings.limits,
+    )
     # Load the models here: an error in the app's start-up would be shown as a traceback.
     for bundle in bundles:
         manifest = bundle.preload().manifest

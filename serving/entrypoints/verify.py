@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import describe_machine
-from serving.bundle.signature import require_signature
+from serving.bundle.signature import require_recent, require_signature
 from serving.entrypoints.golden_check import check_golden, select_variant
 from serving.entrypoints.remote_client import RemoteServer
 from serving.errors import BundleError
@@ -26,7 +27,7 @@ class Finding:
     text: str
 
 
-def check_files(bundle: Bundle, key: Path | None) -> Iterator[Finding]:
+def check_files(bundle: Bundle, key: Path | None, created_after: datetime | None = None) -> Iterator[Finding]:
     """Raises BundleError, InputError."""
     yield Finding("holds", f"{len(bundle.manifest.files)} files and the manifest are unaltered")
     for warning in bundle.manifest.data_warnings:
@@ -34,6 +35,9 @@ def check_files(bundle: Bundle, key: Path | None) -> Iterator[Finding]:
     if key:
         require_signature(bundle, key)
         yield Finding("holds", f"every file was signed with {key}")
+    if created_after:
+        require_recent(bundle, created_after)
+        yield Finding("holds", f"exported at {bundle.manifest.created}, not before {created_after.isoformat()}")
 
 
 def check_here(bundle: Bundle, threads: int) -> Iterator[Finding]:

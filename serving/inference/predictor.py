@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from serving.batching.batch_shape import BatchShape
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import describe_machine
 from serving.bundle.manifest import GoldenRow
-from serving.bundle.signature import require_signature
+from serving.bundle.signature import require_recent, require_signature
 from serving.errors import BundleError, InputError
 from serving.inference.engine import WindowEngine
 from serving.inference.generation.engine import GenerationEngine
@@ -42,13 +43,21 @@ class Predictor:
         )
 
     @classmethod
-    def open(cls, root: Path, *, threads: int = 1, trusted_key: Path | None = None) -> Predictor:
+    def open(
+        cls,
+        root: Path,
+        *,
+        threads: int = 1,
+        trusted_key: Path | None = None,
+        created_after: datetime | None = None,
+    ) -> Predictor:
         """Open a bundle and load the first variant that reproduces its golden answers.
 
         Args:
             root: the bundle's folder.
             threads: CPU threads of the graph.
             trusted_key: a public key in PEM that must have signed the bundle, if given.
+            created_after: refuse bundles that were exported before, if given.
 
         Raises:
             BundleError: the bundle cannot be trusted, or no variant answers here.
@@ -57,6 +66,8 @@ class Predictor:
         bundle = Bundle.open(root)
         if trusted_key is not None:
             require_signature(bundle, trusted_key)
+        if created_after is not None:
+            require_recent(bundle, created_after)
         predictor, choice = select_variant(bundle, lambda each: cls._load_proven(each, threads), describe_machine())
         predictor.choice = choice
         return predictor

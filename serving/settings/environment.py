@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from serving.errors import InputError
 
@@ -37,6 +38,18 @@ def seconds(environment: Environment, name: str, default: float, *, zero: bool =
             f"{name} is {text!r}; a number of seconds {'from' if zero else 'above'} 0 is accepted", field=name
         )
     return value
+
+
+def date(environment: Environment, name: str) -> datetime | None:
+    """A day, or a time, in UTC unless it names a zone; None if empty or unset."""
+    text = environment.get(name)
+    if not text:
+        return None
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{name} is {text!r}; a date is accepted, such as 2026-01-31", field=name) from None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def flag(environment: Environment, name: str) -> bool | None:

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -13,7 +14,7 @@ from typing import Self
 from serving.batching.batch_shape import QueueLimits
 from serving.errors import InputError
 from serving.settings.access import AccessPolicy
-from serving.settings.environment import positive, seconds
+from serving.settings.environment import date, positive, seconds
 from serving.settings.limits import DEFAULT, ServerLimits
 from serving.settings.log_settings import LogSettings
 
@@ -34,6 +35,7 @@ class ServerSettings:
     Attributes:
         threads: CPU threads of the graph.
         trusted_key: a public key in PEM that must have signed the bundle, if given.
+        created_after: refuse bundles that were exported before; only with ``trusted_key``.
         limits: of a request, if lower than the bundle's.
         watch: seconds between checks for new versions, if any.
         traces: whether OpenTelemetry's variables ask for traces.
@@ -44,6 +46,7 @@ class ServerSettings:
     threads: int = 1
     server_limits: ServerLimits = field(default_factory=ServerLimits)
     trusted_key: Path | None = None
+    created_after: datetime | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
     watch: int | None = None
     log: LogSettings = field(default_factory=LogSettings)
@@ -57,11 +60,15 @@ class ServerSettings:
     ) -> Self:
         """From docs/settings.md's variables; ``options`` override them. Raises InputError."""
         environment = {**environment, **options}
+        if required_date(environment) and not required_key(environment):
+            name = "TUNESHIP_CREATED_AFTER"
+            raise InputError(f"{name} needs TUNESHIP_REQUIRE_SIGNATURE: else anybody can date a bundle", field=name)
         return cls(
             bundle=Path(environment.get("TUNESHIP_BUNDLE") or DEFAULT_BUNDLE),
             threads=positive(environment, "TUNESHIP_THREADS", MOST_THREADS) or available_cpus(environment),
             server_limits=_server_limits(environment),
             trusted_key=required_key(environment),
+            created_after=required_date(environment),
             limits=_limits(environment),
             watch=positive(environment, "TUNESHIP_WATCH"),
             log=LogSettings.from_environment(environment),
@@ -99,6 +106,11 @@ def required_key(environment: Mapping[str, str] = os.environ) -> Path | None:
         name = "TUNESHIP_REQUIRE_SIGNATURE"
         raise InputError(f"{name} is empty; it takes the path of a public key in PEM, or is not set at all", field=name)
     return Path(key)
+
+
+def required_date(environment: Mapping[str, str] = os.environ) -> datetime | None:
+    """Raises InputError."""
+    return date(environment, "TUNESHIP_CREATED_AFTER")
 
 
 def _limits(environment: Mapping[str, str]) -> dict[str, int]:

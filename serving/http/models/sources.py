@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
@@ -39,6 +40,7 @@ class BundleFolder:
     threads: int = 1
     trusted_key: Path | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
+    created_after: datetime | None = None
     _opened: tuple[Predictor, Hashable] | None = field(default=None, repr=False)
 
     def preload(self) -> Predictor:
@@ -69,7 +71,12 @@ class BundleFolder:
         from serving.inference.predictor import Predictor
 
         # Resolved once: a link that changes meanwhile must not mix the files of two versions.
-        predictor = Predictor.open(self.root.resolve(), threads=self.threads, trusted_key=self.trusted_key)
+        predictor = Predictor.open(
+            self.root.resolve(),
+            threads=self.threads,
+            trusted_key=self.trusted_key,
+            created_after=self.created_after,
+        )
         predictor.lower_limits(self.limits)
         return predictor
 
@@ -92,6 +99,7 @@ def find_bundles(
     threads: int = 1,
     trusted_key: Path | None = None,
     limits: Mapping[str, int] = MappingProxyType({}),
+    created_after: datetime | None = None,
 ) -> list[BundleFolder]:
     """The bundles of ``[NAME=]PATH``, the default first; a folder of bundles stands for all of them.
 
@@ -101,7 +109,7 @@ def find_bundles(
     for root, name in named_folders:
         if not _is_valid_name(name):
             raise InputError(f"{root} cannot be served as {name!r}. Give it a name of letters and digits: NAME=PATH")
-    bundles = [BundleFolder(root, name, threads, trusted_key, limits) for root, name in named_folders]
+    bundles = [BundleFolder(root, name, threads, trusted_key, limits, created_after) for root, name in named_folders]
     names = [bundle.name for bundle in bundles]
     if twice := next((name for name in names if names.count(name) > 1), None):
         paths = " and ".join(str(bundle.root) for bundle in bundles if bundle.name == twice)

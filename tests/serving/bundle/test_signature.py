@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from model_signing import hashing, signing, verifying
+from starlette.testclient import TestClient
 
 from bench.process import free_port
 from export.sign import sign_with_key
@@ -21,9 +23,10 @@ from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import MANIFEST, SIGNATURE
 from serving.bundle.signature import load_public_key, require_signature
 from serving.errors import BundleError, InputError
+from serving.http.app import create_app
 from serving.http.models.sources import BundleFolder
 from serving.inference.predictor import Predictor
-from tests.bundles import forge
+from tests.bundles import forge, manifest_of, seal
 from tests.keys import CURVES, KeyPair, make_keys
 from tests.test_cli import assert_refused, tuneship
 
@@ -262,3 +265,36 @@ def test_payload_is_what_was_signed(copy: Path, keys: KeyPair) -> None:
     change(copy, rewrite)
     with pytest.raises(BundleError, match="the signature in it does not hold"):
         require_signature(Bundle.open(copy), keys.public)
+
+
+def test_rollback(copy: Path, keys: KeyPair) -> None:
+    """An older version, rightly signed, is refused where a server demands a date; that day's own is served."""
+    created = manifest_of(copy).time
+    assert Predictor.open(copy, trusted_key=keys.public, created_after=created)
+    with pytest.raises(BundleError, match=r"was exported at .*, before .*: an older version was put back"):
+        Predictor.open(copy, trusted_key=keys.public, created_after=created + timedelta(seconds=1))
+
+
+def test_a_date_is_signed(copy: Path, keys: KeyPair) -> None:
+    """A forger who dates an old version anew breaks its signature."""
+    seal(copy, manifest_of(copy).model_copy(update={"created": "2099-01-01T00:00:00+00:00"}))
+    with pytest.raises(BundleError, match=r"manifest\.json is not the file that was signed"):
+        Predictor.open(copy, trusted_key=keys.public, created_after=datetime(2090, 1, 1, tzinfo=UTC))
+
+
+def test_rollback_while_serving(tiny_bundle: Path, tmp_path: Path, keys: KeyPair) -> None:
+    """A running server refuses the older version as a new one, and goes on with its own."""
+    today = forge(tiny_bundle, tmp_path / "bundle", created="2026-02-02T00:00:00+00:00")
+    before = forge(tiny_bundle, tmp_path / "before", created="2026-01-01T00:00:00+00:00")
+    for each in (today, before):
+        sign_with_key(each, keys.private)
+    source = BundleFolder(today, trusted_key=keys.public, created_after=datetime(2026, 2, 1, tzinfo=UTC))
+    app = create_app(source)
+    with TestClient(app) as client:
+        assert client.portal is not None
+        digest = client.get("/info").json()["bundle_sha256"]
+        shutil.rmtree(today)
+        before.rename(today)
+        client.portal.call(app.server_state.models.reload)
+        assert client.get("/info").json()["bundle_sha256"] == digest
+        assert client.get("/metrics").text.count('outcome="refused"} 1.0') == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,25 @@ def test_required_key() -> None:
     assert ServerSettings.from_environment({}).trusted_key is None
     with pytest.raises(InputError, match="TUNESHIP_REQUIRE_SIGNATURE is empty; it takes the path of a public key"):
         ServerSettings.from_environment({"TUNESHIP_REQUIRE_SIGNATURE": ""})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31T12:00:00+02:00", datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        ("", None),
+    ],
+)
+def test_required_date(text: str, expected: datetime | None) -> None:
+    """The earliest export that is served is a day or a time, in UTC unless it names a zone."""
+    environment = {"TUNESHIP_CREATED_AFTER": text, "TUNESHIP_REQUIRE_SIGNATURE": "/keys/ours.pem"}
+    assert ServerSettings.from_environment(environment).created_after == expected
+
+
+def test_a_date_needs_a_signature() -> None:
+    """A date alone would hold back nobody; one that is none is named."""
+    with pytest.raises(InputError, match="TUNESHIP_CREATED_AFTER needs TUNESHIP_REQUIRE_SIGNATURE"):
+        ServerSettings.from_environment({"TUNESHIP_CREATED_AFTER": "2026-01-31"})
+    with pytest.raises(InputError, match="TUNESHIP_CREATED_AFTER is 'soon'; a date is accepted, such as 2026-01-31"):
+        ServerSettings.from_environment({"TUNESHIP_CREATED_AFTER": "soon"})
