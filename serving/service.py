@@ -19,6 +19,7 @@ from serving import bentoml_workarounds as workarounds
 from serving.bundle.manifest import MANIFEST
 from serving.errors import BundleError
 from serving.http.models.sources import find_bundles
+from serving.http.server.descriptors import fit_connections
 from serving.observability.log_queue import queue_streams
 from serving.observability.logs import set_up_logs
 from serving.settings.log_settings import LogSettings
@@ -41,6 +42,7 @@ bundles = find_bundles(
     trusted_key=settings.trusted_key, created_after=settings.created_after,
 )  # fmt: skip
 settings.access_policy.keys()
+server_limits = fit_connections(settings.server_limits)
 
 
 def _create_app() -> App:
@@ -48,7 +50,7 @@ def _create_app() -> App:
 
     workarounds.disable_spans()
     return create_app(
-        *bundles, watch=settings.watch, server_limits=settings.server_limits,
+        *bundles, watch=settings.watch, server_limits=server_limits,
         log=settings.log, access_policy=settings.access_policy, traces=settings.traces,
     )  # fmt: skip
 
@@ -56,7 +58,7 @@ def _create_app() -> App:
 lazy_app = workarounds.LazyApp(_create_app)
 workarounds.disable_timeouts()
 workarounds.forward_sighup()
-workarounds.use_server(settings.server_limits, lazy_app)
+workarounds.use_server(server_limits, lazy_app)
 
 if settings.log != LogSettings():  # by default the log has BentoML's format and no line per request
     set_up_logs(settings.log)

@@ -14,6 +14,7 @@ from serving.errors import InputError
 from serving.http.app import App, create_app
 from serving.http.models.sources import find_bundles
 from serving.http.server.connection import connection_class
+from serving.http.server.descriptors import fit_connections
 from serving.http.server.server import Server
 from serving.http.server.signals import PendingSignal
 from serving.inference.memory import trim_memory
@@ -40,6 +41,7 @@ def serve_bundles(
     settings = ServerSettings.from_environment(options=options or {})
     set_up_logs(settings.log)
     settings.access_policy.keys()  # report bad keys before loading models
+    server_limits = fit_connections(settings.server_limits)
     listener = _listen(host, port, "--port")
     if settings.grpc_port:
         _listen(host, settings.grpc_port, "--grpc-port").close()
@@ -60,7 +62,7 @@ def serve_bundles(
     app = create_app(
         *bundles,
         watch=settings.watch,
-        server_limits=settings.server_limits,
+        server_limits=server_limits,
         log=settings.log,
         access_policy=settings.access_policy,
         traces=settings.traces,
@@ -68,7 +70,7 @@ def serve_bundles(
     if settings.grpc_port:
         _serve_grpc(app, host, settings)
     trim_memory()
-    _run(app, settings.server_limits, listener)
+    _run(app, server_limits, listener)
 
 
 def _run(app: App, server_limits: ServerLimits, listener: socket.socket) -> None:

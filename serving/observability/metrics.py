@@ -20,7 +20,7 @@ TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128)
 SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
-Reason = Literal["limit", "slow_head", "large_head", "malformed", "slow_reader"]
+Reason = Literal["limit", "slow_head", "large_head", "malformed", "slow_reader", "idle"]
 """Why the server closes a connection, see `serving.http.server.connection`."""
 
 prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each counter and histogram

@@ -25,7 +25,8 @@ class ServerLimits:
         head_seconds: until headers have arrived, also on a new idle connection.
         keep_alive_seconds: between requests. More than load balancers' 60 s, so that they close first.
         max_bodies_bytes: of all bodies that are received or answered at once; larger ones leave a share to small ones.
-        max_connections: more than the queue holds, so that a full queue gets its own error.
+        max_connections: more than the queue holds, so that a full queue gets its own error. Over gRPC, where a
+            connection carries many calls, an eighth.
         drain_seconds: from SIGTERM, when ``/readyz`` fails, until new connections are refused.
         grace_seconds: then for accepted requests; orchestrators kill 30 s after SIGTERM.
     """
@@ -40,6 +41,15 @@ class ServerLimits:
     max_connections: int = 2048
     drain_seconds: float = 3.0
     grace_seconds: float = 25.0
+
+    @property
+    def max_grpc_connections(self) -> int:
+        return max(1, self.max_connections // 8)
+
+    @property
+    def descriptors(self) -> int:
+        """Of all connections."""
+        return self.max_connections + self.max_grpc_connections
 
     @property
     def limits(self) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import grpc
@@ -14,6 +14,9 @@ from serving.http.app import App
 
 HEAD_BYTES = 64 * 1024
 """The largest size of a message without its texts."""
+
+STREAMS = 128
+"""Calls at once on a connection; clients hold further ones back."""
 
 LAST_SECONDS = 1.0
 """For the tasks of calls to end, which takes milliseconds."""
@@ -43,16 +46,29 @@ def add_grpc_server(app: App, address: str, *, host: str, grace: float) -> None:
 async def stop_server(server: grpc.aio.Server, grace: float) -> None:
     """Answer accepted calls for ``grace`` seconds, cancel the others, and wait until gRPC's tasks have ended.
 
-    ``stop`` returns before they have; the end of the loop would cancel them, which gRPC logs as an error of the method.
+    ``stop(grace)`` alone returns before they have; the end of the loop would cancel them, which gRPC logs as an error
+    of the method. And it waits for connections that have said nothing.
     """
-    await server.stop(grace)
-    end = asyncio.get_running_loop().time() + LAST_SECONDS
-    while (tasks := _call_tasks()) and (left := end - asyncio.get_running_loop().time()) > 0:
+    refusing = asyncio.create_task(server.stop(grace))
+    await asyncio.sleep(0)
+    await _end(_call_tasks, grace)
+    await server.stop(None)
+    await refusing
+    await _end(_tasks, LAST_SECONDS)
+
+
+async def _end(find: Callable[[], list[asyncio.Task[object]]], seconds: float) -> None:
+    end = asyncio.get_running_loop().time() + seconds
+    while (tasks := find()) and (left := end - asyncio.get_running_loop().time()) > 0:
         await asyncio.wait(tasks, timeout=left)
 
 
 def _call_tasks() -> list[asyncio.Task[object]]:
-    """A call has two: the second is created by the first."""
+    """A call has two: the second is created by the first. Those of the server itself end with it."""
+    return [task for task in _tasks() if not getattr(task.get_coro(), "__qualname__", "").startswith("AioServer.")]
+
+
+def _tasks() -> list[asyncio.Task[object]]:
     return [task for task in asyncio.all_tasks() if _module(task.get_coro()).startswith("grpc.")]
 
 
@@ -62,11 +78,15 @@ def _module(coroutine: object) -> str:
 
 def _create_server(app: App, host: str) -> grpc.aio.Server:
     body_bytes = max(served.model.predictor.manifest.limits.max_body_bytes for served in app.server_state.models)
+    limits = app.server_state.server_limits
     options = [
         ("grpc.so_reuseport", 0),  # else a second server on this port would silently take half of the calls
         ("grpc.max_receive_message_length", body_bytes + HEAD_BYTES),
+        ("grpc.max_allowed_incoming_connections", limits.max_grpc_connections),
+        ("grpc.server_handshake_timeout_ms", round(limits.head_seconds * 1000)),
+        ("grpc.max_connection_idle_ms", round(limits.keep_alive_seconds * 1000)),
+        ("grpc.max_concurrent_streams", STREAMS),
     ]
-    connections = app.server_state.server_limits.max_connections
-    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=connections)
+    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.max_connections)
     server.add_generic_rpc_handlers((Service(app, host).handlers(),))
     return server

@@ -7,8 +7,6 @@ Slow heads get 408, oversized ones 431, too many connections 429; a caller that 
 from __future__ import annotations
 
 import asyncio
-import logging
-import resource
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -19,6 +17,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from serving.http.middleware.security_headers import SECURITY_HEADERS
 from serving.http.server.admission import OVERLOADED, Admission
 from serving.http.server.parsing import BoundedParsing
+from serving.http.server.places import Places
+from serving.settings.access import PROBES
 from serving.settings.limits import MAX_HEAD_BYTES, MAX_HEAD_FIELDS, ServerLimits
 
 if TYPE_CHECKING:  # BentoML's parent process needs no metrics
@@ -37,10 +37,8 @@ HINTS = {
 LAST_SECONDS = 0.2
 """How long an idle connection may still send a request when the server stops."""
 
-SPARE_DESCRIPTORS = 256
-"""For files, logs, the event loop."""
-
-logger = logging.getLogger("tuneship")
+PROBE_SECONDS = 1.0
+"""For the request of a connection beyond the bound."""
 
 OnRefused = Callable[["Reason"], None]
 """Called with the reason when a connection is refused."""
@@ -52,31 +50,30 @@ class BoundedConnection(BoundedParsing):
     server_limits: ServerLimits
     on_refused: OnRefused
     admission: Admission
+    places: Places
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a head."""
         super().connection_made(transport)
         self.timeout_keep_alive = self.server_limits.keep_alive_seconds  # type: ignore[assignment]  # any number will do
         self._unread_bytes = 0
-        self._too_many = len(self.connections) > self.server_limits.max_connections
-        self._timer = self.loop.call_later(1 if self._too_many else self.server_limits.head_seconds, self._check)
+        self._has_place = self.places.enter(self, len(self.connections), self.loop.time())
+        seconds = self.server_limits.head_seconds if self._has_place else PROBE_SECONDS
+        self._timer = self.loop.call_later(seconds, self._check)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
         self._timer.cancel()
+        self.places.leave(self)
         super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Of one connection too many, nothing is read."""
-        if self._too_many:
-            self._refuse(429, "limit")
-        else:
-            super().data_received(data)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Probes and other GETs start at once."""
+        if not self._has_place and cycle.scope["path"] not in PROBES:
+            self.refuse_place()
+            return
         start = partial(super()._start_asgi_task, cycle, app)
-        if cycle.waiting_for_100_continue:  # after an early answer, its body or its next request may follow
+        if cycle.waiting_for_100_continue or not self._has_place:  # its body or next request may follow an early answer
             cycle.keep_alive = False
         if cycle.scope["method"] != "POST":
             start()
@@ -84,11 +81,33 @@ class BoundedConnection(BoundedParsing):
             cycle.scope[OVERLOADED] = self.admission.full  # type: ignore[literal-required]
             start()
 
+    def on_headers_complete(self) -> None:
+        """A request is in hand."""
+        self.places.work(self)
+        super().on_headers_complete()
+
     def on_response_complete(self) -> None:
         """The rest of a request that was answered early must arrive within ``head_seconds``."""
         if self._in_body and self._idle:
             self._head_since = self.loop.time()
         super().on_response_complete()
+        if self._idle and self._has_place and not self.transport.is_closing():
+            self.places.wait(self, self.loop.time())
+
+    def give_way(self) -> None:
+        """To another, as the longest idle."""
+        self.connections.discard(self)
+        self.on_refused("idle")
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self._in_body = False
+            self.transport.close()
+
+    def refuse_place(self) -> None:
+        """There are too many."""
+        self.places.leave(self)
+        self._refuse(429, "limit")
 
     def shutdown(self) -> None:
         """A running request is answered first."""
@@ -98,8 +117,8 @@ class BoundedConnection(BoundedParsing):
             super().shutdown()
 
     def _check(self) -> None:
-        if self._too_many:
-            self._refuse(429, "limit")
+        if not self._has_place:
+            self.refuse_place()
         elif self._is_stalled():
             self.on_refused("slow_reader")
             self.transport.abort()
@@ -137,22 +156,12 @@ class BoundedConnection(BoundedParsing):
 
 
 def connection_class(server_limits: ServerLimits, on_refused: OnRefused) -> type[BoundedConnection]:
-    """For uvicorn's ``http`` option; raises the process' limit of open files to fit."""
-    _raise_file_limit(server_limits.max_connections + SPARE_DESCRIPTORS)
-    admission = Admission(server_limits.bounds.rows)
+    """For uvicorn's ``http`` option."""
     members: dict[str, Any] = {
-        "server_limits": server_limits, "on_refused": staticmethod(on_refused), "admission": admission,
+        "server_limits": server_limits, "on_refused": staticmethod(on_refused),
+        "admission": Admission(server_limits.bounds.rows), "places": Places(server_limits.max_connections),
     }  # fmt: skip
     return type("Connection", (BoundedConnection,), members)
-
-
-def _raise_file_limit(descriptors: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = descriptors if hard == resource.RLIM_INFINITY else min(descriptors, hard)
-    if soft != resource.RLIM_INFINITY and soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    if allowed < descriptors:
-        logger.warning("this process may open %d files; max_connections needs %d", allowed, descriptors)
 
 
 def _response(status: int) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from bench.process import free_port
 from serving.entrypoints.grpc_api import messages
 from serving.entrypoints.grpc_api.messages import SERVICE, message
 from serving.inference.predictor import Predictor
+from serving.settings.limits import DEFAULT
 from tests.paths import ROOT
 from tests.serving.http.middleware.pausable import PausableServer
-from tests.serving.processes import environment, get, python, running
+from tests.serving.processes import environment, get, python, running, until
 from tests.serving.test_imports import loaded_after
 
 TEXTS = ["where is my parcel?", "stop it 🎉", "我的卡还没有到"]
@@ -291,6 +293,29 @@ def test_observed(asked: Asked, name: str) -> None:
     assert "infer;dur=" in told["server-timing"]
     metrics = get(f"{asked.http.server.url}/metrics")[1]
     assert re.search(r'tuneship_requests_total\{.*route="/v2/models/\{model\}/infer",status="200"\} [1-9]', metrics)
+
+
+def test_silent_connections(asked: Asked) -> None:
+    """Connections that say nothing are bounded: a further one is closed, and HTTP's have their descriptors."""
+    host, _, port = asked.address.partition(":")
+    with ExitStack() as stack:
+        callers = [
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            for _ in range(DEFAULT.max_grpc_connections + 20)
+        ]
+        until(lambda: sum(is_closed(each) for each in callers) >= 20)
+        assert get(f"{asked.http.server.url}/readyz")[0] == 200
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the other end has closed it."""
+    connection.setblocking(False)
+    try:
+        return not connection.recv(65536)
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
 
 
 def test_keys(tiny_bundle: Path, tmp_path: Path, name: str) -> None:

@@ -143,22 +143,6 @@ def test_head_of_allowed_size(server: ServerProcess) -> None:
         assert rest(connection).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_too_many(strict: ServerProcess) -> None:
-    """One connection too many gets 429; the others work on, and a free place can be taken."""
-    with ExitStack() as stack:
-        inside = [stack.enter_context(connect(strict)) for _ in range(4)]
-        assert all(b" 200 OK" in ask(each) for each in inside)
-        with connect(strict) as outside:
-            outside.sendall(LIVE)
-            answer = rest(outside)
-        assert answer.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
-        assert b"Retry-After: 1\r\n" in answer
-        assert b"all the connections that it accepts" in answer
-        assert all(b" 200 OK" in ask(each) for each in inside)
-    until(lambda: get(f"{strict.url}/livez")[0] == 200)
-    assert count_refused(strict, "limit") >= 1
-
-
 def test_slow_reader(strict: ServerProcess) -> None:
     """A caller that sends requests and reads no answers is disconnected."""
     before = count_refused(strict, "slow_reader")
