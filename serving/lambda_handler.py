@@ -56,9 +56,10 @@ class Function:
         """Raises InvocationError if a direct invocation is refused."""
         try:
             call = parse_event(event)
-        except ValueError as error:
-            return _to_http(_malformed_base64(error))
-        reply = self._loop.run_until_complete(send(call, self._app))
+        except (ValueError, RecursionError) as error:
+            reply = _refuse(error)
+        else:
+            reply = self._loop.run_until_complete(send(call, self._app))
         self._app.observers.flush()  # Lambda freezes the process between events
         return _to_http(reply) if _is_http(event) else _to_answer(reply)
 
@@ -68,24 +69,44 @@ class Function:
 
 
 def parse_event(event: Any) -> Call:
-    """The HTTP request of an event; raises ValueError for malformed base64."""
+    """The HTTP request of an event; raises ValueError or RecursionError for one that is malformed."""
     if not _is_http(event):
         body = json.dumps(event, ensure_ascii=True).encode()
         return Call("POST", "/predict", headers={"content-type": "application/json"}, body=body)
-    headers = {name: value for name, value in (event.get("headers") or {}).items() if value is not None}
+    given = _mapping(event, "headers")
+    headers = {name: _text(given, name) for name, value in given.items() if value is not None}
     if event.get("version") == "2.0":
-        context = event["requestContext"]
-        path, query = _without_stage(event["rawPath"], context.get("stage")), event.get("rawQueryString", "")
-        return Call(context["http"]["method"], path, query, headers, _read_body(event))
-    query = urlencode(event.get("multiValueQueryStringParameters") or {}, doseq=True)
-    return Call(event["httpMethod"], event["path"], query, headers, _read_body(event))
+        context = _mapping(event, "requestContext")
+        path, query = _without_stage(_text(event, "rawPath"), context.get("stage")), _text(event, "rawQueryString", "")
+        return Call(_text(_mapping(context, "http"), "method"), path, query, headers, _read_body(event))
+    query = urlencode(_mapping(event, "multiValueQueryStringParameters"), doseq=True, errors="replace")
+    return Call(_text(event, "httpMethod"), _text(event, "path"), query, headers, _read_body(event))
 
 
 def _is_http(event: Any) -> bool:
     return isinstance(event, dict) and ("requestContext" in event or "httpMethod" in event)
 
 
-def _without_stage(path: str, stage: str | None) -> str:
+def _mapping(event: Event, name: str) -> dict[str, Any]:
+    """Empty for null and for what is not there."""
+    value = event.get(name)
+    if not isinstance(value, (dict, type(None))):
+        raise ValueError(f"the event's {name} is not an object")
+    return value or {}
+
+
+def _text(event: Event, name: str, default: Any = None) -> str:
+    value = event.get(name, default)
+    if not isinstance(value, str):
+        raise ValueError(f"the event's {name} is not a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"the event's {name} holds a lone surrogate") from None
+    return value
+
+
+def _without_stage(path: str, stage: Any) -> str:
     """HTTP APIs put a named stage in front of the path."""
     prefix = f"/{stage}"
     return (path.removeprefix(prefix) or "/") if stage and (path == prefix or path.startswith(prefix + "/")) else path
@@ -95,11 +116,17 @@ def _read_body(event: Event) -> bytes:
     body = event.get("body") or ""
     if not isinstance(body, str):  # gateways send text, but people write test events with an object
         body = json.dumps(body)
-    return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode("utf-8", "replace")
+    if not event.get("isBase64Encoded"):
+        return body.encode("utf-8", "surrogatepass")  # the app refuses what is not UTF-8
+    try:
+        return base64.b64decode(body, validate=True)
+    except ValueError as error:
+        raise ValueError(f"the event says isBase64Encoded, but its body is not base64: {error}") from error
 
 
-def _malformed_base64(error: ValueError) -> Reply:
-    body = {"error": f"the event says isBase64Encoded, but its body is not base64: {error}", "error_type": "malformed"}
+def _refuse(error: Exception) -> Reply:
+    message = "the event is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    body = {"error": message, "error_type": "malformed"}
     return Reply(400, {"content-type": "application/json"}, json.dumps(body).encode())
 
 

@@ -32,7 +32,8 @@ class Call:
             "query_string": self.query.encode(),
             "root_path": "",
             "headers": [
-                (name.lower().encode(), value.encode("latin-1", "replace")) for name, value in self.headers.items()
+                (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+                for name, value in self.headers.items()
             ],
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import logging
 import subprocess
@@ -393,3 +394,54 @@ def test_api_keys(tiny_bundle: Path) -> None:
             function({"inputs": "stop"})
     finally:
         function.close()
+
+
+DEEP: Any = functools.reduce(lambda below, _: [below], range(5000), 0)
+NO_INPUTS = (None, 0, 1e999, True, "", "\ud800", [], ["\ud800"], {}, {"\ud800": "\ud800"}, {"a": None}, {"a": 1}, DEEP)
+ODD = (*NO_INPUTS, "a\0b\r\nc: d")
+FIELDS = (
+    "version", "rawPath", "rawQueryString", "httpMethod", "path", "multiValueQueryStringParameters", "headers", "body",
+    "isBase64Encoded", "requestContext", "requestContext.http", "requestContext.http.method", "requestContext.stage",
+    "headers.content-type",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("field", FIELDS)
+def test_odd_events(function: Function, kind: str, field: str) -> None:
+    """Whatever stands in a field, or does not, an event of HTTP gets an HTTP answer that is no failure of ours."""
+    for value in (*ODD, "absent"):
+        event = event_of(kind, "POST", "/predict", BODY)
+        *parents, name = field.split(".")
+        holder = functools.reduce(lambda inner, key: inner.get(key, {}), parents, event)
+        holder[name] = value
+        if value == "absent":
+            del holder[name]
+        if "requestContext" not in event and "httpMethod" not in event:
+            continue  # a direct invocation
+        answer = function(event)
+        assert answer["statusCode"] < 500, (value, answer)
+        assert isinstance(answer["body"], str)
+        json.dumps(answer)
+
+
+@pytest.mark.parametrize("event", NO_INPUTS, ids=range(len(NO_INPUTS)))
+def test_odd_invocations(function: Function, event: Any) -> None:
+    """A direct invocation with whatever is refused with a message."""
+    for each in (event, {"inputs": event}, {"inputs": [event], "parameters": event}):
+        with pytest.raises(InvocationError, match=r"^4\d\d: "):
+            function(each)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_surrogate_is_no_question_mark(function: Function, kind: str) -> None:
+    """A text that UTF-8 cannot hold is refused, and not answered as another."""
+    answer = function(event_of(kind, "POST", "/predict", '{"inputs": "where is \ud800"}'))
+    assert (answer["statusCode"], json.loads(answer["body"])["error_type"]) == (400, "malformed")
+
+
+def test_what_an_event_lacks(function: Function) -> None:
+    """The answer to a malformed event names its field."""
+    answer = function({"version": "2.0", "requestContext": {"http": {"method": "GET"}}})
+    assert answer["statusCode"] == 400
+    assert json.loads(answer["body"])["error"] == "the event's rawPath is not a text"
