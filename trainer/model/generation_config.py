@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, GenerationConfig
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from serving.errors import InputError
 from serving.tasks.base import TaskSettings
 from serving.tasks.generation import GenerationSettings
+from trainer.model.refusal import refusing
 
 SERVED = (
     "bad_words_ids", "begin_suppress_tokens", "forced_bos_token_id", "forced_eos_token_id", "min_length",
@@ -43,13 +45,12 @@ NEUTRAL: dict[str, Any] = {
 """Values that do nothing, of fields that are refused otherwise."""
 
 
-def read_generation_config(folder: Path) -> GenerationConfig:
-    """As transformers reads it: the file, or else what config.json says."""
-    try:
-        return GenerationConfig.from_pretrained(folder, local_files_only=True)
-    except OSError:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        return GenerationConfig.from_model_config(config)
+def read_generation_config(folder: Path, model: str) -> GenerationConfig:
+    """As transformers reads it: the file, or else what config.json says. Raises InputError."""
+    with refusing(model, "its generation_config.json cannot be read"):
+        if (folder / GENERATION_CONFIG_NAME).exists():
+            return GenerationConfig.from_pretrained(folder, local_files_only=True)
+        return GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder, local_files_only=True))
 
 
 def served_settings(config: GenerationConfig, model: str) -> dict[str, Any]:
@@ -62,17 +63,19 @@ def served_settings(config: GenerationConfig, model: str) -> dict[str, Any]:
                 " cannot; remove it from generation_config.json, or choose another base model",
                 field="model",
             )
-    settings = {name: given[name] for name in SERVED if name in given}
+    settings: dict[str, Any] = {name: given[name] for name in SERVED if name in given}
     if "min_new_tokens" in settings:
         settings.pop("min_length", None)  # as transformers has it
     if isinstance(settings.get("forced_eos_token_id"), int):
         settings["forced_eos_token_id"] = [settings["forced_eos_token_id"]]
+    with refusing(model, "its generation_config has values that cannot be served"):
+        GenerationSettings(**settings)
     return settings
 
 
 def require_served(folder: Path, settings: TaskSettings) -> None:
     """Raise InputError unless a checkpoint's settings have what its generation_config asks."""
-    asked = served_settings(read_generation_config(folder), str(folder))
+    asked = served_settings(read_generation_config(folder, str(folder)), str(folder))
     wanted = GenerationSettings(**asked)
     for name in SERVED:
         value, found = getattr(wanted, name), getattr(settings, name)

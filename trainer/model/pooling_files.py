@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from trainer.model.heads import Pooling
+from trainer.model.model_folder import read_any_json
 
 MODES: dict[str, Pooling] = {
     "mean": "mean",
@@ -21,7 +21,10 @@ PARTS = ("Transformer", "Pooling", "Normalize")
 
 def read_pooling(folder: Path) -> tuple[Pooling | None, str]:
     """The pooling, None where the files name none that is supported, and what they name that is not."""
-    modes, parts = _modes(_read(folder / "1_Pooling" / "config.json")), _parts(_read(folder / "modules.json"))
+    modes, parts = (
+        _modes(read_any_json(folder / "1_Pooling" / "config.json")),
+        _parts(read_any_json(folder / "modules.json")),
+    )
     unknown = [f"pooling {mode!r}" for mode in modes if mode not in MODES] + [f"a {part} module" for part in parts]
     if len(modes) > 1:
         unknown = unknown or [f"pooling by {' and '.join(modes)} together"]
@@ -32,7 +35,7 @@ def _modes(config: Any) -> list[str]:
     if not isinstance(config, dict):
         return []
     if named := config.get("pooling_mode"):
-        return [named] if isinstance(named, str) else list(map(str, named))
+        return list(map(str, named)) if isinstance(named, list) else [str(named)]
     prefix = "pooling_mode_"
     return [name.removeprefix(prefix) for name, value in config.items() if name.startswith(prefix) and value is True]
 
@@ -43,10 +46,3 @@ def _parts(modules: Any) -> list[str]:
     )
     names = [name.rpartition(".")[2] for name in types]
     return [name for name in names if name not in PARTS]
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

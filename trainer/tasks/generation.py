@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from serving.errors import InputError
 from serving.tasks import generation as serving
@@ -54,9 +54,9 @@ class Generation(WordScoring, TrainingTask):
     """What both tasks share."""
 
     def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._config = AutoConfig.from_pretrained(base.folder, local_files_only=True)
+        self._config = base.config
         self._tokenizer = tokenizer
-        self._generation = read_generation_config(base.folder)
+        self._generation = read_generation_config(base.folder, base.id)
         self._rules = served_settings(self._generation, base.id)
 
     def read_targets(self, table: Table) -> list[str]:

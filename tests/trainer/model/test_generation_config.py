@@ -88,20 +88,20 @@ def test_what_does_nothing_is_taken(base: Path, tmp_path: Path) -> None:
     """Neutral values, beams and sampling, which are left out on both sides."""
     harmless = {"encoder_no_repeat_ngram_size": 0, "num_beams": 4, "do_sample": True, "temperature": 0.6, "top_k": 20}
     model = asking(base, tmp_path / "model", **harmless)
-    assert served_settings(read_generation_config(model), "it") == {}
+    assert served_settings(read_generation_config(model, "it"), "it") == {}
 
 
 def test_of_a_model_without_the_file(tmp_path: Path) -> None:
     """Nothing is asked."""
     model = make_gpt2(tmp_path / "gpt2")
     (model / "generation_config.json").unlink()
-    assert served_settings(read_generation_config(model), "it") == {}
+    assert served_settings(read_generation_config(model, "it"), "it") == {}
 
 
 def test_min_new_tokens_goes_before_min_length(base: Path, tmp_path: Path) -> None:
     """As in transformers."""
     model = asking(base, tmp_path / "model", min_new_tokens=3, min_length=9)
-    assert served_settings(read_generation_config(model), "it") == {"min_new_tokens": 3}
+    assert served_settings(read_generation_config(model, "it"), "it") == {"min_new_tokens": 3}
 
 
 def test_no_field_is_in_two_lists() -> None:

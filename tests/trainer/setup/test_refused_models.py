@@ -99,7 +99,8 @@ CASES = {
     "unknown positions": Case(
         "Llama", CLASSIFY, config(rope_parameters={"rope_type": "new"}), "cannot be loaded .KeyError: 'new'"
     ),
-    "quantized weights": Case("BERT", CLASSIFY, config(quantization_config=QUANTIZED), "requires bitsandbytes"),
+    "quantized weights": Case("BERT", CLASSIFY, config(quantization_config=QUANTIZED), "quantization_config: "),
+    "more layers than weights": Case("BERT", CLASSIFY, config(num_hidden_layers=10**6), "num_hidden_layers: 1000000"),
 }  # fmt: skip
 
 
