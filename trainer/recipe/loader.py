@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,43 @@ from typing import Any
 import yaml
 
 from serving.errors import InputError
+from serving.files import read_regular
+
+MOST_BYTES = 2**18
+MOST_DEPTH = 20
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads ``1e-4`` as a float, as YAML 1.2 does, and refuses a key written twice."""
+    """Reads ``1e-4`` as a float, as YAML 1.2 does, and refuses a key written twice, aliases and deep nesting.
+
+    A few aliases of aliases would stand for billions of values.
+    """
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event, problem = self.peek_event(), None  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            problem = "aliases (*) are not accepted, write the value again"
+        elif self.depth == MOST_DEPTH:
+            problem = f"nested more than {MOST_DEPTH} deep"
+        if problem:
+            raise yaml.composer.ComposerError(problem=problem, problem_mark=event.start_mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """A number or a date that Python cannot hold is an error of YAML too."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:
+            raise yaml.constructor.ConstructorError(problem=str(error), problem_mark=node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        twice = sorted(key for key, count in keys.items() if count > 1)
         if twice:
             problem = f"key {twice[0]!r} is written twice"
             raise yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark)
@@ -37,11 +67,12 @@ def parse_yaml(text: str) -> Any:
 def read_mapping(path: Path) -> dict[str, Any]:
     """Raises InputError."""
     try:
-        value = parse_yaml(path.read_bytes().decode("utf-8"))
+        value = parse_yaml(read_regular(path, MOST_BYTES).decode("utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such recipe; give the path of a YAML file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; give the path of a recipe, a YAML file") from None
+    except OSError as error:
+        problem = "is a folder" if path.is_dir() else f"cannot be read: {error.strerror}"
+        raise InputError(f"{path}: {problem}; give the path of a recipe, a YAML file") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}; save the recipe as UTF-8") from None
     except yaml.YAMLError as error:

@@ -17,7 +17,7 @@ Metric = Literal["accuracy", "macro_f1", "micro_f1", "f1", "exact_match", "pears
 class Section(BaseModel):
     """Unknown keys are refused; values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ModelHead(Section):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -207,3 +209,53 @@ def test_bundled(name: str) -> None:
     """The recipes that come with the project load."""
     recipe = load_recipe(ROOT / "recipes" / f"{name}.yaml")
     assert recipe.model == DEFAULT_MODEL
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in itertools.pairwise("abcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (BOMB, "recipe.yaml: not valid YAML: aliases (*) are not accepted, write the value again (line 2, column 8)"),
+        ("task: &a [*a]", "aliases (*) are not accepted"),
+        ("base: &b {a: 1}\ntraining: {<<: *b}", "aliases (*) are not accepted"),
+        ("[" * 100_000, "nested more than 20 deep"),
+        ("a: " * 50_000, "not valid YAML"),
+        ("- " * 100_000, "nested more than 20 deep"),
+        ("? " * 100_000, "nested more than 20 deep"),
+        ("training: {seed: " + "9" * 5000 + "}", "not valid YAML: Exceeds the limit"),
+        ("training: {seed: 2026-13-45}", "not valid YAML: month must be in 1..12"),
+        ("task: a\ntask: b", "key 'task' is written twice"),
+        ("? [task]\n: a", "found unhashable key"),
+        ("? {task: a}\n: a", "found unhashable key"),
+        ("task: !!python/object/apply:os.system [exit]", "could not determine a constructor"),
+        ("task: !!binary x", "failed to decode base64 data"),
+        ("task: \0", "not valid YAML"),
+        ("x" * (2**18 + 1), "cannot be read: more than 262,144 bytes"),
+    ],
+    ids=range(16),
+)
+def test_hostile(tmp_path: Path, text: str, said: str) -> None:
+    """No recipe takes long or ends in a traceback, whatever it holds."""
+    assert said in message(tmp_path, text)
+    if len(text) < 10_000:
+        assert "not valid YAML" in message(tmp_path, MINIMAL, f"data.train={text}")
+
+
+def test_a_recipe_that_is_a_pipe(tmp_path: Path) -> None:
+    """It is not waited for."""
+    os.mkfifo(tmp_path / "recipe.yaml")
+    with pytest.raises(
+        InputError, match=r"recipe\.yaml: cannot be read: not a regular file; give the path of a recipe"
+    ):
+        load_recipe(tmp_path / "recipe.yaml")
+
+
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan"])
+@pytest.mark.parametrize("key", ["training.learning_rate", "training.weight_decay", "export.max_value_change"])
+def test_no_number(tmp_path: Path, key: str, number: str) -> None:
+    """What is no finite number is refused: as a bound of the proof it would hold nothing."""
+    assert f"{key}: " in message(tmp_path, MINIMAL.replace("text-classification", "regression"), f"{key}={number}")
