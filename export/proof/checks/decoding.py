@@ -95,21 +95,22 @@ def follows_vector(task: Any, encoded: Encoded, logits: Sequence[Logits], answer
 def follows_span(task: Any, encoded: Encoded, logits: Sequence[Logits], answer: Any) -> bool:
     """The answer's logit is the largest of all spans', or "no answer" is past it by more than the threshold."""
     context, place = encoded.item[1], (answer["start"], answer["end"])
+    if answer["answer"] != context[place[0] : place[1]]:
+        return False
     found: dict[tuple[int, int], float] = {}
     for window, scores in zip(encoded.windows, logits, strict=True):
         for span, score in _spans(window, _doubles(scores), task.settings.max_answer_len):
             left, right = _visible(context, *span)
             if left < right:
                 found[left, right] = max(score, found.get((left, right), -math.inf))
-    nothing = min(float(_doubles(window)[0].sum()) for window in logits)
     if not found:
         return place == (0, 0)
     best, threshold = max(found.values()), task.settings.no_answer_threshold
-    if threshold is not None and abs(nothing - best - threshold) > TIE and nothing - best > threshold:
-        return place == (0, 0)
-    chosen = found.get(place, nothing if threshold is not None and place == (0, 0) else -math.inf)
-    same = answer["answer"] == context[place[0] : place[1]]
-    return same and (chosen >= best - TIE or (place == (0, 0) and abs(nothing - best - (threshold or 0.0)) <= TIE))
+    nothing = min(float(_doubles(window)[0].sum()) for window in logits)
+    past = -math.inf if threshold is None else nothing - best - threshold
+    if place == (0, 0):
+        return past >= -TIE
+    return past <= TIE and found.get(place, -math.inf) >= best - TIE
 
 
 def follows_entities(task: Any, encoded: Encoded, logits: Sequence[Logits], answer: Any) -> bool:
