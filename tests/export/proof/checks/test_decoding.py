@@ -104,8 +104,9 @@ def test_a_fault_in_the_shared_code_is_found(
     served: Served, monkeypatch: pytest.MonkeyPatch, toy: str, where: Any, name: str, fault: Any
 ) -> None:
     """Both sides have it, so that their answers are equal all the same."""
+    answers = served(toy)
     monkeypatch.setattr(where, name, fault)
-    found = check_decoding(served(toy))
+    found = check_decoding(answers)
     assert found.different > 0
     assert found.worst
 
