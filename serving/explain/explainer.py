@@ -113,7 +113,7 @@ class Explainer:
 def _design(units: Sequence[Unit], tokens: int, options: ExplainParameters) -> tuple[list[list[Unit]], Design]:
     """Blocks of units, as small as the limits allow, and the design."""
     if not units:
-        raise InputError("the tokenizer finds nothing in this text that could be masked")
+        raise InputError("inputs: the tokenizer finds nothing in this text that could be masked", field="inputs")
     most_rows = max(8, min(MAX_ROWS, MAX_TOKENS // tokens))
     if options.method == "occlusion":
         players = split_blocks(units, most_rows - 2)

@@ -53,7 +53,7 @@ def parse(body: bytes, task: Task, check: Check) -> Request:
     """The one input of ``{"inputs": …, "parameters": {…}}``, and its `ExplainParameters`; raises InputError."""
     content = require_object(load_json(body, task))
     if isinstance(content["inputs"], list):
-        raise InputError("/explain takes one input at a time: send it bare, not in a list", field="inputs")
+        raise InputError("inputs is a list; /explain takes one input at a time: send it bare", field="inputs")
     item = check(content["inputs"], "inputs")
     return Request([item], True, parse_parameters(content.get("parameters"), ExplainParameters))
 

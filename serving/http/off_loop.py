@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 THREADS = 2
 """One long text does not hold up the others; more would hold more long texts in memory at once."""
@@ -28,9 +28,10 @@ async def off_loop(work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs)
     return await asyncio.get_running_loop().run_in_executor(_pool, lambda: work(*args, **kwargs))
 
 
-async def parse_off_loop(parse: Callable[..., Result], body: bytes, *args: object) -> Result:
-    """Parse a large body off the loop, a small one at once."""
-    return parse(body, *args) if len(body) <= INLINE_BYTES else await off_loop(parse, body, *args)
+async def parse_off_loop(parse: Callable[..., Result], body: Any, *args: object, size: int | None = None) -> Result:
+    """Parse a large body off the loop, a small one at once; ``size``: its bytes, if it is no bytes itself."""
+    small = (len(body) if size is None else size) <= INLINE_BYTES
+    return parse(body, *args) if small else await off_loop(parse, body, *args)
 
 
 def slices(sizes: Sequence[int], most: int) -> Iterator[slice]:

@@ -114,7 +114,8 @@ class Predictor:
             self.task.check_room(self.tokenizer, item, field)
         offsets = self.task.needs_offsets or (parameters is not None and parameters.places)
         segments = [self.task.segments(item) for item in items]
-        tokenized = self._tokenization.encode(segments, self._truncation_side(parameters), offsets=offsets)
+        whole = parameters is not None and not parameters.truncate  # the refusal tells how long a text is
+        tokenized = self._tokenization.encode(segments, self._truncation_side(parameters), offsets=offsets, whole=whole)
         each_with = zip(items, tokenized, fields, strict=True)
         return [self._to_encoded(item, each, parameters, field) for item, each, field in each_with]
 

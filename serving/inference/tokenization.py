@@ -11,6 +11,7 @@ from tokenizers.processors import TemplateProcessing
 
 from serving.bundle.bundle import Bundle
 from serving.errors import BundleError
+from serving.inference.clipping import Clipper
 from serving.tasks.base import Segments, Side, Task
 
 
@@ -25,8 +26,13 @@ class Tokenized:
 class Tokenization(Protocol):
     tokenizer: Tokenizer
 
-    def encode(self, segments: Sequence[Segments], side: Side, *, offsets: bool) -> list[Tokenized]:
-        """Without padding; ``side`` loses what is too long. Without ``offsets`` it is faster."""
+    def encode(
+        self, segments: Sequence[Segments], side: Side, *, offsets: bool, whole: bool = False
+    ) -> list[Tokenized]:
+        """Without padding; ``side`` loses what is too long. Without ``offsets`` it is faster.
+
+        ``whole``: `Tokenized.cut` is the whole number, and not only above 0.
+        """
 
 
 def load_tokenization(bundle: Bundle, task: Task) -> Tokenization:
@@ -51,7 +57,9 @@ class WindowTokenization:
         except ValueError as error:
             raise BundleError(f"manifest.json: tokenizer.max_length {max_length}: {error}. Export again.") from error
 
-    def encode(self, segments: Sequence[Segments], side: Side, *, offsets: bool) -> list[Tokenized]:
+    def encode(
+        self, segments: Sequence[Segments], side: Side, *, offsets: bool, whole: bool = False
+    ) -> list[Tokenized]:
         """Nothing is lost."""
         return [Tokenized(each) for each in _encoder(self.tokenizer, offsets)(segments)]
 
@@ -71,13 +79,30 @@ class CutTokenization:
         self._processor = tokenizer.post_processor or NO_SPECIAL_TOKENS
         self._most = max(max_length - tokenizer.num_special_tokens_to_add(is_pair=pair), 0)
         self.tokenizer.post_processor = None  # it would trim offsets twice
+        self._clipper = Clipper(tokenizer, self._most)
 
-    def encode(self, segments: Sequence[Segments], side: Side, *, offsets: bool) -> list[Tokenized]:
-        encode = _encoder(self.tokenizer, offsets)
+    def encode(
+        self, segments: Sequence[Segments], side: Side, *, offsets: bool, whole: bool = False
+    ) -> list[Tokenized]:
+        texts = [text for each in segments for text in (each if isinstance(each, tuple) else (each,))]
+        whole = whole or (side == "left" and offsets)  # places are counted from the whole text's beginning
+        if whole or all(len(text) <= self._clipper.first for text in texts):
+            encodings = _encoder(self.tokenizer, offsets)(texts)
+        else:
+            encodings = [self._clipper.encode(text, side) for text in texts]
+            if self._pair and self._most % 2:
+                self._encode_whole(texts, encodings)
         if not self._pair:
-            return [self._finish(each, side) for each in encode(segments)]
-        encodings = iter(encode([text for pair in segments for text in pair]))
-        return [self._join(first, second, side) for first, second in zip(encodings, encodings, strict=True)]
+            return [self._finish(each, side) for each in encodings]
+        pairs = zip(encodings[::2], encodings[1::2], strict=True)
+        return [self._join(first, second, side) for first, second in pairs]
+
+    def _encode_whole(self, texts: Sequence[str], encodings: list[Encoding]) -> None:
+        """Of a pair whose longer text has one token more, both: clipped, it is not known which one is longer."""
+        for at in range(0, len(texts), 2):
+            pair = slice(at, at + 2)
+            if min(map(len, encodings[pair])) > self._most // 2 and max(map(len, texts[pair])) > self._clipper.first:
+                encodings[pair] = self.tokenizer.encode_batch(texts[pair])
 
     def _finish(self, text: Encoding, side: Side) -> Tokenized:
         cut = max(len(text) - self._most, 0)

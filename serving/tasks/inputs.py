@@ -13,6 +13,9 @@ from serving.tasks.base import Segments, Task, TaskSettings, object_schema
 
 PAIR = ("text", "text_pair")
 
+SPELLED_OUT = {"\ufdfa": 18, "\ufdfb": 8}
+"""Letters that compatibility normalisation makes of a ligature; of any other character at most 7."""
+
 
 class TextTask(Task):
     def check(self, inputs: Any, field: str = "inputs") -> str:
@@ -64,7 +67,14 @@ def check_text(value: Any, field: str, limits: Limits) -> str:
         raise InputTooLarge(f"{field} has {len(value):,} characters; at most {limit:,} are accepted", field=field)
     if not encodable(value):
         raise InputError(f"{field} holds a lone surrogate and cannot be written as UTF-8", field=field)
+    if not value.isascii() and (letters := _count_letters(value)) > 2 * limit:
+        message = f"{field} has {letters:,} characters once its ligatures are spelled out; at most {2 * limit:,}"
+        raise InputTooLarge(f"{message} are accepted", field=field)
     return value
+
+
+def _count_letters(text: str) -> int:
+    return len(text) + sum(text.count(ligature) * (letters - 1) for ligature, letters in SPELLED_OUT.items())
 
 
 def check_object(value: Any, field: str, keys: tuple[str, ...], limits: Limits) -> tuple[str, ...]:

@@ -15,6 +15,9 @@ from starlette.types import ASGIApp
 from serving.entrypoints.asgi_client import Call, Reply, send
 from serving.entrypoints.grpc_api.messages import SERVICE, message
 from serving.errors import InputError, shorten
+from serving.http.off_loop import parse_off_loop
+from serving.protocols.json_body import MAX_VALUES
+from serving.protocols.open_inference.infer import MAX_TENSORS
 from serving.protocols.open_inference.options import BINARY, BINARY_OUTPUT
 from serving.protocols.open_inference.tensors import BINARY_SIZE, join_texts
 
@@ -41,6 +44,11 @@ RESPONSE_HEADERS = ("x-request-id", "server-timing", "retry-after")
 """HTTP headers that are returned as trailing metadata."""
 
 CONTENTS = {"BYTES": "bytes_contents", "FP32": "fp32_contents", "INT64": "int64_contents"}
+
+MOST_DIMENSIONS = 9
+"""More than are accepted, as the answer will say."""
+
+MAX_PARAMETERS = 64
 
 Context = Any  # grpc.aio.ServicerContext: grpcio has no types
 
@@ -92,7 +100,7 @@ class Service:
 
     async def _model_infer(self, request: Any, context: Context) -> Any:
         try:
-            head, binary = _to_rest_request(request)
+            head, binary = await parse_off_loop(_to_rest_request, request, size=request.ByteSize())
         except InputError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, shorten(str(error), MAX_DETAIL))
         headers = {HEADER_LENGTH: str(len(head)), "content-type": "application/octet-stream"}
@@ -101,7 +109,7 @@ class Service:
         if reply.status != 200:
             await _refuse(context, reply)
         context.set_trailing_metadata(_trailing_metadata(reply))
-        return _to_grpc_response(reply)
+        return await parse_off_loop(_to_grpc_response, reply, size=len(reply.body))
 
     async def _content(self, context: Context, path: str) -> Any:
         reply = await self._call(context, path)
@@ -146,12 +154,13 @@ def _trailing_metadata(reply: Reply) -> tuple[tuple[str, str], ...]:
 
 def _to_rest_request(request: Any) -> tuple[bytes, bytes]:
     """JSON and binary tensors; outputs are raw if the inputs are."""
-    raw = list(request.raw_input_contents)
+    _require_few(request)
+    raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise InputError(f"raw_input_contents holds {len(raw)} tensors, and there are {len(request.inputs)} inputs")
     if raw and any(tensor.contents.bytes_contents for tensor in request.inputs):
         raise InputError("the inputs have contents, and there are raw_input_contents; give one of them")
-    tensors = raw or [join_texts(tensor.contents.bytes_contents) for tensor in request.inputs]
+    tensors = list(raw) or [join_texts(tensor.contents.bytes_contents) for tensor in request.inputs]
     head: dict[str, Any] = {
         "inputs": [_head(tensor, len(data)) for tensor, data in zip(request.inputs, tensors, strict=True)],
         "parameters": {**_parameters(request.parameters), BINARY_OUTPUT: bool(raw)},
@@ -166,11 +175,27 @@ def _to_rest_request(request: Any) -> tuple[bytes, bytes]:
     return json.dumps(head).encode(), b"".join(tensors)
 
 
+def _require_few(request: Any) -> None:
+    """Before anything is built of a message, which may hold a million parts."""
+    _bound("inputs", request.inputs, MAX_TENSORS)
+    _bound("outputs", request.outputs, MAX_TENSORS)
+    _bound("parameters", request.parameters, MAX_PARAMETERS)
+    for at, tensor in enumerate(request.inputs):
+        _bound(f"inputs[{at}].contents", tensor.contents.bytes_contents, MAX_VALUES)
+    for at, output in enumerate(request.outputs):
+        _bound(f"outputs[{at}].parameters", output.parameters, MAX_PARAMETERS)
+
+
+def _bound(field: str, parts: Any, most: int) -> None:
+    if len(parts) > most:
+        raise InputError(f"{field} has {len(parts):,} elements; at most {most:,} are accepted", field=field)
+
+
 def _head(tensor: Any, size: int) -> dict[str, Any]:
     return {
         "name": tensor.name,
         "datatype": tensor.datatype,
-        "shape": list(tensor.shape),
+        "shape": list(tensor.shape[:MOST_DIMENSIONS]),
         "parameters": {BINARY_SIZE: size},
     }
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from serving import VERSION
 from serving.bundle.manifest import Manifest
-from serving.errors import InputError, quote
+from serving.errors import InputError, InputTooLarge, quote
 from serving.protocols.base import Check, Reply, Request, check_inputs, parse_parameters, validate_body
 from serving.protocols.json_body import load_json
 from serving.protocols.open_inference.options import BINARY_OUTPUT, TIMEOUT, InferOptions, RequestedOutput, read_options
@@ -22,6 +22,9 @@ ANSWER = "output"
 """Every task has this output: the whole answers as JSON."""
 
 MAX_TENSORS = 16
+
+MAX_PADDED = 100_000
+"""Elements of an output tensor, where more than half are padding."""
 
 
 class Body(StrictModel):
@@ -37,7 +40,7 @@ def parse(body: bytes, header_length: int | None, task: Task, check: Check) -> R
     ``header_length``: the bytes of JSON in front of the binary tensors; None: the body is all JSON.
     """
     end = len(body) if header_length is None else header_length
-    if not 0 <= end <= len(body):
+    if header_length is not None and not 0 < end <= len(body):
         raise InputError(f"Inference-Header-Content-Length is {end}; the body has {len(body)} bytes")
     content = validate_body(Body, load_json(body[:end], task))
     names = _check_names(content.inputs, task)
@@ -104,8 +107,13 @@ def _build_tensors(task: Task, answers: Sequence[Any], requested: dict[str, bool
 
 
 def _build_matrix(name: str, datatype: Datatype, rows: Sequence[list[Any]]) -> Tensor:
-    """Rows of one length: shorter ones are padded with "" or -1."""
+    """Rows of one length: shorter ones are padded with "" or -1. Raises InputTooLarge where most were padding."""
     width = max(map(len, rows))
+    if width * len(rows) > max(MAX_PADDED, 2 * sum(map(len, rows))):
+        message = f"the output {name} would have {len(rows):,} rows of {width:,} elements, most of them padding"
+        raise InputTooLarge(
+            f"{message}; ask for the output {ANSWER} alone, or send long texts one by one", field="outputs"
+        )
     padding = "" if datatype == "BYTES" else -1
     data = [value for row in rows for value in (*row, *[padding] * (width - len(row)))]
     return Tensor(name, datatype, [len(rows), width], data)

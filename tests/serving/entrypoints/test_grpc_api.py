@@ -176,7 +176,16 @@ def test_refusals(asked: Asked, name: str) -> None:
     many_sizes.inputs[0].shape.extend([2**62] * 5_000)
     classes = infer_request(name, "a")
     classes.outputs.add(name="label").parameters["classification"].int64_param = 3
+    parameters = infer_request(name, "a")
+    for at in range(65):
+        parameters.parameters[str(at)].int64_param = 1
     for request, code, words in (
+        (
+            infer_request(name, *[""] * 20_000),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "contents has 20,000 elements",
+        ),
+        (parameters, grpc.StatusCode.INVALID_ARGUMENT, "parameters has 65 elements; at most 64 are accepted"),
         (infer_request("another", "a"), grpc.StatusCode.NOT_FOUND, "no model is named 'another'"),
         (infer_request(name, "a", model_version="x"), grpc.StatusCode.NOT_FOUND, "has no version 'x'"),
         (infer_request(name, " "), grpc.StatusCode.INVALID_ARGUMENT, "is empty"),

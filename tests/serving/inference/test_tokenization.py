@@ -89,7 +89,7 @@ def test_lone_texts(kind: str) -> None:
     whole = [len(each.ids) for each in by_transformers(kind, 10**6, "right", TEXTS, truncation=False)]
     for length, side in product(LENGTHS, SIDES):
         tokenization = CutTokenization(ours(kind), length, pair=False)
-        served = tokenization.encode(TEXTS, side, offsets=True)
+        served = tokenization.encode(TEXTS, side, offsets=True, whole=True)
         expected = by_transformers(kind, length, side, TEXTS)
         assert [parts_of(each.encoding) for each in served] == [parts_of(each) for each in expected]
         assert [len(each.encoding.ids) + each.cut for each in served] == whole
@@ -130,7 +130,7 @@ def test_long_pairs_cost_the_sum(side: Side) -> None:
     """Two texts of 100,000 characters: the library alone would keep half a million parts of both."""
     text = "where is my parcel? " * 5000
     tokenization = CutTokenization(ours("BERT"), 16, pair=True)
-    [served] = tokenization.encode([(text, text)], side, offsets=False)
+    [served] = tokenization.encode([(text, text)], side, offsets=False, whole=True)
     count = len(ours("BERT").encode(text, add_special_tokens=False).ids)
     assert len(served.encoding.ids) == 16
     assert served.cut == 2 * count - 13

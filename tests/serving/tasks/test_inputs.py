@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
 from serving.bundle.manifest import Limits
 from serving.errors import InputError, InputTooLarge
-from serving.tasks.inputs import check_object, check_segments, check_text
+from serving.tasks.inputs import SPELLED_OUT, check_object, check_segments, check_text
 
 LIMITS = Limits()
 PAIR = {"text": "a man plays", "text_pair": "somebody plays"}
@@ -60,6 +61,21 @@ def test_check_too_long() -> None:
     """A text past the limit is refused with both numbers, and is told from other mistakes."""
     with pytest.raises(InputTooLarge, match=r"^inputs has 100,001 characters; at most 100,000 are accepted$"):
         check_text("x" * 100_001, "inputs", LIMITS)
+
+
+def test_ligatures_that_are_spelled_out() -> None:
+    """Eighteen letters each for most tokenizers: a text of them alone would be two million letters."""
+    for text in ("a \ufdfa b", "\ufdfa" * 10_000, "\ufdfb" * 25_000, "ﬁ㌀" * 50_000):
+        assert check_text(text, "inputs", LIMITS) == text
+    with pytest.raises(InputTooLarge, match=r"^inputs\[2\] has 1,800,000 characters once its ligatures are"):
+        check_text("\ufdfa" * 100_000, "inputs[2]", LIMITS)
+
+
+def test_every_ligature_of_many_letters() -> None:
+    """No other character becomes more than seven letters."""
+    characters = (chr(code) for code in range(0x110000))
+    longest = {each: len(normalize("NFKD", each)) for each in characters}
+    assert {each: letters for each, letters in longest.items() if letters > 7} == SPELLED_OUT
 
 
 def test_pair() -> None:

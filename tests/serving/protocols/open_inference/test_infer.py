@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from serving.errors import InputError, MalformedInput
+from serving.errors import InputError, InputTooLarge, MalformedInput
 from serving.inference.predictor import Predictor
 from serving.protocols.base import Reply
 from serving.protocols.open_inference.infer import Body, model_metadata, parse, render
@@ -170,6 +170,23 @@ def test_timeout(predictor: Predictor) -> None:
     for parameters, seconds in (({"timeout": 1_500_000}, 1.5), ({}, math.inf)):
         body = json.dumps({"inputs": inputs, "parameters": parameters}).encode()
         assert parse(body, None, predictor.task, predictor.check).options.seconds == seconds
+
+
+def test_an_output_that_is_mostly_padding(task_predictor: GetPredictor) -> None:
+    """One answer of very many parts would make all rows as long; as JSON alone it is answered."""
+    predictor = task_predictor("token-classification")
+    entity = {"entity_group": "PER", "score": 0.5, "word": "Ada", "start": 0, "end": 3}
+    answers = [[entity] * 50_000, *([[entity]] * 127)]
+    for outputs, wanted in (([{"name": "output"}], 128), (None, 0)):
+        content = {"inputs": tensors({"text": ["a"]}), "outputs": outputs}
+        request = parse(json.dumps(content).encode(), None, predictor.task, predictor.task.check)
+        reply = Reply([], [], answers, answers)
+        if wanted:
+            rendered, _ = render(predictor.task, request, reply, predictor.manifest, "m")
+            assert len(rendered["outputs"][0]["data"]) == wanted
+        else:
+            with pytest.raises(InputTooLarge, match="entity_group would have 128 rows of 50,000 elements"):
+                render(predictor.task, request, reply, predictor.manifest, "m")
 
 
 def test_unequal_numbers_of_texts(task_predictor: GetPredictor) -> None:
