@@ -71,7 +71,7 @@ def figures_table(figures: Sequence[Figure], machine: str) -> Table:
     table.add_column("figure", ratio=3)
     table.add_column("measured (min-max)", ratio=2)
     for figure in figures:
-        table.add_row(figure.name, f"[red]{_format(figure)}[/]" if figure.is_error else _format(figure))
+        table.add_row(figure.name, f"[red]{format_figure(figure)}[/]" if figure.is_error else format_figure(figure))
     return table
 
 
@@ -97,7 +97,7 @@ def _median(samples: Sequence[float], scale: float = 1, form: str = ",.0f") -> s
     return format(statistics.median(samples) * scale, form) if samples else "–"
 
 
-def _format(figure: Figure) -> str:
+def format_figure(figure: Figure) -> str:
     if figure.value is None:
         return figure.note
     low, high = _format_number(min(figure.samples, default=0)), _format_number(max(figure.samples, default=0))

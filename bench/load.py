@@ -23,7 +23,7 @@ import uvloop
 GRACE_SECONDS = 10.0
 """After the end of a round, an answer that takes longer is lost."""
 
-BestLabel = Callable[[Any], str]
+BestLabel = Callable[[Any], object]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Query:
     """A request, and the label that its answer must have first."""
 
     request: bytes
-    expected: str
+    expected: object
 
 
 @dataclass(frozen=True)

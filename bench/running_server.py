@@ -13,6 +13,9 @@ from bench.openload import ArrivalResult, run_arrivals
 from bench.process import Child, Cores, free_port, pinned, spawned, wait_ready
 from bench.systems import System
 
+Pairs = Sequence[tuple[str, object]]
+"""Texts and the best label of each."""
+
 
 @dataclass(frozen=True)
 class RunningServer:
@@ -33,12 +36,19 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def run_server(system: System, pairs: Sequence[tuple[str, str]], cores: Cores, logs: Path) -> Iterator[RunningServer]:
-    """``pairs`` are texts and the best label of each; raises MeasurementError if the server fails."""
+def run_server(system: System, pairs: Pairs, cores: Cores, logs: Path) -> Iterator[RunningServer]:
+    """Raises MeasurementError if the server fails."""
+    with start_server(system, pairs, cores, logs) as server:
+        yield server
+        server.child.require_alive()
+
+
+@contextlib.contextmanager
+def start_server(system: System, pairs: Pairs, cores: Cores, logs: Path) -> Iterator[RunningServer]:
+    """The same for a server that may end meanwhile."""
     port, log = free_port(), logs / (re.sub(r"\W+", "-", system.name) + ".log")
     queries = [Query(render(port, system.path, system.content(text)), label) for text, label in pairs]
     with spawned(
         system.name, system.command(port), log=log, environment=system.environment, cpus=cores.server
     ) as child:
         yield RunningServer(system, child, port, queries, cores, wait_ready(child, port, system.ready))
-        child.require_alive()

@@ -85,19 +85,20 @@ def _compare(task: Task, row: GoldenRow, answer: Any, tolerance: float) -> str:
         return f"{str(answer)[:200]!r} is not an answer of {task.name}"
     if decision != (recorded := task.decision(row.outputs)):
         return f"answered {_format(decision)}, recorded {_format(recorded)}"
-    return next(iter(_compare_values(row.outputs, answer, tolerance, "")), "")
+    return next(iter(compare_values(row.outputs, answer, tolerance)), "")
 
 
-def _compare_values(recorded: Any, answer: Any, tolerance: float, path: str) -> Iterator[str]:
+def compare_values(recorded: Any, answer: Any, tolerance: float, path: str = "") -> Iterator[str]:
+    """What differs, each with its place."""
     if isinstance(recorded, float) and isinstance(answer, int | float) and not isinstance(answer, bool):
         if not abs(recorded - answer) <= tolerance * max(1.0, abs(recorded)):  # NaN differs too
             yield f"{path or 'the answer'} is {answer:.6g}, recorded {recorded:.6g} (accepted: {tolerance:.2g} off)"
     elif isinstance(recorded, dict) and isinstance(answer, dict) and recorded.keys() == answer.keys():
         for key in recorded:
-            yield from _compare_values(recorded[key], answer[key], tolerance, f"{path}.{key}" if path else key)
+            yield from compare_values(recorded[key], answer[key], tolerance, f"{path}.{key}" if path else key)
     elif isinstance(recorded, list) and isinstance(answer, list) and len(recorded) == len(answer):
         for index, (old, new) in enumerate(zip(_sort_labels(recorded), _sort_labels(answer), strict=True)):
-            yield from _compare_values(old, new, tolerance, f"{path}[{index}]")
+            yield from compare_values(old, new, tolerance, f"{path}[{index}]")
     elif recorded != answer or type(recorded) is not type(answer):
         yield f"{path or 'the answer'} is {_format(answer)}, recorded {_format(recorded)}"
 

@@ -37,13 +37,17 @@ class Outcome:
 
 
 class RuntimeApi:
-    """The stand-in, listening between ``with`` and its end; ``address`` is for AWS_LAMBDA_RUNTIME_API."""
+    """The stand-in, listening between ``with`` and its end; ``address`` is for AWS_LAMBDA_RUNTIME_API.
+
+    ``failures`` are statuses that it gives first to ``next`` and ``response``; 0 closes the connection.
+    """
 
     def __init__(self) -> None:
         self.init_errors: queue.Queue[Outcome] = queue.Queue()
         self.pending: queue.Queue[tuple[str, bytes] | None] = queue.Queue()
         self.outcomes: dict[str, queue.Queue[Outcome]] = {}
         self.restores = 0
+        self.failures: dict[str, list[int]] = {"next": [], "response": []}
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
@@ -104,6 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, b"", {})
         if self.path != f"{RUNTIME}/invocation/next":
             return self._reply(404, {"errorType": "NotFound"})
+        if self._fails("next"):
+            return None
         invocation = self.server.api.pending.get()
         if invocation is None:
             self.server.api.pending.put(None)
@@ -127,10 +133,22 @@ class _Handler(BaseHTTPRequestHandler):
         outcomes = self.server.api.outcomes.get(request_id)
         if outcomes is None or kind not in ("response", "error"):
             return self._reply(404, {"errorType": "NotFound"})
+        if self._fails("response"):
+            return None
         if len(body) > MAX_RESPONSE_BYTES:
             return self._reply(413, {"errorType": "RequestEntityTooLarge"})
         outcomes.put(self._outcome(body, failed=kind == "error"))
         return self._reply(202, {"status": "OK"})
+
+    def _fails(self, place: str) -> bool:
+        """Whether it was to fail here, and has."""
+        if not self.server.api.failures[place]:
+            return False
+        if status := self.server.api.failures[place].pop(0):
+            self._reply(status, {"errorType": "InternalError"})
+        else:
+            self.close_connection = True
+        return True
 
     def log_message(self, *_: object) -> None:
         """Stay silent: what matters is in the outcomes."""

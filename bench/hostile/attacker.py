@@ -1,0 +1,83 @@
+"""One caller with one connection, which it opens anew when it ends: ``python -m bench.hostile.attacker NUMBER PORT``.
+
+It prints a line when it is about to begin, and attacks until it is ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import select
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from bench.hostile.inputs import HOSTILE, Ending, Hostile
+
+RESET = struct.pack("ii", 1, 0)
+MOMENT = 0.05
+
+
+def attack(
+    hostile: Hostile, port: int, until: float = float("inf"), received: Callable[[bytes], object] = lambda _: None
+) -> None:
+    """Attack until a time of `time.monotonic`; ``received`` gets what the server answers."""
+    while time.monotonic() < until:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+                _use(connection, hostile, until, received)
+        except OSError:
+            time.sleep(MOMENT)
+
+
+def _use(connection: socket.socket, hostile: Hostile, until: float, received: Callable[[bytes], object]) -> None:
+    """Send, and read meanwhile, until the other side ends it or all is done."""
+    connection.setblocking(False)
+    parts = iter(hostile.stream())
+    pending = memoryview(next(parts, b""))
+    reads, sends = hostile.ending is not Ending.stays, True
+    while time.monotonic() < until:
+        if not sends and hostile.ending is Ending.hangs_up:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            return
+        readable, writable, _ = select.select([connection] * reads, [connection] * sends, [], MOMENT)
+        if readable:
+            if not (answer := connection.recv(65536)):
+                return
+            received(answer)
+        if writable:
+            pending, sends = _send(connection, pending, parts)
+        if not (reads or sends) and _ended(connection):
+            return
+
+
+def _send(connection: socket.socket, pending: memoryview, parts: Iterator[bytes]) -> tuple[memoryview, bool]:
+    """What is left of this part, or the next; and whether there is anything."""
+    with contextlib.suppress(BlockingIOError):
+        pending = pending[connection.send(pending) :] if pending else pending
+    if pending:
+        return pending, True
+    following = next(parts, None)
+    return memoryview(following or b""), following is not None
+
+
+def _ended(connection: socket.socket) -> bool:
+    """Whether the other side has ended it, without reading."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP | select.POLLERR | select.POLLHUP)
+    return bool(poll.poll(0))
+
+
+def main() -> None:
+    number, port = map(int, sys.argv[1:])
+    hostile = HOSTILE[number]
+    for _ in itertools.islice(hostile.stream(), 2):  # what is made once is made before it begins
+        pass
+    print("begins", flush=True)
+    attack(hostile, port)
+
+
+if __name__ == "__main__":
+    main()
