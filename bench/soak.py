@@ -30,7 +30,7 @@ from rich.console import Console
 
 from bench.figures import Figure, figures_table, format_figure
 from bench.hostile.inputs import SMALL_POST
-from bench.hostile.subject import Subject, prepare_one
+from bench.hostile.subject import TINY, Subject, prepare_one
 from bench.page import table, wrapped, write_part
 from bench.process import Cores, pinned
 from bench.running_server import RunningServer, run_server

@@ -18,6 +18,8 @@ from bench.hostile.inputs import HOSTILE, Ending, Hostile
 
 RESET = struct.pack("ii", 1, 0)
 MOMENT = 0.05
+BEGUN = 0.005
+"""Seconds for a server to begin what it got, before its caller hangs up."""
 
 
 def attack(
@@ -40,6 +42,7 @@ def _use(connection: socket.socket, hostile: Hostile, until: float, received: Ca
     reads, sends = hostile.ending is not Ending.stays, True
     while time.monotonic() < until:
         if not sends and hostile.ending is Ending.hangs_up:
+            time.sleep(BEGUN)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             return
         readable, writable, _ = select.select([connection] * reads, [connection] * sends, [], MOMENT)

@@ -94,9 +94,9 @@ CONNECTION = [
 
 BODIES = [
     Hostile("41 texts of 100,000 characters", once(predict([TEXT_100K] * 41))),
-    Hostile("the same, then hangs up", once(predict([TEXT_100K] * 41)), Ending.hangs_up),
+    Hostile("41 texts of 100,000 characters, then hangs up", once(predict([TEXT_100K] * 41)), Ending.hangs_up),
     Hostile("128 texts of 2,000 characters", once(predict([TEXT_100K[:2000]] * 128))),
-    Hostile("the same, then hangs up", once(predict([TEXT_100K[:2000]] * 128)), Ending.hangs_up),
+    Hostile("128 texts of 2,000 characters, then hangs up", once(predict([TEXT_100K[:2000]] * 128)), Ending.hangs_up),
     Hostile("a word of 100,000 letters", once(predict(["a" * 100_000] * 41))),
     Hostile("100,000 combining marks", once(predict(["é" + "\u0301\u0323" * 49_999] * 20))),
     Hostile("emoji families", once(predict(["👨\u200d👩\u200d👧\u200d👦" * 14_000] * 11))),
@@ -114,7 +114,7 @@ BODIES = [
         post("/v2/models/classifier/infer", TENSORS + ELEMENTS, f"Inference-Header-Content-Length: {len(TENSORS)}"))),
     Hostile("4 MB, then never the last byte", once(post("/predict", b" " * (MAX_BODY - 1), length=MAX_BODY))),
     Hostile("/explain, Shapley values of a long text", once(explain(TEXT_100K[:1400], method="shap", samples=1024))),
-    Hostile("the same, then hangs up", once(
+    Hostile("/explain, Shapley values of a long text, then hangs up", once(
         explain(TEXT_100K[:1400], method="shap", samples=1024)), Ending.hangs_up),
     Hostile("/explain, occlusion of 100,000 characters", once(explain(TEXT_100K, granularity="token"))),
 ]  # fmt: skip
@@ -135,7 +135,7 @@ GENERATIONS = [
     Hostile("4 MB of prompts", once(predict([TEXT_100K] * 41)), model="generator"),
     Hostile("a stream that nobody reads", once(post_json(
         "/v1/completions", {"prompt": "a", "max_tokens": 4096, "stream": True})), Ending.stays, "generator"),
-    Hostile("the same, then hangs up", once(post_json(
+    Hostile("a stream, then hangs up", once(post_json(
         "/v1/completions", {"prompt": "a", "max_tokens": 4096, "stream": True})), Ending.hangs_up, "generator"),
 ]  # fmt: skip
 

@@ -18,7 +18,7 @@ from serving.inference.predictor import Predictor
 DRAIN, GRACE = 1.0, 4.0
 """Seconds, short so that a measurement is."""
 MODEL = Path("sentence-transformers/all-MiniLM-L6-v2")
-LONG_EVERY, LONG_WORDS = 10, 150
+LONG_EVERY, LONG_WORDS = 10, 60
 """Of ordinary texts, one in ten is long."""
 NEW_TOKENS = 8
 TOLERANCE = 1e-4
@@ -114,9 +114,7 @@ def _make_generator(home: Path) -> None:
 
 
 MAKERS: dict[str, Callable[[Path], None]] = {
-    "classifier": _make_classifier,
-    "tagger": _make_tagger,
-    "generator": _make_generator,
-}
+    "classifier": _make_classifier, "tagger": _make_tagger, "generator": _make_generator,
+}  # fmt: skip
 TINY = "tiny"
 """The model of those who measure the server rather than the engine."""

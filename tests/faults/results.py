@@ -20,12 +20,12 @@ def times(short: int, long: int) -> int:
     return long if LONG else short
 
 
-def record(fault: str, tried: str, tally: Tally | None = None, seen: str = "") -> None:
+def record(fault: str, tried: int, unit: str, tally: Tally | None = None, seen: str = "") -> None:
     """Tell what was tried, how many answers were compared meanwhile, and how else it shows that it held."""
     if path := os.environ.get("FAULTS_RESULTS"):
         row = {
-            "fault": fault, "tried": tried, "seen": seen,
-            "compared": tally.compared if tally else None, "wrong": len(tally.wrong) if tally else None,
+            "fault": fault, "tried": tried, "unit": unit, "seen": seen,
+            "compared": tally.compared if tally else 0, "wrong": len(tally.wrong) if tally else 0,
         }  # fmt: skip
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

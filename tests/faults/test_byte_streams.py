@@ -41,6 +41,7 @@ def test_byte_stream(stream: ByteStream, server: ServerProcess) -> None:
     assert (found[0] if found else None) in stream.accepted
 
 
+@pytest.mark.xfail(reason="point 17 of the issue: half-closed clients", strict=True)
 def test_half_closed(server: ServerProcess) -> None:
     """A caller that has said all it has to say is answered."""
     assert answers(server, posted(LENGTH)(), half_closed=True) == [200]
@@ -51,4 +52,4 @@ def test_others_are_answered(server: ServerProcess, rows: Rows) -> None:
     tally = ask_all(server.port, rows)
     assert (tally.right, tally.wrong) == (len(rows), [])
     assert "Traceback" not in server.log.read_text()
-    record("raw byte streams: smuggling, malformed heads, other protocols", f"{len(BYTE_STREAMS)} streams", tally)
+    record("raw byte streams: smuggling, malformed heads, other protocols", len(BYTE_STREAMS), "streams", tally)

@@ -43,7 +43,7 @@ def test_killed_worker(tiny_bundle: Path, rows: Rows, tmp_path: Path) -> None:
         before = tally.right
         until(lambda: tally.right > before + len(rows))
     assert tally.wrong == []
-    record("worker of `bentoml serve` killed by SIGKILL", f"{KILLS} kills", tally, "started anew each time")
+    record("worker of `bentoml serve` killed by SIGKILL", KILLS, "kills", tally, "started anew each time")
 
 
 def _answered_by_another(server: ServerProcess, killed: int) -> bool:
@@ -63,7 +63,7 @@ def test_stopped_process(server: ServerProcess, rows: Rows) -> None:
             before = tally.right
             until(lambda before=before: tally.right > before + 5)  # type: ignore[misc]
     assert (tally.wrong, tally.others) == ([], {})
-    record("server stopped by SIGSTOP, continued by SIGCONT", f"{STOPS} times", tally)
+    record("server stopped by SIGSTOP, continued by SIGCONT", STOPS, "times", tally)
 
 
 @pytest.mark.slow
@@ -79,7 +79,7 @@ def test_overload(server: ServerProcess, rows: Rows) -> None:
     assert len(result.latencies) + result.refused == result.sent
     assert len(result.latencies) >= seconds * capacity / 4
     tally = Tally(right=len(result.latencies))
-    record("overload", f"{FACTOR} × the capacity for {seconds} s", tally, f"{result.refused:,} refused with 429")
+    record(f"overload, {FACTOR} times the capacity", seconds, "seconds", tally, f"{result.refused:,} refused with 429")
     assert ask_all(server.port, rows).right == len(rows)
 
 
@@ -96,3 +96,4 @@ def test_sigterm_under_load(tiny_bundle: Path, rows: Rows, tmp_path: Path) -> No
             time.sleep(0.1)
         assert tally.wrong == []
         assert set(tally.others) <= {"ConnectionRefusedError", "503"}
+        record("SIGTERM under load", 1, "times", tally, "no accepted request lost")

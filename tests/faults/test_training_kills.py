@@ -18,6 +18,7 @@ import pytest
 
 from tests import tiny
 from tests.faults import training_process as process
+from tests.faults.results import record
 from tests.trainer.conftest import weights
 from trainer.run.lock import require_locked
 from trainer.run.run import Run
@@ -45,6 +46,7 @@ def test_killed(name: str, tiny_backbone: Path, tmp_path: Path) -> None:
         while kills.kill(output):
             pass
         _assert_same(tmp_path / "whole", output)
+    record("training killed by SIGKILL, then run again", kills.count, "kills", seen="weights equal to the bit")
 
 
 class Kills:
