@@ -15,14 +15,12 @@ class BatchShape:
         ratio: of the longest row to the shortest.
         rows: 1 where answers depend on neighbours.
         call_cost: of a call, in tokens.
-        predictable: whether tokens predict the duration; not so in generation.
     """
 
     tokens: int = 256
     ratio: float = 1.5
     rows: int = 512
     call_cost: int = 10
-    predictable: bool = True
 
     def fits(self, rows: int, shortest: int, longest: int) -> bool:
         """Whether ``rows`` rows of ``shortest`` to ``longest`` tokens may share a call."""

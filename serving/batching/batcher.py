@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from serving.batching.batch_shape import BatchShape, QueueLimits
 from serving.batching.errors import Expired, Unavailable
 from serving.batching.scheduler import Queue, Row
+from serving.batching.turns import UNFINISHED, Turns
 from serving.errors import UserError
 from serving.tasks.base import Window
 
@@ -69,6 +70,8 @@ class _Submission:
 
     def expiry_error(self) -> Expired:
         finished = len(self.windows) - self.missing
+        if any(row.begun for row in self.rows):  # in slices, each of which may be the last
+            return Expired("the deadline passed while the answer was being generated; ask for fewer tokens or answers")
         if not finished:
             return Expired("the deadline passed before the request ran")
         message = f"the deadline passed when {finished:,} of {len(self.windows):,} texts were done"
@@ -87,6 +90,7 @@ class Batcher:
         workers: int = 1,
         observer: Observer | None = None,
         interrupt: Callable[[], None] = lambda: None,
+        turns: Turns | None = None,
     ) -> None:
         """Start the threads; raises UserError where the system has none.
 
@@ -97,9 +101,11 @@ class Batcher:
             workers: threads.
             observer: told of each call.
             interrupt: makes the engine's calls fail, those under way too.
+            turns: the queue where ``run`` gives UNFINISHED, in place of one with ``shape`` and ``bounds``.
         """
         self._run, self._observer, self._interrupt, self._workers = run, observer, interrupt, workers
-        self._queue = Queue(shape, bounds, FIRST_ESTIMATE)
+        self._turns = turns
+        self._queue = Queue(shape, bounds, FIRST_ESTIMATE) if turns is None else turns
         self._measured = False
         self._changed = threading.Condition()  # guards the queue and the submissions
         self._closed = False
@@ -132,17 +138,25 @@ class Batcher:
         self._queue.admit(deadline, time.perf_counter())
 
     async def submit(
-        self, windows: Sequence[Window], timing: Timing | None = None, deadline: float = math.inf
+        self,
+        windows: Sequence[Window],
+        timing: Timing | None = None,
+        deadline: float = math.inf,
+        end: float = math.inf,
     ) -> list[Any]:
-        """The result of each window. ``deadline`` is a time of `time.perf_counter`; ``timing`` is filled in.
+        """The result of each window; ``timing`` is filled in.
+
+        Windows that have not begun at ``deadline``, a time of `time.perf_counter`, expire; those that run in slices
+        expire at ``end`` instead.
 
         Raises:
             Overloaded: the queue is full, or too long for the deadline.
+            InputTooLarge: a window needs more memory than any may have.
             Expired: the deadline passed.
             Unavailable: the batcher is closed.
             Exception: the engine's.
         """
-        submission = self._enqueue(windows, timing or Timing(), deadline)
+        submission = self._enqueue(windows, timing or Timing(), deadline, end)
         try:
             if submission.missing:
                 await submission.done
@@ -177,7 +191,7 @@ class Batcher:
             self._closed = True
             self._changed.notify_all()
 
-    def _enqueue(self, windows: Sequence[Window], timing: Timing, deadline: float) -> _Submission:
+    def _enqueue(self, windows: Sequence[Window], timing: Timing, deadline: float, end: float) -> _Submission:
         if self._closed:
             raise Unavailable("the model is being closed")
         if not self.alive:
@@ -185,13 +199,16 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         submission = _Submission(windows, self._loop.create_future(), timing, [None] * len(windows), len(windows))
         submission.rows = [Row(len(window.ids), deadline, (submission, at)) for at, window in enumerate(windows)]
+        if self._turns is not None:
+            for row, window in zip(submission.rows, windows, strict=True):
+                row.size, row.end = getattr(window, "cache_bytes", 0), end
         timing.submitted = time.perf_counter()
         with self._changed:
             self._queue.put(submission.rows, timing.submitted)
             if self._idle:
                 self._changed.notify(min(self._idle, len(windows)))
         self._in_hand.add(submission)
-        self._schedule_expiry(deadline)
+        self._schedule_expiry(min(deadline, end))
         return submission
 
     # One timer, set to the earliest deadline.
@@ -264,7 +281,17 @@ class Batcher:
             return
         seconds = time.perf_counter() - start
         with self._changed:
+            if self._turns is not None and not self._end_turn(self._turns, batch[0], results[0], seconds):
+                return
             self._store(batch, results, start, seconds)
+
+    def _end_turn(self, turns: Turns, row: Row, result: Any, seconds: float) -> bool:
+        """Whether the row has its result."""
+        turns.put_back(row, seconds)
+        if result is UNFINISHED:
+            return False
+        turns.finish(row)
+        return True
 
     def _run_halves(self, batch: Sequence[Row], error: Exception) -> None:
         if len(batch) == 1:
@@ -278,14 +305,16 @@ class Batcher:
 
     def _store(self, batch: Sequence[Row], results: Sequence[Any], start: float, seconds: float) -> None:
         tokens = sum(row.tokens for row in batch)
+        seconds = batch[0].seconds or seconds  # of all slices
         self._update_throughput(tokens, seconds)
         waited = []
         for row, result in zip(batch, results, strict=True):
             submission, index = row.owner
             submission.results[index] = result
             submission.missing -= 1
-            submission.timing.begun = submission.timing.begun or start
-            waited.append(start - submission.timing.submitted)
+            begun = row.begun or start
+            submission.timing.begun = submission.timing.begun or begun
+            waited.append(begun - submission.timing.submitted)
             if not submission.missing:
                 self._finish(submission)
         self._statistics.append((waited, tokens, seconds))

@@ -36,6 +36,9 @@ class Row:
         priority: deadline or implicit deadline, the earlier; the smallest runs first.
         number: order of arrival.
         waiting: in the queue.
+        size: bytes of memory while it runs; this and the rest where rows run in slices, see `Turns`.
+        end: when it expires once it has begun.
+        begun, seconds: when its first slice began, and how long all of them took.
     """
 
     tokens: int
@@ -44,6 +47,10 @@ class Row:
     priority: float = 0.0
     number: int = 0
     waiting: bool = False
+    size: int = 0
+    end: float = math.inf
+    begun: float = 0.0
+    seconds: float = 0.0
 
 
 class NextBatch(NamedTuple):
@@ -129,7 +136,7 @@ class Queue:
         """Raise Overloaded if a caller's last row, after ``own`` tokens of the caller, would be late."""
         available = last.deadline - now
         # A row that has expired already is accepted: `take` reports it as expired.
-        if available <= 0 or not self._by_length or not self._shape.predictable:
+        if available <= 0 or not self._by_length:
             return
         before = self._by_priority.tokens_until  # linear in the rows, so the total is compared first
         if self._exceeds(self.tokens + own, available) and self._exceeds(before(last.priority) + own, available):

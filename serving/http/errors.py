@@ -54,13 +54,18 @@ def error_response(
     return JSONResponse({"error": message, "error_type": kind}, status, headers)
 
 
+def status_of(error: Exception) -> tuple[int, str]:
+    """And kind, of an error that STATUS has."""
+    return next(STATUS[each] for each in type(error).__mro__ if each in STATUS)
+
+
 def respond(error: Exception, seconds_to_drain: float = 0.0, *, openai: bool = False) -> Response:
     """To one of HANDLED."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=499)  # nginx's number; nobody reads it
     if isinstance(error, HTTPException):
         return error_response(error.status_code, "http", error.detail, dict(error.headers or {}), openai=openai)
-    status, kind = next(STATUS[each] for each in type(error).__mro__ if each in STATUS)
+    status, kind = status_of(error)
     if status not in (429, 503):
         return error_response(status, kind, str(error), openai=openai)
     seconds = max(1, math.ceil(seconds_to_drain))

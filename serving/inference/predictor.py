@@ -141,6 +141,19 @@ class Predictor:
         """As `run`, in one batch of ``length`` tokens or more, if the variant is row-independent."""
         return self._engine.run_batch(windows, length)
 
+    @property
+    def runs_in_slices(self) -> bool:
+        """Whether `run_slice` may give UNFINISHED."""
+        return isinstance(self._engine, GenerationEngine)
+
+    def run_slice(self, windows: Sequence[Any]) -> list[Any]:
+        """As `run_batch_finite`, for a short time: what is UNFINISHED is to be run again."""
+        return (
+            self._engine.run_slice(windows)
+            if isinstance(self._engine, GenerationEngine)
+            else self.run_batch_finite(windows)
+        )
+
     def run_batch_finite(self, windows: Sequence[Any]) -> list[Any]:
         """As `run_batch`; raises RuntimeError for a NaN or infinite logit, which JSON cannot express."""
         return _require_finite(self.run_batch(windows))

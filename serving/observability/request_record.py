@@ -27,12 +27,13 @@ class RequestRecord:
         ended: when the answer's last byte was sent.
         tokens: of all inputs and an explanation's rows.
         encoding, encoded: when tokenizing began and ended.
-        deadline: when the caller stops waiting.
+        deadline: when the request expires unless it has begun to run.
+        end: when a generation expires.
         labels: those answered, by the model's own thresholds.
     """
 
     __slots__ = (
-        "deadline", "encoded", "encoding", "ended", "headers", "items", "labels", "model", "request_id",
+        "deadline", "encoded", "encoding", "end", "ended", "headers", "items", "labels", "model", "request_id",
         "scope", "started", "status", "timing", "tokens",
     )  # fmt: skip
 
@@ -40,7 +41,7 @@ class RequestRecord:
         self.scope, self.headers, self.request_id = scope, headers, request_id
         self.started = time.perf_counter()
         self.ended = self.encoding = self.encoded = 0.0
-        self.deadline = math.inf
+        self.deadline = self.end = math.inf
         self.status = self.tokens = 0
         self.model = ""
         self.items: Sequence[Any] = ()

@@ -19,11 +19,13 @@ from serving.tasks.generation import Generation, Token
 
 @dataclass(frozen=True)
 class Events:
-    """Server-sent events: those before the first token, a prompt's token, the last one."""
+    """Server-sent events: those before the first token, a prompt's token, the last one, or an error's kind and message
+    in its place."""
 
     opening: Callable[[Request, list[Encoded]], list[bytes]]
     token: Callable[[Request, int, Token], bytes]
     closing: Callable[[], bytes]
+    error: Callable[[str, str], bytes]
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ PROTOCOLS = {
         frozenset(name for name, kind in TASKS.items() if issubclass(kind, Generation)),
         completions.parse,
         completions.render,
-        Events(completions.opening_events, completions.token_event, completions.closing_event),
+        Events(completions.opening_events, completions.token_event, completions.closing_event, completions.error_event),
         requested_model,
     ),
 }

@@ -30,7 +30,6 @@ _FINISH_REASONS: dict[FinishReason, str] = {
     "eos_token": "stop",
     "stop_sequence": "stop",
     "length": "length",
-    "cancelled": "stop",
 }
 
 
@@ -128,6 +127,12 @@ def token_event(request: Request, prompt: int, token: Token) -> bytes:
 
 def closing_event() -> bytes:
     return b"data: [DONE]\n\n"
+
+
+def error_event(kind: str, message: str) -> bytes:
+    """OpenAI's client raises it."""
+    content = {"error": {"message": message, "type": kind, "param": None, "code": None}}
+    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n".encode()
 
 
 def _head(request: Request) -> dict[str, Any]:

@@ -21,6 +21,8 @@ class ServerLimits:
         bounds: of each model's queue.
         workers: engine threads of each model.
         wait_seconds: in the queue; a request may set less.
+        generation_seconds: for all texts that a request generates; a request may set less.
+        max_cache_bytes: of the keys and values of all running generations of a model; one may have half of it.
         body_seconds: until a body has arrived.
         head_seconds: until headers have arrived, also on a new idle connection.
         keep_alive_seconds: between requests. More than load balancers' 60 s, so that they close first.
@@ -34,6 +36,8 @@ class ServerLimits:
     bounds: QueueLimits = field(default_factory=QueueLimits)
     workers: int = 1
     wait_seconds: float = 30.0
+    generation_seconds: float = 300.0
+    max_cache_bytes: int = 512 * 2**20
     body_seconds: float = 20.0
     head_seconds: float = 10.0
     keep_alive_seconds: float = 75.0
@@ -58,6 +62,8 @@ class ServerLimits:
             "max_queue_tokens": self.bounds.tokens,
             "max_bodies_bytes": self.max_bodies_bytes,
             "wait_seconds": self.wait_seconds,
+            "generation_seconds": self.generation_seconds,
+            "max_cache_bytes": self.max_cache_bytes,
             "body_seconds": self.body_seconds,
             "head_seconds": self.head_seconds,
             "max_head_bytes": MAX_HEAD_BYTES,

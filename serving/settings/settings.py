@@ -87,6 +87,8 @@ def _server_limits(environment: Mapping[str, str]) -> ServerLimits:
         ),
         workers=positive(environment, "TUNESHIP_WORKERS", MOST_THREADS) or DEFAULT.workers,
         wait_seconds=seconds(environment, "TUNESHIP_WAIT_SECONDS", DEFAULT.wait_seconds),
+        generation_seconds=seconds(environment, "TUNESHIP_GENERATION_SECONDS", DEFAULT.generation_seconds),
+        max_cache_bytes=positive(environment, "TUNESHIP_MAX_CACHE_BYTES") or DEFAULT.max_cache_bytes,
         body_seconds=seconds(environment, "TUNESHIP_BODY_SECONDS", DEFAULT.body_seconds),
         head_seconds=seconds(environment, "TUNESHIP_HEAD_SECONDS", DEFAULT.head_seconds),
         keep_alive_seconds=seconds(environment, "TUNESHIP_KEEP_ALIVE_SECONDS", DEFAULT.keep_alive_seconds),

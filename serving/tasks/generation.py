@@ -59,7 +59,7 @@ class GenerationParameters(TaskParameters):
     top_k: int | None = Field(default=None, ge=0, description="draw among so many best tokens")
     top_p: float | None = Field(default=None, gt=0, le=1, description="draw among the best with so much probability")
     repetition_penalty: float | None = Field(default=None, ge=0.01, le=100)
-    no_repeat_ngram_size: int = Field(default=0, ge=0, le=MOST_TOKENS)
+    no_repeat_ngram_size: int = Field(default=0, ge=0, le=100)
     # float32 holds MOST_TOKENS ** 5 and its inverse.
     length_penalty: float = Field(
         default=1.0, ge=-5, le=5, description="above 0 prefers long beams, below 0 short ones"
@@ -158,8 +158,8 @@ class Text2TextGeneration(Generation):
     name = "text2text-generation"
 
 
-FinishReason = Literal["eos_token", "length", "stop_sequence", "cancelled"]
-"""Why an answer ends; the first three as in text-generation-inference."""
+FinishReason = Literal["eos_token", "length", "stop_sequence"]
+"""Why an answer ends, as in text-generation-inference."""
 
 
 @dataclass(frozen=True)

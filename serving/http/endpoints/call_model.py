@@ -27,11 +27,13 @@ async def model_call(
     ClientDisconnect.
     """
     state, record = state_of(http), record_of(http.scope)
-    record.deadline = record.started + request_timeout(record.headers, state.server_limits.wait_seconds)
+    limits = state.server_limits
+    record.deadline = record.started + request_timeout(record.headers, limits.wait_seconds)
+    record.end = record.started + request_timeout(record.headers, limits.generation_seconds)
     name_in_body = requested_model if requested_model and len(state.models) > 1 else None
     most = _admit(http, state, record, model_known=name_in_body is None)
     with state.bodies.hold() as held:
-        body = await read_body(record.headers, http.receive, held, most, state.server_limits.body_seconds, accepted)
+        body = await read_body(record.headers, http.receive, held, most, limits.body_seconds, accepted)
         name = await parse_off_loop(name_in_body, body) if name_in_body else ""
         model = state.find(http, name).model  # perhaps a newer version by now
         record.model = model.name

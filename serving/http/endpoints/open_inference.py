@@ -50,7 +50,8 @@ async def infer(http: HttpRequest) -> Response:
         _find_version(http, called)
         predictor, record = called.predictor, record_of(http.scope)
         request = await parse_off_loop(parse, body, _header_length(http), predictor.task, predictor.task.check)
-        record.deadline = min(record.deadline, record.started + request.options.seconds)
+        last = record.started + request.options.seconds
+        record.deadline, record.end = min(record.deadline, last), min(record.end, last)
         encoded = await encode(request, called, record)
         reply = await answer(request, encoded, called, record)
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from serving.http.endpoints.call_model import model_call
-from serving.http.endpoints.streaming import Stream
+from serving.http.endpoints.streaming import Stream, StreamResponse
 from serving.http.errors import JSONResponse
 from serving.http.models.model import Model
 from serving.http.off_loop import off_loop, parse_off_loop
@@ -58,9 +58,9 @@ async def _stream(
     request: Request, encoded: list[Encoded], events: Events, model: Model, record: RequestRecord
 ) -> Response:
     stream = Stream(request, encoded, events)
-    await stream.begin(model.batcher, record.timing, record.deadline)
+    await stream.begin(model.batcher, record.timing, record.deadline, record.end)
     model.metrics.count_streamed(encoded)
-    return StreamingResponse(stream.events(), media_type="text/event-stream", headers=truncation_header(encoded))
+    return StreamResponse(stream, model, truncation_header(encoded))
 
 
 async def encode(request: Request, model: Model, record: RequestRecord) -> list[Encoded]:
@@ -74,7 +74,7 @@ async def encode(request: Request, model: Model, record: RequestRecord) -> list[
 
 async def answer(request: Request, encoded: list[Encoded], model: Model, record: RequestRecord) -> Reply:
     """Run the model and record; raises as `Batcher.submit`."""
-    reply = await model.answer(request, encoded, record.timing, record.deadline)
+    reply = await model.answer(request, encoded, record.timing, record.deadline, record.end)
     record.labels = model.metrics.count_answers(reply)
     return reply
 

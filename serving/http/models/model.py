@@ -10,6 +10,7 @@ from typing import Any
 
 from serving.batching.batcher import Batcher, Timing
 from serving.batching.errors import Expired
+from serving.batching.turns import Turns
 from serving.errors import InputTooLarge
 from serving.http.off_loop import off_loop, slices
 from serving.inference.predictor import Predictor, item_fields
@@ -32,11 +33,12 @@ class Model:
     def __init__(self, predictor: Predictor, name: str, metrics: ModelMetrics, server_limits: ServerLimits) -> None:
         self.predictor, self.name, self.metrics = predictor, name, metrics
         self.batcher = Batcher(
-            predictor.run_batch_finite,
+            predictor.run_slice,
             shape=predictor.shape,
             bounds=server_limits.bounds,
             workers=server_limits.workers,
             observer=metrics,
+            turns=Turns(server_limits.bounds, server_limits.max_cache_bytes) if predictor.runs_in_slices else None,
         )
         self._most_tokens = server_limits.bounds.tokens
         self._inline = INLINE_WINDOW_CHARACTERS if predictor.task.uses_windows else INLINE_CHARACTERS
@@ -76,11 +78,16 @@ class Model:
             raise InputTooLarge(f"{many}; send fewer texts in a request", field=field)
 
     async def answer(
-        self, request: Request, encoded: list[Encoded], timing: Timing | None = None, deadline: float = math.inf
+        self,
+        request: Request,
+        encoded: list[Encoded],
+        timing: Timing | None = None,
+        deadline: float = math.inf,
+        end: float = math.inf,
     ) -> Reply:
         """Raises as `Batcher.submit`."""
         windows = [window for each in encoded for window in each.windows]
-        flat = iter(await self.batcher.submit(windows, timing, deadline))
+        flat = iter(await self.batcher.submit(windows, timing, deadline, end))
         results = [[next(flat) for _ in each.windows] for each in encoded]
         if not self.is_large(request):
             return self.decode(request, encoded, results)

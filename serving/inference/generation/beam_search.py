@@ -6,13 +6,14 @@ the best ``num_beams`` become answers; the best that do not end continue.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from serving.inference.generation.decode_request import DecodeRequest
+from serving.inference.generation.detokenizer import TextStream
 from serving.inference.generation.kv_cache import Decoding
 from serving.inference.generation.logits_processors import Scores, log_softmax, process_logits
 from serving.tasks.generation import FinishReason
@@ -30,19 +31,22 @@ class Beam:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Continuations, best first: parent beams, all tokens, log-probabilities, finish reasons."""
+    """Continuations, best first: parent beams, all tokens, log-probabilities, finish reasons, texts for stop texts."""
 
     parents: npt.NDArray[np.int64]
     tokens: list[list[int]]
     scores: Scores
     reasons: list[FinishReason | None]
+    texts: list[TextStream | None]
 
 
-def beam_search(decoding: Decoding, request: DecodeRequest) -> list[Beam]:
+def beam_search(decoding: Decoding, request: DecodeRequest) -> Generator[None, None, list[Beam]]:
+    """The best beams; yields between two steps."""
     beams, wanted = request.parameters.num_beams, request.parameters.num_return_sequences
     scores = np.full(beams, PENALTY, dtype=np.float32)
     scores[0] = 0  # all beams are equal at first: only one of them continues
-    running = _Candidates(np.zeros(beams, np.int64), [[] for _ in range(beams)], scores, [None] * beams)
+    text = request.text_stream() if request.parameters.stop else None
+    running = _Candidates(np.zeros(beams, np.int64), [[] for _ in range(beams)], scores, [None] * beams, [text] * beams)
     finished: list[Beam] = []
     decoding.select([0] * beams)
     while True:
@@ -51,8 +55,7 @@ def beam_search(decoding: Decoding, request: DecodeRequest) -> list[Beam]:
         running = _continue(candidates, beams)
         if all(candidates.reasons) or not _may_improve(running, finished, request):
             return finished[:wanted]
-        if request.should_stop():
-            return _best([*finished, *_cancel(running, request)], beams)[:wanted]
+        yield
         decoding.select(running.parents.tolist())
         decoding.step([tokens[-1] for tokens in running.tokens])
 
@@ -66,8 +69,19 @@ def _expand(decoding: Decoding, running: _Candidates, request: DecodeRequest) ->
     best = _largest(scores.ravel(), parameters.num_beams * max(2, 1 + len(request.eos_token_ids)))
     parents, last = np.divmod(best, scores.shape[1])
     tokens = [[*running.tokens[parent], token] for parent, token in zip(parents.tolist(), last.tolist(), strict=True)]
-    reasons = [request.finish_reason(each, _has_stop_text(each, request)) for each in tokens]
-    return _Candidates(parents, tokens, scores.ravel()[best], reasons)
+    texts = [_put(running.texts[parent], each[-1]) for parent, each in zip(parents.tolist(), tokens, strict=True)]
+    reasons = [
+        request.finish_reason(each, text is not None and text.stopped) for each, text in zip(tokens, texts, strict=True)
+    ]
+    return _Candidates(parents, tokens, scores.ravel()[best], reasons, texts)
+
+
+def _put(text: TextStream | None, token: int) -> TextStream | None:
+    if text is None:
+        return None
+    longer = text.copy()
+    longer.put(token)
+    return longer
 
 
 def _finish(candidates: _Candidates, request: DecodeRequest) -> list[Beam]:
@@ -82,8 +96,9 @@ def _continue(candidates: _Candidates, beams: int) -> _Candidates:
     ends = np.asarray([reason is not None for reason in candidates.reasons])
     scores = candidates.scores + np.where(ends, PENALTY, np.float32(0))
     best = _largest(scores, beams)
-    tokens, reasons = ([column[at] for at in best] for column in (candidates.tokens, candidates.reasons))
-    return _Candidates(candidates.parents[best], tokens, scores[best], reasons)  # type: ignore[arg-type]
+    columns = (candidates.tokens, candidates.reasons, candidates.texts)
+    tokens, reasons, texts = ([column[at] for at in best] for column in columns)
+    return _Candidates(candidates.parents[best], tokens, scores[best], reasons, texts)  # type: ignore[arg-type]
 
 
 def _may_improve(running: _Candidates, finished: Sequence[Beam], request: DecodeRequest) -> bool:
@@ -100,11 +115,6 @@ def _may_improve(running: _Candidates, finished: Sequence[Beam], request: Decode
     return bool(possible > finished[-1].score)
 
 
-def _cancel(running: _Candidates, request: DecodeRequest) -> list[Beam]:
-    scores = running.scores / np.float32(len(running.tokens[0]) ** request.parameters.length_penalty)
-    return [Beam(*each, "cancelled") for each in zip(running.tokens, scores.tolist(), strict=True)]
-
-
 def _best(beams: Sequence[Beam], number: int) -> list[Beam]:
     return sorted(beams, key=lambda beam: -beam.score)[:number]
 
@@ -113,10 +123,3 @@ def _largest(scores: Scores, number: int) -> npt.NDArray[np.int64]:
     """Their indices, largest first; of equal scores the first."""
     indices = np.argpartition(-scores, number - 1)[:number] if number < len(scores) else np.arange(len(scores))
     return indices[np.lexsort((indices, -scores[indices]))]
-
-
-def _has_stop_text(tokens: Sequence[int], request: DecodeRequest) -> bool:
-    if not request.parameters.stop or request.detokenizer is None:
-        return False
-    text = request.detokenizer.text([*request.prefix, *tokens])[len(request.detokenizer.text(request.prefix)) :]
-    return any(stop in text for stop in request.parameters.stop)

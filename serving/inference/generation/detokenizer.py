@@ -7,8 +7,11 @@ new text is what tokens add to the text before them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 from tokenizers import Tokenizer
+
+from serving.inference.generation.stop_texts import NO_STOP, StopTexts
 
 INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
 
@@ -32,51 +35,47 @@ class Detokenizer:
 class TextStream:
     """One answer's text."""
 
-    def __init__(self, detokenizer: Detokenizer, *, context: Sequence[int] = (), stop: Sequence[str] = ()) -> None:
+    def __init__(self, detokenizer: Detokenizer, *, context: Sequence[int] = (), stop: StopTexts = NO_STOP) -> None:
         """``context``: tokens before the answer; ``stop``: texts that end it."""
         self.stopped = False
-        self._detokenizer, self._stop = detokenizer, tuple(stop)
-        self._ids, self._start, self._final = list(context), 0, len(context)
-        self._pending = ""
+        self._detokenizer, self._stop = detokenizer, stop
+        self._before, self._open = list(context), list[int]()  # tokens with final text, of which the last count; others
+        self._pending, self._matched = "", stop.begin
+
+    def copy(self) -> TextStream:
+        """To continue in another way."""
+        copied = copy(self)
+        copied._open = list(self._open)
+        return copied
 
     def put(self, token_id: int) -> str:
         """Add a token; returns the text that is final now."""
-        self._ids.append(token_id)
-        text = self._new_text()
-        unfinished = not text or text.endswith(INCOMPLETE) or self._detokenizer.is_open(token_id)
-        text = self._pending + text
-        if (end := _find_first(self._stop, text)) is not None:
+        self._open.append(token_id)
+        new = self._new_text()
+        text = self._pending + new
+        if (end := self._stop.find(text)) is not None:
             self.stopped = True
             return self._release(text, end)
-        if unfinished:
+        if not new or new.endswith(INCOMPLETE) or self._detokenizer.is_open(token_id):
             return ""
-        self._start, self._final = self._final, len(self._ids)
-        return self._release(text, len(text) - _stop_prefix_length(self._stop, text))
+        self._before, self._open = self._open, []
+        self._matched = self._stop.match(self._matched, new)
+        return self._release(text, len(text) - max(self._matched, default=0))
 
     def end(self) -> str:
         """The remaining text, after the last token."""
         rest = "" if self.stopped else self._pending + self._new_text()
-        self._pending, self._start, self._final = "", len(self._ids), len(self._ids)
+        self._pending, self._before, self._open = "", [], []
         return rest
 
     def _new_text(self) -> str:
         """What tokens that are not final add to those before."""
-        before = self._detokenizer.text(self._ids[self._start : self._final])
-        return self._detokenizer.text(self._ids[self._start :])[len(before) :]
+        before = self._detokenizer.text(self._before)
+        return self._detokenizer.text([*self._before, *self._open])[len(before) :]
 
     def _release(self, text: str, end: int) -> str:
         self._pending = text[end:]
         return text[:end]
-
-
-def _find_first(stops: Sequence[str], text: str) -> int | None:
-    return min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)
-
-
-def _stop_prefix_length(stops: Sequence[str], text: str) -> int:
-    """Characters at the end that may begin a stop text."""
-    sizes = (size for stop in stops for size in range(1, len(stop)) if text.endswith(stop[:size]))
-    return max(sizes, default=0)
 
 
 def _byte_tokens(tokenizer: Tokenizer) -> frozenset[int]:

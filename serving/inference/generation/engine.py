@@ -1,7 +1,8 @@
-"""Generation runs one prompt after another, each cancellable and streamed."""
+"""Generation: prompts run one after another, or a slice of time each, so that several share the engine."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,51 +10,79 @@ from typing import Any
 from tokenizers import Encoding, Tokenizer
 
 from serving.batching.batch_shape import BatchShape
+from serving.batching.turns import UNFINISHED, Unfinished
 from serving.bundle.bundle import Bundle
 from serving.errors import BundleError
 from serving.inference.generation.detokenizer import Detokenizer
-from serving.inference.generation.generate import generate
+from serving.inference.generation.generate import Steps, generate, new_tokens, run
 from serving.inference.generation.kv_cache import CausalSession, Seq2SeqSession
 from serving.tasks.base import Logits
 from serving.tasks.generation import Generated, Generation, GenerationParameters, Token
 
+SLICE = 0.002
+"""Seconds, or one call of the graph if it takes longer: small models spend little of it on changing turns."""
+
 
 @dataclass
 class Prompt:
-    """The engine's thread calls ``on_token`` and polls ``should_stop``."""
+    """``on_token`` is called on the engine's thread; ``cache_bytes``: of the longest answers."""
 
     ids: list[int]
     parameters: GenerationParameters
+    cache_bytes: int = 0
     on_token: Callable[[Token], None] = field(default=lambda token: None)
-    should_stop: Callable[[], bool] = field(default=lambda: False)
+    steps: Steps | None = None
+
+    def leave(self) -> None:
+        """It is not run again: free its cache, now or after the running step."""
+        self.steps = None
 
 
 class GenerationEngine:
     """A causal graph, or an encoder and a decoder."""
 
+    shape = BatchShape(rows=1)
+
     def __init__(self, bundle: Bundle, task: Generation, tokenizer: Tokenizer, threads: int) -> None:
-        self.shape = BatchShape(rows=1, predictable=False)  # no answer waits for the end of another
         self._task = task
         self._detokenizer = Detokenizer(tokenizer)
         self._session = _load_session(bundle, task, threads)
 
     def window(self, encoding: Encoding, parameters: Any) -> Prompt:
-        return Prompt(encoding.ids, self._task.resolve(parameters))
+        """Raises InputTooLarge for a prompt that leaves no room."""
+        resolved, prompt = self._task.resolve(parameters), len(encoding.ids)
+        new = new_tokens(self._session, prompt, resolved)
+        return Prompt(encoding.ids, resolved, self._session.cache_bytes(prompt, new, resolved.rows))
 
     def run(self, windows: Sequence[Prompt]) -> list[list[Generated]]:
-        """Raises InputTooLarge for a prompt that leaves no room."""
-        return [self._generate(prompt) for prompt in windows]
+        return [run(self._generate(prompt)) for prompt in windows]
 
     def run_batch(self, windows: Sequence[Prompt], length: int = 0) -> list[list[Generated]]:
         """As `run`, without batching or padding."""
         return self.run(windows)
+
+    def run_slice(self, windows: Sequence[Prompt]) -> list[list[Generated] | Unfinished]:
+        """As `run`, but no longer than SLICE at a time: an unfinished prompt is to be run again."""
+        return [self._run_slice(prompt) for prompt in windows]
 
     def logits(self, windows: Sequence[Prompt], results: Sequence[list[Generated]]) -> list[Logits]:
         """[tokens, vocabulary] of each first answer."""
         pairs = zip(windows, results, strict=True)
         return [self._answer_logits(prompt.ids, answers[0].token_ids) for prompt, answers in pairs]
 
-    def _generate(self, prompt: Prompt) -> list[Generated]:
+    def _run_slice(self, prompt: Prompt) -> list[Generated] | Unfinished:
+        prompt.steps = steps = prompt.steps or self._generate(prompt)
+        end = time.perf_counter() + SLICE
+        try:
+            while True:
+                next(steps)
+                if time.perf_counter() >= end:
+                    return UNFINISHED
+        except StopIteration as finished:
+            answers: list[Generated] = finished.value
+            return answers
+
+    def _generate(self, prompt: Prompt) -> Steps:
         return generate(
             self._session,
             prompt.ids,
@@ -62,7 +91,6 @@ class GenerationEngine:
             rules=self._task.settings,
             detokenizer=self._detokenizer,
             on_token=prompt.on_token,
-            should_stop=prompt.should_stop,
         )
 
     def _answer_logits(self, prompt: list[int], answer: list[int]) -> Logits:

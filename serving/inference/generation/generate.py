@@ -8,7 +8,8 @@ but for rounding.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from serving.tasks.generation import (
     TokenRules,
 )
 
+Steps = Generator[None, None, list[Generated]]
+
 
 def generate(
     session: GenerationSession,
@@ -38,9 +41,8 @@ def generate(
     rules: TokenRules = NO_RULES,
     detokenizer: Detokenizer | None = None,
     on_token: Callable[[Token], None] = lambda token: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> list[Generated]:
-    """``num_return_sequences`` answers.
+) -> Steps:
+    """Gives ``num_return_sequences`` answers at the end; yields between two calls of a graph, where it may be left.
 
     Args:
         session: the model.
@@ -50,7 +52,6 @@ def generate(
         rules: the model's own.
         detokenizer: needed for text and ``stop``.
         on_token: called with each token; in beam search at the end.
-        should_stop: polled between tokens; True cancels.
 
     Raises:
         InputError: the prompt is empty, or every token is forbidden.
@@ -60,15 +61,29 @@ def generate(
         raise InputError("inputs has no tokens; a prompt needs one at least", field="inputs")
     if parameters.stop and detokenizer is None:
         raise ValueError("stop texts need a detokenizer")
+    limit = new_tokens(session, len(input_ids), parameters)
     decoding = session.begin(input_ids)
-    limit = parameters.max_new_tokens or MAX_NEW_TOKENS
-    limit = limit if decoding.room is None else min(limit, decoding.room)
-    request = DecodeRequest(
-        parameters, decoding.prefix, tuple(eos_token_ids), limit, detokenizer, should_stop, on_token, rules
-    )
+    yield from decoding.read()
+    request = DecodeRequest(parameters, decoding.prefix, tuple(eos_token_ids), limit, detokenizer, on_token, rules)
     if parameters.num_beams > 1:
-        return [_emit_beam(number, beam, request) for number, beam in enumerate(beam_search(decoding, request))]
-    return _decode_rows(decoding, request)
+        beams = yield from beam_search(decoding, request)
+        return [_emit_beam(number, beam, request) for number, beam in enumerate(beams)]
+    return (yield from _decode_rows(decoding, request))
+
+
+def run(steps: Steps) -> list[Generated]:
+    """To the end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast("list[Generated]", end.value)
+
+
+def new_tokens(session: GenerationSession, prompt: int, parameters: GenerationParameters) -> int:
+    """At most, of an answer to so many tokens; raises InputTooLarge."""
+    most, room = parameters.max_new_tokens or MAX_NEW_TOKENS, session.room(prompt)
+    return most if room is None else min(most, room)
 
 
 def _emit_beam(number: int, beam: Beam, request: DecodeRequest) -> Generated:
@@ -78,7 +93,7 @@ def _emit_beam(number: int, beam: Beam, request: DecodeRequest) -> Generated:
     return Generated(beam.tokens, answer.text, beam.score, beam.finish_reason)
 
 
-def _decode_rows(decoding: Decoding, request: DecodeRequest) -> list[Generated]:
+def _decode_rows(decoding: Decoding, request: DecodeRequest) -> Steps:
     parameters = request.parameters
     seed = None if not parameters.do_sample else secrets.randbits(64) if parameters.seed is None else parameters.seed
     answers = [_Answer(number, request, seed) for number in range(parameters.num_return_sequences)]
@@ -87,8 +102,9 @@ def _decode_rows(decoding: Decoding, request: DecodeRequest) -> list[Generated]:
     while True:
         _append_tokens(decoding.logits, running, request)
         unfinished = [row for row, answer in enumerate(running) if answer.finish_reason is None]
-        if not unfinished or request.should_stop():
+        if not unfinished:
             return [answer.to_generated() for answer in answers]
+        yield
         if len(unfinished) < len(running):
             running = [running[row] for row in unfinished]
             decoding.select(unfinished)
@@ -96,7 +112,7 @@ def _decode_rows(decoding: Decoding, request: DecodeRequest) -> list[Generated]:
 
 
 def _append_tokens(logits: Scores, running: Sequence[_Answer], request: DecodeRequest) -> None:
-    sequences = [[*request.prefix, *answer.tokens] for answer in running]
+    sequences = [answer.sequence for answer in running]
     scores = process_logits(logits, sequences, len(running[0].tokens), request)
     for answer, row, log_probabilities in zip(running, scores, log_softmax(logits), strict=True):
         token = answer.select(row)
@@ -107,7 +123,7 @@ def _append_tokens(logits: Scores, running: Sequence[_Answer], request: DecodeRe
 class _Answer:
     def __init__(self, number: int, request: DecodeRequest, seed: int | None) -> None:
         self.number, self.request, self.seed = number, request, seed
-        self.tokens: list[int] = []
+        self.tokens, self.sequence = list[int](), list(request.prefix)  # a new list a step would be quadratic
         self.text, self.log_probability = "", 0.0
         self.finish_reason: FinishReason | None = None
         self._stream = request.text_stream()
@@ -125,6 +141,7 @@ class _Answer:
     def put(self, token: int, finish_reason: FinishReason | None = None) -> None:
         """Append and emit a token. Without a ``finish_reason``, find out whether the answer ends."""
         self.tokens.append(token)
+        self.sequence.append(token)
         piece = self._stream.put(token) if self._stream else ""
         stopped = self._stream.stopped if self._stream else False
         self.finish_reason = finish_reason or self.request.finish_reason(self.tokens, stopped)
@@ -135,4 +152,4 @@ class _Answer:
 
     def to_generated(self) -> Generated:
         score = self.log_probability / len(self.tokens) ** self.request.parameters.length_penalty
-        return Generated(self.tokens, self.text, score, self.finish_reason or "cancelled", self.seed)
+        return Generated(self.tokens, self.text, score, cast("FinishReason", self.finish_reason), self.seed)

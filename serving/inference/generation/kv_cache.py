@@ -5,7 +5,8 @@ Requests share a session; each has its own ``Decoding``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -17,6 +18,8 @@ from serving.inference.session import create_session
 
 CHUNK = 256
 """Prompt tokens in one graph call; bounds the memory of the attention scores."""
+
+FLOAT_BYTES = 4
 
 Logits = npt.NDArray[np.float32]
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -31,16 +34,24 @@ class CausalSession:
         self._graph = _CachedGraph(graph, threads, row_independent)
         _require_inputs(self._graph.names, {"input_ids", "attention_mask"}, graph.name)
 
-    def begin(self, input_ids: Sequence[int]) -> Decoding:
-        """Read a prompt; raises InputTooLarge."""
-        room = None if self.max_positions is None else self.max_positions - len(input_ids)
+    def room(self, prompt: int) -> int | None:
+        """New tokens that a prompt of so many leaves room for, None for any number; raises InputTooLarge."""
+        room = None if self.max_positions is None else self.max_positions - prompt
         if room is not None and room < 1:
             raise InputTooLarge(
-                f"inputs has {len(input_ids):,} tokens; the model has {self.max_positions:,} positions, "
+                f"inputs has {prompt:,} tokens; the model has {self.max_positions:,} positions, "
                 "of which one at least must be left for the answer",
                 field="inputs",
             )
-        return _CausalDecoding(self._graph, list(input_ids), room)
+        return room
+
+    def cache_bytes(self, prompt: int, new: int, rows: int) -> int:
+        """Of ``rows`` answers of ``new`` tokens."""
+        return self._graph.token_bytes * rows * (prompt + new)
+
+    def begin(self, input_ids: Sequence[int]) -> Decoding:
+        """The prompt is not read yet."""
+        return _CausalDecoding(self._graph, list(input_ids))
 
     def logits(self, input_ids: Sequence[int]) -> Logits:
         """[tokens, vocabulary] after each token of a text."""
@@ -70,9 +81,17 @@ class Seq2SeqSession:
         _require_inputs(inputs, {"input_ids", "attention_mask"}, encoder.name)
         _require_inputs(self._decoder.names, {"input_ids", "encoder_attention_mask", *self._sources}, decoder.name)
 
+    def room(self, _: int) -> int | None:
+        """New tokens of any prompt's answer; None for any number."""
+        return None if self.max_positions is None else self.max_positions - 1
+
+    def cache_bytes(self, prompt: int, new: int, rows: int) -> int:
+        """Of ``rows`` answers of ``new`` tokens, which share their source."""
+        return self._decoder.token_bytes * rows * (1 + new) + self._decoder.source_bytes * prompt
+
     def begin(self, input_ids: Sequence[int]) -> Decoding:
-        room = None if self.max_positions is None else self.max_positions - 1
-        return _Seq2SeqDecoding(self._decoder, self._encode(input_ids), self.start, room)
+        """The prompt is not read yet."""
+        return _Seq2SeqDecoding(self._decoder, lambda: self._encode(input_ids), self.start)
 
     def logits(self, input_ids: Sequence[int], decoder_input_ids: Sequence[int]) -> Logits:
         """[tokens, vocabulary] after each token of an answer, which begins with the start token."""
@@ -93,7 +112,8 @@ GenerationSession = CausalSession | Seq2SeqSession
 class _CachedGraph:
     """Has inputs ``past_key_values.…`` and extended outputs ``present.…``.
 
-    Unless it is row-independent, each row runs alone: no answer may depend on how many are drawn or searched together.
+    ``token_bytes`` are a token's in a row of the cache, ``source_bytes`` a source token's. Unless the graph is
+    row-independent, each row runs alone: no answer may depend on how many are drawn or searched together.
     """
 
     def __init__(self, graph: GraphFile, threads: int, row_independent: bool) -> None:
@@ -101,8 +121,13 @@ class _CachedGraph:
         self._session = create_session(graph, threads)
         inputs = {node.name: node for node in self._session.get_inputs()}
         self.names = set(inputs)
-        pasts = [each for each in inputs if each.startswith("past_key_values") and ".encoder." not in each]
-        self._shapes = {each: (inputs[each].shape[1], inputs[each].shape[3]) for each in pasts}
+        shapes = {
+            name: (node.shape[1], node.shape[3]) for name, node in inputs.items() if name.startswith("past_key_values")
+        }
+        self._shapes = {name: shape for name, shape in shapes.items() if ".encoder." not in name}
+        pasts = list(self._shapes)
+        self.token_bytes = _token_bytes(self._shapes)
+        self.source_bytes = _token_bytes(shapes) - self.token_bytes
         self._outputs = ["logits", *(each.replace("past_key_values", "present") for each in pasts)]
         outputs = {node.name for node in self._session.get_outputs()}
         if not pasts or not outputs.issuperset(self._outputs):
@@ -121,6 +146,10 @@ class _CachedGraph:
         return logits, dict(zip(self._shapes, presents, strict=True))
 
 
+def _token_bytes(shapes: Mapping[str, tuple[int, int]]) -> int:
+    return FLOAT_BYTES * sum(heads * width for heads, width in shapes.values())
+
+
 def _take_row(values: Arrays, row: int, rows: int) -> Arrays:
     """What all rows share has one row, or none."""
     if rows == 1:
@@ -128,20 +157,23 @@ def _take_row(values: Arrays, row: int, rows: int) -> Arrays:
     return {name: value[row : row + 1] if value.shape[:1] == (rows,) else value for name, value in values.items()}
 
 
-class Decoding:
+class Decoding(ABC):
     """One prompt in progress, in one row or several.
 
     Attributes:
         prefix: the decoder's tokens before the first new one.
         logits: of the next token, [rows, vocabulary].
-        room: new tokens that the positions allow; None if unlimited.
     """
 
     logits: Logits
 
-    def __init__(self, graph: _CachedGraph, prefix: list[int], room: int | None) -> None:
-        self.prefix, self.room = prefix, room
+    def __init__(self, graph: _CachedGraph, prefix: list[int]) -> None:
+        self.prefix = prefix
         self._graph, self._cache, self._length = graph, graph.empty_cache(), 0
+
+    @abstractmethod
+    def read(self) -> Iterator[None]:
+        """Read the prompt, before all else; yields between two calls of a graph."""
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep these rows in this order; rows may repeat."""
@@ -162,19 +194,24 @@ class Decoding:
 
 
 class _CausalDecoding(Decoding):
-    def __init__(self, graph: _CachedGraph, prompt: list[int], room: int | None) -> None:
-        super().__init__(graph, prompt, room)
-        for start in range(0, len(prompt), CHUNK):
-            self._feed(np.asarray([prompt[start : start + CHUNK]], dtype=np.int64))
+    def read(self) -> Iterator[None]:
+        for start in range(0, len(self.prefix), CHUNK):
+            if start:
+                yield
+            self._feed(np.asarray([self.prefix[start : start + CHUNK]], dtype=np.int64))
 
 
 class _Seq2SeqDecoding(Decoding):
     """The source stays one row, which the graph broadcasts."""
 
-    def __init__(self, graph: _CachedGraph, source: Arrays, start: int, room: int | None) -> None:
-        super().__init__(graph, [start], room)
-        self._source = source
-        self.step([start])
+    def __init__(self, graph: _CachedGraph, encode: Callable[[], Arrays], start: int) -> None:
+        super().__init__(graph, [start])
+        self._encode = encode
+
+    def read(self) -> Iterator[None]:
+        self._source = self._encode()
+        yield
+        self.step(self.prefix)
 
     def _feeds(self, tokens: npt.NDArray[np.int64]) -> Arrays:
         return {"input_ids": tokens, **self._source}

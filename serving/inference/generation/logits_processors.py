@@ -78,13 +78,14 @@ def _penalise(row: Scores, sequence: Sequence[int], penalty: float) -> None:
     row[seen] = np.where(row[seen] < 0, row[seen] * np.float32(penalty), row[seen] / np.float32(penalty))
 
 
-def _repeating_tokens(sequence: Sequence[int], size: int) -> list[int]:
+def _repeating_tokens(sequence: Sequence[int], size: int) -> npt.NDArray[np.int64]:
     """Tokens that would complete an n-gram of ``size`` tokens for the second time."""
-    if len(sequence) + 1 < size:
-        return []
-    last = tuple(sequence[len(sequence) + 1 - size :])
-    starts = range(len(sequence) - size + 1)
-    return [sequence[at + size - 1] for at in starts if tuple(sequence[at : at + size - 1]) == last]
+    tokens = np.asarray(sequence, dtype=np.int64)
+    starts = max(len(tokens) - size + 1, 0)
+    repeats = np.ones(starts, dtype=np.bool_)
+    for at, token in enumerate(tokens[starts:] if starts else ()):
+        repeats &= tokens[at : at + starts] == token
+    return tokens[size - 1 :][repeats]
 
 
 def _nucleus(scores: Doubles, top_p: float) -> Doubles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 from serving.batching.batch_shape import BatchShape, QueueLimits
 from serving.batching.batcher import Batcher, Timing
 from serving.batching.errors import Expired, Overloaded, Unavailable
+from serving.batching.turns import UNFINISHED, Turns
 from serving.errors import UserError
 from serving.tasks.base import Logits
 
@@ -393,7 +395,7 @@ def test_too_late_to_begin() -> None:
         first = await blocked(engine, batcher)
         waiting = asyncio.create_task(batcher.submit([text(2, 100)]))
         await until(lambda: batcher.depth == 1)
-        for ask in (batcher.admit, lambda by: batcher._enqueue([text(3)], Timing(), by)):
+        for ask in (batcher.admit, lambda by: batcher._enqueue([text(3)], Timing(), by, math.inf)):
             with pytest.raises(Overloaded, match=r"would miss its deadline in 1\.5 s"):
                 ask(time.perf_counter() + 1.5)
         engine.free.set()
@@ -632,3 +634,94 @@ class Told:
     def ran(self, waited: Sequence[float], tokens: int, seconds: float) -> None:
         """Keep it."""
         self.batches.append((waited, tokens, seconds))
+
+
+@dataclass
+class SlicedEngine:
+    """Runs each row in so many slices as it has tokens."""
+
+    calls: list[int] = field(default_factory=list)
+    left: dict[int, int] = field(default_factory=dict)
+    free: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, rows: Sequence[Any]) -> list[Any]:
+        """The row's name, after its last slice; text 13 fails in its third."""
+        (row,) = rows
+        name = row.ids[0]
+        assert self.free.wait(10)
+        time.sleep(0.0005)
+        self.calls.append(name)
+        self.left[name] = self.left.get(name, len(row.ids)) - 1
+        if name == 13 and self.calls.count(name) == 3:
+            raise ValueError("poison")
+        return [UNFINISHED if self.left[name] else [name]]
+
+
+def sliced(**options: Any) -> tuple[SlicedEngine, Batcher]:
+    """With an engine that runs."""
+    engine = SlicedEngine()
+    engine.free.set()
+    return engine, Batcher(engine, turns=Turns(QueueLimits(), 1000), **options)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_slices_of_many_callers(workers: int) -> None:
+    """Each gets its own results, in order; the short ones do not wait for the long one; one fails alone."""
+
+    async def main() -> None:
+        engine, batcher = sliced(workers=workers)
+        long = asyncio.create_task(batcher.submit([text(1, 2000)]))
+        poison = asyncio.create_task(batcher.submit([text(13, 5)]))
+        short = [batcher.submit([text(10 * n + k, 3) for k in range(4)]) for n in range(2, 12)]
+        answers = await asyncio.gather(*short)
+        assert [values(answer) for answer in answers] == [[10 * n + k for k in range(4)] for n in range(2, 12)]
+        with pytest.raises(ValueError, match="poison"):
+            await poison
+        assert not long.done()
+        long.cancel()
+        await asyncio.wait([long])
+        calls = len(engine.calls)
+        assert values(await batcher.submit([text(7)])) == [7]
+        assert engine.calls[calls:].count(1) <= workers  # what ran when its caller left
+        await batcher.close()
+
+    run(main)
+
+
+def test_slices_expire() -> None:
+    """At the deadline until they begin, then at the end: between two slices, and in a long one too."""
+
+    async def main() -> None:
+        engine, batcher = sliced()
+        now = time.perf_counter()
+        with pytest.raises(Expired, match="while the answer was being generated; ask for fewer tokens"):
+            await batcher.submit([text(1, 10**6)], deadline=now + 5, end=now + 0.1)
+        assert 0.1 <= time.perf_counter() - now < 2
+        engine.free.clear()
+        now = time.perf_counter()
+        late = asyncio.create_task(batcher.submit([text(2, 3)], deadline=now + 1, end=now + 0.05))
+        with pytest.raises(Expired):
+            await late
+        engine.free.set()
+        assert values(await batcher.submit([text(3)])) == [3]
+        await batcher.close()
+
+    run(main)
+
+
+def test_slices_tell_what_they_did() -> None:
+    """Once for each row: its wait until the first slice, and the time of all slices."""
+
+    async def main() -> None:
+        told, timing = Told(), Timing()
+        _, batcher = sliced(observer=told)
+        await batcher.submit([text(1, 20)], timing)
+        await until(lambda: bool(told.batches))
+        ((waited, tokens, seconds),) = told.batches
+        assert (len(waited), tokens) == (1, 20)
+        assert seconds >= 20 * 0.0005
+        assert 0 < timing.submitted <= timing.begun < timing.answered
+        assert timing.answered - timing.begun >= 20 * 0.0005
+        await batcher.close()
+
+    run(main)

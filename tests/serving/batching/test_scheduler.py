@@ -187,14 +187,6 @@ def test_only_rows_that_run_first_count() -> None:
     waiting.admit(deadline=2.0, now=0)
 
 
-def test_unpredictable_rows_are_not_refused() -> None:
-    """Where tokens do not predict the duration, no estimate refuses a request."""
-    waiting = queue(BatchShape(rows=1, predictable=False))
-    for _ in range(50):
-        waiting.put(rows(100), 0)
-    waiting.put(rows(10, deadline=4.0), 0)
-
-
 def test_an_expired_request_is_not_overload() -> None:
     """A request that arrives after its deadline expires instead of being told to retry."""
     waiting = queue()

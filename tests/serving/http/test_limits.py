@@ -74,6 +74,7 @@ def test_every_limit_is_tested(limits: dict[str, Any]) -> None:
     """Every limit has a test here, or for connections and explanations, in their own files."""
     tried = {"max_inputs", "max_characters", "max_body_bytes", "max_length"}
     tried |= {"max_queue", "max_queue_tokens", "max_bodies_bytes", "wait_seconds", "body_seconds"}
+    tried |= {"generation_seconds", "max_cache_bytes"}  # in test_generation.py
     assert (
         limits.keys()
         == tried | {"head_seconds", "max_head_bytes", "keep_alive_seconds", "max_connections"} | LIMITS.keys()

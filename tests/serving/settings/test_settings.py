@@ -74,7 +74,9 @@ def test_too_many(name: str, value: str, most: str) -> None:
     assert str(caught.value) == f"{name} is '{value}'; a whole number from 1 to {most} is accepted"
 
 
-@pytest.mark.parametrize("name", ["TUNESHIP_HEAD_SECONDS", "TUNESHIP_BODY_SECONDS", "TUNESHIP_WAIT_SECONDS"])
+@pytest.mark.parametrize(
+    "name", ["TUNESHIP_HEAD_SECONDS", "TUNESHIP_BODY_SECONDS", "TUNESHIP_WAIT_SECONDS", "TUNESHIP_GENERATION_SECONDS"]
+)
 def test_no_time_at_all(name: str) -> None:
     """No time for what every request needs would refuse them all; a drain may take none."""
     with pytest.raises(InputError, match=f"^{name} is '0'; a number of seconds above 0 is accepted$"):

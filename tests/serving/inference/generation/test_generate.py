@@ -11,7 +11,7 @@ import torch
 import serving.inference.generation.kv_cache
 from serving.bundle.bundle import GraphFile
 from serving.errors import BundleError, InputError, InputTooLarge
-from serving.inference.generation.generate import generate
+from serving.inference.generation.generate import generate, run
 from serving.inference.generation.kv_cache import CausalSession, Seq2SeqSession
 from serving.tasks.generation import Generated, GenerationParameters, Token, TokenRules
 from tests.exported_generators import TinyGenerator, tiny_generator
@@ -40,7 +40,7 @@ def tiny(request: pytest.FixtureRequest) -> TinyGenerator:
 
 def answers(tiny: TinyGenerator, prompt: list[int], settings: dict[str, Any], **more: Any) -> list[Generated]:
     parameters = GenerationParameters(**{"max_new_tokens": 20, **settings})
-    return generate(tiny.session, prompt, parameters, eos_token_ids=[tiny.eos_token_id], **more)
+    return run(generate(tiny.session, prompt, parameters, eos_token_ids=[tiny.eos_token_id], **more))
 
 
 @pytest.mark.parametrize("number", range(len(SETTINGS)), ids=[*SETTINGS])
@@ -77,7 +77,7 @@ def test_any_of_several_end_tokens_ends_an_answer(tiny: TinyGenerator) -> None:
     ends = [tiny.eos_token_id, second]
     for beams in (1, 3):
         parameters = GenerationParameters(max_new_tokens=20, num_beams=beams)
-        (found,) = generate(tiny.session, prompt, parameters, eos_token_ids=ends)
+        (found,) = run(generate(tiny.session, prompt, parameters, eos_token_ids=ends))
         (wanted,) = tiny.torch_tokens(prompt, max_new_tokens=20, num_beams=beams, eos_token_id=ends)
         assert found.token_ids == wanted[: len(found.token_ids)]
         assert beams > 1 or (found.token_ids[-1] == second and found.finish_reason == "eos_token")
@@ -87,7 +87,7 @@ def test_without_end_tokens_answers_are_full(tiny: TinyGenerator) -> None:
     """A model need not have one."""
     for beams in (1, 2):
         parameters = GenerationParameters(max_new_tokens=30, num_beams=beams)
-        for answer in generate(tiny.session, tiny.prompts()[0], parameters, eos_token_ids=[]):
+        for answer in run(generate(tiny.session, tiny.prompts()[0], parameters, eos_token_ids=[])):
             assert (len(answer.token_ids), answer.finish_reason) == (30, "length")
 
 
@@ -167,37 +167,83 @@ def test_a_rule_that_forbids_everything_is_told() -> None:
     tiny = tiny_generator("t5")
     parameters = GenerationParameters(max_new_tokens=300, no_repeat_ngram_size=1)
     with pytest.raises(InputError, match="no_repeat_ngram_size is 1: every token is forbidden"):
-        generate(tiny.session, tiny.prompts()[0], parameters, eos_token_ids=[])
+        run(generate(tiny.session, tiny.prompts()[0], parameters, eos_token_ids=[]))
 
 
-@pytest.mark.parametrize("settings", [{}, {"num_beams": 3}, {"do_sample": True, "num_return_sequences": 2, "seed": 1}])
-def test_an_unwanted_answer_is_left(tiny: TinyGenerator, settings: dict[str, Any]) -> None:
-    """Once asked to stop, no further token is worked out, and what there is says why it ends."""
-    asked: list[int] = []
+MODES: list[dict[str, Any]] = [{}, {"num_beams": 3}, {"do_sample": True, "num_return_sequences": 2, "seed": 1}]
 
-    def should_stop() -> bool:
-        asked.append(1)
-        return len(asked) == 4
 
-    found = answers(tiny, tiny.prompts()[1], {"min_new_tokens": 20, **settings}, should_stop=should_stop)
-    assert {(len(answer.token_ids), answer.finish_reason) for answer in found} == {(4, "cancelled")}
-    assert len(asked) == 4
+@pytest.mark.parametrize("settings", MODES)
+def test_an_unwanted_answer_is_left(
+    tiny: TinyGenerator, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between any two calls of a graph, the prompt's too: nothing more is worked out."""
+    monkeypatch.setattr(serving.inference.generation.kv_cache, "CHUNK", 7)
+    calls: list[int] = []
+    graph = tiny.session._decoder if isinstance(tiny.session, Seq2SeqSession) else tiny.session._graph
+    run_graph = graph.run
+    monkeypatch.setattr(graph, "run", lambda *feeds: calls.append(1) or run_graph(*feeds))  # type: ignore[func-returns-value]
+    parameters = GenerationParameters(max_new_tokens=20, min_new_tokens=20, **settings)
+    for steps in (1, 2, 5, 9):
+        calls.clear()
+        begun = generate(tiny.session, tiny.prompts()[2], parameters, eos_token_ids=[tiny.eos_token_id])
+        for _ in range(steps):
+            next(begun)
+        begun.close()
+        assert steps - 1 <= len(calls) <= steps  # an encoder is not counted
+
+
+@pytest.mark.parametrize("settings", MODES)
+def test_prompts_take_turns(tiny: TinyGenerator, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step each, whatever their lengths: every answer, its score too, is to the bit the one that it is alone."""
+    monkeypatch.setattr(serving.inference.generation.kv_cache, "CHUNK", 7)
+    alone = [answers(tiny, prompt, settings) for prompt in tiny.prompts()]
+    parameters = GenerationParameters(max_new_tokens=20, **settings)
+    running = {
+        number: generate(tiny.session, prompt, parameters, eos_token_ids=[tiny.eos_token_id])
+        for number, prompt in enumerate(tiny.prompts())
+    }
+    together: dict[int, list[Generated]] = {}
+    while running:
+        for number, steps in list(running.items()):
+            try:
+                next(steps)
+            except StopIteration as end:
+                together[number] = end.value
+                del running[number]
+    assert [together[number] for number in range(len(alone))] == alone
 
 
 def test_tokens_are_told_as_they_come(tiny: TinyGenerator) -> None:
     """The caller hears of each token before the next is worked out, and of the end with the last one."""
     told: list[Token] = []
-    asked_after: list[int] = []
-    (answer,) = answers(
-        tiny,
-        tiny.prompts()[1],
-        {},
-        on_token=told.append,
-        should_stop=lambda: asked_after.append(len(told)) or False,  # type: ignore[func-returns-value]
+    parameters = GenerationParameters(max_new_tokens=20)
+    steps = generate(
+        tiny.session, tiny.prompts()[1], parameters, eos_token_ids=[tiny.eos_token_id], on_token=told.append
     )
+    asked_after = [len(told) for _ in steps]
+    (answer,) = answers(tiny, tiny.prompts()[1], {})
     assert [token.id for token in told] == answer.token_ids
-    assert asked_after == list(range(1, len(told)))
+    assert asked_after[-len(told) + 1 :] == list(range(1, len(told)))
     assert [token.finish_reason for token in told] == [None] * (len(told) - 1) + [answer.finish_reason]
+
+
+def test_a_cache_is_as_large_as_told(tiny: TinyGenerator) -> None:
+    """At the end of the longest answers, in bytes; the source's keys and values once."""
+    prompt = tiny.prompts()[2]
+    decoding = tiny.session.begin(prompt)
+    for _ in decoding.read():
+        pass
+    decoding.select([0, 0, 0])
+    for _ in range(9):
+        decoding.step([5, 5, 5])
+    source = (
+        sum(array.nbytes for array in decoding._source.values() if array.dtype == np.float32)
+        if tiny.kind == "t5"
+        else 0
+    )  # type: ignore[attr-defined]
+    held = sum(array.nbytes for array in decoding._cache.values()) + source
+    assert held == tiny.session.cache_bytes(len(prompt), 9, 3)
 
 
 def test_beams_are_told_at_the_end(tiny: TinyGenerator) -> None:

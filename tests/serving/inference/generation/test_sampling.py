@@ -10,7 +10,7 @@ import torch
 from transformers.generation import logits_process
 
 from serving.inference.generation.decode_request import DecodeRequest
-from serving.inference.generation.generate import generate
+from serving.inference.generation.generate import generate, run
 from serving.inference.generation.logits_processors import log_softmax, probabilities, process_logits
 from serving.tasks.generation import Generated, GenerationParameters
 from tests.exported_generators import TinyGenerator, tiny_generator
@@ -26,7 +26,7 @@ def tiny(request: pytest.FixtureRequest) -> TinyGenerator:
 def drawn(tiny: TinyGenerator, prompt: list[int], **settings: Any) -> list[Generated]:
     # Not validated: a test may draw more answers than a request.
     parameters = GenerationParameters.model_construct(**{"max_new_tokens": 12, "do_sample": True, **settings})
-    return generate(tiny.session, prompt, parameters, eos_token_ids=[tiny.eos_token_id])
+    return run(generate(tiny.session, prompt, parameters, eos_token_ids=[tiny.eos_token_id]))
 
 
 def tokens(answers: list[Generated]) -> list[list[int]]:

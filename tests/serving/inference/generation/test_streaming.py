@@ -10,6 +10,8 @@ import pytest
 
 from serving.inference.generation.detokenizer import INCOMPLETE, Detokenizer, TextStream
 from serving.inference.generation.generate import generate
+from serving.inference.generation.generate import run as run_to_end
+from serving.inference.generation.stop_texts import StopTexts
 from serving.tasks.generation import Generated, GenerationParameters, Token
 from tests.exported_generators import TinyGenerator, tiny_generator
 from tests.tiny_generators import MAKERS, PROMPTS, tiny_corpus
@@ -27,7 +29,7 @@ def plain_ids(kind: str, text: str) -> tuple[int, ...]:
 
 
 def pieces(tiny: TinyGenerator, ids: Sequence[int], context: Sequence[int] = (), stop: Sequence[str] = ()) -> list[str]:
-    stream = TextStream(tiny.detokenizer, context=context, stop=stop)
+    stream = TextStream(tiny.detokenizer, context=context, stop=StopTexts(stop))
     found = []
     for token in ids:
         found.append(stream.put(token))
@@ -133,7 +135,7 @@ def test_special_tokens_have_no_text(tiny: TinyGenerator) -> None:
 def run(tiny: TinyGenerator, prompt: list[int], **settings: object) -> tuple[list[Generated], list[Token]]:
     told: list[Token] = []
     parameters = GenerationParameters(max_new_tokens=20, **settings)  # type: ignore[arg-type]
-    answers = generate(
+    steps = generate(
         tiny.session,
         prompt,
         parameters,
@@ -141,7 +143,7 @@ def run(tiny: TinyGenerator, prompt: list[int], **settings: object) -> tuple[lis
         detokenizer=tiny.detokenizer,
         on_token=told.append,
     )
-    return answers, told
+    return run_to_end(steps), told
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_a_stop_text_needs_a_detokenizer() -> None:
     """It cannot be looked for in token ids."""
     tiny = tiny_generator("gpt2")
     with pytest.raises(ValueError, match="detokenizer"):
-        generate(tiny.session, [1], GenerationParameters(stop=["a"]), eos_token_ids=[])
+        next(generate(tiny.session, [1], GenerationParameters(stop=["a"]), eos_token_ids=[]))
 
 
 def test_a_vocabulary_that_names_bytes_without_reading_them_holds_nothing_back() -> None:
