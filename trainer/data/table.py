@@ -22,8 +22,11 @@ class Table:
 
 
 def text_of(path: Path) -> str:
-    """Without a byte order mark; raises InputError naming the line that is not UTF-8."""
-    content = path.read_bytes()
+    """Without a byte order mark; raises InputError, which names a line that is not UTF-8."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path.name}: cannot be read ({error.strerror})") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

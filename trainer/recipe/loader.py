@@ -11,11 +11,13 @@ from typing import Any
 
 import yaml
 
-from serving.errors import InputError
+from serving.errors import InputError, shorten
 from serving.files import read_regular
+from serving.tasks.inputs import encodable
 
 MOST_BYTES = 2**18
 MOST_DEPTH = 20
+MOST_NUMBER = 2**64
 
 
 class _Loader(yaml.SafeLoader):
@@ -40,11 +42,16 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """A number or a date that Python cannot hold is an error of YAML too."""
+        """A number or a date that Python cannot hold is an error of YAML too, and a number of very many digits."""
+        problem, value = "a whole number has at most 64 bits", None
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep)
         except (ValueError, OverflowError) as error:
-            raise yaml.constructor.ConstructorError(problem=str(error), problem_mark=node.start_mark) from error
+            problem = str(error)
+        else:
+            if not isinstance(value, int) or abs(value) < MOST_NUMBER:
+                return value
+        raise yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
@@ -87,9 +94,10 @@ def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[s
     changed = copy.deepcopy(mapping)
     for override in overrides:
         key, equals, text = override.partition("=")
-        if not equals or not all(key.strip().split(".")):
+        if not equals or not all(key.strip().split(".")) or key.count(".") > MOST_DEPTH:
             raise InputError(f"--set {override}: write key=value, such as training.learning_rate=1e-4")
         _set(changed, key.strip().split("."), _parse_value(override, text))
+    _check_texts(changed)
     return changed
 
 
@@ -106,6 +114,20 @@ def _set(mapping: dict[str, Any], keys: list[str], value: Any) -> None:
         mapping[key] = below if isinstance(below, dict) else {}
         mapping = mapping[key]
     mapping[keys[-1]] = value
+
+
+def _check_texts(value: Any, key: str = "") -> None:
+    """Raise InputError for text that no file name, no file and no terminal can hold."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            _check_texts(name, key)
+            _check_texts(each, f"{key}.{name}".strip("."))
+    elif isinstance(value, list):
+        for each in value:
+            _check_texts(each, key)
+    elif isinstance(value, str) and ("\0" in value or not encodable(value)):
+        problem = f"{shorten(repr(value), 60)} holds a NUL or half of a surrogate pair; leave that character out"
+        raise InputError(f"{key}: {problem}" if key else f"the recipe: {problem}")
 
 
 def _one_line(error: yaml.YAMLError) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from serving.errors import InputError
+from serving.errors import InputError, shorten
 from serving.files import replace_file
 from trainer.recipe.errors import explain
 from trainer.recipe.loader import apply_overrides, read_mapping
@@ -51,6 +51,8 @@ LAYERED = ("text-classification", "multi-label-classification", "regression", "t
 
 SCORED_BY_WORDS = ("question-answering", "text2text-generation", "text-generation")
 """The tasks whose metrics are means over rows."""
+
+_LONGEST_NAME, _LONGEST_PATH = 255, 4000  # Linux's, for a folder before it
 
 
 class Recipe(Section):
@@ -158,7 +160,9 @@ def _map_path(path: str, change: Callable[[str], str]) -> str:
 
 
 def _to_absolute(value: str, folder: Path) -> str:
-    """``value`` itself where it is a hub id, neither written as a path nor found in ``folder``."""
+    """``value`` itself where it is a hub id, neither written as a path nor found in ``folder``; raises InputError."""
+    if max(len(os.fsencode(part)) for part in value.split("/")) > _LONGEST_NAME or len(value) > _LONGEST_PATH:
+        raise InputError(f"{shorten(value, 60)}: is longer than the name of a file can be; give a path or a hub id")
     joined = folder / value
     if value.startswith(("./", "../")) or Path(value).is_absolute() or joined.exists():
         return os.path.normpath(folder.resolve() / value)

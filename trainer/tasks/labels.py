@@ -10,6 +10,7 @@ from pathlib import Path
 from serving.errors import InputError
 from trainer.data import columns
 from trainer.data.rows import Rows, normalize
+from trainer.data.table import text_of
 from trainer.recipe.sections import Data
 
 
@@ -26,7 +27,7 @@ def read_label_names(data: Data) -> list[str] | None:
 def _read_names(path: Path) -> list[str]:
     if not path.is_file():
         raise InputError(f"data.label_names: {path}: there is no such file", field="data.label_names")
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line.strip() for line in text_of(path).splitlines() if line.strip()]
 
 
 def apply_names(

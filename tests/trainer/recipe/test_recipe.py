@@ -198,7 +198,7 @@ def test_no_file(tmp_path: Path) -> None:
         load_recipe(tmp_path)
 
 
-@pytest.mark.parametrize("override", ["training.seed", "=3", "training..seed=3"])
+@pytest.mark.parametrize("override", ["training.seed", "=3", "training..seed=3", "a" + ".a" * 5000 + "=3"])
 def test_bad_override(tmp_path: Path, override: str) -> None:
     """An override that is no key=value says how one is written."""
     assert "write key=value" in message(tmp_path, MINIMAL, override)
@@ -259,3 +259,23 @@ def test_a_recipe_that_is_a_pipe(tmp_path: Path) -> None:
 def test_no_number(tmp_path: Path, key: str, number: str) -> None:
     """What is no finite number is refused: as a bound of the proof it would hold nothing."""
     assert f"{key}: " in message(tmp_path, MINIMAL.replace("text-classification", "regression"), f"{key}={number}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed: 0x" + "f" * 10**4, "a whole number has at most 64 bits"),
+        ("seed: " + ":".join(["59"] * 2000), "a whole number has at most 64 bits"),
+        (MINIMAL.replace("a.csv", '"a\\0.csv"'), "data.train: 'a\\x00.csv' holds a NUL"),
+        (MINIMAL.replace("a.csv", '"\\ud800"'), "data.train: '\\ud800' holds a NUL or half"),
+        (MINIMAL + '"\\ud800": 1', "the recipe: '\\ud800' holds a NUL or half"),
+        (MINIMAL.replace("a.csv", "x" * 300 + ".csv"), "is longer than the name of a file can be"),
+        (MINIMAL + "model: " + "a/" * 3000, "is longer than the name of a file can be"),
+        (MINIMAL + "7: 1", "the recipe: 7 is not accepted"),
+        (MINIMAL + "training: {yes: 1}", "training"),
+    ],
+    ids=range(9),
+)
+def test_values_that_no_file_takes(tmp_path: Path, text: str, said: str) -> None:
+    """Nor does a number of very many digits, or a name that no file can have."""
+    assert said in message(tmp_path, text)
