@@ -11,19 +11,22 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from rich.console import Console
 
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
+from serving.files import read_regular
 from trainer.data.rows import hash_rows
 from trainer.model.base_model import BaseCheckpoint
 from trainer.recipe.recipe import load_recipe
 from trainer.run import environment
+from trainer.run.records import MOST_BYTES, DataRecord, RecipeRecord
 from trainer.run.run import Run, differences, format_record, training_settings, write_atomically
 
 LOCKED, IN_FOLDER, NOW = "in the lock", "in the folder", "now"
 _MOST_CHANGES = 5
+_MOST_THREADS = 4096
 
 
 class _Record(BaseModel):
@@ -72,6 +75,15 @@ class Lock(_Record):
     resumed: list[str] = []
     result: Result | None = None
 
+    @model_validator(mode="after")
+    def _check_parts(self) -> Lock:
+        RecipeRecord.model_validate(self.recipe)
+        if "test" not in DataRecord.model_validate(self.data).splits:
+            raise ValueError("data: has no split test")
+        if type(self.environment.hardware.get("threads")) is not int or not 0 < self.threads <= _MOST_THREADS:
+            raise ValueError(f"environment: hardware.threads is no number from 1 to {_MOST_THREADS}")
+        return self
+
     @property
     def threads(self) -> int:
         return int(self.environment.hardware["threads"])
@@ -90,16 +102,19 @@ def read_lock(run: Run) -> Lock:
     if not run.lock.is_file():
         raise InputError(f"{run.root}: has no {run.lock.name}, which training writes; train the run again")
     try:
-        return Lock.model_validate_json(run.lock.read_bytes())
+        return Lock.model_validate_json(read_regular(run.lock, MOST_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "the file"
         raise InputError(f"{run.lock}: {field}: {first['msg']}; restore the file, or train the run again") from None
+    except OSError as error:
+        raise InputError(f"{run.lock}: {error.strerror}; restore the file, or train the run again") from None
 
 
 def weight_hashes(run: Run) -> dict[str, str]:
     """The sha256 of the checkpoint's safetensors files."""
-    return {path.name: sha256_of(path) for path in sorted(run.checkpoint.glob("*.safetensors"))}
+    files = (path for path in sorted(run.checkpoint.glob("*.safetensors")) if path.is_file())
+    return {path.name: sha256_of(path) for path in files}
 
 
 def _other_hashes(run: Run, record: dict[str, Any]) -> dict[str, str]:

@@ -11,7 +11,9 @@ from typing import Any
 from serving.errors import InputError
 from serving.files import TEMPORARY, replace_file
 from trainer.data.rows import Rows
+from trainer.data.table import text_of
 from trainer.run.folder_lock import LOCK_FILE
+from trainer.run.records import read_record
 
 RUNNING, FINISHED = "running", "finished"
 _MOST_CHARACTERS = 40
@@ -39,7 +41,7 @@ class Run:
         if run.status() == RUNNING:
             raise InputError(f"{path}: the run is not finished; run its train command again to resume it")
         needed = (run.record, run.recipe, run.checkpoint / "config.json", run.evaluation)
-        missing = [str(file.relative_to(path)) for file in needed if not file.exists()]
+        missing = [str(file.relative_to(path)) for file in needed if not file.is_file()]
         if missing or run.status() != FINISHED:
             problem = f"lacks {', '.join(missing)}" if missing else "run.json is not that of a run"
             raise InputError(f"{path}: is no finished run ({problem}); give the --output folder of tuneship train")
@@ -48,21 +50,21 @@ class Run:
     def status(self) -> str | None:
         """RUNNING, FINISHED, or None."""
         try:
-            status = self.read_record().get("status")
-        except (OSError, ValueError, AttributeError):
+            status = self.read_record()["status"]
+        except InputError:
             return None
         return status if status in (RUNNING, FINISHED) else None
 
     def read_record(self) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads(self.record.read_text(encoding="utf-8"))
-        return record
+        """Raises InputError."""
+        return read_record(self.record, FINISHED)
 
     def write_record(self, record: dict[str, Any]) -> None:
         write_atomically(self.record, format_record(record))
 
     def read_evaluation(self) -> Rows:
         """The test rows; raises InputError."""
-        lines = self.evaluation.read_text(encoding="utf-8").split("\n")
+        lines = text_of(self.evaluation).split("\n")
         rows = [self._read_row(number, line) for number, line in enumerate(lines, 1) if line]
         inputs, targets = ([row[at] for row in rows] for at in (0, 1))
         return Rows(self.evaluation.name, inputs, targets, list(range(1, len(rows) + 1)), [""] * len(rows))
@@ -77,7 +79,7 @@ class Run:
         try:
             row = json.loads(line)
             return row["inputs"], row["target"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise InputError(
                 f'{self.evaluation}, row {number}: is no row {{"inputs": …, "target": …}}; restore the file, or train'
                 " the run again"
