@@ -81,6 +81,13 @@ def test_cheapest(others: list[int], batch: list[int]) -> None:
     assert lengths(waiting.take(1).batch) == batch
 
 
+def test_a_tie_takes_the_larger_batch() -> None:
+    """Rows that cost as much in this call as in another go along: the fewer calls."""
+    waiting = queue(BatchShape(ratio=2, call_cost=10))
+    waiting.put(rows(20, 40), 0)
+    assert lengths(waiting.take(0).batch) == [20, 40]
+
+
 def test_a_large_request_shares() -> None:
     """A lone text that comes while a request of 128 has run for a while does not wait for the rest of it."""
     waiting = queue(BatchShape(rows=1))
@@ -154,6 +161,48 @@ def test_bounds() -> None:
     with pytest.raises(Overloaded):
         waiting.admit()
     assert len(waiting) == 3
+
+
+@pytest.mark.parametrize(("length", "fits"), [(99, True), (100, False)])
+def test_a_request_is_read_while_a_token_fits(length: int, fits: bool) -> None:
+    """Up to the bound itself; a request of no rows is never refused."""
+    waiting = queue(bounds=QueueLimits(rows=2, tokens=100))
+    waiting.put(rows(length), 0)
+    if fits:
+        waiting.admit()
+    else:
+        with pytest.raises(Overloaded, match=r"^1 texts of 100 tokens are in the queue$"):
+            waiting.admit()
+    waiting.put([], 0)
+
+
+def test_a_request_that_is_just_in_time() -> None:
+    """5,000 tokens take five seconds: a request that has five is taken, and one that has less is not."""
+    waiting = queue()
+    for _ in range(50):
+        waiting.put(rows(100), 0)
+    waiting.admit(5.0, 0.0)
+    waiting.admit(15.0, 10.0)
+    for deadline, now in ((4.99, 0.0), (14.99, 10.0)):
+        with pytest.raises(Overloaded):
+            waiting.admit(deadline, now)
+    waiting.put(rows(10, deadline=15.0), 10.0)
+
+
+def test_rows_that_are_gone_are_not_counted() -> None:
+    """A caller that left takes its rows, and the time that they would have taken, out of the queue."""
+    waiting = queue()
+    gone, stays = rows(*[100] * 50), rows(10)
+    waiting.put(gone, 0)
+    waiting.put(stays, 0)
+    for row in gone:
+        waiting.remove(row)
+    waiting.admit(0.02, 0.0)
+    assert (len(waiting), waiting.tokens) == (1, 10)
+    waiting.clear()
+    assert (len(waiting), waiting.tokens, waiting.take(0).batch) == (0, 0, [])
+    waiting.put(gone, 0)
+    assert len(waiting) == 50
 
 
 def test_a_missed_deadline_is_refused_at_once() -> None:

@@ -7,17 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from serving.bundle.cpu import FEATURES, describe_machine
+from serving.bundle.cpu import FEATURES, Arithmetic, Machine, cpu_mismatches, describe_machine
 
 X86 = """processor\t: 0
 vendor_id\t: GenuineIntel
-model name\t: Intel(R) Xeon(R) Platinum 8488C
+model name\t: Intel(R) Xeon(R): Platinum 8488C
 flags\t\t: fpu vme sse4_2 avx avx2 avx512f avx512_vnni amx_int8 amx_tile
 bugs\t\t:
 
 processor\t: 1
 model name\t: Another
 flags\t\t: fpu avx_vnni
+
+processor\t: 2
+model name\t: A third
 """
 
 ARM = """processor\t: 0
@@ -30,7 +33,7 @@ CPU implementer\t: 0x41
 @pytest.mark.parametrize(
     ("cpuinfo", "cpu", "features"),
     [
-        (X86, "Intel(R) Xeon(R) Platinum 8488C", ["avx2", "avx512f", "avx512_vnni", "amx_int8"]),
+        (X86, "Intel(R) Xeon(R): Platinum 8488C", ["avx2", "avx512f", "avx512_vnni", "amx_int8"]),
         (ARM, "unknown", ["asimddp", "i8mm"]),
         ("", "unknown", []),
     ],
@@ -52,3 +55,39 @@ def test_this_machine() -> None:
     machine = describe_machine()
     assert machine["architecture"] == platform.machine()
     assert set(machine["features"]) <= set(FEATURES)
+
+
+DOT_PRODUCTS = "int8-dot-product instructions and this machine's has"
+LISTED = "(amx_int8, asimddp, avx512_vnni, avx_vnni, i8mm)"
+
+
+@pytest.mark.parametrize(
+    ("depends_on", "proven_on", "machine", "mismatches"),
+    [
+        ([], ["x86_64", "avx512_vnni"], ["aarch64"], ()),
+        (["bfloat16"], ["x86_64"], ["aarch64"], ("it was proven on x86_64 and this machine is aarch64",)),
+        (["int8-dot-product"], ["x86_64", "avx512_vnni"], ["x86_64", "avx2", "avx_vnni"], ()),
+        (["int8-dot-product"], ["x86_64", "avx2"], ["x86_64", "avx512_bf16"], ()),
+        (
+            ["int8-dot-product", "bfloat16"],
+            ["x86_64", "amx_int8", "amx_bf16"],
+            ["x86_64", "amx_bf16"],
+            (f"it was proven on a CPU with {DOT_PRODUCTS} none {LISTED}",),
+        ),
+        (
+            ["int8-dot-product", "bfloat16"],
+            ["x86_64", "amx_bf16"],
+            ["x86_64", "avx_vnni"],
+            (
+                f"it was proven on a CPU without {DOT_PRODUCTS} some {LISTED}",
+                "it was proven on a CPU with bfloat16 instructions and this machine's has none (amx_bf16, avx512_bf16)",
+            ),
+        ),
+    ],
+)
+def test_mismatches(
+    depends_on: list[Arithmetic], proven_on: list[str], machine: list[str], mismatches: tuple[str, ...]
+) -> None:
+    """A line for each arithmetic that only one machine has, whichever instructions give it; float32 needs none."""
+    proven, here = (Machine(architecture=name, cpu="", features=features) for name, *features in (proven_on, machine))
+    assert cpu_mismatches(depends_on, proven, here) == mismatches

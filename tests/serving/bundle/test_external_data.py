@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import pytest
 
 from export.sign import sign_with_key
 from serving.bundle.bundle import Bundle, GraphFile
-from serving.bundle.external_data import CHILDREN, find_external_tensors
+from serving.bundle.external_data import (
+    CHILDREN,
+    ExternalTensor,
+    check_external_tensors,
+    data_files,
+    find_external_tensors,
+)
 from serving.errors import BundleError
 from serving.inference.predictor import Predictor
 from serving.inference.session import create_session
@@ -145,14 +152,125 @@ def test_malformed(content: bytes) -> None:
         GraphFile("model.onnx", content)
 
 
+def model(*tensors: onnx.TensorProto, place: str = "in_initializer") -> bytes:
+    """A graph of nothing but these tensors."""
+    graph = onnx.ModelProto(ir_version=10).SerializeToString()
+    for tensor in tensors:
+        graph = with_tensor(graph, tensor, place)
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("entries", "accepted"),
+    [
+        ({"offset": 84, "length": 16}, True),
+        ({"offset": 0, "length": 100}, True),
+        ({"offset": 100, "length": 0}, True),
+        ({"offset": 85, "length": 16}, False),
+        ({"offset": 101, "length": 0}, False),
+        ({"offset": -1, "length": 16}, False),
+        ({"offset": "", "length": 16}, False),
+        ({"offset": 0, "length": "16 "}, False),
+        ({"offset": "٠", "length": 16}, False),
+        ({"offset": "0" * 19, "length": 16}, True),
+        ({"offset": "0" * 20, "length": 16}, False),
+        ({"checksum": "x"}, False),
+    ],
+)
+def test_a_weight_is_inside_its_file(entries: dict[str, object], accepted: bool) -> None:
+    """Offset and length are digits, and end at the file's end at the latest; the message has them and the size."""
+    graph, data = model(external("b", size=16, **entries)), {"weights.bin": 100}
+    if accepted:
+        check_external_tensors(graph, "m.onnx", data)
+        return
+    given = {"offset": 0, "length": 16} | entries
+    expected = (
+        f"m.onnx keeps 'b' in the file 'weights.bin' at offset {str(given['offset'])!r} with length "
+        f"{str(given['length'])!r}; the file has 100 bytes. Export the bundle again."
+    )
+    with pytest.raises(BundleError, match=re.escape(expected)):
+        check_external_tensors(graph, "m.onnx", data)
+
+
+@pytest.mark.parametrize("key", ["offset", "length"])
+def test_a_weight_says_where_it_is(key: str) -> None:
+    """Without an offset or a length, onnxruntime would read the rest of the file, or a whole one."""
+    tensor = external()
+    del tensor.external_data[[entry.key for entry in tensor.external_data].index(key)]
+    with pytest.raises(BundleError, match=rf"{key} ''"):
+        check_external_tensors(model(tensor), "m.onnx", {"weights.bin": 100})
+
+
+def test_only_a_weight_is_read_from_memory() -> None:
+    """A tensor elsewhere in the graph is refused even in a file that is named; every weight is looked at."""
+    data = {"weights.bin": 100}
+    with pytest.raises(BundleError, match=r"keeps 'weight' in the file 'weights\.bin', which manifest\.json does not"):
+        check_external_tensors(model(external(), place="in_constant"), "m.onnx", data)
+    with pytest.raises(BundleError, match=r"keeps 'c' in the file 'other', which"):
+        check_external_tensors(model(external("a"), external("b"), external("c", "other")), "m.onnx", data)
+
+
+def test_the_files_of_a_graph() -> None:
+    """Each once, in the graph's order; a name that is missing or no UTF-8 is no obstacle."""
+    graph = model(external("a", "y"), external("b", "x"), external("c", "y"))
+    assert data_files(graph, "m.onnx") == ["y", "x"]
+    nameless = external("ab")
+    nameless.ClearField("name")
+    (found,) = find_external_tensors(model(nameless))
+    entries = [("location", "weights.bin"), ("offset", "0"), ("length", "16")]
+    assert found == ExternalTensor("", entries, weight=True)
+    (found,) = find_external_tensors(model(external("ab")).replace(b"ab", b"a\xff"))
+    assert found == ExternalTensor("a\ufffd", entries, weight=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x07", "there is no field 0"),
+        (b"\x80\x80\x80\x80\x10", "there is no field 536870912"),
+        (b"\x3b", "there is no wire type 3"),
+        (b"\x09" + bytes(7), "it ends within a field"),
+        (b"\x0d" + bytes(3), "it ends within a field"),
+        (b"\x0a\x05abcd", "it ends within a field"),
+        (b"\x08", "it ends within a number"),
+        (b"\x08" + b"\xff" * 10, "it ends within a number"),
+        (b"\x09" + bytes(8), ""),
+        (b"\x0d" + bytes(4), ""),
+        (b"\x0a\x05abcde", ""),
+        (b"\x08" + b"\xff" * 9 + b"\x01", ""),
+        (b"\xf8\xff\xff\xff\x0f\x00", ""),
+    ],
+)
+def test_the_wire_format(content: bytes, message: str) -> None:
+    """Fields of every kind, up to the last byte; one byte less is malformed."""
+    if not message:
+        assert list(find_external_tensors(content)) == []
+        return
+    with pytest.raises(
+        BundleError, match=f"^m.onnx cannot be loaded by onnxruntime: it is not an ONNX file: {message}$"
+    ):
+        data_files(content, "m.onnx")
+
+
+def nested(times: int) -> bytes:
+    """A model whose graph has a branch, which has a branch, and so on."""
+    graph = onnx.GraphProto(name="leaf").SerializeToString()
+    for _ in range(times):
+        graph = _message(1, _message(5, _message(6, graph)))
+    return _message(7, graph)
+
+
+def test_as_deep_as_protobuf_goes() -> None:
+    """A hundred messages in each other are searched."""
+    assert list(find_external_tensors(nested(33))) == []
+    with pytest.raises(ValueError, match="messages are nested too deep"):
+        list(find_external_tensors(nested(34)))
+
+
 def test_nested_too_deep() -> None:
     """Graphs within graphs without end are refused before Python's stack ends."""
-    graph = onnx.GraphProto(name="leaf").SerializeToString()
-    for _ in range(2000):
-        attribute = _message(6, graph)
-        graph = _message(1, _message(5, attribute))
     with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded by onnxruntime"):
-        GraphFile("model.onnx", _message(7, graph))
+        GraphFile("model.onnx", nested(2000))
 
 
 def test_not_as_another_format(tiny_bundle: Path) -> None:
