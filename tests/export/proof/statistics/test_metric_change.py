@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import beta
 
-from export.proof.statistics.metric_change import MetricChange, measure_change, unmeasured_change
+from export.proof.statistics.metric_change import ChangedAnswers, MetricChange, measure_change, unmeasured_change
 from trainer.metrics.resampling import WeightedMetric, f1_of, indicators, mean_of, pearson_of, spearman_of
 
 
@@ -150,3 +152,60 @@ def test_a_score_without_a_number_is_no_pass() -> None:
     change = unmeasured_change("pearson", 0.9, 10, 0.005)
     assert not change.within_budget
     assert not change.loses_too_much
+    assert (change.metric, change.reference, change.rows, change.budget, change.level) == (
+        "pearson", 0.9, 10, 0.005, 0.025,
+    )  # fmt: skip
+    assert change.test == "none: the served answers cannot be scored"
+    numbers = (change.served, change.floor, change.change, change.low, change.high, *change.served_interval)
+    assert all(map(math.isnan, numbers))
+    needed = (change.rows_needed, change.rows_needed_without_loss, change.unlabelled_rows_needed, change.unlabelled)
+    assert needed == (None, None, None, None)
+    assert unmeasured_change("pearson", 0.9, 10, 0.005, 0.001).level == 0.001
+
+
+def test_a_change_says_what_it_is_of() -> None:
+    """Both scores, the floor, the budget, the level, the rows and the test's name."""
+    sides = mean_of([1.0] * 99 + [0.0]), mean_of([1.0] * 98 + [0.0] * 2)
+    change = measure_change("accuracy", (0.99, 0.98), sides, 0.05, 0.01, 0.5)
+    assert (change.metric, change.reference, change.served, change.floor) == ("accuracy", 0.99, 0.98, 0.5)
+    assert (change.change, change.level, change.rows, change.budget) == (pytest.approx(-0.01), 0.01, 100, 0.05)
+    assert change.test == "exact unconditional test of paired shares of rows"
+    assert change.unlabelled is None
+    assert change.unlabelled_rows_needed == math.ceil(math.log(0.005) / math.log(0.95))
+    assert change.served_interval == pytest.approx((beta.ppf(0.01, 98, 3), beta.isf(0.01, 99, 2)))
+    other = measure_change("macro_f1", (1.0, 1.0), (macro_f1(["a", "b"], ["a", "b"]),) * 2, 0.005)
+    assert other.test == "Dirichlet weights of the rows and one further, lost row"
+    assert other.unlabelled_rows_needed is None
+    assert (other.floor, other.level) == (0.0, 0.025)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1"])
+def test_rows_without_labels_take_half_of_the_level(metric: str) -> None:
+    """With none of 2,000 changed the drop is below their limit, whatever the few labelled rows allow."""
+    sides = mean_of([1.0] * 20), mean_of([1.0] * 20)
+    unlabelled = ChangedAnswers("texts", "hash", 2000, 2000, 0)
+    change = measure_change(metric, (1.0, 1.0), sides, 0.005, 0.05, unlabelled=unlabelled)
+    limit = 1 - 0.025 ** (1 / 2000)
+    assert (change.low, change.high) == pytest.approx((-limit, limit), rel=1e-2)
+    assert change.within_budget
+    assert change.unlabelled == unlabelled
+    assert change.test.endswith(
+        ", within the exact limit of the share of changed answers on unlabelled rows, at half of the level each"
+    )
+    alone = measure_change(metric, (1.0, 1.0), sides, 0.005, 0.025)
+    assert change.rows_needed_without_loss == alone.rows_needed_without_loss
+    assert change.served_interval == alone.served_interval
+
+
+def test_a_change_near_the_budget_needs_more_rows_than_there_are() -> None:
+    """More than 4,096 times as many are no help; a quarter of the budget needs a number within its rounding."""
+    assert change_of(lost=4, won=0, rows=1000, budget=0.00401).rows_needed is None
+    few = change_of(lost=1, won=0, rows=1000, budget=0.004)
+    assert few.rows_needed is not None
+    for factor, passes in ((1.06, True), (0.5, False)):
+        rows = few.rows_needed * factor
+        assert change_of(round(rows / 1000 + (0.5 if passes else 0)), 0, round(rows), 0.004).within_budget is passes
+    means = mean_of([1.0] * 95 + [0.5] * 5), mean_of([1.0] * 94 + [0.5] * 6)
+    other = measure_change("f1", (0.975, 0.97), means, 0.02)
+    assert other.rows_needed is not None
+    assert 2 * 100 < other.rows_needed < 8 * 100

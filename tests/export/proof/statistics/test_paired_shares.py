@@ -12,6 +12,8 @@ from export.proof.statistics.paired_shares import (
     drop_limit,
     p_value,
     rows_without_loss,
+    share_interval,
+    share_limit,
     signed_root,
 )
 
@@ -114,3 +116,46 @@ def test_changed_answers_bound_the_loss() -> None:
     assert p_value(few, 0.005, changed_share=0.003) == NUISANCE_ERROR
     assert drop_limit(few, LEVEL, 0.005, changed_share=0.003) == pytest.approx(0.003, rel=1e-3)
     assert drop_limit(PairedCounts(50, 0, 3), LEVEL, 0.005, changed_share=0.3) < 0.3
+
+
+def test_counts_scale_to_no_better_rates() -> None:
+    """Rows and losses round up, wins down."""
+    counts = PairedCounts(10, 3, 3)
+    assert counts.scale(1.5) == PairedCounts(15, 5, 4)
+    assert counts.scale(2.0) == PairedCounts(20, 6, 6)
+    assert PairedCounts(7, 1, 5).scale(1.5) == PairedCounts(11, 2, 7)
+    assert PairedCounts(10, 3, 1).swap() == PairedCounts(10, 1, 3)
+    assert PairedCounts(10, 3, 1).drop == 0.2
+
+
+def test_shares_are_clopper_and_pearsons() -> None:
+    """Two-sided at 95 % unless told, and the upper limit alone."""
+    assert share_interval(3, 20) == pytest.approx((beta.ppf(0.025, 3, 18), beta.isf(0.025, 4, 17)))
+    assert share_interval(0, 20, 0.9) == pytest.approx((0, 1 - 0.05 ** (1 / 20)))
+    assert share_limit(3, 20, 0.05) == pytest.approx(beta.isf(0.05, 4, 17))
+    assert (share_limit(20, 20, 0.05), share_limit(19, 20, 0.05)) == (1.0, pytest.approx(beta.isf(0.05, 20, 1)))
+
+
+@pytest.mark.parametrize(
+    ("counts", "budget", "p"),
+    [
+        # Summed over all outcomes with the multinomial's own probabilities, at each of 20,001 shares of won rows.
+        (PairedCounts(12, 0, 0), 0.3, 0.0138413),
+        (PairedCounts(12, 1, 2), 0.3, 0.0138413),
+        (PairedCounts(12, 5, 1), 0.3, 0.653347),
+        (PairedCounts(12, 0, 12), 0.3, 3.37922e-06),
+        (PairedCounts(12, 12, 0), 0.3, 1),
+        (PairedCounts(9, 2, 4), -0.2, 0.571259),
+        (PairedCounts(9, 4, 2), 0.0, 1),
+    ],
+)
+def test_p_values(counts: PairedCounts, budget: float, p: float) -> None:
+    """Of few rows, from the definition."""
+    assert p_value(counts, budget) == pytest.approx(p, rel=2e-3, abs=2 * NUISANCE_ERROR)
+
+
+def test_a_drop_that_cannot_be() -> None:
+    """No share of changed answers, or more won rows than may change: nothing is left to reject but the set's error."""
+    assert p_value(PairedCounts(10, 0, 0), -0.5, changed_share=0.5) == 1.0
+    assert p_value(PairedCounts(10, 0, 0), -0.49, changed_share=0.5) <= 1.0
+    assert p_value(PairedCounts(1000, 0, 500), 0.1, changed_share=0.2) == NUISANCE_ERROR
