@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import cached_property, partialmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -17,12 +17,17 @@ from uvicorn.config import HTTP_PROTOCOLS
 from serving.http.server.connection import connection_class
 from serving.http.server.server import Server
 from serving.inference.memory import trim_memory
+from serving.settings.access import AccessPolicy
 from serving.settings.limits import ServerLimits
 
 if TYPE_CHECKING:
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
     from serving.http.app import App  # at run time only in the worker
+
+
+KILL_MARGIN_SECONDS = 1.0
+"""After the time in which the worker ends itself."""
 
 
 class LazyApp(Starlette):
@@ -55,17 +60,27 @@ class DirectRouting:
     BentoML would accept bodies of any size, add its cost to each request, and answer errors in another format.
     """
 
-    PATHS = frozenset({"/schema.json", "/docs", "/healthz"})
+    PATHS = frozenset({"/schema.json"})
     PATH_PREFIX = "/static_content/"
+    LIVE = "/healthz"
 
-    def __init__(self, app: ASGIApp, lazy_app: LazyApp) -> None:
-        self._bentoml, self._lazy_app = app, lazy_app
+    def __init__(self, app: ASGIApp, lazy_app: LazyApp, access_policy: AccessPolicy) -> None:
+        """``access_policy`` is for BentoML's pages too."""
+        from serving.http.middleware.access import access_middleware  # in the worker only
+
+        self._bentoml, self._lazy_app, self._pages = app, lazy_app, app
+        for each in reversed(access_middleware(access_policy, access_policy.keys())):
+            self._pages = each.cls(self._pages, *each.args, **each.kwargs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await (self._bentoml if self._is_bentomls(scope) else self._lazy_app.app)(scope, receive, send)
-
-    def _is_bentomls(self, scope: Scope) -> bool:
-        return scope["type"] != "http" or scope["path"] in self.PATHS or scope["path"].startswith(self.PATH_PREFIX)
+        if scope["type"] != "http":
+            await self._bentoml(scope, receive, send)
+        elif scope["path"] in self.PATHS or scope["path"].startswith(self.PATH_PREFIX):
+            await self._pages(scope, receive, send)
+        elif scope["path"] == self.LIVE:
+            await self._lazy_app.app({**scope, "path": "/livez", "raw_path": b"/livez"}, receive, send)
+        else:
+            await self._lazy_app.app(scope, receive, send)
 
 
 def disable_timeouts() -> None:
@@ -87,9 +102,19 @@ async def _pass_on(self: TimeoutMiddleware | OpenTelemetryMiddleware, scope: Any
     await self.app(scope, receive, send)
 
 
-def forward_sighup() -> None:
-    """At SIGHUP, Circus would restart the worker, which itself checks a new version before it serves it."""
-    Watcher.__init__ = partialmethod(Watcher.__init__, send_hup=True)
+def watch_worker(server_limits: ServerLimits) -> None:
+    """What BentoML's parent process does with its worker.
+
+    At SIGHUP, it would restart it, which itself checks a new version before it serves it. At SIGTERM, it would wait a
+    day for it.
+    """
+    create = Watcher.__init__
+    seconds = server_limits.drain_seconds + server_limits.grace_seconds + KILL_MARGIN_SECONDS
+
+    def init(self: Watcher, *arguments: Any, **options: Any) -> None:
+        create(self, *arguments, **{**options, "send_hup": True, "graceful_timeout": seconds})
+
+    Watcher.__init__ = init
 
 
 def use_server(server_limits: ServerLimits, lazy_app: LazyApp) -> None:
@@ -98,4 +123,4 @@ def use_server(server_limits: ServerLimits, lazy_app: LazyApp) -> None:
     protocols["auto"] = connection_class(
         server_limits, lambda reason: lazy_app.app.server_state.metrics.count_refused_connection(reason)
     )
-    uvicorn.Server = Server  # type: ignore[misc]
+    uvicorn.Server = type("Server", (Server,), {"grace_seconds": server_limits.grace_seconds})  # type: ignore

@@ -57,7 +57,7 @@ def _create_app() -> App:
 
 lazy_app = workarounds.LazyApp(_create_app)
 workarounds.disable_timeouts()
-workarounds.forward_sighup()
+workarounds.watch_worker(server_limits)
 workarounds.use_server(server_limits, lazy_app)
 
 if settings.log != LogSettings():  # by default the log has BentoML's format and no line per request
@@ -88,4 +88,6 @@ class Tuneship:
         return response.json()
 
 
-Tuneship.add_asgi_middleware(workarounds.DirectRouting, lazy_app=lazy_app)  # type: ignore[attr-defined]
+Tuneship.add_asgi_middleware(  # type: ignore[attr-defined]
+    workarounds.DirectRouting, lazy_app=lazy_app, access_policy=settings.access_policy
+)

@@ -99,7 +99,7 @@ def _serve_grpc(app: App, host: str, settings: ServerSettings) -> None:
         raise InputError(f"--grpc-port needs the extra grpc: pip install '.[grpc]' ({error})") from error
     names = settings.access_policy.allowed_hosts
     address = f"[{host}]:{settings.grpc_port}" if ":" in host else f"{host}:{settings.grpc_port}"
-    add_grpc_server(app, address, host=names[0] if names else host, grace=settings.server_limits.grace_seconds)
+    add_grpc_server(app, address, host=names[0] if names else host)
 
 
 def _listen(host: str, port: int, option: str) -> socket.socket:

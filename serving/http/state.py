@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
@@ -17,6 +19,7 @@ from serving.http.body import BodiesInHand
 from serving.http.models.model import Model
 from serving.http.models.registry import ModelRegistry, ServedModel
 from serving.http.models.sources import Source
+from serving.http.server.last_resort import end_within
 from serving.http.server.signals import delay_sigterm, on_hangup
 from serving.inference.predictor import Predictor
 from serving.observability.metrics import Metrics
@@ -38,6 +41,7 @@ class ServerState:
         self.bodies = BodiesInHand(server_limits.max_bodies_bytes)
         self.metrics = Metrics()
         self.draining = self._open = False
+        self._stops_at = math.inf
         self.failure: UserError | None = None
         self._watch = watch
         self._models = ModelRegistry(sources, self._make_model, self.metrics)
@@ -72,6 +76,11 @@ class ServerState:
             self.draining, self._open = True, False
             await self._models.close()
 
+    @property
+    def seconds_to_stop(self) -> float:
+        """That are left for accepted requests."""
+        return max(0.0, min(self._stops_at - time.monotonic(), self.server_limits.grace_seconds))
+
     def find(self, http: HttpRequest, name: str = "") -> ServedModel:
         """By the path, else ``name``, else the default; raises Unavailable, HTTPException 404."""
         name, models = http.path_params.get("model", name), self.models
@@ -99,6 +108,9 @@ class ServerState:
         self._reloading = asyncio.create_task(self._models.reload())
 
     def _drain(self) -> None:
+        if not self.draining:
+            self._stops_at = time.monotonic() + self.server_limits.drain_seconds + self.server_limits.grace_seconds
+            end_within(self._stops_at - time.monotonic())
         self.draining = True
 
     def _make_model(self, name: str, predictor: Predictor) -> Model:

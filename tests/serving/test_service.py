@@ -188,14 +188,24 @@ def test_stops(service: ServerProcess) -> None:
 
 @pytest.mark.slow
 def test_same_settings(tiny_bundle: Path, tmp_path: Path) -> None:
-    """Keys and logs have the settings of `tuneship serve`; BentoML's log lines have the same format."""
+    """Keys, hosts and logs have the settings of `tuneship serve`, for BentoML's own pages too.
+
+    BentoML's log lines have the same format.
+    """
     port, key = free_port(), "bento-key-0123456789"
     command = python("-m", "bentoml", "serve", "serving.service:Tuneship", "--host", "127.0.0.1", "--port", port)
     variables = {
         "TUNESHIP_BUNDLE": tiny_bundle, "BENTOML_HOME": tmp_path / "home", "BENTOML_DO_NOT_TRACK": "True",
-        "TUNESHIP_API_KEYS": key, "TUNESHIP_LOG_FORMAT": "json",
+        "TUNESHIP_API_KEYS": key, "TUNESHIP_LOG_FORMAT": "json", "TUNESHIP_ALLOWED_HOSTS": "127.0.0.1",
     }  # fmt: skip
     with running(command, port, tmp_path / "log", **variables) as process:
+        with httpx.Client(base_url=process.url) as caller:
+            for path in ("/docs", "/schema.json", "/static_content/index.css"):
+                assert caller.get(path).status_code == 401
+                assert caller.get(path, headers={"X-API-Key": key, "Host": "b.example"}).status_code == 421
+            assert caller.get("/schema.json", headers={"X-API-Key": key}).status_code == 200
+            assert caller.post("/schema.json", headers={"X-API-Key": key}, content=b"a" * 5_000_000).status_code == 405
+            assert caller.get("/healthz").text == "ok\n"
         assert post(f"{process.url}/predict", b'{"inputs": "a secret"}')[0] == 401
         assert InferenceClient(process.url, token=key).text_classification("a secret", top_k=1)
         assert process.stop() == 0

@@ -22,8 +22,8 @@ LAST_SECONDS = 1.0
 """For the tasks of calls to end, which takes milliseconds."""
 
 
-def add_grpc_server(app: App, address: str, *, host: str, grace: float) -> None:
-    """Start and stop a gRPC server with the app; it stops first and answers accepted calls for ``grace`` seconds.
+def add_grpc_server(app: App, address: str, *, host: str) -> None:
+    """Start and stop a gRPC server with the app; it stops first, and answers accepted calls while there is time.
 
     ``host`` is the Host header of its calls to the app, which may accept certain names only.
     """
@@ -38,7 +38,7 @@ def add_grpc_server(app: App, address: str, *, host: str, grace: float) -> None:
             try:
                 yield
             finally:
-                await stop_server(server, grace)
+                await stop_server(server, app.server_state.seconds_to_stop)
 
     app.router.lifespan_context = lifespan
 

@@ -6,7 +6,7 @@ So keys, limits, deadlines, batching, metrics and logs are those of ``/v2``; an 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -126,11 +126,20 @@ class Service:
         body: bytes = b"",
     ) -> Reply:
         """gRPC cancels this when the caller disconnects or its deadline has passed."""
-        metadata = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+        metadata = _combine(context.invocation_metadata() or ())
         metadata["host"] = self._host
         if (remaining := context.time_remaining()) is not None:
             metadata["x-request-timeout"] = str(max(0.001, remaining))
         return await send(Call(method, path, headers={**metadata, **(headers or {})}, body=body), self._app)
+
+
+def _combine(metadata: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
+    """As HTTP's fields: repeated ones are one with all values (RFC 9110, section 5.3), so two keys are no key."""
+    combined: dict[str, str] = {}
+    for name, value in metadata:
+        if isinstance(value, str):
+            combined[name] = f"{combined[name]}, {value}" if name in combined else value
+    return combined
 
 
 def _path(name: str, version: str) -> str:

@@ -109,8 +109,9 @@ def _find_key(scope: Scope) -> bytes | None:
 
 
 def _find_header(scope: Scope, name: bytes) -> bytes | None:
-    value: bytes | None = next((value for key, value in scope["headers"] if key == name), None)
-    return value
+    """Repeated ones are one with all values (RFC 9110, section 5.3): two keys are no key."""
+    values = [value for key, value in scope["headers"] if key == name]
+    return b", ".join(values) if values else None
 
 
 def _host_name(header: bytes) -> str:

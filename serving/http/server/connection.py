@@ -37,6 +37,8 @@ HINTS = {
 LAST_SECONDS = 0.2
 """How long an idle connection may still send a request when the server stops."""
 
+HALF_CLOSED = "the connection's sending side was closed before the answer; keep it open until the answer has come"
+
 PROBE_SECONDS = 1.0
 """For the request of a connection beyond the bound."""
 
@@ -66,6 +68,12 @@ class BoundedConnection(BoundedParsing):
         self._timer.cancel()
         self.places.leave(self)
         super().connection_lost(exc)
+
+    def eof_received(self) -> None:
+        """Whoever sends no more has hung up: most have closed both sides. Who has not is told."""
+        is_waiting = self._head_since is not None and self._head_bytes if self._is_reading_head else not self._idle
+        if is_waiting and not self.transport.is_closing():
+            self._tell(400, HALF_CLOSED)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Probes and other GETs start at once."""
@@ -145,13 +153,16 @@ class BoundedConnection(BoundedParsing):
         return 0 < before <= self._unread_bytes
 
     def _refuse(self, status: int, reason: Reason) -> None:
-        if self.transport.is_closing():
-            return
-        self.on_refused(reason)
-        is_answered = self.pipeline or (self._in_body and self.cycle.response_started)
+        if not self.transport.is_closing():
+            self.on_refused(reason)
+            self._tell(status, HINTS[status])
+
+    def _tell(self, status: int, hint: str) -> None:
+        """And close; where a request's answer has begun, only close."""
+        is_answered = self.pipeline or (not self._is_reading_head and self.cycle.response_started)
         self._in_body = False  # no more is read
         if not is_answered:
-            self.transport.write(_response(status))
+            self.transport.write(_response(status, hint))
         self.transport.close()
 
 
@@ -164,8 +175,8 @@ def connection_class(server_limits: ServerLimits, on_refused: OnRefused) -> type
     return type("Connection", (BoundedConnection,), members)
 
 
-def _response(status: int) -> bytes:
-    body = f'{{"error":"{HINTS[status]}","error_type":"connection"}}'
+def _response(status: int, hint: str) -> bytes:
+    body = f'{{"error":"{hint}","error_type":"connection"}}'
     headers = {"Content-Type": "application/json", "Content-Length": len(body), "Connection": "close"}
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         headers["Retry-After"] = 1

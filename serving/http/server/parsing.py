@@ -70,6 +70,11 @@ class BoundedParsing(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     @property
+    def _is_reading_head(self) -> bool:
+        """Or waits for one."""
+        return self._idle and not self._in_body
+
+    @property
     def _answering(self) -> bool:
         """Whether a complete request waits for its answer."""
         return not self._idle and not self._in_body

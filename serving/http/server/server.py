@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from types import FrameType
 
 import uvicorn
+
+from serving.http.server.last_resort import end_within, start_watching
 
 ACCEPTS_PER_TURN = 16
 """Handles on each socket."""
@@ -26,6 +29,25 @@ UNACCEPTED = slice(24, 28)
 class Server(uvicorn.Server):
     """Listens with several handles on each socket."""
 
+    grace_seconds: float | None = None
+    """Takes the place of the configuration's, where it is set."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        if self.grace_seconds is not None:
+            config.timeout_graceful_shutdown = self.grace_seconds  # type: ignore[assignment]  # floats will do
+        super().__init__(config)
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """The process ends with the server, if need be by force."""
+        start_watching()
+        super().run(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Also where SIGTERM comes during start-up, or the event loop does not turn."""
+        if (grace := self.config.timeout_graceful_shutdown) is not None:
+            end_within(grace)
+        super().handle_exit(sig, frame)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """The duplicates are closed with their asyncio servers."""
         if sockets:
@@ -33,10 +55,16 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept waiting connections first."""
+        """Accept waiting connections first, then refuse new ones.
+
+        Closing does not refuse them where another process has the socket too, as BentoML's has: the kernel would accept
+        connections that nobody answers.
+        """
         end = asyncio.get_running_loop().time() + MAX_ACCEPT_SECONDS
         while any(map(_count_unaccepted, sockets or ())) and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0)
+        for each in sockets or ():
+            each.shutdown(socket.SHUT_RDWR)
         await super().shutdown(sockets)
 
 

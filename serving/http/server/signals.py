@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import cast
 
 logger = logging.getLogger("tuneship")
 
@@ -17,17 +18,19 @@ logger = logging.getLogger("tuneship")
 def delay_sigterm(begin: Callable[[], None], seconds: float) -> Iterator[None]:
     """SIGTERM calls ``begin`` at once and the server's handler ``seconds`` later; a second SIGTERM skips the wait.
 
-    Meanwhile load balancers see ``/readyz`` and send no more requests.
+    Meanwhile load balancers see ``/readyz`` and send no more requests. SIGINT does not wait.
     """
-    handle = signal.getsignal(signal.SIGTERM)
-    if not callable(handle) or threading.current_thread() is not threading.main_thread():
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    if not all(map(callable, handlers.values())) or threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, _delay(handle, begin, seconds))
+    for number, handle in handlers.items():
+        signal.signal(number, _delay(cast(Handler, handle), begin, seconds if number == signal.SIGTERM else 0))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, handle)
+        for number, handle in handlers.items():
+            signal.signal(number, handle)
 
 
 Handler = Callable[[int, FrameType | None], object]

@@ -341,7 +341,8 @@ def test_keys(tiny_bundle: Path, tmp_path: Path, name: str) -> None:
         asked = Asked(PausableServer(server, gate), grpc_port)
         assert asked.call("ServerReady").ready
         assert asked.call("ServerLive").live
-        for metadata in ([], [("authorization", "Bearer wrong-key-0123456789")]):
+        both = [("x-api-key", KEY), ("x-api-key", "wrong-key-0123456789")]
+        for metadata in ([], [("authorization", "Bearer wrong-key-0123456789")], both, both[::-1]):
             for method in ("ModelMetadata", "ModelReady", "ServerMetadata"):
                 assert asked.refusal(method, metadata=metadata).code() == grpc.StatusCode.UNAUTHENTICATED
             error = asked.refusal("ModelInfer", infer_request(name, "a"), metadata=metadata)

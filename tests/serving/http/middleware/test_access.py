@@ -73,6 +73,14 @@ def test_no_valid_key(locked: TestClient, method: str, path: str, headers: dict[
     assert KEY[:-1] not in response.text
 
 
+@pytest.mark.parametrize("name", ["X-API-Key", "Authorization"])
+def test_contradictory_keys(locked: TestClient, name: str) -> None:
+    """Two different keys are no key, whichever comes first."""
+    both = [(name, f"Bearer {key}" if name == "Authorization" else key) for key in (KEY, KEY[:-1])]
+    for headers in (both, both[::-1]):
+        assert locked.post("/predict", json=BODY, headers=headers).status_code == 401
+
+
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/models/tiny/v1/completions", "/v1/models"])
 def test_no_valid_key_in_openai_shape(locked: TestClient, path: str) -> None:
     """At OpenAI's paths the 401 has OpenAI's shape."""

@@ -157,6 +157,58 @@ def waiting_for(gate: asyncio.Event) -> Callable[[Scope, Receive, Send], Corouti
     return app
 
 
+@pytest.mark.parametrize("sent", [PIPELINED, PIPELINED[:-2]], ids=["waiting", "unfinished_head"])
+def test_half_closed(sent: bytes) -> None:
+    """A caller that sends no more is taken for gone, and told so in case it is not."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def scenario(served: Listening) -> None:
+        caller = served.connect()
+        caller.sendall(sent)
+        await asyncio.sleep(0.02)
+        caller.shutdown(socket.SHUT_WR)
+        answer = await asyncio.to_thread(rest, caller)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"keep it open until the answer has come" in answer
+
+    listening(app, scenario)
+
+
+def test_half_closed_without_a_request() -> None:
+    """Without a request, or after its answer, the connection is closed silently."""
+
+    async def scenario(served: Listening) -> None:
+        for sent in (b"", PIPELINED):
+            caller = served.connect()
+            caller.sendall(sent)
+            await asyncio.sleep(0.02)
+            caller.shutdown(socket.SHUT_WR)
+            assert (await asyncio.to_thread(rest, caller)).count(b"HTTP/1.1") == bool(sent)
+
+    listening(PlainTextResponse("hello"), scenario)
+
+
+def test_half_closed_within_an_answer() -> None:
+    """No second answer follows one that has begun."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await asyncio.sleep(1)
+
+    async def scenario(served: Listening) -> None:
+        caller = served.connect()
+        caller.sendall(PIPELINED)
+        await asyncio.sleep(0.02)
+        caller.shutdown(socket.SHUT_WR)
+        assert (await asyncio.to_thread(rest, caller)).count(b"HTTP/1.1") == 1
+
+    listening(app, scenario)
+
+
 def test_a_fast_sender_leaves_turns_to_others() -> None:
     """While one connection sends what is dropped as fast as it can, another is answered within a few turns."""
 

@@ -77,3 +77,15 @@ def test_nothing_listens_at_the_end() -> None:
 
     listening(PlainTextResponse("hello"), scenario)
     socket.create_server(("127.0.0.1", ports[0])).close()
+
+
+def test_nothing_listens_where_another_process_has_the_socket() -> None:
+    """After shutdown connections are refused, and not left unanswered, although BentoML's parent has the socket too."""
+    shared = []
+
+    async def scenario(served: Listening) -> None:
+        shared.append(served.server.servers[0].sockets[0].dup())
+
+    listening(PlainTextResponse("hello"), scenario)
+    with shared[0] as listener, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(listener.getsockname())
