@@ -32,28 +32,28 @@ def add_grpc_server(app: App, address: str, *, host: str) -> None:
     @asynccontextmanager
     async def lifespan(starlette: Starlette) -> AsyncIterator[None]:
         async with app_lifespan(starlette):
-            server = _create_server(app, host)
+            service = Service(app, host)
+            server = _create_server(app, service)
             server.add_insecure_port(address)
             await server.start()
             try:
                 yield
             finally:
-                await stop_server(server, app.server_state.seconds_to_stop)
+                await stop_server(server, service, app.server_state.seconds_to_stop)
 
     app.router.lifespan_context = lifespan
 
 
-async def stop_server(server: grpc.aio.Server, grace: float) -> None:
-    """Answer accepted calls for ``grace`` seconds, cancel the others, and wait until gRPC's tasks have ended.
+async def stop_server(server: grpc.aio.Server, service: Service, grace: float) -> None:
+    """Refuse new calls, answer accepted ones for ``grace`` seconds, cancel the others; then gRPC's tasks have ended.
 
-    ``stop(grace)`` alone returns before they have; the end of the loop would cancel them, which gRPC logs as an error
-    of the method. And it waits for connections that have said nothing.
+    gRPC's own ``stop(grace)`` returns before they have, and the end of the loop would cancel them, which gRPC logs as
+    an error of the method. It waits for connections that have said nothing; and a second ``stop`` that ends the wait
+    may crash the process.
     """
-    refusing = asyncio.create_task(server.stop(grace))
-    await asyncio.sleep(0)
+    service.stopping = True
     await _end(_call_tasks, grace)
     await server.stop(None)
-    await refusing
     await _end(_tasks, LAST_SECONDS)
 
 
@@ -76,7 +76,7 @@ def _module(coroutine: object) -> str:
     return getattr(coroutine, "__module__", None) or ""  # compiled coroutines have one, those of Python none
 
 
-def _create_server(app: App, host: str) -> grpc.aio.Server:
+def _create_server(app: App, service: Service) -> grpc.aio.Server:
     body_bytes = max(served.model.predictor.manifest.limits.max_body_bytes for served in app.server_state.models)
     limits = app.server_state.server_limits
     options = [
@@ -88,5 +88,5 @@ def _create_server(app: App, host: str) -> grpc.aio.Server:
         ("grpc.max_concurrent_streams", STREAMS),
     ]
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.max_connections)
-    server.add_generic_rpc_handlers((Service(app, host).handlers(),))
+    server.add_generic_rpc_handlers((service.handlers(),))
     return server

@@ -54,11 +54,12 @@ Context = Any  # grpc.aio.ServicerContext: grpcio has no types
 
 
 class Service:
-    """The six methods."""
+    """The six methods. Where it is ``stopping``, new calls are refused."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         """``host`` is the Host header of the calls."""
         self._app, self._host = app, host
+        self.stopping = False
 
     def handlers(self) -> grpc.GenericRpcHandler:
         methods = {
@@ -126,6 +127,8 @@ class Service:
         body: bytes = b"",
     ) -> Reply:
         """gRPC cancels this when the caller disconnects or its deadline has passed."""
+        if self.stopping:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
         metadata = _combine(context.invocation_metadata() or ())
         metadata["host"] = self._host
         if (remaining := context.time_remaining()) is not None:
