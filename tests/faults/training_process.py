@@ -1,4 +1,4 @@
-"""A training in a process of its own, which a fault may end: at a moment, at a file event, by a file size limit."""
+"""A training in a process of its own, which faults may end: at a moment, at a file event, by the disk."""
 
 from __future__ import annotations
 
@@ -8,15 +8,32 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from serving.errors import UserError
+from serving.files import explain
+from tests.trainer.conftest import weights
+from trainer.recipe.recipe import load_recipe
+from trainer.run.lock import require_locked
+from trainer.run.run import Run
+from trainer.train import train
+
 EVENTS = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree")
 """Of Python's audit, beside files that are opened for writing."""
 
+SAME = ("metrics", "settings", "history", "best_step", "averaged", "soup")
+"""What two records share."""
+
 FINISHED, REFUSED, FAILED = 0, 2, 3
+"""Exit codes: the message is for a user, or a traceback."""
 
 
 @dataclass(frozen=True)
@@ -27,67 +44,71 @@ class Faults:
     most_bytes: int = 0
 
 
-def start(recipe: Path, output: Path, faults: Faults | None = None) -> BaseProcess:
-    """A process that trains; it says in ``output``.txt how many file events there were, or what the error is."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["trainer.train"])
-    process = context.Process(target=_train, args=(recipe, output, faults or Faults()))
-    process.start()
-    return process
+class TrainingProcess:
+    """Starts it at once; what is imported is imported once for all."""
+
+    def __init__(self, recipe: Path, output: Path, faults: Faults | None = None) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        self._words, words = context.Pipe(duplex=False)
+        self.process: BaseProcess = context.Process(target=_train, args=(recipe, output, faults or Faults(), words))
+        self.process.start()
+        words.close()
+
+    def kill_after(self, seconds: float) -> None:
+        """Unless it ends before."""
+        self.process.join(seconds)
+        self.process.kill()
+
+    @property
+    def code(self) -> int | None:
+        """Of its exit, which is waited for."""
+        self.process.join(120)
+        return self.process.exitcode
+
+    @cached_property
+    def words(self) -> str:
+        """How many file events there were, or what the error is."""
+        return str(self._words.recv())
 
 
-def said(output: Path) -> str:
-    """What the process left in words."""
-    return _words(output).read_text(encoding="utf-8")
+def require_same(whole: Path, resumed: Path) -> None:
+    """Two finished runs have equal weights, records and names of files, and are as their locks say."""
+    first, second = Run.open(whole), Run.open(resumed)
+    assert weights(first) == weights(second)
+    assert first.evaluation.read_bytes() == second.evaluation.read_bytes()
+    records = first.read_record(), second.read_record()
+    assert all(records[0].get(key) == records[1].get(key) for key in SAME)
+    names = [sorted(path.relative_to(run.root).as_posix() for path in run.root.rglob("*")) for run in (first, second)]
+    assert names[0] == names[1]
+    require_locked(second)
 
 
-def _words(output: Path) -> Path:
-    return output.with_name(output.name + ".txt")
-
-
-def _train(recipe: Path, output: Path, faults: Faults) -> None:
-    """Exit with FINISHED, REFUSED (a message for the user) or FAILED (a traceback)."""
-    import traceback
-
-    from rich.console import Console
-
-    from serving.errors import UserError
-    from trainer.recipe.recipe import load_recipe
-    from trainer.train import train
-
-    _words(output).unlink(missing_ok=True)
+def _train(recipe: Path, output: Path, faults: Faults, words: Connection) -> None:
+    """Errors are told as the command line tells them."""
     events = _watch(output, faults.event)
     if faults.most_bytes:
-        _limit(faults.most_bytes)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error instead of the signal
+        resource.setrlimit(resource.RLIMIT_FSIZE, (faults.most_bytes, faults.most_bytes))
     try:
         train(load_recipe(recipe), output, console=Console(file=io.StringIO()), threads=1)
-        code, words = FINISHED, str(events[0])
-    except UserError as error:
-        code, words = REFUSED, str(error)
-    except Exception:
-        code, words = FAILED, traceback.format_exc()
-    _words(output).write_text(words[-4000:], encoding="utf-8")
+        code, said = FINISHED, str(events[0])
+    except Exception as error:
+        message = str(error) if isinstance(error, UserError) else explain(error)
+        code, said = (REFUSED, message) if message else (FAILED, traceback.format_exc()[-4000:])
+    words.send(said)
     sys.exit(code)
-
-
-def _limit(most_bytes: int) -> None:
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does: an error instead of the signal
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
 
 def _watch(output: Path, last: int) -> list[int]:
     """Counts the file events under ``output``, and ends the process before number ``last``."""
     count = [0]
-    inside = str(output)
 
     def note(event: str, args: tuple[Any, ...]) -> None:
-        if event == "open" and not (isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)):
-            return
-        if (
-            (event == "open" or event in EVENTS)
-            and str(args[0]).startswith(inside)
-            and not str(args[0]).endswith("t.txt")
-        ):
+        writes = event in EVENTS or (
+            event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)
+        )
+        if writes and str(args[0]).startswith(str(output)):
             count[0] += 1
             if count[0] == last:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -95,7 +95,7 @@ class Run:
 
     def remove_temporary(self) -> None:
         """What a killed process was writing."""
-        for file in self.root.glob(TEMPORARY):
+        for file in (*self.root.glob(TEMPORARY), *self.figures.glob(TEMPORARY)):
             file.unlink()
 
 
