@@ -15,7 +15,7 @@ WORKERS ?= 2
 DOCKER_BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train export verify serve bento image check lint types test bench peers docs lock clean
+.PHONY: help setup demo train export verify serve bento image check lint types test mutants bench peers docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ types: setup
 
 test: check  ## all tests and checks, as in CI
 	$(BIN)/python -m pytest -q -m "slow or docker" -n $(WORKERS) --dist loadgroup
+
+mutants: setup  ## [ARGS="--sample 300"]: alter the code; does a test notice?
+	$(BIN)/python -m tests.code_mutants $(ARGS)
 
 peers: setup  ## make .venv-peers, the other servers for `make bench`
 	$(BIN)/python -m bench.peers.setup $(PIP_ARGS)
