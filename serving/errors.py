@@ -10,6 +10,7 @@ UserError             the command line prints the message without a traceback an
 from __future__ import annotations
 
 import reprlib
+from types import TracebackType
 from typing import Any
 
 
@@ -35,6 +36,25 @@ class InputTooLarge(InputError):
 
 class BundleError(UserError, RuntimeError):
     """The message names the file."""
+
+
+class Panics:
+    """A panic of Rust code in its block becomes an error of this kind.
+
+    pyo3's PanicException derives from no Exception, so that it would end a thread or a server.
+    """
+
+    __slots__ = ("_kind", "_what")
+
+    def __init__(self, kind: type[Exception], what: str) -> None:
+        self._kind, self._what = kind, what
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        """Raises the error."""
+        if type(error).__name__ == "PanicException":  # no module has it
+            raise self._kind(f"{self._what}: {error}") from error
 
 
 _SHORT = reprlib.Repr()

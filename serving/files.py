@@ -9,6 +9,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -28,13 +29,21 @@ TEMPORARY = ".tuneship-*.part"
 
 def read_regular(path: Path, most: int) -> bytes:
     """A regular file's bytes. Raises OSError, also for another kind of file and for more than ``most`` bytes."""
-    require_regular(path, path.stat())
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        require_regular(path, os.fstat(file.fileno()))  # it may have been exchanged
+    with open_regular(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
     return content
+
+
+@contextmanager
+def open_regular(path: Path, *, follow: bool = True) -> Iterator[BufferedReader]:
+    """A regular file to read. Raises OSError, also for another kind of file, and without ``follow`` for a link."""
+    require_regular(path, path.stat(follow_symlinks=follow))
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        require_regular(path, os.fstat(file.fileno()))  # it may have been exchanged
+        yield file
 
 
 def require_regular(path: Path, status: os.stat_result) -> None:

@@ -129,6 +129,25 @@ def scale_logits(bundle: Path, factor: float) -> bytes:
     return model.SerializeToString()
 
 
+def endless_graph(bundle: Path) -> bytes:
+    """The bundle's graph with a loop before its logits that never ends."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    def value(name: str, kind: int = TensorProto.FLOAT, shape: list[int] | None = None) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    ins = [value("turn", TensorProto.INT64, []), value("more", TensorProto.BOOL, []), value("state")]
+    nodes = [helper.make_node("Identity", [name], [f"{name}_next"]) for name in ("more", "state")]
+    body = helper.make_graph(nodes, "body", ins, [value("more_next", TensorProto.BOOL, []), value("state_next")])
+    model = onnx.load(bundle / "model.onnx")
+    for node in model.graph.node:
+        node.output[:] = ["own" if name == "logits" else name for name in node.output]
+    model.graph.initializer.append(helper.make_tensor("always", TensorProto.BOOL, [], [1]))
+    model.graph.node.append(helper.make_node("Loop", ["", "always", "own"], ["logits"], body=body))
+    return model.SerializeToString()
+
+
 def forge(
     source: Path, target: Path, *, files: Mapping[str, bytes] | None = None, **parts: Mapping[str, Any] | Any
 ) -> Path:

@@ -44,7 +44,7 @@ probabilities |
 | when | what is checked | on failure |
 | --- | --- | --- |
 | a bundle is opened | the manifest is in canonical form and has its digest; every file has its size and sha256; there \
-is no other file, no link, no path that leads outside, and no graph with a tensor outside \
+is no other file, no link, pipe or device, no path that leads outside, and no graph with a tensor outside \
 of the files that `graph.data` names | nothing is loaded |
 | a signature is required | `model.sig` is valid for the key, and covers every file | nothing is loaded |
 | a file is used | the bytes read have the sha256; onnxruntime gets graphs and tensors as these bytes, and reads no \

@@ -5,21 +5,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from mmap import ACCESS_READ, mmap
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 from pydantic import ValidationError
 
 from serving.bundle.external_data import check_external_tensors, data_files
-from serving.bundle.manifest import MANIFEST, REFERENCE, SIGNATURE, GoldenRow, GraphSpec, Manifest, Reference
+from serving.bundle.manifest import CARD, MANIFEST, REFERENCE, SIGNATURE, GoldenRow, GraphSpec, Manifest, Reference
 from serving.errors import BundleError, first_problem
-from serving.files import read_regular
+from serving.files import open_regular, read_regular
 
 MOST_MANIFEST_BYTES = 64 * 2**20
+
+MOST_BYTES_AT_ONCE = 2**31 - 1
+"""Of a file that is read whole: protobuf's limit of a graph."""
 
 
 def sha256_of(path: Path) -> str:
@@ -41,17 +45,20 @@ class GraphFile:
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle, whose manifest and files were checked."""
+    """An opened bundle, whose manifest and files were checked.
+
+    ``kept`` has the files that are read while it serves: its folder may be replaced or removed meanwhile.
+    """
 
     root: Path
     manifest: Manifest
+    kept: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, root: Path) -> Self:
         """Check the manifest and every file; raises BundleError."""
         bundle = cls(root, read_manifest(root))
-        bundle.check_files()
-        return bundle
+        return dataclasses.replace(bundle, kept=bundle.check_files())
 
     @property
     def alternatives(self) -> list[Self]:
@@ -64,10 +71,16 @@ class Bundle:
         return self.manifest.digest
 
     def read(self, name: str) -> bytes:
-        """A file's bytes, checked again; raises BundleError."""
-        data = self._path(name).read_bytes()
-        if hashlib.sha256(data).hexdigest() != self.manifest.files[name].sha256:
-            raise BundleError(self._describe_alteration(name))
+        """A file's bytes, those that were checked, or checked again; raises BundleError."""
+        if name in self.kept:
+            return self.kept[name]
+        with self._open(name) as file:
+            size = self.manifest.files[name].size
+            if size > MOST_BYTES_AT_ONCE:
+                raise BundleError(f"{self.root}: {name} has {size:,} bytes, more than a file of its kind can have.")
+            data = file.read(size)
+            if file.read(1) or hashlib.sha256(data).hexdigest() != self.manifest.files[name].sha256:
+                raise BundleError(self._describe_alteration(name))
         return data
 
     def read_graph(self, name: str) -> GraphFile:
@@ -105,20 +118,53 @@ class Bundle:
                 f"{where} is not a recorded answer: {first_problem(error)}. Export the bundle again."
             ) from error
 
-    def check_files(self) -> None:
-        """Raise BundleError for a file that is missing, added or altered, or a graph that keeps tensors in others."""
+    def check_files(self) -> dict[str, bytes]:
+        """The files to keep.
+
+        Raises BundleError for a file that is missing, added or altered, or a graph that keeps tensors in others.
+        """
         self._check_names()
-        for name, entry in self.manifest.files.items():
-            path = self._path(name)
-            if path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
-                raise BundleError(self._describe_alteration(name))
+        kept, graphs = {}, self._graphs()
+        for name in self.manifest.files:
+            if name in graphs:
+                content = self.read(name)
+                for graph in graphs[name]:
+                    check_external_tensors(content, name, self._sizes(graph))
+            elif name in (CARD, REFERENCE):
+                kept[name] = self.read(name)
+            else:
+                self._check_hash(name)
+        return kept
+
+    def _graphs(self) -> dict[str, list[GraphSpec]]:
+        """By the name of an ONNX file, the graphs that it is of."""
+        found: dict[str, list[GraphSpec]] = {}
         for graph in (self.manifest.graph, *(each.graph for each in self.manifest.fallbacks)):
             for name in graph.files:
-                with self._path(name).open("rb") as stream:
-                    check_external_tensors(_map(stream), name, self._sizes(graph))
+                self._path(name)
+                found.setdefault(name, []).append(graph)
+        return found
 
     def _sizes(self, graph: GraphSpec) -> dict[str, int]:
-        return {name: self._path(name).stat().st_size for name in graph.data}
+        for name in graph.data:
+            self._path(name)
+        return {name: self.manifest.files[name].size for name in graph.data}
+
+    def _check_hash(self, name: str) -> None:
+        with self._open(name) as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != self.manifest.files[name].sha256:
+                raise BundleError(self._describe_alteration(name))
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[BufferedReader]:
+        """A file of the manifest's size; raises BundleError."""
+        try:
+            with open_regular(self._path(name), follow=False) as file:
+                if os.fstat(file.fileno()).st_size != self.manifest.files[name].size:
+                    raise BundleError(self._describe_alteration(name))
+                yield file
+        except OSError as error:
+            raise BundleError(f"{self.root}: {name} cannot be read: {error.strerror}.") from error
 
     def _check_names(self) -> None:
         for name in self.manifest.files:
@@ -146,12 +192,6 @@ class Bundle:
             f"{self.root}: {name} was altered: its size or sha256 is not the one in {MANIFEST}. "
             "Export the bundle again or copy it anew."
         )
-
-
-def _map(stream: BinaryIO) -> bytes | mmap:
-    """Closed with its last reader; an empty file cannot be mapped."""
-    size = os.fstat(stream.fileno()).st_size
-    return mmap(stream.fileno(), size, access=ACCESS_READ) if size else b""
 
 
 def read_manifest(root: Path) -> Manifest:

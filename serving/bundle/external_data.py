@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from mmap import mmap
 
 from serving.errors import BundleError, quote
 
@@ -52,7 +51,7 @@ class ExternalTensor:
         return dict(self.entries).get("location", "")
 
 
-def check_external_tensors(graph: bytes | mmap, name: str, data: Mapping[str, int]) -> None:
+def check_external_tensors(graph: bytes, name: str, data: Mapping[str, int]) -> None:
     """Raise BundleError for a tensor that is not within files of ``data``, or a malformed graph.
 
     Args:
@@ -63,12 +62,12 @@ def check_external_tensors(graph: bytes | mmap, name: str, data: Mapping[str, in
         _check(each, name, data)
 
 
-def data_files(graph: bytes | mmap, name: str) -> list[str]:
+def data_files(graph: bytes, name: str) -> list[str]:
     """The files that tensors are in, unchecked; raises BundleError for a malformed graph."""
     return list(dict.fromkeys(each.location for each in _find_or_refuse(graph, name)))
 
 
-def _find_or_refuse(graph: bytes | mmap, name: str) -> Iterator[ExternalTensor]:
+def _find_or_refuse(graph: bytes, name: str) -> Iterator[ExternalTensor]:
     try:
         yield from find_external_tensors(graph)
     except ValueError as error:
@@ -92,7 +91,7 @@ def _check(tensor: ExternalTensor, name: str, data: Mapping[str, int]) -> None:
         )
 
 
-def find_external_tensors(graph: bytes | mmap) -> Iterator[ExternalTensor]:
+def find_external_tensors(graph: bytes) -> Iterator[ExternalTensor]:
     """Of the whole file: graphs, branches, functions, sparse and training tensors.
 
     Raises ValueError for a malformed file.

@@ -38,6 +38,9 @@ def serve_bundles(
     Raises BundleError, or InputError if the port is in use, two models have one name, or a variable is malformed.
     """
     signal.signal(signal.SIGHUP, PendingSignal())
+    # uvicorn raises the signal again after its shutdown, and as a container's first process it has no default.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     settings = ServerSettings.from_environment(options=options or {})
     set_up_logs(settings.log)
     settings.access_policy.keys()  # report bad keys before loading models
@@ -51,6 +54,7 @@ def serve_bundles(
         trusted_key=settings.trusted_key,
         created_after=settings.created_after,
         limits=settings.limits,
+        load_seconds=settings.server_limits.load_seconds,
     )
     # Load the models here: an error in the app's start-up would be shown as a traceback.
     for bundle in bundles:
@@ -86,9 +90,6 @@ def _run(app: App, server_limits: ServerLimits, listener: socket.socket) -> None
         backlog=2048,
         timeout_graceful_shutdown=server_limits.grace_seconds,  # type: ignore[arg-type]  # uvicorn accepts floats
     )
-    # uvicorn raises the signal again after its shutdown; without handlers the exit status would not be 0.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
     Server(config).run(sockets=[listener])
 
 

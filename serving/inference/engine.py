@@ -55,6 +55,10 @@ class WindowEngine:
         padded, side = output.shape[1], self.manifest.tokenizer.padding_side
         return (row[content_slice(len(window.ids), padded, side)] for window, row in zip(windows, output, strict=True))
 
+    def interrupt(self) -> None:
+        """Make calls fail, those under way too."""
+        self._session.interrupt()
+
     def pad(self, windows: Sequence[Encoding], length: int = 0) -> Inputs:
         """The graph's inputs [rows, tokens], of at least ``length`` tokens."""
         spec, longest = self.manifest.tokenizer, max(length, *(len(window.ids) for window in windows))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import describe_machine
 from serving.bundle.manifest import GoldenRow
 from serving.bundle.signature import require_recent, require_signature
-from serving.errors import BundleError, InputError
+from serving.errors import BundleError, InputError, Panics, UserError
 from serving.inference.engine import WindowEngine
 from serving.inference.generation.engine import GenerationEngine
 from serving.inference.tokenization import Tokenized, load_tokenization
@@ -23,6 +27,12 @@ from serving.inference.variant_choice import VariantChoice, select_variant
 from serving.tasks import task_of
 from serving.tasks.base import Encoded, Logits, Side
 from serving.tasks.generation import Generation
+
+LOAD_SECONDS = 300.0
+"""Until a bundle has repeated its golden answers; a graph can hold an endless loop."""
+
+
+PANICS = Panics(RuntimeError, "the tokenizers library failed")
 
 
 class Predictor:
@@ -34,7 +44,8 @@ class Predictor:
         self.manifest = bundle.manifest
         self.choice = VariantChoice(bundle.manifest.graph.variant, bundle.manifest.graph.variant)
         self.task = task_of(bundle.manifest)
-        self._tokenization = load_tokenization(bundle, self.task)
+        with Panics(BundleError, f"{bundle.manifest.tokenizer.file} makes the tokenizers library fail"):
+            self._tokenization = load_tokenization(bundle, self.task)
         self.tokenizer = self._tokenization.tokenizer
         self._engine: WindowEngine | GenerationEngine = (
             GenerationEngine(bundle, self.task, self.tokenizer, threads)
@@ -50,6 +61,7 @@ class Predictor:
         threads: int = 1,
         trusted_key: Path | None = None,
         created_after: datetime | None = None,
+        seconds: float = LOAD_SECONDS,
     ) -> Predictor:
         """Open a bundle and load the first variant that reproduces its golden answers.
 
@@ -58,24 +70,27 @@ class Predictor:
             threads: CPU threads of the graph.
             trusted_key: a public key in PEM that must have signed the bundle, if given.
             created_after: refuse bundles that were exported before, if given.
+            seconds: until the golden answers must be there.
 
         Raises:
-            BundleError: the bundle cannot be trusted, or no variant answers here.
+            BundleError: the bundle cannot be trusted, or no variant answers here in time.
             InputError: ``trusted_key`` is no public key.
         """
+        end = time.monotonic() + seconds
         bundle = Bundle.open(root)
         if trusted_key is not None:
             require_signature(bundle, trusted_key)
         if created_after is not None:
             require_recent(bundle, created_after)
-        predictor, choice = select_variant(bundle, lambda each: cls._load_proven(each, threads), describe_machine())
+        load = partial(cls._load_proven, threads=threads, end=end)
+        predictor, choice = select_variant(bundle, load, describe_machine())
         predictor.choice = choice
         return predictor
 
     @classmethod
-    def _load_proven(cls, bundle: Bundle, threads: int) -> Predictor:
+    def _load_proven(cls, bundle: Bundle, threads: int, end: float) -> Predictor:
         predictor = cls(bundle, threads=threads)
-        predictor.replay_golden()
+        predictor.replay_golden(end - time.monotonic())
         return predictor
 
     @property
@@ -115,7 +130,9 @@ class Predictor:
         offsets = self.task.needs_offsets or (parameters is not None and parameters.places)
         segments = [self.task.segments(item) for item in items]
         whole = parameters is not None and not parameters.truncate  # the refusal tells how long a text is
-        tokenized = self._tokenization.encode(segments, self._truncation_side(parameters), offsets=offsets, whole=whole)
+        side = self._truncation_side(parameters)
+        with PANICS:
+            tokenized = self._tokenization.encode(segments, side, offsets=offsets, whole=whole)
         each_with = zip(items, tokenized, fields, strict=True)
         return [self._to_encoded(item, each, parameters, field) for item, each, field in each_with]
 
@@ -162,13 +179,44 @@ class Predictor:
         """Behind the results, for proof and golden answers."""
         return self._engine.logits(windows, results)
 
-    def replay_golden(self) -> float:
+    def interrupt(self) -> None:
+        """Make runs fail, those under way too; for a predictor that is not used any more."""
+        self._engine.interrupt()
+
+    def replay_golden(self, seconds: float = LOAD_SECONDS) -> float:
         """Answer the golden rows; returns the largest absolute difference of a logit.
 
         Raises:
-            BundleError: a token id or decision differs, or a logit by more than the tolerance.
+            BundleError: a token id or decision differs, a logit by more than the tolerance, or it takes longer.
         """
-        return max(self._replay(number, row) for number, row in enumerate(self.bundle.golden, 1))
+        with self._proving(seconds), PANICS:
+            return max(self._replay(number, row) for number, row in enumerate(self.bundle.golden, 1))
+
+    @contextmanager
+    def _proving(self, seconds: float) -> Iterator[None]:
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self.interrupt()
+
+        timer = threading.Timer(max(0.0, seconds), stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # onnxruntime's exceptions share no public base class
+            if not late.is_set():
+                message = f"{self.bundle.root} fails on its golden answers: {type(error).__name__}: {error}"
+                raise BundleError(message) from error
+        finally:
+            timer.cancel()
+            timer.join()
+        if late.is_set():
+            message = "did not repeat its golden answers in time: its graph is too slow for this machine, or has no end"
+            raise BundleError(f"{self.bundle.root} {message}")
 
     def _replay(self, number: int, golden: GoldenRow) -> float:
         where = f"{self.manifest.golden.file}, row {number} ({str(golden.inputs)[:40]!r})"

@@ -6,9 +6,13 @@ runs with all CPUs allowed. That does not help where the control group allows on
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from serving.bundle.bundle import Bundle, GraphFile
 from serving.errors import BundleError
@@ -33,13 +37,54 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime's Linux wheels read it 
 with on_every_cpu():
     import onnxruntime
 
-__all__ = ["create_session", "on_every_cpu", "onnxruntime", "open_session"]
+__all__ = ["Session", "create_session", "on_every_cpu", "onnxruntime", "open_session"]
+
+FATAL = 4
+"""The lowest severity that onnxruntime logs: errors are raised, and logged once by who catches them."""
 
 SLOWER_WHEN_FUSED = ["SkipLayerNormFusion", "BiasGeluFusion"]
 """On a CPU these fused operators are slower than those they replace."""
 
 
-def open_session(bundle: Bundle, logits: int, threads: int) -> onnxruntime.InferenceSession:
+_running: dict[int, Session] = {}
+"""By thread."""
+
+EXIT_SECONDS = 1.0
+
+
+class Session(onnxruntime.InferenceSession):  # type: ignore[misc]
+    """Its runs can be interrupted."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._run_options = onnxruntime.RunOptions()
+        self._run_options.log_severity_level = FATAL
+
+    def run(self, names: Sequence[str] | None, feeds: Mapping[str, Any], _: Any = None) -> Any:
+        """Arrays of these outputs; None: of all."""
+        thread = threading.get_ident()
+        _running[thread] = self
+        try:
+            return super().run(names, feeds, self._run_options)
+        finally:
+            del _running[thread]
+
+    def interrupt(self) -> None:
+        """Make this and every later run fail, at the end of a node; also an endless loop's."""
+        self._run_options.terminate = True
+
+
+@atexit.register
+def _interrupt_all() -> None:
+    """A thread that ran a graph beyond the interpreter's end would abort the process."""
+    end = time.monotonic() + EXIT_SECONDS
+    while _running and time.monotonic() < end:
+        for session in list(_running.values()):
+            session.interrupt()
+        time.sleep(0.01)
+
+
+def open_session(bundle: Bundle, logits: int, threads: int) -> Session:
     """An encoder graph's session; raises BundleError if it contradicts the manifest.
 
     Args:
@@ -58,9 +103,7 @@ def open_session(bundle: Bundle, logits: int, threads: int) -> onnxruntime.Infer
     return session
 
 
-def create_session(
-    graph: GraphFile, threads: int, disabled_optimizers: Sequence[str] = ()
-) -> onnxruntime.InferenceSession:
+def create_session(graph: GraphFile, threads: int, disabled_optimizers: Sequence[str] = ()) -> Session:
     """On the CPU; raises BundleError naming the graph's file.
 
     onnxruntime reads no file, and only the ONNX format, whose tensors `GraphFile` has searched.
@@ -68,14 +111,14 @@ def create_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = FATAL
     options.enable_mem_pattern = False  # onnxruntime would keep a memory plan for every input shape
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     names, buffers = list(graph.data), list(graph.data.values())
     options.add_external_initializers_from_files_in_memory(names, buffers, list(map(len, buffers)))  # it copies them
     try:
-        session = onnxruntime.InferenceSession(
+        session = Session(
             graph.content,
             options,
             providers=["CPUExecutionProvider"],

@@ -29,6 +29,7 @@ class ServerLimits:
         max_bodies_bytes: of all bodies that are received or answered at once; larger ones leave a share to small ones.
         max_connections: more than the queue holds, so that a full queue gets its own error. Over gRPC, where a
             connection carries many calls, an eighth.
+        load_seconds: until a bundle is loaded and has repeated its golden answers.
         drain_seconds: from SIGTERM, when ``/readyz`` fails, until new connections are refused.
         grace_seconds: then for accepted requests; orchestrators kill 30 s after SIGTERM.
     """
@@ -43,6 +44,7 @@ class ServerLimits:
     keep_alive_seconds: float = 75.0
     max_bodies_bytes: int = 64 * 1024 * 1024
     max_connections: int = 2048
+    load_seconds: float = 300.0
     drain_seconds: float = 3.0
     grace_seconds: float = 25.0
 

@@ -318,9 +318,9 @@ class Broken(Predictor):
 
     opened = False
 
-    def replay_golden(self) -> float:
+    def replay_golden(self, *arguments: float) -> float:
         """The real replay."""
-        difference = super().replay_golden()
+        difference = super().replay_golden(*arguments)
         self.opened = True
         return difference
 

@@ -39,6 +39,7 @@ class Model:
             workers=server_limits.workers,
             observer=metrics,
             turns=Turns(server_limits.bounds, server_limits.max_cache_bytes) if predictor.runs_in_slices else None,
+            interrupt=predictor.interrupt,
         )
         self._most_tokens = server_limits.bounds.tokens
         self._inline = INLINE_WINDOW_CHARACTERS if predictor.task.uses_windows else INLINE_CHARACTERS

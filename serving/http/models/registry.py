@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from serving.errors import BundleError, UserError
+from serving.http.models.loading import begin
 from serving.http.models.model import Model
 from serving.http.models.sources import Source
 from serving.inference.memory import trim_memory
@@ -20,6 +21,7 @@ from serving.observability.metrics import Metrics
 logger = logging.getLogger("tuneship")
 
 Outcome = Literal["swapped", "unchanged", "refused"]
+Result = TypeVar("Result")
 MakeModel = Callable[[str, Predictor], Model]
 
 
@@ -55,8 +57,7 @@ class ServedModel:
 
     async def open(self) -> None:
         """Raises UserError."""
-        self._state = self._source.state()
-        predictor = await asyncio.to_thread(self._source.open)
+        self._state, predictor = await _aside(lambda: (self._source.state(), self._source.open()))
         self.name = self._source.name or predictor.manifest.name
         self._metrics.set_bundle(self.name, predictor)
         for outcome in get_args(Outcome):  # at 0: Prometheus sees no increase in a series that starts at 1
@@ -75,22 +76,26 @@ class ServedModel:
         tried = last = self._state
         while True:
             await asyncio.sleep(seconds)
-            state = await asyncio.to_thread(self._source.state)
-            if state == last and state != tried:
-                tried = state
-                await self.reload()
-            last = state
+            try:
+                state = await _aside(self._source.state)
+                if state == last and state != tried:
+                    tried = state
+                    await self.reload()
+                last = state
+            except Exception:  # whatever fails, the watch goes on
+                logger.exception("looking for a new version of %s failed; it is tried again", self.name)
 
     async def close(self) -> None:
         """Answer what was accepted first."""
         await asyncio.gather(self.model.close(), *self._draining)
 
     async def _try_to_swap(self) -> Reload:
-        now, state = datetime.now(UTC).isoformat(timespec="seconds"), self._source.state()
-        if state == self._state:
-            return Reload("unchanged", now)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         try:
-            swapped = self._swap(await asyncio.to_thread(self._source.open))
+            state = await _aside(self._source.state)
+            if state == self._state:
+                return Reload("unchanged", now)
+            swapped = self._swap(await _aside(self._source.open))
         except Exception as error:  # whatever is wrong with the new version, the old one keeps serving
             traceback = None if isinstance(error, (UserError, OSError)) else error
             message = "new version of %s refused, %s stays: %s"
@@ -115,6 +120,11 @@ class ServedModel:
         drain.add_done_callback(self._draining.discard)
         logger.info("%s: %s is served now, %s drains", self.name, new.digest[:12], old.digest[:12])
         return True
+
+
+async def _aside(work: Callable[[], Result]) -> Result:
+    """Beside the event loop; at the server's end it is left behind."""
+    return await asyncio.wrap_future(begin(work, "load"))
 
 
 async def _drain(model: Model) -> None:

@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from serving.bundle.bundle import read_manifest
 from serving.bundle.manifest import MANIFEST
-from serving.errors import InputError
+from serving.errors import BundleError, InputError
+from serving.http.models.loading import begin
+from serving.settings.limits import DEFAULT
 
 if TYPE_CHECKING:  # BentoML's parent process must not load onnxruntime
     from serving.inference.predictor import Predictor
+
+
+LATE = 5.0
+"""Seconds that a load has beyond its limit, to end by itself and say why."""
 
 
 class Source(Protocol):
@@ -41,6 +47,7 @@ class BundleFolder:
     trusted_key: Path | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
     created_after: datetime | None = None
+    load_seconds: float = DEFAULT.load_seconds
     _opened: tuple[Predictor, Hashable] | None = field(default=None, repr=False)
 
     def preload(self) -> Predictor:
@@ -68,6 +75,19 @@ class BundleFolder:
             return None
 
     def _open(self) -> Predictor:
+        """On a thread that can be left behind, so that a signal is heeded meanwhile."""
+        loading = begin(self._load, "load")
+        try:
+            return loading.result(self.load_seconds + LATE)
+        except TimeoutError as error:
+            if loading.done():
+                raise
+            raise BundleError(
+                f"{self.root} was not loaded within {self.load_seconds:g} s. Export the bundle again, or give a slow "
+                "machine more time by TUNESHIP_LOAD_SECONDS."
+            ) from error
+
+    def _load(self) -> Predictor:
         from serving.inference.predictor import Predictor
 
         # Resolved once: a link that changes meanwhile must not mix the files of two versions.
@@ -76,6 +96,7 @@ class BundleFolder:
             threads=self.threads,
             trusted_key=self.trusted_key,
             created_after=self.created_after,
+            seconds=self.load_seconds,
         )
         predictor.lower_limits(self.limits)
         return predictor
@@ -100,6 +121,7 @@ def find_bundles(
     trusted_key: Path | None = None,
     limits: Mapping[str, int] = MappingProxyType({}),
     created_after: datetime | None = None,
+    load_seconds: float = DEFAULT.load_seconds,
 ) -> list[BundleFolder]:
     """The bundles of ``[NAME=]PATH``, the default first; a folder of bundles stands for all of them.
 
@@ -109,7 +131,10 @@ def find_bundles(
     for root, name in named_folders:
         if not _is_valid_name(name):
             raise InputError(f"{root} cannot be served as {name!r}. Give it a name of letters and digits: NAME=PATH")
-    bundles = [BundleFolder(root, name, threads, trusted_key, limits, created_after) for root, name in named_folders]
+    bundles = [
+        BundleFolder(root, name, threads, trusted_key, limits, created_after, load_seconds)
+        for root, name in named_folders
+    ]
     names = [bundle.name for bundle in bundles]
     if twice := next((name for name in names if names.count(name) > 1), None):
         paths = " and ".join(str(bundle.root) for bundle in bundles if bundle.name == twice)

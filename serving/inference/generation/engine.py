@@ -65,6 +65,10 @@ class GenerationEngine:
         """As `run`, but no longer than SLICE at a time: an unfinished prompt is to be run again."""
         return [self._run_slice(prompt) for prompt in windows]
 
+    def interrupt(self) -> None:
+        """Make calls fail, those under way too."""
+        self._session.interrupt()
+
     def logits(self, windows: Sequence[Prompt], results: Sequence[list[Generated]]) -> list[Logits]:
         """[tokens, vocabulary] of each first answer."""
         pairs = zip(windows, results, strict=True)

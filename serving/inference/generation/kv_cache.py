@@ -53,6 +53,9 @@ class CausalSession:
         """The prompt is not read yet."""
         return _CausalDecoding(self._graph, list(input_ids))
 
+    def interrupt(self) -> None:
+        self._graph.interrupt()
+
     def logits(self, input_ids: Sequence[int]) -> Logits:
         """[tokens, vocabulary] after each token of a text."""
         feeds = _causal_feeds(np.asarray([input_ids], dtype=np.int64), 0, keep=0)
@@ -92,6 +95,10 @@ class Seq2SeqSession:
     def begin(self, input_ids: Sequence[int]) -> Decoding:
         """The prompt is not read yet."""
         return _Seq2SeqDecoding(self._decoder, lambda: self._encode(input_ids), self.start)
+
+    def interrupt(self) -> None:
+        self._encoder.interrupt()
+        self._decoder.interrupt()
 
     def logits(self, input_ids: Sequence[int], decoder_input_ids: Sequence[int]) -> Logits:
         """[tokens, vocabulary] after each token of an answer, which begins with the start token."""
@@ -133,6 +140,9 @@ class _CachedGraph:
         if not pasts or not outputs.issuperset(self._outputs):
             found = f"{graph.name} takes {sorted(inputs)} and gives {sorted(outputs)}"
             raise BundleError(f"{found}: not a graph with a cache.")
+
+    def interrupt(self) -> None:
+        self._session.interrupt()
 
     def empty_cache(self) -> Arrays:
         return {name: np.zeros((1, heads, 0, width), np.float32) for name, (heads, width) in self._shapes.items()}

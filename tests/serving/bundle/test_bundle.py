@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -114,6 +115,34 @@ def test_link(bundle: Path, tmp_path: Path, name: str) -> None:
     (bundle / name).rename(tmp_path / name)
     (bundle / name).symlink_to(tmp_path / name)
     with pytest.raises(BundleError, match=f"{name} is not a plain file inside the bundle"):
+        Bundle.open(bundle)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_pipe(bundle: Path, name: str) -> None:
+    """A pipe in a file's place is refused and never waited for, the manifest's too."""
+    (bundle / name).unlink()
+    os.mkfifo(bundle / name)
+    with pytest.raises(BundleError, match=f"{name}"):
+        Bundle.open(bundle)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "README.md", "parity.json"])
+def test_sizes_are_compared_before_reading(bundle: Path, name: str) -> None:
+    """A file of a terabyte in another's place is refused at once; its bytes would fill the memory."""
+    os.truncate(bundle / name, 2**40)
+    with pytest.raises(BundleError, match=f"{name} was altered"):
+        Bundle.open(bundle)
+
+
+def test_a_manifest_of_huge_files(bundle: Path) -> None:
+    """A graph larger than any can be is refused, even where the manifest tells of it."""
+    os.truncate(bundle / "model.onnx", 2**40)
+    manifest = manifest_of(bundle)
+    huge = manifest.files["model.onnx"].model_copy(update={"size": 2**40})
+    files = {**manifest.files, "model.onnx": huge}
+    (bundle / MANIFEST).write_bytes(manifest.model_copy(update={"files": files}).seal().to_bytes())
+    with pytest.raises(BundleError, match="more than a file of its kind can have"):
         Bundle.open(bundle)
 
 

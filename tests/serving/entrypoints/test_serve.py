@@ -19,8 +19,9 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from bench.process import free_port
 from serving.inference.predictor import Predictor
+from tests.bundles import endless_graph, forge
 from tests.paths import ROOT
-from tests.serving.processes import ServerProcess, environment, get, python, run_python, running, until
+from tests.serving.processes import ServerProcess, environment, get, python, run_python, running, serving, until
 from tests.test_cli import tuneship_here
 
 TEXT = "where is my parcel?"
@@ -56,6 +57,47 @@ serve_bundles([{str(tiny_bundle)!r}], host="127.0.0.1", port={free_port()})
     assert result.returncode == 3, result.stderr  # uvicorn's
     assert "the engine's threads cannot be started (can't start new thread)" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_bundle_that_never_answers(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A server whose bundle hangs ends with a message once the time for loading is over."""
+    bundle = forge(tiny_bundle, tmp_path / "bundle", files={"model.onnx": endless_graph(tiny_bundle)})
+    message = refusal(bundle, "--port", free_port(), TUNESHIP_LOAD_SECONDS=0.5)
+    assert "did not repeat its golden answers in time" in " ".join(message.split())
+
+
+def test_stopped_while_loading(tiny_bundle: Path, tmp_path: Path) -> None:
+    """SIGTERM ends a server that still loads, though its graph runs on, as it ends one that serves."""
+    bundle = forge(tiny_bundle, tmp_path / "bundle", files={"model.onnx": endless_graph(tiny_bundle)})
+    script = f"""
+import os, signal, threading
+from serving.entrypoints.serve import serve_bundles
+from serving.inference.session import Session
+run = Session.run
+def run_and_stop(*arguments):
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    return run(*arguments)
+Session.run = run_and_stop
+serve_bundles([{str(bundle)!r}], host="127.0.0.1", port={free_port()})
+"""
+    start = time.monotonic()
+    result = run_python(script)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert time.monotonic() - start < 20
+
+
+def test_stopped_while_a_new_version_hangs(tiny_bundle: Path, tmp_path: Path) -> None:
+    """SIGTERM ends a server in time whose new version never answers."""
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    with serving(bundle, folder=tmp_path) as server:
+        graph = endless_graph(tiny_bundle)
+        forge(tiny_bundle, tmp_path / "next", files={"model.onnx": graph})
+        bundle.rename(tmp_path / "before")
+        (tmp_path / "next").rename(bundle)
+        server.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert server.stop(10) == 0
+        assert "Traceback" not in server.log.read_text()
 
 
 @pytest.mark.parametrize("path", ["", "/predict"])

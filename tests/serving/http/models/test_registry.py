@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from serving.bundle.bundle import Bundle
@@ -21,36 +19,9 @@ from serving.errors import BundleError, InputError
 from serving.http.app import create_app
 from serving.http.models.sources import BundleFolder, find_bundles
 from serving.inference.predictor import Predictor
-from tests.bundles import forge, manifest_of
+from tests.bundles import manifest_of
+from tests.serving.http.models.versions import TEXTS, relabelled, serve, turn
 from tests.serving.http.test_app import samples, until
-
-TEXTS = ["where is my parcel?", "refund order 17"]
-
-
-def relabelled(source: Path, target: Path) -> Path:
-    """A sound version of a bundle whose every label is marked, so that an answer tells which version gave it."""
-    manifest = manifest_of(source)
-    rows = [json.loads(line) for line in (source / "golden.jsonl").read_bytes().splitlines()]
-    for row in rows:
-        row["outputs"] = [{**each, "label": f"{each['label']} 2"} for each in row["outputs"]]
-    golden = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    return forge(source, target, files={"golden.jsonl": golden}, labels=[f"{label} 2" for label in manifest.labels])
-
-
-@pytest.fixture
-def versions(tiny_bundle: Path, tmp_path: Path) -> Path:
-    """A folder with v1 and v2 of a bundle, and ``current``, a link to v1."""
-    shutil.copytree(tiny_bundle, tmp_path / "v1")
-    relabelled(tiny_bundle, tmp_path / "v2")
-    (tmp_path / "current").symlink_to("v1")
-    return tmp_path
-
-
-def turn(link: Path, target: str) -> None:
-    """Turn a link in one step, as deployments do."""
-    other = link.with_name("next")
-    other.symlink_to(target)
-    other.rename(link)
 
 
 def corrupt(bundle: Path) -> Path:
@@ -60,21 +31,6 @@ def corrupt(bundle: Path) -> Path:
     data[len(data) // 2] ^= 1
     graph.write_bytes(data)
     return bundle
-
-
-def serve(app: Starlette, scenario: Any) -> None:
-    """Run a scenario against the app, its lifespan included."""
-
-    async def main() -> None:
-        transport = httpx.ASGITransport(app)
-        async with (
-            asyncio.timeout(60),
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://tuneship") as http,
-        ):
-            await scenario(http)
-
-    asyncio.run(main())
 
 
 @pytest.fixture(scope="module")
