@@ -6,6 +6,8 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +15,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from export.proof.answers.reference import ReferenceAnswers
-from export.proof.prove import Parity, prove
+from export.proof.prove import Parity, find_worst_rows, prove
 from export.variants.registry import VARIANTS
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
@@ -238,3 +240,28 @@ def test_the_worst_rows_come_first(faithful_parity: Parity, tiny_bundle: Path) -
     assert differences[0] == parity.max_abs_logit_difference
     labels = manifest_of(tiny_bundle).labels
     assert all(any(label in row["served"] for label in labels) for row in parity.worst_rows)
+
+
+def test_other_answers_are_worse_than_other_logits() -> None:
+    """Of what differs by as much the first; no number is the largest difference; texts are cut to 200 characters."""
+    differences = [0.0, 0.1, 0.2, 0.3, float("nan"), 0.05, 0.2, *[0.01] * 9]
+    same = [each != 0.05 for each in differences]
+    served: Any = SimpleNamespace(
+        differences=[(largest, 0.0) for largest in differences],
+        same_answers=same,
+        predictor=SimpleNamespace(task=SimpleNamespace(decision=lambda answer: f"of {answer}")),
+        reference=SimpleNamespace(answers=[f"r{at}" + "x" * 300 for at in range(16)]),
+        answers=[f"s{at}" for at in range(16)],
+        encoded=[SimpleNamespace(item=f"i{at}" + "y" * 300) for at in range(16)],
+    )
+    rows = find_worst_rows(served)
+    assert [row["row"] for row in rows] == [5, 4, 3, 2, 6, 1, 7, 8, 9, 10]
+    assert rows[0] == {
+        "row": 5,
+        "inputs": "i5" + "y" * 198,
+        "reference": "r5" + "x" * 198,
+        "served": "s5",
+        "decisions": ["of r5" + "x" * 195, "of s5"],
+        "answers_equal": False,
+        "abs_logit_difference": 0.05,
+    }

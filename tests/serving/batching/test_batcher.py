@@ -290,6 +290,21 @@ def test_seconds_to_drain() -> None:
     run(main)
 
 
+def test_throughput_is_a_moving_average() -> None:
+    """The first call is taken as it is, of each later one a tenth; workers share the time, and no tokens are one."""
+
+    async def main() -> None:
+        batcher = Batcher(Engine(), workers=2)
+        estimates = []
+        for tokens, seconds in ((10, 1.0), (10, 3.0), (0, 0.31)):
+            batcher._update_throughput(tokens, seconds)
+            estimates.append(batcher._queue.seconds_per_token)
+        assert estimates == pytest.approx([0.05, 0.06, 0.0695])
+        await batcher.close()
+
+    run(main)
+
+
 def test_one_call_at_a_time() -> None:
     """The engine is called on one thread of its own, never twice at once, and 500 callers all get their answer."""
 

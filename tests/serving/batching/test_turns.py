@@ -183,3 +183,38 @@ def test_what_is_removed_leaves_memory() -> None:
             waiting.remove(row)
             waiting.remove(row)
     assert (len(waiting), waiting.take(0), waiting._callers, waiting._running) == (0, ([], []), {}, [])
+
+
+def test_an_admission_is_by_the_bounds() -> None:
+    """Up to the bound itself; only what waits counts, and where nothing does anything is taken."""
+    waiting = turns(bounds=QueueLimits(rows=2, tokens=9))
+    for _ in range(2):
+        waiting.admit()
+        put(waiting, "a")
+    with pytest.raises(Overloaded, match=r"^2 texts of 8 tokens are in the queue$"):
+        waiting.admit()
+    tokens = turns(bounds=QueueLimits(rows=9, tokens=9))
+    put(tokens, "a", rows=2)
+    tokens.admit()
+    tokens.put([Row(1, size=1)], 0)
+    with pytest.raises(Overloaded, match=r"^3 texts of 9 tokens are in the queue$"):
+        tokens.admit()
+    empty = turns(bounds=QueueLimits(rows=0, tokens=0))
+    empty.admit()
+    put(empty, "a")
+
+
+def test_a_row_may_have_half_of_the_memory() -> None:
+    """And no byte more; the message has both figures in megabytes."""
+    memory = 4_000_000_000
+    waiting = turns(memory)
+    put(waiting, "half", size=memory // 2)
+    with pytest.raises(InputTooLarge, match=r"need 2,001 MB for their keys and values, and may have 2,000;") as error:
+        put(waiting, "more", size=memory // 2 + 1_000_000)
+    assert error.value.field == "max_new_tokens"
+    with pytest.raises(InputTooLarge):
+        put(waiting, "one byte more", size=memory // 2 + 1)
+    put(waiting, "other half", size=memory // 2)
+    assert [waiting.take(0).batch[0].owner for _ in range(2)] == ["half", "other half"]
+    put(waiting, "waits", size=1)
+    assert waiting.take(0).batch == []

@@ -9,6 +9,8 @@ import pytest
 
 from export.proof.answers.stored_window import StoredWindow, store_windows
 from serving.inference.predictor import Predictor
+from serving.tasks.question_answering import QuestionAnswering, QuestionAnsweringSettings
+from tests.serving.tasks.hand_made import LIMITS, encode, tokenizer_of
 from tests.toys import TOYS
 
 TOKENS = ("ids", "type_ids", "attention_mask")
@@ -42,3 +44,17 @@ def test_another_token_or_place_is_another_window(task_bundle: Callable[[str], P
     fields = {name: getattr(window, name) for name in StoredWindow.__slots__}
     for name in [name for name, stored in fields.items() if stored]:
         assert StoredWindow(**(fields | {name: b"\x07" * 8})) != window
+
+
+@pytest.mark.parametrize("kind", ["mBERT", "RoBERTa"])
+def test_every_column_is_kept(kind: str) -> None:
+    """Of a pair in windows with special tokens, and of no text at all: words and sequences that are none stay none."""
+    task = QuestionAnswering([], QuestionAnsweringSettings(stride=2), LIMITS)
+    for context in ("London is not in Cairo, as far as we know", ""):
+        encoded = encode(tokenizer_of(kind, task, 16), task, ("where is it?", context))
+        stored = store_windows(task, encoded)
+        assert (stored.item, stored.truncated) == (encoded.item, encoded.truncated)
+        for encoding, window in zip(encoded.windows, stored.windows, strict=True):
+            for name in (*TOKENS, *PLACES):
+                assert getattr(window, name) == getattr(encoding, name), name
+        assert store_windows(task, stored) is stored
