@@ -14,6 +14,9 @@ from serving.protocols.base import Reply
 from serving.tasks import task_of
 from serving.tasks.base import Encoded
 
+FEW_LABELS = 8
+"""More are counted first: entities are many, and their labels few."""
+
 
 class ModelMetrics:
     """Also the batcher's observer; for one event loop."""
@@ -59,8 +62,7 @@ class ModelMetrics:
         answered: list[str] = []
         for each, answer in zip(reply.encoded, reply.own_answers, strict=True):
             labels = self._task.predicted_labels(answer)
-            for label, times in collections.Counter(labels).items():  # entities are many, their labels few
-                self._count_label(label, times)
+            self._count_labels(labels)
             if (score := self._task.confidence(answer)) is not None:
                 self._scores.observe(score)
             if self._drift:
@@ -82,6 +84,14 @@ class ModelMetrics:
         for distribution, psi in self._drift.indices().items():
             self._metrics.psi.labels(self._name, distribution).set(psi.value)
             self._metrics.psi_chance.labels(self._name, distribution).set(psi.chance)
+
+    def _count_labels(self, labels: Sequence[str]) -> None:
+        if len(labels) <= FEW_LABELS:
+            for label in labels:
+                self._count_label(label, 1)
+            return
+        for label, times in collections.Counter(labels).items():
+            self._count_label(label, times)
 
     def _count_label(self, label: str, times: int) -> None:
         if (counter := self._outcomes.get(label)) is None:

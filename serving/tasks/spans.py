@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 from unicodedata import category
 from unicodedata import name as character_name
 
@@ -16,8 +16,7 @@ UNSPACED_SCRIPTS = (
 """Beginnings of the Unicode names of scripts without spaces between words."""
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """Its span, its word, and its logits: window and row."""
 
     start: int
@@ -63,7 +62,7 @@ def visible_tokens(text: str, tokens: Sequence[Token]) -> list[Token]:
     visible = [token for token in tokens if token.start < token.end]
     limits = [*(token.start for token in visible[1:]), len(text)]
     return [
-        replace(token, end=_skip_marks(text, token.end, limit)) if token.end < limit else token
+        token._replace(end=_skip_marks(text, token.end, limit)) if token.end < limit else token
         for token, limit in zip(visible, limits, strict=False)
     ]
 

@@ -6,6 +6,7 @@ overlapping windows.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -134,7 +135,8 @@ class TokenClassification(TextTask):
 
     def _scores(self, tokens: Sequence[Token], logits: Sequence[Logits]) -> Scores:
         """Probabilities [tokens, labels]."""
-        rows = np.stack([logits[token.window][token.row] for token in tokens])
+        starts = [0, *itertools.accumulate(map(len, logits))]
+        rows = np.concatenate(logits)[[starts[token.window] + token.row for token in tokens]]
         if self.settings.outside_bias:
             rows[:, self.labels.index(OUTSIDE)] += self.settings.outside_bias
         return apply_function(rows, "softmax")

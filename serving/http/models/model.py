@@ -64,19 +64,21 @@ class Model:
         items, parameters, fields = request.items, request.parameters, item_fields(request.field, len(request.items))
         if not self.is_large(request):
             return self.predictor.encode(items, parameters, fields)
-        encoded: list[Encoded] = []
+        encoded, tokens = list[Encoded](), 0
         for part in slices(request.sizes, SLICE_CHARACTERS):
             if time.perf_counter() > deadline:
                 raise Expired(f"the deadline passed when {len(encoded):,} of {len(items):,} texts were tokenised")
-            encoded += await off_loop(self.predictor.encode, items[part], parameters, fields[part])
-            self._require_room(encoded, request.field)
+            more, of_them = await off_loop(self._encode, items[part], parameters, fields[part])
+            encoded, tokens = encoded + more, tokens + of_them
+            if tokens > self._most_tokens and len(items) > 1:  # a lone text may have more than a queue holds
+                many = f"`{request.field}` has more than {self._most_tokens:,} tokens, the most that may wait"
+                raise InputTooLarge(f"{many} for the engine; send fewer texts in a request", field=request.field)
         return encoded
 
-    def _require_room(self, encoded: list[Encoded], field: str) -> None:
-        """A lone long text may have a queue's tokens; many together would hold it for too long."""
-        if len(encoded) > 1 and sum(each.tokens for each in encoded) > self._most_tokens:
-            many = f"`{field}` has more than {self._most_tokens:,} tokens, the most that may wait for the engine"
-            raise InputTooLarge(f"{many}; send fewer texts in a request", field=field)
+    def _encode(self, items: list[Any], parameters: Any, fields: list[str]) -> tuple[list[Encoded], int]:
+        """With their tokens, counted off the event loop too."""
+        encoded = self.predictor.encode(items, parameters, fields)
+        return encoded, sum(each.tokens for each in encoded)
 
     async def answer(
         self,
