@@ -98,6 +98,10 @@ BODIES = [
     Hostile("128 texts of 2,000 characters", once(predict([TEXT_100K[:2000]] * 128))),
     Hostile("128 texts of 2,000 characters, then hangs up", once(predict([TEXT_100K[:2000]] * 128)), Ending.hangs_up),
     Hostile("a word of 100,000 letters", once(predict(["a" * 100_000] * 41))),
+    Hostile("a word of 100,000 letters, cut from the left", once(
+        predict(["a" * 100_000] * 41, truncation_direction="left"))),
+    Hostile("41 texts that may not be cut", once(predict([TEXT_100K] * 41, truncate=False))),
+    Hostile("100,000 ligatures of 18 letters", once(predict(["\ufdfa" * 100_000] * 13))),
     Hostile("100,000 combining marks", once(predict(["é" + "\u0301\u0323" * 49_999] * 20))),
     Hostile("emoji families", once(predict(["👨\u200d👩\u200d👧\u200d👦" * 14_000] * 11))),
     Hostile("4 MB of special tokens", once(predict([("[CLS][SEP][MASK]" * 7000)[:100_000]] * 41))),
@@ -122,6 +126,11 @@ BODIES = [
 TAGS = [
     Hostile("1 MB of texts to tag", once(predict([TEXT_100K[:8000]] * 125)), model="tagger"),
     Hostile("4 MB of texts to tag", once(predict([TEXT_100K] * 41)), model="tagger"),
+    Hostile(
+        "a tag for each of 50,000 letters",
+        once(predict("a " * 50_000, aggregation_strategy="none", ignore_labels=[])),
+        model="tagger",
+    ),
 ]
 
 MOST_TOKENS: dict[str, object] = {"max_new_tokens": 65_536, "do_sample": True, "num_return_sequences": 16}
