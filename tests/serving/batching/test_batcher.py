@@ -386,6 +386,28 @@ def test_deadline() -> None:
     run(main)
 
 
+def test_a_closer_deadline_that_comes_later() -> None:
+    """It is kept before the one that was first, and so is the next one after it."""
+
+    async def main() -> None:
+        engine = Engine()
+        batcher = Batcher(engine)
+        first = await blocked(engine, batcher)
+        start = time.perf_counter()
+        patient = asyncio.create_task(batcher.submit([text(1)], deadline=start + 60))
+        later = asyncio.create_task(batcher.submit([text(2)], deadline=start + 0.06))
+        with pytest.raises(Expired):
+            await batcher.submit([text(3)], deadline=start + 0.02)
+        with pytest.raises(Expired):
+            await later
+        engine.free.set()
+        assert values(await patient) == [1]
+        await first
+        await batcher.close()
+
+    run(main)
+
+
 def test_deadline_in_the_middle() -> None:
     """A request whose time is over when some of its rows were run is told how many, and the rest is never run."""
 

@@ -327,3 +327,37 @@ def test_seal_is_stable(bundle: Path) -> None:
     before = (bundle / MANIFEST).read_bytes()
     seal(bundle, manifest_of(bundle))
     assert (bundle / MANIFEST).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: lines[:-1], r"golden\.jsonl has \d+ rows; manifest\.json tells of \d+"),
+        (lambda lines: [*lines, lines[0]], r"golden\.jsonl has \d+ rows; manifest\.json tells of \d+"),
+        (
+            lambda lines: [lines[0], b'{"inputs": "x"}', *lines[2:]],
+            r"golden\.jsonl, row 2 is not a recorded answer: input_ids: Field required\. Export the bundle again\.",
+        ),
+        (lambda lines: [b"", *lines[1:]], r"golden\.jsonl, row 1 is not a recorded answer"),
+    ],
+)
+def test_recorded_answers(
+    tiny_bundle: Path, tmp_path: Path, change: Callable[[list[bytes]], list[bytes]], message: str
+) -> None:
+    """Their number is the manifest's, and each is one; else the row is named."""
+    lines = (tiny_bundle / "golden.jsonl").read_bytes().splitlines()
+    content = b"".join(line + b"\n" for line in change(lines))
+    with pytest.raises(BundleError, match=message):
+        _ = Bundle.open(forge(tiny_bundle, tmp_path / "forged", files={"golden.jsonl": content})).golden
+
+
+def test_the_baseline_of_drift(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A bundle may have none; one that is malformed is refused, and the field named."""
+    assert sum(Bundle.open(tiny_bundle).reference.lengths) > 0  # type: ignore[union-attr]
+    malformed = Bundle.open(forge(tiny_bundle, tmp_path / "malformed", files={"reference.json": b'{"outcomes": {}}'}))
+    message = "reference.json is not a reference for drift: length_bounds: Field required. Export the bundle again."
+    with pytest.raises(BundleError, match=f"^{re.escape(message)}$"):
+        _ = malformed.reference
+    without = forge(tiny_bundle, tmp_path / "without")
+    (without / "reference.json").unlink()
+    assert Bundle.open(seal(without, manifest_of(without))).reference is None

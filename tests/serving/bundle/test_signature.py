@@ -143,6 +143,23 @@ def test_every_byte_of_the_signature(copy: Path, keys: KeyPair) -> None:
             require_signature(bundle, keys.public)
 
 
+def test_unused_bits_of_the_signature(copy: Path, keys: KeyPair) -> None:
+    """Base64 whose last bits stand for no byte is refused where they are not zero, as the same bytes read otherwise."""
+    digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+    def alter(content: dict[str, Any]) -> None:
+        signature = content["dsseEnvelope"]["signatures"][0]
+        while len(signature["sig"].rstrip("=")) % 4 == 0:  # of DER, whose length varies
+            sign_with_key(copy, keys.private)
+            signature.update(json.loads((copy / SIGNATURE).read_text())["dsseEnvelope"]["signatures"][0])
+        text = signature["sig"].rstrip("=")
+        signature["sig"] = text[:-1] + digits[digits.index(text[-1]) + 1] + "=" * (-len(text) % 4)
+
+    change(copy, alter)
+    with pytest.raises(BundleError, match=r"model\.sig was altered.*not the one base64 form of its bytes"):
+        require_signature(Bundle.open(copy), keys.public)
+
+
 @pytest.mark.parametrize("name", ["README.md", "golden.jsonl"])
 def test_forged(signed: Path, keys: KeyPair, tmp_path: Path, name: str) -> None:
     """A forger who seals the manifest anew is found by the signature: the altered file or the manifest is named."""
