@@ -15,8 +15,11 @@ from serving.http.app import App
 HEAD_BYTES = 64 * 1024
 """The largest size of a message without its texts."""
 
-STREAMS = 128
-"""Calls at once on a connection; clients hold further ones back."""
+STREAMS = 32
+"""Calls at once on a connection: each may hold a message that has not all arrived. Clients hold back further ones."""
+
+COPIES = 4
+"""Of a message, beside the body that it becomes."""
 
 LAST_SECONDS = 1.0
 """For the tasks of calls to end, which takes milliseconds."""
@@ -32,7 +35,7 @@ def add_grpc_server(app: App, address: str, *, host: str) -> None:
     @asynccontextmanager
     async def lifespan(starlette: Starlette) -> AsyncIterator[None]:
         async with app_lifespan(starlette):
-            service = Service(app, host)
+            service = Service(app, host, app.server_state.server_limits.max_bodies_bytes // COPIES)
             server = _create_server(app, service)
             server.add_insecure_port(address)
             await server.start()
@@ -86,6 +89,7 @@ def _create_server(app: App, service: Service) -> grpc.aio.Server:
         ("grpc.server_handshake_timeout_ms", round(limits.head_seconds * 1000)),
         ("grpc.max_connection_idle_ms", round(limits.keep_alive_seconds * 1000)),
         ("grpc.max_concurrent_streams", STREAMS),
+        ("grpc.http.overload_protection", 0),  # it resets the calls that a client begins before it knows the bound
     ]
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.max_connections)
     server.add_generic_rpc_handlers((service.handlers(),))

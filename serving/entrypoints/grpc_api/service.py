@@ -10,16 +10,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from starlette.types import ASGIApp
 
+from serving.batching.errors import Overloaded
 from serving.entrypoints.asgi_client import Call, Reply, send
 from serving.entrypoints.grpc_api.messages import SERVICE, message
 from serving.errors import InputError, shorten
+from serving.http.body import BodiesInHand
 from serving.http.off_loop import parse_off_loop
 from serving.protocols.json_body import MAX_VALUES
 from serving.protocols.open_inference.infer import MAX_TENSORS
 from serving.protocols.open_inference.options import BINARY, BINARY_OUTPUT
 from serving.protocols.open_inference.tensors import BINARY_SIZE, join_texts
+from serving.settings.limits import DEFAULT
 
 HEADER_LENGTH = "inference-header-content-length"
 
@@ -56,9 +60,9 @@ Context = Any  # grpc.aio.ServicerContext: grpcio has no types
 class Service:
     """The six methods. Where it is ``stopping``, new calls are refused."""
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
-        """``host`` is the Host header of the calls."""
-        self._app, self._host = app, host
+    def __init__(self, app: ASGIApp, host: str, max_bytes: int = DEFAULT.max_bodies_bytes) -> None:
+        """``host`` is the Host header of the calls, ``max_bytes`` of all messages in hand."""
+        self._app, self._host, self._bodies = app, host, BodiesInHand(max_bytes)
         self.stopping = False
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -73,7 +77,7 @@ class Service:
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
                 method,
-                request_deserializer=message(f"{name}Request").FromString,
+                request_deserializer=None if name == "ModelInfer" else message(f"{name}Request").FromString,
                 response_serializer=message(f"{name}Response").SerializeToString,
             )
             for name, method in methods.items()
@@ -99,14 +103,17 @@ class Service:
     async def _model_metadata(self, request: Any, context: Context) -> Any:
         return message("ModelMetadataResponse")(**await self._content(context, _path(request.name, request.version)))
 
-    async def _model_infer(self, request: Any, context: Context) -> Any:
-        try:
-            head, binary = await parse_off_loop(_to_rest_request, request, size=request.ByteSize())
-        except InputError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, shorten(str(error), MAX_DETAIL))
-        headers = {HEADER_LENGTH: str(len(head)), "content-type": "application/octet-stream"}
-        path = f"{_path(request.model_name, request.model_version)}/infer"
-        reply = await self._call(context, path, "POST", headers, head + binary)
+    async def _model_infer(self, message_bytes: bytes, context: Context) -> Any:
+        """Its message is parsed only where there is room: as objects it has several times its bytes."""
+        with self._bodies.hold() as held:
+            try:
+                held.grow(len(message_bytes))
+                path, headers, body = await parse_off_loop(_to_rest_request, message_bytes)
+            except Overloaded as error:
+                await _refuse(context, Reply(429, {"retry-after": "1"}, json.dumps({"error": str(error)}).encode()))
+            except InputError as error:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, shorten(str(error), MAX_DETAIL))
+            reply = await self._call(context, path, "POST", headers, body)
         if reply.status != 200:
             await _refuse(context, reply)
         context.set_trailing_metadata(_trailing_metadata(reply))
@@ -164,7 +171,18 @@ def _trailing_metadata(reply: Reply) -> tuple[tuple[str, str], ...]:
     return tuple((name, reply.headers[name]) for name in RESPONSE_HEADERS if name in reply.headers)
 
 
-def _to_rest_request(request: Any) -> tuple[bytes, bytes]:
+def _to_rest_request(message_bytes: bytes) -> tuple[str, dict[str, str], bytes]:
+    """Path, headers and body of a ``ModelInferRequest``; raises InputError."""
+    try:
+        request = message("ModelInferRequest").FromString(message_bytes)
+    except DecodeError as error:
+        raise InputError(f"the message is no ModelInferRequest: {error}") from error
+    head, binary = _to_json_and_binary(request)
+    headers = {HEADER_LENGTH: str(len(head)), "content-type": "application/octet-stream"}
+    return f"{_path(request.model_name, request.model_version)}/infer", headers, head + binary
+
+
+def _to_json_and_binary(request: Any) -> tuple[bytes, bytes]:
     """JSON and binary tensors; outputs are raw if the inputs are."""
     _require_few(request)
     raw = request.raw_input_contents

@@ -22,6 +22,7 @@ from tritonclient.utils import InferenceServerException
 from bench.process import free_port
 from serving.entrypoints.grpc_api import messages
 from serving.entrypoints.grpc_api.messages import SERVICE, message
+from serving.entrypoints.grpc_api.server import STREAMS
 from serving.inference.predictor import Predictor
 from serving.settings.limits import DEFAULT
 from tests.paths import ROOT
@@ -314,6 +315,15 @@ def test_silent_connections(asked: Asked) -> None:
         ]
         until(lambda: sum(is_closed(each) for each in callers) >= 20)
         assert get(f"{asked.http.server.url}/readyz")[0] == 200
+
+
+def test_many_calls_at_once(asked: Asked) -> None:
+    """Calls that a client begins before it knows how many a connection takes are answered."""
+    request = message("ServerLiveRequest")()
+    with grpc.insecure_channel(asked.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        stub = channel.unary_unary(f"/{SERVICE.full_name}/ServerLive", type(request).SerializeToString)
+        calls = [stub.future(request, timeout=20) for _ in range(10 * STREAMS)]
+        assert {call.code() for call in calls} == {grpc.StatusCode.OK}
 
 
 def is_closed(connection: socket.socket) -> bool:
