@@ -46,6 +46,14 @@ def test_like_lengths_go_together() -> None:
     assert waiting.take(1).batch == []
 
 
+@pytest.mark.parametrize(("others", "batch"), [((21, 15), [20, 21]), ((15, 21), [20, 21]), ((30, 19), [19, 20])])
+def test_the_nearest_goes_along(others: tuple[int, int], batch: list[int]) -> None:
+    """Whichever came first."""
+    waiting = queue(BatchShape(ratio=2, rows=2))
+    waiting.put(rows(20, *others), 0)
+    assert lengths(waiting.take(0).batch) == batch
+
+
 @pytest.mark.parametrize(
     ("shape", "batch"),
     [
@@ -236,11 +244,12 @@ def test_only_rows_that_run_first_count() -> None:
     waiting.admit(deadline=2.0, now=0)
 
 
-def test_an_expired_request_is_not_overload() -> None:
-    """A request that arrives after its deadline expires instead of being told to retry."""
+@pytest.mark.parametrize("deadline", [0.5, 1.0])
+def test_an_expired_request_is_not_overload(deadline: float) -> None:
+    """A request that arrives after its deadline, or at it, expires instead of being told to retry."""
     waiting = queue()
     waiting.put(rows(100), 0)
-    expired = rows(10, deadline=0.5)
+    expired = rows(10, deadline=deadline)
     waiting.put(expired, 1.0)
     assert waiting.take(1.0).expired == expired
 
