@@ -20,8 +20,8 @@ def refusing(model: str, problem: str) -> Iterator[None]:
     except BaseException as error:  # a panic of Rust derives from it
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        lines = str(error).strip().splitlines() or ["no message"]
-        reason = shorten(f"{type(error).__name__}: {lines[0]}", _MOST_CHARACTERS)
+        words = " ".join(str(error).split()) or "no message"
+        reason = shorten(f"{type(error).__name__}: {words}", _MOST_CHARACTERS)
         raise InputError(
             f"model: {model}: {problem} ({reason}); get it again, or choose another base model", field="model"
         ) from error

@@ -28,6 +28,7 @@ from trainer.model.architecture import most_positions
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.generation_config import read_generation_config, served_settings
 from trainer.model.inputs import IGNORED, Batch
+from trainer.model.refusal import refusing
 from trainer.tasks.base import Example, TrainingTask
 from trainer.tasks.losses import softmax_loss
 from trainer.tasks.scoring import WordScoring, mistake
@@ -56,6 +57,7 @@ class Generation(WordScoring, TrainingTask):
     def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
         self._config = base.config
         self._tokenizer = tokenizer
+        self._model = base.id
         self._generation = read_generation_config(base.folder, base.id)
         self._rules = served_settings(self._generation, base.id)
 
@@ -63,14 +65,15 @@ class Generation(WordScoring, TrainingTask):
         return columns.texts(table, "data.label", self.label_column)
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
-        return serving.GenerationSettings(
-            prefix=self.data.prefix,
-            eos_token_ids=self._eos_token_ids(),
-            max_positions=most_positions(self._config),
-            decoder_start_token_id=self._start(),
-            max_new_tokens=self.data.max_new_tokens,
-            **self._rules,
-        )
+        with refusing(self._model, "its generation_config has values that cannot be served"):
+            return serving.GenerationSettings(
+                prefix=self.data.prefix,
+                eos_token_ids=self._eos_token_ids(),
+                max_positions=most_positions(self._config),
+                decoder_start_token_id=self._start(),
+                max_new_tokens=self.data.max_new_tokens,
+                **self._rules,
+            )
 
     @property
     def proof_metric(self) -> str:

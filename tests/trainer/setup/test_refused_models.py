@@ -38,6 +38,10 @@ def tokenizer(**values: Any) -> Callable[[Path], object]:
     return lambda folder: change(folder / "tokenizer_config.json", **values)
 
 
+def generation(**values: Any) -> Callable[[Path], object]:
+    return lambda folder: (folder / "generation_config.json").write_text(json.dumps(values))
+
+
 def change(path: Path, **values: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
@@ -100,6 +104,9 @@ CASES = {
         "Llama", CLASSIFY, config(rope_parameters={"rope_type": "new"}), "cannot be loaded .KeyError: 'new'"
     ),
     "quantized weights": Case("BERT", CLASSIFY, config(quantization_config=QUANTIZED), "quantization_config: "),
+    "ends that are words": Case(
+        "GPT-2", GENERATE, generation(eos_token_id="x"), "its generation_config has values .*eos_token_ids"
+    ),
     "more layers than weights": Case("BERT", CLASSIFY, config(num_hidden_layers=10**6), "num_hidden_layers: 1000000"),
 }  # fmt: skip
 
