@@ -25,7 +25,7 @@ from tests.sharing import made_once
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [README, *DOCS]
-WRITTEN = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+WRITTEN = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 
 FOLDERS = ("serving", "trainer", "export", "bench", "tests", "deploy", "docs", "recipes")
 LANGUAGES = {"sh", "console", "python", "yaml", ""}
