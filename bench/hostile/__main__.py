@@ -24,7 +24,7 @@ from rich.table import Table
 
 from bench.figures import STYLE
 from bench.hostile.inputs import HOSTILE
-from bench.hostile.measure import MOST_MB, MOST_RATIO, STOP_SECONDS, Cost, Plan, measure
+from bench.hostile.measure import MORE, MOST_MB, MOST_RATIO, STOP_SECONDS, Cost, Plan, measure
 from bench.hostile.subject import MAKERS, prepare_one
 from bench.page import table, wrapped, write_part
 from bench.process import MeasurementError
@@ -65,7 +65,7 @@ def to_markdown(costs: Sequence[Cost], plan: Plan) -> list[str]:
     held = sum(cost.held for cost in costs)
     head = (
         f"{held} of {len(costs)} held, on {date.today():%Y-%m-%d}, {describe_machine()['cpu']}, one core."
-        f" {plan.rounds} rounds of {plan.seconds:g} s without and {plan.seconds:g} s with each input;"
+        f" {plan.rounds} rounds, or up to {MORE * plan.rounds} where the ratio is high, of {plan.seconds:g} s without and {plan.seconds:g} s with each input;"
         f" {answers:,} answers of ordinary callers compared, {wrong} wrong."
     )
     return [*wrapped(head), "", *table(HEADINGS, map(_cells, sorted(costs, key=lambda cost: -cost.ratio)))]

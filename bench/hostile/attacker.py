@@ -1,20 +1,15 @@
-"""One caller with one connection, which it opens anew when it ends: ``python -m bench.hostile.attacker NUMBER PORT``.
-
-It prints a line when it is about to begin, and attacks until it is ended.
-"""
+"""One caller with one connection, which it opens anew when it ends."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import select
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Iterator
 
-from bench.hostile.inputs import HOSTILE, Ending, Hostile
+from bench.hostile.inputs import Ending, Hostile
 
 RESET = struct.pack("ii", 1, 0)
 MOMENT = 0.05
@@ -71,16 +66,3 @@ def _ended(connection: socket.socket) -> bool:
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP | select.POLLERR | select.POLLHUP)
     return bool(poll.poll(0))
-
-
-def main() -> None:
-    number, port = map(int, sys.argv[1:])
-    hostile = HOSTILE[number]
-    for _ in itertools.islice(hostile.stream(), 2):  # what is made once is made before it begins
-        pass
-    print("begins", flush=True)
-    attack(hostile, port)
-
-
-if __name__ == "__main__":
-    main()

@@ -41,7 +41,6 @@ def test_byte_stream(stream: ByteStream, server: ServerProcess) -> None:
     assert (found[0] if found else None) in stream.accepted
 
 
-@pytest.mark.xfail(reason="point 17 of the issue: half-closed clients", strict=True)
 def test_half_closed(server: ServerProcess) -> None:
     """A caller that closes its sending side too early is answered, or told why not."""
     assert answers(server, posted(LENGTH)(), half_closed=True) in ([200], [400])
