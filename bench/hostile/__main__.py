@@ -63,10 +63,11 @@ def main(
 def to_markdown(costs: Sequence[Cost], plan: Plan) -> list[str]:
     answers, wrong = sum(cost.answers for cost in costs), sum(cost.wrong for cost in costs)
     held = sum(cost.held for cost in costs)
+    most, seconds = MORE * plan.rounds, f"{plan.seconds:g} s"
     head = (
         f"{held} of {len(costs)} held, on {date.today():%Y-%m-%d}, {describe_machine()['cpu']}, one core."
-        f" {plan.rounds} rounds, or up to {MORE * plan.rounds} where the ratio is high, of {plan.seconds:g} s without and {plan.seconds:g} s with each input;"
-        f" {answers:,} answers of ordinary callers compared, {wrong} wrong."
+        f" {plan.rounds} rounds, or up to {most} where the ratio is high, of {seconds} without and {seconds} with each"
+        f" input; {answers:,} answers of ordinary callers compared, {wrong} wrong."
     )
     return [*wrapped(head), "", *table(HEADINGS, map(_cells, sorted(costs, key=lambda cost: -cost.ratio)))]
 
