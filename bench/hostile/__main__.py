@@ -1,7 +1,7 @@
 """The worst inputs: what one caller with one connection costs the others and the server, whatever it sends.
 
     python -m bench.hostile                       all of them; writes the table into docs/reliability.md with --write
-    python -m bench.hostile --only generation     those whose model or name holds a word
+    python -m bench.hostile --only generator      those whose model or name holds a word, beside the others of before
 
 Each gets a server of its own on one core. Ordinary callers come at random, one in ten with a long text, and every
 answer is compared. Rounds without and with the attack take turns; p99s are compared within a round, the median counts.
@@ -23,14 +23,16 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figures import STYLE
-from bench.hostile.inputs import HOSTILE
+from bench.hostile.inputs import HOSTILE, Hostile
 from bench.hostile.measure import MORE, MOST_MB, MOST_RATIO, STOP_SECONDS, Cost, Plan, measure
-from bench.hostile.subject import MAKERS, prepare_one
+from bench.hostile.subject import MAKERS, Subject, prepare_one
 from bench.page import table, wrapped, write_part
 from bench.process import MeasurementError
 from serving.bundle.cpu import describe_machine
 
 HOME = Path("build/hostile")
+COSTS = HOME / "costs.json"
+err = Console(stderr=True, width=160)
 HEADINGS = ("input", "others' p99, ms", "ratio", "memory, MB", "exit, s", "held")
 
 
@@ -42,22 +44,32 @@ def main(
     write: Annotated[bool, typer.Option(help="Write the table into docs/reliability.md.")] = False,
 ) -> None:
     """Print the table; exit with status 1 if an input costs more than is promised."""
-    plan = Plan(rounds, seconds, rate=rate)
+    plan, costs = Plan(rounds, seconds, rate=rate), read_costs(COSTS)
     subjects = {name: prepare_one(name, HOME) for name in MAKERS}
-    costs, console = list[Cost](), Console(stderr=True, width=160)
     for hostile in HOSTILE:
         if only in hostile.name or only in hostile.model:
-            try:
-                cost = measure(hostile, subjects[hostile.model], plan, HOME / "logs")
-            except MeasurementError as error:
-                cost = Cost(hostile.name, [1.0], [float("inf")], errors={str(error): 1})
-            costs.append(cost)
-            console.print(*_cells(cost), cost.errors or "", sep="   ", markup=False, highlight=False)
-    (HOME / "costs.json").write_text(json.dumps([asdict(cost) for cost in costs], indent=1))
-    _print(costs)
+            costs[hostile.name] = cost = _measure(hostile, subjects[hostile.model], plan)
+            err.print(*_cells(cost), cost.errors or "", sep="   ", markup=False, highlight=False)
+            COSTS.write_text(json.dumps([asdict(each) for each in costs.values()], indent=1))
+    _print([*costs.values()])
     if write:
-        write_part("worst inputs", to_markdown(costs, plan))
-    raise typer.Exit(0 if all(cost.held for cost in costs) else 1)
+        write_part("worst inputs", to_markdown([*costs.values()], plan))
+    raise typer.Exit(0 if all(cost.held for cost in costs.values()) else 1)
+
+
+def read_costs(path: Path) -> dict[str, Cost]:
+    """Those measured before, of inputs that there still are."""
+    found = [Cost(**each) for each in json.loads(path.read_text())] if path.exists() else []
+    names = {hostile.name for hostile in HOSTILE}
+    return {cost.name: cost for cost in found if cost.name in names}
+
+
+def _measure(hostile: Hostile, subject: Subject, plan: Plan) -> Cost:
+    """A server that fails is an input that is not held."""
+    try:
+        return measure(hostile, subject, plan, HOME / "logs")
+    except MeasurementError as error:
+        return Cost(hostile.name, [1.0], [float("inf")], errors={str(error): 1})
 
 
 def to_markdown(costs: Sequence[Cost], plan: Plan) -> list[str]:
