@@ -68,7 +68,7 @@ def test_stopped_process(server: ServerProcess, rows: Rows) -> None:
 
 @pytest.mark.slow
 def test_overload(tiny_bundle: Path, rows: Rows, tmp_path: Path) -> None:
-    """Ten times as many requests as it can answer: right answers or none, bounded memory, and all is well afterwards."""
+    """Ten times as many requests as it can answer: right answers or none, bounded memory, and health afterwards."""
     together, seconds = [inputs for inputs, _ in rows], times(2, 30)
     right = Answer([accepted[0] for _, accepted in rows])
     with serving(tiny_bundle, folder=tmp_path, TUNESHIP_WAIT_SECONDS=4) as server:
