@@ -114,8 +114,14 @@ def test_a_faithful_bundle_passes(faithful_parity: Parity) -> None:
     assert parity.passed
     assert parity.token_ids_equal == parity.answers_equal == parity.compared == parity.rows + parity.hard_inputs
     assert 0 < parity.max_abs_logit_difference <= 1e-4
-    assert parity.metric == "accuracy"
-    assert parity.score == parity.reference_score
+    assert 0 < parity.mean_abs_logit_difference < parity.max_abs_logit_difference
+    assert (parity.metric, parity.variant, parity.test_sets, parity.sampling) == ("accuracy", "fp32", {}, None)
+    assert parity.score == parity.reference_score == parity.change.served
+    assert (parity.flips.rows, parity.flips.changed, parity.flips.lost) == (parity.rows, 0, 0)
+    assert parity.calibration is not None
+    assert parity.calibration.reference_ece == pytest.approx(parity.calibration.served_ece, abs=1e-4)
+    assert set(parity.reliability) == {"before", "after"}
+    assert (parity.tokenizer.strings, parity.agreement, len(parity.worst_rows)) == (300, 1.0, 10)
 
 
 def test_every_evaluation_row_is_compared(faithful_parity: Parity, tiny_run: Run) -> None:

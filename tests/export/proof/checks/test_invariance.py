@@ -41,6 +41,11 @@ def test_a_sample_has_short_and_long_items(served: ServedAnswers, monkeypatch: p
 def test_no_change_among_few_says_little(served: ServedAnswers) -> None:
     """The share of inputs that may change is an exact interval of the compared items."""
     found = measure_invariance(served)
+    assert found.row_independent
+    mixed = [f"mixed with 15 others of any length, seed {seed}" for seed in range(3)]
+    assert found.neighbours.how == ["as served, in batches of similar length", *mixed]
+    assert found.padding.how == ["to 2 times their length", "to 64 tokens"]
+    assert found.neighbours.comparisons == 4 * found.neighbours.items
     for each in (found.neighbours, found.padding):
         assert each.changed == 0
         assert each.changed_share_95 == pytest.approx((0.0, 1 - 0.025 ** (1 / each.items)))

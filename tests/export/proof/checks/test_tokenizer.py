@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +17,7 @@ from export.proof.answers.reference import ReferenceAnswers
 from export.proof.checks.tokenizer import compare_tokenizers
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
+from serving.tasks.base import Encoded
 from trainer.run.run import Run
 
 
@@ -60,3 +63,25 @@ def test_the_strings_are_many_and_can_be_sent() -> None:
     assert all(text and text.encode() for text in made)
     for at, name in enumerate(CATEGORIES):
         assert len(set(made[at :: len(CATEGORIES)])) > 30, name
+
+
+def test_the_first_differences_are_shown() -> None:
+    """Five of them, as ASCII, with the first 32 tokens of the first window of either side."""
+
+    def window(first: int) -> Any:
+        return SimpleNamespace(ids=list(range(first, first + 40)))
+
+    texts = [f"é{at}" + "x" * 300 for at in range(300)]
+    reference: Any = SimpleNamespace(strings=[Encoded(text, [window(0), window(9)]) for text in texts])
+    predictor: Any = SimpleNamespace(
+        task=object(),
+        encode=lambda items: [Encoded(item, [window(int("9" in item[:4])), window(9)]) for item in items],
+    )
+    found = compare_tokenizers(reference, predictor)
+    wrong = [text for text in texts if "9" in text[:4]]
+    assert (found.strings, found.compared, found.different) == (hard_strings.STRINGS, 300, len(wrong))
+    assert (found.seed, found.categories) == (hard_strings.SEED, list(CATEGORIES))
+    assert [example["inputs"] for example in found.examples] == [ascii(text)[:200] for text in wrong[:5]]
+    assert {(*map(tuple, each["reference"]), *map(tuple, each["served"])) for each in found.examples} == {
+        (tuple(range(32)), tuple(range(1, 33)))
+    }
