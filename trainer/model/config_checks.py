@@ -51,6 +51,8 @@ _SIZE = re.compile(
 _FEWEST_TENSORS = 256
 _MOST_LABELS = 100_000
 _LARGEST = 2**31 - 1
+_MOST_TOKENS, _LENGTH = 100_000, re.compile(r"len|max|stride|id$")
+"""transformers makes as many tokens as some numbers say, such as T5's ``extra_ids``; a length may be very large."""
 
 
 def check_config(config: Config, model: str, tensors: int) -> None:
@@ -72,6 +74,10 @@ def check_config(config: Config, model: str, tensors: int) -> None:
 def check_tokenizer_config(config: Config, model: str) -> None:
     """Raises InputError."""
     _refuse_redirection(config, model, "tokenizer_config.json")
+    for key, value in config.items():
+        if type(value) is int and abs(value) > _MOST_TOKENS and not _LENGTH.search(key):
+            why = f"at most {_MOST_TOKENS:,} is accepted"
+            raise _refusal(model, "tokenizer_config.json", key, value, why)
     _check_tokenizer_class(config, model, "tokenizer_config.json")
 
 

@@ -49,16 +49,19 @@ class Weights:
 
 def check_folder(folder: Path, model: str) -> Weights:
     """Raise InputError for what is no transformers model, or asks to load, fetch or run more than its own files."""
+    no_config = InputError(f"model: {model}: has no config.json; give a transformers model's folder", field="model")
     if (folder / "adapter_config.json").exists():
         raise InputError(
             f"model: {model}: has adapter_config.json: it is an adapter, whose weights come on top of others;"
             " merge it into its base model (peft's merge_and_unload), and give the folder of that",
             field="model",
         )
+    if not (folder / CONFIG).exists():
+        raise no_config
     _require_regular_files(folder, model)
     content = {name: read_json(folder / name) for name in _OBJECTS}
     if not content[CONFIG]:
-        raise InputError(f"model: {model}: has no config.json; give a transformers model's folder", field="model")
+        raise no_config
     check_tokenizer_config(content[TOKENIZER_CONFIG], model)
     weights = _read_headers(weight_files(folder, model), model)
     check_config(content[CONFIG], model, weights.tensors)

@@ -118,6 +118,8 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "another tokenizer file": (put(TOKENIZER, fast_tokenizer_files=["tokenizer.1.json"]), "fast_tokenizer_files"),
     "arguments of the tokenizer": (put(TOKENIZER, init_inputs=["/etc/passwd"]), "init_inputs"),
     # sizes
+    "extra tokens without end": (put(TOKENIZER, extra_ids=2**31 - 1), "extra_ids: 2147483647 .* 100,000 is accepted"),
+    "an offset without end": (put(TOKENIZER, offset=10**9), "tokenizer_config.json: offset: 10{9}"),
     "a million layers": (put(CONFIG, num_hidden_layers=10**6), "from 0 to 256 is accepted by the 39 tensors"),
     "no layer": (put(CONFIG, num_hidden_layers=0), "num_hidden_layers: 0 .* from 1 is accepted"),
     "layers less than none": (put(CONFIG, num_hidden_layers=-1), "num_hidden_layers: -1"),
@@ -278,3 +280,10 @@ def test_every_file_is_recorded(toy: MakeRecipe, tmp_path: Path, family: str) ->
     build_model(setup.base, setup.model_spec, setup.splits.labels)
     assert "chat_template.jinja" in opened
     assert opened <= set(setup.base.files())
+
+
+def test_a_large_folder_that_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home or root folder that was given by mistake is not searched."""
+    monkeypatch.setattr(Path, "rglob", lambda *_: pytest.fail("searched"))
+    with pytest.raises(InputError, match=r"has no config\.json"):
+        find_base_model(str(tmp_path))
