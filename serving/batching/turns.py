@@ -58,6 +58,7 @@ class Turns:
     def __init__(self, bounds: QueueLimits, memory: int) -> None:
         """``memory``: of all running rows, in bytes."""
         self.seconds_per_token = 0.0
+        self.tokens = self._rows = 0  # that wait
         self._bounds, self._memory = bounds, memory
         self._waiting: list[_Caller] = []
         self._running: list[_Caller] = []
@@ -65,11 +66,7 @@ class Turns:
         self._may_begin = False
 
     def __len__(self) -> int:
-        return sum(len(caller.rows) for caller in self._waiting)
-
-    @property
-    def tokens(self) -> int:
-        return sum(row.tokens for caller in self._waiting for row in caller.rows)
+        return self._rows
 
     @property
     def next_deadline(self) -> float:
@@ -83,6 +80,7 @@ class Turns:
         self._require_memory(caller.size)
         self._require_space(len(rows), sum(row.tokens for row in rows))
         self._waiting.append(caller)
+        self._count(caller.rows, 1)
         self._callers.update(dict.fromkeys(rows, caller))
         self._may_begin = True
 
@@ -126,11 +124,14 @@ class Turns:
         if caller is None:
             return
         caller.rows.remove(row)
+        if not caller.running:
+            self._count([row], -1)
         if not caller.rows:
             (self._running if caller.running else self._waiting).remove(caller)
             self._may_begin = True
 
     def clear(self) -> None:
+        self.tokens = self._rows = 0
         self._waiting, self._running, self._callers = [], [], {}
 
     def _expire(self, callers: Sequence[_Caller], now: float) -> list[Row]:
@@ -151,7 +152,12 @@ class Turns:
                 free -= caller.size
                 caller.running, caller.used = True, least
                 self._waiting.remove(caller)
+                self._count(caller.rows, -1)
                 self._running.append(caller)
+
+    def _count(self, rows: Sequence[Row], sign: int) -> None:
+        self._rows += sign * len(rows)
+        self.tokens += sign * sum(row.tokens for row in rows)
 
     def _require_memory(self, size: int) -> None:
         if size > (most := self._memory // LARGEST_SHARE):

@@ -8,7 +8,7 @@ but for rounding.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import cast
 
 import numpy as np
@@ -42,7 +42,9 @@ def generate(
     detokenizer: Detokenizer | None = None,
     on_token: Callable[[Token], None] = lambda token: None,
 ) -> Steps:
-    """Gives ``num_return_sequences`` answers at the end; yields between two calls of a graph, where it may be left.
+    """Gives ``num_return_sequences`` answers at the end; yields between two calls of a graph, and after each token.
+
+    Between two yields there is as little work as can be. It may be left there.
 
     Args:
         session: the model.
@@ -67,7 +69,7 @@ def generate(
     request = DecodeRequest(parameters, decoding.prefix, tuple(eos_token_ids), limit, detokenizer, on_token, rules)
     if parameters.num_beams > 1:
         beams = yield from beam_search(decoding, request)
-        return [_emit_beam(number, beam, request) for number, beam in enumerate(beams)]
+        return (yield from _emit_beams(beams, request))
     return (yield from _decode_rows(decoding, request))
 
 
@@ -86,11 +88,15 @@ def new_tokens(session: GenerationSession, prompt: int, parameters: GenerationPa
     return most if room is None else min(most, room)
 
 
-def _emit_beam(number: int, beam: Beam, request: DecodeRequest) -> Generated:
-    answer = _Answer(number, request, None)
-    for position, token in enumerate(beam.tokens, 1):
-        answer.put(token, beam.finish_reason if position == len(beam.tokens) else None)
-    return Generated(beam.tokens, answer.text, beam.score, beam.finish_reason)
+def _emit_beams(beams: Sequence[Beam], request: DecodeRequest) -> Steps:
+    emitted = []
+    for number, beam in enumerate(beams):
+        answer = _Answer(number, request, None)
+        for position, token in enumerate(beam.tokens, 1):
+            answer.put(token, beam.finish_reason if position == len(beam.tokens) else None)
+            yield
+        emitted.append(Generated(beam.tokens, answer.text, beam.score, beam.finish_reason))
+    return emitted
 
 
 def _decode_rows(decoding: Decoding, request: DecodeRequest) -> Steps:
@@ -100,24 +106,24 @@ def _decode_rows(decoding: Decoding, request: DecodeRequest) -> Steps:
     running = answers
     decoding.select([0] * len(answers))
     while True:
-        _append_tokens(decoding.logits, running, request)
+        yield from _append_tokens(decoding.logits, running, request)
         unfinished = [row for row, answer in enumerate(running) if answer.finish_reason is None]
         if not unfinished:
             return [answer.to_generated() for answer in answers]
-        yield
         if len(unfinished) < len(running):
             running = [running[row] for row in unfinished]
             decoding.select(unfinished)
         decoding.step([answer.tokens[-1] for answer in running])
 
 
-def _append_tokens(logits: Scores, running: Sequence[_Answer], request: DecodeRequest) -> None:
+def _append_tokens(logits: Scores, running: Sequence[_Answer], request: DecodeRequest) -> Iterator[None]:
     sequences = [answer.sequence for answer in running]
     scores = process_logits(logits, sequences, len(running[0].tokens), request)
     for answer, row, log_probabilities in zip(running, scores, log_softmax(logits), strict=True):
         token = answer.select(row)
         answer.log_probability += float(log_probabilities[token])
         answer.put(token)
+        yield
 
 
 class _Answer:

@@ -64,7 +64,8 @@ def process_logits(
 def probabilities(scores: Scores, parameters: GenerationParameters) -> Doubles:
     """[vocabulary], by temperature, then top-k, then top-p, then softmax."""
     # Subtracting the maximum first keeps a tiny temperature from overflowing.
-    warped = (scores - scores.max()).astype(np.float64) / parameters.temperature
+    with np.errstate(over="ignore"):  # minus infinity is right for the others
+        warped = (scores - scores.max()).astype(np.float64) / parameters.temperature
     if parameters.top_k:
         kth = min(parameters.top_k, len(warped))
         warped = np.where(warped < np.partition(warped, -kth)[-kth], -np.inf, warped)
