@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from serving.bundle.bundle import Bundle
 from serving.entrypoints.asgi_client import Call, Reply, send
 from serving.http.app import App, create_app
 from serving.inference.generation import kv_cache
@@ -78,14 +79,9 @@ def bundle(task_bundle: Callable[[str], Path]) -> Path:
     return task_bundle("text2text-generation")
 
 
-@pytest.fixture(scope="module")
-def predictor(bundle: Path) -> Predictor:
-    return Predictor.open(bundle)
-
-
 @asynccontextmanager
-async def running(predictor: Predictor, **limits: Any) -> AsyncIterator[App]:
-    app = create_app(lambda: predictor, server_limits=ServerLimits(**limits))
+async def running(bundle: Path, **limits: Any) -> AsyncIterator[App]:
+    app = create_app(lambda: Predictor(Bundle.open(bundle)), server_limits=ServerLimits(**limits))
     async with asyncio.timeout(30), app.router.lifespan_context(app):
         yield app
 
@@ -108,11 +104,11 @@ WAYS += [("cancel", path) for path in ("/v1/completions", "infer")]
 
 
 @pytest.mark.parametrize(("way", "path"), WAYS)
-def test_a_caller_that_goes(predictor: Predictor, steps: Steps, path: str, way: str) -> None:
+def test_a_caller_that_goes(bundle: Path, steps: Steps, path: str, way: str) -> None:
     """Its generation stops, by the disconnect of HTTP and by the cancellation of gRPC; the next is answered."""
 
     async def main() -> None:
-        async with running(predictor) as app:
+        async with running(bundle) as app:
             at = await model_path(app) if path == "infer" else path
             gone = asyncio.Event()
             body = [{"type": "http.request", "body": json.dumps(hours(at)).encode(), "more_body": False}]
@@ -150,11 +146,11 @@ def test_a_caller_that_goes(predictor: Predictor, steps: Steps, path: str, way: 
         ("server", "/v1/completions"),
     ],
 )
-def test_a_time_that_is_over(predictor: Predictor, steps: Steps, path: str, by: str) -> None:
+def test_a_time_that_is_over(bundle: Path, steps: Steps, path: str, by: str) -> None:
     """504, or the last event of a stream, which has begun with 200; it says what to do."""
 
     async def main() -> None:
-        async with running(predictor, **({"generation_seconds": 0.3} if by == "server" else {})) as app:
+        async with running(bundle, **({"generation_seconds": 0.3} if by == "server" else {})) as app:
             at = await model_path(app) if path == "infer" else path
             headers = {"request-timeout": "0.3"} if by == "header" else {}
             begun = time.perf_counter()
@@ -174,11 +170,11 @@ def test_a_time_that_is_over(predictor: Predictor, steps: Steps, path: str, by: 
     run(main)
 
 
-def test_others_do_not_wait(predictor: Predictor) -> None:
+def test_others_do_not_wait(bundle: Path) -> None:
     """Beside an endless generation and a request of many prompts, another is answered as when alone."""
 
     async def main() -> None:
-        async with running(predictor) as app:
+        async with running(bundle) as app:
             short = {"inputs": "where is my parcel?", "parameters": {"max_new_tokens": 16, "min_new_tokens": 16}}
             alone = await post(app, "/predict", short)
             many = {"inputs": ["a"] * 100, "parameters": ENDLESS}
@@ -196,11 +192,11 @@ def test_others_do_not_wait(predictor: Predictor) -> None:
     run(main)
 
 
-def test_memory(predictor: Predictor) -> None:
+def test_memory(bundle: Path) -> None:
     """What never fits is refused, and says what to change; what fits is answered, one after another if need be."""
 
     async def main() -> None:
-        async with running(predictor, max_cache_bytes=400_000) as app:
+        async with running(bundle, max_cache_bytes=400_000) as app:
             fits = {"max_new_tokens": 64, "min_new_tokens": 64, "num_beams": 4}  # 512 bytes a token of an answer
             answers = await asyncio.gather(
                 *(post(app, "/predict", {"inputs": "a", "parameters": fits}) for _ in range(6))
@@ -216,11 +212,11 @@ def test_memory(predictor: Predictor) -> None:
     run(main)
 
 
-def test_a_stream_keeps_its_version_open(predictor: Predictor, steps: Steps) -> None:
+def test_a_stream_keeps_its_version_open(bundle: Path, steps: Steps) -> None:
     """A model that is replaced is closed when its last stream has ended, and not before."""
 
     async def main() -> None:
-        async with running(predictor) as app:
+        async with running(bundle) as app:
             model = app.server_state.models.default.model
             body = {"prompt": "where is my parcel?", "max_tokens": 300, "temperature": 1e9, "n": 4, "stream": True}
             stream = asyncio.create_task(post(app, "/v1/completions", body))
