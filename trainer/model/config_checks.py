@@ -6,6 +6,7 @@ a way to load. Counts are checked too, because it builds lists of them before it
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -114,6 +115,8 @@ def _check_number(key: str, value: Any, model: str, tensors: int) -> None:
     accepted = ""
     if isinstance(value, int) and abs(value) > _LARGEST:
         accepted = f"at most {_LARGEST:,} is accepted"
+    elif isinstance(value, float) and math.isnan(value):
+        accepted = "a number is accepted"
     elif _COUNT.fullmatch(key) and type(value) in (int, float):
         most = _MOST_LABELS if key == "num_labels" else max(tensors, _FEWEST_TENSORS)
         why = "" if key == "num_labels" else f" by the {tensors} tensors of its weights"

@@ -128,6 +128,7 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "a width that is a fraction": (put(CONFIG, hidden_size=32.0), "hidden_size: 32.0"),
     "a negative width": (put(CONFIG, hidden_size=-32), "hidden_size: -32"),
     "a vocabulary past all bounds": (put(CONFIG, vocab_size=10**12), "vocab_size: 10{12} .*at most 2,147,483,647"),
+    "no number": (put(CONFIG, hidden_dropout_prob=float("nan")), "hidden_dropout_prob: nan"),
     "labels without end": (put(CONFIG, num_labels=10**9), "num_labels: 10{9} .*100,000"),
     "no position": (put(CONFIG, max_position_embeddings=0), "takes 0 tokens at most"),
     "all positions before the padding": (
