@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from serving.batching.batch_shape import BatchShape, QueueLimits
 from serving.batching.errors import Expired, Unavailable
-from serving.batching.scheduler import Queue, Row
+from serving.batching.lanes import Lanes
+from serving.batching.scheduler import Row
 from serving.batching.turns import UNFINISHED, Turns
 from serving.errors import UserError
 from serving.tasks.base import Window
@@ -28,9 +29,6 @@ Run = Callable[[Sequence[Any]], Sequence[Any]]
 
 FIRST_ESTIMATE = 1e-4
 """Seconds a token before the first measurement: a small encoder on one core."""
-
-LATEST_WEIGHT = 0.1
-"""Weight of the latest call in the moving average of seconds a token."""
 
 CLOSE_SECONDS = 2.0
 """Most of a close, for the batch that runs when nothing is waited for."""
@@ -105,8 +103,7 @@ class Batcher:
         """
         self._run, self._observer, self._interrupt, self._workers = run, observer, interrupt, workers
         self._turns = turns
-        self._queue = Queue(shape, bounds, FIRST_ESTIMATE) if turns is None else turns
-        self._measured = False
+        self._queue = Lanes(shape, bounds, FIRST_ESTIMATE) if turns is None else turns
         self._changed = threading.Condition()  # guards the queue and the submissions
         self._closed = False
         self._in_hand: set[_Submission] = set()
@@ -133,6 +130,10 @@ class Batcher:
         """Estimate at the current throughput."""
         return self._queue.tokens * self._queue.seconds_per_token
 
+    def background_seconds(self, tokens: int) -> float:
+        """Estimate for so many tokens of background windows at the current throughput."""
+        return self._queue.background_seconds(tokens, time.perf_counter()) if isinstance(self._queue, Lanes) else 0.0
+
     def admit(self, deadline: float = math.inf) -> None:
         """Raise Overloaded if even the smallest request would be refused; to call before reading a request."""
         self._queue.admit(deadline, time.perf_counter())
@@ -143,11 +144,15 @@ class Batcher:
         timing: Timing | None = None,
         deadline: float = math.inf,
         end: float = math.inf,
+        *,
+        background: bool = False,
     ) -> list[Any]:
         """The result of each window; ``timing`` is filled in.
 
         Windows that have not begun at ``deadline``, a time of `time.perf_counter`, expire; those that run in slices
         expire at ``end`` instead.
+
+        ``background`` windows give way to others.
 
         Raises:
             Overloaded: the queue is full, or too long for the deadline.
@@ -156,7 +161,7 @@ class Batcher:
             Unavailable: the batcher is closed.
             Exception: the engine's.
         """
-        submission = self._enqueue(windows, timing or Timing(), deadline, end)
+        submission = self._enqueue(windows, timing or Timing(), deadline, end, background)
         try:
             if submission.missing:
                 await submission.done
@@ -191,14 +196,23 @@ class Batcher:
             self._closed = True
             self._changed.notify_all()
 
-    def _enqueue(self, windows: Sequence[Window], timing: Timing, deadline: float, end: float) -> _Submission:
+    def _enqueue(
+        self,
+        windows: Sequence[Window],
+        timing: Timing,
+        deadline: float,
+        end: float = math.inf,
+        background: bool = False,
+    ) -> _Submission:
         if self._closed:
             raise Unavailable("the model is being closed")
         if not self.alive:
             raise Unavailable("the engine's threads have ended")
         self._loop = asyncio.get_running_loop()
         submission = _Submission(windows, self._loop.create_future(), timing, [None] * len(windows), len(windows))
-        submission.rows = [Row(len(window.ids), deadline, (submission, at)) for at, window in enumerate(windows)]
+        submission.rows = [
+            Row(len(window.ids), deadline, (submission, at), background=background) for at, window in enumerate(windows)
+        ]
         if self._turns is not None:
             for row, window in zip(submission.rows, windows, strict=True):
                 row.size, row.end = getattr(window, "cache_bytes", 0), end
@@ -261,12 +275,14 @@ class Batcher:
         """Wait for a batch; empty once closed."""
         with self._changed:
             while True:
-                batch, expired = self._queue.take(time.perf_counter())
+                now = time.perf_counter()
+                batch, expired = self._queue.take(now)
                 self._fail_expired(expired)
-                if batch or self._closed:
+                wait = self._queue.seconds_to_background(now) if isinstance(self._queue, Lanes) else math.inf
+                if batch or (self._closed and wait == math.inf):
                     return batch
                 self._idle += 1
-                self._changed.wait()
+                self._changed.wait(wait if wait < math.inf else None)
                 self._idle -= 1
 
     def _run_batch(self, batch: Sequence[Row]) -> None:
@@ -306,7 +322,7 @@ class Batcher:
     def _store(self, batch: Sequence[Row], results: Sequence[Any], start: float, seconds: float) -> None:
         tokens = sum(row.tokens for row in batch)
         seconds = batch[0].seconds or seconds  # of all slices
-        self._update_throughput(tokens, seconds)
+        self._queue.ran(batch, start + seconds, seconds, self._workers)
         waited = []
         for row, result in zip(batch, results, strict=True):
             submission, index = row.owner
@@ -318,12 +334,6 @@ class Batcher:
             if not submission.missing:
                 self._finish(submission)
         self._statistics.append((waited, tokens, seconds))
-
-    def _update_throughput(self, tokens: int, seconds: float) -> None:
-        weight = LATEST_WEIGHT if self._measured else 1.0
-        latest = seconds / max(1, tokens) / self._workers
-        self._queue.seconds_per_token += weight * (latest - self._queue.seconds_per_token)
-        self._measured = True
 
     def _fail(self, submission: _Submission, error: Exception) -> None:
         if submission.error is None:

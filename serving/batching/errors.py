@@ -12,7 +12,11 @@ class Unavailable(Unanswered):
 
 
 class Overloaded(Unanswered):
-    """The queue is full, or too long for the deadline: retry later."""
+    """The queue is full, or too long for the deadline: retry later, after ``seconds`` if given."""
+
+    def __init__(self, message: str, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Expired(Unanswered):

@@ -25,6 +25,9 @@ from serving.batching.errors import Overloaded
 IMPLICIT_DEADLINE = 1.0
 """Seconds."""
 
+LATEST_WEIGHT = 0.1
+"""Weight of the latest call in the moving average of seconds a token."""
+
 
 @dataclass(eq=False, slots=True)
 class Row:
@@ -36,6 +39,7 @@ class Row:
         priority: deadline or implicit deadline, the earlier; the smallest runs first.
         number: order of arrival.
         waiting: in the queue.
+        background: of the lane that gives way, see `lanes`.
         size: bytes of memory while it runs; this and the rest where rows run in slices, see `Turns`.
         end: when it expires once it has begun.
         begun, seconds: when its first slice began, and how long all of them took.
@@ -47,6 +51,7 @@ class Row:
     priority: float = 0.0
     number: int = 0
     waiting: bool = False
+    background: bool = False
     size: int = 0
     end: float = math.inf
     begun: float = 0.0
@@ -60,12 +65,24 @@ class NextBatch(NamedTuple):
     expired: list[Row]
 
 
-class Queue:
+class Throughput:
+    """``seconds_per_token``: an estimate over all engine threads, then a moving average."""
+
+    def __init__(self, seconds_per_token: float) -> None:
+        self.seconds_per_token, self._measured = seconds_per_token, False
+
+    def measure(self, batch: Sequence[Row], seconds: float, workers: int) -> None:
+        """A batch ran for so long, beside those of other workers."""
+        latest = seconds / max(1, sum(row.tokens for row in batch)) / workers
+        self.seconds_per_token += (LATEST_WEIGHT if self._measured else 1.0) * (latest - self.seconds_per_token)
+        self._measured = True
+
+
+class Queue(Throughput):
     """The rows that wait, by length, by priority and by deadline."""
 
     def __init__(self, shape: BatchShape, bounds: QueueLimits, seconds_per_token: float) -> None:
-        """``seconds_per_token``, an estimate over all engine threads, may be updated."""
-        self.seconds_per_token = seconds_per_token
+        super().__init__(seconds_per_token)
         self.tokens = 0
         self._shape, self._bounds = shape, bounds
         self._numbers = itertools.count()

@@ -16,7 +16,7 @@ from enum import Enum
 
 from serving.batching.batch_shape import QueueLimits
 from serving.batching.errors import Overloaded
-from serving.batching.scheduler import NextBatch, Row
+from serving.batching.scheduler import NextBatch, Row, Throughput
 from serving.errors import InputTooLarge
 
 MAX_RUNNING = 32
@@ -52,12 +52,12 @@ class _Caller:
         return self.rows[0].end if self.running else self.rows[0].deadline
 
 
-class Turns:
+class Turns(Throughput):
     """The rows that wait or run. As `Queue`, and rows come back: `put_back` after a slice, `finish` after the last."""
 
     def __init__(self, bounds: QueueLimits, memory: int) -> None:
         """``memory``: of all running rows, in bytes."""
-        self.seconds_per_token = 0.0
+        super().__init__(0.0)
         self.tokens = self._rows = 0  # that wait
         self._bounds, self._memory = bounds, memory
         self._waiting: list[_Caller] = []
@@ -107,6 +107,10 @@ class Turns:
         if (caller := self._callers.get(row)) is not None:  # else removed meanwhile
             caller.in_hand = False
             caller.used, caller.last = caller.used + seconds, seconds
+
+    def ran(self, batch: Sequence[Row], now: float, seconds: float, workers: int) -> None:
+        """As `Lanes.ran`, of all slices."""
+        self.measure(batch, seconds, workers)
 
     def finish(self, row: Row) -> None:
         """After its last slice."""

@@ -58,9 +58,20 @@ def occlusion(units: int) -> Design:
 
 def shapley(units: int, most_rows: int, samples: int | None, seed: int) -> Design:
     """All coalitions if ``most_rows`` allow and ``samples`` is None, else ``samples`` random orders, an even number."""
-    if samples is None and units <= MOST_EXACT and 2**units <= most_rows:
+    if _is_exact(units, most_rows, samples):
         return _all_coalitions(units)
     return _random_orders(units, samples or affordable(units, most_rows), np.random.default_rng(seed))
+
+
+def count_rows(units: int, most_rows: int, samples: int | None) -> int:
+    """Of `shapley`'s design; random orders may have common rows."""
+    if _is_exact(units, most_rows, samples):
+        return int(2**units)
+    return rows_of_orders(units, samples or affordable(units, most_rows))
+
+
+def _is_exact(units: int, most_rows: int, samples: int | None) -> bool:
+    return samples is None and units <= MOST_EXACT and 2**units <= most_rows
 
 
 def affordable(units: int, most_rows: int) -> int:

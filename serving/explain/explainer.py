@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from tokenizers import Encoding
 
 from serving.errors import InputError, InputTooLarge
-from serving.explain.attribution import EMPTY, FULL, Design, occlusion, rows_of_orders, shapley
+from serving.explain.attribution import EMPTY, FULL, Design, count_rows, occlusion, rows_of_orders, shapley
 from serving.explain.masking import MaskedWindow, Replacement, select_replacement
 from serving.explain.parameters import MAX_ROWS, MAX_TOKENS, ExplainParameters
 from serving.explain.segments import Unit, split_blocks, units_of
@@ -86,19 +87,32 @@ class Explainer:
         plan = self.plan(encoded, predictor.run(encoded.windows), options)
         return plan.explanation(predictor.run(plan.rows))
 
+    def cost(self, encoded: Encoded, options: ExplainParameters) -> int:
+        """Tokens of all windows to run, if the longest window decides; raises InputError."""
+        longest = max(encoded.windows, key=lambda window: len(window.ids))
+        players = _players(self._units(encoded, longest, options), len(longest.ids), options)
+        return encoded.tokens + _count_rows(len(players), len(longest.ids), options) * len(longest.ids)
+
     def plan(self, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters) -> ExplanationPlan:
         """What to run next, given the input's results; raises InputError."""
         predictor = self._predictor
         target = target_of(predictor.task, encoded, results, options)
         window, replacement = encoded.windows[target.window], self._replacement(target, options)
-        segments = predictor.task.segments(encoded.item)
-        texts = (segments,) if isinstance(segments, str) else segments
-        players, design = _design(units_of(texts, window, options.granularity), len(window.ids), options)
+        texts = self._texts(encoded)
+        players = _players(self._units(encoded, window, options), len(window.ids), options)
+        design = _design(len(players), len(window.ids), options)
         groups = [[row for unit in player for row in unit.rows] for player in players]
         rows = replacement.mask_windows(window, groups, design.shown)
         keys = KEYS if isinstance(predictor.task, QuestionAnswering) else PAIR
         fields = keys if len(texts) == 2 else ("inputs",)
         return ExplanationPlan(rows, options, target, design, players, replacement, encoded, fields, texts)
+
+    def _texts(self, encoded: Encoded) -> tuple[str, ...]:
+        segments = self.task.segments(encoded.item)
+        return (segments,) if isinstance(segments, str) else segments
+
+    def _units(self, encoded: Encoded, window: Encoding, options: ExplainParameters) -> list[Unit]:
+        return units_of(self._texts(encoded), window, options.granularity)
 
     def _replacement(self, target: Target, options: ExplainParameters) -> Replacement:
         if target.in_place and options.replacement == "delete":
@@ -110,14 +124,13 @@ class Explainer:
         return select_replacement(predictor.tokenizer, predictor.manifest.tokenizer.pad_token_id, options.replacement)
 
 
-def _design(units: Sequence[Unit], tokens: int, options: ExplainParameters) -> tuple[list[list[Unit]], Design]:
-    """Blocks of units, as small as the limits allow, and the design."""
+def _players(units: Sequence[Unit], tokens: int, options: ExplainParameters) -> list[list[Unit]]:
+    """Blocks of units, as small as the limits allow."""
     if not units:
         raise InputError("inputs: the tokenizer finds nothing in this text that could be masked", field="inputs")
-    most_rows = max(8, min(MAX_ROWS, MAX_TOKENS // tokens))
+    most_rows = _most_rows(tokens)
     if options.method == "occlusion":
-        players = split_blocks(units, most_rows - 2)
-        return players, occlusion(len(players))
+        return split_blocks(units, most_rows - 2)
     players = split_blocks(units, most_rows // 2)
     if options.samples and rows_of_orders(len(players), options.samples) > most_rows:
         raise InputTooLarge(
@@ -126,4 +139,21 @@ def _design(units: Sequence[Unit], tokens: int, options: ExplainParameters) -> t
             f"at most {most_rows} of {tokens} tokens are accepted",
             field="parameters.samples",
         )
-    return players, shapley(len(players), most_rows, options.samples, options.seed)
+    return players
+
+
+def _design(players: int, tokens: int, options: ExplainParameters) -> Design:
+    if options.method == "occlusion":
+        return occlusion(players)
+    return shapley(players, _most_rows(tokens), options.samples, options.seed)
+
+
+def _count_rows(players: int, tokens: int, options: ExplainParameters) -> int:
+    """Of the design, or a few more."""
+    if options.method == "occlusion":
+        return players + 2
+    return count_rows(players, _most_rows(tokens), options.samples)
+
+
+def _most_rows(tokens: int) -> int:
+    return max(8, min(MAX_ROWS, MAX_TOKENS // tokens))

@@ -68,7 +68,7 @@ def respond(error: Exception, seconds_to_drain: float = 0.0, *, openai: bool = F
     status, kind = status_of(error)
     if status not in (429, 503):
         return error_response(status, kind, str(error), openai=openai)
-    seconds = max(1, math.ceil(seconds_to_drain))
+    seconds = max(1, math.ceil(max(seconds_to_drain, getattr(error, "seconds", 0.0))))
     message, headers = f"{error}; try again in {seconds} s", {"Retry-After": str(seconds)}
     return error_response(status, kind, message, headers, openai=openai)
 

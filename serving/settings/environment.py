@@ -13,13 +13,13 @@ Environment = Mapping[str, str]
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-def positive(environment: Environment, name: str, most: int | None = None) -> int | None:
-    """A whole number from 1 to ``most``; None if empty or unset."""
+def positive(environment: Environment, name: str, most: int | None = None, *, least: int = 1) -> int | None:
+    """A whole number from ``least`` to ``most``; None if empty or unset."""
     text = environment.get(name)
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal()) or int(text) < 1 or (most and int(text) > most):
-        accepted = f"from 1 to {most:,}" if most else "of at least 1"
+    if not (text.isascii() and text.isdecimal()) or int(text) < least or (most and int(text) > most):
+        accepted = f"from {least} to {most:,}" if most else f"of at least {least}"
         raise InputError(f"{name} is {text!r}; a whole number {accepted} is accepted", field=name)
     return int(text)
 

@@ -29,6 +29,7 @@ class ServerLimits:
         max_bodies_bytes: of all bodies that are received or answered at once; larger ones leave a share to small ones.
         max_connections: more than the queue holds, so that a full queue gets its own error. Over gRPC, where a
             connection carries many calls, an eighth.
+        max_explanations: of a model at once; 0: ``/explain`` is switched off.
         load_seconds: until a bundle is loaded and has repeated its golden answers.
         drain_seconds: from SIGTERM, when ``/readyz`` fails, until new connections are refused.
         grace_seconds: then for accepted requests; orchestrators kill 30 s after SIGTERM.
@@ -44,6 +45,7 @@ class ServerLimits:
     keep_alive_seconds: float = 75.0
     max_bodies_bytes: int = 64 * 1024 * 1024
     max_connections: int = 2048
+    max_explanations: int = 1
     load_seconds: float = 300.0
     drain_seconds: float = 3.0
     grace_seconds: float = 25.0
@@ -63,6 +65,7 @@ class ServerLimits:
             "max_queue": self.bounds.rows,
             "max_queue_tokens": self.bounds.tokens,
             "max_bodies_bytes": self.max_bodies_bytes,
+            "max_explanations": self.max_explanations,
             "wait_seconds": self.wait_seconds,
             "generation_seconds": self.generation_seconds,
             "max_cache_bytes": self.max_cache_bytes,

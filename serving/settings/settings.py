@@ -80,6 +80,7 @@ class ServerSettings:
 
 def _server_limits(environment: Mapping[str, str]) -> ServerLimits:
     bounds = DEFAULT.bounds
+    explanations = positive(environment, "TUNESHIP_MAX_EXPLANATIONS", MOST_THREADS, least=0)
     return ServerLimits(
         bounds=QueueLimits(
             rows=positive(environment, "TUNESHIP_MAX_QUEUE") or bounds.rows,
@@ -94,6 +95,7 @@ def _server_limits(environment: Mapping[str, str]) -> ServerLimits:
         keep_alive_seconds=seconds(environment, "TUNESHIP_KEEP_ALIVE_SECONDS", DEFAULT.keep_alive_seconds),
         max_bodies_bytes=positive(environment, "TUNESHIP_MAX_BODIES_BYTES") or DEFAULT.max_bodies_bytes,
         max_connections=positive(environment, "TUNESHIP_MAX_CONNECTIONS") or DEFAULT.max_connections,
+        max_explanations=DEFAULT.max_explanations if explanations is None else explanations,
         load_seconds=seconds(environment, "TUNESHIP_LOAD_SECONDS", DEFAULT.load_seconds),
         drain_seconds=seconds(environment, "TUNESHIP_DRAIN_SECONDS", DEFAULT.drain_seconds, zero=True),
         grace_seconds=seconds(environment, "TUNESHIP_GRACE_SECONDS", DEFAULT.grace_seconds),

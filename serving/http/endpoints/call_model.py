@@ -19,19 +19,23 @@ from serving.observability.request_record import RequestRecord, record_of
 
 @asynccontextmanager
 async def model_call(
-    http: HttpRequest, *, accepted: Set[str] = JSON, requested_model: Callable[[bytes], str] | None = None
+    http: HttpRequest,
+    *,
+    accepted: Set[str] = JSON,
+    requested_model: Callable[[bytes], str] | None = None,
+    explains: bool = False,
 ) -> AsyncIterator[tuple[Model, bytes]]:
     """Find the model, check its queue and read the body. Within the context the model stays open.
 
-    ``requested_model`` reads a model's name from a body. Raises HTTPException (404, 408, 415), InputError, Unanswered,
-    ClientDisconnect.
+    ``requested_model`` reads a model's name from a body; ``explains``: check the line of explanations too. Raises
+    HTTPException (404, 408, 415), InputError, Unanswered, ClientDisconnect.
     """
     state, record = state_of(http), record_of(http.scope)
     limits = state.server_limits
     record.deadline = record.started + request_timeout(record.headers, limits.wait_seconds)
     record.end = record.started + request_timeout(record.headers, limits.generation_seconds)
     name_in_body = requested_model if requested_model and len(state.models) > 1 else None
-    most = _admit(http, state, record, model_known=name_in_body is None)
+    most = _admit(http, state, record, model_known=name_in_body is None, explains=explains)
     with state.bodies.hold() as held:
         body = await read_body(record.headers, http.receive, held, most, limits.body_seconds, accepted)
         name = await parse_off_loop(name_in_body, body) if name_in_body else ""
@@ -41,12 +45,14 @@ async def model_call(
             yield model, body
 
 
-def _admit(http: HttpRequest, state: ServerState, record: RequestRecord, *, model_known: bool) -> int:
+def _admit(http: HttpRequest, state: ServerState, record: RequestRecord, *, model_known: bool, explains: bool) -> int:
     """The body's limit in bytes; raises Overloaded. No model: a slow sender must not keep an old one in memory."""
     model = state.find(http).model
     if model_known:
         record.model = model.name
         model.batcher.admit(record.deadline)
+        if explains:
+            model.explanations.admit(record.deadline)
     if OVERLOADED in http.scope:
         raise Overloaded(http.scope[OVERLOADED])
     return model.predictor.manifest.limits.max_body_bytes

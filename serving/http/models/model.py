@@ -10,6 +10,7 @@ from typing import Any
 
 from serving.batching.batcher import Batcher, Timing
 from serving.batching.errors import Expired
+from serving.batching.line import Line
 from serving.batching.turns import Turns
 from serving.errors import InputTooLarge
 from serving.http.off_loop import off_loop, slices
@@ -41,6 +42,7 @@ class Model:
             turns=Turns(server_limits.bounds, server_limits.max_cache_bytes) if predictor.runs_in_slices else None,
             interrupt=predictor.interrupt,
         )
+        self.explanations = Line(server_limits.max_explanations, self.batcher.background_seconds)
         self._most_tokens = server_limits.bounds.tokens
         self._inline = INLINE_WINDOW_CHARACTERS if predictor.task.uses_windows else INLINE_CHARACTERS
         self._users = 0

@@ -32,10 +32,10 @@ def make_document(
     """A server's document, or a model's ``own`` of the endpoints below its path; ``models`` begin with the bundle's."""
     manifest, task = bundle.manifest, task_of(bundle.manifest)
     if own:
-        paths, prefix = _model_paths(task), f"/models/{quote(models[0], safe='')}"
+        paths, prefix = _model_paths(task, limits), f"/models/{quote(models[0], safe='')}"
     else:
-        own_paths = {path or "/": item for path, item in _model_paths(task).items()}
-        paths, prefix = own_paths | _named_model_paths() | TEMPLATE["server_paths"], ""
+        own_paths = {path or "/": item for path, item in _model_paths(task, limits).items()}
+        paths, prefix = own_paths | _named_model_paths(limits) | TEMPLATE["server_paths"], ""
     values = _values(task) | {
         "models": list(models),
         "title": manifest.name,
@@ -55,23 +55,25 @@ def make_document(
     return document
 
 
-def _model_paths(task: Task) -> Json:
+def _model_paths(task: Task, limits: Mapping[str, float]) -> Json:
     protocols = {
         path: _protocol_item(protocol, named=protocol.requested_model is not None)
         for path, protocol in PROTOCOLS.items()
         if task.name in protocol.tasks and path != "/predict"
     }
     items = TEMPLATE["model_paths"] | protocols
-    return {path: item for path, item in items.items() if path != "/explain" or not unsupported_reason(task)}
+    explains = limits["max_explanations"] and not unsupported_reason(task)
+    return {path: item for path, item in items.items() if path != "/explain" or explains}
 
 
-def _named_model_paths() -> Json:
+def _named_model_paths(limits: Mapping[str, float]) -> Json:
     protocols = {"": HUGGING_FACE, **PROTOCOLS}
     items: Json = {
         f"/models/{{model}}{path}": {"parameters": ["$model"], **_protocol_item(protocol, named=True)}
         for path, protocol in protocols.items()
     }
-    return {**items, **TEMPLATE["named_model_paths"]}
+    named = {**items, **TEMPLATE["named_model_paths"]}
+    return {path: item for path, item in named.items() if not path.endswith("/explain") or limits["max_explanations"]}
 
 
 def _protocol_item(protocol: ApiProtocol, *, named: bool) -> Json:

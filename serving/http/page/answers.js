@@ -44,7 +44,7 @@ const makeHeadline = (text, aside) => el("p", {class: "big"}, el("bdi", {}, text
 
 function makeAnswer(texts, answer, several, note) {
   const place = el("div", {class: "why", hidden: true});
-  const why = (name, parameters) => el("button", {
+  const why = (name, parameters) => state.info.limits.max_explanations === 0 ? null : el("button", {
     type: "button", class: "link", "aria-label": `Why ${name}?`, onclick: event => explain(event.currentTarget, place, texts, parameters),
   }, "Why?");
   const asked = several ? el("p", {class: "asked", dir: "auto"}, Object.values(texts).join(" · ")) : null;

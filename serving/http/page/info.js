@@ -6,7 +6,7 @@ const LIMITS = {
   max_inputs: "Inputs per request", max_characters: "Characters per text", max_body_bytes: "Bytes per request", max_length: "Tokens per window",
   max_explain_rows: "Rows per explanation", max_explain_tokens: "Tokens per explanation",
   max_queue: "Windows in the queue", max_queue_tokens: "Tokens in the queue", max_bodies_bytes: "Bytes of all bodies",
-  generation_seconds: "Longest generation, seconds", max_cache_bytes: "Bytes of generation caches",
+  generation_seconds: "Longest generation, seconds", max_cache_bytes: "Bytes of generation caches", max_explanations: "Explanations at once",
   wait_seconds: "Longest wait, seconds", body_seconds: "Body timeout, seconds", head_seconds: "Header timeout, seconds",
   max_head_bytes: "Bytes of headers", keep_alive_seconds: "Keep-alive, seconds", max_connections: "Connections",
 };

@@ -17,6 +17,7 @@ import pytest
 from serving.batching.batch_shape import BatchShape, QueueLimits
 from serving.batching.batcher import Batcher, Timing
 from serving.batching.errors import Expired, Overloaded, Unavailable
+from serving.batching.scheduler import Row, Throughput
 from serving.batching.turns import UNFINISHED, Turns
 from serving.errors import UserError
 from serving.tasks.base import Logits
@@ -292,17 +293,11 @@ def test_seconds_to_drain() -> None:
 
 def test_throughput_is_a_moving_average() -> None:
     """The first call is taken as it is, of each later one a tenth; workers share the time, and no tokens are one."""
-
-    async def main() -> None:
-        batcher = Batcher(Engine(), workers=2)
-        estimates = []
-        for tokens, seconds in ((10, 1.0), (10, 3.0), (0, 0.31)):
-            batcher._update_throughput(tokens, seconds)
-            estimates.append(batcher._queue.seconds_per_token)
-        assert estimates == pytest.approx([0.05, 0.06, 0.0695])
-        await batcher.close()
-
-    run(main)
+    throughput, estimates = Throughput(1.0), []
+    for tokens, seconds in ((10, 1.0), (10, 3.0), (0, 0.31)):
+        throughput.measure([Row(tokens)], seconds, workers=2)
+        estimates.append(throughput.seconds_per_token)
+    assert estimates == pytest.approx([0.05, 0.06, 0.0695])
 
 
 def test_one_call_at_a_time() -> None:
@@ -524,6 +519,24 @@ def test_tells_what_it_does() -> None:
         waited, _, seconds = told.batches[1]
         assert waited == pytest.approx([timing.begun - timing.submitted] * 2)
         assert 0.002 <= seconds <= timing.answered - timing.begun
+
+    run(main)
+
+
+def test_background_rows_give_way_and_end() -> None:
+    """A caller that asks again and again is answered between background rows, which all get their results too."""
+
+    async def main() -> None:
+        engine = Engine(seconds=0.002)
+        batcher = Batcher(engine, shape=BatchShape(rows=1))
+        names = list(range(100, 130))
+        long = asyncio.create_task(batcher.submit([text(name) for name in names], background=True))
+        await until(lambda: len(engine.calls) > 0)
+        for name in range(8):
+            assert values(await batcher.submit([text(name)])) == [name]
+        assert sum(name in names for name in engine.names) <= 8
+        assert values(await long) == names
+        await batcher.close()
 
     run(main)
 

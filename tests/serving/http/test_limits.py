@@ -75,6 +75,7 @@ def test_every_limit_is_tested(limits: dict[str, Any]) -> None:
     tried = {"max_inputs", "max_characters", "max_body_bytes", "max_length"}
     tried |= {"max_queue", "max_queue_tokens", "max_bodies_bytes", "wait_seconds", "body_seconds"}
     tried |= {"generation_seconds", "max_cache_bytes"}  # in test_generation.py
+    tried |= {"max_explanations"}
     assert (
         limits.keys()
         == tried | {"head_seconds", "max_head_bytes", "keep_alive_seconds", "max_connections"} | LIMITS.keys()

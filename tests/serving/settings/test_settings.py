@@ -29,11 +29,15 @@ def test_variables() -> None:
             "TUNESHIP_BUNDLE": "/srv/bundle",
             "TUNESHIP_THREADS": "3",
             "TUNESHIP_MAX_QUEUE": "64",
+            "TUNESHIP_MAX_EXPLANATIONS": "0",
+            "TUNESHIP_LOAD_SECONDS": "12.5",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
         }
     )
     assert settings == ServerSettings(
-        bundle=Path("/srv/bundle"), threads=3, server_limits=ServerLimits(QueueLimits(rows=64))
+        bundle=Path("/srv/bundle"),
+        threads=3,
+        server_limits=ServerLimits(QueueLimits(rows=64), max_explanations=0, load_seconds=12.5),
     )
 
 

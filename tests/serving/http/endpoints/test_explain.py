@@ -345,7 +345,7 @@ def test_dynamic_int8_explains_itself(dynamic_predictor: Predictor) -> None:
 
 
 def test_a_full_queue_refuses(tiny_bundle: Path, tmp_path: Path) -> None:
-    """Explanations wait in the same bounded queue as all else: past it they are refused, and told when to come back."""
+    """Where the queue is full, explanations are refused too, and told when to come back."""
     bundle = with_limits(tiny_bundle, tmp_path / "bundle")
     with (
         TestClient(
@@ -357,6 +357,47 @@ def test_a_full_queue_refuses(tiny_bundle: Path, tmp_path: Path) -> None:
         found = list(pool.map(lambda _: client.post("/explain", json=body), range(8)))
     assert {each.status_code for each in found} <= {200, 429}
     assert all("Retry-After" in each.headers for each in found if each.status_code == 429)
+
+
+def test_cost_is_known_before(task_client: Clients, task_predictor: Predictors) -> None:
+    """What an explanation costs at most is known from its text and parameters: at least its rows' tokens."""
+    for toy in EXPLAINED:
+        explainer = Explainer(task_predictor(toy))
+        for parameters in ({}, {"method": "shap"}, {"method": "shap", "samples": 4}, {"granularity": "token"}):
+            options = ExplainParameters(**parameters)
+            (encoded,) = explainer._predictor.encode([explainer._predictor.check(EXAMPLES[toy][0])], options)
+            results = explainer._predictor.run(encoded.windows)
+            rows = explainer.plan(encoded, results, options).rows
+            ran = encoded.tokens + sum(len(row.ids) for row in rows)
+            assert ran <= explainer.cost(encoded, options) <= 1.5 * ran
+
+
+def test_behind_others_a_late_one_is_refused(tiny_bundle: Path) -> None:
+    """An explanation that would miss its deadline behind others gets 429 and when to come back, before its body."""
+    app = create_app(lambda: Predictor.open(tiny_bundle))
+    with TestClient(app) as client:
+        explain(client, TEXT)
+        model = app.server_state.models.default.model
+        model.explanations._tokens = 10**9
+        response = client.post("/explain", json={"inputs": TEXT})
+        assert response.status_code == 429
+        assert "tokens of explanations take" in response.json()["error"]
+        assert int(response.headers["Retry-After"]) > 30
+        assert client.post("/predict", json={"inputs": TEXT}).status_code == 200
+        model.explanations._tokens = 0
+
+
+def test_switched_off(tiny_bundle: Path) -> None:
+    """Where explanations are switched off, the path answers 404 and why, and the document leaves it out."""
+    limits = ServerLimits(max_explanations=0)
+    with TestClient(create_app(lambda: Predictor.open(tiny_bundle), server_limits=limits)) as client:
+        for path in ("/explain", "/models/run/explain"):
+            response = client.post(path, json={"inputs": TEXT})
+            assert response.status_code == 404
+            assert "explanations are switched off on this server" in response.json()["error"]
+        assert client.get("/info").json()["limits"]["max_explanations"] == 0
+        assert not [path for path in client.get("/openapi.json").json()["paths"] if "explain" in path]
+        assert "/explain" not in client.get("/models/run/openapi.json").json()["paths"]
 
 
 def test_the_schema_tells_the_truth(client: TestClient, task_client: Clients) -> None:
