@@ -87,7 +87,9 @@ def try_mutants(room: str, tests: Sequence[str], within: str, sample: int | None
         "PYTEST_XDIST_WORKER": "mutants",  # so that `tests.sharing` makes everything once for all mutants
         "PYTEST_DEBUG_TEMPROOT": str(folder / SHARED),
     }
-    subprocess.run([sys.executable, "-m", "tests.code_mutants", "--inside", *tests], cwd=folder, env=environment)
+    command = [sys.executable, "-m", "tests.code_mutants", "--inside", *tests]
+    if subprocess.run(command, cwd=folder, env=environment).returncode:
+        sys.exit(f"the tests of {room} do not pass without a mutant, or cannot be run: see above")
     tried = _read_tried(folder)
     return Result(room, len(names), {name: tried[name] for name in chosen if name in tried})
 
@@ -294,6 +296,8 @@ def main() -> None:
     if options.inside:
         arguments = [*options.inside, "-q", "-m", "not slow and not docker", "--hypothesis-seed=0"]
         sys.exit(pytest.main([*arguments, "-p", "no:cacheprovider", "-s"], plugins=[Runner(Path.cwd())]))
+    if wrong := [path for path in options.paths if not path.startswith(tuple(ROOMS)) or not (ROOT / path).exists()]:
+        parser.error(f"{wrong[0]} is no file or folder of {', '.join(ROOMS)}")
     results = []
     for path in options.paths or ROOMS:
         room = next(room for room in ROOMS if path.startswith(room))
