@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from serving.http.server import places
+from serving.http.server.connection import BoundedConnection
 from serving.settings.limits import ServerLimits
 from tests.serving.http.server.listening import Listening, listening
 from tests.serving.http.server.test_connection import post, rest
@@ -21,11 +22,18 @@ PROBED = ASKED.replace(b"/info", b"/livez")
 UNFINISHED = post("/predict", length=5) + b"abc"
 
 
+accepted: list[BoundedConnection] = []
+
+
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection is idle as soon as it waits, and two are the places for probes."""
     monkeypatch.setattr(places, "LEAST_WAIT_SECONDS", 0.0)
     monkeypatch.setattr(places, "PROBE_PLACES", 2)
+    enter = places.Places.enter
+    monkeypatch.setattr(
+        places.Places, "enter", lambda self, each, *more: accepted.append(each) or enter(self, each, *more)
+    )
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,10 +49,11 @@ async def ask(caller: socket.socket, sent: bytes = ASKED) -> bytes:
 
 
 async def connect(served: Listening, sent: bytes = b"") -> socket.socket:
-    """A connection that the server has accepted."""
-    caller = served.connect()
+    """A connection that the server has accepted, and whose head it has read."""
+    before, caller = len(accepted), served.connect()
     caller.sendall(sent)
-    await asyncio.sleep(0.01)
+    while len(accepted) == before or (sent == UNFINISHED and accepted[-1].cycle is None):
+        await asyncio.sleep(0.001)
     return caller
 
 
