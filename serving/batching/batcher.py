@@ -219,9 +219,9 @@ class Batcher:
         timing.submitted = time.perf_counter()
         with self._changed:
             self._queue.put(submission.rows, timing.submitted)
+            self._in_hand.add(submission)
             if self._idle:
                 self._changed.notify(min(self._idle, len(windows)))
-        self._in_hand.add(submission)
         self._schedule_expiry(min(deadline, end))
         return submission
 
