@@ -8,7 +8,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import IO
@@ -69,9 +69,10 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         partial.replace(path)
     except BaseException as error:
-        partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(partial)):
-            error.filename = str(path)
+        with suppress(OSError):  # what failed first is what is told
+            partial.unlink()
+        if isinstance(error, OSError) and error.filename in (None, partial, str(partial)):
+            error.filename, error.filename2 = str(path), None
         raise
 
 

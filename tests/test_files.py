@@ -83,3 +83,15 @@ def test_bounded(tmp_path: Path) -> None:
 def test_explained(error: Exception, said: str | None) -> None:
     """What a file system refuses is told with what to do; what is a fault of the program is not."""
     assert (explain(error) or "").startswith(said) if said else explain(error) is None
+
+
+def test_errors_name_the_target(tmp_path: Path) -> None:
+    """And not the temporary file, which the user has not given."""
+    for path in (tmp_path / "absent" / "x", tmp_path / "file" / "x"):
+        (tmp_path / "file").touch()
+        with pytest.raises(OSError) as caught, replace_file(path):  # noqa: PT011
+            pass
+        assert caught.value.filename == str(path)
+    with pytest.raises(OSError) as caught, replace_file(tmp_path / "x") as file:  # noqa: PT011
+        os.close(file.fileno())
+    assert caught.value.filename == str(tmp_path / "x")

@@ -98,3 +98,4 @@ def test_read_only(tiny_run: Run, tiny_bundle: Path, tmp_path: Path) -> None:
         pytest.skip(f"no mount namespaces here: {result.stderr}")
     assert "Traceback" not in result.stderr
     assert result.stderr.count("read-only file system; write elsewhere") == 3
+    assert f"{folder / 'out.jsonl'}: read-only" in result.stderr
