@@ -98,7 +98,7 @@ class Batcher:
             bounds: limits of the queue.
             workers: threads.
             observer: told of each call.
-            interrupt: makes the engine's calls fail, those under way too.
+            interrupt: makes the engine's calls that are under way fail.
             turns: the queue where ``run`` gives UNFINISHED, in place of one with ``shape`` and ``bounds``.
         """
         self._run, self._observer, self._interrupt, self._workers = run, observer, interrupt, workers

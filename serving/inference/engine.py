@@ -56,7 +56,7 @@ class WindowEngine:
         return (row[content_slice(len(window.ids), padded, side)] for window, row in zip(windows, output, strict=True))
 
     def interrupt(self) -> None:
-        """Make calls fail, those under way too."""
+        """Make the calls under way fail."""
         self._session.interrupt()
 
     def pad(self, windows: Sequence[Encoding], length: int = 0) -> Inputs:

@@ -31,6 +31,9 @@ from serving.tasks.generation import Generation
 LOAD_SECONDS = 300.0
 """Until a bundle has repeated its golden answers; a graph can hold an endless loop."""
 
+SECONDS_BETWEEN_INTERRUPTS = 0.05
+"""Of a late proof: an interrupt that comes between two runs ends neither."""
+
 
 PANICS = Panics(RuntimeError, "the tokenizers library failed")
 
@@ -180,7 +183,7 @@ class Predictor:
         return self._engine.logits(windows, results)
 
     def interrupt(self) -> None:
-        """Make runs fail, those under way too; for a predictor that is not used any more."""
+        """Make the runs under way fail."""
         self._engine.interrupt()
 
     def replay_golden(self, seconds: float = LOAD_SECONDS) -> float:
@@ -194,11 +197,12 @@ class Predictor:
 
     @contextmanager
     def _proving(self, seconds: float) -> Iterator[None]:
-        late = threading.Event()
+        late, ended = threading.Event(), threading.Event()
 
         def stop() -> None:
             late.set()
-            self.interrupt()
+            while not ended.wait(SECONDS_BETWEEN_INTERRUPTS):
+                self.interrupt()
 
         timer = threading.Timer(max(0.0, seconds), stop)
         timer.daemon = True
@@ -212,6 +216,7 @@ class Predictor:
                 message = f"{self.bundle.root} fails on its golden answers: {type(error).__name__}: {error}"
                 raise BundleError(message) from error
         finally:
+            ended.set()
             timer.cancel()
             timer.join()
         if late.is_set():

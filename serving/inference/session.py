@@ -46,7 +46,7 @@ SLOWER_WHEN_FUSED = ["SkipLayerNormFusion", "BiasGeluFusion"]
 """On a CPU these fused operators are slower than those they replace."""
 
 
-_running: dict[int, Session] = {}
+_running: dict[int, tuple[Session, onnxruntime.RunOptions]] = {}
 """By thread."""
 
 EXIT_SECONDS = 1.0
@@ -55,23 +55,21 @@ EXIT_SECONDS = 1.0
 class Session(onnxruntime.InferenceSession):  # type: ignore[misc]
     """Its runs can be interrupted."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._run_options = onnxruntime.RunOptions()
-        self._run_options.log_severity_level = FATAL
-
     def run(self, names: Sequence[str] | None, feeds: Mapping[str, Any], _: Any = None) -> Any:
         """Arrays of these outputs; None: of all."""
-        thread = threading.get_ident()
-        _running[thread] = self
+        thread, options = threading.get_ident(), onnxruntime.RunOptions()
+        options.log_severity_level = FATAL
+        _running[thread] = self, options
         try:
-            return super().run(names, feeds, self._run_options)
+            return super().run(names, feeds, options)
         finally:
             del _running[thread]
 
     def interrupt(self) -> None:
-        """Make this and every later run fail, at the end of a node; also an endless loop's."""
-        self._run_options.terminate = True
+        """Make the runs under way fail, at the end of a node; also an endless loop's."""
+        for session, options in list(_running.values()):
+            if session is self:
+                options.terminate = True
 
 
 @atexit.register
@@ -79,8 +77,8 @@ def _interrupt_all() -> None:
     """A thread that ran a graph beyond the interpreter's end would abort the process."""
     end = time.monotonic() + EXIT_SECONDS
     while _running and time.monotonic() < end:
-        for session in list(_running.values()):
-            session.interrupt()
+        for _, options in list(_running.values()):
+            options.terminate = True
         time.sleep(0.01)
 
 

@@ -66,7 +66,7 @@ class GenerationEngine:
         return [self._run_slice(prompt) for prompt in windows]
 
     def interrupt(self) -> None:
-        """Make calls fail, those under way too."""
+        """Make the calls under way fail."""
         self._session.interrupt()
 
     def logits(self, windows: Sequence[Prompt], results: Sequence[list[Generated]]) -> list[Logits]:

@@ -1,16 +1,19 @@
-"""How onnxruntime is imported: on every CPU, though the process is pinned to one, and pinned again behind it."""
+"""How onnxruntime is imported, on every CPU and then pinned again; how a session loads a graph and is interrupted."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.process import pinned
 from serving.bundle.bundle import GraphFile
 from serving.inference.session import create_session, on_every_cpu
+from tests.bundles import endless_graph
 from tests.serving.processes import run_python
 
 IMPORTED = """
@@ -67,3 +70,16 @@ def test_the_file_is_not_held(tiny_bundle: Path) -> None:
     session = create_session(GraphFile("model.onnx", content), threads=1)
     assert session.get_inputs()
     assert sys.getrefcount(content) == before
+
+
+def test_an_interrupt_ends_what_runs(tiny_bundle: Path) -> None:
+    """A run under way fails; the session takes the next one, so that its predictor may serve another app."""
+    session = create_session(GraphFile("model.onnx", endless_graph(tiny_bundle)), 1)
+    feeds = {node.name: np.ones((1, 4), np.int64) for node in session.get_inputs()}
+    for _ in range(2):
+        session.interrupt()  # of nothing
+        timer = threading.Timer(0.1, session.interrupt)
+        timer.start()
+        with pytest.raises(Exception, match="terminate"):
+            session.run(None, feeds)
+        timer.join()

@@ -45,7 +45,7 @@ class Repeating(Predictor):
         vars(self).setdefault("asked", []).extend(items)
         return super().encode(items, *options)
 
-    def run_batch(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
+    def run_slice(self, windows: Sequence[Encoding]) -> list[Logits]:
         """Fail."""
         raise RuntimeError(f"cannot run {vars(self)['asked']!r}")
 

@@ -106,15 +106,6 @@ def test_scores_are_shown_beside_what_is_right(browser: Browser, task_server: Se
         assert re.search(r"label, \d+\.\d+ to \d+\.\d+ in 90\.0 % of texts", visit.text("#answers .big"))
 
 
-def test_a_failed_proof_is_no_check_mark(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
-    """Only a proof that held has the check mark."""
-    bundle = forge(tiny_bundle, tmp_path / "bundle", verdict={"passed": False})
-    with serving(bundle, folder=tmp_path) as server, visiting(browser, server.url) as visit:
-        visit.open()
-        assert "The proof failed" in visit.text("#verdict")
-        assert "✓" not in visit.text("#verdict")
-
-
 def test_a_text_is_classified_and_explained(visit: Visit) -> None:
     """A text gets its labels as bars; the explanation ranks the deciding word first."""
     page = visit.open(["please cancel my parcel"])
