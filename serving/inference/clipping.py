@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Encoding, Tokenizer
 
 from serving.tasks.base import Side
 
-CHARACTERS_PER_TOKEN, SPARE_CHARACTERS, GROWTH = 8, 256, 4
+CHARACTERS_PER_TOKEN, SPARE_CHARACTERS, GROWTH = 8, 256, 8
 """How much of a text is tried first, and how many times more at each further try."""
 
 UNSURE_WORDS = 4
@@ -49,14 +49,14 @@ class Clipper:
         if not most or getattr(tokenizer.model, "dropout", None):
             self._sides = set()
 
-    def encode(self, text: str, side: Side) -> Encoding:
-        """At least the tokens that stay and one more, if there are so many; ``side`` is cut off."""
+    def encode(self, text: str, side: Side) -> Encoding | None:
+        """The tokens that stay and one more at least, where ``side`` is cut off; None if that takes the whole text."""
         for length in self._lengths(len(text)) if side in self._sides else ():
             part = text[:length] if side == "right" else text[-length:]
             encoding = self._tokenizer.encode_batch([part])[0]
             if self._keeps(encoding, part, side):
                 return encoding
-        return self._tokenizer.encode_batch([text])[0]
+        return None
 
     def _lengths(self, characters: int) -> Iterator[int]:
         length = self.first

@@ -89,20 +89,24 @@ class CutTokenization:
         if whole or all(len(text) <= self._clipper.first for text in texts):
             encodings = _encoder(self.tokenizer, offsets)(texts)
         else:
-            encodings = [self._clipper.encode(text, side) for text in texts]
-            if self._pair and self._most % 2:
-                self._encode_whole(texts, encodings)
+            encodings = self._encode_clipped(texts, side, _encoder(self.tokenizer, offsets))
         if not self._pair:
             return [self._finish(each, side) for each in encodings]
         pairs = zip(encodings[::2], encodings[1::2], strict=True)
         return [self._join(first, second, side) for first, second in pairs]
 
-    def _encode_whole(self, texts: Sequence[str], encodings: list[Encoding]) -> None:
-        """Of a pair whose longer text has one token more, both: clipped, it is not known which one is longer."""
-        for at in range(0, len(texts), 2):
-            pair = slice(at, at + 2)
-            if min(map(len, encodings[pair])) > self._most // 2 and max(map(len, texts[pair])) > self._clipper.first:
-                encodings[pair] = self.tokenizer.encode_batch(texts[pair])
+    def _encode_clipped(
+        self, texts: Sequence[str], side: Side, encode: Callable[[Sequence[str]], list[Encoding]]
+    ) -> list[Encoding]:
+        """What stays of long texts; whole ones as they are."""
+        found = [self._clipper.encode(text, side) if len(text) > self._clipper.first else None for text in texts]
+        whole = iter(encode([text for text, each in zip(texts, found, strict=True) if each is None]))
+        encodings = [next(whole) if each is None else each for each in found]
+        for at in range(0, len(texts), 2) if self._pair and self._most % 2 else ():
+            pair = slice(at, at + 2)  # the longer text has one token more: of clipped ones, it is not known which is
+            if any(each is not None for each in found[pair]) and min(map(len, encodings[pair])) > self._most // 2:
+                encodings[pair] = encode(texts[pair])
+        return encodings
 
     def _finish(self, text: Encoding, side: Side) -> Tokenized:
         cut = max(len(text) - self._most, 0)
