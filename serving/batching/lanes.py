@@ -90,9 +90,10 @@ class Lanes:
         return min(self._background_from, self._ordinary_came + QUIET_SECONDS) - now
 
     def background_seconds(self, tokens: int, now: float) -> float:
-        """How long so many tokens take in the background at the current throughput."""
+        """How long so many tokens take in the background at the current throughput, of ordinary rows at first."""
         share = BACKGROUND_SHARE if now < self._ordinary_came + QUIET_SECONDS else 1.0
-        return tokens * self._background.seconds_per_token / share
+        measured = self._background if self._background.measured else self._ordinary
+        return tokens * measured.seconds_per_token / share
 
     def expire(self, now: float) -> list[Row]:
         return self._ordinary.expire(now) + self._background.expire(now)

@@ -69,13 +69,13 @@ class Throughput:
     """``seconds_per_token``: an estimate over all engine threads, then a moving average."""
 
     def __init__(self, seconds_per_token: float) -> None:
-        self.seconds_per_token, self._measured = seconds_per_token, False
+        self.seconds_per_token, self.measured = seconds_per_token, False
 
     def measure(self, batch: Sequence[Row], seconds: float, workers: int) -> None:
         """A batch ran for so long, beside those of other workers."""
         latest = seconds / max(1, sum(row.tokens for row in batch)) / workers
-        self.seconds_per_token += (LATEST_WEIGHT if self._measured else 1.0) * (latest - self.seconds_per_token)
-        self._measured = True
+        self.seconds_per_token += (LATEST_WEIGHT if self.measured else 1.0) * (latest - self.seconds_per_token)
+        self.measured = True
 
 
 class Queue(Throughput):

@@ -97,11 +97,14 @@ def test_apart() -> None:
     """Background rows neither fill the ordinary queue nor slow its estimate, nor are they bounded by it."""
     queue = lanes(QueueLimits(rows=1))
     queue.put([row(100, background=True) for _ in range(3)], 0)
+    assert queue.background_seconds(100, LONG) == pytest.approx(0.1)
+    queue.ran([row(5)], 0, 0.01, 1)
+    assert queue.background_seconds(100, LONG) == pytest.approx(0.2)
     queue.ran([row(100, background=True)], 1, 50.0, 1)
-    assert (queue.tokens, queue.seconds_per_token) == (0, SECONDS_PER_TOKEN)
-    assert queue.background_seconds(100, LONG) == 50
+    assert (queue.tokens, queue.seconds_per_token) == (0, pytest.approx(0.002))
+    assert queue.background_seconds(100, LONG) == pytest.approx(50)
     queue.put([row(5)], 0)
-    assert queue.background_seconds(100, 0) == 50 / BACKGROUND_SHARE
+    assert queue.background_seconds(100, 0) == pytest.approx(50 / BACKGROUND_SHARE)
     with pytest.raises(Overloaded):
         queue.put([row(5)], 0)
 
