@@ -76,6 +76,10 @@ def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int,
     )
 
 
+_NOT_WRITTEN = ("inline_container", "iostream error")
+"""What torch.save says of a file that it could not write."""
+
+
 class StateNotWritten(UserError):
     """torch could not write its state, and does not say why."""
 
@@ -153,7 +157,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         try:
             super()._save_checkpoint(*args, **kwargs)
         except RuntimeError as error:
-            if "inline_container" not in str(error):
+            if not any(each in str(error) for each in _NOT_WRITTEN):
                 raise
             raise StateNotWritten(
                 f"{self.args.output_dir}: the state of the training cannot be written; make room there, or allow larger"

@@ -16,7 +16,7 @@ from serving.tasks.base import Task
 from tests.trainer.conftest import MakeRecipe, WholeRun, fit, rows_of, training_task, weights
 from trainer.data.table import Table
 from trainer.fit.batches import Examples, LengthBucketSampler, collator
-from trainer.fit.trainer import TaskTrainer, TrainingDiverged, arguments, preserve_randomness
+from trainer.fit.trainer import StateNotWritten, TaskTrainer, TrainingDiverged, arguments, preserve_randomness
 from trainer.fit.validation import Datasets
 from trainer.model.base_model import find_base_model
 from trainer.model.checkpoint import Checkpoint, ModelSpec, build_model, load_checkpoint, load_tokenizer
@@ -286,3 +286,18 @@ def test_checkpoint_type(tiny_run: Run) -> None:
     checkpoint: Checkpoint = load_checkpoint(tiny_run.checkpoint)
     assert not checkpoint.model.training
     assert {weight.dtype for weight in checkpoint.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("said", ["[enforce fail at inline_container.cc:672]", "basic_ios::clear: iostream error"])
+def test_unwritable_state(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """Torch's words about a full disk become a message, and the training goes on later."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError(said)
+
+    recipe = toy(training={"num_train_epochs": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr("transformers.trainer.Trainer._save_checkpoint", fail)
+        with pytest.raises(StateNotWritten, match="make room there"):
+            fit(recipe, tmp_path / "run")
+    assert fit(recipe, tmp_path / "run").status() == "finished"
