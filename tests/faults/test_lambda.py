@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,6 @@ FAILURES = [(place, status) for place in ("next", "response") for status in (0, 
 @pytest.mark.parametrize(("place", "status"), FAILURES)
 def test_runtime_api_fails(place: str, status: int, tiny_bundle: Path, rows: Rows) -> None:
     """After the failure, every event gets its own answer."""
-    import json
-
     tally = Tally()
     with RuntimeApi() as api:
         api.failures[place].append(status)
@@ -27,7 +26,9 @@ def test_runtime_api_fails(place: str, status: int, tiny_bundle: Path, rows: Row
             with runtime(api, tiny_bundle) as process:
                 for inputs, accepted in rows[: times(5, len(rows))]:
                     try:
-                        outcome = api.invoke({"inputs": [inputs]}, timeout=5)
+                        outcome = api.invoke(
+                            {"inputs": [inputs]}, timeout=15, running=lambda process=process: process.poll() is None
+                        )
                     except TimeoutError:
                         if process.poll() is not None:
                             break

@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -66,12 +68,16 @@ class RuntimeApi:
         self._server.server_close()
         self._thread.join()
 
-    def invoke(self, event: Any, timeout: float = 30.0) -> Outcome:
-        """Give the runtime an event and wait for what it posts back; raises TimeoutError."""
+    def invoke(self, event: Any, timeout: float = 30.0, running: Callable[[], bool] = lambda: True) -> Outcome:
+        """Give the runtime an event and wait for what it posts back, while it runs; raises TimeoutError."""
         request_id = str(uuid.uuid4())
         self.outcomes[request_id] = queue.Queue()
         self.pending.put((request_id, json.dumps(event).encode()))
-        return self._wait(self.outcomes[request_id], timeout)
+        end = time.monotonic() + timeout
+        while running() and time.monotonic() < end:
+            with suppress(queue.Empty):
+                return self.outcomes[request_id].get(timeout=0.1)
+        raise TimeoutError(f"the runtime posted nothing within {timeout:g} s, or ended")
 
     def wait_init_error(self, timeout: float = 30.0) -> Outcome:
         """What the runtime reported when it could not start; raises TimeoutError."""
