@@ -10,6 +10,7 @@ answer is compared. Rounds without and with the attack take turns; p99s are comp
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -76,10 +77,12 @@ def to_markdown(costs: Sequence[Cost], plan: Plan) -> list[str]:
     answers, wrong = sum(cost.answers for cost in costs), sum(cost.wrong for cost in costs)
     held = sum(cost.held for cost in costs)
     most, seconds = MORE * plan.rounds, f"{plan.seconds:g} s"
+    left, cpu = len(HOSTILE) - len(costs), describe_machine()["cpu"]
     head = (
-        f"{held} of {len(costs)} held, on {date.today():%Y-%m-%d}, {describe_machine()['cpu']}, one core."
-        f" {plan.rounds} rounds, or up to {most} where the ratio is high, of {seconds} without and {seconds} with each"
-        f" input; {answers:,} answers of ordinary callers compared, {wrong} wrong."
+        f"{held} of {len(costs)} held, {left} were not measured. On {date.today():%Y-%m-%d}, {cpu}, one core (load"
+        f" average {os.getloadavg()[1]:.0f} on {os.cpu_count()} CPUs). {plan.rounds} round(s), up to {most} where the"
+        f" ratio is high, of {seconds} without and {seconds} with each input; {answers:,} answers of ordinary callers"
+        f" compared, {wrong} wrong."
     )
     return [*wrapped(head), "", *table(HEADINGS, map(_cells, sorted(costs, key=lambda cost: -cost.ratio)))]
 

@@ -1,6 +1,6 @@
 """``python -m tests.faults [--long]``: run all faults, and write what was tried into docs/reliability.md.
 
-``--long`` takes more than an hour.
+``--long`` tries each fault far more often.
 """
 
 from __future__ import annotations
