@@ -322,7 +322,7 @@ def test_many_calls_at_once(asked: Asked) -> None:
     request = message("ServerLiveRequest")()
     with grpc.insecure_channel(asked.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         stub = channel.unary_unary(f"/{SERVICE.full_name}/ServerLive", type(request).SerializeToString)
-        calls = [stub.future(request, timeout=20) for _ in range(10 * STREAMS)]
+        calls = [stub.future(request, timeout=20, wait_for_ready=True) for _ in range(10 * STREAMS)]
         assert {call.code() for call in calls} == {grpc.StatusCode.OK}
 
 
