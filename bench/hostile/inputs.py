@@ -117,14 +117,15 @@ BODIES = [
     Hostile("a million empty tensor elements", once(
         post("/v2/models/classifier/infer", TENSORS + ELEMENTS, f"Inference-Header-Content-Length: {len(TENSORS)}"))),
     Hostile("4 MB, then never the last byte", once(post("/predict", b" " * (MAX_BODY - 1), length=MAX_BODY))),
-    Hostile("/explain, Shapley values of a long text", once(explain(TEXT_100K[:1400], method="shap", samples=1024))),
+    Hostile("/explain, Shapley values of a long text", once(explain(TEXT_100K[:1400], method="shap"))),
     Hostile("/explain, Shapley values of a long text, then hangs up", once(
-        explain(TEXT_100K[:1400], method="shap", samples=1024)), Ending.hangs_up),
+        explain(TEXT_100K[:1400], method="shap")), Ending.hangs_up),
     Hostile("/explain, occlusion of 100,000 characters", once(explain(TEXT_100K, granularity="token"))),
 ]  # fmt: skip
 
 TAGS = [
     Hostile("1 MB of texts to tag", once(predict([TEXT_100K[:8000]] * 125)), model="tagger"),
+    Hostile("32 texts of 8,000 characters to tag", once(predict([TEXT_100K[:8000]] * 32)), model="tagger"),
     Hostile("4 MB of texts to tag", once(predict([TEXT_100K] * 41)), model="tagger"),
     Hostile(
         "a tag for each of 50,000 letters",
@@ -133,13 +134,16 @@ TAGS = [
     ),
 ]
 
-MOST_TOKENS: dict[str, object] = {"max_new_tokens": 65_536, "do_sample": True, "num_return_sequences": 16}
-STOP = ["a" * 250_000] * 16
+MOST_TOKENS: dict[str, object] = {"max_new_tokens": 4096, "min_new_tokens": 4096}
+DRAWN = MOST_TOKENS | {"do_sample": True, "num_return_sequences": 16}
+STOP = ["a" * 1000] * 16
 GENERATIONS = [
-    Hostile("65,536 tokens × 16, then hangs up", once(predict("a", **MOST_TOKENS)), Ending.hangs_up, "generator"),
-    Hostile("65,536 tokens × 16", once(predict("a", **MOST_TOKENS)), model="generator"),
-    Hostile("16 beams, 65,536 tokens", once(predict("a", max_new_tokens=65_536, num_beams=16)), model="generator"),
-    Hostile("stop texts of 4 MB", once(predict("a", max_new_tokens=65_536, stop=STOP)), model="generator"),
+    Hostile("65,536 tokens × 16", once(predict("a", **DRAWN | {"max_new_tokens": 65_536})), model="generator"),
+    Hostile("4,096 tokens × 16, then hangs up", once(predict("a", **DRAWN)), Ending.hangs_up, "generator"),
+    Hostile("4,096 tokens × 16", once(predict("a", **DRAWN)), model="generator"),
+    Hostile("16 beams, 4,096 tokens", once(predict("a", num_beams=16, **MOST_TOKENS)), model="generator"),
+    Hostile("4,096 tokens, stop texts of 4 MB", once(predict("a", stop=["a" * 250_000] * 16)), model="generator"),
+    Hostile("4,096 tokens, 16 stop texts of 1,000", once(predict("a", stop=STOP, **MOST_TOKENS)), model="generator"),
     Hostile("128 prompts of 2,000 characters", once(predict([TEXT_100K[:2000]] * 128)), model="generator"),
     Hostile("4 MB of prompts", once(predict([TEXT_100K] * 41)), model="generator"),
     Hostile("a stream that nobody reads", once(post_json(
