@@ -125,7 +125,7 @@ BODIES = [
 
 TAGS = [
     Hostile("1 MB of texts to tag", once(predict([TEXT_100K[:8000]] * 125)), model="tagger"),
-    Hostile("32 texts of 8,000 characters to tag", once(predict([TEXT_100K[:8000]] * 32)), model="tagger"),
+    Hostile("16 texts of 8,000 characters to tag", once(predict([TEXT_100K[:8000]] * 16)), model="tagger"),
     Hostile("4 MB of texts to tag", once(predict([TEXT_100K] * 41)), model="tagger"),
     Hostile(
         "a tag for each of 50,000 letters",
