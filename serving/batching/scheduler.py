@@ -4,7 +4,8 @@
 estimated duration of the caller's rows before it. So large requests share the engine, and no row starves.
 
 **Refusals**: a request above the queue limits, or one that would miss its deadline at the current throughput. An empty
-queue refuses nothing, so that a wrong estimate gets corrected.
+queue refuses nothing, so that a wrong estimate gets corrected. One request fills half of the limits at most, so that
+others are not refused while it runs.
 
 **Batches**: a batch is the most urgent row plus its nearest neighbours in length, sized to minimise cost per token.
 """
@@ -25,6 +26,12 @@ from serving.batching.errors import Overloaded
 IMPLICIT_DEADLINE = 1.0
 """Seconds."""
 
+LARGEST_SHARE = 0.5
+"""Of the queue that one caller's rows count for: the largest request leaves room for others."""
+
+ROUNDING = 1e-6
+"""More than the errors of adding and subtracting such counts."""
+
 LATEST_WEIGHT = 0.1
 """Weight of the latest call in the moving average of seconds a token."""
 
@@ -39,6 +46,7 @@ class Row:
         priority: deadline or implicit deadline, the earlier; the smallest runs first.
         number: order of arrival.
         waiting: in the queue.
+        weight: what it counts for in the queue's limits.
         background: of the lane that gives way, see `lanes`.
         size: bytes of memory while it runs; this and the rest where rows run in slices, see `Turns`.
         end: when it expires once it has begun.
@@ -51,6 +59,7 @@ class Row:
     priority: float = 0.0
     number: int = 0
     waiting: bool = False
+    weight: float = 1.0
     background: bool = False
     size: int = 0
     end: float = math.inf
@@ -84,6 +93,7 @@ class Queue(Throughput):
     def __init__(self, shape: BatchShape, bounds: QueueLimits, seconds_per_token: float) -> None:
         super().__init__(seconds_per_token)
         self.tokens = 0
+        self._filled_rows = self._filled_tokens = 0.0
         self._shape, self._bounds = shape, bounds
         self._numbers = itertools.count()
         self._by_length: list[tuple[int, int, Row]] = []
@@ -105,7 +115,9 @@ class Queue(Throughput):
         self._require_space(len(rows), tokens)
         if rows:
             self._require_time(rows[-1], tokens - rows[-1].tokens, now)
+        share = max(len(rows) / self._bounds.rows, tokens / self._bounds.tokens, LARGEST_SHARE)
         for row in rows:
+            row.weight = LARGEST_SHARE / share
             self._add(row)
 
     def admit(self, deadline: float = math.inf, now: float = 0.0) -> None:
@@ -142,10 +154,13 @@ class Queue(Throughput):
         for _, _, row in self._by_length:
             row.waiting = False
         self._by_length, self.tokens = [], 0
+        self._filled_rows = self._filled_tokens = 0.0
         self._by_priority, self._by_deadline = _PriorityQueue(), _PriorityQueue()
 
     def _require_space(self, rows: int, tokens: int) -> None:
-        full = len(self) + rows > self._bounds.rows or self.tokens + tokens > self._bounds.tokens
+        bounds = self._bounds
+        full_of_rows = self._filled_rows + rows > bounds.rows + ROUNDING
+        full = full_of_rows or self._filled_tokens + tokens > bounds.tokens + ROUNDING
         if full and self._by_length:
             raise Overloaded(self._describe())
 
@@ -169,16 +184,21 @@ class Queue(Throughput):
     def _add(self, row: Row) -> None:
         row.number, row.waiting = next(self._numbers), True
         insort(self._by_length, (row.tokens, row.number, row))
-        self.tokens += row.tokens
+        self._fill(row, 1)
         self._by_priority.add(row.priority, row)
         if row.deadline < math.inf:
             self._by_deadline.add(row.deadline, row)
 
     def _discard(self, row: Row) -> None:
         row.waiting = False
-        self.tokens -= row.tokens
+        self._fill(row, -1)
         self._by_priority.compact(len(self))
         self._by_deadline.compact(len(self))
+
+    def _fill(self, row: Row, sign: int) -> None:
+        self.tokens += sign * row.tokens
+        self._filled_rows += sign * row.weight
+        self._filled_tokens += sign * row.weight * row.tokens
 
     def _select_batch(self, urgent: int) -> tuple[int, int]:
         """The slice around index ``urgent`` with the lowest cost per token."""

@@ -67,9 +67,9 @@ class WhilePresent(Within):
 
     raises = ClientDisconnect
 
-    def __init__(self, receive: Receive) -> None:
-        """The body must have been read from ``receive``."""
-        super().__init__(LISTEN_AFTER)
+    def __init__(self, receive: Receive, *, expensive: bool = False) -> None:
+        """The body must have been read from ``receive``; for an ``expensive`` request it watches at once."""
+        super().__init__(0.0 if expensive else LISTEN_AFTER)
         self._receive = receive
         self._listener: asyncio.Task[None] | None = None
 

@@ -10,7 +10,7 @@ from starlette.requests import Request as HttpRequest
 from serving.batching.errors import Overloaded
 from serving.http.body import JSON, read_body
 from serving.http.models.model import Model
-from serving.http.off_loop import parse_off_loop
+from serving.http.off_loop import INLINE_BYTES, parse_off_loop
 from serving.http.server.admission import OVERLOADED
 from serving.http.state import ServerState, state_of
 from serving.http.timeouts import WhilePresent, request_timeout
@@ -41,7 +41,8 @@ async def model_call(
         name = await parse_off_loop(name_in_body, body) if name_in_body else ""
         model = state.find(http, name).model  # perhaps a newer version by now
         record.model = model.name
-        with model, WhilePresent(http.receive):
+        expensive = explains or model.predictor.runs_in_slices or len(body) > INLINE_BYTES
+        with model, WhilePresent(http.receive, expensive=expensive):
             yield model, body
 
 

@@ -250,12 +250,12 @@ def test_overload() -> None:
         engine = Engine()
         batcher = Batcher(engine, bounds=QueueLimits(rows=2))
         first = await blocked(engine, batcher)
-        waiting = asyncio.create_task(batcher.submit([text(1), text(2)]))
+        waiting = [asyncio.create_task(batcher.submit([text(name)])) for name in (1, 2)]
         await until(lambda: batcher.depth == 2)
         with pytest.raises(Overloaded, match="2 texts of 8 tokens are in the queue"):
             await batcher.submit([text(3)])
         engine.free.set()
-        await asyncio.gather(first, waiting)
+        await asyncio.gather(first, *waiting)
         assert values(await batcher.submit([text(4)])) == [4]
         assert engine.names == [0, 1, 2, 4]
 

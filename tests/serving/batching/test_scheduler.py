@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from serving.batching.batch_shape import BatchShape, QueueLimits
 from serving.batching.errors import Overloaded
-from serving.batching.scheduler import IMPLICIT_DEADLINE, Queue, Row
+from serving.batching.scheduler import IMPLICIT_DEADLINE, ROUNDING, Queue, Row
 
 SECONDS_PER_TOKEN = 0.001
 
@@ -159,7 +159,8 @@ def test_bounds() -> None:
     waiting = queue(bounds=QueueLimits(rows=3, tokens=100))
     waiting.put(rows(500), 0)
     waiting.take(0)
-    waiting.put(rows(40, 40), 0)
+    for _ in range(2):
+        waiting.put(rows(40), 0)
     with pytest.raises(Overloaded, match="2 texts of 80 tokens are in the queue"):
         waiting.put(rows(21), 0)
     waiting.admit()
@@ -171,17 +172,35 @@ def test_bounds() -> None:
     assert len(waiting) == 3
 
 
-@pytest.mark.parametrize(("length", "fits"), [(99, True), (100, False)])
+@pytest.mark.parametrize(("length", "fits"), [(49, True), (50, False)])
 def test_a_request_is_read_while_a_token_fits(length: int, fits: bool) -> None:
     """Up to the bound itself; a request of no rows is never refused."""
-    waiting = queue(bounds=QueueLimits(rows=2, tokens=100))
-    waiting.put(rows(length), 0)
+    waiting = queue(bounds=QueueLimits(rows=3, tokens=100))
+    for each in (50, length):
+        waiting.put(rows(each), 0)
     if fits:
         waiting.admit()
     else:
-        with pytest.raises(Overloaded, match=r"^1 texts of 100 tokens are in the queue$"):
+        with pytest.raises(Overloaded, match=r"^2 texts of 100 tokens are in the queue$"):
             waiting.admit()
     waiting.put([], 0)
+
+
+@pytest.mark.parametrize("large", [[50, 50], [5000], [1] * 100, [100] * 100])
+def test_a_large_request_leaves_room(large: list[int]) -> None:
+    """It fills half of the queue, however large: others are accepted, and run before its last row."""
+    waiting = queue(bounds=QueueLimits(rows=4, tokens=100))
+    waiting.put(rows(*large), 0)
+    for _ in range(2):
+        waiting.put(rows(20), 0)
+    with pytest.raises(Overloaded):
+        waiting.put(rows(*large), 0)
+    while waiting.take(0).batch:
+        pass
+    for _ in range(4):
+        waiting.put(rows(25), 0)
+    with pytest.raises(Overloaded):
+        waiting.admit()
 
 
 def test_a_request_that_is_just_in_time() -> None:
@@ -272,6 +291,7 @@ class AnyTraffic(RuleBasedStateMachine):
         self.shape, self.bounds, self.now = BatchShape(tokens=64, ratio=1.5, rows=6), QueueLimits(12, 400), 0.0
         self.queue = queue(self.shape, self.bounds)
         self.waiting: list[Row] = []
+        self.weights: dict[int, float] = {}
 
     @rule(
         lengths=st.lists(st.integers(1, 100), min_size=1, max_size=8), patience=st.sampled_from([0.05, 0.5, math.inf])
@@ -279,7 +299,9 @@ class AnyTraffic(RuleBasedStateMachine):
     def put(self, lengths: list[int], patience: float) -> None:
         """A request is accepted or refused whole: by the limits, or because its last row would miss the deadline."""
         new = rows(*lengths, deadline=self.now + patience)
-        fits = len(self.waiting) + len(new) <= 12 and sum(row.tokens for row in self.waiting + new) <= 400
+        filled = [self.weights[id(row)] for row in self.waiting]
+        tokens = sum(row.tokens * weight for row, weight in zip(self.waiting, filled, strict=True))
+        fits = sum(filled) + len(new) <= 12 + ROUNDING and tokens + sum(lengths) <= 400 + ROUNDING
         fits &= self.seconds_before_last(new) <= new[-1].deadline - self.now
         try:
             self.queue.put(new, self.now)
@@ -289,6 +311,8 @@ class AnyTraffic(RuleBasedStateMachine):
         else:
             assert fits or not self.waiting
             self.waiting += new
+            share = max(len(new) / 12, sum(lengths) / 400)
+            self.weights.update({id(row): min(1, 0.5 / share) for row in new})
 
     def seconds_before_last(self, new: list[Row]) -> float:
         """Seconds of the rows that run before a request's last one."""

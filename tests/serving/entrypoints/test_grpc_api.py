@@ -99,12 +99,17 @@ def raw_tensor(texts: list[str]) -> Any:
 def waiting(asked: Asked, name: str, texts: int) -> Iterator[Any]:
     """A call that waits behind a busy engine."""
     with asked.http.busy():
-        reader = message("ModelInferResponse").FromString
-        request = infer_request(name, *["a"] * texts)
-        stub = asked.channel.unary_unary(f"/{SERVICE.full_name}/ModelInfer", type(request).SerializeToString, reader)
-        call = stub.future(request, timeout=20)
+        call = begin(asked, name, texts)
         asked.http.until(lambda: asked.http.waiting == texts)
         yield call
+
+
+def begin(asked: Asked, name: str, texts: int) -> Any:
+    """A call, without waiting for its answer."""
+    reader = message("ModelInferResponse").FromString
+    request = infer_request(name, *["a"] * texts)
+    stub = asked.channel.unary_unary(f"/{SERVICE.full_name}/ModelInfer", type(request).SerializeToString, reader)
+    return stub.future(request, timeout=20)
 
 
 def test_health_and_metadata(client: triton.InferenceServerClient, predictor: Predictor, name: str) -> None:
@@ -240,12 +245,14 @@ def test_triton_is_refused(client: triton.InferenceServerClient, name: str) -> N
 
 def test_overload(asked: Asked, name: str) -> None:
     """With a full queue a call gets RESOURCE_EXHAUSTED and the time to retry, also for gRPC's own retries."""
-    with waiting(asked, name, 2) as first:
+    with waiting(asked, name, 1) as first:
+        second = begin(asked, name, 1)
+        asked.http.until(lambda: asked.http.waiting == 2)
         error = asked.refusal("ModelInfer", infer_request(name, "a"))
         assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         told = dict(error.trailing_metadata())
         assert int(told["grpc-retry-pushback-ms"]) == 1000 * int(told["retry-after"]) >= 1000
-    assert len(first.result().outputs) == 3
+    assert [len(each.result().outputs) for each in (first, second)] == [3, 3]
 
 
 def test_deadline(asked: Asked, name: str) -> None:

@@ -149,8 +149,8 @@ def test_max_queue(limited: TestClient, limits: dict[str, Any]) -> None:
 
 def test_max_queue_tokens(limited: TestClient, limits: dict[str, Any]) -> None:
     """The same in tokens, special ones included."""
-    left = limits["max_queue_tokens"] - 40
-    with busy(limited, [" ".join(["order"] * 38)]):
+    left = limits["max_queue_tokens"] - 20
+    with busy(limited, [" ".join(["order"] * 18)]):
         assert status(limited, " ".join(["order"] * (left - 1))) == 429
         assert status(limited, " ".join(["order"] * (left - 2))) == 504
 

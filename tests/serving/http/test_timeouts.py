@@ -83,6 +83,8 @@ def test_a_caller_that_has_gone() -> None:
     async def main() -> None:
         with pytest.raises(ClientDisconnect), WhilePresent(gone):
             await asyncio.sleep(LONG)
+        with pytest.raises(ClientDisconnect), WhilePresent(gone, expensive=True):  # told at once
+            await asyncio.sleep(LISTEN_AFTER / 2)
         with WhilePresent(stays):
             await asyncio.sleep(2 * LISTEN_AFTER)
         await asyncio.sleep(0)
