@@ -85,8 +85,11 @@ def task_bundle(task_run: Callable[[str], Run], tmp_path_factory: pytest.TempPat
 
 def _exported_once(factory: pytest.TempPathFactory, name: str, run: Run, variant: str, **options: Any) -> Path:
     """The bundle is named as its folder is."""
-    make = partial(_export, run, variant=variant, **options)
-    return made_once(factory, f"bundle-{name}", lambda folder: make(folder / name)) / name
+
+    def make(folder: Path) -> Path:
+        return _export(run, folder / name, variant, **options)
+
+    return made_once(factory, f"bundle-{name}", make) / name
 
 
 def _file_name(toy: str) -> str:
@@ -126,7 +129,7 @@ def scale_logits(bundle: Path, factor: float) -> bytes:
         node.output[:] = ["own" if name == "logits" else name for name in node.output]
     model.graph.initializer.append(numpy_helper.from_array(np.float32(factor), "factor"))
     model.graph.node.append(helper.make_node("Mul", ["own", "factor"], ["logits"]))
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def endless_graph(bundle: Path) -> bytes:
@@ -145,7 +148,7 @@ def endless_graph(bundle: Path) -> bytes:
         node.output[:] = ["own" if name == "logits" else name for name in node.output]
     model.graph.initializer.append(helper.make_tensor("always", TensorProto.BOOL, [], [1]))
     model.graph.node.append(helper.make_node("Loop", ["", "always", "own"], ["logits"], body=body))
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def forge(
