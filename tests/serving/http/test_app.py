@@ -350,7 +350,7 @@ def test_marked_as_overloaded(predictor: Predictor) -> None:
             counted = (await http.get("/metrics")).text
             assert re.search(r'requests_total\{method="POST",model="\w+",route="/predict",status="429"\} 1.0', counted)
 
-    serve(Predictor(predictor.bundle), scenario)  # of its own: an app interrupts its at its end
+    serve(predictor, scenario)
 
 
 def test_concurrent(predictor: Predictor, texts: list[str]) -> None:
@@ -363,7 +363,7 @@ def test_concurrent(predictor: Predictor, texts: list[str]) -> None:
             assert best["label"] == wanted["label"]
             assert best["score"] == pytest.approx(wanted["score"], abs=1e-5)
 
-    serve(Predictor(predictor.bundle), scenario)  # of its own: an app interrupts its at its end
+    serve(predictor, scenario)
 
 
 def test_finishes_on_shutdown(tiny_bundle: Path) -> None:

@@ -153,7 +153,7 @@ def test_cancelled_at_shutdown(draining: bool) -> None:
 @pytest.fixture(scope="module")
 def call_with(predictor: Predictor) -> Iterator[Callable[[list[tuple[bytes, bytes]]], int]]:
     """Posts a text with exactly these headers; returns the status."""
-    app, replaced = create_app(lambda: Predictor(predictor.bundle)), list[tuple[bytes, bytes]]()
+    app, replaced = create_app(lambda: predictor), list[tuple[bytes, bytes]]()
 
     async def call(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, "headers": replaced} if scope["type"] == "http" else scope, receive, send)
