@@ -278,7 +278,7 @@ class Batcher:
                 now = time.perf_counter()
                 batch, expired = self._queue.take(now)
                 self._fail_expired(expired)
-                wait = self._queue.seconds_to_background(now) if isinstance(self._queue, Lanes) else math.inf
+                wait = self._queue.seconds_to_background(now)
                 if batch or (self._closed and wait == math.inf):
                     return batch
                 self._idle += 1

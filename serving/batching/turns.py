@@ -112,6 +112,10 @@ class Turns(Throughput):
         """As `Lanes.ran`, of all slices."""
         self.measure(batch, seconds, workers)
 
+    def seconds_to_background(self, now: float) -> float:
+        """As `Lanes.seconds_to_background`: no row is of the background."""
+        return math.inf
+
     def finish(self, row: Row) -> None:
         """After its last slice."""
         if (caller := self._callers.get(row)) is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import httptools
@@ -197,5 +198,6 @@ class BoundedParsing(HttpToolsProtocol):
         if self.transport.lingers:
             self.transport.close()
 
+    @abstractmethod
     def _refuse(self, status: int, reason: Reason) -> None:
-        raise NotImplementedError
+        """Answer with an error, and read no more."""
