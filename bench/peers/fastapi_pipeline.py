@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import torch
-from fastapi import FastAPI  # type: ignore[import-not-found]
+from fastapi import FastAPI
 from pydantic import BaseModel
 from transformers import pipeline
 
@@ -21,12 +21,12 @@ class Request(BaseModel):
     inputs: str
 
 
-@app.get("/readyz")  # type: ignore[untyped-decorator]
+@app.get("/readyz")
 async def ready() -> str:
     return "ready"
 
 
-@app.post("/predict")  # type: ignore[untyped-decorator]
+@app.post("/predict")
 async def predict(request: Request) -> list[dict[str, object]]:
     answer: list[dict[str, object]] = classify(request.inputs, truncation=True)
     return answer
