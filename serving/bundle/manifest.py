@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -110,10 +109,6 @@ class Limits(_Model):
     max_inputs: int = Field(default=128, ge=1, le=LARGEST, description="inputs a request")
     max_characters: int = Field(default=100_000, ge=1, le=LARGEST, description="Unicode code points a text")
     max_body_bytes: int = Field(default=4 * 2**20, ge=1, le=LARGEST, description="bytes a request body")
-
-    def lower(self, to: Mapping[str, int]) -> Limits:
-        """These limits or the given ones, whichever is lower."""
-        return self.model_copy(update={name: min(getattr(self, name), most) for name, most in to.items()})
 
 
 class Reliability(_Model):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from serving.errors import InputError
 from serving.files import replace_file
 from serving.inference.predictor import Predictor
+from serving.protocols.json_body import name_encoding
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,10 +68,22 @@ def _check_paths(source: Path, target: Path) -> None:
         raise InputError(f'there is no file {source}; --input takes JSON lines such as {{"inputs": "a text"}}')
     if source.stat().st_size == 0:
         raise InputError(f'{source} is empty; it needs a line such as {{"inputs": "a text"}}')
+    _check_encoding(source)
     if (target.exists() and not target.is_file()) or not target.parent.is_dir():
         raise InputError(f"{target} cannot be written: --output takes a regular file in a folder that exists")
     if target.exists() and target.samefile(source):
         raise InputError(f"writing {target} would overwrite the --input {source}; choose another --output")
+
+
+def _check_encoding(source: Path) -> None:
+    """Whole files of another kind would be refused line by line."""
+    with source.open("rb") as file:
+        beginning = file.read(4)
+    if encoding := name_encoding(beginning):
+        remedy = f"iconv -f {encoding} -t UTF-8 {source}"
+        raise InputError(f"{source} is {encoding}; --input takes UTF-8. Convert it: {remedy}")
+    if beginning.startswith(b"\x1f\x8b"):
+        raise InputError(f"{source} is compressed; --input takes JSON lines. Unpack it: gunzip")
 
 
 def _read_chunks(lines: Iterable[bytes], on_progress: Callable[[int], None]) -> Iterator[list[tuple[int, bytes]]]:
@@ -96,7 +109,7 @@ def _answer_chunk(predictor: Predictor, chunk: list[tuple[int, bytes]], tally: T
 
 def _parse_row(predictor: Predictor, number: int, line: bytes) -> _Row:
     try:
-        content = json.loads(line.decode(), parse_constant=_refuse_constant, parse_float=_parse_finite)
+        content = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_parse_finite)
     except (ValueError, RecursionError) as error:
         return _Row({}, f"row {number}: not a line of JSON in UTF-8: {error}")
     if isinstance(content, dict):  # the lines of an earlier answer are asked again

@@ -25,7 +25,7 @@ from serving.inference.generation.engine import GenerationEngine
 from serving.inference.tokenization import Tokenized, load_tokenization
 from serving.inference.variant_choice import VariantChoice, select_variant
 from serving.tasks import task_of
-from serving.tasks.base import Encoded, Logits, Side
+from serving.tasks.base import CutParameters, Encoded, Logits, Side
 from serving.tasks.generation import Generation
 
 LOAD_SECONDS = 300.0
@@ -100,9 +100,9 @@ class Predictor:
     def shape(self) -> BatchShape:
         return self._engine.shape
 
-    def lower_limits(self, limits: Mapping[str, int]) -> None:
-        """Lower the bundle's `Limits`, by field name."""
-        self.manifest = self.manifest.model_copy(update={"limits": self.manifest.limits.lower(limits)})
+    def set_limits(self, limits: Mapping[str, int]) -> None:
+        """In place of the bundle's `Limits`, by field name."""
+        self.manifest = self.manifest.model_copy(update={"limits": self.manifest.limits.model_copy(update=limits)})
         self.bundle = dataclasses.replace(self.bundle, manifest=self.manifest)
         self.task.limits = self.manifest.limits
 
@@ -135,7 +135,7 @@ class Predictor:
         whole = parameters is not None and not parameters.truncate  # the refusal tells how long a text is
         side = self._truncation_side(parameters)
         with PANICS:
-            tokenized = self._tokenization.encode(segments, side, offsets=offsets, whole=whole)
+            tokenized = self._tokenization.encode(segments, side, offsets=offsets, whole=whole, most=_most(parameters))
         each_with = zip(items, tokenized, fields, strict=True)
         return [self._to_encoded(item, each, parameters, field) for item, each, field in each_with]
 
@@ -147,7 +147,8 @@ class Predictor:
         encoding = tokenized.encoding
         self.task.check_encoding(encoding, field)
         if tokenized.cut and parameters and not parameters.truncate:
-            tokens, limit = len(encoding.ids) + tokenized.cut, self.manifest.tokenizer.max_length
+            tokens = len(encoding.ids) + tokenized.cut
+            limit = min(self.manifest.tokenizer.max_length, _most(parameters) or tokens)
             message = f"{field} has {tokens} tokens and {limit} of them are read; shorten it, or allow truncate"
             raise InputError(message, field=field)
         windows = [self._engine.window(window, parameters) for window in self.task.windows(encoding)]
@@ -257,6 +258,11 @@ class Predictor:
 def item_fields(field: str, items: int) -> list[str]:
     """What a request's inputs are called in messages."""
     return [f"{field}[{place}]" for place in range(items)] if items != 1 else [field]
+
+
+def _most(parameters: Any) -> int | None:
+    """Tokens that a request lets be read."""
+    return parameters.max_length if isinstance(parameters, CutParameters) else None
 
 
 def _require_finite(results: list[Any]) -> list[Any]:

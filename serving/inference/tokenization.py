@@ -10,7 +10,7 @@ from tokenizers import Encoding, Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from serving.bundle.bundle import Bundle
-from serving.errors import BundleError
+from serving.errors import BundleError, InputError
 from serving.inference.clipping import Clipper
 from serving.tasks.base import Segments, Side, Task
 
@@ -27,11 +27,12 @@ class Tokenization(Protocol):
     tokenizer: Tokenizer
 
     def encode(
-        self, segments: Sequence[Segments], side: Side, *, offsets: bool, whole: bool = False
+        self, segments: Sequence[Segments], side: Side, *, offsets: bool, whole: bool = False, most: int | None = None
     ) -> list[Tokenized]:
         """Without padding; ``side`` loses what is too long. Without ``offsets`` it is faster.
 
-        ``whole``: `Tokenized.cut` is the whole number, and not only above 0.
+        ``whole``: `Tokenized.cut` is the whole number, and not only above 0. ``most``: tokens, if fewer than the
+        model's; raises InputError where special tokens leave no room for others.
         """
 
 
@@ -58,7 +59,7 @@ class WindowTokenization:
             raise BundleError(f"manifest.json: tokenizer.max_length {max_length}: {error}. Export again.") from error
 
     def encode(
-        self, segments: Sequence[Segments], side: Side, *, offsets: bool, whole: bool = False
+        self, segments: Sequence[Segments], side: Side, *, offsets: bool, whole: bool = False, most: int | None = None
     ) -> list[Tokenized]:
         """Nothing is lost."""
         return [Tokenized(each) for each in _encoder(self.tokenizer, offsets)(segments)]
@@ -77,44 +78,53 @@ class CutTokenization:
     def __init__(self, tokenizer: Tokenizer, max_length: int, *, pair: bool) -> None:
         self.tokenizer, self._pair = tokenizer, pair
         self._processor = tokenizer.post_processor or NO_SPECIAL_TOKENS
-        self._most = max(max_length - tokenizer.num_special_tokens_to_add(is_pair=pair), 0)
+        self._special = tokenizer.num_special_tokens_to_add(is_pair=pair)
+        self._most = max(max_length - self._special, 0)
         self.tokenizer.post_processor = None  # it would trim offsets twice
         self._clipper = Clipper(tokenizer, self._most)
 
     def encode(
-        self, segments: Sequence[Segments], side: Side, *, offsets: bool, whole: bool = False
+        self, segments: Sequence[Segments], side: Side, *, offsets: bool, whole: bool = False, most: int | None = None
     ) -> list[Tokenized]:
+        content = self._content(most)
         texts = [text for each in segments for text in (each if isinstance(each, tuple) else (each,))]
         whole = whole or (side == "left" and offsets)  # places are counted from the whole text's beginning
         if whole or all(len(text) <= self._clipper.first for text in texts):
             encodings = _encoder(self.tokenizer, offsets)(texts)
         else:
-            encodings = self._encode_clipped(texts, side, _encoder(self.tokenizer, offsets))
+            encodings = self._encode_clipped(texts, side, content, _encoder(self.tokenizer, offsets))
         if not self._pair:
-            return [self._finish(each, side) for each in encodings]
+            return [self._finish(each, content, side) for each in encodings]
         pairs = zip(encodings[::2], encodings[1::2], strict=True)
-        return [self._join(first, second, side) for first, second in pairs]
+        return [self._join(first, second, content, side) for first, second in pairs]
+
+    def _content(self, most: int | None) -> int:
+        """How many tokens stay beside the special ones."""
+        if most is not None and most <= self._special:
+            message = f"max_length is {most}, and the tokenizer adds {self._special} special tokens; send more"
+            raise InputError(message, field="parameters")
+        return self._most if most is None else min(self._most, most - self._special)
 
     def _encode_clipped(
-        self, texts: Sequence[str], side: Side, encode: Callable[[Sequence[str]], list[Encoding]]
+        self, texts: Sequence[str], side: Side, content: int, encode: Callable[[Sequence[str]], list[Encoding]]
     ) -> list[Encoding]:
         """What stays of long texts; whole ones as they are."""
         found = [self._clipper.encode(text, side) if len(text) > self._clipper.first else None for text in texts]
         whole = iter(encode([text for text, each in zip(texts, found, strict=True) if each is None]))
         encodings = [next(whole) if each is None else each for each in found]
-        for at in range(0, len(texts), 2) if self._pair and self._most % 2 else ():
+        for at in range(0, len(texts), 2) if self._pair and content % 2 else ():
             pair = slice(at, at + 2)  # the longer text has one token more: of clipped ones, it is not known which is
-            if any(each is not None for each in found[pair]) and min(map(len, encodings[pair])) > self._most // 2:
+            if any(each is not None for each in found[pair]) and min(map(len, encodings[pair])) > content // 2:
                 encodings[pair] = encode(texts[pair])
         return encodings
 
-    def _finish(self, text: Encoding, side: Side) -> Tokenized:
-        cut = max(len(text) - self._most, 0)
-        return Tokenized(self._processor.process(_cut(text, self._most, side)), cut)
+    def _finish(self, text: Encoding, content: int, side: Side) -> Tokenized:
+        cut = max(len(text) - content, 0)
+        return Tokenized(self._processor.process(_cut(text, content, side)), cut)
 
-    def _join(self, first: Encoding, second: Encoding, side: Side) -> Tokenized:
+    def _join(self, first: Encoding, second: Encoding, content: int, side: Side) -> Tokenized:
         lengths = len(first), len(second)
-        kept = longest_first(*lengths, self._most)
+        kept = longest_first(*lengths, content)
         parts = _cut(first, kept[0], side), _cut(second, kept[1], side)
         return Tokenized(self._processor.process(*parts), sum(lengths) - sum(kept))
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from serving.errors import InputError, quote
-from serving.protocols import tei
+from serving.protocols import pipeline_parameters, tei
 from serving.protocols.base import Check, Reply, Request, check_inputs, parse_parameters
 from serving.protocols.json_body import load_json
 from serving.tasks.base import Task, object_schema
 
-ACCEPTED = {"inputs", "parameters"}
+ACCEPTED = ("inputs", "parameters", "options", "stream")
 
 
 def parse(body: bytes, task: Task, check: Check | None = None) -> Request:
-    """Parse ``{"inputs": … | [ … ], "parameters": {…}}`` or a TEI body; raises InputError or a subclass."""
+    """Parse ``{"inputs": … | [ … ], "parameters": {…}, "options": {…}}`` or a TEI body.
+
+    Raises InputError or a subclass.
+    """
     content, check = load_json(body, task), check or task.check
     if tei.is_tei_body(content, task):
         return tei.parse(content, task, check)
     inputs = require_object(content)["inputs"]
-    parameters = parse_parameters(content.get("parameters"), task.parameters_type)
+    own = pipeline_parameters.translate(content.get("parameters"), task)
+    parameters = parse_parameters(own, task.parameters_type)
     return Request(check_inputs(inputs, task, check), not isinstance(inputs, list), parameters)
 
 
@@ -32,15 +36,21 @@ def render(task: Task, request: Request, reply: Reply) -> Any:
 
 def request_schema(inputs: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
     """JSON schema; null parameters are the defaults."""
-    nullable = {"anyOf": [parameters, {"type": "null"}]}
-    return object_schema({"inputs": inputs, "parameters": nullable}, ["inputs"])
+    nullable = [{"anyOf": [each, {"type": "null"}]} for each in (parameters, pipeline_parameters.options_schema())]
+    stream = {"enum": [False, None], "description": "/v1/completions streams"}
+    return object_schema(dict(zip(ACCEPTED, (inputs, *nullable, stream), strict=True)), ["inputs"])
 
 
 def require_object(content: Any) -> dict[str, Any]:
     """The body as an object with ``inputs`` and no unknown key; raises InputError."""
     example = 'send {"inputs": "a text"} or {"inputs": ["a text", "another"]}'
     if not isinstance(content, dict) or "inputs" not in content:
-        raise InputError(f"the body has no `inputs`; {example}", field="inputs")
-    if (unknown := min(content.keys() - ACCEPTED, default=None)) is not None:
-        raise InputError(f"unknown key {quote(unknown)}; accepted are `inputs` and `parameters`", field=unknown)
+        found = f", but {quote(min(content))}" if isinstance(content, dict) and content else ""
+        raise InputError(f"the body has no `inputs`{found}; {example}", field="inputs")
+    if (unknown := min(content.keys() - set(ACCEPTED), default=None)) is not None:
+        accepted = "`inputs`, `parameters` and `options`"
+        raise InputError(f"unknown key {quote(unknown)}; accepted are {accepted}", field=unknown)
+    if not (content.get("stream") is None or content["stream"] is False):
+        raise InputError("stream is accepted as false only; /v1/completions streams", field="stream")
+    pipeline_parameters.read_options(content.get("options"))
     return content

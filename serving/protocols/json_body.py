@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -27,15 +28,30 @@ def load_json(body: bytes, task: Task) -> Any:
         raise InputTooLarge(f"the body has {len(body):,} bytes; at most {limit:,} are accepted")
     _require_few_values(body, MAX_VALUES + VALUES_PER_INPUT * task.limits.max_inputs)
     try:
-        content = json.loads(body.decode())
+        content = json.loads(body.decode("utf-8-sig"))
         _require_encodable(body, content)
     except UnicodeDecodeError as error:
-        raise MalformedInput(f"the body is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}") from error
+        found = name_encoding(body)
+        why = f"it is {found}" if found else f"byte {error.start} is 0x{body[error.start]:02x}"
+        raise MalformedInput(f"the body is not UTF-8: {why}") from error
     except InputError:
         raise
     except (ValueError, RecursionError) as error:
-        raise MalformedInput(f"the body is not valid JSON: {error}") from error
+        found = name_encoding(body)
+        hint = f"; it looks like {found}, and UTF-8 is accepted" if found else ""
+        hint = hint or ("; it ends with a NUL byte" if body.endswith(b"\0") else "")
+        raise MalformedInput(f"the body is not valid JSON: {error}{hint}") from error
     return content
+
+
+def name_encoding(content: bytes) -> str:
+    """UTF-16 or UTF-32, by the byte order mark or the NULs of an ASCII beginning; empty if it is neither."""
+    marks = {"UTF-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "UTF-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)}
+    for name, both in marks.items():
+        if content.startswith(both):
+            return name
+    zeros = "".join("0" if byte == 0 else "x" for byte in content[:4])
+    return {"x000": "UTF-32", "000x": "UTF-32", "x0x0": "UTF-16", "0x0x": "UTF-16"}.get(zeros, "")
 
 
 def count_values(body: bytes, most: int) -> int:

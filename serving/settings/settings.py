@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Self
 
 from serving.batching.batch_shape import QueueLimits
+from serving.bundle.manifest import LARGEST
 from serving.errors import InputError
 from serving.settings.access import AccessPolicy
 from serving.settings.environment import date, positive, seconds
@@ -36,7 +37,7 @@ class ServerSettings:
         threads: CPU threads of the graph.
         trusted_key: a public key in PEM that must have signed the bundle, if given.
         created_after: refuse bundles that were exported before; only with ``trusted_key``.
-        limits: of a request, if lower than the bundle's.
+        limits: of a request, in place of the bundle's.
         watch: seconds between checks for new versions, if any.
         traces: whether OpenTelemetry's variables ask for traces.
         grpc_port: None for no gRPC.
@@ -124,7 +125,7 @@ def _limits(environment: Mapping[str, str]) -> dict[str, int]:
         "max_characters": "TUNESHIP_MAX_CHARACTERS",
         "max_body_bytes": "TUNESHIP_MAX_BODY_BYTES",
     }
-    found = {limit: positive(environment, variable) for limit, variable in variables.items()}
+    found = {limit: positive(environment, variable, LARGEST) for limit, variable in variables.items()}
     return {limit: value for limit, value in found.items() if value}
 
 

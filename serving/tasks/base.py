@@ -56,6 +56,12 @@ class TaskParameters(StrictModel):
     )
 
 
+class CutParameters(TaskParameters):
+    """Of the tasks whose text is cut."""
+
+    max_length: int | None = Field(default=None, ge=1, description="at most so many tokens are read")
+
+
 class Window(Protocol):
     """What an engine runs: an encoding, or a prompt."""
 

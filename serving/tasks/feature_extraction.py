@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from serving.errors import InputError
-from serving.tasks.base import Datatype, Encoded, Logits, TaskParameters, TaskSettings
+from serving.tasks.base import CutParameters, Datatype, Encoded, Logits, TaskSettings
 from serving.tasks.inputs import TextTask
 
 
@@ -17,7 +17,7 @@ class FeatureExtractionSettings(TaskSettings):
     dimensions: int = Field(ge=1, description="numbers a vector")
 
 
-class FeatureExtractionParameters(TaskParameters):
+class FeatureExtractionParameters(CutParameters):
     """As in text-embeddings-inference."""
 
     normalize: bool = Field(default=True, description="whether vectors have length 1")

@@ -95,6 +95,8 @@ def check_segments(value: Any, field: str, limits: Limits, *, pair: bool) -> Seg
     if pair:
         text, text_pair = check_object(value, field, PAIR, limits)
         return text, text_pair
+    if isinstance(value, dict) and value.keys() == set(PAIR):
+        raise InputError(f"{field} is a pair, and this model reads single texts; send the text alone", field=field)
     if isinstance(value, dict) and value.keys() == {"text"}:
         return check_text(value["text"], f"{field}.text", limits)
     return check_text(value, field, limits)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from serving.tasks.activations import LabelScore, Scores, apply_function, rank_labels
-from serving.tasks.base import Encoded, Logits, TaskParameters
+from serving.tasks.base import CutParameters, Encoded, Logits
 from serving.tasks.inputs import PairSettings, PairTask
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -30,7 +30,7 @@ class MultiLabelSettings(PairSettings):
     biases: list[Bias] = Field(default=[], description="see scales")
 
 
-class MultiLabelParameters(TaskParameters):
+class MultiLabelParameters(CutParameters):
     """What a request may set."""
 
     top_k: Annotated[int, Field(ge=1, description="at most so many labels, best first")] | None = None

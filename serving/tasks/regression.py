@@ -8,7 +8,7 @@ from typing import Any, NotRequired
 from pydantic import Field
 
 from serving.tasks.activations import SCORE_TENSORS, LabelScore
-from serving.tasks.base import Datatype, Encoded, Logits, object_schema
+from serving.tasks.base import CutParameters, Datatype, Encoded, Logits, object_schema
 from serving.tasks.inputs import PairSettings, PairTask
 
 COVERAGE = 0.9
@@ -46,6 +46,7 @@ class Regression(PairTask):
     name = "regression"
     decides = False
     settings_type = RegressionSettings
+    parameters_type = CutParameters
     settings: RegressionSettings
 
     def validate_settings(self) -> str:

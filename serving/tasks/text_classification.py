@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from serving.tasks.activations import Function, LabelScore, Scores, apply_function, rank_labels
-from serving.tasks.base import Encoded, Logits, TaskParameters
+from serving.tasks.base import CutParameters, Encoded, Logits
 from serving.tasks.inputs import PairSettings, PairTask
 
 
@@ -27,7 +27,7 @@ class TextClassificationSettings(PairSettings):
     )
 
 
-class TextClassificationParameters(TaskParameters):
+class TextClassificationParameters(CutParameters):
     """As in Hugging Face's text-classification task."""
 
     top_k: Annotated[int, Field(ge=1, description="how many labels, best first; all of them if absent")] | None = None

@@ -98,7 +98,7 @@ class BundleFolder:
             created_after=self.created_after,
             seconds=self.load_seconds,
         )
-        predictor.lower_limits(self.limits)
+        predictor.set_limits(self.limits)
         return predictor
 
 

@@ -17,6 +17,7 @@ from serving.explain.targets import unsupported_reason
 from serving.protocols import HUGGING_FACE, PROTOCOLS, ApiProtocol, tei
 from serving.protocols.hugging_face import request_schema
 from serving.protocols.openai_models import speaks_openai
+from serving.protocols.pipeline_parameters import parameters_schema
 from serving.settings.access import PROBES, AccessPolicy
 from serving.tasks import task_of
 from serving.tasks.base import Task
@@ -144,7 +145,7 @@ def _schemas(task: Task) -> Json:
     several = {"type": "array", "items": one, "minItems": 1, "maxItems": task.limits.max_inputs}
     answers = {"type": "array", "items": answer}
     return {
-        "Request": request_schema({"oneOf": [one, several]}, task.parameters_type.model_json_schema()),
+        "Request": request_schema({"oneOf": [one, several]}, parameters_schema(task)),
         **({"TeiRequest": tei.request_schema(task)} if isinstance(task, tei.PREDICT_TASKS) else {}),
         **explain_schemas(task),
         "Answers": answers if task.lone_answer_in_list else {"anyOf": [answers, answer]},

@@ -49,6 +49,31 @@ def test_order(score: Score, predictor: Predictor, texts: list[str]) -> None:
     assert [row["outputs"][0]["label"] for row in rows] == [best[text] for text in many]
 
 
+def test_byte_order_mark(score: Score) -> None:
+    """As Windows' tools write it, and as joined files have it."""
+    mark = b"\xef\xbb\xbf"
+    tally, _ = score(mark + line({"inputs": "a"}), mark + line({"inputs": "b"}))
+    assert (tally.answered, tally.refused) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            line({"inputs": "a"}).decode().encode("utf-16"),
+            "is UTF-16; --input takes UTF-8. Convert it: iconv",
+        ),
+        (line({"inputs": "a"}).decode().encode("utf-16-le"), "is UTF-16; --input takes UTF-8"),
+        (b"\x1f\x8b\x08\0", "is compressed; --input takes JSON lines. Unpack it"),
+    ],
+)
+def test_whole_files_of_another_kind(score: Score, tmp_path: Path, content: bytes, message: str) -> None:
+    """They are refused at once, and nothing is written."""
+    with pytest.raises(InputError, match=message):
+        score(content)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_line(score: Score, predictor: Predictor) -> None:
     """A line keeps its keys in their order, and gets every label with its score."""
     _, (row,) = score({"id": 7, "inputs": "track order 17", "note": {"é": [1, None]}})

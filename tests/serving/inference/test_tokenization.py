@@ -12,6 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from serving.bundle.manifest import Limits
+from serving.errors import InputError
 from serving.inference.tokenization import CutTokenization, Tokenized, WindowTokenization, longest_first
 from serving.tasks.base import Side
 from serving.tasks.question_answering import QuestionAnswering, QuestionAnsweringSettings
@@ -93,6 +94,22 @@ def test_lone_texts(kind: str) -> None:
         expected = by_transformers(kind, length, side, TEXTS)
         assert [parts_of(each.encoding) for each in served] == [parts_of(each) for each in expected]
         assert [len(each.encoding.ids) + each.cut for each in served] == whole
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_request_reads_fewer_tokens(kind: str) -> None:
+    """Than the model would: as if the model read so few; special tokens alone are refused."""
+    for pair, segments in ((False, TEXTS), (True, list(product(TEXTS[:4], TEXTS)))):
+        tokenization = CutTokenization(ours(kind), max(LENGTHS), pair=pair)
+        for length, side in product(LENGTHS, SIDES):
+            fewer = CutTokenization(ours(kind), length, pair=pair).encode(segments, side, offsets=False)
+            if length <= ours(kind).num_special_tokens_to_add(is_pair=pair):
+                with pytest.raises(InputError, match=f"max_length is {length}, and the tokenizer adds"):
+                    tokenization.encode(segments, side, offsets=False, most=length)
+                continue
+            served = tokenization.encode(segments, side, offsets=False, most=length)
+            assert [each.encoding.ids for each in served] == [each.encoding.ids for each in fewer]
+            assert [each.cut > 0 for each in served] == [each.cut > 0 for each in fewer]
 
 
 @pytest.mark.parametrize("kind", MAKERS)

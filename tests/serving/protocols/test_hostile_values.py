@@ -26,7 +26,11 @@ BODIES: dict[str, tuple[str, str, Any]] = {
         "inputs": ["a", "b"],
         "parameters": {
             "top_k": 1, "function_to_apply": "none", "truncate": True, "truncation_direction": "left",
-        }}),
+            "max_length": 9, "padding": True,
+        },
+        "options": {"wait_for_model": True}, "stream": False}),
+    "pipelines' parameters": ("multi-label-classification", "/predict", {
+        "inputs": "a", "parameters": {"truncation": "longest_first", "return_all_scores": True}}),
     "pairs": ("text pairs", "/predict", {"inputs": {"text": "a", "text_pair": "b"}, "parameters": {}}),
     "several labels": ("multi-label-classification", "/predict", {
         "inputs": "a", "parameters": {"top_k": 1, "threshold": 0.5, "function_to_apply": "sigmoid"}}),
@@ -37,6 +41,8 @@ BODIES: dict[str, tuple[str, str, Any]] = {
         "parameters": {"top_k": 1, "max_answer_len": 3, "handle_impossible_answer": True}}),
     "vectors": ("feature-extraction", "/predict", {"inputs": "a", "parameters": {"normalize": True, "dimensions": 2}}),
     "texts that continue": ("text-generation", "/predict", {"inputs": "a", "parameters": GENERATION}),
+    "nested parameters": ("text-generation", "/predict", {
+        "inputs": "a", "parameters": {"generate_parameters": {"max_new_tokens": 2}, "stop_sequences": ["z"]}}),
     "TEI's scores": ("text-classification", "/tei/predict", {
         "inputs": [["a"]], "raw_scores": True, "truncate": True, "truncation_direction": "Right"}),
     "TEI's vectors": ("feature-extraction", "/tei/embed", {

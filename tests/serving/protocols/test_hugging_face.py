@@ -55,6 +55,12 @@ def test_accepted(
     assert request.parameters == parameters
 
 
+@pytest.mark.parametrize(("before", "after"), [(b"\xef\xbb\xbf", b""), (b"\r\n ", b"\n\n")])
+def test_around(task: TextClassification, before: bytes, after: bytes) -> None:
+    """A byte order mark, as Windows' tools write, and white space around the JSON."""
+    assert parse(before + body({"inputs": "a"}) + after, task).items == ["a"]
+
+
 def test_utf8(task: TextClassification) -> None:
     """Text outside ASCII may be escaped or not."""
     plain = json.dumps({"inputs": "我的卡 👍🏽"}, ensure_ascii=False).encode()
@@ -70,14 +76,16 @@ def test_utf8(task: TextClassification) -> None:
         (b"inputs=a", "the body is not valid JSON"),
         (b'{"inputs": "a"} trailing', "the body is not valid JSON: Extra data"),
         (b"{'inputs': 'a'}", "the body is not valid JSON"),
-        (b'\xef\xbb\xbf{"inputs": "a"}', "the body is not valid JSON: Unexpected UTF-8 BOM"),
+        (b'{"inputs": "a"}\0', "the body is not valid JSON: Extra data: .*; it ends with a NUL byte"),
         (b'{"inputs": "\xe9"}', "the body is not UTF-8: byte 12 is 0xe9"),
-        ('{"inputs": "a"}'.encode("utf-16"), "the body is not UTF-8: byte 0 is 0xff"),
+        ('{"inputs": "a"}'.encode("utf-16"), "the body is not UTF-8: it is UTF-16"),
+        ('{"inputs": "a"}'.encode("utf-16-be"), "the body is not valid JSON: .*; it looks like UTF-16, and UTF-8 is"),
+        ('{"inputs": "a"}'.encode("utf-32"), "the body is not UTF-8: it is UTF-32"),
         (b"[" * 10_000, "the body is not valid JSON"),
         (b'{"inputs":' * 5_000, "the body is not valid JSON"),
         (b'{"inputs": ' + b"9" * 5000 + b"}", "the body is not valid JSON"),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_malformed(task: TextClassification, raw: bytes, message: str) -> None:
     """The error of a malformed body says where it stops being UTF-8 or JSON."""
@@ -94,12 +102,14 @@ def test_malformed(task: TextClassification, raw: bytes, message: str) -> None:
         (7, "the body has no `inputs`"),
         ({}, "the body has no `inputs`"),
         ({"text": "a"}, "the body has no `inputs`"),
-        ({"inputs": "a", "options": {}}, "unknown key 'options'; accepted are `inputs` and `parameters`"),
+        ({"inputs": "a", "option": {}}, "unknown key 'option'; accepted are `inputs`, `parameters` and `options`"),
+        ({"instances": ["a"]}, "the body has no `inputs`, but 'instances'; send"),
+        ({"inputs": "a", "stream": True}, "stream is accepted as false only; /v1/completions streams"),
         ({"inputs": "a", "\ud800": 1}, r"the key '\\ud800' of the body holds a lone surrogate"),
         ({"inputs": []}, "`inputs` is an empty list; send at least one text"),
         ({"inputs": None}, "inputs must be a text, found null"),
         ({"inputs": {"texts": "a"}}, "inputs must be a text, found an object"),
-        ({"inputs": {"text": "a", "text_pair": "b"}}, "inputs must be a text, found an object"),
+        ({"inputs": {"text": "a", "text_pair": "b"}}, "inputs is a pair, and this model reads single texts"),
         ({"inputs": {"text": ""}}, r"inputs\.text is empty"),
         ({"inputs": ["a", {"text": 1}]}, r"inputs\[1\]\.text must be a text, found a number"),
         ({"inputs": 5}, "inputs must be a text, found a number"),
@@ -113,8 +123,8 @@ def test_malformed(task: TextClassification, raw: bytes, message: str) -> None:
         ({"inputs": "a", "parameters": {"top_k": "two"}}, r"parameters\.top_k: "),
         ({"inputs": "a", "parameters": {"top_k": 1.5}}, r"parameters\.top_k: "),
         (
-            {"inputs": "a", "parameters": {"max_length": 5}},
-            r"parameters\.max_length: .*; accepted parameters: truncate, truncation_direction, top_k, function",
+            {"inputs": "a", "parameters": {"max_len": 5}},
+            r"parameters\.max_len: .*; accepted parameters: truncate, truncation_direction, max_length, top_k",
         ),
         (
             {"inputs": "a", "parameters": {"function_to_apply": "relu"}},

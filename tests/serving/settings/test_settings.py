@@ -41,6 +41,13 @@ def test_variables() -> None:
     )
 
 
+def test_limits_of_a_request() -> None:
+    """As large as any library takes; what is larger is refused at the start."""
+    assert ServerSettings.from_environment({"TUNESHIP_MAX_INPUTS": "5000"}).limits == {"max_inputs": 5000}
+    with pytest.raises(InputError, match="TUNESHIP_MAX_INPUTS is '9999999999'; a whole number from 1 to 2,147,483,647"):
+        ServerSettings.from_environment({"TUNESHIP_MAX_INPUTS": "9999999999"})
+
+
 def test_empty_variables() -> None:
     """An empty variable is none, as Compose and Kubernetes pass what is not set."""
     empty = {"TUNESHIP_BUNDLE": "", "TUNESHIP_THREADS": "", "TUNESHIP_MAX_QUEUE": ""}

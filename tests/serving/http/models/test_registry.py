@@ -291,12 +291,13 @@ def test_the_old_version_is_freed(versions: Path, monkeypatch: pytest.MonkeyPatc
     serve(app, scenario)
 
 
-def test_lowered_limits(tiny_bundle: Path) -> None:
-    """An operator can lower a bundle's limits, not raise them; /info and the OpenAPI document show the result."""
-    bundles = find_bundles([str(tiny_bundle)], limits={"max_inputs": 2, "max_characters": 10**9})
+def test_operators_limits(tiny_bundle: Path) -> None:
+    """An operator's limits replace a bundle's, lower or higher; /info and the OpenAPI document show the result."""
+    bundles = find_bundles([str(tiny_bundle)], limits={"max_inputs": 2, "max_characters": 10**6})
     with TestClient(create_app(*bundles)) as client:
         limits = client.get("/info").json()["limits"]
-        assert (limits["max_inputs"], limits["max_characters"]) == (2, 100_000)
+        assert (limits["max_inputs"], limits["max_characters"]) == (2, 10**6)
+        assert client.post("/predict", json={"inputs": "a " * 10**5}).status_code == 200
         response = client.post("/predict", json={"inputs": ["a", "b", "c"]})
         assert response.status_code == 413
         assert response.json()["error"] == "`inputs` holds 3 texts; a request may hold 2"

@@ -119,7 +119,14 @@ def schema_of(document: dict[str, Any], path: str, status: int) -> Any:
         ({"inputs": []}, 422),
         ({"inputs": [1]}, 422),
         ({"text": "a"}, 422),
-        ({"inputs": "a", "options": {}}, 422),
+        ({"inputs": "a", "options": {}}, 200),
+        ({"inputs": "a", "options": {"wait_for_model": True}, "stream": False}, 200),
+        ({"inputs": "a", "options": {"wait": True}}, 422),
+        ({"inputs": "a", "stream": True}, 422),
+        ({"inputs": "a", "parameters": {"truncation": "longest_first", "max_length": 9, "padding": True}}, 200),
+        ({"inputs": "a", "parameters": {"truncation": "only_second"}}, 422),
+        ({"inputs": "a", "parameters": {"return_all_scores": True}}, 200),
+        ({"inputs": "a", "parameters": {"return_all_scores": 1}}, 422),
         ({"inputs": "a", "parameters": {"top_k": 0}}, 422),
         ({"inputs": "a", "parameters": {"top_k": "3"}}, 422),
         ({"inputs": "a", "parameters": {"top_k": True}}, 422),
@@ -135,7 +142,7 @@ def schema_of(document: dict[str, Any], path: str, status: int) -> Any:
         ({"inputs": "a", "truncation_direction": "lefty"}, 422),
         ({"inputs": "a", "truncation_direction": None}, 422),
     ],
-    ids=range(33),
+    ids=range(40),
 )
 def test_bodies(client: TestClient, document: dict[str, Any], path: str, body: Any, status: int) -> None:
     """The schema of the request accepts exactly what the server accepts, and each answer follows its own schema."""
