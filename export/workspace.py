@@ -99,7 +99,8 @@ class Workspace:
     @cached_property
     def splits(self) -> Splits:
         """Raises InputError if the rows have changed since training."""
-        splits = load_splits(self.reference.training_task)
+        training_task, model = self.reference.training_task, self.reference.model
+        splits = load_splits(training_task, lambda _: training_task.input_check(model.task, model.tokenizer))
         current = fingerprint(self.reference.training_task.data, splits)["splits"]
         locked = read_lock(self.run).data["splits"]
         for name in ("train", "validation"):

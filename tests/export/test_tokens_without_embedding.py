@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from export.exporter import export_run
+from export.workspace import Workspace
 from serving.entrypoints.predict_file import predict_file
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
@@ -41,8 +42,21 @@ def test_in_a_training_row(grown: Path, tmp_path: Path) -> None:
     """The message names the file and the row."""
     recipe = write_recipe(tmp_path, grown)
     write_csv(tmp_path / "toy.csv", [*toy_rows(), ("news of covid19", "track")])
-    with pytest.raises(InputError, match=rf"toy\.csv, row 73: inputs {MESSAGE}; change it or leave the row out"):
+    with pytest.raises(InputError, match=rf"toy\.csv .*, row 73: inputs {MESSAGE}\ncorrect these rows, or leave them"):
         prepare_setup(load_recipe(recipe), tmp_path / "run")
+
+
+def test_such_a_training_row_is_left_out(grown: Path, tmp_path: Path) -> None:
+    """Where the recipe says so, the run goes on without the row, its report lists it, and an export finds its rows."""
+    recipe = write_recipe(tmp_path, grown, training={"num_train_epochs": 1}, data={"unusable_rows": "skip"})
+    write_csv(tmp_path / "toy.csv", [("news of covid19", "track"), *toy_rows(), ("", "track")])
+    run = train(load_recipe(recipe), tmp_path / "run", console=Console(file=io.StringIO()))
+    record = run.read_record()
+    assert [entry["rows"] for entry in record["data"]["unusable_rows"]] == [[1], [74]]
+    assert "toy.csv: 2 rows cannot be used and are left out" in record["warnings"]
+    assert "| `toy.csv` | text is empty | 1: 74 |" in run.report.read_text()
+    with Workspace.open(run, 1) as workspace:
+        assert sum(len(rows) for _, rows in workspace.splits.by_name()) == 72
 
 
 def test_in_a_request(grown: Path, tmp_path: Path) -> None:

@@ -1,7 +1,4 @@
-"""Columns of a table as checked values; errors name file, row and column.
-
-Rows are counted from 1, without the header.
-"""
+"""Columns of a table as checked values; what is wrong with a row is kept in the table's problems."""
 
 from __future__ import annotations
 
@@ -11,14 +8,17 @@ from typing import Any
 
 from serving.errors import InputError
 from serving.tasks.inputs import encodable, json_type
+from trainer.data.problems import UNUSABLE
 from trainer.data.table import Table
 
 MAX_TEXT_CHARACTERS = 1_000_000
-_SHOWN = 5
 
 
 def column(table: Table, key: str, name: str, problem_of: Callable[[Any], str | None]) -> list[Any]:
-    """The column that the recipe's ``key`` names; raises InputError naming unusable rows."""
+    """The column that the recipe's ``key`` names; raises InputError where it is missing.
+
+    A row that ``problem_of`` objects to is added to the table's problems, and has UNUSABLE in place of its value.
+    """
     if name not in table.columns:
         there = ", ".join(table.columns) or "none"
         raise InputError(
@@ -26,35 +26,44 @@ def column(table: Table, key: str, name: str, problem_of: Callable[[Any], str | 
         )
     if not len(table):
         raise InputError(f"{table.name}: has no rows; give at least one row for each label")
-    values = table.columns[name]
-    problems = ((number, problem_of(value)) for number, value in enumerate(values, 1))
-    raise_problems(table.name, [f"row {number}: {name} {problem}" for number, problem in problems if problem])
-    return values
+
+    def check(value: Any) -> Any:
+        if problem := problem_of(value):
+            raise InputError(f"{name} {problem}")
+        return value
+
+    return map_rows(table, check, table.columns[name])
 
 
-def texts(table: Table, key: str, name: str) -> list[str]:
+def map_rows(table: Table, function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
+    """``function`` of each row's values; the InputError that it raises is the row's problem.
+
+    UNUSABLE is the result for such a row, and for one with an UNUSABLE value.
+    """
+
+    def apply(number: int, values: tuple[Any, ...]) -> Any:
+        if UNUSABLE in values:
+            return UNUSABLE
+        try:
+            return function(*values)
+        except InputError as error:
+            table.problems.add(number, str(error))
+            return UNUSABLE
+
+    return [apply(number, values) for number, values in enumerate(zip(*columns, strict=True), 1)]
+
+
+def texts(table: Table, key: str, name: str) -> list[Any]:
     return column(table, key, name, text_problem)
 
 
-def labels(table: Table, key: str, name: str) -> list[str]:
-    return [label_name(value) for value in column(table, key, name, _label_problem)]
+def labels(table: Table, key: str, name: str) -> list[Any]:
+    return map_rows(table, label_name, column(table, key, name, _label_problem))
 
 
-def numbers(table: Table, key: str, name: str) -> list[float]:
+def numbers(table: Table, key: str, name: str) -> list[Any]:
     """Finite numbers, or text that holds one."""
-    return [float(value) for value in column(table, key, name, _number_problem)]
-
-
-def raise_problems(name: str, problems: Sequence[str]) -> None:
-    """Raise InputError with the first few problems, if any."""
-    if not problems:
-        return
-    where = f"{name} (rows counted from 1, without a header)"
-    if len(problems) == 1:
-        raise InputError(f"{where}, {problems[0]}")
-    more = [f"… and {len(problems) - _SHOWN} more rows"] if len(problems) > _SHOWN else []
-    listed = "\n  ".join([*problems[:_SHOWN], *more])
-    raise InputError(f"{where}: {len(problems)} rows cannot be used\n  {listed}")
+    return map_rows(table, float, column(table, key, name, _number_problem))
 
 
 def text_problem(value: Any) -> str | None:

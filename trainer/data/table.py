@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from serving.errors import InputError
+from trainer.data.problems import RowProblems
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length; ``label_names`` are those of ``datasets.ClassLabel`` columns."""
+    """Columns of equal length.
+
+    Attributes:
+        label_names: those of ``datasets.ClassLabel`` columns.
+        problems: what is wrong with rows; readers and tasks add to it.
+        notes: what was recognised rather than written, such as another separator; training warns of it.
+    """
 
     name: str
     columns: dict[str, list[Any]]
-    label_names: dict[str, list[str]]
+    label_names: dict[str, list[str]] = field(default_factory=dict)
+    problems: RowProblems = field(default_factory=RowProblems)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return max((len(values) for values in self.columns.values()), default=0)
+
+    def usable(self) -> Sequence[int]:
+        """The places of the rows without a problem."""
+        return [at for at in range(len(self)) if at + 1 not in self.problems]
+
+    def take(self, places: Sequence[int]) -> Table:
+        """With these rows only, and none of their numbers."""
+        columns = {name: [values[at] for at in places] for name, values in self.columns.items()}
+        return Table(self.name, columns, self.label_names)
 
 
 def text_of(path: Path) -> str:

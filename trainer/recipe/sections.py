@@ -75,6 +75,11 @@ class Data(Section):
     dataset: Name | None = Field(default=None, description="a hub data set, owner/name, or a folder, in place of files")
     config_name: Name | None = Field(default=None, description="the hub data set's configuration")
     revision: Name | None = Field(default=None, description="the hub data set's commit, branch or tag")
+    unusable_rows: Literal["refuse", "skip"] = Field(
+        default="refuse",
+        description="rows without a text, without a label and the like: refuse the file, with all of them named, or"
+        " leave them out, counted and listed in the report",
+    )
     split_seed: int = Field(default=0, ge=0, lt=2**32, description="decides which rows a fraction takes")
     prefix: str = Field(default="", description="put before every input of a generating model, such as T5's summarize:")
     max_new_tokens: int = Field(

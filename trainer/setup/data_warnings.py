@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from trainer.data.rows import Rows, normalize, same_text
 from trainer.setup.splits import Splits
@@ -17,6 +18,8 @@ MANY_TRUNCATED = 0.02
 def warnings_of(splits: Splits, truncated: float, max_length: int, no_embedding: Sequence[str] = ()) -> list[str]:
     """``truncated`` is the share of training texts that are cut, ``no_embedding`` are tokens that the model lacks."""
     warnings = [
+        *splits.notes,
+        *_unusable_rows(splits.unusable_rows),
         *(_shared_inputs(splits.train, rows, name) for name, rows in splits.by_name()[1:]),
         *(_excluded_rows(name, count) for name, count in splits.excluded.items()),
         _conflicts(splits),
@@ -45,6 +48,17 @@ def _tokens_without_embedding(tokens: Sequence[str]) -> str:
 
 def _excluded_rows(name: str, count: int) -> str:
     return f"{count} rows of test set {name} are excluded: their text or article is among the training rows"
+
+
+def _unusable_rows(record: Sequence[Mapping[str, Any]]) -> list[str]:
+    counts: dict[str, int] = defaultdict(int)
+    for entry in record:
+        counts[entry["file"]] += len(entry["rows"])
+    told = {
+        name: "1 row cannot be used and is" if count == 1 else f"{count} rows cannot be used and are"
+        for name, count in counts.items()
+    }
+    return [f"{name}: {what} left out" for name, what in told.items()]
 
 
 def _conflicts(splits: Splits) -> str:

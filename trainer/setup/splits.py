@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from trainer.data.holdout import hold_out
-from trainer.data.readers import read_dataset, read_file
 from trainer.data.rows import Rows, hash_rows, join_rows
-from trainer.data.table import Table
 from trainer.recipe.sections import Data
+from trainer.setup.sources import InputCheck, Sources
 from trainer.tasks.row_reader import RowReader
 
 
@@ -25,6 +25,8 @@ class Splits:
         counts: rows per label of each split.
         tests: the sets that make up ``test``, where there are several.
         excluded: rows that each test set lost to the training rows.
+        unusable_rows: file, problem and row numbers of the rows that are left out.
+        notes: what was recognised in the files.
     """
 
     train: Rows
@@ -34,6 +36,8 @@ class Splits:
     counts: dict[str, dict[str, int]]
     tests: dict[str, Rows] = field(default_factory=dict)
     excluded: dict[str, int] = field(default_factory=dict)
+    unusable_rows: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def by_name(self) -> list[tuple[str, Rows]]:
         return [("train", self.train), ("validation", self.validation), ("test", self.test)]
@@ -43,24 +47,53 @@ class Splits:
         return [self.train, self.validation, *(self.tests.values() or [self.test])]
 
 
-def load_splits(reader: RowReader) -> Splits:
-    """Read, check and split the rows; raises InputError.
+def load_splits(reader: RowReader, check_of: Callable[[Rows], InputCheck] | None = None) -> Splits:
+    """Read, check and split the rows; raises InputError, with the problems of all rows of all files.
 
-    The test set is held out first, so that the validation fraction never moves a test row. Where one of several test
-    sets is a fraction of the training rows, the others lose rows whose text or article stays in training.
+    ``check_of`` the usable training rows gives a check of inputs. The test set is held out first, so that the
+    validation fraction never moves a test row. Where one of several test sets is a fraction of the training rows, the
+    others lose rows whose text or article stays in training.
     """
-    data = reader.data
-    tables = [_read(data, name) for name in train_files(data)]
-    everything = join_rows([reader.rows(table) for table in tables])
-    rest, tests, excluded = _test_sets(everything, reader)
+    sources = Sources(reader)
+    sources.read(list(dict.fromkeys([*train_files(reader.data), *_held_out_files(reader.data)])))
+    try:
+        splits = _split(sources, check_of)
+    except InputError as error:
+        if not sources.skips:
+            sources.refuse()  # what follows from unusable rows is not worth telling
+        raise InputError(f"{error}{_left_out(sources)}", field=error.field) from error
+    if not sources.skips:
+        sources.refuse()
+    return replace(splits, unusable_rows=sources.to_record(), notes=sources.notes())
+
+
+def _split(sources: Sources, check_of: Callable[[Rows], InputCheck] | None) -> Splits:
+    reader, files = sources.reader, train_files(sources.reader.data)
+    sources.require_rows()
+    if check_of:
+        sources.check(check_of(_join(sources, files)))
+        sources.require_rows()
+    rest, tests, excluded = _test_sets(_join(sources, files), sources)
+    train, validation = _hold_out(rest, reader.data.validation, sources, "validation")
+    labels = reader.label_names(train, sources.tables[files[0]])
+    validation = sources.known_rows(validation, labels)
+    tests = {name: sources.known_rows(rows, labels) for name, rows in tests.items()}
     test = join_rows(list(tests.values())) if len(tests) > 1 else next(iter(tests.values()))
-    train, validation = _hold_out(rest, data.validation, reader, "validation")
-    labels = reader.label_names(train, tables[0])
-    for rows in (validation, *tests.values()):
-        reader.require_known(rows, labels)
     splits = {"train": train, "validation": validation, "test": test}
+    if empty := [rows.name for rows in splits.values() if not len(rows)]:
+        raise InputError(f"{empty[0]}: no row can be used")
     counts = {name: reader.label_counts(rows) for name, rows in splits.items()}
     return Splits(train, validation, test, labels, counts, tests if len(tests) > 1 else {}, excluded)
+
+
+def _join(sources: Sources, names: Sequence[str]) -> Rows:
+    return join_rows([sources.rows[name] for name in names])
+
+
+def _left_out(sources: Sources) -> str:
+    count = sum(map(len, sources.problems.values()))
+    rows = "1 row is" if count == 1 else f"{count} rows are"
+    return f" ({rows} left out as unusable)" if count else ""
 
 
 def fingerprint(data: Data, splits: Splits) -> dict[str, Any]:
@@ -69,20 +102,15 @@ def fingerprint(data: Data, splits: Splits) -> dict[str, Any]:
     return {
         "files": {role: {"name": path.name, "sha256": sha256_of(path)} for role, path in files.items()},
         "splits": {name: _summary(rows, splits.counts[name], splits.labels) for name, rows in splits.by_name()},
+        **({"unusable_rows": splits.unusable_rows} if splits.unusable_rows else {}),
     }
 
 
-def _read(data: Data, name: str) -> Table:
-    if data.dataset:
-        return read_dataset(data.dataset, data.config_name, name, data.revision)
-    return read_file(Path(name), data.column_names)
-
-
-def _test_sets(everything: Rows, reader: RowReader) -> tuple[Rows, dict[str, Rows], dict[str, int]]:
+def _test_sets(everything: Rows, sources: Sources) -> tuple[Rows, dict[str, Rows], dict[str, int]]:
     rest = everything
     tests: dict[str, Rows] = {}
-    for name, choice in reader.data.test_sets():
-        rest, tests[name] = _hold_out(rest, choice, reader, "test")
+    for name, choice in sources.reader.data.test_sets():
+        rest, tests[name] = _hold_out(rest, choice, sources, "test")
     excluded: dict[str, int] = {}
     if len(rest) < len(everything):
         for name, rows in tests.items():
@@ -100,14 +128,20 @@ def _exclude_groups(rows: Rows, groups: set[str], name: str) -> tuple[Rows, int]
     return rows.take(unknown), len(rows) - len(unknown)
 
 
-def _hold_out(rows: Rows, choice: float | str, reader: RowReader, name: str) -> tuple[Rows, Rows]:
+def _hold_out(rows: Rows, choice: float | str, sources: Sources, name: str) -> tuple[Rows, Rows]:
     if isinstance(choice, str):
-        return rows, reader.rows(_read(reader.data, choice))
+        return rows, sources.rows[choice]
+    reader = sources.reader
     return hold_out(rows, reader.strata(rows), choice, reader.data.split_seed, name)
 
 
 def train_files(data: Data) -> list[str]:
     return list(data.train) if isinstance(data.train, tuple) else [data.train or "train"]
+
+
+def _held_out_files(data: Data) -> list[str]:
+    choices = [*(choice for _, choice in data.test_sets()), data.validation]
+    return [choice for choice in choices if isinstance(choice, str)]
 
 
 def _files(data: Data) -> dict[str, str]:

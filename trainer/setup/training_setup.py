@@ -17,6 +17,7 @@ from trainer.model.case_markers import with_case_markers
 from trainer.model.checkpoint import ModelSpec, check_weights, load_tokenizer
 from trainer.recipe.recipe import Recipe
 from trainer.run.environment import computes_in_bf16
+from trainer.setup.sources import InputCheck
 from trainer.setup.splits import Splits, fingerprint, load_splits
 from trainer.tasks import create_training_task
 from trainer.tasks.base import TrainingTask
@@ -77,22 +78,20 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     tokenizer = load_tokenizer(base.folder, training_task.data.max_length)
     tokenizer = with_case_markers(tokenizer) if training_task.data.case_markers else tokenizer
     training_task.prepare(base, tokenizer)
-    setup = TrainingSetup(training_task, base, tokenizer, load_splits(training_task))
+    splits = load_splits(training_task, lambda train: _check_of(training_task, base, tokenizer, train))
+    return TrainingSetup(training_task, base, tokenizer, splits)
+
+
+def _check_of(
+    training_task: TrainingTask, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast, train: Rows
+) -> InputCheck:
+    """What the server would refuse, told now rather than after an hour of training; raises InputError for the model.
+
+    Neither depends on how many labels there are.
+    """
+    setup = TrainingSetup(training_task, base, tokenizer, Splits(train, train, train, ["", ""], {}))
     check_weights(base, setup.model_spec)
-    for rows in setup.splits.test_sets_apart():
-        _check_windows(setup, rows)
-    return setup
-
-
-def _check_windows(setup: TrainingSetup, rows: Rows) -> None:
-    """Raise InputError now, rather than after an hour of training."""
-    task, tokenizer = setup.task, setup.tokenizer.backend_tokenizer
-    for number, inputs in zip(rows.numbers, rows.inputs, strict=True):
-        try:
-            for item in setup.training_task.items(task, inputs):
-                task.check_tokens(tokenizer, item)
-        except InputError as error:
-            raise InputError(f"{rows.name}, row {number}: {error}; change it or leave the row out") from error
+    return training_task.input_check(setup.task, tokenizer.backend_tokenizer)
 
 
 def resolve_recipe(recipe: Recipe, base: BaseCheckpoint) -> Recipe:

@@ -6,9 +6,10 @@ The same `serving` object decodes here, in the proof and in the server.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from serving.bundle.manifest import Limits
@@ -59,6 +60,15 @@ class TrainingTask(RowReader, Objective, Scoring, Calibration):
     def items(self, task: Task, inputs: Any) -> list[Any]:
         """The items that ``task`` takes for a row: one, or two for a pair of vectors."""
         return [task.check(inputs)]
+
+    def input_check(self, task: Task, tokenizer: Tokenizer) -> Callable[[Any], None]:
+        """A function that raises InputError for a row's inputs that ``task`` refuses."""
+
+        def check(inputs: Any) -> None:
+            for item in self.items(task, inputs):
+                task.check_tokens(tokenizer, item)
+
+        return check
 
     def answer(self, answers: list[Any]) -> Any:
         """The row's answer from its items' answers."""

@@ -40,7 +40,7 @@ class FeatureExtraction(TrainingTask):
             )
         return super().read_inputs(table)
 
-    def read_targets(self, table: Table) -> list[float]:
+    def read_targets(self, table: Table) -> list[Any]:
         return columns.numbers(table, "data.label", self.label_column)
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:

@@ -61,7 +61,7 @@ class Generation(WordScoring, TrainingTask):
         self._generation = read_generation_config(base.folder, base.id)
         self._rules = served_settings(self._generation, base.id)
 
-    def read_targets(self, table: Table) -> list[str]:
+    def read_targets(self, table: Table) -> list[Any]:
         return columns.texts(table, "data.label", self.label_column)
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:

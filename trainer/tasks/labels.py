@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from serving.errors import InputError
-from trainer.data import columns
 from trainer.data.rows import Rows, normalize
 from trainer.data.table import text_of
 from trainer.recipe.sections import Data
@@ -30,29 +29,19 @@ def _read_names(path: Path) -> list[str]:
     return [line.strip() for line in text_of(path).splitlines() if line.strip()]
 
 
-def apply_names(
-    labels: Sequence[str], names: Sequence[str] | None, table: str, rows: Sequence[int] | None = None
-) -> list[str]:
-    """Numbers become names; raises InputError. ``rows`` are the labels' row numbers, by default one each."""
+def naming(names: Sequence[str] | None) -> Callable[[str], str]:
+    """A function from a number, as text, to its name; it raises InputError for any other label."""
     if names is None:
-        return list(labels)
+        return str
     numbers = {str(number): name for number, name in enumerate(names)}
-    columns.raise_problems(
-        table,
-        [
-            f"row {row}: label {label!r} is not a number from 0 to {len(names) - 1}, as data.label_names requires"
-            for row, label in zip(rows or range(1, len(labels) + 1), labels, strict=True)
-            if label not in numbers
-        ],
-    )
-    return [numbers[label] for label in labels]
 
+    def name_of(label: str) -> str:
+        if label not in numbers:
+            last = len(numbers) - 1
+            raise InputError(f"label {label!r} is not a number from 0 to {last}, as data.label_names requires")
+        return numbers[label]
 
-def apply_names_nested(rows: Sequence[Sequence[str]], names: Sequence[str] | None, table: str) -> list[list[str]]:
-    """`apply_names` for several labels a row."""
-    numbers = [number for number, labels in enumerate(rows, 1) for _ in labels]
-    named = iter(apply_names([label for labels in rows for label in labels], names, table, numbers))
-    return [[next(named) for _ in labels] for labels in rows]
+    return name_of
 
 
 def sort_labels(labels: Iterable[str], order: Sequence[str] | None) -> list[str]:
@@ -67,19 +56,9 @@ def require_two(labels: Sequence[str], train: Rows) -> None:
         raise InputError(f"{train.name}: every training row has the label {labels[0]!r}; give at least two labels")
 
 
-def require_known(rows: Rows, row_labels: Iterable[tuple[int, str]], labels: Sequence[str], column: str) -> None:
-    """Raise InputError for (row number, label) pairs without a training row."""
-    known = set(labels)
-    unknown = [
-        f"row {number}: {column} {label!r} is not among the training labels"
-        for number, label in row_labels
-        if label not in known
-    ]
-    try:
-        columns.raise_problems(rows.name, unknown)
-    except InputError as error:
-        listed = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
-        raise InputError(f"{error}\n  known labels: {listed}; add training rows or correct it") from None
+def describe_known(labels: Sequence[str]) -> str:
+    listed = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
+    return f"known labels: {listed}; add training rows or correct it"
 
 
 def _natural(label: str) -> list[tuple[int, int, str]]:

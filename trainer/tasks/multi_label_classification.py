@@ -37,11 +37,11 @@ class MultiLabelClassification(TrainingTask):
     serves = serving.MultiLabelClassification
     head = "sequence"
 
-    def read_targets(self, table: Table) -> list[list[str]]:
+    def read_targets(self, table: Table) -> list[Any]:
         """From a list, or text split at ``data.label_separator``."""
         values = columns.column(table, "data.label", self.label_column, _labels_problem)
-        rows = [self._split(value) for value in values]
-        return label_rows.apply_names_nested(rows, label_rows.read_label_names(self.data), table.name)
+        name_of = label_rows.naming(label_rows.read_label_names(self.data))
+        return columns.map_rows(table, lambda value: [name_of(label) for label in self._split(value)], values)
 
     def strata(self, rows: Rows) -> list[str]:
         """Each row's rarest label."""

@@ -38,23 +38,15 @@ class QuestionAnswering(WordScoring, TrainingTask):
     serves = serving.QuestionAnswering
     head = "span"
 
-    def read_inputs(self, table: Table) -> list[dict[str, str]]:
+    def read_inputs(self, table: Table) -> list[Any]:
         questions = columns.texts(table, "task: question-answering", "question")
         contexts = columns.texts(table, "task: question-answering", "context")
-        return [{"question": q, "context": c} for q, c in zip(questions, contexts, strict=True)]
+        return columns.map_rows(table, lambda q, c: {"question": q, "context": c}, questions, contexts)
 
-    def read_targets(self, table: Table) -> list[list[dict[str, Any]]]:
+    def read_targets(self, table: Table) -> list[Any]:
         values = columns.column(table, "task: question-answering", "answers", _answers_problem)
-        answers = [_parse_answers(value) or [] for value in values]
-        rows = enumerate(zip(answers, table.columns["context"], strict=True), 1)
-        problems = [
-            f"row {row}: answers: {problem}"
-            for row, (accepted, context) in rows
-            for problem in (_position_problem(answer, context) for answer in accepted)
-            if problem
-        ]
-        columns.raise_problems(table.name, problems)
-        return answers
+        contexts = columns.texts(table, "task: question-answering", "context")
+        return columns.map_rows(table, _placed_answers, values, contexts)
 
     def groups(self, table: Table, inputs: list[Any]) -> list[str]:
         """By article, or else by context."""
@@ -169,6 +161,13 @@ def _parse_answers(value: Any) -> list[dict[str, Any]] | None:
 
 def _answers_problem(value: Any) -> str | None:
     return 'is not a list of {"text": …, "answer_start": …}' if _parse_answers(value) is None else None
+
+
+def _placed_answers(value: Any, context: str) -> list[dict[str, Any]]:
+    answers = _parse_answers(value) or []
+    if problems := [problem for answer in answers if (problem := _position_problem(answer, context))]:
+        raise InputError("; ".join(f"answers: {problem}" for problem in problems))
+    return answers
 
 
 def _position_problem(answer: dict[str, Any], context: str) -> str | None:

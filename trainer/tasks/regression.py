@@ -31,7 +31,7 @@ class Regression(TrainingTask):
     serves = serving.Regression
     head = "sequence"
 
-    def read_targets(self, table: Table) -> list[float]:
+    def read_targets(self, table: Table) -> list[Any]:
         return columns.numbers(table, "data.label", self.label_column)
 
     def label_names(self, train: Rows, table: Table) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from trainer.data import columns
+from trainer.data.problems import RowProblems
 from trainer.data.rows import Rows, same_text
 from trainer.data.table import Table
 from trainer.recipe.recipe import Recipe
@@ -31,21 +32,24 @@ class RowReader(ABC):
         return self.data.label or self.default_label
 
     def rows(self, table: Table) -> Rows:
-        """Raises InputError naming unusable rows."""
+        """Those without a problem; the table keeps the others'. Raises InputError where a column is missing."""
         inputs, targets = self.read_inputs(table), self.read_targets(table)
-        return Rows(table.name, inputs, targets, list(range(1, len(inputs) + 1)), self.groups(table, inputs))
+        usable = table.usable()
+        inputs, targets = ([values[at] for at in usable] for values in (inputs, targets))
+        groups = self.groups(table.take(usable), inputs)
+        return Rows(table.name, inputs, targets, [at + 1 for at in usable], groups)
 
     def read_inputs(self, table: Table) -> list[Any]:
-        """A text, or ``{"text", "text_pair"}``, for each row."""
+        """A text, or ``{"text", "text_pair"}``, for each row; UNUSABLE for one with a problem."""
         texts = columns.texts(table, "data.text", self.data.text or self.default_text)
         if self.data.text_pair is None:
             return texts
         seconds = columns.texts(table, "data.text_pair", self.data.text_pair)
-        return [{"text": text, "text_pair": second} for text, second in zip(texts, seconds, strict=True)]
+        return columns.map_rows(table, lambda text, second: {"text": text, "text_pair": second}, texts, seconds)
 
     @abstractmethod
     def read_targets(self, table: Table) -> list[Any]:
-        """The expected answer of each row."""
+        """The expected answer of each row; UNUSABLE for one with a problem."""
 
     def groups(self, table: Table, inputs: list[Any]) -> list[str]:
         """A name for each row; a split keeps rows of one name on one side."""
@@ -63,9 +67,19 @@ class RowReader(ABC):
         """Each label, with its row's number."""
         return ()
 
-    def require_known(self, rows: Rows, labels: Sequence[str]) -> None:
-        """Raise InputError for a held-out label without training rows."""
-        label_rows.require_known(rows, self.row_labels(rows), labels, self.label_column)
+    def known_rows(self, rows: Rows, labels: Sequence[str], problems: RowProblems) -> Rows:
+        """Those whose labels have training rows; ``problems`` gets the others."""
+        unknown = {label for _, label in self.row_labels(rows)} - set(labels)
+        if not unknown:
+            return rows
+        problems.hint(label_rows.describe_known(labels))
+        known = []
+        for at in range(len(rows)):
+            found = [label for _, label in self.row_labels(rows.take([at])) if label in unknown]
+            for label in found:
+                problems.add(rows.numbers[at], f"{self.label_column} {label!r} is not among the training labels")
+            known += [] if found else [at]
+        return rows.take(known)
 
     def label_counts(self, rows: Rows) -> dict[str, int]:
         """Rows per label."""

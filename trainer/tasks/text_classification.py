@@ -40,9 +40,9 @@ class TextClassification(TrainingTask):
     head = "sequence"
     scoring_parameters = serving.TextClassificationParameters(top_k=1)
 
-    def read_targets(self, table: Table) -> list[str]:
+    def read_targets(self, table: Table) -> list[Any]:
         labels = columns.labels(table, "data.label", self.label_column)
-        return label_rows.apply_names(labels, label_rows.read_label_names(self.data), table.name)
+        return columns.map_rows(table, label_rows.naming(label_rows.read_label_names(self.data)), labels)
 
     def strata(self, rows: Rows) -> list[str]:
         return rows.targets

@@ -18,6 +18,7 @@ from serving.tasks.inputs import json_type
 from serving.tasks.token_classification import OUTSIDE
 from trainer.data import columns
 from trainer.data.conll import to_bio
+from trainer.data.problems import UNUSABLE
 from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.metrics.calibration import Forecasts, binary_forecasts
@@ -46,26 +47,18 @@ class TokenClassification(TrainingTask):
     default_text = "tokens"
     default_label = "tags"
 
-    def read_inputs(self, table: Table) -> list[str]:
-        return [self.data.word_separator.join(words) for words in self._words(table)]
+    def read_inputs(self, table: Table) -> list[Any]:
+        return columns.map_rows(table, self.data.word_separator.join, self._words(table))
 
-    def read_targets(self, table: Table) -> list[dict[str, Any]]:
-        name = self.label_column
-        tags = columns.column(table, "data.label", name, _list_problem)
-        words = self._words(table)
-        columns.raise_problems(
-            table.name,
-            [
-                f"row {row}: {name} has {len(tagged)} tags for {len(tokens)} tokens; give one a token"
-                for row, (tokens, tagged) in enumerate(zip(words, tags, strict=True), 1)
-                if len(tokens) != len(tagged)
-            ],
-        )
-        named = self._name_tags(table, tags)
-        return [
-            {"words": word_places(tokens, self.data.word_separator), "tags": _to_bio(table.name, row, tagged)}
-            for row, (tokens, tagged) in enumerate(zip(words, named, strict=True), 1)
-        ]
+    def read_targets(self, table: Table) -> list[Any]:
+        tags = columns.column(table, "data.label", self.label_column, _list_problem)
+        return columns.map_rows(table, self._target, self._words(table), self._name_tags(table, tags))
+
+    def _target(self, words: Sequence[str], tags: Sequence[str]) -> dict[str, Any]:
+        if len(words) != len(tags):
+            name = self.label_column
+            raise InputError(f"{name} has {len(tags)} tags for {len(words)} tokens; give one a token")
+        return {"words": word_places(words, self.data.word_separator), "tags": to_bio(tags)}
 
     def label_names(self, train: Rows, table: Table) -> list[str]:
         """O, then B- and I- of each type in natural order."""
@@ -183,19 +176,13 @@ class TokenClassification(TrainingTask):
     def _words(self, table: Table) -> list[list[str]]:
         return columns.column(table, "data.text", self.data.text or self.default_text, _list_problem)
 
-    def _name_tags(self, table: Table, tags: list[list[Any]]) -> list[list[str]]:
+    def _name_tags(self, table: Table, tags: list[Any]) -> list[Any]:
         """Tags as text; numbers become names of ``data.label_names`` or the data set's own."""
-        texts = [[columns.label_name(tag) for tag in row] for row in tags]
-        numbered = all(tag.isdecimal() for row in texts for tag in row)
+        texts = columns.map_rows(table, lambda row: [columns.label_name(tag) for tag in row], tags)
+        numbered = all(tag.isdecimal() for row in texts if row is not UNUSABLE for tag in row)
         names = label_rows.read_label_names(self.data) or table.label_names.get(self.label_column)
-        return label_rows.apply_names_nested(texts, names if numbered else None, table.name)
-
-
-def _to_bio(name: str, row: int, tags: Sequence[str]) -> list[str]:
-    try:
-        return to_bio(tags)
-    except InputError as error:
-        raise InputError(f"{name} (rows counted from 1, without a header), row {row}: {error}") from None
+        name_of = label_rows.naming(names if numbered else None)
+        return columns.map_rows(table, lambda row: [name_of(tag) for tag in row], texts)
 
 
 def _list_problem(value: Any) -> str | None:

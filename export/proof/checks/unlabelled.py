@@ -13,6 +13,7 @@ from typing import Any
 from export.proof.answers.reference import ReferenceModel, UnlabelledAnswers, compute_reference_answers
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
+from trainer.data.problems import message
 from trainer.data.readers import read_file
 from trainer.data.rows import Rows, same_text
 from trainer.tasks.base import TrainingTask
@@ -51,4 +52,8 @@ def answer_unlabelled(
 def _read_inputs(training_task: TrainingTask, path: Path) -> list[Any]:
     """Columns are as in the recipe's data section."""
     names = None if path.suffix.lower() in WITH_HEADER else training_task.data.column_names
-    return training_task.read_inputs(read_file(path, names))
+    table = read_file(path, names)
+    inputs = training_task.read_inputs(table)
+    if training_task.data.unusable_rows == "refuse" and len(table.problems):
+        raise InputError(message({table.name: table.problems}), field=KEY)
+    return [inputs[at] for at in table.usable()]

@@ -73,12 +73,54 @@ def test_bad_row(tmp_path: Path, row: Pair, expected: str) -> None:
 
 
 def test_many_bad_rows(tmp_path: Path) -> None:
-    """Many bad rows are counted and the first few shown."""
-    found = message(tmp_path, [*GOOD, *[("", "a")] * 9])
-    assert "9 rows cannot be used" in found
-    assert "row 9: text is empty" in found
-    assert "row 10" not in found
-    assert "and 4 more rows" in found
+    """All bad rows of all files are told at once: counted, the first twenty of a file shown, each with all problems."""
+    found = message(tmp_path, [*GOOD, *[("", None)] * 25], [("x", "a"), (7, "c")], validation=0.5)
+    assert "train.jsonl (rows counted from 1, without a header): 25 rows cannot be used" in found
+    assert "row 24: text is empty; label is missing\n" in found
+    assert "row 25" not in found
+    assert "and 5 more rows" in found
+    assert "test.jsonl (rows counted from 1, without a header), row 2: text is not text but a number" in found
+    assert found.endswith("leave them out by data.unusable_rows: skip")
+
+
+def test_bad_rows_and_unknown_labels(tmp_path: Path) -> None:
+    """A held-out label without training rows is told beside rows without a text."""
+    found = message(tmp_path, [*GOOD, ("", "a")], [("x", "a"), ("y", "c")])
+    assert "row 5: text is empty" in found
+    assert "row 2: label 'c' is not among the training labels" in found
+
+
+def test_skipped_rows(tmp_path: Path) -> None:
+    """Rows that cannot be used are left out where the recipe says so: counted, listed, the others' numbers kept."""
+    train = [("", "a"), *GOOD, (None, "a"), ("", "b")]
+    test = [("x", "a"), ("y", "c"), ("z", "b")]
+    splits = splits_of(tmp_path, train, test, unusable_rows="skip")
+    assert splits.train.numbers == [2, 3, 4, 5]
+    assert splits.test.numbers == [1, 3]
+    assert splits.unusable_rows == [
+        {"file": "train.jsonl", "problem": "text is empty", "rows": [1, 7]},
+        {"file": "train.jsonl", "problem": "text is missing", "rows": [6]},
+        {"file": "test.jsonl", "problem": "label 'c' is not among the training labels", "rows": [2]},
+    ]
+    warnings = warnings_of(splits, 0.0, 64)
+    assert warnings[:2] == [
+        "train.jsonl: 3 rows cannot be used and are left out",
+        "test.jsonl: 1 row cannot be used and is left out",
+    ]
+    data = Data(train=str(tmp_path / "train.jsonl"), test=str(tmp_path / "test.jsonl"), unusable_rows="skip")
+    assert fingerprint(data, splits)["unusable_rows"] == splits.unusable_rows
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ([("", "a"), ("", "b")], "train.jsonl: no row can be used (2 rows are left out as unusable)"),
+        ([("x", "a"), ("", "b")], "every training row has the label 'a'; give at least two labels (1 row is left out"),
+    ],
+)
+def test_nothing_left(tmp_path: Path, train: list[Pair], expected: str) -> None:
+    """Where leaving rows out leaves nothing to learn, the message says so."""
+    assert expected in message(tmp_path, train, [("x", "a")], unusable_rows="skip")
 
 
 def test_unknown_label(tmp_path: Path) -> None:

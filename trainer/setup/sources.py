@@ -1,0 +1,95 @@
+"""A recipe's files and splits as rows, each read once, with what is wrong with any of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from serving.errors import InputError
+from trainer.data.problems import RowProblems, message
+from trainer.data.readers import read_dataset, read_file
+from trainer.data.rows import Rows
+from trainer.data.table import Table
+from trainer.recipe.sections import Data
+from trainer.tasks.row_reader import RowReader
+
+InputCheck = Callable[[Any], None]
+"""Raises InputError for a row's inputs that the task, its tokenizer or its model refuses."""
+
+
+@dataclass
+class Sources:
+    """What was read.
+
+    Attributes:
+        problems: of each file, by its name in messages.
+    """
+
+    reader: RowReader
+    rows: dict[str, Rows] = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
+    problems: dict[str, RowProblems] = field(default_factory=dict)
+
+    @property
+    def skips(self) -> bool:
+        return self.reader.data.unusable_rows == "skip"
+
+    def read(self, names: Sequence[str]) -> None:
+        """Raises InputError with everything that is wrong, if a file cannot be read as a table."""
+        errors = []
+        for name in names:
+            try:
+                self._read(name)
+            except InputError as error:
+                errors.append(error)
+        if errors:
+            problems = [message(self.problems)] if not self.skips else []
+            told = dict.fromkeys([*map(str, errors), *filter(None, problems)])
+            raise InputError("\n".join(told), field=errors[0].field) from errors[0]
+
+    def _read(self, name: str) -> None:
+        table = self.tables[name] = _read_table(self.reader.data, name)
+        self.rows[name] = self.reader.rows(table)
+        self.problems[table.name] = table.problems
+
+    def check(self, check: InputCheck) -> None:
+        """Take out the rows whose inputs are refused."""
+        for name, rows in self.rows.items():
+            usable = []
+            for at, inputs in enumerate(rows.inputs):
+                try:
+                    check(inputs)
+                except InputError as error:
+                    self.problems[rows.name].add(rows.numbers[at], str(error))
+                else:
+                    usable.append(at)
+            self.rows[name] = rows.take(usable)
+
+    def require_rows(self) -> None:
+        """Raise InputError for a file of which none is left."""
+        if empty := [rows.name for rows in self.rows.values() if not len(rows)]:
+            raise InputError(f"{', '.join(empty)}: no row can be used")
+
+    def known_rows(self, rows: Rows, labels: Sequence[str]) -> Rows:
+        """Without those of labels that no training row has."""
+        return self.reader.known_rows(rows, labels, self.problems.setdefault(rows.name, RowProblems()))
+
+    def refuse(self) -> None:
+        """Raise InputError with the problems of all files, if any."""
+        if problems := message(self.problems):
+            raise InputError(problems)
+
+    def to_record(self) -> list[dict[str, Any]]:
+        """The rows that are left out."""
+        return [entry for name, problems in self.problems.items() for entry in problems.to_record(name)]
+
+    def notes(self) -> list[str]:
+        return [f"{table.name}: {note}" for table in self.tables.values() for note in table.notes]
+
+
+def _read_table(data: Data, name: str) -> Table:
+    if data.dataset:
+        return read_dataset(data.dataset, data.config_name, name, data.revision)
+    return read_file(Path(name), data.column_names)
