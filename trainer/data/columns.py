@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +14,7 @@ from trainer.data.problems import UNUSABLE
 from trainer.data.table import Table
 
 MAX_TEXT_CHARACTERS = 1_000_000
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 
 
 def column(table: Table, key: str, name: str, problem_of: Callable[[Any], str | None]) -> list[Any]:
@@ -19,13 +22,7 @@ def column(table: Table, key: str, name: str, problem_of: Callable[[Any], str | 
 
     A row that ``problem_of`` objects to is added to the table's problems, and has UNUSABLE in place of its value.
     """
-    if name not in table.columns:
-        there = ", ".join(table.columns) or "none"
-        raise InputError(
-            f"{table.name}: no column {name!r} ({key}); columns there: {there}{_separator_hint(table)}", field=key
-        )
-    if not len(table):
-        raise InputError(f"{table.name}: has no rows; give at least one row for each label")
+    require_columns(table, key, [name])
 
     def check(value: Any) -> Any:
         if problem := problem_of(value):
@@ -33,6 +30,21 @@ def column(table: Table, key: str, name: str, problem_of: Callable[[Any], str | 
         return value
 
     return map_rows(table, check, table.columns[name])
+
+
+def require_columns(table: Table, key: str, names: Sequence[str]) -> None:
+    """Raise InputError where one is missing, or where there are no rows."""
+    if missing := [name for name in names if name not in table.columns]:
+        there = ", ".join(table.columns) or "none"
+        wanted = "column " if len(missing) == 1 else "columns "
+        wanted += ", ".join(map(repr, missing))
+        raise InputError(
+            f"{table.name}: no {wanted} ({key}); columns there: {there}{_nearest(table, missing)}"
+            f"{_separator_hint(table)}",
+            field=key,
+        )
+    if not len(table):
+        raise InputError(f"{table.name}: has no rows; give at least one row for each label")
 
 
 def map_rows(table: Table, function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
@@ -67,7 +79,7 @@ def numbers(table: Table, key: str, name: str) -> list[Any]:
 
 
 def text_problem(value: Any) -> str | None:
-    if value is None:
+    if value is None or value != value:
         return "is missing"
     if not isinstance(value, str):
         return f"is not text but {json_type(value)}"
@@ -78,26 +90,49 @@ def text_problem(value: Any) -> str | None:
     return None if encodable(value) else "holds half of a surrogate pair, which is no character"
 
 
-def label_name(value: str | int) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def label_name(value: str | float) -> str:
+    """A whole number that pandas has made a float is one still."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) else str(value)
 
 
 def _label_problem(value: Any) -> str | None:
-    if value is None or value == "":
+    if is_missing(value):
         return "is missing"
+    if isinstance(value, float) and value.is_integer():
+        return None
     if not isinstance(value, (str, int)):
         return f"is {str(value)[:40]}; a label is text, a whole number, or true or false"
     return None if not isinstance(value, str) or encodable(value) else "is not valid Unicode"
 
 
 def _number_problem(value: Any) -> str | None:
-    if value is None or value == "":
+    if is_missing(value):
         return "is missing"
     try:
         number = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
-    return None if math.isfinite(number) else f"is {str(value)[:40]!r}; a finite number is needed"
+    if math.isfinite(number):
+        return None
+    comma = isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip())
+    return f"is {str(value)[:40]!r}; a finite number is needed" + (", with a decimal point" if comma else "")
+
+
+def is_missing(value: Any) -> bool:
+    """None, an empty text, or the NaN with which pandas fills gaps."""
+    return value is None or value == "" or value != value
+
+
+def _nearest(table: Table, missing: Sequence[str]) -> str:
+    """The column that may be meant: written in another case, with spaces, or nearly so."""
+    plain = {" ".join(column.split()).casefold(): column for column in reversed(table.columns)}
+    for name in missing:
+        near = difflib.get_close_matches(" ".join(name.split()).casefold(), plain, n=1, cutoff=0.75)
+        if near:
+            return f"; did you mean {plain[near[0]]!r}?"
+    return ""
 
 
 def _separator_hint(table: Table) -> str:

@@ -83,6 +83,12 @@ class Recipe(Section):
             raise ValueError(f"model_head.interval_coverage: belongs to task: regression, not to {self.task}")
         if self.data.label_separator and self.task != "multi-label-classification":
             raise ValueError(f"data.label_separator: belongs to task: multi-label-classification, not to {self.task}")
+        if isinstance(self.data.label, tuple) and self.task != "multi-label-classification":
+            several = " It learns one number a text: make a recipe for each score." if self.task == "regression" else ""
+            raise ValueError(
+                "data.label: a column for each label belongs to task: multi-label-classification, not to"
+                f" {self.task}; give one column.{several}"
+            )
         if self.export.rows and len(self.data.test_sets()) > 1:
             raise ValueError("export.rows: cannot be like the rows of several sets of data.test; leave it out")
         if self.export.rows and self.metric != "accuracy" and self.task not in SCORED_BY_WORDS:

@@ -61,9 +61,10 @@ class Data(Section):
         default=None, description="column of the text; null: text, or tokens where tokens have tags"
     )
     text_pair: Name | None = Field(default=None, description="column of the second text of a pair")
-    label: Name | None = Field(
+    label: Name | tuple[Name, ...] | None = Field(
         default=None,
-        description="column of the expected answer: a label, a number, tags or a text; null: label, or tags",
+        description="column of the expected answer: a label, a number, tags or a text; null: label, or tags; for"
+        " several labels also a list of columns, one for each label, with 0 or 1",
     )
     label_separator: Name | None = Field(default=None, description="between several labels in one column")
     label_names: tuple[Name, ...] | Name | None = Field(
@@ -107,6 +108,10 @@ class Data(Section):
             raise ValueError("data.test: names no set; give a file, a fraction, or a mapping from names to them")
         if len({name for name, _ in self.test_sets()}) < (len(self.test) if isinstance(self.test, tuple) else 1):
             raise ValueError("data.test: two files of one name; give a mapping from names of your own to files")
+        if isinstance(self.label, tuple) and len(self.label) != len(set(self.label)):
+            raise ValueError("data.label: a column is named twice; name each label's column once")
+        if isinstance(self.label, tuple) and (self.label_names or self.label_separator):
+            raise ValueError("data.label: a list of columns names the labels; leave data.label_names out")
         if self.dataset is not None and self.column_names:
             raise ValueError("data.column_names: names the columns of files; data.dataset has its own")
         return self

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ def warnings_of(splits: Splits, truncated: float, max_length: int, no_embedding:
         *(_excluded_rows(name, count) for name, count in splits.excluded.items()),
         _conflicts(splits),
         _look_alike_labels(splits.labels),
+        _joined_labels(splits.labels),
         _small_labels(splits),
         _unmeasured_labels(splits),
         _imbalance(splits),
@@ -77,9 +79,30 @@ def _conflicts(splits: Splits) -> str:
 def _look_alike_labels(labels: Sequence[str]) -> str:
     alike: dict[str, list[str]] = defaultdict(list)
     for label in labels:
-        alike[normalize(label)].append(label)
-    pairs = [" and ".join(map(repr, same)) for same in alike.values() if len(same) > 1]
-    return f"labels differ only in case or spacing: {'; '.join(pairs)}" if pairs else ""
+        alike[_plain(label)].append(label)
+    pairs = [" and ".join(map(_spell_out, same)) for same in alike.values() if len(same) > 1]
+    return f"labels differ only in case, spacing or Unicode spelling: {'; '.join(pairs)}" if pairs else ""
+
+
+def _plain(label: str) -> str:
+    """Without case, extra spaces, invisible characters, and differences that look the same."""
+    visible = "".join(each for each in label if unicodedata.category(each) != "Cf")
+    return normalize(unicodedata.normalize("NFKC", visible))
+
+
+def _spell_out(label: str) -> str:
+    """With escapes for characters that another spelling may hide."""
+    return repr(label) if label.isascii() else f"{label!r} ({label!a})"
+
+
+def _joined_labels(labels: Sequence[str]) -> str:
+    for separator in ",;|":
+        joined = [label for label in labels if separator in label]
+        parts = Counter(part.strip() for label in joined for part in label.split(separator))
+        if joined and any(count > 1 or part in labels for part, count in parts.items()):
+            several = f"labels such as {joined[0]!r} seem to be several with {separator!r} between them"
+            return f"{several}; if so, give task: multi-label-classification with data.label_separator"
+    return ""
 
 
 def _small_labels(splits: Splits) -> str:

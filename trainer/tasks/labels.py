@@ -30,16 +30,19 @@ def _read_names(path: Path) -> list[str]:
 
 
 def naming(names: Sequence[str] | None) -> Callable[[str], str]:
-    """A function from a number, as text, to its name; it raises InputError for any other label."""
+    """A function from a number, as text, or a name to the name; it raises InputError for any other label."""
     if names is None:
         return str
-    numbers = {str(number): name for number, name in enumerate(names)}
+    numbers = {name: name for name in names} | {str(number): name for number, name in enumerate(names)}
+    last = len(names) - 1
 
     def name_of(label: str) -> str:
-        if label not in numbers:
-            last = len(numbers) - 1
-            raise InputError(f"label {label!r} is not a number from 0 to {last}, as data.label_names requires")
-        return numbers[label]
+        found = numbers.get(label) or numbers.get(label.removesuffix(".0"))  # pandas writes 1.0 beside missing values
+        if found is None:
+            raise InputError(
+                f"label {label!r} is not a number from 0 to {last}, nor a name, as data.label_names requires"
+            )
+        return found
 
     return name_of
 

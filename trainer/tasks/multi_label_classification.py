@@ -14,7 +14,6 @@ from torch import Tensor
 from serving.tasks import multi_label_classification as serving
 from serving.tasks.activations import apply_function, scale_odds
 from serving.tasks.base import Encoded, Task, TaskSettings
-from serving.tasks.inputs import json_type
 from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
@@ -24,6 +23,7 @@ from trainer.metrics.resampling import WeightedMetric, f1_of, indicators, mean_o
 from trainer.metrics.scaling import fit_labels, mean_fit
 from trainer.metrics.thresholds import MIN_POSITIVES, best_thresholds
 from trainer.model.inference import RowLogits
+from trainer.tasks import label_lists
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
@@ -37,11 +37,26 @@ class MultiLabelClassification(TrainingTask):
     serves = serving.MultiLabelClassification
     head = "sequence"
 
+    _vector_length: int | None = None
+    _read_before = False
+
     def read_targets(self, table: Table) -> list[Any]:
-        """From a list, or text split at ``data.label_separator``."""
-        values = columns.column(table, "data.label", self.label_column, _labels_problem)
-        name_of = label_rows.naming(label_rows.read_label_names(self.data))
-        return columns.map_rows(table, lambda value: [name_of(label) for label in self._split(value)], values)
+        """From lists, 0/1 vectors, a column for each label, or text split at ``data.label_separator``.
+
+        The first table decides whether there are vectors: a small one may not tell.
+        """
+        if isinstance(self.data.label, tuple):
+            return label_lists.read_columns(table, self.data.label)
+        name, names = self.label_column, label_rows.read_label_names(self.data)
+        rows = label_lists.read_lists(table, name, self.data.label_separator)
+        if not self._read_before:
+            self._vector_length, self._read_before = label_lists.vector_length(rows, names), True
+        if self._vector_length is not None:
+            return label_lists.read_vectors(table, name, rows, self._vector_length, names)
+        name_of = label_rows.naming(names)
+        return columns.map_rows(
+            table, lambda row: list(dict.fromkeys(map(name_of, map(columns.label_name, row)))), rows
+        )
 
     def strata(self, rows: Rows) -> list[str]:
         """Each row's rarest label."""
@@ -53,7 +68,8 @@ class MultiLabelClassification(TrainingTask):
 
     def label_names(self, train: Rows, table: Table) -> list[str]:
         counts = self.label_counts(train)
-        labels = label_rows.sort_labels(counts, label_rows.read_label_names(self.data))
+        order = self.data.label if isinstance(self.data.label, tuple) else label_rows.read_label_names(self.data)
+        labels = label_rows.sort_labels(counts, order or table.label_names.get(self.label_column))
         label_rows.require_two(labels, train)
         self._weight = class_weights(self.recipe.model_head.class_weights, labels, counts)
         return labels
@@ -159,13 +175,6 @@ class MultiLabelClassification(TrainingTask):
             for score, at, label in sorted(wrong, key=lambda each: -each[0])[:most]
         ]
 
-    def _split(self, value: Any) -> list[str]:
-        if isinstance(value, (list, tuple)):
-            return list(dict.fromkeys(columns.label_name(each) for each in value))
-        separator = self.data.label_separator
-        parts = str(value).split(separator) if separator else [columns.label_name(value)]
-        return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
-
 
 def scale_labels(
     settings: serving.MultiLabelSettings, scales: Sequence[float], biases: Sequence[float]
@@ -190,11 +199,3 @@ def _indicators_of_labels(rows: Rows, answers: Sequence[Any]) -> tuple[csr_array
     answered = [_labels(answer) for answer in answers]
     labels = sorted({label for side in (rows.targets, answered) for row in side for label in row})
     return indicators(rows.targets, labels), indicators(answered, labels)
-
-
-def _labels_problem(value: Any) -> str | None:
-    if value is None:
-        return "is missing; a row without labels has an empty list or text"
-    if isinstance(value, (list, tuple)):
-        return None if all(isinstance(each, (str, int)) for each in value) else "holds something else than labels"
-    return None if isinstance(value, (str, int)) else f"is {json_type(value)}; labels are text, or a list of it"

@@ -29,7 +29,8 @@ class RowReader(ABC):
 
     @property
     def label_column(self) -> str:
-        return self.data.label or self.default_label
+        """The recipe's, or "label" where it names several."""
+        return self.data.label if isinstance(self.data.label, str) else self.default_label
 
     def rows(self, table: Table) -> Rows:
         """Those without a problem; the table keeps the others'. Raises InputError where a column is missing."""

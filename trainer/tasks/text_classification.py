@@ -24,6 +24,7 @@ from trainer.metrics.resampling import WeightedMetric, f1_of, indicators, mean_o
 from trainer.metrics.scaling import fit_temperature
 from trainer.metrics.thresholds import best_accuracy_threshold
 from trainer.model.inference import RowLogits
+from trainer.tasks import label_lists
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
@@ -41,7 +42,7 @@ class TextClassification(TrainingTask):
     scoring_parameters = serving.TextClassificationParameters(top_k=1)
 
     def read_targets(self, table: Table) -> list[Any]:
-        labels = columns.labels(table, "data.label", self.label_column)
+        labels = label_lists.read_single(table, self.label_column)
         return columns.map_rows(table, label_rows.naming(label_rows.read_label_names(self.data)), labels)
 
     def strata(self, rows: Rows) -> list[str]:
