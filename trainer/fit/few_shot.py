@@ -99,8 +99,9 @@ def sample_examples(rows: Rows, labels: Sequence[str], count: int, seed: int) ->
 def sentence_vectors(
     model: PooledModel, tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any], batch_size: int
 ) -> Vectors:
-    """Vectors of length 1, [items, hidden]."""
+    """Vectors of length 1, [items, width]."""
     encoder = PooledModel(model.backbone, model.pooling).eval()
+    encoder.dense = model.dense
     windows = [each.windows[0] for each in encode(tokenizer, task, items)]
     vectors = np.stack(logits_of(encoder, tokenizer, windows, batch_size))
     unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

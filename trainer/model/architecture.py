@@ -10,7 +10,7 @@ from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto import modeling_auto as mappings
 
 from serving.errors import InputError
-from trainer.model.heads import GENERATING, Head, Pooling
+from trainer.model.heads import GENERATING, Head
 from trainer.model.refusal import refusing
 
 Kind = Literal["encoder", "causal", "encoder-decoder"]
@@ -113,7 +113,7 @@ def backbone_class(config: PretrainedConfig) -> Any:
     return transformers.AutoModelForTextEncoding if _has_text_encoder(config) else transformers.AutoModel
 
 
-def natural_pooling(config: PretrainedConfig) -> Pooling:
+def natural_pooling(config: PretrainedConfig) -> str:
     """``cls`` where transformers has a classification head; the last token where only it has read the whole text."""
     if kind_of(config) == "causal" or config.model_type in BOTH_WAYS | OWN_DECODER_INPUT:
         return "last"

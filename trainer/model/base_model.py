@@ -13,9 +13,9 @@ from transformers import PretrainedConfig
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError, UserError
 from trainer.model.architecture import most_positions, natural_pooling, read_architecture
-from trainer.model.heads import Pooling
+from trainer.model.heads import pooled_width
 from trainer.model.model_folder import LOADED, Weights, check_folder, loaded_files, read_json, weight_files
-from trainer.model.pooling_files import read_pooling
+from trainer.model.sentence_modules import SentenceModules, read_modules
 from trainer.recipe.recipe import DEFAULT_MODEL
 
 DEFAULT_MAX_LENGTH = 256
@@ -41,8 +41,8 @@ class BaseCheckpoint:
         source: folder, hub or package.
         max_length: in tokens; None: no limit.
         pooling: as sentence-transformers' files say, else what suits the architecture.
+        modules: what those files say.
         default_max_length: where a recipe has no ``data.max_length``.
-        unsupported: what those files ask for and Tuneship does not do.
     """
 
     id: str
@@ -51,10 +51,10 @@ class BaseCheckpoint:
     sha256: str
     weights: Weights
     config: PretrainedConfig
-    pooling: Pooling
+    pooling: str
+    modules: SentenceModules
     max_length: int | None
     default_max_length: int
-    unsupported: str = ""
     revision: str | None = None
 
     def files(self) -> dict[str, str]:
@@ -73,7 +73,8 @@ def find_base_model(model: str, name: str | None = None, revision: str | None = 
     folder, source = _locate(model, revision)
     weights = check_folder(folder, model)
     config = read_architecture(folder, model)
-    limit, (pooling, unsupported) = _limit(folder, config), read_pooling(folder)
+    limit, modules = _limit(folder, config), read_modules(folder)
+    _check_width(modules, config, model)
     if limit is not None and limit < SHORTEST:
         raise InputError(
             f"model: {model}: takes {limit} tokens at most by its config.json and tokenizer_config.json; {SHORTEST} are"
@@ -87,8 +88,8 @@ def find_base_model(model: str, name: str | None = None, revision: str | None = 
         sha256=_weights_hash(folder, model),
         weights=weights,
         config=config,
-        pooling=pooling or natural_pooling(config),
-        unsupported=unsupported,
+        pooling=modules.pooling or natural_pooling(config),
+        modules=modules,
         max_length=limit,
         default_max_length=min(limit or DEFAULT_MAX_LENGTH, _sentence_length(folder), DEFAULT_MAX_LENGTH),
         revision=_commit(folder) if source == "hub" else None,
@@ -160,6 +161,19 @@ def _from_package(reason: Exception) -> Path:
             field="model",
         )
     return folder
+
+
+def _check_width(modules: SentenceModules, config: PretrainedConfig, model: str) -> None:
+    """Raise InputError unless each dense layer takes what the one before it gives."""
+    width = pooled_width(config, modules.pooling or natural_pooling(config)) if modules.dense else 0
+    for layer in modules.dense:
+        if layer.in_features != width:
+            raise InputError(
+                f"model: {model}: a Dense module takes vectors of {layer.in_features} numbers, and gets {width}; get"
+                " the model again",
+                field="model",
+            )
+        width = layer.out_features
 
 
 def _weights_hash(folder: Path, model: str) -> str:

@@ -28,6 +28,7 @@ from trainer.model.base_model import BaseCheckpoint
 from trainer.model.building import bounded
 from trainer.model.heads import (
     GENERATING,
+    Dense,
     GeneratingModel,
     Head,
     LayeredTagger,
@@ -42,6 +43,7 @@ from trainer.model.heads import (
 from trainer.model.model_folder import Weights, check_folder, read_any_json
 from trainer.model.quiet import quiet_transformers
 from trainer.model.refusal import refusing
+from trainer.model.sentence_modules import load_dense
 
 TASK = "task.json"
 HEAD = "head.safetensors"
@@ -52,11 +54,13 @@ class ModelSpec:
     """The architecture around a backbone.
 
     Attributes:
-        pooling: `trainer.model.heads.Pooling`; ``cls`` is transformers' own head of a sequence.
+        pooling: of `trainer.model.heads.pool`; ``cls`` is transformers' own head of a sequence.
         logits: per text or token.
         normalized: vectors are scaled to length 1.
         layers: how many of the last ones the classifier reads.
         library_head: whether transformers has a head for this architecture.
+        dense: layers between vector and classifier.
+        bias: whether the classifier has one.
     """
 
     head: Head
@@ -65,6 +69,8 @@ class ModelSpec:
     normalized: bool = False
     layers: int = 1
     library_head: bool = True
+    dense: tuple[Dense, ...] = ()
+    bias: bool = True
 
     @property
     def own_head(self) -> bool:
@@ -73,7 +79,7 @@ class ModelSpec:
             return False
         if self.head == "vector" or not self.library_head or self.layers > 1:
             return True
-        return self.head == "sequence" and (self.pooling != "cls" or self.normalized)
+        return self.head == "sequence" and (self.pooling != "cls" or self.normalized or bool(self.dense))
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,8 @@ def build_model(
         model.config.label2id = {name: at for at, name in enumerate(labels)}
     for module in head_of(model):
         _reset(module, getattr(model.config, "initializer_range", 0.02))
+    if isinstance(model, PooledModel) and model_spec.dense:
+        load_dense(model.dense, base.modules.weights)
     return model
 
 
@@ -130,8 +138,7 @@ def save_checkpoint(
         _disable_limits(tokenizer)
         tokenizer.save_pretrained(partial)
         (model.backbone if isinstance(model, OwnModel) else model.model).save_pretrained(partial)
-    if isinstance(model, (PooledClassifier, LayeredTagger)):
-        weights = {name: value.contiguous() for name, value in model.classifier.state_dict().items()}
+    if weights := {name: value.contiguous() for name, value in _own_head(model).state_dict().items()}:
         save_file(weights, partial / HEAD)
     _write_task(model_spec, task, partial / TASK)
     shutil.rmtree(folder, ignore_errors=True)
@@ -144,9 +151,9 @@ def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Che
     model_spec, task = _read_task(folder / TASK)
     source = _Source(str(folder), folder, read_architecture(folder, str(folder)), weights)
     model = _wrap(_load_weights(source, model_spec, attn_implementation=attn_implementation), model_spec)
-    if isinstance(model, (PooledClassifier, LayeredTagger)):
+    if (head := _own_head(model)).state_dict():
         with refusing(str(folder), f"{HEAD} cannot be loaded"):
-            model.classifier.load_state_dict(load_file(folder / HEAD))
+            head.load_state_dict(load_file(folder / HEAD))
     tokenizer = load_tokenizer(folder)
     return Checkpoint(model.eval(), tokenizer, task, model_spec, tokenizer.model_max_length)
 
@@ -207,14 +214,24 @@ def _wrap(model: PreTrainedModel, model_spec: ModelSpec) -> Model:
     if not model_spec.own_head:
         return GeneratingModel(model) if model_spec.head in GENERATING else LibraryModel(model)
     model.config.use_cache = False  # of keys and values, which only generation needs
+    pooled: dict[str, Any] = {name: getattr(model_spec, name) for name in ("layers", "dense", "normalized")}
     if model_spec.head == "vector":
-        return PooledModel(model, model_spec.pooling)
+        return PooledModel(model, model_spec.pooling, **pooled)
     if model_spec.head in ("token", "span"):
         kind = LayeredTagger if model_spec.head == "token" else SpanModel
         return kind(model, model_spec.layers, model_spec.logits)
-    return PooledClassifier(
-        model, model_spec.pooling, model_spec.logits, layers=model_spec.layers, normalized=model_spec.normalized
-    )
+    return PooledClassifier(model, model_spec.pooling, model_spec.logits, bias=model_spec.bias, **pooled)
+
+
+def _own_head(model: Model) -> nn.Module:
+    """What HEAD holds: the dense layers and the classifier, whose names have no prefix."""
+    head = nn.Module()
+    if isinstance(model, PooledModel) and len(model.dense):
+        head.dense = model.dense
+    if isinstance(model, (PooledClassifier, LayeredTagger)):
+        for name, weight in model.classifier.named_parameters():
+            head.register_parameter(name, weight)
+    return head
 
 
 def _reset(module: nn.Module, spread: float) -> None:
@@ -267,6 +284,7 @@ def _read_task(path: Path) -> tuple[ModelSpec, Task]:
         content["settings"].pop("clip", None)  # earlier runs cut pairs by characters
         settings: TaskSettings = kind.settings_type.model_validate(content["settings"])
         spec = {field.name: content[field.name] for field in fields(ModelSpec) if field.name in content}
+        spec["dense"] = tuple(Dense(**each) for each in spec.get("dense", ()))
         return ModelSpec(**spec), kind(content["labels"], settings, Limits())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -10,8 +11,32 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import PreTrainedModel
 
-Pooling = Literal["mean", "cls", "last"]
-"""A text's vector: the mean of its tokens', the first, or the last."""
+WIDEST = 2**17
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "identity": nn.Identity, "tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A linear layer behind the vector, under sentence-transformers' names; raises ValueError."""
+
+    in_features: int
+    out_features: int
+    bias: bool = True
+    activation_function: str = "tanh"
+
+    def __post_init__(self) -> None:
+        if self.activation_function not in ACTIVATIONS:
+            raise ValueError(f"activation_function: {self.activation_function!r} is none of {', '.join(ACTIVATIONS)}")
+        for name in ("in_features", "out_features"):
+            value = getattr(self, name)
+            if type(value) is not int or not 0 < value <= WIDEST:
+                raise ValueError(f"{name}: {value!r} is no whole number from 1 to {WIDEST:,}")
+
+    def to_module(self) -> nn.Sequential:
+        linear = nn.Linear(self.in_features, self.out_features, bias=self.bias)
+        return nn.Sequential(linear, ACTIVATIONS[self.activation_function]())
 
 
 class UntiedModule(nn.Module):
@@ -43,12 +68,23 @@ class OwnModel(UntiedModule):
 
 
 class PooledModel(OwnModel):
-    """A vector per text, [windows, layers * hidden]."""
+    """A vector per text: pooled, through the ``dense`` layers, to length 1 where it is ``normalized``."""
 
-    def __init__(self, backbone: PreTrainedModel, pooling: str, layers: int = 1) -> None:
+    def __init__(
+        self,
+        backbone: PreTrainedModel,
+        pooling: str,
+        layers: int = 1,
+        *,
+        dense: Sequence[Dense] = (),
+        normalized: bool = False,
+    ) -> None:
         super().__init__(backbone)
         self.pooling = pooling
         self.layers = layers
+        self.dense = nn.Sequential(*(each.to_module() for each in dense))
+        self.normalized = normalized
+        self.width = dense[-1].out_features if dense else pooled_width(self.config, pooling, layers)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -58,27 +94,22 @@ class PooledModel(OwnModel):
     def vectors(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         tokens = last_layers(self.backbone, self.layers, input_ids=input_ids, attention_mask=attention_mask, **types)
-        return pool(tokens, attention_mask, self.pooling)
+        vectors: Tensor = self.dense(pool(tokens, attention_mask, self.pooling))
+        return normalize(vectors, dim=-1) if self.normalized else vectors
 
 
 class PooledClassifier(PooledModel):
-    """Logits [windows, labels]; ``normalized`` scales vectors to length 1."""
+    """Logits [windows, labels]; ``bias`` is the classifier's."""
 
-    def __init__(
-        self, backbone: PreTrainedModel, pooling: str, logits: int, *, layers: int = 1, normalized: bool = False
-    ) -> None:
-        super().__init__(backbone, pooling, layers)
-        self.normalized = normalized
+    def __init__(self, backbone: PreTrainedModel, pooling: str, logits: int, *, bias: bool = True, **head: Any) -> None:
+        super().__init__(backbone, pooling, **head)
         self.dropout = nn.Dropout(getattr(backbone.config, "hidden_dropout_prob", 0.1))
-        self.classifier = nn.Linear(layers * vector_width(backbone.config), logits)
+        self.classifier = nn.Linear(self.width, logits, bias=bias)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> dict[str, Tensor]:
-        vectors = self.vectors(input_ids, attention_mask, token_type_ids)
-        if self.normalized:
-            vectors = normalize(vectors, dim=-1)
-        return {"logits": self.classifier(self.dropout(vectors))}
+        return {"logits": self.classifier(self.dropout(self.vectors(input_ids, attention_mask, token_type_ids)))}
 
 
 class LayeredTagger(OwnModel):
@@ -154,10 +185,9 @@ def last_layers(backbone: nn.Module, layers: int, **inputs: Tensor) -> Tensor:
 
 
 def pool(hidden: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
-    """[windows, hidden] of [windows, tokens, hidden], under `Pooling`."""
-    if pooling == "mean":
-        return mean_of_tokens(hidden, attention_mask)
-    return hidden[:, 0] if pooling == "cls" else last_of_tokens(hidden, attention_mask)
+    """[windows, poolings * hidden] of [windows, tokens, hidden]; ``pooling`` joins names of POOLINGS by ``+``."""
+    vectors = [POOLINGS[name](hidden, attention_mask) for name in pooling.split("+")]
+    return vectors[0] if len(vectors) == 1 else torch.cat(vectors, dim=-1)
 
 
 def mean_of_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:
@@ -166,11 +196,41 @@ def mean_of_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:
     return (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
 
 
+def first_of_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    """Texts are padded on the right."""
+    return hidden[:, 0]
+
+
+def max_of_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    return hidden.masked_fill(attention_mask.unsqueeze(-1) == 0, torch.finfo(hidden.dtype).min).amax(dim=1)
+
+
+def sum_by_root_of_length(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    mask = attention_mask.unsqueeze(-1).float()
+    return (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0).sqrt()
+
+
+def weighted_mean_of_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    """The first token weighs 1, the second 2 …"""
+    return mean_of_tokens(hidden, attention_mask.cumsum(dim=1) * attention_mask)
+
+
 def last_of_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:
     """The vector of each last token that is no padding, on whichever side that is."""
     places = torch.arange(1, hidden.shape[1] + 1, device=hidden.device) * attention_mask
     others = places != places.amax(dim=1, keepdim=True)
     return hidden.masked_fill(others.unsqueeze(-1), 0.0).sum(dim=1)  # a graph of a gather would not know the width
+
+
+POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mean": mean_of_tokens,
+    "cls": first_of_tokens,
+    "last": last_of_tokens,
+    "max": max_of_tokens,
+    "mean_sqrt_len_tokens": sum_by_root_of_length,
+    "weightedmean": weighted_mean_of_tokens,
+}
+"""By the names of `trainer.recipe.sections.Pooling`."""
 
 
 def without_padding(logits: Tensor, attention_mask: Tensor) -> Tensor:
@@ -181,6 +241,10 @@ def without_padding(logits: Tensor, attention_mask: Tensor) -> Tensor:
 def vector_width(config: Any) -> int:
     """Of a token's last vector; OPT may project it back to the width of its embeddings."""
     return int(getattr(config, "word_embed_proj_dim", None) or config.hidden_size)
+
+
+def pooled_width(config: Any, pooling: str, layers: int = 1) -> int:
+    return layers * vector_width(config) * len(pooling.split("+"))
 
 
 def backbone_of(model: Model) -> nn.Module:
@@ -197,12 +261,13 @@ def set_bias(model: Model, bias: Sequence[float]) -> None:
 
 
 def head_of(model: Model) -> list[nn.Module]:
-    """The modules beside the backbone; none of a generating model."""
+    """The modules that are learned anew: neither the backbone nor the dense layers behind it; none of a generator."""
     if isinstance(model, GeneratingModel):
         return []
     backbone = backbone_of(model)
     whole = model if isinstance(model, OwnModel) else model.model
-    return [child for child in whole.children() if child is not backbone]
+    kept = (backbone, getattr(model, "dense", None))
+    return [child for child in whole.children() if child not in kept]
 
 
 Head = Literal["sequence", "token", "span", "vector", "causal", "seq2seq"]

@@ -24,7 +24,7 @@ from trainer.model.refusal import refusing
 CONFIG, INDEX, WEIGHTS, TOKENIZER_CONFIG = (
     "config.json", "model.safetensors.index.json", "model.safetensors", "tokenizer_config.json",
 )  # fmt: skip
-LOADED = ["*.json", "model*.safetensors", "*.txt", "*.model"]
+LOADED = ["*.json", "model*.safetensors", "*_Dense/model.safetensors", "*.txt", "*.model"]
 """Patterns of what comes from the hub."""
 
 _OBJECTS = (

@@ -75,6 +75,8 @@ def accepted_values(field: Schema, schema: Schema) -> str:
     if _properties(field, schema):
         return "a mapping with " + ", ".join(_properties(field, schema))
     kind = str(field.get("type", ""))
+    if kind == "array" and "enum" in field.get("items", {}):
+        return "a list of them"
     if isinstance(field.get("additionalProperties"), dict):
         return f"a mapping from names to {accepted_values(field['additionalProperties'], schema)}"
     words = {"string": "text", "boolean": "true or false", "null": "null", "array": "a list of text"}

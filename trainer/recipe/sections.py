@@ -11,6 +11,8 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1)]
 
 Loss = Literal["cross-entropy", "focal", "binary-cross-entropy", "mse", "huber", "cosent", "cosine"]
+Pooling = Literal["mean", "cls", "last", "max", "mean_sqrt_len_tokens", "weightedmean"]
+"""A text's vector, as sentence-transformers has it (its ``lasttoken`` is ``last``)."""
 Metric = Literal["accuracy", "macro_f1", "micro_f1", "f1", "exact_match", "pearson", "spearman", "token_accuracy"]
 
 
@@ -23,10 +25,10 @@ class Section(BaseModel):
 class ModelHead(Section):
     """The layer between the backbone's token vectors and the answer, and what it is trained for."""
 
-    pooling: Literal["mean", "cls", "last"] | None = Field(
+    pooling: Pooling | tuple[Pooling, ...] | None = Field(
         default=None,
-        description="mean of the token vectors, transformers' own head on the first, or the last token's vector; null:"
-        " what suits the backbone, for causal ones last",
+        description="mean of the token vectors, transformers' own head on the first, or the last token's vector …, or a"
+        " list, whose vectors stand one after the other; null: what suits the backbone, for causal ones last",
     )
     layers: int = Field(default=1, ge=1, le=48, description="how many of the last layers the classifier reads")
     loss: Loss | None = Field(

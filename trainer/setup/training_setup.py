@@ -15,6 +15,7 @@ from trainer.model.architecture import check_head, has_library_head, kind_of
 from trainer.model.base_model import BaseCheckpoint, find_base_model
 from trainer.model.case_markers import with_case_markers
 from trainer.model.checkpoint import ModelSpec, check_weights, load_tokenizer
+from trainer.model.sentence_modules import SUPPORTED
 from trainer.recipe.recipe import Recipe
 from trainer.run.environment import computes_in_bf16
 from trainer.setup.sources import InputCheck
@@ -49,14 +50,18 @@ class TrainingSetup:
 
     @property
     def model_spec(self) -> ModelSpec:
-        pooling = self.recipe.model_head.pooling or self.base.pooling
+        chosen, head, layers = self.recipe.model_head.pooling, self.training_task.head, self.recipe.model_head.layers
+        pooling = "+".join(chosen) if isinstance(chosen, tuple) else chosen or self.base.pooling
+        modules, vector = self.base.modules, head == "vector"
+        as_folder = pooling == self.base.pooling and layers == 1 and head in ("sequence", "vector")
         return ModelSpec(
-            head=self.training_task.head,
+            head=head,
             pooling=pooling,
             logits=self.task.logits_per_window,
-            normalized=self.recipe.few_shot is not None,
-            layers=self.recipe.model_head.layers,
-            library_head=has_library_head(self.base.config, self.training_task.head),
+            normalized=self.recipe.few_shot is not None or (vector and modules.normalized),
+            layers=layers,
+            library_head=has_library_head(self.base.config, head),
+            dense=modules.dense if as_folder else (),
         )
 
     def to_record(self, output: Path) -> dict[str, Any]:
@@ -102,10 +107,10 @@ def resolve_recipe(recipe: Recipe, base: BaseCheckpoint) -> Recipe:
             f"data.max_length: {length} is more than {base.id} takes; give at most {base.max_length}",
             field="data.max_length",
         )
-    if base.unsupported and recipe.model_head.pooling is None:
+    if base.modules.unsupported and recipe.model_head.pooling is None:
         raise InputError(
-            f"model: {base.id}: its sentence-transformers files ask for {base.unsupported}, which Tuneship does not do;"
-            " give model_head.pooling: mean, cls or last to train without it",
+            f"model: {base.id}: its sentence-transformers files ask for {', '.join(base.modules.unsupported)}, which"
+            f" Tuneship does not do (it does {SUPPORTED}); give model_head.pooling to train without it",
             field="model_head.pooling",
         )
     if recipe.model_head.pooling == "cls" and kind_of(base.config) != "encoder":
@@ -115,7 +120,9 @@ def resolve_recipe(recipe: Recipe, base: BaseCheckpoint) -> Recipe:
             field="model_head.pooling",
         )
     bf16 = computes_in_bf16() if recipe.training.bf16 is None else recipe.training.bf16
-    head = recipe.model_head.model_copy(update={"pooling": recipe.model_head.pooling or base.pooling})
+    several = "+" in base.pooling
+    pooling: Any = recipe.model_head.pooling or (tuple(base.pooling.split("+")) if several else base.pooling)
+    head = recipe.model_head.model_copy(update={"pooling": pooling})
     return recipe.model_copy(
         update={
             "model_head": head,

@@ -112,15 +112,29 @@ def test_positions() -> None:
     assert most_positions(AutoConfig.for_model("bloom")) is None
 
 
-@pytest.mark.parametrize("tokens", [1, 2])
-@pytest.mark.parametrize("pooling", ["mean", "last"])
+POOLED = {
+    "mean": lambda tokens: tokens.mean(dim=0),
+    "last": lambda tokens: tokens[-1],
+    "max": lambda tokens: tokens.max(dim=0).values,
+    "mean_sqrt_len_tokens": lambda tokens: tokens.sum(dim=0) / len(tokens) ** 0.5,
+    "weightedmean": lambda tokens: sum(at * token for at, token in enumerate(tokens, 1)) / sum(range(len(tokens) + 1)),
+    "max+mean": lambda tokens: torch.cat([tokens.max(dim=0).values, tokens.mean(dim=0)]),
+}
+"""By sentence-transformers' definitions."""
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 5])
+@pytest.mark.parametrize("pooling", POOLED)
 def test_padding_has_no_part_in_a_vector(pooling: str, tokens: int) -> None:
     """On neither side, whatever its vectors hold."""
-    vectors, mask = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])[:, :tokens], torch.ones(1, tokens, dtype=torch.long)
-    filler, none = torch.full((1, 3, 2), torch.inf if pooling == "last" else 99.0), torch.zeros(1, 3, dtype=torch.long)
+    torch.manual_seed(0)
+    vectors, mask = torch.randn(1, tokens, 2), torch.ones(1, tokens, dtype=torch.long)
+    filler = torch.full((1, 3, 2), torch.inf if pooling in ("last", "max") else 99.0)
+    none = torch.zeros(1, 3, dtype=torch.long)
     alone = pool(vectors, mask, pooling)
 
     right = pool(torch.cat([vectors, filler], dim=1), torch.cat([mask, none], dim=1), pooling)
     left = pool(torch.cat([filler, vectors], dim=1), torch.cat([none, mask], dim=1), pooling)
-    assert alone.tolist() == right.tolist() == left.tolist()
-    assert alone.tolist() == [vectors[0, -1].tolist() if pooling == "last" else vectors[0].mean(dim=0).tolist()]
+    assert torch.allclose(alone, POOLED[pooling](vectors[0]))
+    assert torch.allclose(alone, right)
+    assert torch.allclose(alone, left)

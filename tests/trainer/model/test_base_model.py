@@ -232,19 +232,3 @@ def test_lengths(
     change(copy / "sentence_bert_config.json", **sentence)
     found = find_base_model(str(copy))
     assert (found.max_length, found.default_max_length) == expected
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "named"),
-    [
-        ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, "pooling 'max_tokens'"),
-        ("1_Pooling/config.json", {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, "together"),
-        ("modules.json", [{"type": "sentence_transformers.models.Dense"}], "a Dense module"),
-    ],
-)
-def test_what_sentence_transformers_has_and_tuneship_has_not(copy: Path, file: str, content: Any, named: str) -> None:
-    """Named, for a recipe that does not choose a pooling of its own to be refused."""
-    (copy / file).write_text(json.dumps(content))
-    assert named in find_base_model(str(copy)).unsupported
-    (copy / file).write_text(json.dumps([{"type": "x.Transformer"}] if file == "modules.json" else {}))
-    assert find_base_model(str(copy)).unsupported == ""

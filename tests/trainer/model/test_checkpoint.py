@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,22 +15,22 @@ from serving.bundle.manifest import Limits
 from serving.errors import InputError
 from serving.tasks.text_classification import TextClassification, TextClassificationSettings
 from tests.trainer.conftest import MakeRecipe, fit
-from trainer.model.base_model import Pooling, find_base_model
+from trainer.model.base_model import find_base_model
 from trainer.model.checkpoint import ModelSpec, build_model, load_checkpoint, load_tokenizer, save_checkpoint
-from trainer.model.heads import mean_of_tokens
+from trainer.model.heads import Dense, PooledClassifier, mean_of_tokens
 from trainer.run.run import Run
 
 LABELS = ["no", "yes", "perhaps"]
 TASK = TextClassification(LABELS, TextClassificationSettings(pair=True), Limits())
-POOLINGS: list[Pooling] = ["mean", "cls"]
+POOLINGS = ["mean", "cls"]
 
 
-def model_spec(pooling: Pooling, logits: int = 3) -> ModelSpec:
+def model_spec(pooling: str, logits: int = 3) -> ModelSpec:
     return ModelSpec("sequence", pooling, logits)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_round_trip(tiny_backbone: Path, tmp_path: Path, pooling: Pooling) -> None:
+def test_round_trip(tiny_backbone: Path, tmp_path: Path, pooling: str) -> None:
     """A saved and loaded classifier gives the same logits to the last bit, and keeps labels, settings and length."""
     torch.manual_seed(0)
     model = build_model(find_base_model(str(tiny_backbone)), model_spec(pooling), LABELS).eval()
@@ -46,8 +47,28 @@ def test_round_trip(tiny_backbone: Path, tmp_path: Path, pooling: Pooling) -> No
     )
 
 
+def test_a_head_of_several_layers_comes_back(tiny_backbone: Path, tmp_path: Path) -> None:
+    """Pooled, two dense layers, length 1, a classifier without bias: the same logits to the last bit."""
+    torch.manual_seed(0)
+    spec = ModelSpec(
+        "sequence", "cls+max", 3, dense=(Dense(64, 16, False, "gelu"), Dense(16, 8)), normalized=True, bias=False
+    )
+    base = find_base_model(str(tiny_backbone))
+    model = build_model(base, replace(spec, dense=()), LABELS).eval()
+    model = PooledClassifier(model.backbone, "cls+max", 3, dense=spec.dense, normalized=True, bias=False).eval()
+    save_checkpoint(model, spec, TASK, load_tokenizer(tiny_backbone), tmp_path / "checkpoint")
+    loaded = load_checkpoint(tmp_path / "checkpoint")
+    batch = loaded.tokenizer(["refund", "where is my order 17?"], padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        assert torch.equal(loaded.model(**batch)["logits"], model(**batch)["logits"])
+    assert loaded.model_spec == spec
+    assert set(load_file(tmp_path / "checkpoint" / "head.safetensors")) == {
+        "dense.0.0.weight", "dense.1.0.weight", "dense.1.0.bias", "weight",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_files(tiny_backbone: Path, tmp_path: Path, pooling: Pooling) -> None:
+def test_files(tiny_backbone: Path, tmp_path: Path, pooling: str) -> None:
     """A checkpoint is safetensors and JSON; a head of our own has a file, and task.json says what it all is for."""
     model = build_model(find_base_model(str(tiny_backbone)), model_spec(pooling), LABELS)
     save_checkpoint(model, model_spec(pooling), TASK, load_tokenizer(tiny_backbone), tmp_path / "checkpoint")
@@ -111,7 +132,7 @@ def test_padding(tiny_run: Run) -> None:
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_fresh_head(tiny_backbone: Path, tmp_path: Path, pooling: Pooling) -> None:
+def test_fresh_head(tiny_backbone: Path, tmp_path: Path, pooling: str) -> None:
     """A classifier's checkpoint as base model lends its backbone, never its head."""
     torch.manual_seed(0)
     first = build_model(find_base_model(str(tiny_backbone)), model_spec(pooling), LABELS)
@@ -133,7 +154,7 @@ def test_other_number_of_labels(tiny_backbone: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_half_a_backbone(tiny_backbone: Path, tmp_path: Path, pooling: Pooling) -> None:
+def test_half_a_backbone(tiny_backbone: Path, tmp_path: Path, pooling: str) -> None:
     """Weights that leave a part of the backbone random are refused."""
     from safetensors.torch import save_file
 

@@ -72,7 +72,7 @@ CASES = {
     "a layer behind the vectors": Case(
         "BERT", CLASSIFY,
         lambda folder: (folder / "modules.json").write_text('[{"type": "sentence_transformers.models.Dense"}]'),
-        "files ask for a Dense module, which Tuneship does not do; give model_head.pooling",
+        r"files ask for a Dense module \(no model.safetensors.*, which Tuneship does not do .*; give model_head",
     ),
     "a prompt that takes all positions": Case(
         "GPT-2", GENERATE, nothing, "a prompt of 128 tokens takes all 128 positions .* give fewer, such as 120",
