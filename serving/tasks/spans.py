@@ -92,6 +92,25 @@ def group_words(text: str, tokens: Sequence[Token]) -> list[list[Token]]:
     return words
 
 
+def split_words(text: str) -> list[tuple[int, int]]:
+    """The places of the words that `group_words` gives for a tokenizer that divides a text as far as it can."""
+    words: list[tuple[int, int]] = []
+    for at, character in enumerate(text):
+        if character.isspace():
+            continue
+        touches = bool(words) and words[-1][1] == at
+        if touches and (_extends_word(character) or not (_stands_alone(character) or _stands_alone(text[at - 1]))):
+            words[-1] = (words[-1][0], at + 1)
+        else:
+            words.append((at, at + 1))
+    return words
+
+
+def _stands_alone(character: str) -> bool:
+    """Also symbols, which some tokenizers divide from letters."""
+    return _is_own_word(character) or category(character)[0] == "S"
+
+
 def _continues_word(text: str, word: Sequence[Token], right: Token) -> bool:
     left = word[-1]
     if right.start < left.end:

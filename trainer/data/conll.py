@@ -1,28 +1,25 @@
 """CoNLL files: a token and its tag on each line, a blank line after each sentence.
 
 Columns are separated by tabs, or else by spaces; the first is the token and the last its tag, unless ``column_names``
-say otherwise. ``-DOCSTART-`` lines and comments (``# …`` without a tag) are skipped. Tags may be IOB1, IOB2 (BIO),
-BIOES, BILOU or BMES.
+say otherwise. ``-DOCSTART-`` lines and comments (``# …`` without a tag) are skipped. Where the first column counts the
+tokens, as in CoNLL-U, the second is the token, and the tags are in the one column that holds nothing else.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from serving.errors import InputError
-from serving.tasks.token_classification import OUTSIDE
+from trainer.data.problems import UNUSABLE
 from trainer.data.table import Table, text_of
+from trainer.data.tags import are_types, is_tag, tag_problem
 
 TOKENS, TAGS, LINE = "tokens", "tags", "line"
-ACCEPTED_TAGS = "O, and B-, I-, E-, S-, L-, U- or M- with a type, such as B-person"
-
-_TAG = re.compile(r"O|[BIESLUM]-\S+")
-_INSIDE = "IMEL"
-_LAST = "ELSU"
+_RANGE = re.compile(r"\d+[-.]\d+")
+"""The number of a CoNLL-U line that is no word of its own: a group of words, or an omitted one."""
 
 
 class _Line(NamedTuple):
@@ -40,37 +37,19 @@ def read_conll(path: Path, column_names: Sequence[str] | None = None) -> Table:
     sentences = list(_sentences(path, len(column_names or ())))
     if not sentences:
         raise InputError(f"{path.name}: is empty; give a token and its tag a line, a blank line after each sentence")
-    width = len(sentences[0][0].fields)
-    names = column_names or (TOKENS, *[""] * (width - 2), TAGS)
-    if not column_names:
-        _refuse_index(path, sentences)
+    sentences = [_words(sentence) for sentence in sentences] if _counts_words(sentences) else sentences
+    names, notes = (column_names, list[str]()) if column_names else _find_columns(path, sentences)
     columns = {name: _column(sentences, at) for at, name in enumerate(names) if name}
-    _check_values(path, sentences, columns)
-    return Table(path.name, {**columns, LINE: [sentence[0].number for sentence in sentences]}, {})
+    table = Table(path.name, {**columns, LINE: [sentence[0].number for sentence in sentences]}, notes=notes)
+    _check_values(table, sentences)
+    return table
 
 
-@lru_cache(maxsize=1024)  # a file has a few tags, and each of them thousands of times
-def is_tag(tag: str) -> bool:
-    return _TAG.fullmatch(tag) is not None
-
-
-def to_bio(tags: Sequence[str]) -> list[str]:
-    """One sentence's tags as BIO (IOB2); raises InputError.
-
-    As in conlleval, a tag that cannot continue the entity before it begins a new one.
-    """
-    bio: list[str] = []
-    before = OUTSIDE
-    for at, tag in enumerate(tags):
-        if not is_tag(tag):
-            raise InputError(f"tags[{at}]: {_tag_problem(tag)}", field=f"tags[{at}]")
-        bio.append(OUTSIDE if tag == OUTSIDE else ("I-" if _continues(before, tag) else "B-") + tag[2:])
-        before = tag
-    return bio
-
-
-def _continues(before: str, tag: str) -> bool:
-    return tag[0] in _INSIDE and before[0] not in _LAST and before[2:] == tag[2:]
+def is_conll(text: str) -> bool:
+    """Whether every line of ``text`` ends in a tag, apart from comments, so that it is no table with a header."""
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("# ")]
+    fields = [_fields(line) for line in lines if "-DOCSTART-" not in line]
+    return bool(fields) and all(len(each) > 1 and is_tag(each[-1]) for each in fields)
 
 
 def _sentences(path: Path, width: int) -> Iterator[_Sentence]:
@@ -122,29 +101,53 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
         )
 
 
-def _refuse_index(path: Path, sentences: Sequence[_Sentence]) -> None:
-    """Of GermEval, where the first column counts the tokens."""
-    counted = all(line.fields[0] == str(at) for sentence in sentences for at, line in enumerate(sentence, 1))
-    if counted and len(sentences[0][0].fields) > 2:
-        raise InputError(
-            f"{path.name}: the first column counts the tokens of each sentence, so it is not the token;"
-            f" name the columns, such as data.column_names: [index, {TOKENS}, {TAGS}]",
-            field="data.column_names",
-        )
+def _counts_words(sentences: Sequence[_Sentence]) -> bool:
+    """Whether the first of three columns or more counts the tokens of each sentence, as in CoNLL-U and GermEval."""
+    if len(sentences[0][0].fields) < 3:
+        return False
+    return all(line.fields[0] == str(at) for sentence in sentences for at, line in enumerate(_words(sentence), 1))
+
+
+def _words(sentence: _Sentence) -> _Sentence:
+    return [line for line in sentence if not _RANGE.fullmatch(line.fields[0])] or sentence
+
+
+def _find_columns(path: Path, sentences: Sequence[_Sentence]) -> tuple[list[str], list[str]]:
+    """A name for each column that is read, and a note where they are not the first and the last."""
+    width, counted = len(sentences[0][0].fields), _counts_words(sentences)
+    token, tag = int(counted), width - 1
+    if counted:
+        tagged = [at for at in range(2, width) if all(is_tag(line.fields[at]) for each in sentences for line in each)]
+        if len(tagged) != 1:
+            raise _unnamed_columns(path, len(tagged))
+        tag = tagged[0]
+    names = [{token: TOKENS, tag: TAGS}.get(at, "") for at in range(width)]
+    return names, [f"column 1 counts the tokens; {token + 1} is read as the token, {tag + 1} as its tag"] * counted
+
+
+def _unnamed_columns(path: Path, tagged: int) -> InputError:
+    return InputError(
+        f"{path.name}: the first column counts the tokens of each sentence, so it is not the token, and"
+        f" {tagged or 'no'} {'columns hold' if tagged else 'column holds'} tags in every line;"
+        f" name the columns, such as data.column_names: [index, {TOKENS}, {TAGS}]",
+        field="data.column_names",
+    )
 
 
 def _column(sentences: Sequence[_Sentence], at: int) -> list[list[str]]:
     return [[line.fields[at] for line in sentence] for sentence in sentences]
 
 
-def _check_values(path: Path, sentences: Sequence[_Sentence], columns: dict[str, list[list[str]]]) -> None:
-    for sentence, tokens, tags in zip(sentences, columns[TOKENS], columns[TAGS], strict=True):
+def _check_values(table: Table, sentences: Sequence[_Sentence]) -> None:
+    """Adds to the table's problems."""
+    every = zip(sentences, table.columns[TOKENS], table.columns[TAGS], strict=True)
+    types = are_types(tag for tags in table.columns[TAGS] for tag in tags)
+    for number, (sentence, tokens, tags) in enumerate(every, 1):
         for line, token, tag in zip(sentence, tokens, tags, strict=True):
             if not token:
-                raise InputError(f"{path.name}, line {line.number}: has no token before its first tab")
-            if not is_tag(tag):
-                raise InputError(f"{path.name}, line {line.number}: {_tag_problem(tag)}")
-
-
-def _tag_problem(tag: str) -> str:
-    return f"{tag!r} is no tag; accepted are {ACCEPTED_TAGS}"
+                table.problems.add(number, "has no token before its first tab", f"line {line.number}")
+            if not is_tag(tag) and not types:
+                table.problems.add(number, tag_problem(tag), f"line {line.number}")
+    for name in (TOKENS, TAGS):
+        values = table.columns[name]
+        table.columns[name] = [UNUSABLE if at in table.problems else value for at, value in enumerate(values, 1)]

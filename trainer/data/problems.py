@@ -38,6 +38,10 @@ class RowProblems:
         if place:
             self._places[row] = place
 
+    def locate(self, row: int, place: str) -> None:
+        """As `add`'s ``place``, for a row that need not have a problem."""
+        self._places.setdefault(row, place)
+
     def hint(self, text: str) -> None:
         """What to do about some of them, such as the labels that are known."""
         if text not in self._hints:
@@ -55,7 +59,7 @@ class RowProblems:
         lines = [
             f"{self._places.get(row, f'row {row}')}: {'; '.join(self._by_row[row])}" for row in sorted(self._by_row)
         ]
-        where = name + (_COUNTED if len(self._places) < len(lines) else "")
+        where = name + (_COUNTED if self._by_row.keys() - self._places.keys() else "")
         hints = [f"\n  {hint}" for hint in self._hints]
         if len(lines) == 1:
             return f"{where}, {lines[0]}{''.join(hints)}"

@@ -15,6 +15,7 @@ from typing import Any
 
 from serving.errors import InputError
 from trainer.data.conll import read_conll
+from trainer.data.entity_spans import pair_as_row
 from trainer.data.squad import is_squad, read_squad
 from trainer.data.table import Table, text_of
 
@@ -116,7 +117,7 @@ def _read_json(path: Path, names: Sequence[str] | None) -> Table:
 
 def _json_row(path: Path, at: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = pair_as_row(json.loads(line))
     except (json.JSONDecodeError, RecursionError) as error:
         reason = getattr(error, "msg", "nested too deeply")
         raise InputError(f"{path.name}, line {at}: not valid JSON ({reason}); give one object a line") from None

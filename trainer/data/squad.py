@@ -13,12 +13,12 @@ from typing import Any
 
 from serving.errors import InputError
 from serving.tasks.inputs import encodable, json_type
+from trainer.data.offsets import code_points, unit_hint
 from trainer.data.table import Table, text_of
 
 COLUMNS = ("id", "title", "question", "context", "answers")
 
 _SHOWN = 60
-_UNITS = {"UTF-16 units": ("utf-16-le", 2), "UTF-8 bytes": ("utf-8", 1)}
 
 
 def is_squad(content: object) -> bool:
@@ -125,8 +125,7 @@ def _position_hint(context: str, text: str, start: int) -> str:
     if not places:
         return f"the text {_quote(text)} is nowhere in it"
     nearest = min(places, key=lambda place: abs(place - start))
-    units = [unit for unit in _UNITS if _code_points(context, start, unit) in places]
-    hint = f"; offsets count Unicode code points, and this one seems to count {units[0]}" if units else ""
+    hint = unit_hint(lambda unit: code_points(context, start, unit) in places)
     return f"the text {_quote(text)} is at {nearest}{hint}"
 
 
@@ -135,11 +134,6 @@ def _places(context: str, text: str) -> Iterator[int]:
     while place >= 0:
         yield place
         place = context.find(text, place + 1)
-
-
-def _code_points(context: str, start: int, unit: str) -> int:
-    encoding, width = _UNITS[unit]
-    return len(context.encode(encoding)[: max(start, 0) * width].decode(encoding, "ignore"))
 
 
 def _json(path: Path) -> Any:

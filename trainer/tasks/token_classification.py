@@ -1,4 +1,4 @@
-"""Token classification: tagged words, joined by ``data.word_separator``, become a text with entities."""
+"""Token classification: a text's entities."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from serving.errors import InputError
 from serving.tasks import token_classification as serving
 from serving.tasks.activations import log_odds
 from serving.tasks.base import Encoded, Task, TaskSettings
-from serving.tasks.inputs import json_type
 from serving.tasks.token_classification import OUTSIDE
-from trainer.data import columns
-from trainer.data.conll import to_bio
-from trainer.data.problems import UNUSABLE
 from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.metrics.calibration import Forecasts, binary_forecasts
@@ -26,6 +23,7 @@ from trainer.metrics.changes import PROBABILITY, Changes, Side, score_changes
 from trainer.metrics.entities import EntityScores, Span, entity_scores, spans_of
 from trainer.metrics.resampling import WeightedMetric, f1_of
 from trainer.metrics.scaling import fit_platt
+from trainer.model.base_model import BaseCheckpoint
 from trainer.model.inference import RowLogits
 from trainer.model.inputs import IGNORED
 from trainer.tasks import labels as label_rows
@@ -33,32 +31,21 @@ from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
 from trainer.tasks.losses import class_weights, softmax_loss
 from trainer.tasks.scoring import mistake
-from trainer.tasks.word_tags import answered_tags, entity_places, token_tags, word_places
+from trainer.tasks.tagged_rows import TaggedRows
+from trainer.tasks.word_tags import answered_tags, entity_places, token_tags
 
 BIASES = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0)
 """The candidates for `outside_bias`."""
 
 
-class TokenClassification(TrainingTask):
-    """`word_tags` says what a target is."""
+class TokenClassification(TaggedRows, TrainingTask):
+    """`word_tags` says what a target is, `tagged_rows` what is read."""
 
     serves = serving.TokenClassification
     head = "token"
-    default_text = "tokens"
-    default_label = "tags"
 
-    def read_inputs(self, table: Table) -> list[Any]:
-        return columns.map_rows(table, self.data.word_separator.join, self._words(table))
-
-    def read_targets(self, table: Table) -> list[Any]:
-        tags = columns.column(table, "data.label", self.label_column, _list_problem)
-        return columns.map_rows(table, self._target, self._words(table), self._name_tags(table, tags))
-
-    def _target(self, words: Sequence[str], tags: Sequence[str]) -> dict[str, Any]:
-        if len(words) != len(tags):
-            name = self.label_column
-            raise InputError(f"{name} has {len(tags)} tags for {len(words)} tokens; give one a token")
-        return {"words": word_places(words, self.data.word_separator), "tags": to_bio(tags)}
+    def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.see_words(tokenizer)
 
     def label_names(self, train: Rows, table: Table) -> list[str]:
         """O, then B- and I- of each type in natural order."""
@@ -172,27 +159,6 @@ class TokenClassification(TrainingTask):
             )
             for at, entity in sorted(wrong, key=lambda each: -each[1]["score"])[:most]
         ]
-
-    def _words(self, table: Table) -> list[list[str]]:
-        return columns.column(table, "data.text", self.data.text or self.default_text, _list_problem)
-
-    def _name_tags(self, table: Table, tags: list[Any]) -> list[Any]:
-        """Tags as text; numbers become names of ``data.label_names`` or the data set's own."""
-        texts = columns.map_rows(table, lambda row: [columns.label_name(tag) for tag in row], tags)
-        numbered = all(tag.isdecimal() for row in texts if row is not UNUSABLE for tag in row)
-        names = label_rows.read_label_names(self.data) or table.label_names.get(self.label_column)
-        name_of = label_rows.naming(names if numbered else None)
-        return columns.map_rows(table, lambda row: [name_of(tag) for tag in row], texts)
-
-
-def _list_problem(value: Any) -> str | None:
-    if value is None:
-        return "is missing"
-    if not isinstance(value, (list, tuple)):
-        return f"is {json_type(value)}; a list is needed, one element a token"
-    if not value:
-        return "is an empty list"
-    return None if all(isinstance(each, (str, int)) for each in value) else "holds something else than texts"
 
 
 def _scores(answer: Any) -> dict[tuple[str, int, int], float]:

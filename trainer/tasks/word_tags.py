@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenizers import Encoding
 
+from serving.errors import InputError, quote
 from serving.tasks.token_classification import OUTSIDE
 from trainer.data.rows import Rows
 from trainer.metrics.entities import spans_of
@@ -61,3 +62,38 @@ def entity_places(target: dict[str, Any]) -> list[tuple[str, int, int]]:
     """Type, first character, character after the last."""
     words = target["words"]
     return [(kind, words[start][0], words[end - 1][1]) for kind, start, end in spans_of(target["tags"])]
+
+
+def drop_unseen(text: str, target: dict[str, Any], window: Encoding) -> int:
+    """Take the tags of words without a token from entities, in place; returns how many.
+
+    ``window`` is the whole text's. A tokenizer may drop a word of zero-width or control characters. Within an entity it
+    keeps its tag, as answered entities take it in too. Raises InputError for an entity without any token.
+    """
+    seen = [False] * len(target["words"])
+    at = 0
+    for start, end in window.offsets:
+        while at < len(seen) and target["words"][at][1] <= start:
+            at += 1
+        for word in range(at, len(seen)):
+            if target["words"][word][0] >= end:
+                break
+            seen[word] = True
+    count = 0
+    for kind, start, end in spans_of(target["tags"]):
+        visible = [at for at in range(start, end) if seen[at]]
+        if not visible:
+            found = quote(text[target["words"][start][0] : target["words"][end - 1][1]])
+            raise InputError(f"the entity {kind} {found} has no token: the model's tokenizer drops it")
+        outside = [*range(start, visible[0]), *range(visible[-1] + 1, end)]
+        for at in outside:
+            target["tags"][at] = OUTSIDE
+        target["tags"][visible[0]] = f"B-{kind}"
+        count += len(outside)
+    return count
+
+
+def may_be_unseen(text: str, target: dict[str, Any]) -> bool:
+    """Whether an entity has a word without a letter or digit, the only ones that tokenizers drop."""
+    pairs = zip(target["words"], target["tags"], strict=True)
+    return any(tag != OUTSIDE and not any(map(str.isalnum, text[start:end])) for (start, end), tag in pairs)

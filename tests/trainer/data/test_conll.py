@@ -12,8 +12,9 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from serving.errors import InputError
 from tests.paths import SHARED_DATA
-from trainer.data.conll import is_tag, read_conll, to_bio
+from trainer.data.conll import is_conll, read_conll
 from trainer.data.table import Table
+from trainer.data.tags import ACCEPTED_TAGS, are_types, is_tag, to_bio
 
 WNUT17 = SHARED_DATA / "wnut17"
 TYPES = ("person", "creative-work")
@@ -94,19 +95,58 @@ def test_comments(tmp_path: Path) -> None:
         ("a\tO\n#hashtag\n", "a.conll, line 2: has 1 column"),
         ("a\tO\n#\tX-group\n", "a.conll, line 2: 'X-group' is no tag"),
         ("a\tO\n# b O\n", "a.conll, line 2: has 3 columns"),
-        ("a\tO\nb\tperson\n", "a.conll, line 2: 'person' is no tag; accepted are O, and B-, I-, E-, S-, L-, U- or M-"),
+        (
+            "a\tB-x\nb\tperson\n",
+            "a.conll, line 2: 'person' is no tag; accepted are O, and B-, I-, E-, S-, L-, U- or M-",
+        ),
         ("token\ttag\na\tO\n", "a.conll, line 1: 'tag' is no tag"),
         ("a\tB-\n", "a.conll, line 1: 'B-' is no tag"),
         ("\tO\n", "a.conll, line 1: has no token"),
-        ("1\ta\tO\n2\tb\tO\n\n1\tc\tO\n", "a.conll: the first column counts the tokens of each sentence"),
+        ("1\ta\tO\tO\n2\tb\tO\tO\n\n1\tc\tO\tO\n", "a.conll: the first column counts the tokens of each sentence"),
         (b"ok\tO\ncaf\xe9\tO\n", "a.conll, line 2: not UTF-8 (byte 8 of the file is 0xe9)"),
     ],
 )
 def test_unreadable(tmp_path: Path, content: str | bytes, expected: str) -> None:
     """What cannot be read is named by file and line; nothing is dropped in silence."""
-    with pytest.raises(InputError) as caught:
-        read(tmp_path, content)
-    assert expected in str(caught.value)
+    try:
+        problems = read(tmp_path, content).problems.message("a.conll")
+    except InputError as error:
+        problems = str(error)
+    assert expected in problems
+
+
+def test_all_wrong_lines_together(tmp_path: Path) -> None:
+    """Every sentence with a wrong line is a row's problem, so that all are told at once."""
+    found = read(tmp_path, "a\tB-x\n\nb\tperson\n\n\tO\n\nc\tO\n")
+    assert found.problems.message("a.conll").split("\n")[1:] == [
+        f"  line 3: 'person' is no tag; accepted are {ACCEPTED_TAGS}",
+        "  line 5: has no token before its first tab",
+    ]
+    assert found.usable() == [0, 3]
+
+
+def test_universal_columns(tmp_path: Path) -> None:
+    """Of CoNLL-U's kind, where the first column counts the words, the only column of tags is found; a group's line is
+    left out."""
+    content = "# sent_id = 1\n1-2\tdel\t_\t-\n1\tde\tO\t-\n2\tel\tO\t-\n3\tRío\tB-LOC\t-\n"
+    found = read(tmp_path, content)
+    assert found.columns == {"tokens": [["de", "el", "Río"]], "tags": [["O", "O", "B-LOC"]], "line": [3]}
+    assert found.notes == ["column 1 counts the tokens; 2 is read as the token, 3 as its tag"]
+
+
+def test_types_without_prefixes(tmp_path: Path) -> None:
+    """Types alone are read where no tag says where an entity begins; a heading is no type."""
+    tags = read(tmp_path, "Ada\tperson\nK\tperson\nsmiled\tO\n").columns["tags"][0]
+    assert are_types(tags)
+    assert to_bio(tags, types=True) == ["B-person", "I-person", "O"]
+    wrong = (["NOUN", "VERB"], ["O"], ["O", "b-per"], ["O", "B_PER"], ["O", "PER-B"], ["O", "1"], ["O", "B-x", "y"])
+    assert not any(map(are_types, [*wrong, ["O", "tag"]]))
+
+
+def test_conll_is_told_from_a_table() -> None:
+    """Text whose every line ends in a tag is CoNLL; a table has a heading."""
+    assert is_conll("-DOCSTART- -X- O\n\nEU NNP B-ORG\n. . O\n")
+    assert not any(map(is_conll, ("text\tlabel\na\tO\n", "O\nO\n", "")))
 
 
 @pytest.mark.parametrize(

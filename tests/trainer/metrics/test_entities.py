@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 from seqeval.metrics.sequence_labeling import get_entities
 
-from trainer.data.conll import to_bio
+from trainer.data.tags import to_bio
 from trainer.metrics.entities import EntityScores, Score, entity_scores, spans_of
 
 TAG = st.sampled_from(["O", "O", "B-person", "I-person", "B-creative-work", "I-creative-work", "I-_"])

@@ -130,8 +130,8 @@ CASES = {
         "test.jsonl (rows counted from 1, without a header), row 2: tags 'B-ORG' is not among the training labels",
     ),
     "tags in no list": Case(
-        "token-classification", [TAGGED[0], {"tokens": ["a"], "tags": "O"}], TAGGED,
-        "train.jsonl (rows counted from 1, without a header), row 2: tags is a text; a list is needed",
+        "token-classification", [TAGGED[0], {"tokens": ["a"], "tags": {"a": "O"}}], TAGGED,
+        "train.jsonl (rows counted from 1, without a header), row 2: tags is an object; a list is needed",
     ),
     "rows without an entity": Case(
         "token-classification", [tagged("O", "O", "O", "O")], TAGGED, "train.jsonl: no training row has an entity",
