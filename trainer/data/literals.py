@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from typing import Any
 
@@ -40,6 +41,16 @@ def parse_list(text: str) -> list[Any] | None:
             return None
         place = item.end()
     return values
+
+
+def parse_nested(text: str) -> Any:
+    """The lists in lists, or objects, that ``text`` writes as JSON or Python does; ``text`` itself if it is neither."""
+    for parse in (json.loads, ast.literal_eval):  # builds nothing but literals
+        try:
+            return parse(text.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return text
 
 
 def _parse_value(text: str) -> Any:
