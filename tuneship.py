@@ -1,4 +1,5 @@
-"""The command line: baseline · train · replay · export · sign · card · verify · predict · explain · serve.
+"""The command line: baseline · train · replay · export · sign · card · verify · predict · explain · serve ·
+push · pull.
 
 Each command imports what it needs itself, so that serving never loads torch.
 """
@@ -20,6 +21,7 @@ from typer import Argument, Option
 
 from serving.errors import InputError, UserError
 from serving.files import explain as explain_file_error
+from stores.locate import locate
 
 if TYPE_CHECKING:
     from serving.entrypoints.verify import Finding
@@ -35,7 +37,9 @@ out = Console()
 err = Console(stderr=True)
 
 Run = Annotated[Path, Argument(metavar="RUN", help="The folder of a finished run (see train).")]
-Bundle = Annotated[Path, Argument(metavar="BUNDLE", help="The folder of a bundle (see export).")]
+Folder = Annotated[Path, Argument(metavar="BUNDLE", help="The folder of a bundle (see export).")]
+Bundle = Annotated[str, Argument(metavar="BUNDLE", help="The folder of a bundle (see export), or a target (see pull).")]
+Target = Annotated[str, Argument(metavar="TARGET", help="hf:OWNER/NAME, s3://…, oci:…, others: docs/stores.md.")]
 Overrides = Annotated[
     list[str] | None, Option("--set", metavar="KEY=VALUE", help="Override a recipe's key. Repeatable.")
 ]
@@ -142,7 +146,7 @@ def export(
 
 @app.command()
 def sign(
-    bundle: Bundle,
+    bundle: Folder,
     key: Annotated[Path | None, Option(metavar="PEM", help="Private key. [default: sign with Sigstore]")] = None,
     password: Annotated[
         str | None, Option(envvar="TUNESHIP_KEY_PASSWORD", metavar="TEXT", help="Key's password. [default: ask]")
@@ -177,7 +181,7 @@ def card(bundle: Bundle) -> None:
     from export.bundle.card import check_card
     from serving.bundle.bundle import Bundle as OpenBundle
 
-    sys.stdout.write(check_card(OpenBundle.open(bundle)))
+    sys.stdout.write(check_card(OpenBundle.open(locate(bundle))))
 
 
 @app.command()
@@ -202,7 +206,7 @@ def verify(
     from serving.entrypoints.remote_client import RemoteServer
     from serving.settings.settings import available_cpus, required_date, required_key
 
-    opened = OpenBundle.open(bundle)
+    opened = OpenBundle.open(locate(bundle))
     show_findings(checks.check_files(opened, key or required_key(), required_date()))
     if identity or identity_provider:
         from export.sign import verify_identity
@@ -243,7 +247,7 @@ def predict(
     from serving.settings.settings import available_cpus, required_date, required_key
 
     key, date = require_signature or required_key(), required_date()
-    predictor = Predictor.open(bundle, threads=threads or available_cpus(), trusted_key=key, created_after=date)
+    predictor = Predictor.open(locate(bundle), threads=threads or available_cpus(), trusted_key=key, created_after=date)
     with progress_bar(input_, err) as advance:
         tally = predict_file(predictor, input_, output, advance)
     out.print(f"{tally.answered:,} answered, {tally.refused:,} refused  →  {escape(str(output))}", soft_wrap=True)
@@ -272,7 +276,7 @@ def explain(
     from serving.settings.settings import required_date, required_key
 
     options = parse_parameters({"method": method, "target": target}, ExplainParameters)
-    explainer = Explainer(Predictor.open(bundle, trusted_key=required_key(), created_after=required_date()))
+    explainer = Explainer(Predictor.open(locate(bundle), trusted_key=required_key(), created_after=required_date()))
     inputs = build_input(explainer.task, text, other)
     out.print(render(inputs, explainer.explain(inputs, options)))
 
@@ -333,6 +337,43 @@ def serve(
     serve_bundles(bundles, host=host, port=port, threads=threads, options=variables)
 
 
+@app.command()
+def push(
+    bundle: Folder,
+    target: Target,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace what the target has.")] = False,
+) -> None:
+    """Upload a bundle to a model hub, a bucket or a registry.
+
+    Only one that is unaltered is uploaded. Nobody sees half of it; an interrupted push is repeated.
+    """
+    from stores.push import push as push_bundle
+    from stores.targets import parse_target
+
+    place = parse_target(target)
+    with err.status(f"pushing to {escape(str(place))}…"):
+        digest = push_bundle(bundle, place, overwrite=overwrite)
+    out.print(f"pushed  {escape(str(place))}#sha256={digest}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def pull(
+    target: Target,
+    output: Annotated[Path, Option("--output", "-o", metavar="DIR", help="Folder for the bundle.")],
+) -> None:
+    """Download a bundle that was pushed, and check every file.
+
+    TARGET#sha256=DIGEST is this bundle and no other. Files are cached; repeat the command to resume.
+    """
+    from stores.pull import pull as pull_bundle
+    from stores.targets import parse_target
+
+    place = parse_target(target)
+    with err.status(f"pulling {escape(str(place))}…"):
+        digest = pull_bundle(place, output)
+    out.print(f"pulled  {escape(str(output))}  sha256 {digest}", soft_wrap=True, highlight=False)
+
+
 @contextmanager
 def readable_errors() -> Iterator[None]:
     """Print a UserError, and what a file system refuses, without a traceback and exit with status 1."""
@@ -345,7 +386,7 @@ def readable_errors() -> Iterator[None]:
         err.print(f"[red]error[/]  {escape(message)}", soft_wrap=True, highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
-        err.print("\nstopped; repeat the command to resume an interrupted training")
+        err.print("\nstopped; repeat the command to resume what was interrupted")
         sys.exit(130)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +25,9 @@ from export.workspace import BuiltVariant, Workspace, generates
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import describe_machine
 from serving.bundle.manifest import MANIFEST, REFERENCE, Alternative, GoldenSpec
-from serving.errors import InputError, UserError
+from serving.errors import UserError
 from serving.inference.predictor import Predictor
+from stores.folders import check_output, replace_folder, staging_folder
 from trainer.run.figures import reliability_figure
 from trainer.run.lock import require_locked
 from trainer.run.run import Run, write_atomically
@@ -78,7 +77,7 @@ def export_run(
         ProofFailed: a gate failed; the figures are in the run's folder.
     """
     variant = None if variant_name == AUTO else variant_named(variant_name, generates(run))
-    check_target(output)
+    check_output(output)
     require_locked(run)
     begin_step("converting, and computing the checkpoint's answers to every test row…")
     with staging_folder(output) as folder, Workspace.open(run, threads, max_bytes) as workspace:
@@ -92,20 +91,10 @@ def export_run(
         begin_step("writing the bundle and answering its golden rows…")
         write_bundle(workspace, proven, folder)
         Predictor.open(folder, threads=threads)
-        _replace(output, folder)
+        replace_folder(output, folder)
     bundle = Bundle.open(output)
     size = sum(path.stat().st_size for path in output.iterdir())
     return Export(output, bundle.digest, size, proven[0].parity, candidates)
-
-
-def check_target(output: Path) -> None:
-    """Raises InputError unless ``output`` is free, empty, or a bundle."""
-    if output.is_dir() and (not any(output.iterdir()) or (output / MANIFEST).is_file()):
-        return
-    if output.exists():
-        raise InputError(
-            f"{output} exists and is not a bundle. Choose another --output, or empty it first.", field="--output"
-        )
 
 
 def write_bundle(workspace: Workspace, proven: Sequence[ProvenVariant], folder: Path) -> None:
@@ -213,28 +202,6 @@ def _to_json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-@contextmanager
-def staging_folder(output: Path) -> Iterator[Path]:
-    """A folder on ``output``'s file system; its parent is removed at the end."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        yield _create_folder(Path(folder) / "bundle")
-
-
 def _create_folder(folder: Path) -> Path:
     folder.mkdir()
     return folder
-
-
-def _replace(output: Path, folder: Path) -> None:
-    """An older bundle is removed last, and put back where the new one cannot take its place."""
-    old = folder.parent / "old"
-    if output.exists():
-        output.rename(old)
-    try:
-        folder.rename(output)
-    except OSError:
-        if old.exists():
-            old.rename(output)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -119,6 +119,11 @@ def required_date(environment: Mapping[str, str] = os.environ) -> datetime | Non
     return date(environment, "TUNESHIP_CREATED_AFTER")
 
 
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where pulled bundles and data are kept."""
+    return Path(environment.get("TUNESHIP_CACHE_DIR") or "~/.cache/tuneship").expanduser()
+
+
 def _limits(environment: Mapping[str, str]) -> dict[str, int]:
     variables = {
         "max_inputs": "TUNESHIP_MAX_INPUTS",

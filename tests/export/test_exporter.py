@@ -15,11 +15,12 @@ from transformers import AutoModel
 from typer.testing import CliRunner
 
 import export.workspace
-from export.exporter import ProofFailed, check_target, export_run
+from export.exporter import ProofFailed, export_run
 from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
+from stores.folders import check_output
 from tests import tiny
 from trainer.recipe.recipe import load_recipe
 from trainer.run.lock import weight_hashes
@@ -165,7 +166,7 @@ def test_something_else_at_the_target_is_left_alone(kind: str, tmp_path: Path) -
     else:
         target.write_text("years of work")
     with pytest.raises(InputError, match="is not a bundle"):
-        check_target(target)
+        check_output(target)
 
 
 def test_an_unknown_variant_is_refused(tiny_run: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Imports run one way: export → trainer → serving → numpy, tokenizers, onnxruntime. Serving stands alone."""
+"""Imports run one way: export → trainer → stores → serving → numpy, tokenizers, onnxruntime. Serving stands alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from tests.serving.processes import environment, python
 TRAINING = {"torch", "transformers", "datasets", "accelerate", "safetensors", "sklearn", "matplotlib", "onnx"}
 ADAPTORS = {"bentoml", "uvicorn", "uvloop", "awslambdaric", "typer", "rich", "starlette", "prometheus_client"}
 FORBIDDEN = {
-    "serving": {"trainer", "export", "bench", "tests", "tuneship", *TRAINING},
+    "serving": {"stores", "trainer", "export", "bench", "tests", "tuneship", *TRAINING},
+    "stores": {"trainer", "export", "bench", "tests", "tuneship", *TRAINING},
     "trainer": {"export", "bench", "tests", "tuneship"},
     "export": {"bench", "tests", "tuneship"},
 }
@@ -85,8 +86,9 @@ def test_core_reads_no_environment() -> None:
 
 
 def test_command_line_is_lean() -> None:
-    """The front door loads neither what trains nor what serves until a verb needs it."""
-    assert loaded_after("tuneship") & {*TRAINING, "bentoml", "onnxruntime", "uvicorn", "trainer", "export"} == set()
+    """The front door loads neither what trains, nor what serves or reaches a place, until a verb needs it."""
+    unwanted = {*TRAINING, "bentoml", "onnxruntime", "uvicorn", "trainer", "export", "fsspec", "huggingface_hub"}
+    assert loaded_after("tuneship") & unwanted == set()
 
 
 def test_onnxruntime_telemetry_is_off() -> None:

@@ -1,0 +1,95 @@
+"""Folders that fsspec reaches: ``s3://``, ``gs://``, ``file://``, ``memory://`` and others.
+
+https://filesystem-spec.readthedocs.io
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from serving.errors import InputError
+from stores.errors import Missing, readable
+from stores.targets import ACCEPTED, Target
+
+BYTES_AT_ONCE = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of a file system; it has no versions."""
+
+    target: Target
+    files: Any
+    root: str
+    versioned: bool = False
+
+    def snapshot(self) -> Folder:
+        return self
+
+    def sizes(self) -> Mapping[str, int]:
+        with readable(self.target, explain):
+            self.files.invalidate_cache()
+            found = self.files.find(self.root, detail=True)
+        if not found:
+            raise Missing(f"{self.target}: there is nothing there; check the name, and that it was pushed whole")
+        names = {path.removeprefix(self.root).lstrip("/"): entry["size"] for path, entry in found.items()}
+        return {name: size for name, size in names.items() if not name.endswith(".part")}
+
+    @contextmanager
+    def read(self, name: str, start: int = 0) -> Iterator[Iterator[bytes]]:
+        with readable(self.target, explain), self.files.open(self._path(name), "rb", cache_type="none") as file:
+            file.seek(start)
+            yield iter(lambda: file.read(BYTES_AT_ONCE), b"")
+
+    def write(self, folder: Path, names: Sequence[str], stale: Sequence[str]) -> None:
+        with readable(self.target, explain):
+            with suppress(FileNotFoundError):  # first, so that nobody reads a mixture
+                self.files.rm_file(self._path(names[-1]))
+            for name in stale:
+                with suppress(FileNotFoundError):
+                    self.files.rm_file(self._path(name))
+            for name in names:
+                self._put(folder / name, self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    def _put(self, source: Path, path: str) -> None:
+        """Whole or not at all, which object stores do by themselves."""
+        if not isinstance(self.files, LocalFileSystem):
+            self.files.put_file(str(source), path)
+            return
+        self.files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self.files.put_file(str(source), f"{path}.part")
+        Path(f"{path}.part").replace(path)
+
+
+def open_store(target: Target) -> Folder:
+    """Raises ImportError where the extra is not installed, InputError for an unknown scheme."""
+    if target.kind not in fsspec.available_protocols():
+        raise InputError(f"{target}: {target.kind}:// is no kind of place; give {ACCEPTED}, or a path of fsspec's")
+    with readable(target, _pass_import_errors):
+        files, root = fsspec.core.url_to_fs(target.url)
+    return Folder(target, files, root.rstrip("/"))
+
+
+def _pass_import_errors(error: Exception) -> None:
+    if isinstance(error, ImportError):
+        raise error
+
+
+def explain(error: Exception) -> str | None:
+    """The errors of the clients of S3 and Google's storage, which need not be installed, by their names."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if kinds & {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "TokenRetrievalError"}:
+        return "no credentials were found; set those of the client's own environment, such as AWS_ACCESS_KEY_ID"
+    if kinds & {"EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "HTTPClientError"}:
+        return f"cannot be reached ({type(error).__name__}); check the network and the address"
+    return None

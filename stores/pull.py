@@ -1,0 +1,160 @@
+"""From a place to the cache: what the manifest names, file by file, each checked; a killed pull goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from serving.bundle.bundle import MOST_MANIFEST_BYTES, sha256_of
+from serving.bundle.manifest import MANIFEST, SIGNATURE, FileEntry, Manifest
+from serving.bundle.signature import MOST_BYTES as MOST_SIGNATURE_BYTES
+from serving.errors import BundleError
+from serving.files import replace_file
+from stores.cache import Cache
+from stores.errors import Missing, StoreError
+from stores.folders import check_output, replace_folder, staging_folder
+from stores.store import Snapshot, open_store
+from stores.targets import Target
+
+Advance = Callable[[int], None]
+"""Gets the bytes that came since its last call."""
+
+
+def pull(target: Target, output: Path, advance: Advance = lambda _: None) -> str:
+    """Copy a bundle into a folder, in the place of an older one; returns its digest.
+
+    Raises InputError where ``output`` holds something else, StoreError, BundleError.
+    """
+    check_output(output)
+    cached = fetch(target, Cache.of_user(), advance)
+    with staging_folder(output) as folder:
+        shutil.copytree(cached, folder, dirs_exist_ok=True)
+        replace_folder(output, folder)
+    return cached.name
+
+
+def fetch(target: Target, cache: Cache, advance: Advance = lambda _: None) -> Path:
+    """The cached bundle of a target; one whose digest is given and which is there asks nobody.
+
+    Raises StoreError for what is no bundle or another one, BundleError for what was altered.
+    """
+    if target.digest and (found := cache.find(target.digest)):
+        return found
+    snapshot = open_store(target).snapshot()
+    content, manifest = read_manifest(snapshot, target)
+    if target.digest not in (None, manifest.digest):
+        raise StoreError(f"{target}: has the bundle sha256 {manifest.digest}, asked for is {target.digest}")
+    signature = _read_signature(snapshot)
+    with cache.lock(manifest.digest):
+        folder = cache.find(manifest.digest)
+        if folder is None:
+            partial = cache.partial(manifest.digest)
+            partial.mkdir(parents=True, exist_ok=True, mode=0o700)
+            download(snapshot, manifest.files, partial, target, advance)
+            _write(partial / MANIFEST, content)
+            folder = cache.add(manifest.digest)
+        if signature is not None:
+            _write(folder / SIGNATURE, signature)
+    return folder
+
+
+def read_manifest(snapshot: Snapshot, target: Target) -> tuple[bytes, Manifest]:
+    """Raises Missing, StoreError, and BundleError for a malformed one."""
+    try:
+        content = _read(snapshot, MANIFEST, MOST_MANIFEST_BYTES)
+    except Missing as error:
+        raise Missing(
+            f"{target}: is no bundle: it has no {MANIFEST}, which a push writes last; check the name, or push it again"
+        ) from error
+    try:
+        return content, Manifest.from_bytes(content)
+    except BundleError as error:
+        raise BundleError(f"{target}: {error}") from error
+
+
+def download(
+    snapshot: Snapshot, files: Mapping[str, FileEntry], folder: Path, target: Target, advance: Advance
+) -> None:
+    """Bring files of known content into a folder, from where an earlier try ended; nothing else stays in it.
+
+    Raises StoreError for a name that leads out of it, a file that is missing or of other content.
+    """
+    check_names(files, target)
+    for path in [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]:
+        if path.is_symlink() or path.relative_to(folder).as_posix() not in files:
+            path.unlink()
+    for name, entry in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        _download_file(snapshot, name, entry, folder / name, target, advance)
+
+
+def check_names(names: Iterable[str], target: Target) -> None:
+    """Raises StoreError for a name that is no path below a folder, or for a file within another file."""
+    known = set(names)
+    for name in known:
+        path = PurePosixPath(name)
+        inside = path.parts and not path.is_absolute() and ".." not in path.parts and path.as_posix() == name
+        if not inside or name in (MANIFEST, SIGNATURE) or any(str(each) in known for each in path.parents):
+            raise StoreError(f"{target}: names a file {name!r}, which is no path below a folder; nothing was written")
+
+
+def _download_file(
+    snapshot: Snapshot, name: str, entry: FileEntry, path: Path, target: Target, advance: Advance
+) -> None:
+    there = path.stat().st_size if path.exists() else 0
+    starts = dict.fromkeys([there, 0]) if there <= entry.size else [0]
+    for start in starts:  # what an earlier try left may be wrong
+        if start < entry.size or start == 0:
+            with snapshot.read(name, start) as chunks:
+                _append(path, start, chunks, entry.size, advance)
+        if path.stat().st_size == entry.size and sha256_of(path) == entry.sha256:
+            return
+    path.unlink()
+    raise StoreError(
+        f"{target}: {name} is not the file that its {MANIFEST} names: it was altered, or only half of it is there;"
+        " push the bundle again"
+    )
+
+
+def _append(path: Path, start: int, chunks: Iterable[bytes], size: int, advance: Advance) -> None:
+    """One byte above ``size`` at most, so that nobody fills the disk."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+        file.truncate(start)
+        file.seek(start)
+        for chunk in _at_most(chunks, size + 1 - start):
+            file.write(chunk)
+            file.flush()
+            advance(len(chunk))
+
+
+def _at_most(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk[:most]
+        most -= len(chunk)
+        if most <= 0:
+            return
+
+
+def _read(snapshot: Snapshot, name: str, most: int) -> bytes:
+    with snapshot.read(name) as chunks:
+        content = b"".join(_at_most(chunks, most + 1))
+    if len(content) > most:
+        raise StoreError(f"{name} has more than {most:,} bytes, more than a file of its kind can have")
+    return content
+
+
+def _read_signature(snapshot: Snapshot) -> bytes | None:
+    try:
+        return _read(snapshot, SIGNATURE, MOST_SIGNATURE_BYTES)
+    except Missing:
+        return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    if path.exists() and path.read_bytes() == content:
+        return
+    with replace_file(path) as file:
+        file.write(content)

@@ -1,0 +1,90 @@
+"""A cache of each test's own, and places on this machine: a hub, an S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import huggingface_hub
+import pytest
+
+from bench.process import free_port
+from stores.cache import Cache
+from tests.stores.hub import TOKEN, Hub, running_hub
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    """An empty one, which commands of this test use."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("TUNESHIP_CACHE_DIR", str(folder))
+    return Cache(folder)
+
+
+@pytest.fixture
+def memory() -> Iterator[dict[str, object]]:
+    """What is under ``memory://``, empty."""
+    store = fsspec.filesystem("memory").store
+    store.clear()
+    yield store
+    store.clear()
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that this process and its children find."""
+    with running_hub() as hub:
+        for name, value in {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(
+            huggingface_hub.constants,
+            "HUGGINGFACE_CO_URL_TEMPLATE",
+            hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+        yield hub
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of moto's S3."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", free_port(), verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A bucket of the test's own, as a URL."""
+    import s3fs
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server, "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    bucket = "b" + str(abs(hash(request.node.nodeid)))
+    s3fs.S3FileSystem().mkdir(bucket)
+    yield f"s3://{bucket}"
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def places(memory: dict[str, object], tmp_path: Path, s3: str, hub: Hub) -> dict[str, str]:
+    """A free target of each kind."""
+    return {
+        "memory": "memory://models/one",
+        "file": f"file://{tmp_path}/places/one",
+        "s3": f"{s3}/models/one",
+        "hf": "hf:team/one",
+    }

@@ -1,0 +1,44 @@
+"""A bundle goes to every kind of place and comes back the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from serving.bundle.bundle import Bundle
+from stores.cache import Cache
+from stores.pull import fetch, pull
+from stores.push import push
+from stores.targets import parse_target
+from tests.bundles import manifest_of
+
+KINDS = ("memory", "file", "s3", "hf")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """By name, the bytes of every file."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_there_and_back(kind: str, places: dict[str, str], tiny_bundle: Path, tmp_path: Path, cache: Cache) -> None:
+    """What arrives is what was pushed; it is downloaded once, and known by its digest from then on."""
+    target, arrived = parse_target(places[kind]), list[int]()
+    digest = push(tiny_bundle, target)
+    assert digest == manifest_of(tiny_bundle).digest
+    assert pull(target, tmp_path / "out", arrived.append) == digest
+    assert contents(tmp_path / "out") == contents(tiny_bundle)
+    assert Bundle.open(tmp_path / "out").digest == digest
+    assert sum(arrived) == sum(entry.size for entry in manifest_of(tiny_bundle).files.values())
+    arrived.clear()
+    assert pull(target, tmp_path / "again", arrived.append) == digest
+    assert arrived == []
+    assert fetch(parse_target(f"{places[kind]}#sha256={digest}"), cache) == cache.bundle(digest)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pushed_twice(kind: str, places: dict[str, str], tiny_bundle: Path) -> None:
+    """What is there already is left alone."""
+    target = parse_target(places[kind])
+    assert push(tiny_bundle, target) == push(tiny_bundle, target)
