@@ -26,7 +26,7 @@ _SECRET_PLACES = (
 
 @dataclass(frozen=True)
 class Target:
-    """``kind`` is of OWN, or a URL's scheme; ``name`` is the rest; ``digest`` is that of the bundle asked for, if any."""
+    """``kind`` is of OWN, or a URL's scheme; ``name`` the rest; ``digest`` that of the bundle asked for, if any."""
 
     kind: str
     name: str

@@ -13,19 +13,26 @@ import huggingface_hub
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     OfflineModeIsEnabled,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import build_hf_headers, disable_progress_bars, hf_raise_for_status, http_stream_backoff
+from huggingface_hub.utils import (
+    build_hf_headers,
+    disable_progress_bars,
+    hf_raise_for_status,
+    http_stream_backoff,
+    validate_repo_id,
+)
 
 from stores.errors import Missing, readable
 from stores.store import require, skip
 from stores.targets import Target
 
 MAIN = "main"
-_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+_REVISION = re.compile(r"\w[\w./-]*")
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,9 @@ class Commit:
     @contextmanager
     def read(self, name: str, start: int = 0) -> Iterator[Iterator[bytes]]:
         url = huggingface_hub.hf_hub_url(self.repo, name, revision=self.sha)
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-        with readable(self.target, explain):
-            with _opened(url, headers) as response:
-                whole = start and response.status_code != 206
-                yield skip(response.iter_bytes(), start) if whole else response.iter_bytes()
+        headers = {**build_hf_headers(), "Accept-Encoding": "identity", "Range": f"bytes={start}-"}
+        with readable(self.target, explain), _opened(url, headers) as response:
+            yield skip(response.iter_bytes(), start if response.status_code == 200 else 0)
 
 
 @contextmanager
@@ -89,10 +94,18 @@ class Repository:
 
 
 def open_store(target: Target) -> Repository:
-    found = _NAME.fullmatch(target.name)
-    require(found is not None, target, "hf:OWNER/NAME, or hf:OWNER/NAME@REVISION")
-    assert found is not None
-    return Repository(target, found["repo"], found["revision"] or MAIN)
+    repo, mark, revision = target.name.partition("@")
+    known = not mark or (_REVISION.fullmatch(revision) is not None and ".." not in revision)
+    require(known and _is_repo(repo), target, "hf:OWNER/NAME, or hf:OWNER/NAME@REVISION")
+    return Repository(target, repo, revision or MAIN)
+
+
+def _is_repo(name: str) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return "/" in name
 
 
 def explain(error: Exception) -> str | None:

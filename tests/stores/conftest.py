@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fsspec
@@ -12,6 +12,9 @@ import pytest
 from bench.process import free_port
 from stores.cache import Cache
 from tests.stores.hub import TOKEN, Hub, running_hub
+
+SERVICES = {"hf": "hub"}
+TARGETS = {"hf": "hf:team/one"}
 
 
 @pytest.fixture(autouse=True)
@@ -80,11 +83,20 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureR
 
 
 @pytest.fixture
-def places(memory: dict[str, object], tmp_path: Path, s3: str, hub: Hub) -> dict[str, str]:
-    """A free target of each kind."""
-    return {
-        "memory": "memory://models/one",
-        "file": f"file://{tmp_path}/places/one",
-        "s3": f"{s3}/models/one",
-        "hf": "hf:team/one",
-    }
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Gives a free target of a kind; the service behind it is started when it is asked for."""
+
+    def target(kind: str) -> str:
+        match kind:
+            case "memory":
+                request.getfixturevalue("memory")
+                return "memory://models/one"
+            case "file":
+                return f"file://{tmp_path}/places/one"
+            case "s3":
+                return f"{request.getfixturevalue('s3')}/models/one"
+            case _:
+                request.getfixturevalue(SERVICES[kind])
+                return TARGETS[kind]
+
+    return target

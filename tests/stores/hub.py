@@ -214,13 +214,17 @@ class Handler(BaseHTTPRequestHandler):
             self._json({"error": "Entry not found"}, 404, "EntryNotFound")
             return
         content, asked = found[1][path], self.headers.get("Range")
-        start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked and self.hub.knows_ranges else 0
+        partial = asked is not None and self.hub.knows_ranges
+        start = int(str(asked).removeprefix("bytes=").partition("-")[0]) if partial else 0
+        if start >= len(content) > 0:
+            self._json({"error": "no such range"}, 416)
+            return
         if asked:
             self.hub.ranges.append(f"{path} {asked}")
-        self.send_response(206 if start else 200)
+        self.send_response(206 if partial else 200)
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         self.send_header("Content-Length", str(len(content) - start))
-        if start:
+        if partial:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()
         self._send(path, content[start:])

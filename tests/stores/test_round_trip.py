@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_there_and_back(kind: str, places: dict[str, str], tiny_bundle: Path, tmp_path: Path, cache: Cache) -> None:
+def test_there_and_back(
+    kind: str, place: Callable[[str], str], tiny_bundle: Path, tmp_path: Path, cache: Cache
+) -> None:
     """What arrives is what was pushed; it is downloaded once, and known by its digest from then on."""
-    target, arrived = parse_target(places[kind]), list[int]()
+    target, arrived = parse_target(place(kind)), list[int]()
     digest = push(tiny_bundle, target)
     assert digest == manifest_of(tiny_bundle).digest
     assert pull(target, tmp_path / "out", arrived.append) == digest
@@ -34,11 +37,11 @@ def test_there_and_back(kind: str, places: dict[str, str], tiny_bundle: Path, tm
     arrived.clear()
     assert pull(target, tmp_path / "again", arrived.append) == digest
     assert arrived == []
-    assert fetch(parse_target(f"{places[kind]}#sha256={digest}"), cache) == cache.bundle(digest)
+    assert fetch(parse_target(f"{target.url}#sha256={digest}"), cache) == cache.bundle(digest)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pushed_twice(kind: str, places: dict[str, str], tiny_bundle: Path) -> None:
+def test_pushed_twice(kind: str, place: Callable[[str], str], tiny_bundle: Path) -> None:
     """What is there already is left alone."""
-    target = parse_target(places[kind])
+    target = parse_target(place(kind))
     assert push(tiny_bundle, target) == push(tiny_bundle, target)
