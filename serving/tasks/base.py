@@ -122,6 +122,16 @@ class Task(ABC):
         """The size of the graph's last output dimension."""
         return len(self.labels)
 
+    @property
+    def problem_type(self) -> str | None:
+        """How transformers reads the logits of a text."""
+        return None
+
+    @property
+    def unit(self) -> tuple[float, float]:
+        """What a logit of 0 stands for, and a step of 1."""
+        return 0.0, 1.0
+
     @abstractmethod
     def check(self, inputs: Any, field: str = "inputs") -> Any:
         """A checked item; raises InputError naming ``field``."""

@@ -54,6 +54,10 @@ class MultiLabelClassification(PairTask):
     parameters_type = MultiLabelParameters
     settings: MultiLabelSettings
 
+    @property
+    def problem_type(self) -> str:
+        return "multi_label_classification"
+
     def validate_settings(self) -> str:
         wanted = len(self.labels)
         if not wanted:

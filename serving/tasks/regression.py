@@ -49,6 +49,14 @@ class Regression(PairTask):
     parameters_type = CutParameters
     settings: RegressionSettings
 
+    @property
+    def problem_type(self) -> str:
+        return "regression"
+
+    @property
+    def unit(self) -> tuple[float, float]:
+        return self.settings.mean, self.settings.std
+
     def validate_settings(self) -> str:
         return "" if len(self.labels) == 1 else f"labels: {len(self.labels)} of them; regression has one"
 

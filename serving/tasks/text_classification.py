@@ -53,6 +53,11 @@ class TextClassification(PairTask):
         """One a label, or one for two labels."""
         return 1 if self.settings.one_logit else len(self.labels)
 
+    @property
+    def problem_type(self) -> str:
+        """A lone logit is a label's own, for transformers too."""
+        return "multi_label_classification" if self.settings.one_logit else "single_label_classification"
+
     def validate_settings(self) -> str:
         if len(self.labels) < 2:
             return f"labels: {len(self.labels)} of them; text-classification tells two or more apart"

@@ -25,6 +25,9 @@ LIBRARY = {
 }
 """By head, transformers' class for it."""
 
+LABELLING: tuple[Head, ...] = ("sequence", "token", "span")
+"""The heads that transformers draws at random where a folder has none."""
+
 TESTED = frozenset(
     {
         "albert", "bart", "bert", "deberta-v2", "distilbert", "electra", "eurobert", "gpt2", "gpt_neox",

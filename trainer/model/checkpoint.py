@@ -26,6 +26,7 @@ from serving.tasks.base import Task, TaskSettings
 from trainer.model.architecture import LIBRARY, RELATIVE_TYPES, backbone_class, read_architecture
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.building import bounded
+from trainer.model.elsewhere import save_backbone, save_whole, standardise
 from trainer.model.heads import (
     GENERATING,
     Dense,
@@ -43,6 +44,7 @@ from trainer.model.heads import (
 from trainer.model.model_folder import Weights, check_folder, read_any_json
 from trainer.model.quiet import quiet_transformers
 from trainer.model.refusal import refusing
+from trainer.model.sentence_files import write_sentence_files
 from trainer.model.sentence_modules import load_dense
 
 TASK = "task.json"
@@ -102,9 +104,9 @@ def build_model(
 ) -> Model:
     """A fresh head, drawn from torch's global generator; raises InputError where backbone weights are missing."""
     model = _load_base(base, model_spec, attn_implementation)
-    if len(labels) == model_spec.logits:
-        model.config.id2label = dict(enumerate(labels))
-        model.config.label2id = {name: at for at, name in enumerate(labels)}
+    if names := labels[-model_spec.logits :]:  # of two labels, one logit is that of the second
+        model.config.id2label = dict(enumerate(names))
+        model.config.label2id = {name: at for at, name in enumerate(names)}
     for module in head_of(model):
         _reset(module, getattr(model.config, "initializer_range", 0.02))
     if isinstance(model, PooledModel) and model_spec.dense:
@@ -137,7 +139,12 @@ def save_checkpoint(
     with quiet_transformers():
         _disable_limits(tokenizer)
         tokenizer.save_pretrained(partial)
-        (model.backbone if isinstance(model, OwnModel) else model.model).save_pretrained(partial)
+        if isinstance(model, OwnModel):
+            save_backbone(model, task, partial)
+        else:
+            save_whole(model, task, partial)
+    if isinstance(model, PooledModel) and not isinstance(model, PooledClassifier):
+        write_sentence_files(model, tokenizer.model_max_length, partial)
     if weights := {name: value.contiguous() for name, value in _own_head(model).state_dict().items()}:
         save_file(weights, partial / HEAD)
     _write_task(model_spec, task, partial / TASK)
@@ -148,12 +155,14 @@ def save_checkpoint(
 def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Checkpoint:
     """On the CPU; raises InputError. ``attn_implementation`` is transformers' own argument."""
     weights = check_folder(folder, str(folder))
-    model_spec, task = _read_task(folder / TASK)
+    model_spec, task, in_unit = _read_task(folder / TASK)
     source = _Source(str(folder), folder, read_architecture(folder, str(folder)), weights)
     model = _wrap(_load_weights(source, model_spec, attn_implementation=attn_implementation), model_spec)
     if (head := _own_head(model)).state_dict():
         with refusing(str(folder), f"{HEAD} cannot be loaded"):
             head.load_state_dict(load_file(folder / HEAD))
+    if isinstance(model, LibraryModel) and in_unit:
+        standardise(model, task)
     tokenizer = load_tokenizer(folder)
     return Checkpoint(model.eval(), tokenizer, task, model_spec, tokenizer.model_max_length)
 
@@ -271,11 +280,13 @@ def _write_task(model_spec: ModelSpec, task: Task, path: Path) -> None:
         "labels": task.labels,
         "settings": task.settings.model_dump(mode="json"),
         **asdict(model_spec),
+        "in_unit": True,
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _read_task(path: Path) -> tuple[ModelSpec, Task]:
+def _read_task(path: Path) -> tuple[ModelSpec, Task, bool]:
+    """Also whether the weights give a regression's numbers, not standard scores as those of earlier versions."""
     content = read_any_json(path)
     if content is None:
         raise InputError(f"{path.parent}: has no {TASK}; give the checkpoint of a run that tuneship train made")
@@ -285,7 +296,7 @@ def _read_task(path: Path) -> tuple[ModelSpec, Task]:
         settings: TaskSettings = kind.settings_type.model_validate(content["settings"])
         spec = {field.name: content[field.name] for field in fields(ModelSpec) if field.name in content}
         spec["dense"] = tuple(Dense(**each) for each in spec.get("dense", ()))
-        return ModelSpec(**spec), kind(content["labels"], settings, Limits())
+        return ModelSpec(**spec), kind(content["labels"], settings, Limits()), content.get("in_unit") is True
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise InputError(f"{path}: is no {TASK} of this version ({problem}); train the run again") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -254,10 +254,21 @@ def backbone_of(model: Model) -> nn.Module:
 
 def set_bias(model: Model, bias: Sequence[float]) -> None:
     """Set the bias of a fresh head's last linear layer, where the shapes agree."""
-    layers = [layer for module in head_of(model) for layer in module.modules() if isinstance(layer, nn.Linear)]
-    if layers and layers[-1].bias is not None and len(layers[-1].bias) == len(bias):
+    layer = output_layer(model)
+    if layer is not None and layer.bias is not None and len(layer.bias) == len(bias):
         with torch.no_grad():
-            layers[-1].bias.copy_(torch.tensor(bias))
+            layer.bias.copy_(torch.tensor(bias))
+
+
+def output_layer(model: Model) -> nn.Linear | None:
+    """The head's last linear layer."""
+    layers = [layer for module in head_of(model) for layer in module.modules() if isinstance(layer, nn.Linear)]
+    return layers[-1] if layers else None
+
+
+def has_own_head(model: Model) -> TypeGuard[PooledClassifier | LayeredTagger]:
+    """Whether the head has weights, and is this project's."""
+    return isinstance(model, (PooledClassifier, LayeredTagger))
 
 
 def head_of(model: Model) -> list[nn.Module]:

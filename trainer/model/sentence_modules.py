@@ -18,8 +18,8 @@ from trainer.model.refusal import refusing
 MODULES, POOLING_FOLDER = "modules.json", "1_Pooling"
 SUPPORTED = f"pooling by {', '.join(POOLINGS)}; Dense with {', '.join(ACTIVATIONS)}; Normalize"
 
-_RENAMED = {"lasttoken": "last"}
-_FLAGS = {
+RENAMED = {"lasttoken": "last"}
+FLAGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_tokens": "mean",
@@ -29,7 +29,7 @@ _FLAGS = {
 }
 """In the order in which sentence-transformers joins several."""
 _ACTIVATIONS = {kind.__name__: name for name, kind in ACTIVATIONS.items()}
-_VECTOR = "sentence_embedding"
+VECTOR = "sentence_embedding"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _parts(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _read_pooling(folder: Path) -> SentenceModules:
-    names = [_RENAMED.get(name, name) for name in _pooling_names(read_json(folder / "config.json"))]
+    names = [RENAMED.get(name, name) for name in _pooling_names(read_json(folder / "config.json"))]
     unknown = tuple(f"pooling {name!r}" for name in names if name not in POOLINGS)
     return SentenceModules("+".join(name for name in names if name in POOLINGS) or None, unsupported=unknown)
 
@@ -99,18 +99,18 @@ def _pooling_names(config: dict[str, Any]) -> list[str]:
     if named := config.get("pooling_mode"):
         return list(map(str, named)) if isinstance(named, list) else [str(named)]
     other = [key for key, value in config.items() if key.startswith("pooling_mode_") and value is True]
-    return [_FLAGS.get(key, key.removeprefix("pooling_mode_")) for key in sorted(other, key=_place)]
+    return [FLAGS.get(key, key.removeprefix("pooling_mode_")) for key in sorted(other, key=_place)]
 
 
 def _place(flag: str) -> int:
-    return list(_FLAGS).index(flag) if flag in _FLAGS else len(_FLAGS)
+    return list(FLAGS).index(flag) if flag in FLAGS else len(FLAGS)
 
 
 def _add_dense(found: SentenceModules, folder: Path) -> SentenceModules:
     config = read_json(folder / "config.json")
     asked = [
         f"{key}: {quote(config[key])}"
-        for key, usual in (("module_input_name", _VECTOR), ("module_output_name", _VECTOR), ("use_residual", False))
+        for key, usual in (("module_input_name", VECTOR), ("module_output_name", VECTOR), ("use_residual", False))
         if config.get(key) not in (None, usual)
     ]
     if found.normalized:
