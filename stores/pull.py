@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from serving.bundle.bundle import MOST_MANIFEST_BYTES, sha256_of
@@ -15,7 +15,7 @@ from serving.files import replace_file
 from stores.cache import Cache
 from stores.errors import Missing, StoreError
 from stores.folders import check_output, replace_folder, staging_folder
-from stores.store import Snapshot, open_store
+from stores.store import Snapshot, at_most, open_store
 from stores.targets import Target
 
 Advance = Callable[[int], None]
@@ -124,23 +124,15 @@ def _append(path: Path, start: int, chunks: Iterable[bytes], size: int, advance:
     with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
         file.truncate(start)
         file.seek(start)
-        for chunk in _at_most(chunks, size + 1 - start):
+        for chunk in at_most(chunks, size + 1 - start):
             file.write(chunk)
             file.flush()
             advance(len(chunk))
 
 
-def _at_most(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield chunk[:most]
-        most -= len(chunk)
-        if most <= 0:
-            return
-
-
 def _read(snapshot: Snapshot, name: str, most: int) -> bytes:
     with snapshot.read(name) as chunks:
-        content = b"".join(_at_most(chunks, most + 1))
+        content = b"".join(at_most(chunks, most + 1))
     if len(content) > most:
         raise StoreError(f"{name} has more than {most:,} bytes, more than a file of its kind can have")
     return content
