@@ -21,7 +21,7 @@ from typer import Argument, Option
 
 from serving.errors import InputError, UserError
 from serving.files import explain as explain_file_error
-from stores.locate import locate
+from stores.locate import locate, reach
 
 if TYPE_CHECKING:
     from serving.entrypoints.verify import Finding
@@ -284,7 +284,10 @@ def explain(
 @app.command()
 def serve(
     bundles: Annotated[
-        list[str], Argument(metavar="[NAME=]BUNDLE...", help="Bundles, or a folder of them; the first is the default.")
+        list[str],
+        Argument(
+            metavar="[NAME=]BUNDLE...", help="Bundles, targets, or a folder of bundles; the first is the default."
+        ),
     ],
     port: Annotated[int, Option(envvar="PORT", min=1, max=65535, metavar="PORT", help="Port to listen on.")] = 3000,
     host: Annotated[str, Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
@@ -334,7 +337,7 @@ def serve(
         "TUNESHIP_ALLOWED_HOSTS": " ".join(allowed_host or []) or None,
     }
     variables = {name: str(value) for name, value in options.items() if value is not None}
-    serve_bundles(bundles, host=host, port=port, threads=threads, options=variables)
+    serve_bundles(bundles, host=host, port=port, threads=threads, options=variables, reach=reach)
 
 
 @app.command()
