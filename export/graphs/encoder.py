@@ -41,7 +41,7 @@ def read_graph_inputs(path: Path) -> list[GraphInput]:
 
 
 def encoder_conversion(checkpoint: Checkpoint) -> Conversion:
-    """int64 inputs [batch, sequence], both axes free; float32 ``logits``, batch first, and, with a vector that others can pool, its TOKENS.
+    """int64 inputs [batch, sequence], both axes free; float32 ``logits``, batch first, and maybe TOKENS.
 
     Load the checkpoint with ``attn_implementation="eager"``.
     """
