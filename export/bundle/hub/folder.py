@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from export.bundle.card import render_card
 from export.bundle.files import TOKENIZER
 from export.bundle.hub.check import check_answers
-from export.bundle.hub.configs import dense_weights, model_config, sentence_configs, special_tokens, tokenizer_config
+from export.bundle.hub.configs import model_config, special_tokens, tokenizer_config
 from export.bundle.hub.graph import Closing, data_name, write_hub_graph
 from export.bundle.hub.notes import find_notes
 from export.bundle.hub.usage import describe_usage
@@ -25,6 +24,7 @@ from serving.tasks.base import Task
 from serving.tasks.generation import Generation, Text2TextGeneration
 from trainer.model.checkpoint import ModelSpec, read_task
 from trainer.model.heads import GENERATING
+from trainer.model.sentence_modules import MODULES
 
 GRAPHS = {"fp32": "model.onnx", "int8": "model_quantized.onnx"}
 """By variant, the names under which transformers.js looks for dtype fp32 and q8."""
@@ -32,6 +32,7 @@ GRAPHS = {"fp32": "model.onnx", "int8": "model_quantized.onnx"}
 FROM_BUNDLE = (TOKENIZER, "golden*.jsonl", "parity*.json", "calibration.svg")
 FROM_CHECKPOINT = ("chat_template.jinja", "generation_config.json")
 WEIGHTS = "model*.safetensors*"
+SENTENCE_FILES = (MODULES, "*sentence*.json", "[1-9]_*/*")
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,13 @@ def write_hub(bundle: Bundle, checkpoint: Path, root: Path, left_out: str = "") 
 
 def _copy_files(bundle: Path, checkpoint: Path, root: Path, spec: ModelSpec) -> None:
     """Weights only where transformers or sentence-transformers compute the same answers with them."""
-    weights = [WEIGHTS] if spec.head == "vector" or spec.head in GENERATING else []
-    for folder, patterns in ((bundle, FROM_BUNDLE), (checkpoint, (*FROM_CHECKPOINT, *weights))):
+    more = [WEIGHTS] if spec.head == "vector" or spec.head in GENERATING else []
+    more += SENTENCE_FILES if spec.head == "vector" else ()
+    for folder, patterns in ((bundle, FROM_BUNDLE), (checkpoint, (*FROM_CHECKPOINT, *more))):
         for path in (found for pattern in patterns for found in sorted(folder.glob(pattern))):
-            shutil.copyfile(path, root / path.name)
+            target = root / path.relative_to(folder)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, target)
 
 
 def _write_graphs(bundle: Bundle, folder: Path) -> dict[str, Path]:
@@ -135,10 +139,5 @@ def _write_configs(
     tokenizer = tokenizer_config(checkpoint, manifest.tokenizer, task)
     configs = {"config.json": config, "tokenizer_config.json": tokenizer}
     configs["special_tokens_map.json"] = special_tokens(tokenizer)
-    if spec.head == "vector":
-        configs |= sentence_configs(spec, config, manifest.tokenizer.max_length)
     for name, content in configs.items():
-        (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    for name, tensors in dense_weights(checkpoint, spec).items() if spec.head == "vector" else ():
-        save_file(tensors, root / name)
