@@ -313,6 +313,9 @@ def serve(
     grpc_port: Annotated[
         int | None, Option(min=1, max=65535, metavar="PORT", help="Port for gRPC. [default: no gRPC]")
     ] = None,
+    root_path: Annotated[
+        str | None, Option(metavar="PATH", help="Path prefix of a load balancer, such as /support. [default: none]")
+    ] = None,
     require_signature: TrustedKey = None,
     created_after: Annotated[
         str | None, Option(metavar="DATE", help="Refuse bundles exported before; needs --require-signature.")
@@ -343,6 +346,7 @@ def serve(
 
     options = {
         "TUNESHIP_GRPC_PORT": grpc_port,
+        "TUNESHIP_ROOT_PATH": root_path,
         "TUNESHIP_REQUIRE_SIGNATURE": require_signature,
         "TUNESHIP_CREATED_AFTER": created_after,
         "TUNESHIP_WATCH": watch,

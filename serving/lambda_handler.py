@@ -48,7 +48,7 @@ class Function:
         self._app = create_app(
             *bundles,
             server_limits=settings.server_limits, log=settings.log,
-            access_policy=settings.access_policy, traces=settings.traces,
+            access_policy=settings.access_policy, traces=settings.traces, root_path=settings.root_path,
         )  # fmt: skip
         self._lifespan = self._app.router.lifespan_context(self._app)
         self._loop.run_until_complete(self._lifespan.__aenter__())
@@ -78,7 +78,10 @@ def parse_event(event: Any) -> Call:
     headers = {name: _text(given, name) for name, value in given.items() if value is not None}
     if event.get("version") == "2.0":
         context = _mapping(event, "requestContext")
-        path, query = _without_stage(_text(event, "rawPath"), context.get("stage")), _text(event, "rawQueryString", "")
+        given_path, query = _text(event, "rawPath"), _text(event, "rawQueryString", "")
+        path = _without_stage(given_path, context.get("stage"))
+        if path != given_path:  # callers send it
+            headers = {"x-forwarded-prefix": f"/{context['stage']}", **headers}
         return Call(_text(_mapping(context, "http"), "method"), path, query, headers, _read_body(event))
     query = urlencode(_mapping(event, "multiValueQueryStringParameters"), doseq=True, errors="replace")
     return Call(_text(event, "httpMethod"), _text(event, "path"), query, headers, _read_body(event))

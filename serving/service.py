@@ -52,7 +52,7 @@ def _create_app() -> App:
     workarounds.disable_spans()
     return create_app(
         *bundles, watch=settings.watch, server_limits=server_limits,
-        log=settings.log, access_policy=settings.access_policy, traces=settings.traces,
+        log=settings.log, access_policy=settings.access_policy, traces=settings.traces, root_path=settings.root_path,
     )  # fmt: skip
 
 
@@ -90,5 +90,5 @@ class Tuneship:
 
 
 Tuneship.add_asgi_middleware(  # type: ignore[attr-defined]
-    workarounds.DirectRouting, lazy_app=lazy_app, access_policy=settings.access_policy
+    workarounds.DirectRouting, lazy_app=lazy_app, access_policy=settings.access_policy, root_path=settings.root_path
 )

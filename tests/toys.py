@@ -115,6 +115,7 @@ GENERATING_TOYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
 
 MORE_TOYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     "two labels": ("text-classification", two_labels),
+    "scored pairs": ("regression", similarity),
 }
 """What few tests need."""
 

@@ -73,6 +73,7 @@ def serve_bundles(
         log=settings.log,
         access_policy=settings.access_policy,
         traces=settings.traces,
+        root_path=settings.root_path,
     )
     if settings.grpc_port:
         _serve_grpc(app, host, settings)

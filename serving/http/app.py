@@ -10,22 +10,28 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.http.endpoints import info, open_inference, sagemaker
+from serving.http.endpoints.decisions import DecisionsEndpoint
 from serving.http.endpoints.explain import explain
 from serving.http.endpoints.predict import PredictEndpoint
 from serving.http.errors import HANDLED, handle_error
 from serving.http.middleware.access import access_middleware
 from serving.http.middleware.observe import ObservabilityMiddleware
 from serving.http.models.sources import PredictorSource, Source
+from serving.http.root_path import strip_root_path
 from serving.http.state import ServerState
 from serving.inference.predictor import Predictor
 from serving.observability.observers import Observers
 from serving.protocols import HUGGING_FACE, PROTOCOLS
+from serving.protocols.openai_decisions import decide
 from serving.settings.access import AccessPolicy
 from serving.settings.limits import DEFAULT, ServerLimits
 from serving.settings.log_settings import LogSettings
+
+ENDPOINTS = {decide.PATH: DecisionsEndpoint}
+"""By path, where a protocol's endpoint is not `PredictEndpoint`."""
 
 
 class App(Starlette):
@@ -33,6 +39,11 @@ class App(Starlette):
 
     server_state: ServerState
     observers: Observers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            strip_root_path(scope, self.server_state.root_path)
+        await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Without Starlette's outermost: `ObservabilityMiddleware` answers failures, with the request's id."""
@@ -49,14 +60,15 @@ def create_app(
     log: LogSettings = LogSettings(),  # noqa: B008 - frozen
     access_policy: AccessPolicy = AccessPolicy(),  # noqa: B008 - frozen
     traces: bool = False,
+    root_path: str = "",
 ) -> App:
     """The app over one model or several, the first of them the default.
 
     ``sources`` are opened at start-up, which may raise BundleError; ``watch`` is the interval in seconds at which they
-    are checked for a new version. Raises InputError for a malformed API key.
+    are checked for a new version; ``root_path`` is a prefix of the paths. Raises InputError for a malformed API key.
     """
     opened_later = [PredictorSource(each) if callable(each) else each for each in sources]
-    state = ServerState(opened_later, server_limits, access_policy, watch)
+    state = ServerState(opened_later, server_limits, access_policy, watch, root_path)
     observers = Observers(state.metrics, log, traces=traces)
 
     @asynccontextmanager
@@ -82,7 +94,10 @@ def create_app(
 def _model_routes(prefix: str) -> list[Route]:
     paths = {**PROTOCOLS, "" if prefix else "/": HUGGING_FACE}
     return [
-        *(Route(prefix + path, PredictEndpoint(protocol), methods=["POST"]) for path, protocol in paths.items()),
+        *(
+            Route(prefix + path, ENDPOINTS.get(path, PredictEndpoint)(protocol), methods=["POST"])
+            for path, protocol in paths.items()
+        ),
         Route(f"{prefix}/explain", explain, methods=["POST"]),
         Route(f"{prefix}/info", info.info),
         Route(f"{prefix}/tei/info", info.info),

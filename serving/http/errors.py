@@ -28,6 +28,9 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     Expired: (504, "timeout"),
 }
 
+MAX_PREFIX = 8
+"""Segments of a path prefix that is looked for."""
+
 HANDLED = (InputError, Unanswered, HTTPException, ClientDisconnect)
 """Exceptions that are not the server's fault."""
 
@@ -85,12 +88,25 @@ async def handle_error(http: HttpRequest, error: Exception) -> Response:
 def _explain_routing(http: HttpRequest, error: HTTPException) -> HTTPException:
     path = http.url.path
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return HTTPException(404, f"there is nothing at {path}; GET /openapi.json lists every path", error.headers)
+        message = f"there is nothing at {path}; GET /openapi.json lists every path"
+        if prefix := _find_prefix(http):
+            message += f"; if {prefix} is a load balancer's prefix, start the server with --root-path {prefix}"
+        return HTTPException(404, message, error.headers)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         methods = _allowed_methods(http)
         message = f"{path} takes {' or '.join(methods)}, not {http.method}"
         return HTTPException(405, message, {"Allow": ", ".join(methods)})
     return error
+
+
+def _find_prefix(http: HttpRequest) -> str:
+    """Behind which a served path begins; empty if there is none."""
+    parts = http.url.path.split("/", MAX_PREFIX + 2)
+    for at in range(2, len(parts)):
+        scope = {**http.scope, "path": "/" + "/".join(parts[at:])}
+        if any(each.matches(scope)[0] is not Match.NONE for each in http.app.routes):
+            return "/".join(parts[:at])
+    return ""
 
 
 def _allowed_methods(http: HttpRequest) -> list[str]:

@@ -35,9 +35,14 @@ class ServerState:
     """
 
     def __init__(
-        self, sources: Sequence[Source], server_limits: ServerLimits, access_policy: AccessPolicy, watch: float | None
+        self,
+        sources: Sequence[Source],
+        server_limits: ServerLimits,
+        access_policy: AccessPolicy,
+        watch: float | None,
+        root_path: str = "",
     ) -> None:
-        self.server_limits, self.access_policy = server_limits, access_policy
+        self.server_limits, self.access_policy, self.root_path = server_limits, access_policy, root_path
         self.bodies = BodiesInHand(server_limits.max_bodies_bytes)
         self.metrics = Metrics()
         self.draining = self._open = False
@@ -50,6 +55,10 @@ class ServerState:
     def ready(self) -> bool:
         """Whether load balancers should send requests here."""
         return self._open and not self.draining and all(served.alive for served in self._models)
+
+    def is_ready(self, model: str = "") -> bool:
+        """Of a model by its name, or of the whole server."""
+        return self.ready and (not model or self._models.get(model) is not None)
 
     @property
     def models(self) -> ModelRegistry:

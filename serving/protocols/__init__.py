@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from serving.protocols import hugging_face, tei
+from serving.protocols import classify, hugging_face, rerank, similarity, tei
 from serving.protocols import openai_completions as completions
 from serving.protocols import openai_embeddings as embeddings
 from serving.protocols.base import Check, Reply, Request
+from serving.protocols.openai_decisions import decide as decisions
 from serving.protocols.openai_models import requested_model
 from serving.tasks import TASKS
 from serving.tasks.base import Encoded, Task
@@ -47,16 +48,59 @@ VECTORS = frozenset({FeatureExtraction.name})
 HUGGING_FACE = ApiProtocol("Hugging Face's inference API", frozenset(TASKS), hugging_face.parse, hugging_face.render)
 EMBED = ApiProtocol("Sentence vectors, as text-embeddings-inference", VECTORS, tei.parse_embed, tei.render)
 
+SIMILARITY = ApiProtocol(
+    "How alike a text is to others, as text-embeddings-inference", VECTORS, similarity.parse, similarity.render
+)
+SCORING = frozenset(task.name for task in tei.SCORING_TASKS)
+DOCUMENTS = ApiProtocol(
+    "Documents by their score beside a query, as Cohere, Jina and vLLM, by a model of pairs",
+    SCORING,
+    rerank.parse_documents,
+    rerank.render,
+    requested_model=requested_model,
+)
+
 PROTOCOLS = {
     "/predict": HUGGING_FACE,
     "/embed": EMBED,
     "/tei/predict": ApiProtocol(
         "Labels and scores, always as text-embeddings-inference",
-        frozenset(task.name for task in tei.SCORING_TASKS),
+        SCORING,
         tei.parse_predict,
         tei.render,
     ),
     "/tei/embed": EMBED,
+    "/similarity": SIMILARITY,
+    "/tei/similarity": SIMILARITY,
+    "/rerank": ApiProtocol(
+        "Texts by their score beside a query, as text-embeddings-inference, Cohere or Jina, by a model of pairs",
+        SCORING,
+        rerank.parse,
+        rerank.render,
+        requested_model=requested_model,
+    ),
+    "/tei/rerank": ApiProtocol(
+        "Texts by their score beside a query, as text-embeddings-inference, by a model of pairs",
+        SCORING,
+        rerank.parse_texts,
+        rerank.render,
+    ),
+    "/v1/rerank": DOCUMENTS,
+    "/v2/rerank": DOCUMENTS,
+    decisions.PATH: ApiProtocol(
+        "Questions that a model's labels answer, as OpenAI's decisions",
+        SCORING,
+        decisions.parse,
+        decisions.render,
+        requested_model=requested_model,
+    ),
+    "/classify": ApiProtocol(
+        "Labels and scores, as vLLM; with raw_scores as Infinity",
+        frozenset(task.name for task in classify.TASKS),
+        classify.parse,
+        classify.render,
+        requested_model=requested_model,
+    ),
     "/v1/embeddings": ApiProtocol(
         "Sentence vectors, as OpenAI", VECTORS, embeddings.parse, embeddings.render, requested_model=requested_model
     ),

@@ -21,7 +21,7 @@ Body = TypeVar("Body", bound=BaseModel)
 @dataclass(frozen=True)
 class Request:
     """``options`` is what the protocol needs to write the answers; ``lone``: the one input came without a list;
-    ``field``: the name that the protocol gives the inputs."""
+    ``field``: the name that the protocol gives the inputs, ``fields`` of each one, if that does not make them."""
 
     items: list[Any]
     lone: bool
@@ -29,6 +29,7 @@ class Request:
     options: Any = None
     stream: bool = False
     field: str = "inputs"
+    fields: Sequence[str] = ()
 
     @cached_property
     def sizes(self) -> list[int]:
@@ -87,6 +88,15 @@ def check_inputs(inputs: Any, task: Task, check: Check, field: str = "inputs") -
     return [check(each, f"{field}[{index}]") for index, each in enumerate(inputs)]
 
 
+def refuse_token_ids(inputs: Any, field: str, hint: str = "") -> None:
+    """Raise InputError for ids, of one text or of several: they are those of another tokenizer."""
+    first = inputs[0] if isinstance(inputs, list) and inputs else inputs
+    first = first[0] if isinstance(first, list) and first else first
+    if isinstance(inputs, list) and type(first) is int:
+        message = f"{field} holds token ids, and this model has a tokenizer of its own; send texts"
+        raise InputError(message + hint, field=field)
+
+
 def parse_parameters(parameters: Any, model: type[BaseModel]) -> Any:
     """The task's parameters; raises InputError that names the field and the accepted ones."""
     try:
@@ -104,4 +114,7 @@ def _defaults(model: type[BaseModel]) -> Any:
 
 def _first_error(error: ValidationError, *parents: str) -> tuple[str, str]:
     first = error.errors()[0]
-    return shorten(".".join(map(str, (*parents, *first["loc"]))), 100), first["msg"]
+    message = (
+        "Input should be an object" if first["type"] == "model_type" else first["msg"]
+    )  # a class is no caller's word
+    return shorten(".".join(map(str, (*parents, *first["loc"]))), 100), message

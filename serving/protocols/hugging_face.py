@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from serving.errors import InputError, quote
-from serving.protocols import pipeline_parameters, tei
+from serving.protocols import pipeline_parameters, similarity, tei
 from serving.protocols.base import Check, Reply, Request, check_inputs, parse_parameters
 from serving.protocols.json_body import load_json
 from serving.tasks.base import Task, object_schema
@@ -21,6 +21,8 @@ def parse(body: bytes, task: Task, check: Check | None = None) -> Request:
     content, check = load_json(body, task), check or task.check
     if tei.is_tei_body(content, task):
         return tei.parse(content, task, check)
+    if similarity.is_similarity_body(content):
+        return similarity.parse_content(content, task, check)
     inputs = require_object(content)["inputs"]
     own = pipeline_parameters.translate(content.get("parameters"), task)
     parameters = parse_parameters(own, task.parameters_type)
@@ -31,6 +33,8 @@ def render(task: Task, request: Request, reply: Reply) -> Any:
     """The answers in the format of the request."""
     if isinstance(request.options, tei.Body):
         return tei.render(task, request, reply)
+    if isinstance(request.options, similarity.Body):
+        return similarity.render(task, request, reply)
     return reply.answers[0] if request.lone and not task.lone_answer_in_list else reply.answers
 
 

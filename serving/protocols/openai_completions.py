@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from serving.errors import InputError, first_problem
-from serving.protocols.base import Check, Reply, Request, check_inputs, require_task, validate_body
+from serving.protocols.base import Check, Reply, Request, check_inputs, refuse_token_ids, require_task, validate_body
 from serving.protocols.json_body import load_json
 from serving.tasks.base import Encoded, Task
 from serving.tasks.generation import (
@@ -88,6 +88,7 @@ def parse(body: bytes, task: Task, check: Check) -> Request:
     """Raises InputError."""
     require_task(task, Generation, f"{PATH} continues prompts")
     content = validate_body(_Body, load_json(body, task))
+    refuse_token_ids(content.prompt, "prompt")
     items = check_inputs(content.prompt, task, check, "prompt")
     options = CompletionOptions(body=content, id=f"cmpl-{uuid.uuid4().hex}", created=int(time.time()))
     return Request(items, False, content.parameters(), options, stream=content.stream, field="prompt")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from serving.protocols.base import Check, Reply, Request, check_inputs, require_task, validate_body
+from serving.protocols.base import Check, Reply, Request, check_inputs, refuse_token_ids, require_task, validate_body
 from serving.protocols.json_body import load_json
 from serving.tasks.base import Task
 from serving.tasks.feature_extraction import FeatureExtraction, FeatureExtractionParameters
@@ -27,6 +27,7 @@ def parse(body: bytes, task: Task, check: Check) -> Request:
     """Raises InputError."""
     require_task(task, FeatureExtraction, "/v1/embeddings gives sentence vectors")
     options = validate_body(_Body, load_json(body, task))
+    refuse_token_ids(options.input, "input", " (LangChain's OpenAIEmbeddings: check_embedding_ctx_length=False)")
     items = check_inputs(options.input, task, check, "input")
     return Request(items, False, FeatureExtractionParameters(dimensions=options.dimensions), options, field="input")
 

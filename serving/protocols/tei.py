@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from serving.errors import InputError
-from serving.protocols.base import Check, Reply, Request, check_inputs, require_task, validate_body
+from serving.protocols.base import Check, Reply, Request, check_inputs, refuse_token_ids, require_task, validate_body
 from serving.protocols.json_body import load_json
 from serving.tasks.base import Task, object_schema
 from serving.tasks.feature_extraction import FeatureExtraction, FeatureExtractionParameters
@@ -103,6 +103,7 @@ def _parse_predict(content: Any, task: Task, check: Check) -> Request:
 
 def _parse_embed(content: Any, task: Task, check: Check) -> Request:
     options = validate_body(_Embed, content)
+    refuse_token_ids(options.inputs, "inputs")
     parameters = FeatureExtractionParameters(
         normalize=options.normalize, dimensions=options.dimensions, **options.truncation
     )

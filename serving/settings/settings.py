@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,9 @@ from serving.settings.log_settings import LogSettings
 
 DEFAULT_BUNDLE = Path(__file__).resolve().parents[2] / "bundle"
 """Beside the package, as in the image and the Bento."""
+
+ROOT_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]{1,64}){1,8}")
+"""No empty segment: ``//host`` would be another host's address."""
 
 MOST_THREADS = 1024
 """Of each kind."""
@@ -41,6 +45,7 @@ class ServerSettings:
         watch: seconds between checks for new versions, if any.
         traces: whether OpenTelemetry's variables ask for traces.
         grpc_port: None for no gRPC.
+        root_path: a prefix of the paths, such as ``/support``.
     """
 
     bundle: Path = DEFAULT_BUNDLE
@@ -54,6 +59,7 @@ class ServerSettings:
     access_policy: AccessPolicy = field(default_factory=AccessPolicy)
     traces: bool = False
     grpc_port: int | None = None
+    root_path: str = ""
 
     @classmethod
     def from_environment(
@@ -76,6 +82,7 @@ class ServerSettings:
             access_policy=AccessPolicy.from_environment(environment),
             traces=_asks_for_traces(environment),
             grpc_port=positive(environment, "TUNESHIP_GRPC_PORT", 65_535),
+            root_path=_root_path(environment),
         )
 
 
@@ -132,6 +139,16 @@ def _limits(environment: Mapping[str, str]) -> dict[str, int]:
     }
     found = {limit: positive(environment, variable, LARGEST) for limit, variable in variables.items()}
     return {limit: value for limit, value in found.items() if value}
+
+
+def _root_path(environment: Mapping[str, str]) -> str:
+    """As ``/support``; empty for none."""
+    name = "TUNESHIP_ROOT_PATH"
+    text = environment.get(name, "").rstrip("/")
+    if text and not ROOT_PATH.fullmatch(text):
+        accepted = "a path such as /support is accepted, of letters, digits and . _ ~ -"
+        raise InputError(f"{name} is {environment[name]!r}; {accepted}", field=name)
+    return text
 
 
 def available_cpus(environment: Mapping[str, str] = os.environ) -> int:

@@ -1,4 +1,4 @@
-"""The messages of ``open_inference.proto``, from its compiled form ``open_inference.binpb``."""
+"""The messages of ``open_inference.proto`` and ``health.proto``, from their compiled forms (``.binpb``)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
-PACKAGE = "inference"
+PACKAGE, HEALTH_PACKAGE = "inference", "grpc.health.v1"
 
 # A pool of its own: other libraries, such as Triton's client, register messages of the same names in the default pool.
 _pool = DescriptorPool()
-(_file,) = FileDescriptorSet.FromString(Path(__file__).with_name("open_inference.binpb").read_bytes()).file
-_pool.Add(_file)
+for _name in ("open_inference.binpb", "health.binpb"):
+    (_file,) = FileDescriptorSet.FromString(Path(__file__).with_name(_name).read_bytes()).file
+    _pool.Add(_file)
 
 SERVICE = _pool.FindServiceByName(f"{PACKAGE}.GRPCInferenceService")
 """Its methods each take ``…Request`` and return ``…Response``."""
 
+HEALTH_SERVICE = _pool.FindServiceByName(f"{HEALTH_PACKAGE}.Health")
 
-def message(name: str) -> type[Any]:
+
+def message(name: str, package: str = PACKAGE) -> type[Any]:
     """The class of a message, such as ``ModelInferRequest``."""
-    cls: type[Any] = GetMessageClass(_pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
+    cls: type[Any] = GetMessageClass(_pool.FindMessageTypeByName(f"{package}.{name}"))
     return cls

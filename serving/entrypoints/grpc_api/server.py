@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import grpc
 from starlette.applications import Starlette
 
+from serving.entrypoints.grpc_api.health import Health
 from serving.entrypoints.grpc_api.service import Service
 from serving.http.app import App
 
@@ -92,5 +93,6 @@ def _create_server(app: App, service: Service) -> grpc.aio.Server:
         ("grpc.http.overload_protection", 0),  # it resets the calls that a client begins before it knows the bound
     ]
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.max_connections)
-    server.add_generic_rpc_handlers((service.handlers(),))
+    health = Health(service, app.server_state.is_ready)
+    server.add_generic_rpc_handlers((service.handlers(), health.handlers()))
     return server

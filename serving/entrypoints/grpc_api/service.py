@@ -85,23 +85,25 @@ class Service:
         return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
 
     async def _server_live(self, _: Any, context: Context) -> Any:
-        return message("ServerLiveResponse")(live=(await self._call(context, "/v2/health/live")).status == 200)
+        return message("ServerLiveResponse")(live=(await self.call(context, "/v2/health/live")).status == 200)
 
     async def _server_ready(self, _: Any, context: Context) -> Any:
-        return message("ServerReadyResponse")(ready=(await self._call(context, "/v2/health/ready")).status == 200)
+        return message("ServerReadyResponse")(ready=(await self.call(context, "/v2/health/ready")).status == 200)
 
     async def _model_ready(self, request: Any, context: Context) -> Any:
         """Unknown models are not ready."""
-        reply = await self._call(context, f"{_path(request.name, request.version)}/ready")
+        reply = await self.call(context, f"{model_path(request.name, request.version)}/ready")
         if reply.status not in (200, 404, 503):
-            await _refuse(context, reply)
+            await refuse(context, reply)
         return message("ModelReadyResponse")(ready=reply.status == 200)
 
     async def _server_metadata(self, _: Any, context: Context) -> Any:
         return message("ServerMetadataResponse")(**await self._content(context, "/v2"))
 
     async def _model_metadata(self, request: Any, context: Context) -> Any:
-        return message("ModelMetadataResponse")(**await self._content(context, _path(request.name, request.version)))
+        return message("ModelMetadataResponse")(
+            **await self._content(context, model_path(request.name, request.version))
+        )
 
     async def _model_infer(self, message_bytes: bytes, context: Context) -> Any:
         """Its message is parsed only where there is room: as objects it has several times its bytes."""
@@ -110,22 +112,22 @@ class Service:
                 held.grow(len(message_bytes))
                 path, headers, body = await parse_off_loop(_to_rest_request, message_bytes)
             except Overloaded as error:
-                await _refuse(context, Reply(429, {"retry-after": "1"}, json.dumps({"error": str(error)}).encode()))
+                await refuse(context, Reply(429, {"retry-after": "1"}, json.dumps({"error": str(error)}).encode()))
             except InputError as error:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, shorten(str(error), MAX_DETAIL))
-            reply = await self._call(context, path, "POST", headers, body)
+            reply = await self.call(context, path, "POST", headers, body)
         if reply.status != 200:
-            await _refuse(context, reply)
+            await refuse(context, reply)
         context.set_trailing_metadata(_trailing_metadata(reply))
         return await parse_off_loop(_to_grpc_response, reply, size=len(reply.body))
 
     async def _content(self, context: Context, path: str) -> Any:
-        reply = await self._call(context, path)
+        reply = await self.call(context, path)
         if reply.status != 200:
-            await _refuse(context, reply)
+            await refuse(context, reply)
         return json.loads(reply.body)
 
-    async def _call(
+    async def call(
         self,
         context: Context,
         path: str,
@@ -152,13 +154,13 @@ def _combine(metadata: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
     return combined
 
 
-def _path(name: str, version: str) -> str:
+def model_path(name: str, version: str = "") -> str:
     """ASGI paths are decoded; an encoded slash stays within its name."""
     name, version = name.replace("/", "%2F"), version.replace("/", "%2F")
     return f"/v2/models/{name}/versions/{version}" if version else f"/v2/models/{name}"
 
 
-async def _refuse(context: Context, reply: Reply) -> None:
+async def refuse(context: Context, reply: Reply) -> None:
     """gRPC's own retries obey the pushback."""
     metadata = _trailing_metadata(reply)
     if seconds := reply.headers.get("retry-after"):
@@ -179,7 +181,7 @@ def _to_rest_request(message_bytes: bytes) -> tuple[str, dict[str, str], bytes]:
         raise InputError(f"the message is no ModelInferRequest: {error}") from error
     head, binary = _to_json_and_binary(request)
     headers = {HEADER_LENGTH: str(len(head)), "content-type": "application/octet-stream"}
-    return f"{_path(request.model_name, request.model_version)}/infer", headers, head + binary
+    return f"{model_path(request.model_name, request.model_version)}/infer", headers, head + binary
 
 
 def _to_json_and_binary(request: Any) -> tuple[bytes, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -63,7 +64,8 @@ class Model:
 
     async def encode(self, request: Request, deadline: float = math.inf) -> list[Encoded]:
         """Each item's windows; raises InputError, Expired."""
-        items, parameters, fields = request.items, request.parameters, item_fields(request.field, len(request.items))
+        items, parameters = request.items, request.parameters
+        fields = request.fields or item_fields(request.field, len(items))
         if not self.is_large(request):
             return self.predictor.encode(items, parameters, fields)
         encoded, tokens = list[Encoded](), 0
@@ -77,7 +79,7 @@ class Model:
                 raise InputTooLarge(f"{many} for the engine; send fewer texts in a request", field=request.field)
         return encoded
 
-    def _encode(self, items: list[Any], parameters: Any, fields: list[str]) -> tuple[list[Encoded], int]:
+    def _encode(self, items: list[Any], parameters: Any, fields: Sequence[str]) -> tuple[list[Encoded], int]:
         """With their tokens, counted off the event loop too."""
         encoded = self.predictor.encode(items, parameters, fields)
         return encoded, sum(each.tokens for each in encoded)

@@ -14,13 +14,14 @@ from urllib.parse import quote
 from serving.bundle.bundle import Bundle
 from serving.explain.schema import schemas as explain_schemas
 from serving.explain.targets import unsupported_reason
-from serving.protocols import HUGGING_FACE, PROTOCOLS, ApiProtocol, tei
+from serving.protocols import HUGGING_FACE, PROTOCOLS, ApiProtocol, similarity, tei
 from serving.protocols.hugging_face import request_schema
 from serving.protocols.openai_models import speaks_openai
 from serving.protocols.pipeline_parameters import parameters_schema
 from serving.settings.access import PROBES, AccessPolicy
 from serving.tasks import task_of
 from serving.tasks.base import Task
+from serving.tasks.feature_extraction import FeatureExtraction
 
 Json = dict[str, Any]
 
@@ -28,15 +29,24 @@ TEMPLATE: Json = json.loads((Path(__file__).parent / "template.json").read_text(
 
 
 def make_document(
-    bundle: Bundle, models: Sequence[str], limits: Mapping[str, float], access_policy: AccessPolicy, *, own: bool
+    bundle: Bundle,
+    models: Sequence[str],
+    limits: Mapping[str, float],
+    access_policy: AccessPolicy,
+    *,
+    own: bool,
+    prefix: str = "",
 ) -> Json:
-    """A server's document, or a model's ``own`` of the endpoints below its path; ``models`` begin with the bundle's."""
+    """A server's document, or a model's ``own`` of the endpoints below its path; ``models`` begin with the bundle's.
+
+    ``prefix``: what callers put before every path.
+    """
     manifest, task = bundle.manifest, task_of(bundle.manifest)
     if own:
-        paths, prefix = _model_paths(task, limits), f"/models/{quote(models[0], safe='')}"
+        paths, parent = _model_paths(task, limits), f"/models/{quote(models[0], safe='')}"
     else:
         own_paths = {path or "/": item for path, item in _model_paths(task, limits).items()}
-        paths, prefix = own_paths | _named_model_paths(limits) | TEMPLATE["server_paths"], ""
+        paths, parent = own_paths | _named_model_paths(limits) | TEMPLATE["server_paths"], ""
     values = _values(task) | {
         "models": list(models),
         "title": manifest.name,
@@ -46,10 +56,12 @@ def make_document(
         "schemas": _schemas(task) | TEMPLATE["schemas"],
     }
     values["paths"] = {
-        prefix + path: _fill_item(template, path, prefix + path, values, access_policy)
+        parent + path: _fill_item(template, path, parent + path, values, access_policy)
         for path, template in paths.items()
     }
     document: Json = _fill(TEMPLATE["document"], values)
+    if prefix:
+        document["servers"] = [{"url": prefix}]
     if access_policy.asks_for_keys:
         document["components"]["securitySchemes"] = TEMPLATE["security_schemes"]
         document["security"] = [{name: []} for name in TEMPLATE["security_schemes"]]
@@ -92,6 +104,9 @@ def _values(task: Task) -> Json:
     request, answers = _reference("Request"), _reference("Answers")
     if isinstance(task, tei.PREDICT_TASKS):
         request = {"anyOf": [request, _reference("TeiRequest")]}
+    if isinstance(task, FeatureExtraction):
+        request["anyOf"].append(_reference("SimilarityRequest"))
+        answers = {"anyOf": [answers, {"type": "array", "items": {"type": "number"}}]}
     if isinstance(task, tei.SCORING_TASKS):
         answers = {"anyOf": [answers, task.answer_schema()]}
     summary = f"{task.name.replace('-', ' ').capitalize()}: one input or several"
@@ -147,6 +162,7 @@ def _schemas(task: Task) -> Json:
     return {
         "Request": request_schema({"oneOf": [one, several]}, parameters_schema(task)),
         **({"TeiRequest": tei.request_schema(task)} if isinstance(task, tei.PREDICT_TASKS) else {}),
+        **({"SimilarityRequest": similarity.request_schema(task)} if isinstance(task, FeatureExtraction) else {}),
         **explain_schemas(task),
         "Answers": answers if task.lone_answer_in_list else {"anyOf": [answers, answer]},
     }

@@ -44,7 +44,7 @@ function showInfo() {
   at("data-warnings").replaceChildren(el("p", {}, "The training warned of its data:"), el("ul", {}, ...warnings.map(text => el("li", {}, text))));
   fillList(at("limits"), Object.entries(info.limits).map(([name, value]) => [LIMITS[name] ?? humanize(name), formatCount(value)]));
   const paths = ["info", "openapi.json", "card", "metrics", "readyz"];
-  at("links").replaceChildren(...paths.map(path => el("li", {}, el("a", {href: ["metrics", "readyz"].includes(path) ? path : urlOf(path)}, `/${path}`))));
+  at("links").replaceChildren(...paths.map(path => el("li", {}, el("a", {href: ["metrics", "readyz"].includes(path) ? root + path : urlOf(path)}, `/${path}`))));
 }
 
 // Reliability as bars: how many answers with about this score are right, and a tick at the score itself.
@@ -61,7 +61,7 @@ function showReliability(reliability) {
 async function checkReady() {
   let on = false, text = "Does not answer";
   try {
-    const response = await fetch("readyz", {cache: "no-store"});
+    const response = await fetch(`${root}readyz`, {cache: "no-store"});
     on = response.ok;
     text = on ? "Ready" : "Not ready";
   } catch { /* the text is set already */ }

@@ -13,7 +13,7 @@ async function submitKey(event) {
   if (odd) { showError(`A key has no “${odd}” in it.`, "Letters from A to Z, digits and - . _ ~ + / = are accepted."); return; }
   server.key = key;
   try {
-    await fetchJson("info");
+    await fetchJson(`${root}info`);
   } catch (error) {
     showFailure(error);
     return;

@@ -39,14 +39,14 @@ function showModel() {
 
 async function offerModels() {
   if (!state.paths.includes("/models")) return;
-  const {models} = await fetchJson("models"), names = models.map(model => model.name);
+  const {models} = await fetchJson(`${root}models`), names = models.map(model => model.name);
   at("model").replaceChildren(...names.map(name => el("option", {value: name}, name)));
   at("chooser").hidden = names.length < 2;
 }
 
 async function chooseAnother() {
   try {
-    await choose(`models/${encodeURIComponent(at("model").value)}/`);
+    await choose(`${root}models/${encodeURIComponent(at("model").value)}/`);
   } catch (error) {
     if (error.name === "AbortError") return;
     at("model").value = state.info.served_as;
@@ -70,7 +70,7 @@ const decode = text => {
 
 async function start() {
   try {
-    await choose("");
+    await choose(root);
     await offerModels();
     askFromAddress();
   } catch (error) {

@@ -1,6 +1,9 @@
 // Requests to the chosen model; HTTP errors with advice.
 
-const server = {base: "", key: ""};
+// Where the page has no slash at its end, such as /support, relative addresses leave that part out.
+const root = location.pathname.endsWith("/") ? "" : `${location.pathname.split("/").pop()}/`;
+
+const server = {base: root, key: ""};
 
 class ServerError extends Error {
   constructor(status, message, retryAfter) {

@@ -24,6 +24,9 @@ from serving.settings.limits import MAX_HEAD_BYTES, MAX_HEAD_FIELDS, ServerLimit
 if TYPE_CHECKING:  # BentoML's parent process needs no metrics
     from serving.observability.metrics import Reason
 
+PROBE_ENDS = tuple(PROBES)
+"""There may be a prefix before them."""
+
 HINTS = {
     400: "this is not a valid HTTP request; in HTTP/1.1 it names one Host",
     408: "the request's head took too long",
@@ -77,7 +80,7 @@ class BoundedConnection(BoundedParsing):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Probes and other GETs start at once."""
-        if not self._has_place and cycle.scope["path"] not in PROBES:
+        if not self._has_place and not cycle.scope["path"].endswith(PROBE_ENDS):
             self.refuse_place()
             return
         start = partial(super()._start_asgi_task, cycle, app)

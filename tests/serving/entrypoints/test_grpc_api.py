@@ -433,10 +433,11 @@ def assert_fields_known(ours: Any, published: Any) -> None:
         assert_fields_known(nested, published.nested_types_by_name[name])
 
 
-def test_the_compiled_messages_are_those_of_the_proto_file(tmp_path: Path) -> None:
-    """``open_inference.binpb`` is what protoc makes of ``open_inference.proto``."""
+@pytest.mark.parametrize("name", ["open_inference", "health"])
+def test_the_compiled_messages_are_those_of_the_proto_file(tmp_path: Path, name: str) -> None:
+    """Each ``.binpb`` is what protoc makes of the ``.proto``."""
     pytest.importorskip("grpc_tools")
     folder, compiled = Path(messages.__file__).parent, tmp_path / "compiled"
     options = [f"--proto_path={folder}", f"--descriptor_set_out={compiled}"]
-    subprocess.run(python("-m", "grpc_tools.protoc", *options, "open_inference.proto"), check=True)
-    assert compiled.read_bytes() == (folder / "open_inference.binpb").read_bytes()
+    subprocess.run(python("-m", "grpc_tools.protoc", *options, f"{name}.proto"), check=True)
+    assert compiled.read_bytes() == (folder / f"{name}.binpb").read_bytes()

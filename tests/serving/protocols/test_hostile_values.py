@@ -47,6 +47,24 @@ BODIES: dict[str, tuple[str, str, Any]] = {
         "inputs": [["a"]], "raw_scores": True, "truncate": True, "truncation_direction": "Right"}),
     "TEI's vectors": ("feature-extraction", "/tei/embed", {
         "inputs": ["a"], "normalize": True, "dimensions": 2, "truncate": True, "prompt_name": None}),
+    "similarity": ("feature-extraction", "/similarity", {
+        "inputs": {"source_sentence": "a", "sentences": ["b"]},
+        "parameters": {"truncate": True, "truncation_direction": "Left", "prompt_name": None}}),
+    "a similarity asked of /predict": ("feature-extraction", "/predict", {
+        "inputs": {"source_sentence": "a", "sentences": ["b"]}, "parameters": {}}),
+    "ranks": ("scored pairs", "/rerank", {
+        "query": "a", "texts": ["b", "c"], "raw_scores": True, "return_text": True, "truncate": True}),
+    "ranked documents": ("scored pairs", "/v1/rerank", {
+        "query": "a", "documents": ["b", {"text": "c"}], "model": "m", "top_n": 1, "return_documents": True}),
+    "classes": ("text-classification", "/classify", {"input": ["a"], "model": "m", "raw_scores": False}),
+    "decisions": ("text-classification", "/v1/decisions", {
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": "a"}]}], "model": "m",
+        "questions": [
+            {"type": "predicate", "name": "track", "instructions": "?"},
+            {"type": "choice", "instructions": "?", "choices": [{"value": "track"}, {"value": "refund"}]},
+            {"type": "score", "instructions": ["?"], "levels": [{"label": "track"}, {"label": "refund"}]},
+        ],
+        "prompt_cache_key": "k", "safety_identifier": "s"}),
     "OpenAI's vectors": ("feature-extraction", "/v1/embeddings", {
         "input": ["a"], "model": "m", "encoding_format": "float", "dimensions": 2, "user": "u"}),
     "OpenAI's completions": ("text-generation", "/v1/completions", {
