@@ -218,7 +218,7 @@ def test_refused(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("path", ["/info", "/livez", "/readyz", "/openapi.json", "/"])
+@pytest.mark.parametrize("path", ["/info", "/livez", "/readyz", "/card", "/"])
 def test_gets(function: Function, client: TestClient, kind: str, path: str) -> None:
     """The other endpoints answer as over HTTP."""
     answer = function(event_of(kind, "GET", path))
@@ -226,6 +226,14 @@ def test_gets(function: Function, client: TestClient, kind: str, path: str) -> N
     assert answer["statusCode"] == over_http.status_code == 200
     assert answer["body"] == over_http.text
     assert answer["headers"]["content-type"] == over_http.headers["content-type"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_openapi(function: Function, client: TestClient, kind: str) -> None:
+    """The document names a stage that callers put before the paths."""
+    document = json.loads(function(event_of(kind, "GET", "/openapi.json"))["body"])
+    assert document.pop("servers", None) == ([{"url": "/prod"}] if kind == "http_api" else None)
+    assert document == client.get("/openapi.json").json()
 
 
 def test_metrics(function: Function) -> None:
