@@ -138,5 +138,5 @@ def _nearest(table: Table, missing: Sequence[str]) -> str:
 def _separator_hint(table: Table) -> str:
     only = next(iter(table.columns), "")
     if len(table.columns) == 1 and any(mark in only for mark in ";\t|,"):
-        return "; columns are separated by commas in .csv and by tabs in .tsv"
+        return "; columns are separated by commas in .csv and by tabs in .tsv, or as data.delimiter says"
     return ""

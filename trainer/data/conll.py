@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from serving.errors import InputError
 from trainer.data.problems import UNUSABLE
-from trainer.data.table import Table, text_of
+from trainer.data.table import Table, lines_of, text_of
 from trainer.data.tags import are_types, is_tag, tag_problem
 
 TOKENS, TAGS, LINE = "tokens", "tags", "line"
@@ -30,11 +30,11 @@ class _Line(NamedTuple):
 _Sentence = list[_Line]
 
 
-def read_conll(path: Path, column_names: Sequence[str] | None = None) -> Table:
+def read_conll(path: Path, column_names: Sequence[str] | None = None, encoding: str | None = None) -> Table:
     """One sentence a row: its ``tokens``, ``tags`` as written, and first ``line``; raises InputError."""
     if column_names:
         _check_names(path, column_names)
-    sentences = list(_sentences(path, len(column_names or ())))
+    sentences = list(_sentences(path, len(column_names or ()), encoding))
     if not sentences:
         raise InputError(f"{path.name}: is empty; give a token and its tag a line, a blank line after each sentence")
     sentences = [_words(sentence) for sentence in sentences] if _counts_words(sentences) else sentences
@@ -52,9 +52,9 @@ def is_conll(text: str) -> bool:
     return bool(fields) and all(len(each) > 1 and is_tag(each[-1]) for each in fields)
 
 
-def _sentences(path: Path, width: int) -> Iterator[_Sentence]:
+def _sentences(path: Path, width: int, encoding: str | None) -> Iterator[_Sentence]:
     sentence: _Sentence = []
-    for number, text in enumerate(text_of(path).split("\n"), 1):
+    for number, text in enumerate(lines_of(text_of(path, encoding)), 1):
         line = _Line(number, _fields(text))
         if not text.strip() or "-DOCSTART-" in line.fields:
             if sentence:

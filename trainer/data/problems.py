@@ -42,6 +42,14 @@ class RowProblems:
         """As `add`'s ``place``, for a row that need not have a problem."""
         self._places.setdefault(row, place)
 
+    def extend(self, others: RowProblems, rows_before: int, file: str) -> None:
+        """With those of a further file."""
+        for row, problems in others._by_row.items():
+            for problem in problems:
+                self.add(row + rows_before, problem, f"{file}, {others._places.get(row, f'row {row}')}")
+        for row, place in others._places.items():
+            self.locate(row + rows_before, f"{file}, {place}")
+
     def hint(self, text: str) -> None:
         """What to do about some of them, such as the labels that are known."""
         if text not in self._hints:

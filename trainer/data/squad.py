@@ -28,9 +28,9 @@ def is_squad(content: object) -> bool:
     return not data or any(isinstance(article, dict) and "paragraphs" in article for article in data)
 
 
-def read_squad(path: Path) -> Table:
+def read_squad(path: Path, encoding: str | None = None) -> Table:
     """One question a row; raises InputError naming article, paragraph, question and field."""
-    content = _json(path)
+    content = _json(path, encoding)
     if not is_squad(content):
         raise InputError(
             f'{path.name}: is no SQuAD file; give {{"data": [{{"paragraphs": [{{"context": …, "qas": …}}]}}]}}'
@@ -136,8 +136,8 @@ def _places(context: str, text: str) -> Iterator[int]:
         place = context.find(text, place + 1)
 
 
-def _json(path: Path) -> Any:
-    text = text_of(path)
+def _json(path: Path, encoding: str | None) -> Any:
+    text = text_of(path, encoding)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

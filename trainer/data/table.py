@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from serving.errors import InputError
+from trainer.data.encodings import decode, decompress
 from trainer.data.problems import RowProblems
+
+
+class ReadOptions(NamedTuple):
+    """What a recipe says about its files, as the keys of its section ``data``."""
+
+    column_names: Sequence[str] | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    field: str | None = None
+
+
+NO_OPTIONS: Final = ReadOptions()
 
 
 @dataclass(frozen=True)
@@ -40,17 +53,23 @@ class Table:
         return Table(self.name, columns, self.label_names)
 
 
-def text_of(path: Path) -> str:
-    """Without a byte order mark; raises InputError, which names a line that is not UTF-8."""
+def text_of(path: Path, encoding: str | None = None) -> str:
+    """Unpacked, without a byte order mark; raises InputError, which names a line that is not in the encoding."""
+    return decode(path.name, content_of(path), encoding)
+
+
+def content_of(path: Path) -> bytes:
+    """Unpacked; raises InputError."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path.name}: cannot be read ({error.strerror})") from None
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path.name}, line {line}: not UTF-8"
-            f" (byte {error.start} of the file is 0x{content[error.start]:02x}); save the file as UTF-8"
-        ) from None
+    return decompress(path.name, content)
+
+
+def lines_of(text: str) -> list[str]:
+    """Ended by LF, CR LF or, in old files, CR; U+2028 and the like end no line."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+        text = text if "\n" in text else text.replace("\r", "\n")
+    return text.split("\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1)]
@@ -14,6 +14,14 @@ Loss = Literal["cross-entropy", "focal", "binary-cross-entropy", "mse", "huber",
 Pooling = Literal["mean", "cls", "last", "max", "mean_sqrt_len_tokens", "weightedmean"]
 """A text's vector, as sentence-transformers has it (its ``lasttoken`` is ``last``)."""
 Metric = Literal["accuracy", "macro_f1", "micro_f1", "f1", "exact_match", "pearson", "spearman", "token_accuracy"]
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        "".encode(name)
+    except LookupError:
+        return False
+    return True
 
 
 class Section(BaseModel):
@@ -75,6 +83,15 @@ class Data(Section):
     case_markers: bool = Field(default=False, description="mark capitalised words for an uncased base model")
     word_separator: str = Field(default=" ", description="between the tokens of a tagged text; empty for Chinese")
     column_names: tuple[Name, ...] | None = Field(default=None, description="columns of CSV or TSV without a header")
+    encoding: Name | None = Field(
+        default=None, description="of text files, such as cp1252; null: UTF-8, or what a byte order mark says"
+    )
+    delimiter: Name | None = Field(
+        default=None, description='between the columns of CSV or TSV, such as ";" or "\\t"; null: what the header shows'
+    )
+    field: Name | None = Field(
+        default=None, description="where a JSON file has its array of rows, such as data or result.rows"
+    )
     dataset: Name | None = Field(default=None, description="a hub data set, owner/name, or a folder, in place of files")
     config_name: Name | None = Field(default=None, description="the hub data set's configuration")
     revision: Name | None = Field(default=None, description="the hub data set's commit, branch or tag")
@@ -98,10 +115,20 @@ class Data(Section):
         description="tokens that neighbouring windows share; null: a third of one, a quarter for tagged tokens",
     )
 
+    @field_validator("delimiter")
+    @classmethod
+    def _read_tab(cls, value: str | None) -> str | None:
+        """As a shell writes it."""
+        return "\t" if value in ("\\t", "tab") else value
+
     @model_validator(mode="after")
     def _check_source(self) -> Data:
         if self.dataset is None and self.train is None:
             raise ValueError("data.train: missing; name a file of training rows, or a data set by data.dataset")
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise ValueError(f"data.delimiter: {self.delimiter!r} is no single character; give one, such as ';' or tab")
+        if self.encoding is not None and not _is_encoding(self.encoding):
+            raise ValueError(f"data.encoding: {self.encoding!r} is unknown; give one such as utf-8, cp1252 or utf-16")
         if self.dataset is None and (self.config_name or self.revision):
             raise ValueError("data.config_name and data.revision belong to data.dataset, which is not given")
         if self.dataset is not None and isinstance(self.train, tuple):

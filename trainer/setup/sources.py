@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from serving.errors import InputError
+from trainer.data.data_sets import read_dataset
 from trainer.data.problems import RowProblems, message
-from trainer.data.readers import read_dataset, read_file
+from trainer.data.readers import read_file
 from trainer.data.rows import Rows
-from trainer.data.table import Table
+from trainer.data.table import ReadOptions, Table
 from trainer.recipe.sections import Data
 from trainer.tasks.row_reader import RowReader
 
@@ -50,9 +51,13 @@ class Sources:
             raise InputError("\n".join(told), field=errors[0].field) from errors[0]
 
     def _read(self, name: str) -> None:
-        table = self.tables[name] = _read_table(self.reader.data, name)
-        self.rows[name] = self.reader.rows(table)
+        table = _read_table(self.reader.data, name)
+        if table.name in self.problems:  # two files of one name, in two folders
+            folder = name if self.reader.data.dataset else Path(name).parent.name
+            table = replace(table, name=f"{folder}/{table.name}")
+        self.tables[name] = table
         self.problems[table.name] = table.problems
+        self.rows[name] = self.reader.rows(table)
 
     def check(self, check: InputCheck) -> None:
         """Take out the rows whose inputs are refused."""
@@ -89,7 +94,11 @@ class Sources:
         return [f"{table.name}: {note}" for table in self.tables.values() for note in table.notes]
 
 
+def read_options(data: Data) -> ReadOptions:
+    return ReadOptions(data.column_names, data.encoding, data.delimiter, data.field)
+
+
 def _read_table(data: Data, name: str) -> Table:
     if data.dataset:
-        return read_dataset(data.dataset, data.config_name, name, data.revision)
-    return read_file(Path(name), data.column_names)
+        return read_dataset(data.dataset, data.config_name, name, data.revision, read_options(data))
+    return read_file(Path(name), read_options(data))

@@ -16,6 +16,7 @@ from serving.errors import InputError
 from trainer.data.problems import message
 from trainer.data.readers import read_file
 from trainer.data.rows import Rows, same_text
+from trainer.setup.sources import read_options
 from trainer.tasks.base import TrainingTask
 
 KEY = "export.rows"
@@ -51,8 +52,10 @@ def answer_unlabelled(
 
 def _read_inputs(training_task: TrainingTask, path: Path) -> list[Any]:
     """Columns are as in the recipe's data section."""
-    names = None if path.suffix.lower() in WITH_HEADER else training_task.data.column_names
-    table = read_file(path, names)
+    options = read_options(training_task.data)
+    if any(suffix.lower() in WITH_HEADER for suffix in path.suffixes):
+        options = options._replace(column_names=None)
+    table = read_file(path, options)
     inputs = training_task.read_inputs(table)
     if training_task.data.unusable_rows == "refuse" and len(table.problems):
         raise InputError(message({table.name: table.problems}), field=KEY)

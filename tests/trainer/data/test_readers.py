@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import json
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from serving.errors import InputError
-from trainer.data.readers import read_dataset, read_file
-from trainer.data.table import Table
+from trainer.data.readers import read_file
+from trainer.data.table import ReadOptions, Table
 
 HARD = [
     "NA",
@@ -23,10 +28,19 @@ HARD = [
 ]
 
 
-def table(folder: Path, name: str, content: str | bytes, columns: list[str] | None = None) -> Table:
+def table(folder: Path, name: str, content: str | bytes, columns: list[str] | None = None, **options: str) -> Table:
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-    return read_file(path, columns)
+    return read_file(path, ReadOptions(columns, **options))
+
+
+def refusal(folder: Path, name: str, content: str | bytes, **options: str) -> str:
+    """What is told of a file, or of its rows."""
+    try:
+        found = table(folder, name, content, **options)
+    except InputError as error:
+        return str(error)
+    return found.problems.message(name)
 
 
 def test_csv_exact(tmp_path: Path) -> None:
@@ -73,31 +87,6 @@ def test_parquet(tmp_path: Path) -> None:
     assert found.label_names == {"label": ["z", "a"]}
 
 
-def test_data_set_folder(tmp_path: Path) -> None:
-    """A data set's folder is read through datasets, a split by its name, with nothing left in the home."""
-    import datasets
-
-    for split in ("train", "test"):
-        datasets.Dataset.from_dict({"text": [split], "label": ["x"]}).to_parquet(str(tmp_path / f"{split}.parquet"))
-    before = set(Path(datasets.config.HF_DATASETS_CACHE).rglob("*"))
-    assert read_dataset(str(tmp_path), None, "test", None).columns["text"] == ["test"]
-    assert set(Path(datasets.config.HF_DATASETS_CACHE).rglob("*")) == before
-    with pytest.raises(InputError, match=r"split dev: .*dev"):
-        read_dataset(str(tmp_path), None, "dev", None)
-
-
-def test_unreachable_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no hub can be reached, the message says to give files."""
-    import datasets
-
-    def unreachable(*_: object, **__: object) -> None:
-        raise ConnectionError("Couldn't reach the hub")
-
-    monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(InputError, match=r"owner/name, split train: Couldn't reach.*give files by data\.train"):
-        read_dataset("owner/name", None, "train", None)
-
-
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
@@ -115,17 +104,27 @@ def test_unreachable_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.csv", b"text,label\nok,x\ncaf\xe9,y\n", "a.csv, line 3: not UTF-8 (byte 19 of the file is 0xe9)"),
         ("a.jsonl", b'{"text": "ok"}\n{"text": "\xff"}\n', "a.jsonl, line 2: not UTF-8 (byte 25"),
         ("a.jsonl", '{"text": "ok"}\n{"text": \n', "a.jsonl, line 2: not valid JSON"),
-        ("a.jsonl", "[" * 100_000, "a.jsonl, line 1: not valid JSON (nested too deeply)"),
-        ("a.jsonl", '["a", "b"]\n', "a.jsonl, line 1: is not a JSON object"),
+        ("a.jsonl", "[" * 100_000, "a.jsonl, line 1: not valid JSON (nested too deeply, or a number"),
+        ("a.jsonl", '["a", "b"]\n', "a.jsonl: is not a JSON object but a text"),
+        ("a.jsonl", '{"text": "a"}\n["a", "b"]\n', "a.jsonl, line 2: is not a JSON object but a list"),
         ("a.parquet", "no parquet", "a.parquet: cannot be read as Parquet"),
-        ("a.xlsx", "x", "a.xlsx: .xlsx is not supported; give .csv, .tsv, .txt, .json"),
+        ("a.xlsx", "x", "a.xlsx: is a spreadsheet; save its sheet as CSV; read are .csv, .tsv, .txt, .json"),
+        ("a.doc", "x", "a.doc: .doc is not supported; read are .csv"),
+        ("a.pkl", "x", "a.pkl: is pickled, and may hold code"),
+        ("a.csv", b"PK\x03\x04...", "a.csv: is a ZIP archive or a spreadsheet"),
+        ("a.csv", b"text,label\na\0,x\n", "a.csv, line 2: holds a NUL byte"),
+        ("a.csv", "text,label\na,x\n".encode("utf-16-le"), "without a byte order mark; give data.encoding: utf-16-le"),
+        ("a.csv.gz", b"\x1f\x8b nothing", "a.csv.gz: cannot be unpacked"),
+        ("a.json", '{"rows": 1', "a.json, line 1: not valid JSON"),
+        ("a.json", '[\n  {"text": "a"},\n  {"text": }\n]', "a.json, line 3: not valid JSON"),
+        ("a.json", "7", "a.json: holds a number; give an array of objects"),
+        ("a.json", '{"meta": {}, "data": [{"text": "a"}]}', "say where they are: data.field: data"),
+        ("a.json", '{"x": {"train": [{"text": "a"}], "test": [{"text": "b"}]}}', "x.train (or x.test)"),
     ],
 )
 def test_unreadable(tmp_path: Path, name: str, content: str | bytes, expected: str) -> None:
     """What cannot be read is named by file and line."""
-    with pytest.raises(InputError) as caught:
-        table(tmp_path, name, content)
-    assert expected in str(caught.value)
+    assert expected in refusal(tmp_path, name, content)
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -145,3 +144,152 @@ def test_json_lines_by_any_name(name: str, tmp_path: Path) -> None:
     """JSON lines are read under each of the names they go by."""
     (tmp_path / name).write_text('{"text": "NA", "label": 1}\n', encoding="utf-8")
     assert read_file(tmp_path / name).columns == {"text": ["NA"], "label": [1]}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_json_array(tmp_path: Path, indent: int | None) -> None:
+    """An array of objects is read, on one line or many, as JSON lines too, or inside an object."""
+    rows = [{"text": "NA", "label": 1}, {"text": "b", "label": None}]
+    content = json.dumps(rows, indent=indent)
+    expected = {"text": ["NA", "b"], "label": [1, None]}
+    assert table(tmp_path, "a.json", content).columns == expected
+    assert table(tmp_path, "a.jsonl", content).columns == expected
+    wrapped = json.dumps({"version": 1, "result": {"rows": rows}}, indent=indent)
+    assert table(tmp_path, "b.json", wrapped, field="result.rows").columns == expected
+    assert "b.json: no 'row' (data.field: result.row); the keys there: rows" in refusal(
+        tmp_path, "b.json", wrapped, field="result.row"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"text": ["a", "b"], "label": ["x", "y"]},
+        {"text": {"0": "a", "1": "b"}, "label": {"0": "x", "1": "y"}},
+        {"0": {"text": "a", "label": "x"}, "1": {"text": "b", "label": "y"}},
+        {"columns": ["text", "label"], "index": [0, 1], "data": [["a", "x"], ["b", "y"]]},
+    ],
+)
+def test_json_as_pandas_writes_it(tmp_path: Path, content: dict[str, object]) -> None:
+    """Columns, rows by number and split tables are read as the rows that they are."""
+    assert table(tmp_path, "a.json", json.dumps(content)).columns == {"text": ["a", "b"], "label": ["x", "y"]}
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
+def test_packed(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
+    """Packed files are read, whatever is in them."""
+    expected = {"text": ["a"], "label": ["x"]}
+    assert table(tmp_path, f"a.csv{suffix}", pack(b"text,label\na,x\n")).columns == expected
+    assert table(tmp_path, f"a.jsonl{suffix}", pack(b'{"text": "a", "label": "x"}\n')).columns == expected
+
+
+def test_packed_with_zstandard(tmp_path: Path) -> None:
+    """So are those of zstd."""
+    import pyarrow
+
+    packed = pyarrow.compress(b"text,label\na,x\n", codec="zstd", asbytes=True)
+    assert table(tmp_path, "a.csv.zst", packed).columns == {"text": ["a"], "label": ["x"]}
+
+
+@pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
+def test_other_separators(tmp_path: Path, delimiter: str, name: str) -> None:
+    """Another separator is recognised by the header and the rows, and noted; commas in texts do no harm."""
+    content = f"text{delimiter}label\na, b{delimiter}x\nc, d, e{delimiter}y\n"
+    found = table(tmp_path, "a.csv", content)
+    assert found.columns == {"text": ["a, b", "c, d, e"], "label": ["x", "y"]}
+    assert found.notes == [f"its columns are separated by {name}"]
+    given = table(tmp_path, "a.csv", content, delimiter=delimiter)
+    assert (given.columns, given.notes) == (found.columns, [])
+    assert table(tmp_path, "b.csv", f"a, b{delimiter}x\nc{delimiter}y\n", ["text", "label"]).columns["text"] == [
+        "a, b",
+        "c",
+    ]
+
+
+def test_separators_in_other_files(tmp_path: Path) -> None:
+    """A .tsv with commas and Excel's sep= line are recognised; one column with such marks in its texts stays one."""
+    assert table(tmp_path, "a.tsv", 'text,label\n"a, b",x\n').columns == {"text": ["a, b"], "label": ["x"]}
+    assert table(tmp_path, "a.csv", "sep=;\r\ntext;label\r\na;x\r\n").columns == {"text": ["a"], "label": ["x"]}
+    assert table(tmp_path, "b.csv", "text\na;b\nc;d\n").columns == {"text": ["a;b", "c;d"]}
+
+
+QUOTED_TSV = [
+    'text\tlabel\n"say ""yes"""\tx\nno\ty\n',
+    'text\tlabel\n"say\ttab"\tx\nno\ty\n',
+    '"text"\t"label"\n"say"\t"x"\n"no"\t"y"\n',
+    'text\tlabel\n"yes, sir"\tx\nno\ty\n',
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [*zip(QUOTED_TSV, [['say "yes"', "no"], ["say\ttab", "no"], ["say", "no"], ["yes, sir", "no"]], strict=True)],
+)
+def test_quoted_tsv(tmp_path: Path, content: str, expected: list[str]) -> None:
+    """A TSV that pandas or Excel wrote is unquoted as a CSV is."""
+    assert table(tmp_path, "a.tsv", content).columns["text"] == expected
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ['"half quoted', "it's"],
+        ['"quoted" in part', "b"],
+        ['"one ""twice""" and', 'a "lone" quote'],
+        ['"begins', 'ends"'],
+        ['"wholly"', 'in "part"'],
+        ['5" disk', '"a ""b"""'],
+    ],
+)
+def test_unquoted_tsv(tmp_path: Path, texts: list[str]) -> None:
+    """In a TSV without quoting a quote is a character like any other."""
+    content = "text\tlabel\n" + "".join(f"{text}\tx\n" for text in texts)
+    assert table(tmp_path, "a.tsv", content).columns["text"] == texts
+
+
+def test_a_tsv_that_does_not_tell(tmp_path: Path) -> None:
+    """Quotes around a whole text, of which nothing else tells the meaning, are kept, and noted."""
+    found = table(tmp_path, "a.tsv", 'text\tlabel\n"So true"\tx\nno\ty\n')
+    assert found.columns["text"] == ['"So true"', "no"]
+    assert found.notes == ["1 fields begin and end with a quote, which is taken as part of their text"]
+
+
+def test_second_header(tmp_path: Path) -> None:
+    """A row that repeats the header, as files put together have it, cannot be used."""
+    content = "text,label\na,x\ntext,label\nb,y\nlabel,text\nc,z\n"
+    assert "row 2: holds the names of the columns" not in refusal(tmp_path, "a.csv", content)
+    assert "line 3: holds the names of the columns: a second header" in refusal(tmp_path, "a.csv", content)
+    assert len(table(tmp_path, "a.csv", content).usable()) == 3
+
+
+@pytest.mark.parametrize(
+    ("encoding", "spelled"), [("utf-16", "UTF-16"), ("utf-32", "UTF-32"), ("utf-8-sig", ""), ("utf-8", "")]
+)
+def test_encodings(tmp_path: Path, encoding: str, spelled: str) -> None:
+    """A byte order mark tells UTF-16 and UTF-32; that is noted."""
+    found = table(tmp_path, "a.csv", "text,label\ncafé,x\n".encode(encoding))
+    assert found.columns == {"text": ["café"], "label": ["x"]}
+    assert found.notes == ([f"is read as {spelled}, as its byte order mark says"] if spelled else [])
+    assert table(tmp_path, "a.jsonl", '{"text": "café"}\n'.encode(encoding)).columns == {"text": ["café"]}
+    assert table(tmp_path, "a.conll", "café\tO\n".encode(encoding)).columns["tokens"] == [["café"]]
+
+
+def test_other_encodings(tmp_path: Path) -> None:
+    """Bytes of another encoding are told with a likely one, for data.encoding; UTF-8 is always read as such."""
+    content = "text,label\nso ein Käse kostet 5 €,x\n"
+    assert "line 2: not UTF-8 (byte 19 of" in refusal(tmp_path, "a.csv", content.encode("cp1252"))
+    assert "data.encoding: cp1252" in refusal(tmp_path, "a.csv", content.encode("cp1252"))
+    found = table(tmp_path, "a.csv", content.encode("cp1252"), encoding="cp1252")
+    assert found.columns["text"] == ["so ein Käse kostet 5 €"]
+    assert found.notes == []
+    found = table(tmp_path, "a.csv", content.encode(), encoding="cp1252")
+    assert found.columns["text"] == ["so ein Käse kostet 5 €"]
+    assert found.notes == ["is read as UTF-8, which it is, and not as data.encoding: cp1252 says"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_old_line_ends(tmp_path: Path, name: str) -> None:
+    """Lines may end as they did on old Macs."""
+    separator = "," if name == "a.csv" else "\t"
+    found = table(tmp_path, name, f"text{separator}label\ra{separator}x\rb{separator}y\r")
+    assert found.columns == {"text": ["a", "b"], "label": ["x", "y"]}

@@ -149,7 +149,10 @@ def test_missing_column(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no column 'text' \(data\.text\); columns there: body, intent") as caught:
         load(Data(train=str(path), test=0.2))
     assert caught.value.field == "data.text"
-    path.write_text("text;label\none;a\n")
+    write_csv(path, [("one", "a")], header=(" Text", "label"))
+    with pytest.raises(InputError, match=r"columns there:  Text, label; did you mean ' Text'\?"):
+        load(Data(train=str(path), test=0.2))
+    path.write_text("text;label\none;a;b\n")
     with pytest.raises(InputError, match=r"columns are separated by commas in \.csv"):
         load(Data(train=str(path), test=0.2))
 

@@ -1,1 +1,0 @@
-"""The folder that the Hugging Face Hub, transformers.js and Optimum read (docs/hub.md)."""

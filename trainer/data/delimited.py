@@ -1,0 +1,164 @@
+"""CSV and TSV: every field as written.
+
+Where a file's first record is one column, another separator that gives all records as many columns is taken, and noted.
+A TSV's quotes enclose fields only where they cannot be part of the text.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from serving.errors import InputError
+from trainer.data.problems import UNUSABLE
+from trainer.data.table import ReadOptions, Table, lines_of, text_of
+
+_LONGEST_FIELD = 2**31 - 1
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_SAMPLE = 2**16
+_MOST_UNEVEN = 0.05
+_EXCEL = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
+_ENCLOSED = re.compile(r'"(?:[^"]|"")*"')
+
+
+class _Record(NamedTuple):
+    line: int
+    fields: list[str]
+
+
+def read_csv(path: Path, options: ReadOptions) -> Table:
+    return _read(path, options, ",")
+
+
+def read_tsv(path: Path, options: ReadOptions) -> Table:
+    return _read(path, options, "\t")
+
+
+def _read(path: Path, options: ReadOptions, usual: str) -> Table:
+    csv.field_size_limit(_LONGEST_FIELD)  # columns.py has a limit, and names the row that exceeds it
+    text, names, notes = text_of(path, options.encoding), options.column_names, []
+    excel = _EXCEL.match(text)
+    text, first = (text[excel.end() :], 2) if excel else (text, 1)
+    delimiter = options.delimiter or (excel[1] if excel else _find_delimiter(text, usual, names))
+    if delimiter != usual and not options.delimiter:
+        notes.append(f"its columns are separated by {_SEPARATORS.get(delimiter, repr(delimiter))}")
+    if usual == delimiter == "\t":
+        records, kept = _tab_records(text, first, names)
+        notes += [f"{kept} fields begin and end with a quote, which is taken as part of their text"] if kept else []
+    else:
+        records = _quoted_records(path, text, first, delimiter)
+    return _to_table(path, records, names, notes)
+
+
+def _find_delimiter(text: str, usual: str, names: Sequence[str] | None) -> str:
+    """``usual``, unless another makes several columns, the same in all rows, where it does not."""
+    sample = text[:_SAMPLE]
+    sample = sample if len(sample) == len(text) else sample[: sample.rfind("\n") + 1]
+
+    def width_by(delimiter: str) -> int:
+        """Of all records, or nearly; 0 where they are uneven."""
+        widths = [len(record) for record in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter) if record]
+        wanted = len(names) if names else next(iter(widths), 0)
+        even = sum(width == wanted for width in widths) >= (1 - _MOST_UNEVEN) * len(widths)
+        return wanted if even else 0
+
+    if width_by(usual) > 1 or (names and len(names) == 1):
+        return usual
+    widths = {delimiter: width_by(delimiter) for delimiter in _SEPARATORS if delimiter != usual}
+    best = max(widths, key=lambda delimiter: widths[delimiter])
+    return best if widths[best] > 1 else usual
+
+
+def _quoted_records(path: Path, text: str, line: int, delimiter: str) -> list[_Record]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+    records: list[_Record] = []
+    first = line
+    try:
+        for record in reader:
+            if record:
+                records.append(_Record(line, record))
+            line = reader.line_num + first
+    except csv.Error as error:
+        raise InputError(f"{path.name}, line {line}: not valid CSV ({error}); check the quotes") from None
+    return records
+
+
+def _tab_records(text: str, line: int, names: Sequence[str] | None) -> tuple[list[_Record], int]:
+    """The records, and how many fields keep the quotes around them.
+
+    Files that quote do so by pandas' or Excel's rules, and have no lone quote elsewhere. Others have quotes anywhere.
+    """
+    plain = [_Record(at, each.split("\t")) for at, each in enumerate(lines_of(text), line) if each]
+    if '"' not in text:
+        return plain, 0
+    try:
+        quoted = _quoted_records(Path(), text, line, "\t")
+    except InputError:
+        return plain, 0
+    if _is_even(plain, names) and not _has_enclosed_fields(plain):
+        return plain, sum(_is_enclosed(field) for record in plain for field in record.fields)
+    return (quoted, 0) if _is_even(quoted, names) else (plain, 0)
+
+
+def _is_even(records: Sequence[_Record], names: Sequence[str] | None) -> bool:
+    width = len(names) if names else len(records[0].fields)
+    return all(len(record.fields) == width for record in records)
+
+
+def _has_enclosed_fields(records: Sequence[_Record]) -> bool:
+    """Whether quotes enclose fields: doubled ones inside, a whole column, or exactly the fields that hold commas."""
+    fields = [field for record in records for field in record.fields]
+    quoted = [field for field in fields if '"' in field]
+    if not all(map(_is_enclosed, quoted)):
+        return False
+    if any('""' in field[1:-1] for field in quoted):
+        return True
+    if any(all(map(_is_enclosed, column)) for column in zip(*(record.fields for record in records[1:]), strict=True)):
+        return len(records) > 2
+    return all(("," in field) == _is_enclosed(field) for field in fields)
+
+
+def _is_enclosed(field: str) -> bool:
+    return len(field) > 1 and _ENCLOSED.fullmatch(field) is not None
+
+
+def _to_table(path: Path, records: list[_Record], names: Sequence[str] | None, notes: list[str]) -> Table:
+    if not records:
+        raise InputError(f"{path.name}: is empty; give a header and at least one row for each label")
+    header = list(names) if names else records.pop(0).fields
+    _check_header(path, header)
+    table = Table(path.name, {}, notes=notes)
+    rows: list[Sequence[Any]] = [
+        _check_record(table, header, number, record) for number, record in enumerate(records, 1)
+    ]
+    table.columns.update((name, [row[at] for row in rows]) for at, name in enumerate(header))
+    return table
+
+
+def _check_record(table: Table, header: list[str], number: int, record: _Record) -> Sequence[Any]:
+    fields = record.fields
+    if len(fields) != len(header):
+        problem = (
+            f"has {_count(len(fields), 'field')}, but there are {_count(len(header), 'column')} ({', '.join(header)});"
+            " quote a field that holds the separator"
+        )
+    elif fields == header or (len(header) > 1 and sorted(fields) == sorted(header)):
+        problem = "holds the names of the columns: a second header"
+    else:
+        return fields
+    table.problems.add(number, problem, f"line {record.line}")
+    return [UNUSABLE] * len(header)
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise InputError(f"{path.name}: column {twice[0]!r} occurs twice; give each column its own name")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,164 @@
+"""JSON: an object a line, an array of objects, an array inside an object, or an object of columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from serving.errors import InputError
+from serving.tasks.inputs import json_type
+from trainer.data.entity_spans import pair_as_row
+from trainer.data.problems import UNUSABLE
+from trainer.data.squad import is_squad, read_squad
+from trainer.data.table import ReadOptions, Table, lines_of, text_of
+
+_SHOWN = 5
+
+
+def read_json_lines(path: Path, options: ReadOptions) -> Table:
+    text = text_of(path, options.encoding)
+    content = _parse(text) if text.lstrip().startswith("[") else None  # an array under a name of JSON lines
+    rows = pair_as_row(content)  # of a lone line too
+    return _from_rows(path, rows) if isinstance(rows, list) else _read_lines(path, text)
+
+
+def read_json(path: Path, options: ReadOptions) -> Table:
+    text = text_of(path, options.encoding)
+    content = _parse(text)
+    if content is None and not _are_lines(text):
+        _refuse(path, text)
+    if options.field:
+        return _from_content(path, _find_field(path, content, options.field))
+    if is_squad(content):
+        return read_squad(path, options.encoding)
+    return _read_lines(path, text) if content is None else _from_content(path, content)
+
+
+def _parse(text: str) -> Any:
+    """None for JSON lines, and for what is no JSON, whose first bad line the reader of lines names."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _are_lines(text: str) -> bool:
+    """Whether the first line is JSON in itself, or there is only one."""
+    lines = text.strip().split("\n", 1)
+    return len(lines) == 1 or _parse(lines[0]) is not None
+
+
+def _refuse(path: Path, text: str) -> None:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", 1)
+        reason = getattr(error, "msg", "nested too deeply, or a number of thousands of digits")
+        raise InputError(f"{path.name}, line {line}: not valid JSON ({reason})") from None
+
+
+def _find_field(path: Path, content: Any, field: str) -> Any:
+    for name in field.split("."):
+        if not isinstance(content, dict) or name not in content:
+            there = (
+                f"the keys there: {', '.join(content)}"
+                if isinstance(content, dict)
+                else f"there is {json_type(content)}"
+            )
+            raise InputError(f"{path.name}: no {name!r} (data.field: {field}); {there}", field="data.field")
+        content = content[name]
+    return content
+
+
+def _from_content(path: Path, content: Any) -> Table:
+    if isinstance(content, list):
+        return _from_rows(path, content)
+    if not isinstance(content, dict):
+        raise InputError(f"{path.name}: holds {json_type(content)}; give an array of objects, or an object a line")
+    if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):  # pandas' orient="split"
+        return _from_columns(path, dict(zip(content["columns"], zip(*content["data"], strict=False), strict=False)))
+    arrays = _arrays(content)
+    if arrays and not _are_columns(content):
+        raise InputError(
+            f"{path.name}: is an object with rows inside; say where they are: data.field: {arrays[0]}"
+            + (f" (or {', '.join(arrays[1:_SHOWN])})" if arrays[1:] else ""),
+            field="data.field",
+        )
+    return _from_columns(path, content) if _are_columns(content) else _from_rows(path, [content])
+
+
+def _arrays(content: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The dotted names of arrays of objects, the outermost."""
+    found = []
+    for name, value in content.items():
+        if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+            found.append(prefix + name)
+        elif isinstance(value, dict):
+            found += _arrays(value, f"{prefix}{name}.")
+    return found
+
+
+def _are_columns(content: Mapping[str, Any]) -> bool:
+    """Lists of one length, or pandas' objects by row number."""
+    values = list(content.values())
+    if values and all(isinstance(value, list) for value in values):
+        return len(set(map(len, values))) == 1 and not (len(values) == 1 and _arrays(content))
+    by_number = (isinstance(value, dict) and value.keys() == values[0].keys() for value in values)
+    return bool(values) and all(by_number) and (_are_numbers(values[0]) or _are_numbers(content))
+
+
+def _are_numbers(content: Mapping[str, Any]) -> bool:
+    return all(name.isdecimal() for name in content)
+
+
+def _from_columns(path: Path, content: Mapping[str, Any]) -> Table:
+    columns = {
+        str(name): list(values.values() if isinstance(values, dict) else values) for name, values in content.items()
+    }
+    if _are_numbers(columns):  # pandas' orient="index": rows, by number
+        return _from_rows(path, list(content.values()))
+    return Table(path.name, columns)
+
+
+def _from_rows(path: Path, items: Sequence[Any]) -> Table:
+    return _to_table(path, [(_row_of(item), "") for item in items])
+
+
+def _read_lines(path: Path, text: str) -> Table:
+    lines = [(at, line) for at, line in enumerate(lines_of(text), 1) if line.strip()]
+    return _to_table(path, [(_parse_line(line), f"line {at}") for at, line in lines])
+
+
+def _to_table(path: Path, rows: Sequence[tuple[dict[str, Any] | str, str]]) -> Table:
+    """From objects, or what is wrong in place of one, each with its place."""
+    if not rows:
+        raise InputError(f"{path.name}: is empty; give one JSON object a line, or an array of objects")
+    first, place = rows[0]
+    names = list(dict.fromkeys(name for row, _ in rows if isinstance(row, dict) for name in row))
+    if not names:
+        where = f"{path.name}, {place}" if place else path.name
+        raise InputError(f"{where}: {first or 'has no keys'}")
+    table = Table(path.name, {})
+    for number, (row, place) in enumerate(rows, 1):
+        if isinstance(row, str):
+            table.problems.add(number, row, place)
+    table.columns.update(
+        (name, [row.get(name) if isinstance(row, dict) else UNUSABLE for row, _ in rows]) for name in names
+    )
+    return table
+
+
+def _parse_line(line: str) -> dict[str, Any] | str:
+    try:
+        return _row_of(json.loads(line))
+    except (ValueError, RecursionError) as error:
+        reason = getattr(error, "msg", "nested too deeply, or a number of thousands of digits")
+        return f"not valid JSON ({reason}); give one object a line"
+
+
+def _row_of(item: Any) -> dict[str, Any] | str:
+    """The object, or what is wrong."""
+    row = pair_as_row(item)
+    return row if isinstance(row, dict) else f"is not a JSON object but {json_type(item)}"
