@@ -24,6 +24,7 @@ COPY --from=packages /opt/packages /opt/packages
 WORKDIR /app
 COPY tuneship.py ./
 COPY serving ./serving
+COPY stores ./stores
 COPY deploy/entrypoint.sh ./
 COPY bundle ./bundle
 ENV PYTHONPATH=/opt/packages:/app \
@@ -34,7 +35,7 @@ ENV PYTHONPATH=/opt/packages:/app \
     HF_HUB_DISABLE_TELEMETRY=1
 # Make all files readable for the user below, compile them (the root may be read-only later), and verify the bundle.
 RUN find /app ! -perm -o=r -exec chmod a+rX {} + \
- && python -m compileall -q serving tuneship.py \
+ && python -m compileall -q serving stores tuneship.py \
  && python -m tuneship verify bundle \
  && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tuneship
 ENV PYTHONDONTWRITEBYTECODE=1

@@ -15,7 +15,7 @@ WORKERS ?= 2
 DOCKER_BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train export verify serve bento image check lint types test mutants bench peers docs lock clean
+.PHONY: help setup demo train export verify serve bento image check lint types test mutants bench peers mlflow docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,10 @@ mutants: setup  ## [ARGS="--sample 300"]: alter the code; does a test notice?
 
 peers: setup  ## make .venv-peers, the other servers for `make bench`
 	$(BIN)/python -m bench.peers.setup $(PIP_ARGS)
+
+mlflow:  ## make .venv-mlflow, an MLflow server for the tests of mlflow: targets
+	$(PYTHON) -m venv .venv-mlflow
+	.venv-mlflow/bin/python -m pip install --quiet $(PIP_ARGS) mlflow==3.17.2
 
 bench: setup  ## measure the figures of docs/benchmarks.md
 	$(BIN)/python -m bench all $(ARGS)

@@ -21,7 +21,7 @@ from typer import Argument, Option
 
 from serving.errors import InputError, UserError
 from serving.files import explain as explain_file_error
-from stores.locate import locate
+from stores.locate import locate, reach
 
 if TYPE_CHECKING:
     from serving.entrypoints.verify import Finding
@@ -123,21 +123,40 @@ def export(
     run: Run,
     output: Annotated[Path, Option("--output", "-o", metavar="BUNDLE", help="Folder for the bundle.")],
     variant: Annotated[
-        str, Option(metavar="fp32|int8|auto", help="Format of the weights; auto: the fastest that passes.")
-    ] = "fp32",
+        str | None,
+        Option(metavar="fp32|int8|auto", help="Format of the weights; auto: the fastest that passes. [default: fp32]"),
+    ] = None,
     fallback: Annotated[bool, Option(help="Add fp32 for machines where int8 fails its check.")] = False,
+    layout: Annotated[
+        str, Option(metavar="bundle|hub", help="hub: the folder that the Hugging Face Hub and transformers.js read.")
+    ] = "bundle",
     threads: Threads = None,
 ) -> None:
-    """Convert a run to ONNX, prove its answers, and write a bundle."""
+    """Convert a run to ONNX, prove its answers, and write a bundle.
+
+    With --layout hub, the default variant is fp32, with int8 beside it if that passes.
+    """
     from trainer.run.run import Run as TrainedRun
 
+    if layout not in ("bundle", "hub"):
+        raise InputError(f"--layout {layout} is unknown; accepted are: bundle, hub", field="--layout")
     trained = TrainedRun.open(run)
     from export.console import parity_table, show_progress, variants_table
-    from export.exporter import export_run  # imports torch
+    from export.exporter import export_hub, export_run  # imports torch
     from serving.settings.settings import available_cpus
 
+    threads = threads or available_cpus()
+    if layout == "hub":
+        with show_progress(err):
+            made = export_hub(trained, output, variant, threads=threads)
+        for parity in made.proofs:
+            out.print(parity_table(parity))
+        for note in made.folder.notes:
+            out.print(f"[yellow]![/] {escape(note)}", soft_wrap=True, highlight=False)
+        out.print(f"hub     {escape(str(output))}  {made.bytes / 1e6:.1f} MB", soft_wrap=True)
+        return
     with show_progress(err):
-        result = export_run(trained, output, variant, threads=threads or available_cpus(), fallback=fallback)
+        result = export_run(trained, output, variant or "fp32", threads=threads, fallback=fallback)
     if result.candidates:
         out.print(variants_table(result.candidates, result.parity.variant))
     out.print(parity_table(result.parity))
@@ -284,7 +303,10 @@ def explain(
 @app.command()
 def serve(
     bundles: Annotated[
-        list[str], Argument(metavar="[NAME=]BUNDLE...", help="Bundles, or a folder of them; the first is the default.")
+        list[str],
+        Argument(
+            metavar="[NAME=]BUNDLE...", help="Bundles, targets, or a folder of bundles; the first is the default."
+        ),
     ],
     port: Annotated[int, Option(envvar="PORT", min=1, max=65535, metavar="PORT", help="Port to listen on.")] = 3000,
     host: Annotated[str, Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
@@ -338,7 +360,7 @@ def serve(
         "TUNESHIP_ALLOWED_HOSTS": " ".join(allowed_host or []) or None,
     }
     variables = {name: str(value) for name, value in options.items() if value is not None}
-    serve_bundles(bundles, host=host, port=port, threads=threads, options=variables)
+    serve_bundles(bundles, host=host, port=port, threads=threads, options=variables, reach=reach)
 
 
 @app.command()

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from export.graphs.encoder import LogitsOnly
+from export.graphs.encoder import PositionalModel
 from export.graphs.generator import causal_conversion, seq2seq_conversions
 from export.graphs.graph_file import load_graph
 from export.graphs.to_onnx import ROADS, Conversion, first_line
@@ -88,7 +88,7 @@ def _classifier(config: Any) -> Conversion:
     inputs, free = ["input_ids", "attention_mask"], {0: "batch", 1: "sequence"}
     backbone = backbone_class(config).from_config(config, attn_implementation="eager")
     backbone.config.use_cache = False
-    module = LogitsOnly(PooledClassifier(backbone, natural_pooling(config), 5).eval(), inputs)
+    module = PositionalModel(PooledClassifier(backbone, natural_pooling(config), 5).eval(), inputs, ["logits"])
     mask = torch.tensor([[1] * 6, [1, 1, 1, 1, 0, 0]])
     samples = [(torch.full((2, 6), 5) * mask, mask), (torch.full((1, 1), 7), torch.ones(1, 1, dtype=torch.long))]
     return Conversion(module, samples, inputs, ["logits"], {**dict.fromkeys(inputs, free), "logits": {0: "batch"}})

@@ -13,6 +13,7 @@ from typing import Any
 from export.bundle.bom import create_bom
 from export.bundle.card import write_card
 from export.bundle.files import BOM, FIGURE, GOLDEN, PARITY, RELIABILITY, SEARCH, TOKENIZER, hash_files
+from export.bundle.hub.folder import GRAPHS, HubFolder, write_hub
 from export.bundle.manifest import package_versions, to_verdict
 from export.bundle.samples import select_golden_inputs, write_golden
 from export.graphs.graph_file import PROTOBUF_LIMIT, copy_graph, data_file
@@ -25,7 +26,7 @@ from export.workspace import BuiltVariant, Workspace, generates
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import describe_machine
 from serving.bundle.manifest import MANIFEST, REFERENCE, Alternative, GoldenSpec
-from serving.errors import UserError
+from serving.errors import InputError, UserError
 from serving.inference.predictor import Predictor
 from stores.folders import check_output, replace_folder, staging_folder
 from trainer.run.figures import reliability_figure
@@ -95,6 +96,72 @@ def export_run(
     bundle = Bundle.open(output)
     size = sum(path.stat().st_size for path in output.iterdir())
     return Export(output, bundle.digest, size, proven[0].parity, candidates)
+
+
+@dataclass(frozen=True)
+class HubExport:
+    """``proofs``: of the variants in the folder."""
+
+    folder: HubFolder
+    bytes: int
+    proofs: list[Parity]
+
+
+def export_hub(
+    run: Run,
+    output: Path,
+    variant_name: str | None = None,
+    *,
+    threads: int = 1,
+    max_bytes: int = PROTOBUF_LIMIT,
+) -> HubExport:
+    """Convert a run, prove it as `export_run`, and write the folder that the Hugging Face Hub's programs read.
+
+    Args:
+        output: a folder that is new or empty.
+        variant_name: ``fp32``; ``int8``, with fp32; None: fp32, with int8 if it passes.
+
+    Raises:
+        InputError: ``output`` has something, there is no such variant, or the run is not as its lock.json says.
+        ProofFailed: a gate failed; the figures are in the run's folder.
+    """
+    variants = _hub_variants(variant_name, generates(run))
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(f"{output} exists. Choose another --output, or empty it first.", field="--output")
+    require_locked(run)
+    begin_step("converting, and computing the checkpoint's answers to every test row…")
+    with staging_folder(output) as bundle, Workspace.open(run, threads, max_bytes) as workspace:
+        proven, left_out = [], ""
+        for variant in variants:
+            begin_step(f"{variant.name}: converting and proving…")
+            try:
+                proven.append(_prove_variant(workspace, variant, bundle))
+            except UserError as error:
+                if variant_name or not proven:
+                    raise
+                left_out = _first_reason(error)
+        begin_step("writing the folder and answering the golden rows as others do…")
+        write_bundle(workspace, proven, bundle)
+        workspace.reference.model.release()
+        folder = write_hub(Bundle.open(bundle), run.checkpoint, _create_folder(bundle.parent / "hub"), left_out)
+        replace_folder(output, folder.root)
+    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    return HubExport(dataclasses.replace(folder, root=output), size, [each.parity for each in proven])
+
+
+def _first_reason(error: UserError) -> str:
+    """A failed proof's first gate."""
+    first, *more = str(error).splitlines()
+    return more[0].strip().partition(";")[0] if isinstance(error, ProofFailed) and more else first
+
+
+def _hub_variants(name: str | None, generates: bool) -> list[Variant]:
+    accepted = [FP32.name] if generates else [*GRAPHS]
+    if name not in (None, *accepted):
+        raise InputError(
+            f"--layout hub has no variant {name!r} of this model; accepted: {', '.join(accepted)}", field="--variant"
+        )
+    return [variant_named(each) for each in accepted if name in (None, each) or each == FP32.name]
 
 
 def write_bundle(workspace: Workspace, proven: Sequence[ProvenVariant], folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from serving.bundle.bundle import MOST_MANIFEST_BYTES, sha256_of
@@ -15,7 +15,7 @@ from serving.files import replace_file
 from stores.cache import Cache
 from stores.errors import Missing, StoreError
 from stores.folders import check_output, replace_folder, staging_folder
-from stores.store import Snapshot, open_store
+from stores.store import Snapshot, at_most, open_store
 from stores.targets import Target
 
 Advance = Callable[[int], None]
@@ -35,12 +35,14 @@ def pull(target: Target, output: Path, advance: Advance = lambda _: None) -> str
     return cached.name
 
 
-def fetch(target: Target, cache: Cache, advance: Advance = lambda _: None) -> Path:
+def fetch(target: Target, cache: Cache, advance: Advance = lambda _: None, checked: Path | None = None) -> Path:
     """The cached bundle of a target; one whose digest is given and which is there asks nobody.
+
+    The folder ``checked`` is not checked again.
 
     Raises StoreError for what is no bundle or another one, BundleError for what was altered.
     """
-    if target.digest and (found := cache.find(target.digest)):
+    if target.digest and (found := _find(cache, target.digest, checked)):
         return found
     snapshot = open_store(target).snapshot()
     content, manifest = read_manifest(snapshot, target)
@@ -48,7 +50,7 @@ def fetch(target: Target, cache: Cache, advance: Advance = lambda _: None) -> Pa
         raise StoreError(f"{target}: has the bundle sha256 {manifest.digest}, asked for is {target.digest}")
     signature = _read_signature(snapshot)
     with cache.lock(manifest.digest):
-        folder = cache.find(manifest.digest)
+        folder = _find(cache, manifest.digest, checked)
         if folder is None:
             partial = cache.partial(manifest.digest)
             partial.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -58,6 +60,10 @@ def fetch(target: Target, cache: Cache, advance: Advance = lambda _: None) -> Pa
         if signature is not None:
             _write(folder / SIGNATURE, signature)
     return folder
+
+
+def _find(cache: Cache, digest: str, checked: Path | None) -> Path | None:
+    return checked if checked == cache.bundle(digest) and checked.is_dir() else cache.find(digest)
 
 
 def read_manifest(snapshot: Snapshot, target: Target) -> tuple[bytes, Manifest]:
@@ -124,23 +130,15 @@ def _append(path: Path, start: int, chunks: Iterable[bytes], size: int, advance:
     with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
         file.truncate(start)
         file.seek(start)
-        for chunk in _at_most(chunks, size + 1 - start):
+        for chunk in at_most(chunks, size + 1 - start):
             file.write(chunk)
             file.flush()
             advance(len(chunk))
 
 
-def _at_most(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield chunk[:most]
-        most -= len(chunk)
-        if most <= 0:
-            return
-
-
 def _read(snapshot: Snapshot, name: str, most: int) -> bytes:
     with snapshot.read(name) as chunks:
-        content = b"".join(_at_most(chunks, most + 1))
+        content = b"".join(at_most(chunks, most + 1))
     if len(content) > most:
         raise StoreError(f"{name} has more than {most:,} bytes, more than a file of its kind can have")
     return content

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,7 @@ from stores.errors import StoreError
 from stores.targets import OWN, Target
 
 MODULES = {"hf": "hugging_face", "bento": "bento", "oci": "oci", "mlflow": "mlflow_models"}
-EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "mlflow": "mlflow", "oras": "oci", "bentoml": "", "huggingface_hub": ""}
+EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "mlflow": "mlflow"}
 """By a module that may lack, the extra that brings it."""
 
 
@@ -70,3 +70,12 @@ def skip(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:
     for chunk in chunks:
         yield chunk[count:]
         count = max(0, count - len(chunk))
+
+
+def at_most(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """The first ``most`` bytes."""
+    for chunk in chunks:
+        yield chunk[:most]
+        most -= len(chunk)
+        if most <= 0:
+            return

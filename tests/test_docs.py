@@ -28,7 +28,7 @@ PAGES = [README, *DOCS]
 WRITTEN = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 
 FOLDERS = ("serving", "trainer", "export", "bench", "tests", "deploy", "docs", "recipes")
-LANGUAGES = {"sh", "console", "python", "yaml", ""}
+LANGUAGES = {"sh", "console", "python", "yaml", "js", ""}
 README_LINES, SENTENCE_WORDS, LINE_WIDTH = 160, 38, 120
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

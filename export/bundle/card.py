@@ -6,7 +6,8 @@ It is rendered from the bundle's files alone, by ``card.md.jinja``, so it can be
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from serving.tasks import TASKS
 from trainer.metrics.display import CALIBRATION, format_score, metric_title
 
 Record = dict[str, Any]
+
+TEMPLATE = "card.md.jinja"
 
 SPLITS = ("train", "validation", "test")
 PIPELINE_TAGS = {"multi-label-classification": "text-classification", "regression": "text-classification"}
@@ -51,7 +54,8 @@ def check_card(bundle: Bundle) -> str:
     return card
 
 
-def render_card(manifest: Manifest, folder: Path) -> str:
+def render_card(manifest: Manifest, folder: Path, template: str = TEMPLATE, **more: Any) -> str:
+    """``more``: variables of another template than a bundle's, and ``library`` and ``tags`` of its metadata."""
     parity, search = _read_json(folder / PARITY), _read_json(folder / SEARCH)
     metric = parity["metric"]
     environment = Environment(
@@ -63,13 +67,14 @@ def render_card(manifest: Manifest, folder: Path) -> str:
     )
     environment.filters |= {
         "cell": _escape_cell,
+        "plain": _escape_text,
         "thousands": lambda number: f"{number:,.0f}",
         "metric_title": metric_title,
         "score": lambda score: format_score(metric, score),
         "change": lambda change: format_change(metric, change)[0],
     }
-    return environment.get_template("card.md.jinja").render(
-        metadata=_metadata(manifest, parity),
+    return environment.get_template(template).render(
+        metadata=_metadata(manifest, parity, more.pop("library", "onnx"), more.pop("tags", [])),
         manifest=manifest,
         parity=parity,
         search=search,
@@ -81,10 +86,11 @@ def render_card(manifest: Manifest, folder: Path) -> str:
         calibration_figures=CALIBRATION,
         reliability=RELIABILITY,
         uses_windows=TASKS[manifest.task].uses_windows,
+        **more,
     )
 
 
-def _metadata(manifest: Manifest, parity: Record) -> str:
+def _metadata(manifest: Manifest, parity: Record, library: str, tags: Sequence[str]) -> str:
     card, base = manifest.card, str(manifest.model.get("id", ""))
     test, tag = manifest.data.get("splits", {}).get("test", {}), PIPELINE_TAGS.get(manifest.task, manifest.task)
     dataset = card.get("dataset") or Path(str(test.get("source", "held-out rows"))).name
@@ -101,11 +107,11 @@ def _metadata(manifest: Manifest, parity: Record) -> str:
         model_name=manifest.name,
         language=card.get("language"),
         license=card.get("license"),
-        library_name="onnx",
+        library_name=library,
         pipeline_tag=tag,
         base_model=base if base.count("/") == 1 and not base.startswith(".") else None,  # a hub id, not a folder
         datasets=[card["dataset"]] if "/" in card.get("dataset", "") else None,
-        tags=["tuneship", "onnx", manifest.graph.variant, manifest.task],
+        tags=["tuneship", "onnx", manifest.graph.variant, manifest.task, *tags],
         eval_results=[result],
     )
     return str(data.to_yaml())
@@ -134,6 +140,13 @@ def _flatten(values: Record, prefix: str = "") -> Iterable[tuple[str, str]]:
 def _escape_cell(text: str) -> str:
     """For a Markdown table."""
     return " ".join(str(text).replace("|", "\\|").split())
+
+
+def _escape_text(text: str) -> str:
+    """For a line of Markdown: no markup, and an underline only within a word."""
+    line = " ".join(str(text).split())
+    line = re.sub(r"[\\`*\[\]<>|&~]|(?<![^\W_])_|_(?![^\W_])|^[-+#=](?=\s|$)", r"\\\g<0>", line)
+    return re.sub(r"^(\d+)([.)])", r"\1\\\2", line)
 
 
 def _read_json(path: Path) -> Record:

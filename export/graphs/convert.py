@@ -35,7 +35,7 @@ def write_graphs(checkpoint: Checkpoint, folder: Path, max_bytes: int = PROTOBUF
     head = checkpoint.model_spec.head
     if head not in ("causal", "seq2seq"):
         to_onnx(encoder_conversion(checkpoint), folder / GRAPH, max_bytes)
-        _declare_width(folder / GRAPH, checkpoint.task.logits_per_window)
+        _declare_logits(folder / GRAPH, checkpoint.task.logits_per_window)
         return Graphs(GRAPH, None, read_graph_inputs(folder / GRAPH), _read_opset(folder / GRAPH))
     assert isinstance(checkpoint.model, LibraryModel)
     if head == "causal":
@@ -45,13 +45,18 @@ def write_graphs(checkpoint: Checkpoint, folder: Path, max_bytes: int = PROTOBUF
     return Graphs(ENCODER, DECODER, [], _read_opset(folder / DECODER))
 
 
-def _declare_width(path: Path, width: int) -> None:
-    """For an exporter that lost the last axis of the logits, which a session compares with the manifest."""
+def _declare_logits(path: Path, width: int) -> None:
+    """As the one output, of the width that a session compares with the manifest: an exporter may lose that.
+
+    Other outputs keep their names in the graph, for `export.bundle.hub`.
+    """
     model = load_graph(path)
-    axis = model.graph.output[0].type.tensor_type.shape.dim[-1]
-    if not axis.HasField("dim_value"):
-        axis.dim_value = width
-        path.write_bytes(model.SerializeToString())
+    axis, more = model.graph.output[0].type.tensor_type.shape.dim[-1], model.graph.output[1:]
+    if axis.HasField("dim_value") and not more:
+        return
+    axis.dim_value = width
+    del model.graph.output[1:]
+    path.write_bytes(model.SerializeToString())
 
 
 def _read_opset(path: Path) -> int:

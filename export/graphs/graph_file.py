@@ -45,13 +45,13 @@ def read_tensor(tensor: TensorProto, folder: Path | None) -> Array:
     return values.reshape(tuple(tensor.dims))
 
 
-def save_graph(model: ModelProto, target: Path, source: Path) -> None:
-    """A changed form of the graph ``source``: with a data file if that has one.
+def save_graph(model: ModelProto, target: Path, source: Path, data: str | None = None) -> None:
+    """A changed form of the graph ``source``: with a data file, named ``data``, if that has one.
 
     The model's external tensors are in files of the source's folder; all large ones are moved into the new data file.
     """
     if data_file(source).exists():
-        move_tensors(model, data_file(target), source.parent)
+        move_tensors(model, target.with_name(data) if data else data_file(target), source.parent)
     target.write_bytes(model.SerializeToString())
 
 

@@ -12,7 +12,7 @@ import uvicorn
 
 from serving.errors import InputError
 from serving.http.app import App, create_app
-from serving.http.models.sources import find_bundles
+from serving.http.models.sources import Reach, find_bundles
 from serving.http.server.connection import connection_class
 from serving.http.server.descriptors import fit_connections
 from serving.http.server.server import Server
@@ -30,10 +30,12 @@ def serve_bundles(
     port: int,
     threads: int | None = None,
     options: Mapping[str, str] | None = None,
+    reach: Reach = lambda _: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then answer the accepted requests; SIGHUP looks for new versions.
 
-    ``specs`` are ``[NAME=]PATH``, the first is the default; ``options`` override the TUNESHIP_ variables.
+    ``specs`` are ``[NAME=]PATH``, the first is the default; ``options`` override the TUNESHIP_ variables; ``reach``
+    finds bundles at other places.
 
     Raises BundleError, or InputError if the port is in use, two models have one name, or a variable is malformed.
     """
@@ -55,6 +57,7 @@ def serve_bundles(
         created_after=settings.created_after,
         limits=settings.limits,
         load_seconds=settings.server_limits.load_seconds,
+        reach=reach,
     )
     # Load the models here: an error in the app's start-up would be shown as a traceback.
     for bundle in bundles:

@@ -12,9 +12,10 @@ import pytest
 from bench.process import free_port
 from stores.cache import Cache
 from tests.stores.hub import TOKEN, Hub, running_hub
+from tests.stores.registry import running_registry
 
-SERVICES = {"hf": "hub"}
-TARGETS = {"hf": "hf:team/one"}
+SERVICES = {"hf": "hub", "bento": "bento_home", "oci": "registry"}
+TARGETS = {"hf": "hf:team/one", "bento": "bento:one:1.0"}
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +84,27 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureR
 
 
 @pytest.fixture
+def bento_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty store of BentoML's."""
+    from bentoml._internal.configuration.containers import BentoMLContainer
+    from bentoml._internal.models.model import ModelStore
+
+    monkeypatch.setenv("BENTOML_DO_NOT_TRACK", "True")
+    models = tmp_path / "bentoml" / "models"
+    models.mkdir(parents=True)
+    BentoMLContainer.model_store.set(ModelStore(models))
+    yield models.parent
+    BentoMLContainer.model_store.reset()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of Debian's docker-registry, which asks for nobody's name."""
+    with running_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture
 def place(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], str]:
     """Gives a free target of a kind; the service behind it is started when it is asked for."""
 
@@ -96,7 +118,7 @@ def place(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], str
             case "s3":
                 return f"{request.getfixturevalue('s3')}/models/one"
             case _:
-                request.getfixturevalue(SERVICES[kind])
-                return TARGETS[kind]
+                service = request.getfixturevalue(SERVICES[kind])
+                return TARGETS.get(kind) or f"oci:{service}/team/one-{tmp_path.name.lower()}:1.0"
 
     return target

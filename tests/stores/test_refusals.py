@@ -173,10 +173,10 @@ def test_a_signature_travels(memory: dict[str, object], tiny_bundle: Path, tmp_p
     assert (tmp_path / "out" / SIGNATURE).read_text() == "signed"
 
 
-@pytest.mark.parametrize("kind", ["memory", "file", "s3", "hf"])
+@pytest.mark.parametrize("kind", ["memory", "file", "s3", "hf", "oci"])
 def test_nothing_there(kind: str, place: Callable[[str], str], tmp_path: Path) -> None:
     """A place that does not exist is named."""
-    with pytest.raises(Missing, match=r"there is no|is no bundle"):
+    with pytest.raises(Missing, match=r"there is no|is no bundle|no such name"):
         pull(parse_target(place(kind)), tmp_path / "out")
 
 

@@ -167,6 +167,11 @@ def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Che
     return Checkpoint(model.eval(), tokenizer, task, model_spec, tokenizer.model_max_length)
 
 
+def read_task(folder: Path) -> tuple[ModelSpec, Task]:
+    """Of a checkpoint; raises InputError."""
+    return _read_task(folder / TASK)[:2]
+
+
 def check_weights(base: BaseCheckpoint, model_spec: ModelSpec) -> None:
     """Raise InputError where `build_model` would, without reading the weights."""
     _load_base_weights(base, model_spec, device_map="meta")

@@ -89,11 +89,17 @@ class PooledModel(OwnModel):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> dict[str, Tensor]:
-        return {"logits": self.vectors(input_ids, attention_mask, token_type_ids)}
+        tokens = self.tokens(input_ids, attention_mask, token_type_ids)
+        return {"logits": self.embed(tokens, attention_mask), "last_hidden_state": tokens}
 
     def vectors(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        return self.embed(self.tokens(input_ids, attention_mask, token_type_ids), attention_mask)
+
+    def tokens(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        tokens = last_layers(self.backbone, self.layers, input_ids=input_ids, attention_mask=attention_mask, **types)
+        return last_layers(self.backbone, self.layers, input_ids=input_ids, attention_mask=attention_mask, **types)
+
+    def embed(self, tokens: Tensor, attention_mask: Tensor) -> Tensor:
         vectors: Tensor = self.dense(pool(tokens, attention_mask, self.pooling))
         return normalize(vectors, dim=-1) if self.normalized else vectors
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Encoding
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -31,7 +32,16 @@ from trainer.model.inputs import IGNORED, Batch
 from trainer.model.refusal import refusing
 from trainer.tasks.base import Example, TrainingTask
 from trainer.tasks.losses import softmax_loss
+from trainer.tasks.prompt_rows import (
+    Renderer,
+    Target,
+    conversation_table,
+    find_conversations,
+    lone_text_table,
+    text_of_target,
+)
 from trainer.tasks.scoring import WordScoring, mistake
+from trainer.tasks.target_lengths import LengthLimits, length_warnings
 
 SHORTEST_PROMPT = 16
 
@@ -62,7 +72,13 @@ class Generation(WordScoring, TrainingTask):
         self._rules = served_settings(self._generation, base.id)
 
     def read_targets(self, table: Table) -> list[Any]:
-        return columns.texts(table, "data.label", self.label_column)
+        return columns.column(table, "data.label", self.label_column, self._target_problem)
+
+    def _target_problem(self, value: Any) -> str | None:
+        problem = None if isinstance(value, dict) else columns.text_problem(value)
+        if problem or any(map(str.isalnum, text_of_target(value))):
+            return problem
+        return None if self._target_ids(value) else "has no tokens; a text needs one at least"
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         with refusing(self._model, "its generation_config has values that cannot be served"):
@@ -83,7 +99,7 @@ class Generation(WordScoring, TrainingTask):
         return str(answer[0]["generated_text"])
 
     def accepted_texts(self, rows: Rows) -> list[list[str]]:
-        return [[target] for target in rows.targets]
+        return [[text_of_target(target)] for target in rows.targets]
 
     def changes(self, before: Side, after: Side) -> Changes:
         """Of the next token's probabilities up to the first token that differs, and the answer's words."""
@@ -98,7 +114,7 @@ class Generation(WordScoring, TrainingTask):
         pairs = self.answered_texts(rows, answers)
         misses = [1 - f1(*pair) for pair in pairs]
         return [
-            mistake(rows, at, expected=rows.targets[at], answered=pairs[at][0] or "nothing", confidence=misses[at])
+            mistake(rows, at, expected=pairs[at][1][0], answered=pairs[at][0] or "nothing", confidence=misses[at])
             for at in sorted(range(len(rows)), key=lambda at: -misses[at])[:most]
             if misses[at] > 0
         ]
@@ -111,11 +127,30 @@ class Generation(WordScoring, TrainingTask):
         """Logits [examples, tokens, vocabulary] and the labels that they predict."""
         return logits, labels
 
-    def _target_ids(self, target: str, most: int) -> list[int]:
-        """At most ``most``, with an end-of-sequence token."""
-        ids: list[int] = self._tokenizer(target, add_special_tokens=False)["input_ids"]
-        end = self._eos_token_ids()[:1]
-        return [*ids[: most - len(end)], *end]
+    def warnings(self, task: Task, rows: Rows) -> list[str]:
+        """About targets, and prompts, that are longer than ``data.max_length``."""
+        texts = [task.segments(task.check(inputs)) for inputs in rows.inputs]
+        inputs = [len(ids) for ids in self._tokenizer(texts, verbose=False)["input_ids"]]
+        targets = [len(self._with_end(self._target_ids(target))) for target in rows.targets]
+        longest = [most for most in (most_positions(self._config),) if most is not None]
+        limits = LengthLimits(self._tokenizer.model_max_length, self.data.max_new_tokens, *longest)
+        return length_warnings(inputs, targets, limits, together=self.head == "causal")
+
+    def _target_ids(self, target: Target) -> list[int]:
+        """Of what is learned."""
+        text = target if isinstance(target, str) else target["rendered"]
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
+
+    def _with_end(self, ids: list[int]) -> list[int]:
+        """Up to the first end-of-sequence token, which a chat template may have put there."""
+        ends = self._eos_token_ids()
+        end = next((at for at, each in enumerate(ids) if each in ends), None)
+        return [*ids, *ends[:1]] if end is None else ids[: end + 1]
+
+    def _learned_ids(self, target: Target, most: int) -> list[int]:
+        """At most ``most``: of a target that is cut, no end is learned."""
+        return self._with_end(self._target_ids(target))[:most]
 
     def _start(self) -> int | None:
         start: int | None = self._generation.decoder_start_token_id
@@ -151,12 +186,42 @@ class TextGeneration(Generation):
             )
         super().prepare(base, tokenizer)
 
-    def examples(self, task: Task, encoded: list[Encoded], target: str) -> list[Example]:
-        """The prompt has no labels, and is cut at its beginning to make room."""
+    def rows(self, table: Table) -> Rows:
+        """Conversations and texts alone become prompts and completions."""
+        text, label = self.data.text, self.data.label if isinstance(self.data.label, str) else None
+        names = text or self.default_text, label or self.default_label
+        if conversations := find_conversations(table, text, label):
+            renderer = Renderer(self._tokenizer, self._model)
+            table = conversation_table(table, conversations, renderer, *names)
+        elif names[1] not in table.columns and label is None and (lone := self._lone_text(table)):
+            table = lone_text_table(table, lone, *names)
+        return super().rows(table)
+
+    def _lone_text(self, table: Table) -> str | None:
+        """The column of texts without completions, if any."""
+        found = [name for name in (self.data.text or "text", self.default_text) if name in table.columns]
+        return found[0] if found and self.default_text not in table.columns else None
+
+    def examples(self, task: Task, encoded: list[Encoded], target: Target) -> list[Example]:
+        """The prompt is cut at its beginning to make room; a text that is learned whole, at its end."""
         most = self._tokenizer.model_max_length
-        answer = self._target_ids(target, most - 1)
-        prompt = encoded[0].windows[0].ids[-(most - len(answer)) :]
-        return [Example((TokenWindow([*prompt, *answer]),), [*[IGNORED] * len(prompt), *answer])]
+        answer, window = self._learned_ids(target, most - 1), encoded[0].windows[0]
+        learned = [] if isinstance(target, str) else target["learned"]
+        if learned and learned[0][0] == 0:
+            answer = answer[: max(most - len(window.ids), 1)]
+        kept = slice(-(most - len(answer)), None)
+        labels = [*self._prompt_labels(window, learned)[kept], *answer]
+        return [Example((TokenWindow([*window.ids[kept], *answer]),), labels)]
+
+    def _prompt_labels(self, window: Encoding, learned: Sequence[Sequence[int]]) -> list[int]:
+        """The tokens of what is learned, and -100 for all others."""
+        if not learned:
+            return [IGNORED] * len(window.ids)
+        shift = len(self.data.prefix)
+        return [
+            token if any(shift + start <= place < shift + end for start, end in learned) and place < after else IGNORED
+            for token, (place, after) in zip(window.ids, window.offsets, strict=True)
+        ]
 
     def align(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         return logits[:, :-1], labels[:, 1:]
@@ -175,8 +240,8 @@ class Text2TextGeneration(Generation):
             raise InputError(problem, field="model")
         return settings
 
-    def examples(self, task: Task, encoded: list[Encoded], target: str) -> list[Example]:
-        return [Example((encoded[0].windows[0],), self._target_ids(target, self._tokenizer.model_max_length))]
+    def examples(self, task: Task, encoded: list[Encoded], target: Target) -> list[Example]:
+        return [Example((encoded[0].windows[0],), self._learned_ids(target, self._tokenizer.model_max_length))]
 
     def batch(self, batch: Batch) -> Batch:
         """The decoder reads the target shifted by its start token."""

@@ -30,6 +30,10 @@ class Objective(ABC):
     def examples(self, task: Task, encoded: list[Encoded], target: Any) -> list[Example]:
         """The training examples of one row."""
 
+    def warnings(self, task: Task, rows: Rows) -> list[str]:
+        """About what `examples` leaves out of training rows, beyond texts that are cut."""
+        return []
+
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         """The sum over all labels but -100, for logits [windows, …] and labels [examples, …].

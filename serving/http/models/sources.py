@@ -37,9 +37,16 @@ class Source(Protocol):
         """Changes when `open` may give another version."""
 
 
+Locate = Callable[[], Path]
+"""Gives the folder of the version that a place has now; raises UserError."""
+
+Reach = Callable[[str], Locate | None]
+"""For what names a place other than this machine's folders, how it is located; None for a path."""
+
+
 @dataclass
 class BundleFolder:
-    """A deployment replaces its files, or the link that it is."""
+    """A deployment replaces its files, or the link that it is; with ``locate``, what the place has changes."""
 
     root: Path
     name: str = ""
@@ -48,6 +55,7 @@ class BundleFolder:
     limits: Mapping[str, int] = field(default_factory=dict)
     created_after: datetime | None = None
     load_seconds: float = DEFAULT.load_seconds
+    locate: Locate | None = None
     _opened: tuple[Predictor, Hashable] | None = field(default=None, repr=False)
 
     def preload(self) -> Predictor:
@@ -67,6 +75,7 @@ class BundleFolder:
 
     def _stat(self) -> Hashable:
         """Any way to deploy changes a file's name, size, time or inode."""
+        self.root = self.locate() if self.locate else self.root
         try:
             files = sorted(path for path in self.root.resolve().rglob("*") if path.is_file())
             stats = [(str(path), path.stat()) for path in files]
@@ -122,18 +131,19 @@ def find_bundles(
     limits: Mapping[str, int] = MappingProxyType({}),
     created_after: datetime | None = None,
     load_seconds: float = DEFAULT.load_seconds,
+    reach: Reach = lambda _: None,
 ) -> list[BundleFolder]:
     """The bundles of ``[NAME=]PATH``, the default first; a folder of bundles stands for all of them.
 
-    Raises InputError for an invalid or repeated name, BundleError where there is no bundle.
+    Raises InputError for an invalid or repeated name, BundleError where there is no bundle, and as ``reach`` does.
     """
-    named_folders = [folder for spec in specs for folder in _find_folders(spec)]
-    for root, name in named_folders:
+    named_folders = [folder for spec in specs for folder in _find_folders(spec, reach)]
+    for root, name, _ in named_folders:
         if not _is_valid_name(name):
             raise InputError(f"{root} cannot be served as {name!r}. Give it a name of letters and digits: NAME=PATH")
     bundles = [
-        BundleFolder(root, name, threads, trusted_key, limits, created_after, load_seconds)
-        for root, name in named_folders
+        BundleFolder(root, name, threads, trusted_key, limits, created_after, load_seconds, locate)
+        for root, name, locate in named_folders
     ]
     names = [bundle.name for bundle in bundles]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -142,22 +152,27 @@ def find_bundles(
     return bundles
 
 
-def _find_folders(spec: str) -> Iterator[tuple[Path, str]]:
-    name, root = _split_spec(spec)
+def _find_folders(spec: str, reach: Reach) -> Iterator[tuple[Path, str, Locate | None]]:
+    name, place = _split_spec(spec, reach)
+    if locate := reach(place):
+        folder = locate()
+        yield folder, name or read_manifest(folder).name, locate
+        return
+    root = Path(place)
     inside = sorted(path.parent for path in root.glob(f"[!.]*/{MANIFEST}"))
     if inside and not (root / MANIFEST).is_file() and not name:
-        yield from ((folder, folder.name) for folder in inside)
+        yield from ((folder, folder.name, None) for folder in inside)
     else:
-        yield root, name or read_manifest(root).name
+        yield root, name or read_manifest(root).name, None
 
 
-def _split_spec(spec: str) -> tuple[str, Path]:
-    name, sign, path = spec.partition("=")
-    if not sign or Path(spec).exists():
-        return "", Path(spec)
+def _split_spec(spec: str, reach: Reach) -> tuple[str, str]:
+    name, sign, place = spec.partition("=")
+    if not sign or reach(spec) or Path(spec).exists():
+        return "", spec
     if not name or "/" in name:
         raise InputError(f"{spec}: a name is at least one character and holds no slash; give NAME=PATH")
-    return name, Path(path)
+    return name, place
 
 
 def _is_valid_name(name: str) -> bool:
