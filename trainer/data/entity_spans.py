@@ -102,6 +102,13 @@ def pair_as_row(value: Any) -> Any:
     return value
 
 
+def annotated_pairs(content: Mapping[str, Any]) -> list[Any]:
+    """spaCy's pairs beside the names of their types, as annotators for it write them; none of anything else."""
+    pairs = content.get("annotations")
+    found = [pair_as_row(pair) for pair in pairs if pair] if isinstance(pairs, list) else []
+    return found if "classes" in content and all(isinstance(each, dict) for each in found) else []
+
+
 def _text_of_task(data: Mapping[str, Any], name: str) -> Any:
     return data.get(name) or next((value for value in data.values() if isinstance(value, str)), None)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from serving.errors import InputError
 from serving.tasks.inputs import json_type
-from trainer.data.entity_spans import pair_as_row
+from trainer.data.entity_spans import annotated_pairs, pair_as_row
 from trainer.data.problems import UNUSABLE
 from trainer.data.squad import is_squad, read_squad
 from trainer.data.table import ReadOptions, Table, lines_of, text_of
@@ -79,6 +79,8 @@ def _from_content(path: Path, content: Any) -> Table:
         raise InputError(f"{path.name}: holds {json_type(content)}; give an array of objects, or an object a line")
     if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):  # pandas' orient="split"
         return _from_columns(path, dict(zip(content["columns"], zip(*content["data"], strict=False), strict=False)))
+    if pairs := annotated_pairs(content):
+        return _from_rows(path, pairs)
     arrays = _arrays(content)
     if arrays and not _are_columns(content):
         raise InputError(

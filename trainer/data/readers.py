@@ -10,11 +10,11 @@ from pathlib import Path
 
 from serving.errors import InputError
 from trainer.data.arrow import read_parquet
-from trainer.data.conll import read_conll
+from trainer.data.conll import is_conll, read_conll
 from trainer.data.delimited import read_csv, read_tsv
 from trainer.data.encodings import COMPRESSED, describe_encoding
 from trainer.data.json_files import read_json, read_json_lines
-from trainer.data.table import NO_OPTIONS, ReadOptions, Table, content_of
+from trainer.data.table import NO_OPTIONS, ReadOptions, Table, content_of, text_of
 
 _UNREAD = {
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "is a spreadsheet; save its sheet as CSV"),
@@ -50,10 +50,19 @@ def _read_conll(path: Path, options: ReadOptions) -> Table:
     return read_conll(path, options.column_names, options.encoding)
 
 
+def _read_txt(path: Path, options: ReadOptions) -> Table:
+    """CoNLL where every line ends in a tag, and a table otherwise."""
+    if options.delimiter or not is_conll(text_of(path, options.encoding)):
+        return read_tsv(path, options)
+    table = _read_conll(path, options)
+    table.notes.append("is read as CoNLL, as every line ends in a tag")
+    return table
+
+
 _READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
-    ".txt": read_tsv,
+    ".txt": _read_txt,
     ".json": read_json,
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,

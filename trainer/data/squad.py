@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from serving.errors import InputError
 from serving.tasks.inputs import encodable, json_type
 from trainer.data.offsets import code_points, unit_hint
+from trainer.data.problems import UNUSABLE
 from trainer.data.table import Table, text_of
 
 COLUMNS = ("id", "title", "question", "context", "answers")
@@ -29,16 +31,40 @@ def is_squad(content: object) -> bool:
 
 
 def read_squad(path: Path, encoding: str | None = None) -> Table:
-    """One question a row; raises InputError naming article, paragraph, question and field."""
+    """One question a row; what is wrong with one, or with all of an article or paragraph, is its row's problem."""
     content = _json(path, encoding)
     if not is_squad(content):
         raise InputError(
             f'{path.name}: is no SQuAD file; give {{"data": [{{"paragraphs": [{{"context": …, "qas": …}}]}}]}}'
         )
-    rows = list(_rows(_Node(path.name, content)))
+    rows = list(_rows(_Node("", content)))
     if not rows:
         raise InputError(f"{path.name}: has no question; give at least one in the qas of a paragraph")
-    return Table(path.name, {name: [row[name] for row in rows] for name in COLUMNS}, {})
+    table = Table(
+        path.name, {name: [row if row is UNUSABLE else row[name] for row in _usable(rows)] for name in COLUMNS}
+    )
+    for number, row in enumerate(rows, 1):
+        for problem in row if isinstance(row, list) else ():
+            table.problems.add(number, str(problem), problem.where or "the file")
+    if found := sum(isinstance(row, dict) and row["found"] for row in rows):
+        table.notes.append(f"{found} questions have answers without answer_start, each found once in its context")
+    return table
+
+
+class _Problem(InputError):
+    """``where`` is the article, paragraph and question that it is about."""
+
+    def __init__(self, where: str, message: str) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+_Row = dict[str, Any] | list[_Problem]
+"""A question, or what is wrong with it, or with the article or paragraph in its place."""
+
+
+def _usable(rows: Sequence[_Row]) -> list[Any]:
+    return [UNUSABLE if isinstance(row, list) else row for row in rows]
 
 
 @dataclass(frozen=True)
@@ -57,23 +83,33 @@ class _Node:
             raise self.error(field, "holds half of a surrogate pair, which is no character")
         return str(value)
 
-    def parts(self, field: str, noun: str, name: str = "") -> Iterator[_Node]:
-        """The objects of a list, each with its ``noun`` and number in ``where``."""
-        for number, value in enumerate(self._get(field, list, "a list"), 1):
-            if not isinstance(value, dict):
-                raise self.error(f"{field}[{number - 1}]", f"is {json_type(value)}; an object is accepted")
-            label = f" ({_quote(str(value[name]))})" if value.get(name) else ""
-            yield _Node(f"{self.where}, {noun} {number}{label}", value)
+    def parts(self, field: str, noun: str, name: str = "") -> list[_Node | _Problem]:
+        """The objects of a list, each with its ``noun`` and number in ``where``, or what is there instead."""
+        return [
+            self._part(value, field, noun, name, number)
+            for number, value in enumerate(self._get(field, list, "a list"), 1)
+        ]
 
-    def answers(self) -> Iterator[_Node]:
-        for at, part in enumerate(self.parts("answers", "answer")):
-            yield _Node(self.where, part.value, f"answers[{at}].")
+    def _part(self, value: Any, field: str, noun: str, name: str, number: int) -> _Node | _Problem:
+        if not isinstance(value, dict):
+            return self.error(f"{field}[{number - 1}]", f"is {json_type(value)}; an object is accepted")
+        label = f" ({_quote(str(value[name]))})" if value.get(name) else ""
+        return _Node(", ".join(filter(None, (self.where, f"{noun} {number}{label}"))), value)
+
+    def answers(self) -> list[_Node | _Problem]:
+        if "answers" not in self.value and self.value.get("is_impossible") is True:
+            return []
+        parts = enumerate(self.parts("answers", "answer"))
+        return [
+            part if isinstance(part, _Problem) else _Node(self.where, part.value, f"answers[{at}].")
+            for at, part in parts
+        ]
 
     def number(self, field: str) -> int:
         return int(self._get(field, int, "a whole number"))
 
-    def error(self, field: str, problem: str) -> InputError:
-        return InputError(f"{self.where}: {self.path}{field} {problem}", field=f"{self.path}{field}")
+    def error(self, field: str, problem: str) -> _Problem:
+        return _Problem(self.where, f"{self.path}{field} {problem}")
 
     def _get(self, field: str, kind: type, accepted: str) -> Any:
         if field not in self.value:
@@ -84,33 +120,61 @@ class _Node:
         return value
 
 
-def _rows(file: _Node) -> Iterator[dict[str, Any]]:
+def _rows(file: _Node) -> Iterator[_Row]:
     for article in file.parts("data", "article", "title"):
-        title = article.text("title") if article.value.get("title") else ""
-        for paragraph in article.parts("paragraphs", "paragraph"):
-            context = paragraph.text("context")
-            for question in paragraph.parts("qas", "question", "id"):
-                yield _row(question, title, context)
+        yield from _read(article, _article_rows)
 
 
-def _row(question: _Node, title: str, context: str) -> dict[str, Any]:
+def _read(part: _Node | _Problem, rows_of: Callable[[_Node], Iterator[_Row]]) -> Iterator[_Row]:
+    """Its rows, or in their place what is wrong with it."""
+    if isinstance(part, _Problem):
+        yield [part]
+        return
+    try:
+        yield from rows_of(part)
+    except _Problem as problem:
+        yield [problem]
+
+
+def _article_rows(article: _Node) -> Iterator[_Row]:
+    title = article.text("title") if article.value.get("title") else ""
+    for paragraph in article.parts("paragraphs", "paragraph"):
+        yield from _read(paragraph, partial(_paragraph_rows, title))
+
+
+def _paragraph_rows(title: str, paragraph: _Node) -> Iterator[_Row]:
+    context = paragraph.text("context")
+    for question in paragraph.parts("qas", "question", "id"):
+        yield from _read(question, partial(_question_row, title, context))
+
+
+def _question_row(title: str, context: str, question: _Node) -> Iterator[_Row]:
     number = question.value.get("id")
-    answers = [_answer(part, context) for part in question.answers()]
+    name, asked = str(number) if type(number) is int else question.text("id"), question.text("question")
+    answers: list[dict[str, Any]] = []
+    problems: list[_Problem] = []
+    parts = question.answers()
+    for part in parts:
+        try:
+            answers.append(_answer(part, context))
+        except _Problem as problem:
+            problems.append(problem)
     if answers and question.value.get("is_impossible"):
-        raise question.error("is_impossible", "is true, yet there are answers; give answers: [] or false")
-    return {
-        "id": str(number) if type(number) is int else question.text("id"),
-        "title": title,
-        "question": question.text("question"),
-        "context": context,
-        "answers": answers,
-    }
+        problems.append(question.error("is_impossible", "is true, yet there are answers; give answers: [] or false"))
+    found = any(isinstance(part, _Node) and "answer_start" not in part.value for part in parts)
+    row = {"id": name, "title": title, "question": asked, "context": context, "answers": answers, "found": found}
+    yield problems or row
 
 
-def _answer(part: _Node, context: str) -> dict[str, Any]:
+def _answer(part: _Node | _Problem, context: str) -> dict[str, Any]:
+    if isinstance(part, _Problem):
+        raise part
     if part.value.get("text") == "":
         raise part.error("text", "is empty; a question that the context does not answer has answers: []")
-    text, start = part.text("text"), part.number("answer_start")
+    text = part.text("text")
+    if "answer_start" not in part.value and len(places := list(_places(context, text))) == 1:
+        return {"text": text, "answer_start": places[0]}
+    start = part.number("answer_start")
     if not 0 <= start < len(context):
         problem = f"is {start}, but the context ends at {len(context) - 1}"
     elif not context.startswith(text, start):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from serving.errors import InputError
 from serving.tasks import question_answering as serving
 from serving.tasks.base import Encoded, Task, TaskSettings
 from trainer.data import columns
+from trainer.data.literals import parse_nested
 from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.metrics.calibration import Forecasts, binary_forecasts
@@ -44,7 +46,7 @@ class QuestionAnswering(WordScoring, TrainingTask):
         return columns.map_rows(table, lambda q, c: {"question": q, "context": c}, questions, contexts)
 
     def read_targets(self, table: Table) -> list[Any]:
-        values = columns.column(table, "task: question-answering", "answers", _answers_problem)
+        values = columns.column(_with_answers(table), "task: question-answering", "answers", _answers_problem)
         contexts = columns.texts(table, "task: question-answering", "context")
         return columns.map_rows(table, _placed_answers, values, contexts)
 
@@ -145,17 +147,35 @@ def _texts(answers: Sequence[dict[str, Any]]) -> list[str]:
     return [answer["text"] for answer in answers] or [""]
 
 
+def _with_answers(table: Table) -> Table:
+    """With the answers of a table that has a column for the text, and one for its place."""
+    names = [name for name in ("answer", "answer_text", "text") if name in table.columns]
+    if "answers" in table.columns or not names or "answer_start" not in table.columns:
+        return table
+    pairs = zip(table.columns[names[0]], table.columns["answer_start"], strict=True)
+    answers = [[{"text": text, "answer_start": _whole(start)}] if text else [] for text, start in pairs]
+    return replace(table, columns={**table.columns, "answers": answers})
+
+
+def _whole(value: Any) -> Any:
+    """A number that CSV has as text."""
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+
+
 def _parse_answers(value: Any) -> list[dict[str, Any]] | None:
-    """SQuAD's list of answers, or the hub's list of texts beside a list of starts; None for anything else."""
+    """SQuAD's list of answers, one alone, or the hub's list of texts beside a list of starts; else None."""
+    value = parse_nested(value) if isinstance(value, str) else value
     if isinstance(value, dict):
         texts: Any = value.get("text")
         starts: Any = value.get("answer_start")
+        if isinstance(texts, str):
+            texts, starts = [texts], [starts]
         lists = isinstance(texts, (list, tuple)) and isinstance(starts, (list, tuple)) and len(texts) == len(starts)
         value = [{"text": t, "answer_start": s} for t, s in zip(texts, starts, strict=True)] if lists else None
     if not isinstance(value, (list, tuple)) or not all(isinstance(each, dict) for each in value):
         return None
     answers = [{key: each.get(key) for key in ("text", "answer_start")} for each in value]
-    good = all(isinstance(each["text"], str) and isinstance(each["answer_start"], int) for each in answers)
+    good = all(isinstance(each["text"], str) and type(each["answer_start"]) is int for each in answers)
     return answers if good else None
 
 

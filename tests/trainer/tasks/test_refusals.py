@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from serving.errors import InputError
+from tests.trainer.conftest import training_task
+from trainer.data.table import Table
 from trainer.recipe.recipe import Recipe
 from trainer.setup.splits import load_splits
 from trainer.tasks import create_training_task
@@ -169,6 +171,23 @@ CASES = {
         "train.jsonl (rows counted from 1, without a header), row 2: completion is missing",
     ),
 }  # fmt: skip
+
+
+ANSWERS: dict[str, Row] = {
+    "a list": {"answers": [{"text": "Oslo", "answer_start": 7, "answer_id": 3}]},
+    "one alone": {"answers": {"text": "Oslo", "answer_start": 7}},
+    "the hub's lists": {"answers": {"text": ["Oslo"], "answer_start": [7]}},
+    "lists as text": {"answers": "{'text': ['Oslo'], 'answer_start': [7]}"},
+    "columns": {"answer": "Oslo", "answer_start": "7"},
+}
+
+
+@pytest.mark.parametrize("shape", ANSWERS)
+def test_shapes_of_answers(shape: str) -> None:
+    """Answers are read in each shape that data sets have them in."""
+    row = {"question": "where?", "context": "Ada in Oslo", **ANSWERS[shape]}
+    table = Table("a.csv", {name: [value] for name, value in row.items()})
+    assert training_task("question-answering").rows(table).targets == [[{"text": "Oslo", "answer_start": 7}]]
 
 
 @pytest.mark.parametrize("name", CASES)

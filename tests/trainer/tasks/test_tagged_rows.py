@@ -153,11 +153,29 @@ def test_annotations_that_differ() -> None:
     assert "row 3: has no annotation" in str(caught.value)
 
 
-def test_pairs_of_text_and_annotations(tmp_path: Path) -> None:
-    """spaCy's training pairs are rows."""
-    path = tmp_path / "a.jsonl"
-    path.write_text(json.dumps([TEXT, {"entities": [[0, 5, "PER"], [16, 25, "LOC"]]}]) + "\n", encoding="utf-8")
+PAIR = [TEXT, {"entities": [[0, 5, "PER"], [16, 25, "LOC"]]}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.jsonl", PAIR), ("a.json", [PAIR]), ("a.json", {"classes": ["PER", "LOC"], "annotations": [PAIR, None]})],
+)
+def test_pairs_of_text_and_annotations(tmp_path: Path, name: str, content: Any) -> None:
+    """spaCy's training pairs are rows, a line each, in an array, or beside the names of their types."""
+    path = tmp_path / name
+    path.write_text(json.dumps(content) + "\n", encoding="utf-8")
     assert entities(read(read_file(path))) == ENTITIES
+
+
+def test_conll_under_another_name(tmp_path: Path) -> None:
+    """A .txt file whose every line ends in a tag is read as CoNLL, which is noted; any other as a table."""
+    path = tmp_path / "a.txt"
+    path.write_text("Ada NNP B-PER\nleft VBD O\n", encoding="utf-8")
+    found = read_file(path)
+    assert entities(read(found)) == [("PER", "Ada")]
+    assert found.notes == ["is read as CoNLL, as every line ends in a tag"]
+    path.write_text("text\tlabel\na\tO\n", encoding="utf-8")
+    assert list(read_file(path).columns) == ["text", "label"]
 
 
 def kaggle(ids: list[Any], tags: str = "B-per O B-geo") -> Table:
