@@ -22,6 +22,7 @@ from trainer.model.checkpoint import build_model
 from trainer.model.heads import Model, set_bias
 from trainer.model.quiet import quiet_transformers
 from trainer.model.trainable import choose_weights, merge_adapters
+from trainer.model.trained_head import carry_head
 from trainer.run.run import Run
 from trainer.setup.training_setup import TrainingSetup
 
@@ -88,6 +89,8 @@ def _create_trainer(
     model = _fresh_model(setup)
     if bias := setup.training_task.initial_bias(setup.splits.train, setup.splits.labels):
         set_bias(model, bias)
+    if setup.trained_head and setup.carried:
+        carry_head(model, setup.task, setup.base, setup.trained_head, setup.carried)
     choose_weights(model, settings)
     rows_a_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
     steps = -(-len(datasets.train) // rows_a_step)

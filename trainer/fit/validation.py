@@ -53,7 +53,11 @@ def encode_datasets(setup: TrainingSetup, run: Run, console: Console) -> tuple[D
     lengths = train.truncated, setup.tokenizer.model_max_length
     warnings = warnings_of(splits, *lengths, setup.tokens_without_embedding())
     warnings += setup.training_task.warnings(task, splits.train)
+    carried = setup.carried
+    warnings += [carried.text] if carried and carried.partly else []
     show_data(console, run.read_record(), warnings)
+    if carried and not carried.partly:
+        console.print(carried.text, highlight=False)
     return Datasets(setup.training_task, task, setup.tokenizer, train, validation, splits.validation), warnings
 
 

@@ -14,7 +14,7 @@ from serving.bundle.bundle import sha256_of
 from serving.errors import InputError, UserError
 from trainer.model.architecture import most_positions, natural_pooling, read_architecture
 from trainer.model.heads import pooled_width
-from trainer.model.model_folder import LOADED, Weights, check_folder, loaded_files, read_json, weight_files
+from trainer.model.model_folder import HEAD, LOADED, TASK, Weights, check_folder, loaded_files, read_json, weight_files
 from trainer.model.sentence_modules import SentenceModules, read_modules
 from trainer.recipe.recipe import DEFAULT_MODEL
 
@@ -91,7 +91,7 @@ def find_base_model(model: str, name: str | None = None, revision: str | None = 
         pooling=modules.pooling or natural_pooling(config),
         modules=modules,
         max_length=limit,
-        default_max_length=min(limit or DEFAULT_MAX_LENGTH, _sentence_length(folder), DEFAULT_MAX_LENGTH),
+        default_max_length=_default_length(folder, limit),
         revision=_commit(folder) if source == "hub" else None,
     )
 
@@ -177,8 +177,8 @@ def _check_width(modules: SentenceModules, config: PretrainedConfig, model: str)
 
 
 def _weights_hash(folder: Path, model: str) -> str:
-    """Of several files: of the list of their sha256."""
-    hashes = [sha256_of(file) for file in weight_files(folder, model)]
+    """Of several files, a head of this project among them: of the list of their sha256."""
+    hashes = [sha256_of(file) for file in [*weight_files(folder, model), *folder.glob(HEAD)]]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
@@ -186,9 +186,21 @@ def _limit(folder: Path, config: PretrainedConfig) -> int | None:
     positions = most_positions(config)
     if positions is not None and config.model_type in _OFFSET_POSITIONS:
         positions = max(0, positions - (1 if config.pad_token_id is None else config.pad_token_id) - 1)
+    length = None if (folder / TASK).is_file() else _tokenizer_length(folder)  # of a run, it is its recipe's
+    return min((value for value in (positions, length) if value is not None), default=None)
+
+
+def _default_length(folder: Path, limit: int | None) -> int:
+    """A run's own, for one that is trained again."""
+    if (folder / TASK).is_file() and (length := _tokenizer_length(folder)):
+        return min(length, limit or length)
+    return min(limit or DEFAULT_MAX_LENGTH, _sentence_length(folder), DEFAULT_MAX_LENGTH)
+
+
+def _tokenizer_length(folder: Path) -> int | None:
+    """Some tokenizers have 1e30, for none."""
     length = read_json(folder / "tokenizer_config.json").get("model_max_length")
-    limits = [value for value in (positions, length) if isinstance(value, int) and 0 <= value < 10**6]
-    return min(limits, default=None)
+    return length if isinstance(length, int) and 0 <= length < 10**6 else None
 
 
 def _sentence_length(folder: Path) -> int:

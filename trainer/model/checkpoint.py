@@ -41,14 +41,11 @@ from trainer.model.heads import (
     SpanModel,
     head_of,
 )
-from trainer.model.model_folder import Weights, check_folder, read_any_json
+from trainer.model.model_folder import HEAD, TASK, Weights, check_folder, read_any_json
 from trainer.model.quiet import quiet_transformers
 from trainer.model.refusal import refusing
 from trainer.model.sentence_files import write_sentence_files
 from trainer.model.sentence_modules import load_dense
-
-TASK = "task.json"
-HEAD = "head.safetensors"
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def build_model(
         model.config.label2id = {name: at for at, name in enumerate(names)}
     for module in head_of(model):
         _reset(module, getattr(model.config, "initializer_range", 0.02))
-    if isinstance(model, PooledModel) and model_spec.dense:
+    if isinstance(model, PooledModel) and model_spec.dense == base.modules.dense:  # else a trained head has them
         load_dense(model.dense, base.modules.weights)
     return model
 
@@ -145,7 +142,7 @@ def save_checkpoint(
             save_whole(model, task, partial)
     if isinstance(model, PooledModel) and not isinstance(model, PooledClassifier):
         write_sentence_files(model, tokenizer.model_max_length, partial)
-    if weights := {name: value.contiguous() for name, value in _own_head(model).state_dict().items()}:
+    if weights := {name: value.contiguous() for name, value in own_head(model).state_dict().items()}:
         save_file(weights, partial / HEAD)
     _write_task(model_spec, task, partial / TASK)
     shutil.rmtree(folder, ignore_errors=True)
@@ -155,21 +152,16 @@ def save_checkpoint(
 def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Checkpoint:
     """On the CPU; raises InputError. ``attn_implementation`` is transformers' own argument."""
     weights = check_folder(folder, str(folder))
-    model_spec, task, in_unit = _read_task(folder / TASK)
+    model_spec, task, in_unit = read_task(folder)
     source = _Source(str(folder), folder, read_architecture(folder, str(folder)), weights)
     model = _wrap(_load_weights(source, model_spec, attn_implementation=attn_implementation), model_spec)
-    if (head := _own_head(model)).state_dict():
+    if (head := own_head(model)).state_dict():
         with refusing(str(folder), f"{HEAD} cannot be loaded"):
             head.load_state_dict(load_file(folder / HEAD))
     if isinstance(model, LibraryModel) and in_unit:
         standardise(model, task)
     tokenizer = load_tokenizer(folder)
     return Checkpoint(model.eval(), tokenizer, task, model_spec, tokenizer.model_max_length)
-
-
-def read_task(folder: Path) -> tuple[ModelSpec, Task]:
-    """Of a checkpoint; raises InputError."""
-    return _read_task(folder / TASK)[:2]
 
 
 def check_weights(base: BaseCheckpoint, model_spec: ModelSpec) -> None:
@@ -237,7 +229,7 @@ def _wrap(model: PreTrainedModel, model_spec: ModelSpec) -> Model:
     return PooledClassifier(model, model_spec.pooling, model_spec.logits, bias=model_spec.bias, **pooled)
 
 
-def _own_head(model: Model) -> nn.Module:
+def own_head(model: Model) -> nn.Module:
     """What HEAD holds: the dense layers and the classifier, whose names have no prefix."""
     head = nn.Module()
     if isinstance(model, PooledModel) and len(model.dense):
@@ -290,8 +282,12 @@ def _write_task(model_spec: ModelSpec, task: Task, path: Path) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _read_task(path: Path) -> tuple[ModelSpec, Task, bool]:
-    """Also whether the weights give a regression's numbers, not standard scores as those of earlier versions."""
+def read_task(folder: Path) -> tuple[ModelSpec, Task, bool]:
+    """Of a checkpoint, and whether a regression's weights give numbers, not standard scores as earlier versions' do.
+
+    Raises InputError.
+    """
+    path = folder / TASK
     content = read_any_json(path)
     if content is None:
         raise InputError(f"{path.parent}: has no {TASK}; give the checkpoint of a run that tuneship train made")

@@ -24,7 +24,9 @@ from trainer.model.refusal import refusing
 CONFIG, INDEX, WEIGHTS, TOKENIZER_CONFIG = (
     "config.json", "model.safetensors.index.json", "model.safetensors", "tokenizer_config.json",
 )  # fmt: skip
-LOADED = ["*.json", "model*.safetensors", "*_Dense/model.safetensors", "*.txt", "*.model"]
+TASK, HEAD = "task.json", "head.safetensors"
+"""Of a run's checkpoint."""
+LOADED = ["*.json", "model*.safetensors", HEAD, "*_Dense/model.safetensors", "*.txt", "*.model"]
 """Patterns of what comes from the hub."""
 
 _OBJECTS = (

@@ -16,6 +16,7 @@ from trainer.model.base_model import BaseCheckpoint, find_base_model
 from trainer.model.case_markers import with_case_markers
 from trainer.model.checkpoint import ModelSpec, check_weights, load_tokenizer
 from trainer.model.sentence_modules import SUPPORTED
+from trainer.model.trained_head import Carried, TrainedHead, plan_head, read_trained_head
 from trainer.recipe.recipe import Recipe
 from trainer.run.environment import computes_in_bf16
 from trainer.setup.sources import InputCheck
@@ -30,6 +31,7 @@ class TrainingSetup:
     base: BaseCheckpoint
     tokenizer: PreTrainedTokenizerFast
     splits: Splits
+    trained_head: TrainedHead | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -54,7 +56,7 @@ class TrainingSetup:
         pooling = "+".join(chosen) if isinstance(chosen, tuple) else chosen or self.base.pooling
         modules, vector = self.base.modules, head == "vector"
         as_folder = pooling == self.base.pooling and layers == 1 and head in ("sequence", "vector")
-        return ModelSpec(
+        spec = ModelSpec(
             head=head,
             pooling=pooling,
             logits=self.task.logits_per_window,
@@ -63,6 +65,16 @@ class TrainingSetup:
             library_head=has_library_head(self.base.config, head),
             dense=modules.dense if as_folder else (),
         )
+        if not self.trained_head or self.recipe.few_shot:
+            return spec
+        return self.trained_head.shape(spec)
+
+    @property
+    def carried(self) -> Carried | None:
+        """What goes on of the base model's head, if it has one and this is a fine-tuning."""
+        if self.trained_head is None or self.recipe.few_shot:
+            return None
+        return plan_head(self.trained_head, self.model_spec, self.task)
 
     def to_record(self, output: Path) -> dict[str, Any]:
         """What run.json says before training; a resumed run must share it."""
@@ -78,29 +90,35 @@ class TrainingSetup:
 def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     """Raises InputError or HubUnreachable."""
     base = find_base_model(recipe.model, recipe.to_mapping(output)["model"], recipe.model_revision)
-    training_task = create_training_task(resolve_recipe(recipe, base))
+    head = read_trained_head(base)
+    training_task = create_training_task(resolve_recipe(recipe, base, head))
     check_head(base.config, training_task.head, base.id)
     tokenizer = load_tokenizer(base.folder, training_task.data.max_length)
     tokenizer = with_case_markers(tokenizer) if training_task.data.case_markers else tokenizer
     training_task.prepare(base, tokenizer)
-    splits = load_splits(training_task, lambda train: _check_of(training_task, base, tokenizer, train))
-    return TrainingSetup(training_task, base, tokenizer, splits)
+    splits = load_splits(training_task, lambda train: _check_of(training_task, base, tokenizer, train, head))
+    return TrainingSetup(training_task, base, tokenizer, splits, head)
 
 
 def _check_of(
-    training_task: TrainingTask, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast, train: Rows
+    training_task: TrainingTask,
+    base: BaseCheckpoint,
+    tokenizer: PreTrainedTokenizerFast,
+    train: Rows,
+    head: TrainedHead | None,
 ) -> InputCheck:
     """What the server would refuse, told now rather than after an hour of training; raises InputError for the model.
 
     Neither depends on how many labels there are.
     """
-    setup = TrainingSetup(training_task, base, tokenizer, Splits(train, train, train, ["", ""], {}))
+    setup = TrainingSetup(training_task, base, tokenizer, Splits(train, train, train, ["", ""], {}), head)
     check_weights(base, setup.model_spec)
     return training_task.input_check(setup.task, tokenizer.backend_tokenizer)
 
 
-def resolve_recipe(recipe: Recipe, base: BaseCheckpoint) -> Recipe:
-    """Fill in the defaults that depend on base model or machine."""
+def resolve_recipe(recipe: Recipe, base: BaseCheckpoint, trained: TrainedHead | None = None) -> Recipe:
+    """Fill in the defaults that depend on base model, on the head that it was trained with, or on the machine."""
+    recipe = _as_trained(recipe, trained)
     length = recipe.data.max_length or create_training_task(recipe).default_max_length(base)
     if base.max_length and length > base.max_length:
         raise InputError(
@@ -120,8 +138,7 @@ def resolve_recipe(recipe: Recipe, base: BaseCheckpoint) -> Recipe:
             field="model_head.pooling",
         )
     bf16 = computes_in_bf16() if recipe.training.bf16 is None else recipe.training.bf16
-    several = "+" in base.pooling
-    pooling: Any = recipe.model_head.pooling or (tuple(base.pooling.split("+")) if several else base.pooling)
+    pooling = recipe.model_head.pooling or _to_choice(base.pooling)
     head = recipe.model_head.model_copy(update={"pooling": pooling})
     return recipe.model_copy(
         update={
@@ -130,3 +147,18 @@ def resolve_recipe(recipe: Recipe, base: BaseCheckpoint) -> Recipe:
             "training": recipe.training.resolve().model_copy(update={"bf16": bf16}),
         }
     )
+
+
+def _as_trained(recipe: Recipe, trained: TrainedHead | None) -> Recipe:
+    """Where the recipe is silent, a head of the same kind reads what it was trained to read."""
+    if trained is None or recipe.few_shot or create_training_task(recipe).head != trained.spec.head:
+        return recipe
+    section, spec = recipe.model_head, trained.spec
+    silent: dict[str, Any] = {} if section.pooling else {"pooling": _to_choice(spec.pooling)}
+    silent |= {} if "layers" in section.model_fields_set else {"layers": spec.layers}
+    return recipe.model_copy(update={"model_head": section.model_copy(update=silent)})
+
+
+def _to_choice(pooling: str) -> str | tuple[str, ...]:
+    """As a recipe names it."""
+    return tuple(pooling.split("+")) if "+" in pooling else pooling
