@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from serving.errors import InputError
+from serving.errors import InputError, InputTooLarge
 from serving.protocols.base import Check, Reply, Request, check_inputs, require_task, validate_body
 from serving.protocols.json_body import load_json
 from serving.protocols.tei import SCORING_TASKS, Direction
@@ -45,7 +45,8 @@ class _Documents(StrictModel):
 def parse(body: bytes, task: Task, check: Check) -> Request:
     """Raises InputError. ``documents`` tells which of the two shapes it is."""
     content = load_json(body, task)
-    return parse_documents(body, task, check) if _has_documents(content) else _parse_texts(content, task)
+    has_documents = isinstance(content, dict) and "documents" in content
+    return _parse_documents(content, task) if has_documents else _parse_texts(content, task)
 
 
 def parse_texts(body: bytes, task: Task, check: Check) -> Request:
@@ -55,11 +56,7 @@ def parse_texts(body: bytes, task: Task, check: Check) -> Request:
 
 def parse_documents(body: bytes, task: Task, check: Check) -> Request:
     """Raises InputError."""
-    options = validate_body(_Documents, load_json(body, task))
-    documents = options.documents
-    if isinstance(documents, list):
-        documents = [each["text"] if isinstance(each, dict) and each.keys() == {"text"} else each for each in documents]
-    return _request(task, options, documents, "documents", {})
+    return _parse_documents(load_json(body, task), task)
 
 
 def render(task: Task, request: Request, reply: Reply) -> Any:
@@ -84,8 +81,13 @@ def render(task: Task, request: Request, reply: Reply) -> Any:
     }
 
 
-def _has_documents(content: Any) -> bool:
-    return isinstance(content, dict) and "documents" in content
+def _parse_documents(content: Any, task: Task) -> Request:
+    """A document is a text, or an object that has only one."""
+    options = validate_body(_Documents, content)
+    documents = options.documents
+    if isinstance(documents, list):
+        documents = [each["text"] if isinstance(each, dict) and each.keys() == {"text"} else each for each in documents]
+    return _request(task, options, documents, "documents", {})
 
 
 def _parse_texts(content: Any, task: Task) -> Request:
@@ -105,6 +107,11 @@ def _request(task: Task, options: _Texts | _Documents, texts: Any, field: str, p
     if not isinstance(texts, list):
         raise InputError(f"{field} must be a list of texts", field=field)
     pairs = check_inputs(texts, task, lambda text, name: (query, check_text(text, name, task.limits)), field)
+    if len(query) * len(pairs) > (limit := task.limits.max_body_bytes):  # it is read beside each
+        message = (
+            f"query has {len(query):,} characters beside {len(pairs)} texts; together at most {limit:,} are accepted"
+        )
+        raise InputTooLarge(message, field="query")
     fields = [f"{field}[{index}]" for index in range(len(pairs))]
     return Request(pairs, False, task.parameters_type(**parameters), options, field=field, fields=fields)
 

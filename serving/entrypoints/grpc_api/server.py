@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import grpc
 from starlette.applications import Starlette
 
+from serving.bundle.manifest import LARGEST
 from serving.entrypoints.grpc_api.health import Health
 from serving.entrypoints.grpc_api.service import Service
 from serving.http.app import App
@@ -85,7 +86,7 @@ def _create_server(app: App, service: Service) -> grpc.aio.Server:
     limits = app.server_state.server_limits
     options = [
         ("grpc.so_reuseport", 0),  # else a second server on this port would silently take half of the calls
-        ("grpc.max_receive_message_length", body_bytes + HEAD_BYTES),
+        ("grpc.max_receive_message_length", min(body_bytes + HEAD_BYTES, LARGEST)),
         ("grpc.max_allowed_incoming_connections", limits.max_grpc_connections),
         ("grpc.server_handshake_timeout_ms", round(limits.head_seconds * 1000)),
         ("grpc.max_connection_idle_ms", round(limits.keep_alive_seconds * 1000)),

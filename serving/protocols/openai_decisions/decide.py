@@ -86,7 +86,8 @@ def _answer(
     if isinstance(question, Predicate):
         return {"probability": scores[labels[0]]}
     if isinstance(question, Choice):
-        best = next(labels.index(label) for label in scores if label in labels)
+        among = set(labels)
+        best = labels.index(next(label for label in scores if label in among))
         return choose([each.value for each in question.choices], [scores[label] for label in labels], best)
     levels = [level.label for level in question.levels]
     if not isinstance(task, Regression):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from serving.errors import InputError, quote
@@ -49,9 +49,9 @@ def _find_statement(question: Predicate, field: str, task: Task) -> int:
 
 
 def _find_labels(values: Sequence[str | bool], field: str, key: str, task: Task) -> list[int]:
-    found: list[int] = []
+    places, found = {label: index for index, label in enumerate(task.labels)}, list[int]()
     for at, value in enumerate(values):
-        index, where = _find_label(value, task), f"{field}[{at}].{key}"
+        index, where = _find_label(value, places), f"{field}[{at}].{key}"
         if index is None:
             raise InputError(f"{where} is {quote(value)}, which is no label of this model: {_some(task)}", field=where)
         if index in found:
@@ -60,10 +60,10 @@ def _find_labels(values: Sequence[str | bool], field: str, key: str, task: Task)
     return found
 
 
-def _find_label(value: str | bool, task: Task) -> int | None:
+def _find_label(value: str | bool, places: Mapping[str, int]) -> int | None:
     """A boolean is the label that is written as it."""
     names = [value] if isinstance(value, str) else [str(value), str(value).lower(), str(value).upper()]
-    return next((task.labels.index(name) for name in names if name in task.labels), None)
+    return next((places[name] for name in names if name in places), None)
 
 
 def _some(task: Task, most: int = 20) -> str:

@@ -60,6 +60,7 @@ def test_documents(task_client: Clients, ranks: list[tuple[int, float]], path: s
         ({"query": "a", "texts": []}, 422, "`texts` is an empty list"),
         ({"query": ["a"], "texts": ["b"]}, 422, "query must be a text, found a list"),
         ({"query": "a", "texts": ["b"] * 129}, 413, "`texts` holds 129 texts; a request may hold 128"),
+        ({"query": "a" * 99_999, "texts": ["b"] * 99}, 413, "query has 99,999 characters beside 99 texts; together at"),
         ({"query": "a", "documents": [{"title": "b"}]}, 422, "documents[0] must be a text, found an object"),
         ({"query": "a", "documents": ["b"], "top_n": 0}, 422, "top_n: "),
         ({"texts": ["b"]}, 422, "query: Field required; accepted are: query, texts, raw_scores"),
