@@ -1,4 +1,4 @@
-"""huggingface_hub's client of real servers, as it is: what it sends beside the inputs is accepted, or refused in words."""
+"""huggingface_hub's client of real servers: what it sends beside the inputs is accepted, or refused in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from huggingface_hub import InferenceClient
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, ValidationError
 
 from tests.serving.processes import ServerProcess
 
@@ -18,7 +18,7 @@ def test_generation(task_server: Servers) -> None:
     client = InferenceClient(task_server("text-generation").url)
     text = client.text_generation("track order 5", max_new_tokens=4, do_sample=False, return_full_text=True)
     assert text.startswith("track order 5")
-    with pytest.raises(HfHubHTTPError, match="/v1/completions streams"):
+    with pytest.raises(ValidationError, match="/v1/completions streams"):
         list(client.text_generation("track order 5", max_new_tokens=4, stream=True))
 
 
