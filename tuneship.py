@@ -21,7 +21,7 @@ from typer import Argument, Option
 
 from serving.errors import InputError, UserError
 from serving.files import explain as explain_file_error
-from stores.locate import locate, reach
+from stores.locate import local, locate, reach
 
 if TYPE_CHECKING:
     from serving.entrypoints.verify import Finding
@@ -36,8 +36,8 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
-Run = Annotated[Path, Argument(metavar="RUN", help="The folder of a finished run (see train).")]
-Folder = Annotated[Path, Argument(metavar="BUNDLE", help="The folder of a bundle (see export).")]
+Run = Annotated[Path, Argument(metavar="RUN", parser=local, help="The folder of a finished run (see train).")]
+Folder = Annotated[Path, Argument(metavar="BUNDLE", parser=local, help="The folder of a bundle (see export).")]
 Bundle = Annotated[str, Argument(metavar="BUNDLE", help="The folder of a bundle (see export), or a target (see pull).")]
 Target = Annotated[str, Argument(metavar="TARGET", help="hf:OWNER/NAME, s3://…, oci:…, others: docs/stores.md.")]
 Overrides = Annotated[
@@ -51,7 +51,7 @@ Threads = Annotated[int | None, Option(min=1, metavar="N", help="CPU threads. [d
 @app.command()
 def train(
     recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
-    output: Annotated[Path, Option("--output", "-o", metavar="RUN", help="Folder for the run.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="RUN", parser=local, help="Folder for the run.")],
     set_: Overrides = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace another run in that folder.")] = False,
 ) -> None:
@@ -73,7 +73,8 @@ def train(
 def replay(
     run: Run,
     output: Annotated[
-        Path | None, Option("--output", "-o", metavar="DIR", help="Keep the repeated run. [default: remove]")
+        Path | None,
+        Option("--output", "-o", metavar="DIR", parser=local, help="Keep the repeated run. [default: remove]"),
     ] = None,
     set_: Overrides = None,
 ) -> None:
@@ -121,7 +122,7 @@ def baseline(
 @app.command()
 def export(
     run: Run,
-    output: Annotated[Path, Option("--output", "-o", metavar="BUNDLE", help="Folder for the bundle.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="BUNDLE", parser=local, help="Folder for the bundle.")],
     variant: Annotated[
         str | None,
         Option(metavar="fp32|int8|auto", help="Format of the weights; auto: the fastest that passes. [default: fp32]"),
@@ -385,7 +386,7 @@ def push(
 @app.command()
 def pull(
     target: Target,
-    output: Annotated[Path, Option("--output", "-o", metavar="DIR", help="Folder for the bundle.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="DIR", parser=local, help="Folder for the bundle.")],
 ) -> None:
     """Download a bundle that was pushed, and check every file.
 

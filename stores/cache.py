@@ -15,7 +15,7 @@ from serving.settings.settings import cache_folder
 
 
 class Cache:
-    """``bundles/DIGEST`` are whole, ``partial/DIGEST`` are what a pull has so far."""
+    """``bundles/DIGEST`` are whole, ``partial/DIGEST`` are what a pull has so far; ``data/KEY`` are data files."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -26,6 +26,10 @@ class Cache:
 
     def bundle(self, digest: str) -> Path:
         return self.root / "bundles" / digest
+
+    def data(self, key: str) -> Path:
+        """The folder of a data file."""
+        return self.root / "data" / key
 
     def partial(self, digest: str) -> Path:
         return self.root / "partial" / digest

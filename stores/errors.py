@@ -36,6 +36,9 @@ def readable(target: Target, explain_own: Explain) -> Iterator[None]:
     except (UserError, AssertionError):
         raise
     except FileNotFoundError as error:
+        cause = error.__cause__  # fsspec takes every failure over HTTP for a missing file
+        if isinstance(cause, Exception) and (reason := explain_own(cause)):
+            raise StoreError(f"{target}: {reason}") from None
         raise Missing(f"{target}: there is nothing there ({_first_line(error)})") from None
     except Exception as error:
         reason = explain_own(error) or _explain(error) or _first_line(error)

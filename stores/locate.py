@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stores.targets import Target, is_target, parse_target
+from stores.errors import StoreError
+from stores.targets import Target, is_target, parse_target, scrub
 
 if TYPE_CHECKING:
     from stores.cache import Cache
@@ -30,6 +31,13 @@ def locate(text: str) -> Path:
     """The folder of a bundle; raises StoreError, BundleError, InputError."""
     pulled = reach(text)
     return pulled() if pulled else Path(text)
+
+
+def local(text: str) -> Path:
+    """A path; raises StoreError for a target where only a folder of this machine can be."""
+    if is_target(text):
+        raise StoreError(f"{scrub(text)}: a path of this machine is needed here; push and pull move bundles")
+    return Path(text)
 
 
 def reach(text: str) -> Pulled | None:

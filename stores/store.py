@@ -48,11 +48,12 @@ def open_store(target: Target) -> Store:
     try:
         store: Store = importlib.import_module(f"stores.kinds.{module}").open_store(target)
     except ImportError as error:
-        raise StoreError(f"{target}: {_describe_missing(error)}") from error
+        raise StoreError(f"{target}: {describe_missing(error)}") from error
     return store
 
 
-def _describe_missing(error: ImportError) -> str:
+def describe_missing(error: ImportError) -> str:
+    """What to install."""
     name = next((name for name in EXTRAS if name in str(error)), error.name or "")
     if extra := EXTRAS.get(name):
         return f"needs the extra {extra}: pip install '.[{extra}]'"

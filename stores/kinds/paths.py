@@ -92,4 +92,6 @@ def explain(error: Exception) -> str | None:
         return "no credentials were found; set those of the client's own environment, such as AWS_ACCESS_KEY_ID"
     if kinds & {"EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "HTTPClientError"}:
         return f"cannot be reached ({type(error).__name__}); check the network and the address"
+    if (status := getattr(error, "status", 0)) in (401, 403):
+        return f"access is denied (status {status}); a login may be missing, expired or revoked"
     return None

@@ -40,3 +40,16 @@ def test_commands_take_a_target(tiny_bundle: Path, tmp_path: Path, memory: dict[
         result = tuneship_here(command[0], "memory://a", *command[1:])
         assert result.returncode == 0, result.stderr
         assert result.stdout == tuneship_here(command[0], tiny_bundle, *command[1:]).stdout
+
+
+def test_where_only_a_path_can_be(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A target in place of a run or an --output is refused, rather than made a folder named s3:."""
+    recipe = tmp_path / "recipe.yaml"
+    for command in (
+        ("export", "s3://bucket/run", "-o", tmp_path / "out"),
+        ("train", recipe, "-o", "s3://bucket/run"),
+        ("pull", "memory://a", "-o", "memory://b"),
+        ("sign", "hf:team/one"),
+        ("push", "s3://bucket/one", "memory://b"),
+    ):
+        assert_refused(tuneship_here(*command), "a path of this machine is needed here")

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from serving.errors import InputError, shorten
 from serving.files import replace_file
+from stores.targets import is_target
 from trainer.recipe.errors import explain
 from trainer.recipe.loader import apply_overrides, read_mapping
 from trainer.recipe.sections import Card, Data, Export, FewShot, Loss, Metric, ModelHead, Name, Section, Training
@@ -161,6 +162,8 @@ def _map_value(name: str, value: Any, change: Callable[[str], str]) -> Any:
 
 
 def _map_path(path: str, change: Callable[[str], str]) -> str:
+    if is_target(path):
+        return path
     plain = os.path.normpath(path)
     return change(plain if Path(plain).is_absolute() else f"./{plain}")
 

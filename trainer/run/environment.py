@@ -19,7 +19,7 @@ _LIBRARIES = (
     "torch", "transformers", "datasets", "tokenizers", "safetensors", "accelerate", "peft", "numpy", "scipy",
     "scikit-learn",
 )  # fmt: skip
-_PACKAGES = ("serving", "trainer")
+_PACKAGES = ("serving", "stores", "trainer")
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.errors import InputError
+from stores.data import local_file
 from trainer.data.data_sets import read_dataset
 from trainer.data.problems import RowProblems, message
 from trainer.data.readers import read_file
@@ -101,4 +102,4 @@ def read_options(data: Data) -> ReadOptions:
 def _read_table(data: Data, name: str) -> Table:
     if data.dataset:
         return read_dataset(data.dataset, data.config_name, name, data.revision, read_options(data))
-    return read_file(Path(name), read_options(data))
+    return read_file(local_file(name), read_options(data))

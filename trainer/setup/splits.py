@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
+from stores.data import local_file
 from trainer.data.holdout import hold_out
 from trainer.data.rows import Rows, hash_rows, join_rows
 from trainer.recipe.sections import Data
@@ -98,7 +98,7 @@ def _left_out(sources: Sources) -> str:
 
 def fingerprint(data: Data, splits: Splits) -> dict[str, Any]:
     """The sha256 of each data file and of each split's ordered rows, with rows per label."""
-    files = {} if data.dataset else {role: Path(path) for role, path in _files(data).items()}
+    files = {} if data.dataset else {role: local_file(path) for role, path in _files(data).items()}
     return {
         "files": {role: {"name": path.name, "sha256": sha256_of(path)} for role, path in files.items()},
         "splits": {name: _summary(rows, splits.counts[name], splits.labels) for name, rows in splits.by_name()},

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from serving.errors import InputError
+from stores.data import local_file
 from trainer.data.rows import Rows, normalize
 from trainer.data.table import text_of
 from trainer.recipe.sections import Data
@@ -17,7 +18,7 @@ def read_label_names(data: Data) -> list[str] | None:
     """``data.label_names``; raises InputError."""
     if data.label_names is None:
         return None
-    names = _read_names(Path(data.label_names)) if isinstance(data.label_names, str) else list(data.label_names)
+    names = _read_names(local_file(data.label_names)) if isinstance(data.label_names, str) else list(data.label_names)
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise InputError(f"data.label_names: {twice[0]!r} occurs twice; name each label once", field="data.label_names")
     return names

@@ -13,6 +13,7 @@ from typing import Any
 from export.proof.answers.reference import ReferenceModel, UnlabelledAnswers, compute_reference_answers
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
+from stores.data import local_file
 from trainer.data.problems import message
 from trainer.data.readers import read_file
 from trainer.data.rows import Rows, same_text
@@ -33,7 +34,7 @@ def answer_unlabelled(
     """
     if training_task.recipe.export.rows is None:
         return None
-    path = Path(training_task.recipe.export.rows)
+    path = local_file(training_task.recipe.export.rows)
     inputs = _read_inputs(training_task, path)
     digest = sha256_of(path)
     for role, file in files.items():
