@@ -53,16 +53,16 @@ def map_rows(table: Table, function: Callable[..., Any], *columns: Sequence[Any]
     UNUSABLE is the result for such a row, and for one with an UNUSABLE value.
     """
 
-    def apply(number: int, values: tuple[Any, ...]) -> Any:
-        if UNUSABLE in values:
-            return UNUSABLE
-        try:
-            return function(*values)
-        except InputError as error:
-            table.problems.add(number, str(error))
-            return UNUSABLE
-
-    return [apply(number, values) for number, values in enumerate(zip(*columns, strict=True), 1)]
+    results = []
+    for number, values in enumerate(zip(*columns, strict=True), 1):
+        result: Any = UNUSABLE
+        if number not in table.problems or not any(value is UNUSABLE for value in values):
+            try:
+                result = function(*values)
+            except InputError as error:
+                table.problems.add(number, str(error))
+        results.append(result)
+    return results
 
 
 def texts(table: Table, key: str, name: str) -> list[Any]:

@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from serving.errors import InputError
 from trainer.data.problems import UNUSABLE
@@ -25,9 +25,8 @@ _EXCEL = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
 _ENCLOSED = re.compile(r'"(?:[^"]|"")*"')
 
 
-class _Record(NamedTuple):
-    line: int
-    fields: list[str]
+_Record = tuple[int, list[str]]
+"""Its first line in the file, and its fields."""
 
 
 def read_csv(path: Path, options: ReadOptions) -> Table:
@@ -80,7 +79,7 @@ def _quoted_records(path: Path, text: str, line: int, delimiter: str) -> list[_R
     try:
         for record in reader:
             if record:
-                records.append(_Record(line, record))
+                records.append((line, record))
             line = reader.line_num + first
     except csv.Error as error:
         raise InputError(f"{path.name}, line {line}: not valid CSV ({error}); check the quotes") from None
@@ -92,7 +91,7 @@ def _tab_records(text: str, line: int, names: Sequence[str] | None) -> tuple[lis
 
     Files that quote do so by pandas' or Excel's rules, and have no lone quote elsewhere. Others have quotes anywhere.
     """
-    plain = [_Record(at, each.split("\t")) for at, each in enumerate(lines_of(text), line) if each]
+    plain = [(at, each.split("\t")) for at, each in enumerate(lines_of(text), line) if each]
     if '"' not in text:
         return plain, 0
     try:
@@ -100,24 +99,24 @@ def _tab_records(text: str, line: int, names: Sequence[str] | None) -> tuple[lis
     except InputError:
         return plain, 0
     if _is_even(plain, names) and not _has_enclosed_fields(plain):
-        return plain, sum(_is_enclosed(field) for record in plain for field in record.fields)
+        return plain, sum(_is_enclosed(field) for _, fields in plain for field in fields)
     return (quoted, 0) if _is_even(quoted, names) else (plain, 0)
 
 
 def _is_even(records: Sequence[_Record], names: Sequence[str] | None) -> bool:
-    width = len(names) if names else len(records[0].fields)
-    return all(len(record.fields) == width for record in records)
+    width = len(names) if names else len(records[0][1])
+    return all(len(fields) == width for _, fields in records)
 
 
 def _has_enclosed_fields(records: Sequence[_Record]) -> bool:
     """Whether quotes enclose fields: doubled ones inside, a whole column, or exactly the fields that hold commas."""
-    fields = [field for record in records for field in record.fields]
+    fields = [field for _, of_record in records for field in of_record]
     quoted = [field for field in fields if '"' in field]
     if not all(map(_is_enclosed, quoted)):
         return False
     if any('""' in field[1:-1] for field in quoted):
         return True
-    if any(all(map(_is_enclosed, column)) for column in zip(*(record.fields for record in records[1:]), strict=True)):
+    if any(all(map(_is_enclosed, column)) for column in zip(*(of_record for _, of_record in records[1:]), strict=True)):
         return len(records) > 2
     return all(("," in field) == _is_enclosed(field) for field in fields)
 
@@ -129,29 +128,27 @@ def _is_enclosed(field: str) -> bool:
 def _to_table(path: Path, records: list[_Record], names: Sequence[str] | None, notes: list[str]) -> Table:
     if not records:
         raise InputError(f"{path.name}: is empty; give a header and at least one row for each label")
-    header = list(names) if names else records.pop(0).fields
+    header = list(names) if names else records.pop(0)[1]
     _check_header(path, header)
     table = Table(path.name, {}, notes=notes)
-    rows: list[Sequence[Any]] = [
-        _check_record(table, header, number, record) for number, record in enumerate(records, 1)
-    ]
-    table.columns.update((name, [row[at] for row in rows]) for at, name in enumerate(header))
+    rows: list[Sequence[Any]] = [fields for _, fields in records]
+    for at, (line, fields) in enumerate(records):
+        if problem := _problem(header, fields):
+            table.problems.add(at + 1, problem, f"line {line}")
+            rows[at] = [UNUSABLE] * len(header)
+    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
+    table.columns.update(zip(header, map(list, columns), strict=True))
     return table
 
 
-def _check_record(table: Table, header: list[str], number: int, record: _Record) -> Sequence[Any]:
-    fields = record.fields
+def _problem(header: list[str], fields: list[str]) -> str:
     if len(fields) != len(header):
-        problem = (
+        return (
             f"has {_count(len(fields), 'field')}, but there are {_count(len(header), 'column')} ({', '.join(header)});"
             " quote a field that holds the separator"
         )
-    elif fields == header or (len(header) > 1 and sorted(fields) == sorted(header)):
-        problem = "holds the names of the columns: a second header"
-    else:
-        return fields
-    table.problems.add(number, problem, f"line {record.line}")
-    return [UNUSABLE] * len(header)
+    names_columns = fields[0] in header and sorted(fields) == sorted(header) and (len(header) > 1)
+    return "holds the names of the columns: a second header" if names_columns else ""
 
 
 def _check_header(path: Path, header: list[str]) -> None:
