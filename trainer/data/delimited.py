@@ -147,8 +147,14 @@ def _problem(header: list[str], fields: list[str]) -> str:
             f"has {_count(len(fields), 'field')}, but there are {_count(len(header), 'column')} ({', '.join(header)});"
             " quote a field that holds the separator"
         )
-    names_columns = fields[0] in header and sorted(fields) == sorted(header) and (len(header) > 1)
-    return "holds the names of the columns: a second header" if names_columns else ""
+    if len(header) > 1 and len(fields[0]) <= max(map(len, header)) and _plain(fields) == _plain(header):
+        return "holds the names of the columns, as a header does"
+    return ""
+
+
+def _plain(names: Sequence[str]) -> list[str]:
+    """In any order and case."""
+    return sorted(name.strip().casefold() for name in names)
 
 
 def _check_header(path: Path, header: list[str]) -> None:

@@ -24,7 +24,7 @@ _OTHERS = (
     (b"\xd0\xcf\x11\xe0", "a spreadsheet of Excel; save the sheet as CSV"),
     (b"PAR1", "Parquet; name it .parquet"),
 )
-_MANY_HIGH_BYTES = 0.15
+_MANY_HIGH_BYTES = 0.3
 _SAMPLE = 2**16
 
 
@@ -82,7 +82,7 @@ def _decode(name: str, content: bytes, codec: str, spelled: str) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         remedy = "save the file as UTF-8"
         if codec == "utf-8":
-            remedy += f", or say what it is: data.encoding: {_likely(content)}"
+            remedy += f", or say what it is, perhaps data.encoding: {_likely(content)}"
         raise InputError(
             f"{name}, line {line}: not {spelled} (byte {error.start} of the file is 0x{content[error.start]:02x});"
             f" {remedy}"

@@ -65,7 +65,7 @@ def _find_field(path: Path, content: Any, field: str) -> Any:
             there = (
                 f"the keys there: {', '.join(content)}"
                 if isinstance(content, dict)
-                else f"there is {json_type(content)}"
+                else f"there is {json_type(content)}, which needs no data.field"
             )
             raise InputError(f"{path.name}: no {name!r} (data.field: {field}); {there}", field="data.field")
         content = content[name]
@@ -91,14 +91,19 @@ def _from_content(path: Path, content: Any) -> Table:
     return _from_columns(path, content) if _are_columns(content) else _from_rows(path, [content])
 
 
-def _arrays(content: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The dotted names of arrays of objects, the outermost."""
-    found = []
+def _arrays(content: Mapping[str, Any]) -> list[str]:
+    """The dotted names of arrays of objects, the outermost, the longest first."""
+    found = _lengths(content, "")
+    return sorted(found, key=lambda name: -found[name])
+
+
+def _lengths(content: Mapping[str, Any], prefix: str) -> dict[str, int]:
+    found = {}
     for name, value in content.items():
         if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
-            found.append(prefix + name)
+            found[prefix + name] = len(value)
         elif isinstance(value, dict):
-            found += _arrays(value, f"{prefix}{name}.")
+            found |= _lengths(value, f"{prefix}{name}.")
     return found
 
 
@@ -108,7 +113,7 @@ def _are_columns(content: Mapping[str, Any]) -> bool:
     if values and all(isinstance(value, list) for value in values):
         return len(set(map(len, values))) == 1 and not (len(values) == 1 and _arrays(content))
     by_number = (isinstance(value, dict) and value.keys() == values[0].keys() for value in values)
-    return bool(values) and all(by_number) and (_are_numbers(values[0]) or _are_numbers(content))
+    return bool(values) and all(by_number) and (len(values) > 1 or _are_numbers(values[0]))
 
 
 def _are_numbers(content: Mapping[str, Any]) -> bool:
@@ -163,4 +168,6 @@ def _parse_line(line: str) -> dict[str, Any] | str:
 def _row_of(item: Any) -> dict[str, Any] | str:
     """The object, or what is wrong."""
     row = pair_as_row(item)
-    return row if isinstance(row, dict) else f"is not a JSON object but {json_type(item)}"
+    if isinstance(row, dict):
+        return row
+    return f"is not a JSON object but {json_type(item)}; give objects whose keys name the columns"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ def warnings_of(splits: Splits, truncated: float, max_length: int, no_embedding:
         _conflicts(splits),
         _look_alike_labels(splits.labels),
         _joined_labels(splits.labels),
+        _float_labels(splits.labels),
         _small_labels(splits),
         _unmeasured_labels(splits),
         _imbalance(splits),
@@ -103,6 +105,12 @@ def _joined_labels(labels: Sequence[str]) -> str:
             several = f"labels such as {joined[0]!r} seem to be several with {separator!r} between them"
             return f"{several}; if so, give task: multi-label-classification with data.label_separator"
     return ""
+
+
+def _float_labels(labels: Sequence[str]) -> str:
+    if not labels or not all(re.fullmatch(r"\d+\.0", label) for label in labels):
+        return ""
+    return f"labels are numbers such as {labels[0]}, as pandas writes whole numbers of a column with gaps"
 
 
 def _small_labels(splits: Splits) -> str:

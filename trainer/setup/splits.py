@@ -64,7 +64,9 @@ def load_splits(reader: RowReader, check_of: Callable[[Rows], InputCheck] | None
         raise InputError(f"{error}{_left_out(sources)}", field=error.field) from error
     if not sources.skips:
         sources.refuse()
-    return replace(splits, unusable_rows=sources.to_record(), notes=sources.notes())
+    absent = reader.without_rows(splits.labels)
+    notes = [f"labels without a training row, which are not learned: {', '.join(absent)}"] if absent else []
+    return replace(splits, unusable_rows=sources.to_record(), notes=[*sources.notes(), *notes])
 
 
 def _split(sources: Sources, check_of: Callable[[Rows], InputCheck] | None) -> Splits:

@@ -16,7 +16,7 @@ from trainer.data.problems import UNUSABLE
 from trainer.data.table import Table
 
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
-_ROW_OF_FLAGS = re.compile(r"[01](?:[ ,;|]+[01])+")
+_ROW_OF_FLAGS = re.compile(r"[01](?:[ ,;|]+[01])+|[01]{3,}")
 _FLAGS_SHOWN = "a 0 or a 1"
 
 
@@ -35,10 +35,13 @@ def read_lists(table: Table, name: str, separator: str | None) -> list[Any]:
         )
     values = columns.column(table, "data.label", name, _labels_problem)
     if separator is None and _are_flags(values):
-        return columns.map_rows(table, lambda value: re.split(r"[ ,;|]+", value.strip()), values)
+        return columns.map_rows(table, lambda value: re.findall("[01]", value), values)
 
     def read(value: Any) -> list[Any]:
-        found = _read_list(value, separator)
+        try:
+            found = _read_list(value, separator)
+        except InputError as error:
+            raise InputError(f"{name} {error}") from None
         if problem := _list_problem(found):
             raise InputError(f"{name} {problem}")
         return found
@@ -52,6 +55,8 @@ def read_single(table: Table, name: str) -> list[Any]:
     def alone(value: Any) -> Any:
         found = parse_list(value) if isinstance(value, str) else value
         if not isinstance(found, (list, tuple)):
+            if problem := _broken_list(value):
+                raise InputError(f"{name} {problem}")
             return value
         if len(found) != 1:
             kind = "a list of" if found else "an empty list, not"
@@ -79,6 +84,12 @@ def vector_length(rows: Sequence[Any], names: Sequence[str] | None) -> int | Non
     repeated = any(len({flag_of(value) for value in row}) < len(row) for row in flags)
     if names and not repeated and length != len(names):
         return None
+    if length == 1 == max(map(len, lists)) and names is None and len(flags) == len(lists):
+        raise InputError(
+            "data.label: every row has a single 0 or 1; give data.label_names: one name, if these are vectors of one"
+            " label, or two, if they are the numbers of two labels",
+            field="data.label_names",
+        )
     if length == 1 and not (names and len(names) == 1):
         return None
     alike = len(flags) == len(lists) == lengths[length]
@@ -116,6 +127,7 @@ def read_columns(table: Table, names: Sequence[str]) -> list[Any]:
 
 
 def _read_list(value: Any, separator: str | None) -> list[Any]:
+    """Raises InputError."""
     if isinstance(value, (list, tuple)):
         return list(value)
     if not isinstance(value, str):
@@ -123,10 +135,21 @@ def _read_list(value: Any, separator: str | None) -> list[Any]:
     written = parse_list(value)
     if written is not None:
         return written
-    if separator is None and value.strip().startswith("[") and value.strip().endswith("]") and "," in value:
-        raise InputError(f"label is {quote(value)}; quote the labels of a list, as in ['a', 'b']")
+    if problem := _broken_list(value.strip(), separator):
+        raise InputError(problem)
     parts = value.split(separator) if separator else [value]
     return [part.strip() for part in parts if part.strip()]
+
+
+def _broken_list(text: Any, separator: str | None = None) -> str | None:
+    """What is wrong with a text that seems to be a list and cannot be read as one; ``[laughter]`` is a label."""
+    if not isinstance(text, str) or not text.startswith(("[", "{", "('", '("')):
+        return None
+    signs = "'\"" if separator else ",'\""
+    enclosed = separator is None and " " in text and text.endswith(("]", "}"))
+    if not enclosed and not any(sign in text for sign in signs):
+        return None
+    return f"is {quote(text)}, no list that can be read; write it as in ['a', 'b']"
 
 
 def _are_flags(values: Sequence[Any]) -> bool:

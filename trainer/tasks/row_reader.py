@@ -64,6 +64,11 @@ class RowReader(ABC):
         """In the order of the logits; raises InputError where they cannot be learned."""
         return []
 
+    def without_rows(self, labels: Sequence[str]) -> list[str]:
+        """The labels that the recipe names and no training row has."""
+        named = self.data.label if isinstance(self.data.label, tuple) else label_rows.read_label_names(self.data)
+        return [name for name in named or () if name not in labels]
+
     def row_labels(self, rows: Rows) -> Iterable[tuple[int, str]]:
         """Each label, with its row's number."""
         return ()

@@ -56,6 +56,10 @@ class TokenClassification(TaggedRows, TrainingTask):
         self._weight = class_weights(self.recipe.model_head.class_weights, labels, self.label_counts(train))
         return labels
 
+    def without_rows(self, labels: Sequence[str]) -> list[str]:
+        """Names may be of another scheme of tags than the labels."""
+        return []
+
     def row_labels(self, rows: Rows) -> Iterable[tuple[int, str]]:
         """The tags that begin entities."""
         pairs = zip(rows.numbers, rows.targets, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from serving.errors import InputError
 from tests.trainer.conftest import training_task
 from trainer.data.literals import parse_list
 from trainer.data.table import Table
+from trainer.setup.splits import load_splits
 from trainer.tasks.base import TrainingTask
 
 MULTI = "multi-label-classification"
@@ -80,6 +83,7 @@ VECTORS: list[list[Any]] = [
     ["[0 1 1]", "[1 0 0]", "[0 0 0]"],
     ["0 1 1", "1 0 0", "0 0 0"],
     ["0,1,1", "1,0,0", "0,0,0"],
+    ["011", "100", "000"],
     [["0", "1", "1"], ["1", "0", "0"], ["0", "0", "0"]],
 ]
 
@@ -114,16 +118,40 @@ def test_class_numbers() -> None:
     assert multi.rows(table([[0, 1]])).targets == [["0", "1"]]
 
 
+def test_a_lone_number() -> None:
+    """[0] and [1] are vectors of one label or numbers of two: the names tell, and without them the file is refused."""
+    assert targets([[0], [1]], label_names=("x", "y")) == [["x"], ["y"]]
+    assert targets([[0], [1]], label_names=("x",)) == [[], ["x"]]
+    assert "one name, if these are vectors of one label, or two" in refusal([[0], [1]])
+
+
+def test_a_label_without_rows(tmp_path: Path) -> None:
+    """A name that no training row has is warned of: the model does not learn it."""
+    path = tmp_path / "a.jsonl"
+    rows = [{"text": f"text {at}", "label": [at % 2, 1, 0]} for at in range(8)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    splits = load_splits(task(train=str(path), label_names=ABC))
+    assert splits.labels == ["a", "b"]
+    assert splits.notes == ["labels without a training row, which are not learned: c"]
+
+
 def test_lists_as_text() -> None:
     """Lists that pandas wrote as text are lists, with and without data.label_separator."""
     labels = ["['a', 'b']", "['b']", "[]", ""]
     assert targets(labels) == targets(labels, label_separator=",") == [["a", "b"], ["b"], [], []]
-    assert "row 1: label is '[a, b]'; quote the labels of a list" in problems(["[a, b]", "['b']"])
+
+
+@pytest.mark.parametrize("text", ["[a, b]", "[a b]", "['a', 'b'", "[__import__('os')]", "{'a': 1}", "('a', b)"])
+@pytest.mark.parametrize("name", [MULTI, "text-classification"])
+def test_what_seems_a_list(text: str, name: str) -> None:
+    """Text that begins as a list and cannot be read as one is told by row."""
+    assert "no list that can be read; write it as in ['a', 'b']" in problems(["a", text], name)
 
 
 def test_plain_text_is_a_label() -> None:
     """Text that is no list is a label, brackets or not; a name is as good as its number."""
-    assert targets(["[laughter]", "a b"]) == [["[laughter]"], ["a b"]]
+    assert targets(["[laughter]", "a b", "(a) b, c"]) == [["[laughter]"], ["a b"], ["(a) b, c"]]
+    assert targets(["[a],[b]"], label_separator=",") == [["[a]", "[b]"]]
     assert targets([["a"], ["2"]], label_names=ABC) == [["a"], ["c"]]
 
 
