@@ -40,8 +40,9 @@ def model_config(checkpoint: Path, spec: ModelSpec, task: Task, split: list[str]
         config["problem_type"] = PROBLEM_TYPES[task.name]
     if settings := settings_outside_graph(task):
         config["tuneship"] = settings
+    config["transformers.js_config"] = {"dtype": "fp32"}  # its default in a browser is q8
     if split:
-        config["transformers.js_config"] = {"use_external_data_format": dict.fromkeys(split, 1)}
+        config["transformers.js_config"]["use_external_data_format"] = dict.fromkeys(split, 1)
     return config
 
 

@@ -35,8 +35,9 @@ def find_notes(manifest: Manifest, task: Task, spec: ModelSpec, left_out: str) -
         )
     if manifest.fallbacks:
         notes.append(
-            f"model_quantized.onnx was proven on {manifest.proven_on['cpu']}. Other processors, and browsers, may round"
-            " otherwise: compare golden.jsonl there."
+            f"model_quantized.onnx was proven on {manifest.proven_on['cpu']}. Browsers, and processors without the same"
+            " 8-bit arithmetic, compute other scores: compare golden.int8.jsonl there. Where no dtype is asked,"
+            " transformers.js takes fp32."
         )
     return [*notes, *([f"There is no model_quantized.onnx: {left_out}"] if left_out else [])]
 
