@@ -7,9 +7,14 @@
 #
 # Build it with `make image BUNDLE=…`, which copies the bundle to ./bundle first.
 
-FROM python:3.11-slim-bookworm AS packages
+# With --build-arg ONNXRUNTIME='onnxruntime-gpu[cuda,cudnn]==1.31.1' the image serves bundles that were proven on a GPU.
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS packages
+ARG ONNXRUNTIME=
 COPY requirements.txt /tmp/
-RUN python -m pip install --no-cache-dir --target /opt/packages -r /tmp/requirements.txt
+RUN if [ -n "$ONNXRUNTIME" ]; then sed -i "s/^onnxruntime==.*/$ONNXRUNTIME/" /tmp/requirements.txt; fi \
+ && python -m pip install --no-cache-dir --target /opt/packages -r /tmp/requirements.txt
 # Remove what a server never uses:
 # - libonnxruntime.so is for C programs; the Python module contains the library
 # - onnxruntime's model tools are for the export
@@ -19,7 +24,7 @@ RUN rm -rf /opt/packages/onnxruntime/capi/libonnxruntime.so.* \
            /opt/packages/onnxruntime/tools /opt/packages/onnxruntime/datasets \
  && find /opt/packages -type d \( -name tests -o -name test \) -prune -exec rm -rf {} +
 
-FROM python:3.11-slim-bookworm
+FROM ${BASE}
 COPY --from=packages /opt/packages /opt/packages
 WORKDIR /app
 COPY tuneship.py ./

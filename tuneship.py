@@ -131,6 +131,9 @@ def export(
     layout: Annotated[
         str, Option(metavar="bundle|hub", help="hub: the folder that the Hugging Face Hub and transformers.js read.")
     ] = "bundle",
+    device: Annotated[
+        str, Option(metavar="cpu|cuda|auto", help="Where it is proven, and then serves; auto: a GPU if there is one.")
+    ] = "cpu",
     threads: Threads = None,
 ) -> None:
     """Convert a run to ONNX, prove its answers, and write a bundle.
@@ -144,8 +147,12 @@ def export(
     trained = TrainedRun.open(run)
     from export.console import parity_table, show_progress, variants_table
     from export.exporter import export_hub, export_run  # imports torch
+    from serving.inference.device import parse_device
     from serving.settings.settings import available_cpus
 
+    proven_on = parse_device(device)
+    if layout == "hub" and proven_on != "cpu":
+        raise InputError(f"--device {device}: --layout hub is proven on the CPU; leave it out", field="--device")
     threads = threads or available_cpus()
     if layout == "hub":
         with show_progress(err):
@@ -157,7 +164,7 @@ def export(
         out.print(f"hub     {escape(str(output))}  {made.bytes / 1e6:.1f} MB", soft_wrap=True)
         return
     with show_progress(err):
-        result = export_run(trained, output, variant or "fp32", threads=threads, fallback=fallback)
+        result = export_run(trained, output, variant or "fp32", threads=threads, fallback=fallback, device=proven_on)
     if result.candidates:
         out.print(variants_table(result.candidates, result.parity.variant))
     out.print(parity_table(result.parity))
@@ -322,6 +329,9 @@ def serve(
         str | None, Option(metavar="DATE", help="Refuse bundles exported before; needs --require-signature.")
     ] = None,
     threads: Threads = None,
+    device: Annotated[
+        str | None, Option(metavar="auto|cpu|cuda", help="Serve only variants proven there. [default: auto]")
+    ] = None,
     watch: Annotated[
         int | None, Option(min=1, metavar="SECONDS", help="Look for new versions this often. [default: never]")
     ] = None,
@@ -350,6 +360,7 @@ def serve(
         "TUNESHIP_ROOT_PATH": root_path,
         "TUNESHIP_REQUIRE_SIGNATURE": require_signature,
         "TUNESHIP_CREATED_AFTER": created_after,
+        "TUNESHIP_DEVICE": device,
         "TUNESHIP_WATCH": watch,
         "TUNESHIP_LOG_FORMAT": log_format,
         "TUNESHIP_LOG_REQUESTS": log_requests,

@@ -23,7 +23,7 @@ def main() -> None:
     # With traces, which a cluster can switch on for all containers without a new image.
     served = [*serve, *extras["otel"]]
     write("requirements.txt", "Everything a server needs", served, leave_out=("setuptools",))
-    everything = [*serve, *(pin for extra in extras.values() for pin in extra)]
+    everything = [*serve, *(pin for name, extra in extras.items() if name != "gpu" for pin in extra)]
     write("requirements-dev.txt", "Everything: serving, training, signing, tests", everything)
 
 

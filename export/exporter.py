@@ -25,8 +25,9 @@ from export.variants.registry import AUTO, FP32, Variant, variant_named
 from export.workspace import BuiltVariant, Workspace, generates
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import describe_machine
-from serving.bundle.manifest import MANIFEST, REFERENCE, Alternative, GoldenSpec
+from serving.bundle.manifest import MANIFEST, REFERENCE, Alternative, Device, GoldenSpec, Provider
 from serving.errors import InputError, UserError
+from serving.inference.device import choose_provider
 from serving.inference.predictor import Predictor
 from stores.folders import check_output, replace_folder, staging_folder
 from trainer.run.figures import reliability_figure
@@ -63,6 +64,7 @@ def export_run(
     threads: int = 1,
     fallback: bool = False,
     max_bytes: int = PROTOBUF_LIMIT,
+    device: Device = "cpu",
 ) -> Export:
     """Convert a run, prove it, and write the bundle. Steps are reported through `export.proof.answers.progress`.
 
@@ -72,16 +74,19 @@ def export_run(
         threads: batches of the proof that run at once, one thread each.
         fallback: add fp32, for machines that do not reproduce an approximate variant's answers.
         max_bytes: a larger graph has its tensors in a data file.
+        device: where variants are proven, and then serve.
 
     Raises:
-        InputError: ``output`` has something else, there is no such variant, or the run is not as its lock.json says.
+        InputError: the device is missing, ``output`` has something else, there is no such variant, or the run is not
+            as its lock.json says.
         ProofFailed: a gate failed; the figures are in the run's folder.
     """
     variant = None if variant_name == AUTO else variant_named(variant_name, generates(run))
+    provider = choose_provider(device)
     check_output(output)
     require_locked(run)
     begin_step("converting, and computing the checkpoint's answers to every test row…")
-    with staging_folder(output) as folder, Workspace.open(run, threads, max_bytes) as workspace:
+    with staging_folder(output) as folder, Workspace.open(run, threads, max_bytes, provider) as workspace:
         if variant is None:
             proven, candidates = _prove_fastest(workspace, folder)
         else:
@@ -219,7 +224,7 @@ def _write_variant(workspace: Workspace, proven: ProvenVariant, folder: Path, ma
     predictor, golden = workspace.create_predictor(built), _mark(GOLDEN, mark)
     inputs = select_golden_inputs(predictor, workspace.reference.evaluation.inputs)
     write_golden(predictor, inputs, folder / golden)
-    _write_json(folder / _mark(PARITY, mark), _to_parity_record(proven.parity, workspace.threads))
+    _write_json(folder / _mark(PARITY, mark), _to_parity_record(proven.parity, workspace.threads, workspace.provider))
     marked = [_mark(name, mark) for name in graph.files]
     data = [path.name for name in marked if (path := data_file(folder / name)).exists()]
     names = {"file": marked[0], "decoder": marked[1] if graph.decoder else None, "data": data}
@@ -250,13 +255,14 @@ def _require_passed(parity: Parity, run: Run, variant: Variant) -> None:
     )
 
 
-def _to_parity_record(parity: Parity, threads: int) -> dict[str, Any]:
+def _to_parity_record(parity: Parity, threads: int, provider: Provider) -> dict[str, Any]:
     return dataclasses.asdict(parity) | {
         "passed": parity.passed,
         "reference": "transformers' tokenizer and the torch checkpoint, float32, on the CPU",
         "candidate": f"serving's predictor on this bundle's files, {threads} batches at once of one thread each; "
         f"golden answers again on {threads} thread(s)",
         "machine": describe_machine(),
+        "provider": provider,
         "versions": package_versions(),
     }
 

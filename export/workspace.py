@@ -28,7 +28,7 @@ from export.proof.statistics.metric_change import LEVEL
 from export.variants.calibration import ROWS, SEED, VALIDATION_ROWS, Calibration, Feeds
 from export.variants.registry import Variant
 from serving.bundle.bundle import Bundle
-from serving.bundle.manifest import GraphSpec, Manifest, Reference
+from serving.bundle.manifest import GraphSpec, Manifest, Provider, Reference
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
 from trainer.data.rows import Rows
@@ -72,6 +72,7 @@ class Workspace:
 
     Attributes:
         threads: predictor calls that run at once.
+        provider: where variants run.
         drift_references: of each proven variant.
     """
 
@@ -80,11 +81,14 @@ class Workspace:
     folder: Path
     reference: ReferenceAnswers
     threads: int
+    provider: Provider = "cpu"
     drift_references: dict[str, Reference] = field(default_factory=dict)
 
     @classmethod
     @contextmanager
-    def open(cls, run: Run, threads: int, max_bytes: int = PROTOBUF_LIMIT) -> Iterator[Workspace]:
+    def open(
+        cls, run: Run, threads: int, max_bytes: int = PROTOBUF_LIMIT, provider: Provider = "cpu"
+    ) -> Iterator[Workspace]:
         """Convert the checkpoint and compute the reference's answers. A graph above ``max_bytes`` gets a data file."""
         with tempfile.TemporaryDirectory() as folder:
             graphs = _convert(run, Path(folder), max_bytes)
@@ -94,7 +98,7 @@ class Workspace:
             files = run.read_record()["data"].get("files", {})
             unlabelled = answer_unlabelled(model, training_task, answers.evaluation, files)
             reference = replace(answers, test_sets=run.read_test_sets(), unlabelled=unlabelled)
-            yield cls(run, graphs, Path(folder), reference, threads)
+            yield cls(run, graphs, Path(folder), reference, threads, provider)
 
     @cached_property
     def splits(self) -> Splits:
@@ -167,6 +171,7 @@ class Workspace:
             output="logits",
             row_independent=variant.row_independent,
             depends_on=list(variant.depends_on),
+            provider=self.provider,
         )
         return BuiltVariant(
             variant, folder, draft_manifest(self.run, self.reference.model, graph, hash_files(folder)), facts

@@ -43,7 +43,7 @@ class Function:
         bundles = find_bundles(
             [str(settings.bundle)], threads=settings.threads, limits=settings.limits,
             trusted_key=settings.trusted_key, created_after=settings.created_after,
-            load_seconds=settings.server_limits.load_seconds,
+            load_seconds=settings.server_limits.load_seconds, device=settings.device,
         )  # fmt: skip
         self._app = create_app(
             *bundles,

@@ -40,7 +40,7 @@ if not [*settings.bundle.glob(MANIFEST), *settings.bundle.glob(f"*/{MANIFEST}")]
 bundles = find_bundles(
     [str(settings.bundle)], threads=settings.threads, limits=settings.limits,
     trusted_key=settings.trusted_key, created_after=settings.created_after,
-    load_seconds=settings.server_limits.load_seconds,
+    load_seconds=settings.server_limits.load_seconds, device=settings.device,
 )  # fmt: skip
 settings.access_policy.keys()
 server_limits = fit_connections(settings.server_limits)

@@ -100,4 +100,12 @@ def _to_reliability(measured: dict[str, Any]) -> Reliability | None:
 def package_versions() -> dict[str, str]:
     """Of packages that affect the answers."""
     names = ("tuneship", "onnxruntime", "tokenizers", "torch", "onnx")
-    return {name: importlib.metadata.version(name) for name in names}
+    return {name: _version(name) for name in names}
+
+
+def _version(name: str) -> str:
+    """onnxruntime's package for GPUs has a name of its own."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return importlib.metadata.version(f"{name}-gpu")

@@ -16,7 +16,17 @@ from typing import Self
 from pydantic import ValidationError
 
 from serving.bundle.external_data import check_external_tensors, data_files
-from serving.bundle.manifest import CARD, MANIFEST, REFERENCE, SIGNATURE, GoldenRow, GraphSpec, Manifest, Reference
+from serving.bundle.manifest import (
+    CARD,
+    MANIFEST,
+    REFERENCE,
+    SIGNATURE,
+    GoldenRow,
+    GraphSpec,
+    Manifest,
+    Provider,
+    Reference,
+)
 from serving.errors import BundleError, first_problem
 from serving.files import open_regular, read_regular
 
@@ -33,11 +43,12 @@ def sha256_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class GraphFile:
-    """An ONNX file, and by name the files that its tensors are in."""
+    """An ONNX file, by name the files that its tensors are in, and where it runs."""
 
     name: str
     content: bytes
     data: Mapping[str, bytes] = field(default_factory=dict)
+    provider: Provider = "cpu"
 
     def __post_init__(self) -> None:
         check_external_tensors(self.content, self.name, {name: len(each) for name, each in self.data.items()})
@@ -86,8 +97,8 @@ class Bundle:
     def read_graph(self, name: str) -> GraphFile:
         """A graph and those files of ``graph.data`` that its tensors are in, checked again; raises BundleError."""
         content = self.read(name)
-        used = data_files(content, name)
-        return GraphFile(name, content, {each: self.read(each) for each in self.manifest.graph.data if each in used})
+        used, graph = data_files(content, name), self.manifest.graph
+        return GraphFile(name, content, {each: self.read(each) for each in graph.data if each in used}, graph.provider)
 
     @cached_property
     def golden(self) -> list[GoldenRow]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,6 +30,13 @@ class _Model(BaseModel):
 GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]
 """Inputs that the predictor can provide."""
 
+
+Provider = Literal["cpu", "cuda"]
+"""onnxruntime's execution provider: a graph serves on the one that it was proven on."""
+
+Device = Literal["auto", "cpu", "cuda"]
+DEVICES: tuple[Device, ...] = get_args(Device)
+"""What an operator may ask for."""
 
 LARGEST = 2**31 - 1
 """A number that every library takes."""
@@ -80,6 +87,12 @@ class GraphSpec(_Model):
     )
     depends_on: list[Arithmetic] = Field(
         default=[], description="of the CPU it was proven on; where a machine differs in it, the variant does not serve"
+    )
+
+    provider: Provider = Field(
+        default="cpu",
+        exclude_if=lambda provider: provider == "cpu",
+        description="where it was proven and serves: cuda is an NVIDIA GPU; absent: cpu",
     )
 
     @property

@@ -58,6 +58,7 @@ def serve_bundles(
         limits=settings.limits,
         load_seconds=settings.server_limits.load_seconds,
         reach=reach,
+        device=settings.device,
     )
     # Load the models here: an error in the app's start-up would be shown as a traceback.
     for bundle in bundles:

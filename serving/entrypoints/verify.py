@@ -15,6 +15,7 @@ from serving.bundle.signature import require_recent, require_signature
 from serving.entrypoints.golden_check import check_golden, select_variant
 from serving.entrypoints.remote_client import RemoteServer
 from serving.errors import BundleError
+from serving.inference.device import require_device
 from serving.inference.predictor import Predictor
 from serving.inference.variant_choice import require_proven_cpu
 
@@ -47,6 +48,7 @@ def check_here(bundle: Bundle, threads: int) -> Iterator[Finding]:
     for variant in variants:
         name, golden = variant.manifest.graph.variant, variant.manifest.golden
         try:
+            require_device(variant, "auto")
             require_proven_cpu(variant, describe_machine())
             difference = Predictor(variant, threads=threads).replay_golden()
         except BundleError as error:

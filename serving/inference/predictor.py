@@ -17,7 +17,7 @@ import numpy as np
 from serving.batching.batch_shape import BatchShape
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import describe_machine
-from serving.bundle.manifest import GoldenRow
+from serving.bundle.manifest import Device, GoldenRow
 from serving.bundle.signature import require_recent, require_signature
 from serving.errors import BundleError, InputError, Panics, UserError
 from serving.inference.engine import WindowEngine
@@ -65,6 +65,7 @@ class Predictor:
         trusted_key: Path | None = None,
         created_after: datetime | None = None,
         seconds: float = LOAD_SECONDS,
+        device: Device = "auto",
     ) -> Predictor:
         """Open a bundle and load the first variant that reproduces its golden answers.
 
@@ -74,6 +75,7 @@ class Predictor:
             trusted_key: a public key in PEM that must have signed the bundle, if given.
             created_after: refuse bundles that were exported before, if given.
             seconds: until the golden answers must be there.
+            device: refuse variants that were proven elsewhere, unless ``auto``.
 
         Raises:
             BundleError: the bundle cannot be trusted, or no variant answers here in time.
@@ -86,7 +88,7 @@ class Predictor:
         if created_after is not None:
             require_recent(bundle, created_after)
         load = partial(cls._load_proven, threads=threads, end=end)
-        predictor, choice = select_variant(bundle, load, describe_machine())
+        predictor, choice = select_variant(bundle, load, describe_machine(), device)
         predictor.choice = choice
         return predictor
 

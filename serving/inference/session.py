@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from serving.bundle.bundle import Bundle, GraphFile
+from serving.bundle.manifest import Provider
 from serving.errors import BundleError
 
 
@@ -37,7 +38,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime's Linux wheels read it 
 with on_every_cpu():
     import onnxruntime
 
-__all__ = ["Session", "create_session", "on_every_cpu", "onnxruntime", "open_session"]
+__all__ = ["CUDA", "Session", "create_session", "on_every_cpu", "onnxruntime", "open_session"]
 
 FATAL = 4
 """The lowest severity that onnxruntime logs: errors are raised, and logged once by who catches them."""
@@ -45,6 +46,12 @@ FATAL = 4
 SLOWER_WHEN_FUSED = ["SkipLayerNormFusion", "BiasGeluFusion"]
 """On a CPU these fused operators are slower than those they replace."""
 
+
+CUDA = "CUDAExecutionProvider"
+PROVIDERS: dict[Provider, list[Any]] = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": [(CUDA, {"use_tf32": "0"}), "CPUExecutionProvider"],  # TF32 would round the factors of every product
+}
 
 _running: dict[int, tuple[Session, onnxruntime.RunOptions]] = {}
 """By thread."""
@@ -92,7 +99,8 @@ def open_session(bundle: Bundle, logits: int, threads: int) -> Session:
     """
     spec = bundle.manifest.graph
     # From memory: the bytes that were hashed are the bytes that run.
-    session = create_session(bundle.read_graph(spec.file), threads, disabled_optimizers=SLOWER_WHEN_FUSED)
+    disabled = SLOWER_WHEN_FUSED if spec.provider == "cpu" else ()
+    session = create_session(bundle.read_graph(spec.file), threads, disabled)
     inputs, outputs = [node.name for node in session.get_inputs()], {node.name: node for node in session.get_outputs()}
     if inputs != spec.inputs or spec.output not in outputs:
         raise BundleError(f"{spec.file} takes {inputs} and gives {list(outputs)}; the manifest says otherwise.")
@@ -102,7 +110,7 @@ def open_session(bundle: Bundle, logits: int, threads: int) -> Session:
 
 
 def create_session(graph: GraphFile, threads: int, disabled_optimizers: Sequence[str] = ()) -> Session:
-    """On the CPU; raises BundleError naming the graph's file.
+    """On the graph's provider; raises BundleError naming its file.
 
     onnxruntime reads no file, and only the ONNX format, whose tensors `GraphFile` has searched.
     """
@@ -113,17 +121,21 @@ def create_session(graph: GraphFile, threads: int, disabled_optimizers: Sequence
     options.enable_mem_pattern = False  # onnxruntime would keep a memory plan for every input shape
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    if graph.provider == "cuda" and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # from the packages that onnxruntime-gpu[cuda,cudnn] brings
     names, buffers = list(graph.data), list(graph.data.values())
     options.add_external_initializers_from_files_in_memory(names, buffers, list(map(len, buffers)))  # it copies them
     try:
         session = Session(
             graph.content,
             options,
-            providers=["CPUExecutionProvider"],
+            providers=PROVIDERS[graph.provider],
             disabled_optimizers=list(disabled_optimizers),
             read_config_from_model=0,
         )
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise BundleError(f"{graph.name} cannot be loaded by onnxruntime: {error}") from error
+    if graph.provider == "cuda" and session.get_providers()[0] != CUDA:  # onnxruntime logs why, and takes the CPU
+        raise BundleError(f"{graph.name}: onnxruntime cannot load CUDA's or cuDNN's libraries: pip install '.[gpu]'")
     session._model_bytes = None  # the file's bytes, which onnxruntime keeps for a change of providers
     return session

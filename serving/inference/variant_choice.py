@@ -13,7 +13,9 @@ from typing import TypeVar
 
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import Machine, cpu_mismatches
+from serving.bundle.manifest import Device
 from serving.errors import BundleError
+from serving.inference.device import require_device
 
 Opened = TypeVar("Opened")
 
@@ -43,13 +45,16 @@ class VariantChoice:
         return [*rejected, *([f"the {self.served} variant serves in its place"] if rejected else [])]
 
 
-def select_variant(bundle: Bundle, load: Callable[[Bundle], Opened], machine: Machine) -> tuple[Opened, VariantChoice]:
+def select_variant(
+    bundle: Bundle, load: Callable[[Bundle], Opened], machine: Machine, device: Device = "auto"
+) -> tuple[Opened, VariantChoice]:
     """Load the first variant that may serve on this machine, and log warnings.
 
     Args:
         bundle: a checked bundle.
         load: loads a first variant and replays its golden answers; raises BundleError.
         machine: that serves.
+        device: that the operator asks for.
 
     Raises:
         BundleError: no variant may; the message has each reason.
@@ -58,6 +63,7 @@ def select_variant(bundle: Bundle, load: Callable[[Bundle], Opened], machine: Ma
     for candidate in (bundle, *bundle.alternatives):
         variant = candidate.manifest.graph.variant
         try:
+            require_device(candidate, device)
             require_proven_cpu(candidate, machine)
             opened = load(candidate)
         except BundleError as error:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Self, cast
 
 from serving.batching.batch_shape import QueueLimits
-from serving.bundle.manifest import LARGEST
+from serving.bundle.manifest import DEVICES, LARGEST, Device
 from serving.errors import InputError
 from serving.settings.access import AccessPolicy
-from serving.settings.environment import date, positive, seconds
+from serving.settings.environment import choice, date, positive, seconds
 from serving.settings.limits import DEFAULT, ServerLimits
 from serving.settings.log_settings import LogSettings
 
@@ -46,6 +46,7 @@ class ServerSettings:
         traces: whether OpenTelemetry's variables ask for traces.
         grpc_port: None for no gRPC.
         root_path: a prefix of the paths, such as ``/support``.
+        device: which variants may serve: those proven on the CPU, on a GPU, or ``auto`` for all.
     """
 
     bundle: Path = DEFAULT_BUNDLE
@@ -60,6 +61,7 @@ class ServerSettings:
     traces: bool = False
     grpc_port: int | None = None
     root_path: str = ""
+    device: Device = "auto"
 
     @classmethod
     def from_environment(
@@ -83,6 +85,7 @@ class ServerSettings:
             traces=_asks_for_traces(environment),
             grpc_port=positive(environment, "TUNESHIP_GRPC_PORT", 65_535),
             root_path=_root_path(environment),
+            device=cast("Device", choice(environment, "TUNESHIP_DEVICE", DEVICES)),
         )
 
 

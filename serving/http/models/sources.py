@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from serving.bundle.bundle import read_manifest
-from serving.bundle.manifest import MANIFEST
+from serving.bundle.manifest import MANIFEST, Device
 from serving.errors import BundleError, InputError
 from serving.http.models.loading import begin
 from serving.settings.limits import DEFAULT
@@ -56,6 +56,7 @@ class BundleFolder:
     created_after: datetime | None = None
     load_seconds: float = DEFAULT.load_seconds
     locate: Locate | None = None
+    device: Device = "auto"
     _opened: tuple[Predictor, Hashable] | None = field(default=None, repr=False)
 
     def preload(self) -> Predictor:
@@ -106,6 +107,7 @@ class BundleFolder:
             trusted_key=self.trusted_key,
             created_after=self.created_after,
             seconds=self.load_seconds,
+            device=self.device,
         )
         predictor.set_limits(self.limits)
         return predictor
@@ -132,6 +134,7 @@ def find_bundles(
     created_after: datetime | None = None,
     load_seconds: float = DEFAULT.load_seconds,
     reach: Reach = lambda _: None,
+    device: Device = "auto",
 ) -> list[BundleFolder]:
     """The bundles of ``[NAME=]PATH``, the default first; a folder of bundles stands for all of them.
 
@@ -142,7 +145,7 @@ def find_bundles(
         if not _is_valid_name(name):
             raise InputError(f"{root} cannot be served as {name!r}. Give it a name of letters and digits: NAME=PATH")
     bundles = [
-        BundleFolder(root, name, threads, trusted_key, limits, created_after, load_seconds, locate)
+        BundleFolder(root, name, threads, trusted_key, limits, created_after, load_seconds, locate, device)
         for root, name, locate in named_folders
     ]
     names = [bundle.name for bundle in bundles]
