@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from serving.errors import shorten
 from serving.files import replace_file
 from trainer.metrics.display import NAMES, metric_title
+from trainer.run.glyphs import drawable
 
 RIGHT, WRONG, THIRD, INK = "#2463a5", "#c8442c", "#7a8a99", "#30363d"
 MOST_LABELS = 100
@@ -55,10 +56,10 @@ def confusion_figure(record: dict[str, Any], path: Path) -> None:
     """Of more than 100 labels the most confused are drawn."""
     matrix = np.array(record["metrics"]["test"]["confusion_matrix"])
     kept = _most_confused(matrix)
-    names = [shorten(record["labels"][at], 40) for at in kept]
+    names, families = drawable([shorten(record["labels"][at], 40) for at in kept])
     counts = matrix[np.ix_(kept, kept)]
     size = max(4.2, 0.17 * len(kept) + 2.6)
-    with plt.rc_context(_STYLE):
+    with plt.rc_context({**_STYLE, "font.family": families}):
         figure, axes = plt.subplots(figsize=(size + 0.4, size), layout="constrained")
         axes.imshow(_colours(counts, matrix[kept].sum(axis=1)), interpolation="nearest")
         _label_axes(axes, names)
@@ -132,8 +133,8 @@ def _colours(counts: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
 
 def _label_axes(axes: Axes, names: list[str]) -> None:
     font = 9 if len(names) <= 30 else 6.5
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=font)
-    axes.set_yticks(range(len(names)), names, fontsize=font)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=font, parse_math=False)
+    axes.set_yticks(range(len(names)), names, fontsize=font, parse_math=False)
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(True)
