@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from tests import tiny
 from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, WholeRun, fit, weights
 from trainer.fit.resume import newest_state
 from trainer.recipe.recipe import load_recipe
+from trainer.run.lock import read_lock
 from trainer.run.run import Run
 from trainer.train import train
 
@@ -178,6 +180,16 @@ def test_other_recipe(toy: MakeRecipe, tmp_path: Path) -> None:
         fit(other, tmp_path / "run")
     assert run.read_record()["recipe"]["training"]["seed"] == 0
     assert fit(other, tmp_path / "run", overwrite=True).read_record()["recipe"]["training"]["seed"] == 7
+
+
+def test_more_epochs(toy: MakeRecipe, tmp_path: Path) -> None:
+    """A finished run is not changed; the message says how to train it on, and that lock names it."""
+    run = fit(toy(training={"num_train_epochs": 1}), tmp_path / "run")
+    more = toy(training={"num_train_epochs": 3})
+    with pytest.raises(InputError, match=r"is finished .*1 there, 3 now.* for 2 more.*num_train_epochs=2 --output"):
+        fit(more, tmp_path / "run")
+    again = toy(training={"num_train_epochs": 2}).model_copy(update={"model": str(run.checkpoint)})
+    assert read_lock(fit(again, tmp_path / "more")).model["extended_from"] == sha256_of(run.lock)
 
 
 def test_other_data(toy: MakeRecipe, tmp_path: Path) -> None:

@@ -62,7 +62,10 @@ class BaseCheckpoint:
         return loaded_files(self.folder, self.id)
 
     def to_record(self) -> dict[str, Any]:
-        return {"id": self.id, "source": self.source, "revision": self.revision, "sha256": self.sha256}
+        record = {"id": self.id, "source": self.source, "revision": self.revision, "sha256": self.sha256}
+        lock = self.folder.parent / "lock.json"  # of the run whose checkpoint is trained on
+        is_run = (self.folder / TASK).is_file() and lock.is_file()
+        return record | ({"extended_from": sha256_of(lock)} if is_run else {})
 
 
 def find_base_model(model: str, name: str | None = None, revision: str | None = None) -> BaseCheckpoint:

@@ -23,12 +23,17 @@ SERVED = (
 )  # fmt: skip
 """Served under the same names."""
 
+REQUESTED: dict[str, Any] = {
+    "do_sample": False, "early_stopping": False, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "length_penalty": 1.0,
+    "min_p": 0.0, "num_beams": 1, "num_return_sequences": 1, "temperature": 1.0, "top_h": 1.0, "top_k": 50,
+    "top_p": 1.0, "typical_p": 1.0,
+}  # fmt: skip
+"""Beams and sampling, which a request asks for, with the values that ask for nothing."""
+
 LEFT_OUT = frozenset({
     # the recipe's, the tokenizer's, or read elsewhere
     "max_length", "max_new_tokens", "bos_token_id", "decoder_start_token_id", "eos_token_id", "pad_token_id",
-    # beams and sampling: a request's
-    "do_sample", "early_stopping", "epsilon_cutoff", "eta_cutoff", "length_penalty", "min_p", "num_beams",
-    "num_return_sequences", "temperature", "top_h", "top_k", "top_p", "typical_p",
+    *REQUESTED,
     # how, not what
     "_from_model_config", "assistant_confidence_threshold", "assistant_early_exit", "assistant_ensemble_weight",
     "assistant_lookbehind", "cache_config", "cache_implementation", "compile_config", "continuous_batching_config",
@@ -51,6 +56,18 @@ def read_generation_config(folder: Path, model: str) -> GenerationConfig:
         if (folder / GENERATION_CONFIG_NAME).exists():
             return GenerationConfig.from_pretrained(folder, local_files_only=True)
         return GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder, local_files_only=True))
+
+
+def left_out_warning(config: GenerationConfig) -> str:
+    """Names what it asks for and answers do not have unless a request asks; empty for nothing."""
+    given = config.to_dict()
+    asked = [f"{name}: {given[name]}" for name, usual in REQUESTED.items() if given.get(name) not in (None, usual)]
+    if not asked:
+        return ""
+    return (
+        f"the base model's generation_config asks for {', '.join(asked)}, which checkpoint, proof and server leave out:"
+        " answers are greedy unless a request asks for more"
+    )
 
 
 def served_settings(config: GenerationConfig, model: str) -> dict[str, Any]:

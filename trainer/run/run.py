@@ -161,7 +161,16 @@ def training_settings(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def _require_same(run: Run, setup: dict[str, Any]) -> None:
-    if changes := differences(comparable(run.read_record()), comparable(setup)):
+    was, now = comparable(run.read_record()), comparable(setup)
+    if changes := differences(was, now):
+        more = now["training"].get("num_train_epochs", 0) - was["training"].get("num_train_epochs", 0)
+        if len(changes) == 1 and more > 0 and run.status() == FINISHED:
+            raise InputError(
+                f"{run.root}: is finished ({changes[0]}), and a finished run is never changed. To train it on for"
+                f" {more} more, with a learning-rate schedule of their own, begin at its checkpoint, whose head goes"
+                f" on: tuneship train RECIPE --set model={run.checkpoint.resolve()}"
+                f" --set training.num_train_epochs={more} --output ANOTHER"
+            )
         raise InputError(
             f"{run.root}: holds a run of another recipe or other data ({'; '.join(changes[:3])});"
             " give another --output, or --overwrite to replace it"

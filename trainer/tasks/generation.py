@@ -27,7 +27,7 @@ from trainer.metrics.changes import PROBABILITY, TEXT, Changes, Side, token_prob
 from trainer.metrics.squad import f1
 from trainer.model.architecture import most_positions
 from trainer.model.base_model import BaseCheckpoint
-from trainer.model.generation_config import read_generation_config, served_settings
+from trainer.model.generation_config import left_out_warning, read_generation_config, served_settings
 from trainer.model.inputs import IGNORED, Batch
 from trainer.model.refusal import refusing
 from trainer.tasks.base import Example, TrainingTask
@@ -128,13 +128,14 @@ class Generation(WordScoring, TrainingTask):
         return logits, labels
 
     def warnings(self, task: Task, rows: Rows) -> list[str]:
-        """About targets, and prompts, that are longer than ``data.max_length``."""
+        """About targets, and prompts, that are longer than ``data.max_length``, and what the base model asks for."""
         texts = [task.segments(task.check(inputs)) for inputs in rows.inputs]
         inputs = [len(ids) for ids in self._tokenizer(texts, verbose=False)["input_ids"]]
         targets = [len(self._with_end(self._target_ids(target))) for target in rows.targets]
         longest = [most for most in (most_positions(self._config),) if most is not None]
         limits = LengthLimits(self._tokenizer.model_max_length, self.data.max_new_tokens, *longest)
-        return length_warnings(inputs, targets, limits, together=self.head == "causal")
+        told = left_out_warning(self._generation)
+        return [*length_warnings(inputs, targets, limits, together=self.head == "causal"), *([told] if told else [])]
 
     def _target_ids(self, target: Target) -> list[int]:
         """Of what is learned."""

@@ -20,7 +20,14 @@ from serving.inference.predictor import Predictor
 from serving.tasks.generation import GenerationParameters
 from tests.tiny_generators import make_gpt2, make_t5
 from tests.toys import write_toy
-from trainer.model.generation_config import LEFT_OUT, NEUTRAL, SERVED, read_generation_config, served_settings
+from trainer.model.generation_config import (
+    LEFT_OUT,
+    NEUTRAL,
+    SERVED,
+    left_out_warning,
+    read_generation_config,
+    served_settings,
+)
 from trainer.recipe.recipe import load_recipe
 from trainer.run.run import Run
 from trainer.train import train
@@ -107,3 +114,12 @@ def test_min_new_tokens_goes_before_min_length(base: Path, tmp_path: Path) -> No
 def test_no_field_is_in_two_lists() -> None:
     """Each is served, left out on both sides, or refused unless it is neutral."""
     assert not (set(SERVED) & LEFT_OUT) | (set(SERVED) & set(NEUTRAL)) | (LEFT_OUT & set(NEUTRAL))
+
+
+def test_what_only_a_request_asks_for_is_told() -> None:
+    """Beams and sampling of the file, unless their values ask for nothing."""
+    from transformers import GenerationConfig
+
+    assert left_out_warning(GenerationConfig(num_beams=1, do_sample=False, min_length=4)) == ""
+    told = left_out_warning(GenerationConfig(num_beams=4, length_penalty=2.0, do_sample=True, top_k=50))
+    assert "asks for do_sample: True, length_penalty: 2.0, num_beams: 4, which checkpoint, proof and server" in told
