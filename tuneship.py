@@ -381,16 +381,23 @@ def push(
     target: Target,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace what the target has.")] = False,
 ) -> None:
-    """Upload a bundle to a model hub, a bucket or a registry.
+    """Upload a bundle, or a run, to a model hub, a bucket or a registry.
 
-    Only one that is unaltered is uploaded. Nobody sees half of it; an interrupted push is repeated.
+    Only what is unaltered is uploaded. Nobody sees half of it; an interrupted push is repeated.
     """
     from stores.push import push as push_bundle
+    from stores.runs import is_run, push_run
     from stores.targets import parse_target
 
-    place = parse_target(target)
+    place, upload = parse_target(target), push_bundle
+    if is_run(bundle):
+        from trainer.run.lock import require_locked  # imports torch
+        from trainer.run.run import Run as TrainedRun
+
+        require_locked(TrainedRun.open(bundle))
+        upload = push_run
     with err.status(f"pushing to {escape(str(place))}…"):
-        digest = push_bundle(bundle, place, overwrite=overwrite)
+        digest = upload(bundle, place, overwrite=overwrite)
     out.print(f"pushed  {escape(str(place))}#sha256={digest}", soft_wrap=True, highlight=False)
 
 
@@ -399,16 +406,16 @@ def pull(
     target: Target,
     output: Annotated[Path, Option("--output", "-o", metavar="DIR", parser=local, help="Folder for the bundle.")],
 ) -> None:
-    """Download a bundle that was pushed, and check every file.
+    """Download a bundle or a run that was pushed, and check every file.
 
-    TARGET#sha256=DIGEST is this bundle and no other. Files are cached; repeat the command to resume.
+    TARGET#sha256=DIGEST is this one and no other. Files are cached; repeat the command to resume.
     """
-    from stores.pull import pull as pull_bundle
+    from stores.runs import pull_any
     from stores.targets import parse_target
 
     place = parse_target(target)
     with err.status(f"pulling {escape(str(place))}…"):
-        digest = pull_bundle(place, output)
+        digest = pull_any(place, output)
     out.print(f"pulled  {escape(str(output))}  sha256 {digest}", soft_wrap=True, highlight=False)
 
 

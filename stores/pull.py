@@ -69,7 +69,7 @@ def _find(cache: Cache, digest: str, checked: Path | None) -> Path | None:
 def read_manifest(snapshot: Snapshot, target: Target) -> tuple[bytes, Manifest]:
     """Raises Missing, StoreError, and BundleError for a malformed one."""
     try:
-        content = _read(snapshot, MANIFEST, MOST_MANIFEST_BYTES)
+        content = read_bounded(snapshot, MANIFEST, MOST_MANIFEST_BYTES)
     except Missing as error:
         raise Missing(
             f"{target}: is no bundle: it has no {MANIFEST}, which a push writes last; check the name, or push it again"
@@ -136,7 +136,8 @@ def _append(path: Path, start: int, chunks: Iterable[bytes], size: int, advance:
             advance(len(chunk))
 
 
-def _read(snapshot: Snapshot, name: str, most: int) -> bytes:
+def read_bounded(snapshot: Snapshot, name: str, most: int) -> bytes:
+    """A small file; raises Missing, StoreError."""
     with snapshot.read(name) as chunks:
         content = b"".join(at_most(chunks, most + 1))
     if len(content) > most:
@@ -146,7 +147,7 @@ def _read(snapshot: Snapshot, name: str, most: int) -> bytes:
 
 def _read_signature(snapshot: Snapshot) -> bytes | None:
     try:
-        return _read(snapshot, SIGNATURE, MOST_SIGNATURE_BYTES)
+        return read_bounded(snapshot, SIGNATURE, MOST_SIGNATURE_BYTES)
     except Missing:
         return None
 

@@ -25,6 +25,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from serving import VERSION
+from serving.bundle.manifest import MANIFEST
 from serving.errors import InputError
 from serving.files import open_regular
 from stores.errors import Missing, readable
@@ -110,6 +111,7 @@ class RegisteredModel:
     def write(self, folder: Path, names: Sequence[str], stale: Sequence[str]) -> None:
         if self.version:
             raise InputError(f"{self.target}: names a version; a push makes the next one: give mlflow:NAME[@ALIAS]")
+        require(MANIFEST in names, self.target, "a bundle to push; MLflow keeps no runs of ours")
         with readable(self.target, explain), tempfile.TemporaryDirectory(prefix="tuneship-") as parent:
             data = Path(parent) / Path(FOLDER).name
             data.symlink_to(folder, target_is_directory=True)
