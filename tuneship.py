@@ -406,7 +406,7 @@ def pull(
     target: Target,
     output: Annotated[Path, Option("--output", "-o", metavar="DIR", parser=local, help="Folder for the bundle.")],
 ) -> None:
-    """Download a bundle or a run that was pushed, and check every file.
+    """Download a bundle or a run, and check every file.
 
     TARGET#sha256=DIGEST is this one and no other. Files are cached; repeat the command to resume.
     """
