@@ -381,7 +381,7 @@ def push(
     target: Target,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace what the target has.")] = False,
 ) -> None:
-    """Upload a bundle, or a run, to a model hub, a bucket or a registry.
+    """Upload a bundle or a run to a hub, a bucket or a registry.
 
     Only what is unaltered is uploaded. Nobody sees half of it; an interrupted push is repeated.
     """
