@@ -8,9 +8,12 @@ UNITS = {"UTF-16 units": ("utf-16-le", 2), "UTF-8 bytes": ("utf-8", 1)}
 
 
 def code_points(text: str, offset: int, unit: str) -> int:
-    """An offset in ``unit`` as one in code points."""
+    """An offset in ``unit`` as one in code points; -1 outside of the text."""
     encoding, width = UNITS[unit]
-    return len(text.encode(encoding)[: max(offset, 0) * width].decode(encoding, "ignore"))
+    encoded = text.encode(encoding)
+    if not 0 <= offset * width <= len(encoded):
+        return -1
+    return len(encoded[: offset * width].decode(encoding, "ignore"))
 
 
 def unit_hint(fits: Callable[[str], bool]) -> str:

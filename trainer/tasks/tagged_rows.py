@@ -5,6 +5,7 @@ Lists of tokens are joined by ``data.word_separator``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
@@ -214,7 +215,7 @@ def _checked(
 
 
 def _words_problem(values: Sequence[Any]) -> str | None:
-    """A whole number is the text that it was written as; of anything else that is no text, that is not known."""
+    """A number without an exponent is the text that it was written as; of anything else, that is not known."""
     problems = (f"[{at}] {problem}" for at, value in enumerate(values) if (problem := _word_problem(value)))
     first = next(problems, None)
     return first and f"{first}{f' (and {more} more)' if (more := sum(1 for _ in problems)) else ''}"
@@ -225,7 +226,7 @@ def _word_problem(value: Any) -> str | None:
         if not value:
             return "is an empty text; leave the token and its tag out"
         return None if encodable(value) else "holds half of a surrogate pair, which is no character"
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and re.fullmatch(r"-?\d+(\.\d+)?", repr(value)):
         return None
     kind = "a date" if isinstance(value, date) else json_type(value)
     return f"is {quote(value)}, {kind}; write the token as text, in quotes"

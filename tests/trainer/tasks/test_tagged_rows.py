@@ -143,6 +143,13 @@ def test_offsets_in_other_units() -> None:
             read(table({"text": text, "label": [[offset, offset + 4, "LOC"]]}))
 
 
+def test_offsets_beyond_the_text() -> None:
+    """Offsets outside of the text in any unit are not explained by one."""
+    with pytest.raises(InputError) as caught:
+        read(table({"text": "Zoë", "label": [[0, 999, "PER"]]}))
+    assert "seems to count" not in str(caught.value)
+
+
 def test_annotations_that_differ() -> None:
     """Of Label Studio's tasks those with no annotation, or with several that differ, are told by row."""
     one, other = {"result": STUDIO[:1]}, {"result": STUDIO[1:]}
@@ -209,9 +216,9 @@ def test_a_token_a_row_without_sentences() -> None:
 
 
 def test_tokens_that_are_numbers() -> None:
-    """A whole number is the text that it was written as."""
-    rows = read(table({"tokens": ["in", 2010, "to"], "tags": ["O", "B-DATE", "O"]}))
-    assert rows.inputs == ["in 2010 to"]
+    """A number is the text that it was written as."""
+    rows = read(table({"tokens": ["in", 2010, "to", 2.5], "tags": ["O", "B-DATE", "O", "O"]}))
+    assert rows.inputs == ["in 2010 to 2.5"]
     assert entities(rows) == [("DATE", "2010")]
 
 
@@ -220,8 +227,8 @@ def test_tokens_that_are_numbers() -> None:
     [
         ([], "row 1: tokens is an empty list"),
         (None, "row 1: tokens is missing"),
-        (["a", None, 2.5], "row 1: tokens [1] is None, null; write the token as text, in quotes (and 1 more)"),
-        (["a", 2.50], "row 1: tokens [1] is 2.5, a number; write the token as text, in quotes"),
+        (["a", None, 2.5], "row 1: tokens [1] is None, null; write the token as text, in quotes"),
+        (["a", 1e30, float("nan")], "row 1: tokens [1] is 1e+30, a number; write the token as text, in quotes (and 1"),
         (["a", True], "row 1: tokens [1] is True, a boolean"),
         (["a", ""], "row 1: tokens [1] is an empty text"),
         (["a", "\ud800"], "row 1: tokens [1] holds half of a surrogate pair"),
