@@ -51,6 +51,8 @@ def _explain(error: Exception) -> str | None:
             f"access is denied ({_first_line(error)}); a token or key may be missing, expired or revoked: see the "
             "environment variables of docs/stores.md"
         )
+    if isinstance(error, NotImplementedError):
+        return "a place of this kind can only be read"
     if isinstance(error, TimeoutError | ConnectionError):
         return f"cannot be reached ({_first_line(error)}); check the network and the address"
     return explain(error)
