@@ -1,5 +1,5 @@
-"""The command line: baseline · train · replay · export · sign · card · verify · predict · explain · serve ·
-push · pull.
+"""The command line: baseline · train · replay · import · export · sign · card · verify · predict · explain ·
+serve · push · pull.
 
 Each command imports what it needs itself, so that serving never loads torch.
 """
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -117,6 +117,52 @@ def baseline(
             spread = f"{low:.1%} – {high:.1%}" if len(result.accuracies) > 1 else ""
             table.add_row(result.name, f"{result.rows:,}", f"{result.mean:.1%}", spread)
     out.print(table)
+
+
+@app.command("import")
+def import_(
+    checkpoint: Annotated[str, Argument(metavar="CHECKPOINT", help="A trained model: a folder or a hub id.")],
+    rows: Annotated[
+        Path, Option("--rows", metavar="FILE", help="Rows to prove it on, with labels or without: CSV, JSON Lines, …")
+    ],
+    output: Annotated[Path, Option("--output", "-o", metavar="RUN", help="Folder for the run.")],
+    task: Annotated[str | None, Option(metavar="TASK", help="What it is for. [default: as the model says]")] = None,
+    labels: Annotated[
+        Path | None, Option("--labels", metavar="FILE", help="Names of its labels, one a line. [default: its own]")
+    ] = None,
+    text: Annotated[str | None, Option(metavar="COLUMN", help="Column of the text. [default: text]")] = None,
+    text_pair: Annotated[str | None, Option(metavar="COLUMN", help="Column of a pair's second text.")] = None,
+    label: Annotated[str | None, Option(metavar="COLUMN", help="Column of the label. [default: label, if any]")] = None,
+    calibration_rows: Annotated[
+        Path | None, Option(metavar="FILE", help="Rows for int8. [default: a fifth of --rows, which are not proven on]")
+    ] = None,
+    max_length: Annotated[int | None, Option(min=4, metavar="N", help="Tokens a text. [default: the model's]")] = None,
+    revision: Annotated[str | None, Option(metavar="REVISION", help="The hub model's commit, branch or tag.")] = None,
+    set_: Overrides = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace another run in that folder.")] = False,
+) -> None:
+    """Make a run of a model that was trained elsewhere, for every other command.
+
+    Takes models of transformers, sentence-transformers (CrossEncoder too), SetFit, and adapters of PEFT.
+    """
+    from trainer.imports.labels import read_labels
+
+    data = {"train": str(rows), "text": text, "text_pair": text_pair, "label": label, "max_length": max_length}
+    if calibration_rows:
+        data |= {"train": str(calibration_rows), "test": str(rows)}
+    mapping = {"task": task, "model": checkpoint, "model_revision": revision, "data": _given(data)}
+    names = read_labels(labels) if labels else None
+    from export.rehearsal import rehearse_checkpoint  # imports torch
+    from trainer.imports.importer import import_checkpoint
+
+    run = import_checkpoint(
+        _given(mapping), output, labels=names, overrides=set_ or [], overwrite=overwrite, check=rehearse_checkpoint
+    )
+    out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @app.command()

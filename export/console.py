@@ -17,6 +17,7 @@ from export.proof.answers.progress import Progress, report_to
 from export.proof.display import change_unit, format_change
 from export.proof.gate import Gate
 from export.proof.prove import Parity
+from export.proof.statistics.metric_change import MetricChange
 from export.selection.search import Candidate
 from trainer.metrics.display import format_score, metric_title
 
@@ -61,14 +62,12 @@ def _worst_table(parity: Parity) -> Table:
 
 
 def _main_figures(parity: Parity) -> Iterator[tuple[str, str]]:
-    trained, served = (format_score(parity.metric, score) for score in (parity.reference_score, parity.score))
-    low, high = format_change(parity.metric, parity.change.low, parity.change.high)
     if parity.answers_equal is not None:
         yield "equal answers", f"{parity.answers_equal:,} of {parity.compared:,}"
-    yield f"{metric_title(parity.metric)}, trained → served", f"{trained} → {served}"
-    yield f"its change, {100 - 200 * parity.change.level:g} % interval", f"{low} to {high}{change_unit(parity.metric)}"
-    if unlabelled := parity.change.unlabelled:
-        yield "unlabelled rows with another answer", f"{unlabelled.changed:,} of {unlabelled.compared:,}"
+    if parity.change is None:
+        yield metric_title(parity.metric), "not measured: the rows have no labels"
+    else:
+        yield from _metric_figures(parity.metric, parity.change)
     flips = parity.flips
     if flips.mcnemar_p is not None:
         yield "rows lost / won, McNemar's p", f"{flips.lost:,} / {flips.won:,}, {flips.mcnemar_p:.2g}"
@@ -79,6 +78,15 @@ def _main_figures(parity: Parity) -> Iterator[tuple[str, str]]:
         if found.changed_share_95:
             yield f"answers {where}; share changed, 95 %", f"{found.comparisons:,}; ≤ {found.changed_share_95[1]:.2%}"
     yield "compared hard strings", f"{parity.tokenizer.compared:,}"
+
+
+def _metric_figures(metric: str, change: MetricChange) -> Iterator[tuple[str, str]]:
+    trained, served = (format_score(metric, score) for score in (change.reference, change.served))
+    low, high = format_change(metric, change.low, change.high)
+    yield f"{metric_title(metric)}, trained → served", f"{trained} → {served}"
+    yield f"its change, {100 - 200 * change.level:g} % interval", f"{low} to {high}{change_unit(metric)}"
+    if unlabelled := change.unlabelled:
+        yield "unlabelled rows with another answer", f"{unlabelled.changed:,} of {unlabelled.compared:,}"
 
 
 def variants_table(candidates: Sequence[Candidate], selected: str) -> Table:
@@ -100,7 +108,8 @@ def _variant_cells(candidate: Candidate) -> list[str]:
     if not result:
         return [*size_and_speed, "", ""]
     agreement = "" if result.agreement is None else f"{result.agreement:.2%}"
-    return [*size_and_speed, agreement, format_score(result.metric, result.score)]
+    score = "" if result.score is None else format_score(result.metric, result.score)
+    return [*size_and_speed, agreement, score]
 
 
 class TerminalProgress(Progress):

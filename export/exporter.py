@@ -188,7 +188,7 @@ def write_bundle(workspace: Workspace, proven: Sequence[ProvenVariant], folder: 
 
 
 def _describe_unlabelled(parity: Parity) -> dict[str, Any]:
-    unlabelled = parity.change.unlabelled
+    unlabelled = parity.change.unlabelled if parity.change else None
     return {"unlabelled": {key: getattr(unlabelled, key) for key in ("source", "rows", "sha256")}} if unlabelled else {}
 
 

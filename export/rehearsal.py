@@ -26,8 +26,15 @@ def rehearse(setup: TrainingSetup) -> None:
         return
     model = build_model(setup.base, setup.model_spec, setup.splits.labels, attn_implementation="eager").eval()
     checkpoint = Checkpoint(model, setup.tokenizer, setup.task, setup.model_spec, setup.tokenizer.model_max_length)
-    if setup.model_spec.head not in GENERATING:
-        _check_padding(checkpoint, setup.base.id)
+    rehearse_checkpoint(checkpoint, setup.base.id)
+
+
+def rehearse_checkpoint(checkpoint: Checkpoint, name: str) -> None:
+    """The same of a model that is there already."""
+    if checkpoint.model.config.model_type in TESTED:
+        return
+    if checkpoint.model_spec.head not in GENERATING:
+        _check_padding(checkpoint, name)
     with tempfile.TemporaryDirectory() as folder:
         write_graphs(checkpoint, Path(folder))
 

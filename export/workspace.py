@@ -136,8 +136,12 @@ class Workspace:
         return self._describe(variant, folder, facts)
 
     def calibrate(self, built: BuiltVariant) -> BuiltVariant:
-        """An approximate variant with settings of its own, or the checkpoint's where there are no validation rows."""
-        if built.variant.exact or not self.reference.training_task.calibrates:
+        """An approximate variant with settings of its own, or the checkpoint's where there are no validation rows.
+
+        An imported model's scores stay as it gives them.
+        """
+        training_task = self.reference.training_task
+        if built.variant.exact or not training_task.calibrates or training_task.recipe.imported:
             return built
         try:
             rows = self.validation_rows

@@ -14,8 +14,19 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from serving.errors import InputError
+from trainer.imports.importer import import_checkpoint
 from trainer.recipe.recipe import Recipe, load_recipe
-from trainer.run.lock import LOCKED, NOW, Environment, Lock, Result, changes_since, read_result, weight_hashes
+from trainer.run.lock import (
+    LOCKED,
+    NOW,
+    Environment,
+    Lock,
+    Result,
+    changes_since,
+    read_lock,
+    read_result,
+    weight_hashes,
+)
 from trainer.run.run import Run, differences, training_settings, write_atomically
 from trainer.setup.training_setup import TrainingSetup, prepare_setup
 from trainer.train import train
@@ -60,7 +71,10 @@ def replay(
     """
     run = Run.open(run_folder)
     lock, locked = read_result(run)
-    setup = prepare_setup(load_recipe(run.recipe, overrides or []), run.root)
+    recipe = load_recipe(run.recipe, overrides or [])
+    if recipe.imported:
+        return _replay_import(run, lock, locked, recipe, output, console)
+    setup = prepare_setup(recipe, run.root)
     inputs = _check_inputs(lock, setup, run)
     checks = [*inputs, *_check_environment(lock)]
     repeatable = all(check.equal for check in inputs)
@@ -69,6 +83,37 @@ def replay(
     result = Replay(equal=all(c.equal for c in checks if c.decides), trained=repeatable, checks=checks)
     write_atomically(run.replay, result.model_dump_json(indent=2) + "\n")
     return result
+
+
+def _replay_import(
+    run: Run, lock: Lock, locked: Result, recipe: Recipe, output: Path | None, console: Console | None
+) -> Replay:
+    """Import the model again; what differs in model and rows shows after it."""
+    mapping = {key: value for key, value in _absolute(recipe).items() if key not in ("imported", "model_head")}
+    labels = recipe.imported.labels if recipe.imported else ()
+    with _output_folder(output) as folder:
+        repeated = import_checkpoint(mapping, folder, labels=labels, console=console)
+        now = read_lock(repeated)
+        files = now.data["files"]
+        checks = [
+            Check(name="recipe", differences=_compare(training_settings(lock.recipe), training_settings(now.recipe))),
+            Check(name="base model", differences=_compare(_model_files(lock), _model_files(now))),
+            Check(name="data", differences=_compare(_hashes(lock.data, files), _hashes(now.data, files))),
+            *_check_environment(lock),
+            *_compare_runs(run, lock, locked, repeated),
+        ]
+    result = Replay(equal=all(c.equal for c in checks if c.decides), trained=True, checks=checks)
+    write_atomically(run.replay, result.model_dump_json(indent=2) + "\n")
+    return result
+
+
+def _absolute(recipe: Recipe) -> dict[str, Any]:
+    """A mapping whose paths are absolute, as the recipe in memory has them."""
+    return recipe.model_dump(mode="json", exclude_none=True, exclude={"training"})
+
+
+def _model_files(lock: Lock) -> dict[str, Any]:
+    return {key: lock.model.get(key) for key in ("sha256", "files")}
 
 
 def _check_inputs(lock: Lock, setup: TrainingSetup, run: Run) -> list[Check]:
@@ -107,13 +152,16 @@ def _repeat(
     run: Run, lock: Lock, result: Result, recipe: Recipe, output: Path | None, console: Console | None
 ) -> list[Check]:
     with _output_folder(output) as folder:
-        repeated = train(recipe, folder, threads=lock.threads, console=console)
-        metrics = repeated.read_record()["metrics"]
-        return [
-            Check(name="files", differences=changes_since(lock, run)),
-            Check(name="metrics", differences=_compare(result.metrics, metrics, LOCKED, REPEATED)),
-            Check(name="weights", differences=_compare_weights(result.weights, run, repeated)),
-        ]
+        return _compare_runs(run, lock, result, train(recipe, folder, threads=lock.threads, console=console))
+
+
+def _compare_runs(run: Run, lock: Lock, result: Result, repeated: Run) -> list[Check]:
+    metrics = repeated.read_record()["metrics"]
+    return [
+        Check(name="files", differences=changes_since(lock, run)),
+        Check(name="metrics", differences=_compare(result.metrics, metrics, LOCKED, REPEATED)),
+        Check(name="weights", differences=_compare_weights(result.weights, run, repeated)),
+    ]
 
 
 @contextmanager

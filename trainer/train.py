@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from transformers import TrainerCallback
 
+from serving.errors import InputError
 from trainer.data.rows import Rows
 from trainer.fit.evaluate import Evaluation, evaluate
 from trainer.fit.few_shot import fit_few_shot
@@ -58,6 +59,12 @@ def train(
     keeps its own, as sums depend on them. ``check`` may raise InputError before anything is written.
     """
     console, clock, run = console or Console(), Stopwatch(), Run(output)
+    if recipe.imported:
+        raise InputError(
+            "imported: this recipe is of a run that tuneship import made, which trains nothing; write one whose model"
+            " is that run's checkpoint, or import again",
+            field="imported",
+        )
     with clock.stage("data"):
         setup = prepare_setup(recipe, output)
         check(setup)

@@ -89,8 +89,9 @@ def _model_card(manifest: Manifest) -> dict[str, Any]:
         },
         "quantitativeAnalysis": {
             "performanceMetrics": [
-                {"type": verdict.metric, "value": repr(verdict.score), "slice": "test rows, as served"},
-                {"type": verdict.metric, "value": repr(verdict.reference_score), "slice": "test rows, as trained"},
+                {"type": verdict.metric, "value": repr(score), "slice": f"test rows, as {how}"}
+                for how, score in (("served", verdict.score), ("trained", verdict.reference_score))
+                if score is not None
             ]
         },
     }

@@ -94,15 +94,7 @@ def _metadata(manifest: Manifest, parity: Record, library: str, tags: Sequence[s
     card, base = manifest.card, str(manifest.model.get("id", ""))
     test, tag = manifest.data.get("splits", {}).get("test", {}), PIPELINE_TAGS.get(manifest.task, manifest.task)
     dataset = card.get("dataset") or Path(str(test.get("source", "held-out rows"))).name
-    result = EvalResult(
-        task_type=tag,
-        dataset_type=dataset if "/" in dataset else "private",
-        dataset_name=dataset,
-        dataset_split="test",
-        metric_type=parity["metric"],
-        metric_value=round(parity["score"], 6),
-        metric_name=f"{parity['metric']}, as served",
-    )
+    results = [] if parity["score"] is None else [_eval_result(parity, tag, dataset)]
     data = ModelCardData(
         model_name=manifest.name,
         language=card.get("language"),
@@ -112,9 +104,21 @@ def _metadata(manifest: Manifest, parity: Record, library: str, tags: Sequence[s
         base_model=base if base.count("/") == 1 and not base.startswith(".") else None,  # a hub id, not a folder
         datasets=[card["dataset"]] if "/" in card.get("dataset", "") else None,
         tags=["tuneship", "onnx", manifest.graph.variant, manifest.task, *tags],
-        eval_results=[result],
+        eval_results=results or None,
     )
     return str(data.to_yaml())
+
+
+def _eval_result(parity: Record, tag: str, dataset: str) -> EvalResult:
+    return EvalResult(
+        task_type=tag,
+        dataset_type=dataset if "/" in dataset else "private",
+        dataset_name=dataset,
+        dataset_split="test",
+        metric_type=parity["metric"],
+        metric_value=round(parity["score"], 6),
+        metric_name=f"{parity['metric']}, as served",
+    )
 
 
 def _example_request(manifest: Manifest) -> str:

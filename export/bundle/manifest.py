@@ -66,7 +66,9 @@ def draft_manifest(run: Run, model: ReferenceModel, graph: GraphSpec, files: dic
 def _describe_training(record: dict[str, Any]) -> dict[str, Any]:
     """No paths, and no rows."""
     recipe, test = record["recipe"], record["metrics"]["test"]
+    imported = {"imported": record["imported"]} if "imported" in record else {}
     return {
+        **imported,
         "recipe": {name: recipe[name] for name in ("model_head", "training", "few_shot") if name in recipe},
         "best_step": record["best_step"],
         "seconds": record["seconds"],

@@ -58,6 +58,10 @@ def _unit(served: ServedAnswers, unit: Unit, total: Total, key: str) -> Gate:
 
 def _calibration(served: ServedAnswers) -> Iterator[Gate]:
     """If the task's answers have a probability of being right."""
+    if not served.reference.evaluation.labelled:
+        if served.predictor.task.decides and served.reference.training_task.calibrates:
+            yield not_applicable("change of the calibration error", "the rows have no labels")
+        return
     if served.judged_confidences is None:
         return
     change = calibration_error_change(*served.judged_confidences)

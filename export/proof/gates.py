@@ -26,6 +26,8 @@ MAX_LOGIT_DIFFERENCE = 1e-4
 MOST_CUT = 100
 """Inputs that are cut at the other end too."""
 
+NO_LABELS = "the rows have no labels"
+
 ALONE = "each row runs alone, so that there is nothing to compare"
 
 
@@ -127,6 +129,9 @@ def equal_answers(evidence: Evidence, promise: Promise) -> Gate:
 
 def metric_gates(served: ServedAnswers) -> list[Gate]:
     """For each named test set, or for all rows."""
+    if served.change is None:
+        title = metric_title(served.reference.training_task.proof_metric)
+        return [not_applicable(f"change of {title}", NO_LABELS)]
     sets = {f" on {name}": change for name, change in served.test_set_changes.items()} or {"": served.change}
     return [gate(change, where) for where, change in sets.items() for gate in (_above_floor, _within_budget)]
 

@@ -31,15 +31,16 @@ class Judgement:
 
     Attributes:
         answers_equal: None if the answers are no decisions.
+        score, reference_score, change: None if the rows have no labels.
         gates: of the answers.
     """
 
     compared: int
     answers_equal: int | None
     metric: str
-    score: float
-    reference_score: float
-    change: MetricChange
+    score: float | None
+    reference_score: float | None
+    change: MetricChange | None
     gates: list[Gate]
 
     @property
@@ -50,6 +51,11 @@ class Judgement:
     def passed(self) -> bool:
         """Whether gates held and none failed."""
         return any(gate.passed for gate in self.gates) and not self.failures
+
+    @property
+    def drops_too_much(self) -> bool:
+        """Whether the metric itself drops by more than the budget; never where none is measured."""
+        return self.change is not None and not self.change.change >= -self.change.budget
 
     @property
     def failures(self) -> list[str]:
@@ -87,9 +93,9 @@ def _figures(served: ServedAnswers) -> dict[str, Any]:
     return {
         "compared": len(same),
         "answers_equal": same.count(True) if served.predictor.task.decides else None,
-        "metric": change.metric,
-        "score": change.served,
-        "reference_score": change.reference,
+        "metric": served.reference.training_task.proof_metric,
+        "score": change.served if change else None,
+        "reference_score": change.reference if change else None,
         "change": change,
     }
 

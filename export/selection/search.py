@@ -64,7 +64,7 @@ class Candidate:
             "bytes": self.size,
             "speed": dataclasses.asdict(self.pace) if self.pace else None,
             **{name: getattr(result, name, None) for name in ("answers_equal", "compared", "score", "reference_score")},
-            "level": self.parity.change.level if self.parity else None,
+            "level": self.parity.change.level if self.parity and self.parity.change else None,
             "rows": ("test" if self.parity else "validation") if result else None,
             "row_independent": self.variant.row_independent,
             "facts": self.built.facts if self.built else {},

@@ -74,14 +74,14 @@ def _quantize_until_accepted(
     def accepts(count: int) -> bool:
         write(count)
         judgements[count] = judgement = calibration.judge()
-        return judgement.passed and judgement.change.change >= -judgement.change.budget
+        return judgement.passed and not judgement.drops_too_much
 
     fewest = find_fewest(accepts, len(groups) - 1)
     if fewest is None:
         judgement = judgements[len(groups) - 1]
         raise VariantFailed(
             "no part of the graph can be put into 8 bits: even with one layer, on validation rows, "
-            + ("; ".join(judgement.failures) or f"{judgement.metric} falls by {-judgement.change.change:.3g}")
+            + ("; ".join(judgement.failures) or f"{judgement.metric} falls too far")
         )
     return write(fewest), judgements[fewest]
 

@@ -141,8 +141,8 @@ class Verdict(_Model):
     answers_equal: int | None = Field(description="null if the answers are numbers, and no decisions")
     max_abs_logit_difference: float
     metric: str = Field(description="what the two scores are")
-    score: float = Field(description="of the answers as served, on the test set")
-    reference_score: float = Field(description="of the trained checkpoint's")
+    score: float | None = Field(description="of the answers as served, on the test set; null if it has no labels")
+    reference_score: float | None = Field(description="of the trained checkpoint's")
     reliability: Reliability | None = Field(default=None, description="of tasks that answer probabilities")
 
 

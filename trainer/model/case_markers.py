@@ -7,8 +7,10 @@ the text.
 
 from __future__ import annotations
 
+from typing import Any
+
 from tokenizers import Regex
-from tokenizers.normalizers import Replace, Sequence
+from tokenizers.normalizers import Lowercase, Replace, Sequence
 from transformers import PreTrainedTokenizerFast
 
 from serving.errors import InputError
@@ -27,10 +29,19 @@ def with_case_markers(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizer
             " or choose an uncased BERT",
             field="data.case_markers",
         )
+    return _with_normalizers(tokenizer, _marks())
+
+
+def with_lower_case(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Lower-cases texts first, as sentence-transformers does under ``do_lower_case``."""
+    return _with_normalizers(tokenizer, [Lowercase()])
+
+
+def _with_normalizers(tokenizer: PreTrainedTokenizerFast, first: list[Any]) -> PreTrainedTokenizerFast:
     backend = tokenizer.backend_tokenizer
     before = [backend.normalizer] if backend.normalizer else []
-    backend.normalizer = Sequence([*_marks(), *before])
-    # the general class: a family's own class rebuilds its pipeline, without the marks
+    backend.normalizer = Sequence([*first, *before])
+    # the general class: a family's own class rebuilds its pipeline, without what is new
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_input_names=tokenizer.model_input_names,

@@ -26,7 +26,9 @@ CONFIG, INDEX, WEIGHTS, TOKENIZER_CONFIG = (
 )  # fmt: skip
 TASK, HEAD = "task.json", "head.safetensors"
 """Of a run's checkpoint."""
-LOADED = ["*.json", "model*.safetensors", HEAD, "*_Dense/model.safetensors", "*.txt", "*.model"]
+LOADED = [
+    "*.json", "model*.safetensors", HEAD, "*_Dense/model.safetensors", "adapter_model.safetensors", "*.txt", "*.model",
+]  # fmt: skip
 """Patterns of what comes from the hub."""
 
 _OBJECTS = (

@@ -18,7 +18,19 @@ from serving.files import replace_file
 from stores.targets import is_target
 from trainer.recipe.errors import explain
 from trainer.recipe.loader import apply_overrides, read_mapping
-from trainer.recipe.sections import Card, Data, Export, FewShot, Loss, Metric, ModelHead, Name, Section, Training
+from trainer.recipe.sections import (
+    Card,
+    Data,
+    Export,
+    FewShot,
+    Imported,
+    Loss,
+    Metric,
+    ModelHead,
+    Name,
+    Section,
+    Training,
+)
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -68,6 +80,9 @@ class Recipe(Section):
     few_shot: FewShot | None = Field(default=None, description="classify by sentence vectors, without training them")
     export: Export = Export()
     card: Card = Card()
+    imported: Imported | None = Field(
+        default=None, description="of a run that tuneship import made, which trained nothing"
+    )
 
     @model_validator(mode="after")
     def _check_task(self) -> Recipe:
@@ -110,22 +125,29 @@ class Recipe(Section):
 
     def to_mapping(self, folder: Path) -> dict[str, Any]:
         """JSON values; local paths are relative to ``folder``."""
-        return _map_paths(self, lambda path: _to_relative(path, folder)).model_dump(mode="json", exclude_none=True)
+        without = {"training"} if self.imported else None
+        moved = _map_paths(self, lambda path: _to_relative(path, folder))
+        return moved.model_dump(mode="json", exclude_none=True, exclude=without)
 
-    def save(self, path: Path) -> None:
-        text = yaml.safe_dump(self.to_mapping(path.parent), sort_keys=False, allow_unicode=True)
+    def save(self, path: Path, folder: Path | None = None) -> None:
+        """``folder`` is where the file will lie, if not at ``path``."""
+        text = yaml.safe_dump(self.to_mapping(folder or path.parent), sort_keys=False, allow_unicode=True)
         with replace_file(path) as file:
             file.write(text.encode())
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Raises InputError with every problem; relative paths, of ``overrides`` too, start at the recipe's folder."""
-    mapping = apply_overrides(read_mapping(path), overrides)
+    return create_recipe(apply_overrides(read_mapping(path), overrides), path.parent, str(path))
+
+
+def create_recipe(mapping: dict[str, Any], folder: Path, name: str) -> Recipe:
+    """Relative paths start at ``folder``; messages begin with ``name``. Raises InputError with every problem."""
     try:
         recipe = Recipe.model_validate(_to_tuples(mapping))
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error, Recipe.model_json_schema())}") from None
-    return _map_paths(recipe, lambda value: _to_absolute(value, path.parent))
+        raise InputError(f"{name}: {explain(error, Recipe.model_json_schema())}") from None
+    return _map_paths(recipe, lambda value: _to_absolute(value, folder))
 
 
 def _require_choice(key: str, found: str | None, accepted: Sequence[str], task: str) -> None:

@@ -267,6 +267,12 @@ class FewShot(Section):
     )
 
 
+class Imported(Section):
+    """Written by tuneship import, in place of a training."""
+
+    labels: tuple[str, ...] = Field(default=(), description="names of the model's logits, in their order")
+
+
 class Card(Section):
     """What the bundle's model card says that no figure tells."""
 

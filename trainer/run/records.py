@@ -33,7 +33,7 @@ class DataRecord(_Part):
 
 class RecipeRecord(_Part):
     data: dict[str, Any]
-    training: dict[str, Any]
+    training: dict[str, Any] = {}
 
 
 class _Base(_Part):

@@ -20,6 +20,7 @@ from trainer.metrics.display import (
     metric_title,
 )
 from trainer.run.figures import MOST_LABELS, confusion_figure, learning_curve, reliability_figure
+from trainer.run.import_facts import import_facts
 from trainer.run.run import Run, write_atomically
 
 _TEXT_CHARACTERS = 120
@@ -34,11 +35,12 @@ def write_report(run: Run, record: dict[str, Any]) -> None:
     if calibration := record["metrics"]["test"].get("calibration"):
         reliability_figure(calibration, run.figures / "calibration.png")
     recipe = run.recipe.read_text(encoding="utf-8")
-    write_atomically(run.report, _template().render(record=record, recipe=recipe, summary=_summary(record)))
+    template = _template("imported.md.j2" if "imported" in record else "report.md.j2")
+    write_atomically(run.report, template.render(record=record, recipe=recipe, summary=_summary(record)))
 
 
 @cache
-def _template() -> jinja2.Template:
+def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -58,12 +60,13 @@ def _template() -> jinja2.Template:
         "calibration_table": calibration_table,
         "figures_table": figures_table,
         "format_score": format_score,
+        "import_facts": import_facts,
         "main_metric": main_metric,
         "metric_title": metric_title,
         "most_labels": MOST_LABELS,
         "table": _table,
     }
-    return environment.get_template("report.md.j2")
+    return environment.get_template(name)
 
 
 def _summary(record: dict[str, Any]) -> str:
@@ -71,7 +74,8 @@ def _summary(record: dict[str, Any]) -> str:
     device = machine["accelerator"] or f"{machine['cpu']}, {machine['threads']} threads"
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     seconds = ", ".join(f"{stage} {spent:.0f} s" for stage, spent in record["seconds"].items())
-    return f"Trained on {device} with {versions}. Time: {seconds}. Base weights sha256 {record['model']['sha256']}."
+    done = "Imported" if "imported" in record else "Trained"
+    return f"{done} on {device} with {versions}. Time: {seconds}. Base weights sha256 {record['model']['sha256']}."
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

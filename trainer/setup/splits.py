@@ -55,7 +55,7 @@ def load_splits(reader: RowReader, check_of: Callable[[Rows], InputCheck] | None
     others lose rows whose text or article stays in training.
     """
     sources = Sources(reader)
-    sources.read(list(dict.fromkeys([*train_files(reader.data), *_held_out_files(reader.data)])))
+    sources.read(list(dict.fromkeys([*train_files(reader.data), *held_out_files(reader.data)])))
     try:
         splits = _split(sources, check_of)
     except InputError as error:
@@ -77,14 +77,17 @@ def _split(sources: Sources, check_of: Callable[[Rows], InputCheck] | None) -> S
         sources.require_rows()
     rest, tests, excluded = _test_sets(_join(sources, files), sources)
     train, validation = _hold_out(rest, reader.data.validation, sources, "validation")
-    labels = reader.label_names(train, sources.tables[files[0]])
-    validation = sources.known_rows(validation, labels)
-    tests = {name: sources.known_rows(rows, labels) for name, rows in tests.items()}
+    if reader.recipe.imported:  # the import has met them with the rows'
+        labels = list(reader.recipe.imported.labels)
+    else:
+        labels = reader.label_names(train, sources.tables[files[0]])
+        validation = sources.known_rows(validation, labels)
+        tests = {name: sources.known_rows(rows, labels) for name, rows in tests.items()}
     test = join_rows(list(tests.values())) if len(tests) > 1 else next(iter(tests.values()))
     splits = {"train": train, "validation": validation, "test": test}
     if empty := [rows.name for rows in splits.values() if not len(rows)]:
         raise InputError(f"{empty[0]}: no row can be used")
-    counts = {name: reader.label_counts(rows) for name, rows in splits.items()}
+    counts = {name: reader.label_counts(rows) if rows.labelled else {} for name, rows in splits.items()}
     return Splits(train, validation, test, labels, counts, tests if len(tests) > 1 else {}, excluded)
 
 
@@ -134,14 +137,15 @@ def _hold_out(rows: Rows, choice: float | str, sources: Sources, name: str) -> t
     if isinstance(choice, str):
         return rows, sources.rows[choice]
     reader = sources.reader
-    return hold_out(rows, reader.strata(rows), choice, reader.data.split_seed, name)
+    strata = reader.strata(rows) if rows.labelled else [""] * len(rows)
+    return hold_out(rows, strata, choice, reader.data.split_seed, name)
 
 
 def train_files(data: Data) -> list[str]:
     return list(data.train) if isinstance(data.train, tuple) else [data.train or "train"]
 
 
-def _held_out_files(data: Data) -> list[str]:
+def held_out_files(data: Data) -> list[str]:
     choices = [*(choice for _, choice in data.test_sets()), data.validation]
     return [choice for choice in choices if isinstance(choice, str)]
 

@@ -24,6 +24,9 @@ from trainer.tasks.objective import Example, Objective
 from trainer.tasks.row_reader import RowReader
 from trainer.tasks.scoring import MetricValues, Scoring
 
+USUAL_LENGTH, LONGEST = 512, 8192
+"""Tokens of an imported model's window, where no row has more, and where none may."""
+
 
 class TrainingTask(RowReader, Objective, Scoring, Calibration):
     """``serves`` is the class that answers, ``head`` what the model gives."""
@@ -45,6 +48,14 @@ class TrainingTask(RowReader, Objective, Scoring, Calibration):
     @abstractmethod
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """The answering task's settings before training."""
+
+    def imported_settings(self, rows: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
+        """Those of a model that others trained: nothing is fitted."""
+        return self.settings(rows, labels, max_length)
+
+    def imported_length(self, base: BaseCheckpoint, longest: int) -> int:
+        """Tokens per window of such a model: all of the ``longest`` row."""
+        return min(base.max_length or LONGEST, max(USUAL_LENGTH, longest))
 
     def pair_settings(self) -> dict[str, Any]:
         """Settings of tasks that take a text or a pair."""

@@ -33,7 +33,7 @@ class FeatureExtraction(TrainingTask):
     head = "vector"
 
     def read_inputs(self, table: Table) -> list[Any]:
-        if self.data.text_pair is None:
+        if self.data.text_pair is None and self.recipe.imported is None:
             raise InputError(
                 "data.text_pair: missing; feature-extraction learns from pairs of texts and how similar they are",
                 field="data.text_pair",
@@ -50,6 +50,13 @@ class FeatureExtraction(TrainingTask):
             raise InputError(f"{train.name}: every training row has the same similarity; there is nothing to learn")
         return serving.FeatureExtractionSettings(dimensions=1)
 
+    def has_targets(self, table: Table) -> bool:
+        return self.data.text_pair is not None and super().has_targets(table)
+
+    def imported_settings(self, rows: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
+        """With a dimension for now, as above."""
+        return serving.FeatureExtractionSettings(dimensions=1)
+
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         return task.settings.model_copy(update={"dimensions": len(logits[0][0])})
 
@@ -57,7 +64,9 @@ class FeatureExtraction(TrainingTask):
         return [task.check(text) for text in texts_of(inputs)]
 
     def answer(self, answers: list[list[float]]) -> float:
-        """The cosine of the two vectors."""
+        """The cosine of the two vectors; of a lone text, which has no metric, the vector."""
+        if len(answers) == 1:
+            return answers[0]  # type: ignore[return-value]
         left, right = (np.asarray(answer) for answer in answers)
         return float(left @ right / max(float(np.linalg.norm(left) * np.linalg.norm(right)), 1e-12))
 

@@ -30,7 +30,7 @@ from trainer.model.base_model import BaseCheckpoint
 from trainer.model.generation_config import left_out_warning, read_generation_config, served_settings
 from trainer.model.inputs import IGNORED, Batch
 from trainer.model.refusal import refusing
-from trainer.tasks.base import Example, TrainingTask
+from trainer.tasks.base import LONGEST, Example, TrainingTask
 from trainer.tasks.losses import softmax_loss
 from trainer.tasks.prompt_rows import (
     Renderer,
@@ -176,6 +176,14 @@ class TextGeneration(Generation):
         positions, longest = most_positions(base.config), super().default_max_length(base)
         room = longest if positions is None else positions - self.data.max_new_tokens
         return min(longest, room) if room >= SHORTEST_PROMPT else longest // 2
+
+    def imported_length(self, base: BaseCheckpoint, longest: int) -> int:
+        """Leaves positions for an answer too."""
+        positions = most_positions(base.config)
+        room = LONGEST if positions is None else positions - self.data.max_new_tokens
+        if room < SHORTEST_PROMPT:
+            return self.default_max_length(base)
+        return min(room, super().imported_length(base, longest))
 
     def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
         positions, longest = most_positions(base.config), self.data.max_length or 0

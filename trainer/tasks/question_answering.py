@@ -39,6 +39,7 @@ class QuestionAnswering(WordScoring, TrainingTask):
 
     serves = serving.QuestionAnswering
     head = "span"
+    default_label = "answers"
 
     def read_inputs(self, table: Table) -> list[Any]:
         questions = columns.texts(table, "task: question-answering", "question")
@@ -71,6 +72,14 @@ class QuestionAnswering(WordScoring, TrainingTask):
         return serving.QuestionAnsweringSettings(
             stride=stride, max_length=max_length, no_answer_threshold=0.0 if self._may_be_none else None
         )
+
+    def imported_settings(self, rows: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
+        """Without an answer only where some rows have none, at SQuAD 2.0's own threshold of 0."""
+        settings = self.settings(rows, labels, max_length)
+        return settings if rows.labelled else settings.model_copy(update={"no_answer_threshold": None})
+
+    def imported_length(self, base: BaseCheckpoint, longest: int) -> int:
+        return self.default_max_length(base)
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         """The no-answer threshold with the best validation F1."""

@@ -43,6 +43,10 @@ class Regression(TrainingTask):
         mean, std = float(np.mean(train.targets)), float(np.std(train.targets))
         return serving.RegressionSettings(**self.pair_settings(), mean=mean, std=std)
 
+    def imported_settings(self, rows: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
+        """In the model's own unit."""
+        return serving.RegressionSettings(**self.pair_settings())
+
     def without_calibration(self, settings: TaskSettings) -> TaskSettings:
         return settings.model_copy(update={"radius": None})
 

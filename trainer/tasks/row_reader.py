@@ -34,7 +34,8 @@ class RowReader(ABC):
 
     def rows(self, table: Table) -> Rows:
         """Those without a problem; the table keeps the others'. Raises InputError where a column is missing."""
-        inputs, targets = self.read_inputs(table), self.read_targets(table)
+        inputs = self.read_inputs(table)
+        targets = self.read_targets(table) if self.has_targets(table) else [None] * len(inputs)
         usable = table.usable()
         inputs, targets = ([values[at] for at in usable] for values in (inputs, targets))
         groups = self.groups(table.take(usable), inputs)
@@ -47,6 +48,10 @@ class RowReader(ABC):
             return texts
         seconds = columns.texts(table, "data.text_pair", self.data.text_pair)
         return columns.map_rows(table, lambda text, second: {"text": text, "text_pair": second}, texts, seconds)
+
+    def has_targets(self, table: Table) -> bool:
+        """Always where a model is trained; the rows of an imported one may lack the column."""
+        return self.recipe.imported is None or self.data.label is not None or self.label_column in table.columns
 
     @abstractmethod
     def read_targets(self, table: Table) -> list[Any]:
@@ -68,6 +73,10 @@ class RowReader(ABC):
         """The labels that the recipe names and no training row has."""
         named = self.data.label if isinstance(self.data.label, tuple) else label_rows.read_label_names(self.data)
         return [name for name in named or () if name not in labels]
+
+    def known_labels(self, labels: Sequence[str]) -> list[str]:
+        """Those of an imported model, as `row_labels` names them."""
+        return list(labels)
 
     def row_labels(self, rows: Rows) -> Iterable[tuple[int, str]]:
         """Each label, with its row's number."""

@@ -27,7 +27,7 @@ from trainer.model.base_model import BaseCheckpoint
 from trainer.model.inference import RowLogits
 from trainer.model.inputs import IGNORED
 from trainer.tasks import labels as label_rows
-from trainer.tasks.base import Example, MetricValues, TrainingTask
+from trainer.tasks.base import USUAL_LENGTH, Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
 from trainer.tasks.losses import class_weights, softmax_loss
 from trainer.tasks.scoring import mistake
@@ -46,6 +46,20 @@ class TokenClassification(TaggedRows, TrainingTask):
 
     def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
         self.see_words(tokenizer)
+
+    def imported_settings(self, rows: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
+        """Each word by itself, as transformers' pipeline reads it: others train on other schemes than BIO."""
+        return self.settings(rows, labels, max_length).model_copy(update={"well_formed": False})
+
+    def imported_length(self, base: BaseCheckpoint, longest: int) -> int:
+        """Longer texts are read in windows."""
+        return min(base.max_length or USUAL_LENGTH, USUAL_LENGTH)
+
+    def known_labels(self, labels: Sequence[str]) -> list[str]:
+        return [f"B-{tag[2:] if tag[:2] in ('B-', 'I-') else tag}" for tag in labels if tag != OUTSIDE]
+
+    def has_targets(self, table: Table) -> bool:
+        return self.recipe.imported is None or self.data.label is not None or self._columns(table)[1] in table.columns
 
     def label_names(self, train: Rows, table: Table) -> list[str]:
         """O, then B- and I- of each type in natural order."""

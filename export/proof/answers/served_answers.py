@@ -65,6 +65,8 @@ class ServedAnswers:
     def correct_rows(self) -> tuple[list[bool] | None, list[bool] | None]:
         """Of reference and served side; None if the task cannot tell."""
         task, rows = self.reference.training_task, self.reference.evaluation
+        if not rows.labelled:
+            return None, None
         return task.is_correct(rows, self.reference.row_answers), task.is_correct(rows, self.row_answers)
 
     @cached_property
@@ -86,8 +88,10 @@ class ServedAnswers:
         return self.predictor.logits(self.encoded[place].windows, self.results[place])
 
     @cached_property
-    def change(self) -> MetricChange:
-        """Over all rows."""
+    def change(self) -> MetricChange | None:
+        """Over all rows; None if they have no labels."""
+        if not self.reference.evaluation.labelled:
+            return None
         return self._change(self.reference.evaluation, self.reference.row_answers, self.row_answers)
 
     @cached_property

@@ -82,7 +82,9 @@ def follows_multi_label(task: Any, encoded: Encoded, logits: Sequence[Logits], a
 
 
 def follows_regression(task: Any, encoded: Encoded, logits: Sequence[Logits], answer: Any) -> bool:
-    number = float(logits[0][0]) * task.settings.std + task.settings.mean
+    output = _doubles(logits[0])[0]
+    output = torch.sigmoid(output) if task.settings.function_to_apply == "sigmoid" else output
+    number = float(output) * task.settings.std + task.settings.mean
     return math.isclose(answer[0]["score"], number, rel_tol=TOLERANCE, abs_tol=TOLERANCE * task.settings.std)
 
 
@@ -123,6 +125,9 @@ def follows_entities(task: Any, encoded: Encoded, logits: Sequence[Logits], answ
         if start < end:
             words.append((start, end))
             rows.append(torch.softmax(_doubles(logits[word[0].window][word[0].row]) + outside, dim=0).tolist())
+    if not task.settings.well_formed:
+        tags = [task.labels[int(np.argmax(row))] for row in rows]
+        return entities == list(_read_neighbours(words, tags))
     return entities == list(_read_tags(words, _best_tags(rows, task.labels)))
 
 
@@ -202,6 +207,16 @@ def _best_tags(rows: Sequence[Sequence[float]], labels: Sequence[str]) -> list[s
                 reached[label] = (total + logs[label], [*tags, label])
         paths = reached
     return max(paths.values(), key=lambda path: path[0])[1]
+
+
+def _read_neighbours(words: Sequence[tuple[int, int]], tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
+    """A word goes on the entity before it where its tag, without B- or I-, is the same and no B-."""
+    bare = [tag[2:] if tag.startswith(("B-", "I-")) else tag for tag in tags]
+    begins = [at == 0 or tags[at].startswith("B-") or bare[at] != bare[at - 1] for at in range(len(tags))]
+    for at, (begin, tag) in enumerate(zip(begins, tags, strict=True)):
+        if begin and tag != "O":
+            last = next((after for after in range(at + 1, len(tags)) if begins[after]), len(tags)) - 1
+            yield tag.split("-", 1)[-1], words[at][0], words[last][1]
 
 
 def _read_tags(words: Sequence[tuple[int, int]], tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:

@@ -11,6 +11,8 @@ from trainer.metrics.calibration import measure_both
 def measure_reliability(served: ServedAnswers) -> dict[str, Any]:
     """``before`` and ``after``, on the test rows; empty for a task without probabilities."""
     task, training_task, rows = served.predictor.task, served.reference.training_task, served.reference.evaluation
+    if not rows.labelled:
+        return {}
     items = len(served.reference.row_items)
     pairs = served.encoded[:items], served.results[:items]
     found = {

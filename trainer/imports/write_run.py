@@ -1,0 +1,250 @@
+"""An imported model's run: the checkpoint, held to transformers' own answers, its metrics, its records."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from transformers import PreTrainedTokenizerFast
+
+from serving.errors import InputError
+from serving.tasks.base import Task
+from trainer.data.rows import Rows
+from trainer.fit.evaluate import evaluate
+from trainer.imports.display import show_import
+from trainer.imports.labels import describe_order
+from trainer.imports.source import Source
+from trainer.imports.transformers_model import Loaded, original_logits
+from trainer.model.case_markers import with_lower_case
+from trainer.model.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, save_checkpoint
+from trainer.model.heads import GENERATING
+from trainer.model.inference import rows_logits
+from trainer.model.inputs import encode, padder
+from trainer.model.model_folder import read_json
+from trainer.recipe.recipe import Recipe
+from trainer.run import environment
+from trainer.run.folder_lock import LOCK_FILE, folder_lock
+from trainer.run.lock import Environment, Lock
+from trainer.run.report import write_report
+from trainer.run.run import FINISHED, Run, check_folder, write_atomically
+from trainer.setup.splits import Splits, fingerprint, load_splits
+from trainer.tasks import create_training_task
+from trainer.tasks.base import TrainingTask
+
+BATCH_SIZE = 32
+HELD_TO = 256
+"""Rows on which the checkpoint is compared with transformers' own model, evenly spread."""
+TOLERANCE = 1e-4
+"""Of a logit, as a share of the largest one where that is above 1."""
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """Attributes:
+    recipe: resolved.
+    assumed: what no file says.
+    """
+
+    source: Source
+    loaded: Loaded
+    recipe: Recipe
+    assumed: list[str]
+
+
+def write_run(
+    model: ImportedModel, output: Path, *, overwrite: bool, console: Console, check: Callable[[Checkpoint, str], None]
+) -> Run:
+    """Raises InputError or FolderInUse; ``output`` has the whole run, or what it had before."""
+    start = time.monotonic()
+    _check_target(Run(output), overwrite)
+    with _staging(output) as folder:
+        run = Run(folder)
+        record = _fill(model, run, output, check)
+        record["seconds"] = {"import": round(time.monotonic() - start, 3)}
+        lock = Lock(
+            recipe=record["recipe"],
+            model={**record["model"], "files": model.source.base.files()},
+            data=record["data"],
+            seed=0,
+            environment=Environment.here(),
+        )
+        write_report(run, record)
+        lock.with_result(run, record).write(run)
+        run.write_record(record)
+        _replace(output, folder)
+    show_import(console, record)
+    return Run(output)
+
+
+def _fill(model: ImportedModel, run: Run, output: Path, check: Callable[[Checkpoint, str], None]) -> dict[str, Any]:
+    """Everything but lock and record; returns the record."""
+    training_task, base = create_training_task(model.recipe), model.source.base
+    tokenizer = _tokenizer(model)
+    training_task.prepare(base, tokenizer)
+    splits = load_splits(training_task)
+    task, assumed = _task(model, training_task, tokenizer, splits), list(model.assumed)
+    checkpoint = Checkpoint(model.loaded.model, tokenizer, task, model.loaded.model_spec, tokenizer.model_max_length)
+    check(checkpoint, base.id)
+    model.recipe.save(run.recipe, output)
+    _name_labels(model.loaded, task.labels)
+    save_checkpoint(model.loaded.model, model.loaded.model_spec, task, tokenizer, run.checkpoint)
+    saved = load_checkpoint(run.checkpoint)
+    _require_same(model, saved, tokenizer, training_task, splits.test)
+    rows = ({"inputs": inputs, "target": target} for inputs, target in splits.test.pairs())
+    write_atomically(run.evaluation, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    metrics, errors = _measure(saved, training_task, splits.test)
+    order = describe_order(metrics["confusion_matrix"], task.labels) if "confusion_matrix" in metrics else ""
+    return {
+        "status": FINISHED,
+        "task": model.recipe.task,
+        "labels": task.labels,
+        "model": base.to_record(),
+        "recipe": model.recipe.to_mapping(output),
+        "data": fingerprint(model.recipe.data, splits),
+        "imported": _describe(model, checkpoint, splits, assumed),
+        "settings": task.settings.model_dump(mode="json"),
+        "metrics": {"test": metrics},
+        "errors": errors,
+        "metric": model.recipe.metric,
+        "warnings": [*([order] if order else []), *splits.notes],
+        "best_step": None,
+        "history": [],
+        "versions": environment.versions(),
+        "hardware": environment.hardware(),
+    }
+
+
+def _tokenizer(model: ImportedModel) -> PreTrainedTokenizerFast:
+    folder, length = model.source.base.folder, model.recipe.data.max_length
+    tokenizer = load_tokenizer(folder, length)
+    lower = read_json(folder / "sentence_bert_config.json").get("do_lower_case") is True
+    return (
+        with_lower_case(tokenizer) if lower and model.source.kind in ("sentence-transformers", "SetFit") else tokenizer
+    )
+
+
+def _task(
+    model: ImportedModel, training_task: TrainingTask, tokenizer: PreTrainedTokenizerFast, splits: Splits
+) -> Task:
+    config, length = model.loaded.model.config, tokenizer.model_max_length
+    settings = training_task.imported_settings(splits.test, splits.labels, length)
+    changes: dict[str, Any] = {"vocabulary": config.vocab_size} if len(tokenizer) > config.vocab_size else {}
+    if "function_to_apply" in type(settings).model_fields:
+        changes["function_to_apply"] = model.source.function_to_apply
+    if "dimensions" in type(settings).model_fields:
+        changes["dimensions"] = model.loaded.width
+    return training_task.task(splits.labels, settings.model_copy(update=changes))
+
+
+def _name_labels(loaded: Loaded, labels: list[str]) -> None:
+    if labels:
+        loaded.model.config.id2label = dict(enumerate(labels))
+        loaded.model.config.label2id = {name: at for at, name in enumerate(labels)}
+
+
+def _measure(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows) -> tuple[dict[str, Any], dict[str, Any]]:
+    if not rows.labelled:
+        return {"rows": len(rows)}, {}
+    evaluation = evaluate(checkpoint, training_task, rows, BATCH_SIZE)
+    metrics = {name: value for name, value in evaluation.metrics().items() if name != "calibration"}
+    return metrics, evaluation.errors()
+
+
+def _require_same(
+    model: ImportedModel, saved: Checkpoint, tokenizer: PreTrainedTokenizerFast, training_task: TrainingTask, rows: Rows
+) -> None:
+    """Raise InputError unless the saved checkpoint tokenises and answers as transformers does, text by text."""
+    places = np.linspace(0, len(rows) - 1, min(HELD_TO, len(rows))).round().astype(int).tolist()
+    items = [item for at in places for item in training_task.items(saved.task, rows.inputs[at])]
+    expected, found = (encode(each, saved.task, items) for each in (tokenizer, saved.tokenizer))
+    if [[w.ids for w in each.windows] for each in expected] != [[w.ids for w in each.windows] for each in found]:
+        raise InputError(
+            f"{model.source.base.id}: its tokenizer, saved and loaded again, gives other tokens; save it by"
+            " transformers 5's save_pretrained, and import that",
+            field="model",
+        )
+    original = model.loaded.original
+    if original is None or model.loaded.model_spec.head in GENERATING:
+        return
+    pad = padder(tokenizer)
+    for each, logits in zip(found, rows_logits(saved.model, saved.tokenizer, found, BATCH_SIZE), strict=True):
+        for window, ours in zip(each.windows, logits, strict=True):
+            theirs = original_logits(original, pad([window]))[0].numpy()
+            if not _close(ours, theirs):
+                raise InputError(
+                    f"{model.source.base.id}: {type(original).__name__} answers otherwise than its head as Tuneship"
+                    f" computes it, such as for {str(each.item)[:60]!r}: its answer depends on a padding or end token"
+                    " in the text; it cannot be imported",
+                    field="model",
+                )
+
+
+def _close(ours: Any, theirs: Any) -> bool:
+    if ours.shape != theirs.shape:
+        return False
+    return bool(np.abs(ours - theirs).max() <= TOLERANCE * max(1.0, float(np.abs(theirs).max())))
+
+
+def _describe(model: ImportedModel, checkpoint: Checkpoint, splits: Splits, assumed: list[str]) -> dict[str, Any]:
+    source, spec, recipe = model.source, checkpoint.model_spec, model.recipe
+    head = [*(f"dense {each.out_features} ({each.activation_function})" for each in spec.dense)]
+    head += ["length 1"] if spec.normalized else []
+    head += [f"classifier of {spec.logits}"] if spec.head == "sequence" else []
+    held = f"{len(splits.train)} rows to calibrate int8, {len(splits.validation)} to choose a variant, no others"
+    dtype = getattr(source.config, "dtype", None)
+    more = (
+        [f"weights are {dtype}, and answers are computed in fp32"] if dtype in (torch.float16, torch.bfloat16) else []
+    )
+    return {
+        "kind": source.kind,
+        "class": type(model.loaded.original).__name__ if model.loaded.original else source.kind,
+        "head": "transformers' own" if not spec.own_head else " → ".join([spec.pooling, *head]),
+        "pooling": spec.pooling if spec.own_head and spec.head in ("sequence", "vector") else "as its class has it",
+        "length": checkpoint.max_length,
+        "tokenizer": type(checkpoint.tokenizer).__name__,
+        "labelled": splits.test.labelled,
+        "held_back": held if recipe.data.test != recipe.data.train else "",
+        **source.about,
+        "assumed": [*assumed, *more],
+    }
+
+
+def _check_target(run: Run, overwrite: bool) -> None:
+    if status := check_folder(run):
+        if not overwrite:
+            raise InputError(f"{run.root}: holds a run ({status}) already; give another --output, or --overwrite")
+        with folder_lock(run.root):  # no training runs in it
+            pass
+
+
+@contextmanager
+def _staging(output: Path) -> Iterator[Path]:
+    """A folder on ``output``'s file system; removed at the end."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        run = Path(folder) / "run"
+        run.mkdir()
+        yield run
+
+
+def _replace(output: Path, folder: Path) -> None:
+    """An older run is moved aside first, and put back where the new one cannot take its place."""
+    old = folder.with_name("old")
+    if output.exists():
+        (output / LOCK_FILE).unlink(missing_ok=True)
+        output.rename(old)
+    try:
+        folder.rename(output)
+    except OSError:
+        if old.exists():
+            old.rename(output)
+        raise
