@@ -53,8 +53,9 @@ class Regression(PairTask):
     settings: RegressionSettings
 
     @property
-    def problem_type(self) -> str:
-        return "regression"
+    def problem_type(self) -> str | None:
+        """transformers takes the sigmoid of a lone logit whose type it is not told."""
+        return "regression" if self.settings.function_to_apply == "none" else None
 
     @property
     def unit(self) -> tuple[float, float]:

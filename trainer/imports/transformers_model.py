@@ -146,7 +146,7 @@ def _require_all(info: dict[str, Any], source: Source, model: PreTrainedModel) -
             f" --labels FILE with {rows} lines, in the order of the logits",
             field="labels",
         )
-    what = "of its head, so that it would answer at random" if head else "of its backbone"
+    what = "of its head, so that it would answer at random," if head else "of its backbone"
     raise InputError(
         f"{source.base.id}: {len(lacking)} weights {what} are not in its safetensors file, such as {lacking[0]}; give a"
         " fine-tuned checkpoint, or fine-tune this one by tuneship train",

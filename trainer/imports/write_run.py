@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from serving.errors import InputError
 from serving.tasks.base import Task
@@ -30,6 +31,8 @@ from trainer.model.heads import GENERATING
 from trainer.model.inference import rows_logits
 from trainer.model.inputs import encode, padder
 from trainer.model.model_folder import read_json
+from trainer.model.quiet import quiet_transformers
+from trainer.model.refusal import refusing
 from trainer.recipe.recipe import Recipe
 from trainer.run import environment
 from trainer.run.folder_lock import LOCK_FILE, folder_lock
@@ -125,11 +128,21 @@ def _fill(model: ImportedModel, run: Run, output: Path, check: Callable[[Checkpo
 
 def _tokenizer(model: ImportedModel) -> PreTrainedTokenizerFast:
     folder, length = model.source.base.folder, model.recipe.data.max_length
-    tokenizer = load_tokenizer(folder, length)
+    tokenizer = load_tokenizer(folder, length, _pipeline_inputs(folder, model.loaded.original))
     lower = read_json(folder / "sentence_bert_config.json").get("do_lower_case") is True
     return (
         with_lower_case(tokenizer) if lower and model.source.kind in ("sentence-transformers", "SetFit") else tokenizer
     )
+
+
+def _pipeline_inputs(folder: Path, original: Any) -> list[str] | None:
+    """What transformers' pipeline gives the model: token types where its tokenizer makes them, and nowhere else."""
+    if original is None:
+        return None
+    with refusing(str(folder), "its tokenizer cannot be read"), quiet_transformers():
+        names = AutoTokenizer.from_pretrained(folder, local_files_only=True).model_input_names
+    types = "token_type_ids" in names and "token_type_ids" in signature(original.forward).parameters
+    return ["input_ids", *(["token_type_ids"] if types else []), "attention_mask"]
 
 
 def _task(

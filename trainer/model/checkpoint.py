@@ -41,7 +41,7 @@ from trainer.model.heads import (
     SpanModel,
     head_of,
 )
-from trainer.model.model_folder import HEAD, TASK, Weights, check_folder, read_any_json
+from trainer.model.model_folder import HEAD, TASK, TOKENIZER_CONFIG, Weights, check_folder, read_any_json, read_json
 from trainer.model.quiet import quiet_transformers
 from trainer.model.refusal import refusing
 from trainer.model.sentence_files import write_sentence_files
@@ -111,11 +111,16 @@ def build_model(
     return model
 
 
-def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTokenizerFast:
-    """The fast tokenizer, which neither truncates nor pads by itself; raises InputError."""
+def load_tokenizer(
+    folder: Path, max_length: int | None = None, inputs: Sequence[str] | None = None
+) -> PreTrainedTokenizerFast:
+    """The fast tokenizer, which neither truncates nor pads by itself; raises InputError.
+
+    ``inputs`` are those of the model, by default what its config says.
+    """
     with refusing(str(folder), "its tokenizer cannot be read"), quiet_transformers():
-        names = _input_names(AutoConfig.from_pretrained(folder, local_files_only=True))
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, model_input_names=names)
+        names = inputs or _input_names(AutoConfig.from_pretrained(folder, local_files_only=True))
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, model_input_names=list(names))
     if tokenizer.pad_token is None and tokenizer.eos_token is not None:
         tokenizer.pad_token = tokenizer.eos_token  # causal families have none; padding is masked, whatever it is
     tokenizer.padding_side = "right"  # on the left it would move the positions of causal models
@@ -160,7 +165,7 @@ def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Che
             head.load_state_dict(load_file(folder / HEAD))
     if isinstance(model, LibraryModel) and in_unit:
         standardise(model, task)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, inputs=read_json(folder / TOKENIZER_CONFIG).get("model_input_names"))
     return Checkpoint(model.eval(), tokenizer, task, model_spec, tokenizer.model_max_length)
 
 

@@ -44,6 +44,10 @@ class Run:
         missing = [str(file.relative_to(path)) for file in needed if not file.is_file()]
         if missing or run.status() != FINISHED:
             problem = f"lacks {', '.join(missing)}" if missing else "run.json is not that of a run"
+            if (path / "config.json").is_file() and not run.record.is_file():
+                raise InputError(
+                    f"{path}: is a model, and no run; make one by tuneship import {path} --rows FILE --output RUN"
+                )
             raise InputError(f"{path}: is no finished run ({problem}); give the --output folder of tuneship train")
         return run
 

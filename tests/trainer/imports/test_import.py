@@ -26,6 +26,7 @@ from trainer.replay import replay
 from trainer.run.run import Run
 from trainer.train import train
 
+LABEL_N = {str(number): f"LABEL_{number}" for number in range(3)}
 ROWS = [*toy_rows()[::3], ("cancel order 17 now", "cancel")]
 Import = Callable[..., Run]
 
@@ -129,13 +130,13 @@ def test_a_recipe_may_train_on_from_it(classifier: Path, imported: Import, tmp_p
     ("config", "labels", "rows", "told"),
     [
         (
-            {"id2label": None},
+            {"id2label": LABEL_N},
             None,
             ROWS,
             r"the labels cancel, refund, track are none of the model's: LABEL_0.*--labels",
         ),
         ({"id2label": {"0": "cancel", "1": "refund"}}, None, ROWS, r"give --labels FILE with 3 lines, in the order"),
-        ({"id2label": {"0": "a", "2": "b", "3": "c"}}, None, ROWS, "id2label of config.json has a, b, c, for 3 logits"),
+        ({"id2label": {"0": "a", "2": "b", "3": "c"}}, None, ROWS, "id2label of config.json has 0, 2, 3, for 3 logits"),
         ({"id2label": {"0": "a", "1": "a", "2": "c"}}, None, ROWS, "'a' occurs twice"),
         ({"id2label": {"0": "CANCEL", "1": "REFUND", "2": "TRACK"}}, None, ROWS, "they differ in case alone"),
         ({}, ["cancel", "refund"], ROWS, r"--labels FILE with 3 lines"),
@@ -155,7 +156,7 @@ def test_labels_that_do_not_fit_are_told(
 
 def test_labels_of_a_file_and_numbers_in_rows(copy: Path, imported: Import) -> None:
     """A file names the logits; rows may have their numbers, and a wrong order shows by the rows."""
-    change(copy / "config.json", id2label=None, label2id=None)
+    change(copy / "config.json", id2label=LABEL_N, label2id=None)
     answers = [each["label"] for each in pipeline(copy)([text for text, _ in ROWS])]
     numbers = [(text, answer.removeprefix("LABEL_")) for (text, _), answer in zip(ROWS, answers, strict=True)]
     run = imported(copy, numbers, labels=list(LABELS))
@@ -232,7 +233,9 @@ def test_a_target_that_exists(classifier: Path, imported: Import, tmp_path: Path
 
 def test_another_task_than_the_models(classifier: Path, imported: Import) -> None:
     """Told, with what it is for."""
-    with pytest.raises(InputError, match="--task token-classification: .* is a model for text-classification or multi"):
+    with pytest.raises(
+        InputError, match=r"--task token-classification: .* is a model for text-classification or multi"
+    ):
         imported(classifier, mapping={"task": "token-classification"})
 
 
