@@ -12,7 +12,7 @@ import io
 import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from unittest import mock
 from rich.console import Console
 
 from tests import tiny_generators, zoo
-from tests.toys import write_toy
+from tests.toys import TOYS, write_toy
 from tests.zoo import FAMILIES
 
 PAGE = Path(__file__).parent.parent / "docs" / "base-models.md"
 TABLE = re.compile(r"(<!-- support table: python -m tests.roads -->\n).*?(<!-- end -->)", re.DOTALL)
+IMPORTED_TABLE = re.compile(r"(<!-- imported: python -m tests.roads -->\n).*?(<!-- end -->)", re.DOTALL)
 
 ENCODER_TOYS = {
     "text": "text-classification",
@@ -89,26 +90,70 @@ class Road:
         return write_toy(folder, make(folder / "backbone"), toy, training=training)
 
 
+IMPORTED = {
+    "text": ("sequence", "text-classification"),
+    "tokens": ("token", "token-classification"),
+    "answers": ("span", "question-answering"),
+}
+"""Of a model that others trained: its head, and the toy whose rows it is compared on."""
+
+
+@dataclass(frozen=True)
+class ImportedRoad:
+    """transformers' own task model of a family, imported."""
+
+    family: str
+    column: str
+
+    def go(self, folder: Path) -> str:
+        """``✓`` where the run's checkpoint answers each row as transformers' model does, else the reason why not."""
+        from serving.errors import UserError
+        from tests.trained_elsewhere import TAGS, make_checkpoint
+        from trainer.imports.importer import import_checkpoint
+
+        head, toy = IMPORTED[self.column]
+        labels = {"labels": TAGS} if head == "token" else {}
+        model = make_checkpoint(FAMILIES[self.family](folder / "backbone"), folder / "model", head, **labels)
+        rows = folder / TOYS[toy][1](folder)["train"]
+        mapping = {"model": str(model), "data": {"train": str(rows)}}
+        try:
+            import_checkpoint(mapping, folder / "run", console=Console(file=io.StringIO()))
+        except UserError as error:
+            return str(error).splitlines()[0].partition(": ")[2]
+        return YES
+
+
+def has_class(family: str, column: str) -> bool:
+    """Whether transformers has a class for it."""
+    return column not in {"BART": ["tokens"], "OPT": ["tokens"], "EuroBERT": ["answers"], "NomicBERT": ["answers"]}.get(
+        family, []
+    )
+
+
+IMPORTED_ROADS = [
+    ImportedRoad(family, column) for family in FAMILIES for column in IMPORTED if has_class(family, column)
+]
 ROADS = [
     *(Road(family, column) for family in FAMILIES for column in ENCODER_TOYS),
     *(Road(family, "generation") for family in GENERATORS),
 ]
 
 
-def table(results: dict[Road, str]) -> str:
+def table(results: dict[Any, str], columns: Sequence[str] = COLUMNS) -> str:
     """The table in Markdown, and under it the reason for each road that cannot be gone."""
     families = list(dict.fromkeys(road.family for road in results))
-    rows = [[family, *(_cell(results.get(Road(family, column))) for column in COLUMNS)] for family in families]
-    lines = [["family", *COLUMNS], ["---"] * (len(COLUMNS) + 1), *rows]
+    cells = {(road.family, road.column): found for road, found in results.items()}
+    rows = [[family, *(_cell(cells.get((family, column))) for column in columns)] for family in families]
+    lines = [["family", *columns], ["---"] * (len(columns) + 1), *rows]
     reasons = [f"{road.family}, {road.column}: {found}" for road, found in results.items() if found != YES]
     return "\n".join(
         [*(f"| {' | '.join(line)} |" for line in lines), "", *(f"- {reason}" for reason in reasons)]
     ).strip()
 
 
-def documented() -> str:
-    """The table as docs/base-models.md has it."""
-    found = TABLE.search(PAGE.read_text(encoding="utf-8"))
+def documented(pattern: re.Pattern[str] = TABLE) -> str:
+    """A table as docs/base-models.md has it."""
+    found = pattern.search(PAGE.read_text(encoding="utf-8"))
     return found[0].split("\n", 1)[1].rsplit("<!--", 1)[0].strip() if found else ""
 
 
@@ -118,13 +163,18 @@ def _cell(found: str | None) -> str:
 
 def main() -> None:
     """Go every road and write the table."""
-    results = {}
-    for road in ROADS:
-        with tempfile.TemporaryDirectory() as folder:
-            results[road] = road.go(Path(folder))
-        sys.stdout.write(f"{road.family:12} {road.column:12} {results[road]}\n")
+    for pattern, roads, columns in ((TABLE, ROADS, COLUMNS), (IMPORTED_TABLE, IMPORTED_ROADS, tuple(IMPORTED))):
+        results: dict[Any, str] = {}
+        for road in roads:  # type: ignore[attr-defined]
+            with tempfile.TemporaryDirectory() as folder:
+                results[road] = road.go(Path(folder))
+            sys.stdout.write(f"{road.family:12} {road.column:12} {results[road]}\n")
+        write_table(pattern, table(results, columns))
+
+
+def write_table(pattern: re.Pattern[str], content: str) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(TABLE.sub(lambda found: f"{found[1]}{table(results)}\n{found[2]}", text), encoding="utf-8")
+    PAGE.write_text(pattern.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text), encoding="utf-8")
 
 
 if __name__ == "__main__":

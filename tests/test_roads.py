@@ -6,7 +6,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.roads import COLUMNS, NOT_ITS_KIND, ROADS, YES, Road, documented
+from tests.roads import (
+    COLUMNS,
+    IMPORTED,
+    IMPORTED_ROADS,
+    IMPORTED_TABLE,
+    NOT_ITS_KIND,
+    ROADS,
+    YES,
+    ImportedRoad,
+    Road,
+    documented,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("road", IMPORTED_ROADS, ids=lambda road: f"{road.family}-{road.column}")
+def test_an_imported_model_answers_as_the_page_says(road: ImportedRoad, tmp_path: Path) -> None:
+    """As transformers' own class does, or it is refused with the reason that the page gives."""
+    lines = documented(IMPORTED_TABLE).splitlines()
+    cells = next(line.strip("| ").split(" | ") for line in lines if line.startswith(f"| {road.family} |"))
+    reason = f"- {road.family}, {road.column}: "
+    told = [line.removeprefix(reason) for line in lines if line.startswith(reason)]
+
+    assert road.go(tmp_path) == (told[0] if told else cells[1 + list(IMPORTED).index(road.column)])
 
 
 @pytest.mark.slow
