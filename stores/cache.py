@@ -12,6 +12,7 @@ from pathlib import Path
 from serving.bundle.bundle import Bundle
 from serving.errors import BundleError
 from serving.settings.settings import cache_folder
+from stores.errors import StoreError
 
 
 class Cache:
@@ -58,9 +59,15 @@ class Cache:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """One process at a time; the others wait. It ends with its process."""
+        """One process at a time; the others wait. It ends with its process. Raises StoreError."""
         locks = self.root / "locks"
-        locks.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            locks.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreError(
+                f"{self.root}: the cache cannot be written there ({error.strerror}); set TUNESHIP_CACHE_DIR to a folder"
+                " that can"
+            ) from None
         with os.fdopen(os.open(locks / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

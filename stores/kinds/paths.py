@@ -5,6 +5,7 @@ https://filesystem-spec.readthedocs.io
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from fsspec.implementations.local import LocalFileSystem
 from serving.errors import InputError
 from stores.errors import Missing, readable
 from stores.targets import ACCEPTED, Target
+
+for _client in ("fsspec", "s3fs", "gcsfs"):  # they log tracebacks of what they raise
+    logging.getLogger(_client).setLevel(logging.CRITICAL)
 
 BYTES_AT_ONCE = 8 * 2**20
 

@@ -87,7 +87,7 @@ def test_a_lock_waits(cache: Cache) -> None:
     assert order == [1, 2]
 
 
-def test_a_full_disk(hub: Hub, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_for_a_cache(hub: Hub, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that cannot be written is a message."""
     push(tiny_bundle, parse_target(TARGET))
     (tmp_path / "file").write_text("")
@@ -95,7 +95,7 @@ def test_a_full_disk(hub: Hub, tiny_bundle: Path, tmp_path: Path, monkeypatch: p
     process = start_pull(tmp_path / "out")
     _, messages = process.communicate()
     assert process.returncode == 1
-    assert b"not a directory; give another path" in messages
+    assert b"set TUNESHIP_CACHE_DIR" in messages
     assert b"Traceback" not in messages
 
 
