@@ -119,7 +119,7 @@ class ImportedRoad:
         try:
             import_checkpoint(mapping, folder / "run", console=Console(file=io.StringIO()))
         except UserError as error:
-            return str(error).splitlines()[0].partition(": ")[2]
+            return str(error).partition(": ")[2].partition(";")[0]
         return YES
 
 

@@ -156,9 +156,8 @@ def _require_all(info: dict[str, Any], source: Source, model: PreTrainedModel) -
 
 def _no_conversion(source: Source, model: PreTrainedModel) -> InputError:
     return InputError(
-        f"{source.base.id}: the head of {type(model).__name__} depends on padding or on tokens in the text, and"
-        " Tuneship does not convert it; import one of an encoder, a causal model, BART or XLNet, or fine-tune by"
-        " tuneship train",
+        f"{source.base.id}: the head of {type(model).__name__} depends on padding, and is not one of those converted;"
+        " docs/base-models.md lists them, and tuneship train makes another",
         field="model",
     )
 
