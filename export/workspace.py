@@ -102,7 +102,13 @@ class Workspace:
 
     @cached_property
     def splits(self) -> Splits:
-        """Raises InputError if the rows have changed since training."""
+        """Raises InputError if the rows have changed since training, or all of them are proven on."""
+        data = self.reference.training_task.data
+        if self.reference.training_task.recipe.imported and data.test == data.train:
+            raise InputError(
+                "int8 has no texts to calibrate with: all rows of the import are proven on; import again with more"
+                " --rows, or with --calibration-rows FILE"
+            )
         training_task, model = self.reference.training_task, self.reference.model
         splits = load_splits(training_task, lambda _: training_task.input_check(model.task, model.tokenizer))
         current = fingerprint(self.reference.training_task.data, splits)["splits"]

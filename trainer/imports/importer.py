@@ -31,7 +31,7 @@ from trainer.tasks.base import LONGEST, TrainingTask
 NAME = "tuneship import"
 _AT_ONCE = 1000
 HELD_SHARE, MOST_HELD, FEWEST_ROWS = 0.2, 1256, 8
-"""Of the rows, for int8: at most as many as it reads, 256 to calibrate and 1,000 to judge."""
+"""Of the rows, for int8: at most as many as it reads, 256 to calibrate and 1,000 to judge; of fewer rows none."""
 
 
 @dataclass(frozen=True)
@@ -120,17 +120,16 @@ def _meet_rows(recipe: Recipe, model: _Model) -> tuple[Recipe, list[str]]:
 
 
 def _with_split(recipe: Recipe, given: bool) -> Recipe:
-    """Some rows are held back for int8, unless the request says how the rows are split."""
+    """Some rows are held back for int8, unless there are few, or the request says how the rows are split."""
     if given:
         return recipe
     sources = Sources(create_training_task(recipe))
     sources.read(train_files(recipe.data))
     count = sum(map(len, sources.rows.values()))
-    if count < FEWEST_ROWS:
-        raise InputError(f"--rows: {count} rows; give {FEWEST_ROWS} at least, of which some are held back for int8")
     held = min(round(HELD_SHARE * count), MOST_HELD)
-    test = round(1 - max(held, 2) / count, 4)
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"test": test})})
+    everything = {"test": recipe.data.train, "validation": recipe.data.train}
+    split = {"test": round(1 - max(held, 2) / count, 4)} if count >= FEWEST_ROWS else everything
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=split)})
 
 
 def _fit_length(recipe: Recipe, source: Source) -> tuple[Recipe, list[str]]:

@@ -44,6 +44,7 @@ from trainer.tasks import create_training_task
 from trainer.tasks.base import TrainingTask
 
 BATCH_SIZE = 32
+NONE_HELD = "no others, so that int8 has no texts to calibrate with: see --calibration-rows"
 HELD_TO = 256
 """Rows on which the checkpoint is compared with transformers' own model, evenly spread."""
 TOLERANCE = 1e-4
@@ -225,7 +226,7 @@ def _describe(model: ImportedModel, checkpoint: Checkpoint, splits: Splits, assu
         "length": checkpoint.max_length,
         "tokenizer": type(checkpoint.tokenizer).__name__,
         "labelled": splits.test.labelled,
-        "held_back": held if recipe.data.test != recipe.data.train else "",
+        "held_back": held if recipe.data.test != recipe.data.train else NONE_HELD,
         **source.about,
         "assumed": [*assumed, *more],
     }

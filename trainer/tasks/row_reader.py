@@ -15,6 +15,9 @@ from trainer.recipe.recipe import Recipe
 from trainer.recipe.sections import Data
 from trainer.tasks import labels as label_rows
 
+FEWEST_GROUPS = 20
+"""Of fewer groups, those of an imported model's rows are split row by row."""
+
 
 class RowReader(ABC):
     """The defaults suit one text, or a pair, and one label a row."""
@@ -39,6 +42,8 @@ class RowReader(ABC):
         usable = table.usable()
         inputs, targets = ([values[at] for at in usable] for values in (inputs, targets))
         groups = self.groups(table.take(usable), inputs)
+        if self.recipe.imported and len(set(groups)) < FEWEST_GROUPS:  # nothing is learned from one side of a split
+            groups = [str(at) for at in usable]
         return Rows(table.name, inputs, targets, [at + 1 for at in usable], groups)
 
     def read_inputs(self, table: Table) -> list[Any]:

@@ -140,7 +140,6 @@ def test_a_recipe_may_train_on_from_it(classifier: Path, imported: Import, tmp_p
         ({"id2label": {"0": "a", "1": "a", "2": "c"}}, None, ROWS, "'a' occurs twice"),
         ({"id2label": {"0": "CANCEL", "1": "REFUND", "2": "TRACK"}}, None, ROWS, "they differ in case alone"),
         ({}, ["cancel", "refund"], ROWS, r"--labels FILE with 3 lines"),
-        ({}, None, ROWS[:5], "5 rows; give 8 at least"),
     ],
 )
 def test_labels_that_do_not_fit_are_told(
@@ -237,6 +236,23 @@ def test_another_task_than_the_models(classifier: Path, imported: Import) -> Non
         InputError, match=r"--task token-classification: .* is a model for text-classification or multi"
     ):
         imported(classifier, mapping={"task": "token-classification"})
+
+
+def test_few_rows_are_all_proven_on(classifier: Path, imported: Import, tmp_path: Path) -> None:
+    """fp32 is exported; int8 has no texts to calibrate with, and says so."""
+    run = imported(classifier, ROWS[:5])
+    assert len(run.read_evaluation()) == 5
+    assert "int8 has no texts" in run.read_record()["imported"]["held_back"]
+    assert export_run(run, tmp_path / "bundle").parity.rows == 5
+    with pytest.raises(InputError, match=r"int8 has no texts to calibrate with: .* --calibration-rows FILE"):
+        export_run(run, tmp_path / "int8", "int8")
+    assert replay(run.root, console=Console(file=io.StringIO())).equal
+
+
+def test_rows_of_one_text_are_split_too(classifier: Path, imported: Import) -> None:
+    """Nothing is learned from one side, so that both may have it."""
+    run = imported(classifier, [("where is my order", "track")] * 30)
+    assert len(run.read_evaluation()) == 24
 
 
 def test_half_precision_is_told(copy: Path, imported: Import) -> None:
