@@ -147,7 +147,22 @@ def _from_hub(model: str, revision: str | None) -> Path:
             field="model",
         ) from None
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.HfHubHTTPError) as error:
+        if _status(error) in (401, 403):
+            raise InputError(
+                f"model: {model}: the hub refuses the token (HTTP {_status(error)}); log in again by hf auth login, or"
+                " set HF_TOKEN to one that may read it",
+                field="model",
+            ) from None
         raise HubUnreachable(str(error).splitlines()[0]) from error
+
+
+def _status(error: BaseException | None) -> int | None:
+    """Of the hub's answer, which may be an error's cause."""
+    while error is not None:
+        if status := getattr(getattr(error, "response", None), "status_code", None):
+            return int(status)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _from_package(reason: Exception) -> Path:

@@ -152,6 +152,20 @@ def test_hub_refuses(monkeypatch: pytest.MonkeyPatch, error: str, expected: str)
         find_base_model("owner/name")
 
 
+def test_a_refused_token_is_no_missing_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's client says that nothing is in the cache, with the hub's own answer as the cause."""
+    from huggingface_hub import errors
+
+    def refuse(*_: Any, **__: Any) -> None:
+        cause = Exception("401 Client Error")
+        cause.response = SimpleNamespace(status_code=401)  # type: ignore[attr-defined]
+        raise errors.LocalEntryNotFoundError("nothing in the cache") from cause
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(InputError, match=r"the hub refuses the token \(HTTP 401\); log in again"):
+        find_base_model("owner/name")
+
+
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
 def test_remote_code(copy: Path, file: str) -> None:
     """A model that brings its own code is refused."""
