@@ -32,7 +32,9 @@ def export_checkpoint(subject: Subject) -> Path:
 def _convert(source: Path, config: dict[str, object]) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     backbone, head = load_file(source / "model.safetensors"), load_file(source / "head.safetensors")
-    weights = {f"bert.{name}": value for name, value in backbone.items() if not name.startswith("pooler.")}
+    weights = {  # the empty ones stop transformers' classes, for lack of the head
+        f"bert.{name}": value for name, value in backbone.items() if value.numel() and not name.startswith("pooler.")
+    }
     weights |= {f"classifier.{name}": value for name, value in head.items()}
     save_file(weights, FOLDER / "model.safetensors", metadata={"format": "pt"})
     named = {
