@@ -141,7 +141,7 @@ def import_(
     set_: Overrides = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace another run in that folder.")] = False,
 ) -> None:
-    """Make a run of a model that was trained elsewhere, for every other command.
+    """Make a run of a model that was trained elsewhere.
 
     Takes models of transformers, sentence-transformers (CrossEncoder too), SetFit, and adapters of PEFT.
     """
