@@ -48,7 +48,8 @@ def write_recipe(folder: Path, backbone: Path, **sections: dict[str, Any]) -> Pa
         "task": "text-classification",
         "model": str(backbone),
         "data": {"train": "toy.csv", "test": 0.25, "validation": 0.2},
-        "export": {"max_metric_drop": 0.5},  # no smaller drop can be shown on so few test rows
+        # no smaller drop can be shown on so few test rows; int8-dynamic saturates on CPUs without 8-bit dot products
+        "export": {"max_metric_drop": 0.5, "max_ece_change": 0.1, "max_mean_probability_change": 0.1},
         "training": {
             "learning_rate": 5.0e-3,
             "head_learning_rate": 2.0e-2,

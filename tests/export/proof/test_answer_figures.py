@@ -25,7 +25,9 @@ def served(items: int = 200, decides: bool = True, judged: Any = None, **bounds:
         predictor=SimpleNamespace(task=SimpleNamespace(decides=decides)),
         encoded=[Encoded(f"text  {at}\n{'x' * at}", []) for at in range(items)],
         reference=SimpleNamespace(
-            training_task=SimpleNamespace(recipe=recipe), counts=[2] * ((items - 50) // 2) if items > 50 else [items]
+            training_task=SimpleNamespace(recipe=recipe),
+            evaluation=SimpleNamespace(labelled=True),
+            counts=[2] * ((items - 50) // 2) if items > 50 else [items],
         ),
         judged_confidences=judged,
     )
