@@ -82,9 +82,10 @@ class ServedModel:
                     tried = state
                     await self.reload()
                 last = state
-            except Exception as error:  # whatever fails, the watch goes on
-                message = "looking for a new version of %s failed; it is tried again: %s"
-                logger.warning(message, self.name, error, exc_info=None if isinstance(error, UserError) else error)
+            except UserError as error:
+                logger.warning("looking for a new version of %s failed; it is tried again: %s", self.name, error)
+            except Exception:  # whatever fails, the watch goes on
+                logger.exception("looking for a new version of %s failed; it is tried again", self.name)
 
     async def close(self) -> None:
         """Answer what was accepted first."""

@@ -118,7 +118,7 @@ def test_answers_are_found(task_client: Clients) -> None:
         ("text pairs", {"text": "a"}, 422, 'inputs.text_pair is missing; give {"text": "…", "text_pair": "…"}'),
         ("text pairs", [{"text": "a", "text_pair": "b"}, {"text_pair": "b"}], 422, "inputs[1].text is missing"),
         ("text pairs", "a", 422, 'inputs must be an object {"text": "…", "text_pair": "…"}, found a text'),
-        ("text-classification", {"text": "a", "text_pair": "b"}, 422, "inputs must be a text, found an object"),
+        ("text-classification", {"text": "a", "text_pair": "b"}, 422, "inputs is a pair, and this model reads"),
         ("question-answering", {"question": "a"}, 422, "inputs.context is missing"),
         ("question-answering", {"context": "a"}, 422, "inputs.question is missing"),
         ("question-answering", [{"question": "a", "context": ""}], 422, "inputs[0].context is empty"),

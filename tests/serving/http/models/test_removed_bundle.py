@@ -11,8 +11,10 @@ from starlette.testclient import TestClient
 
 from serving.http.app import create_app
 from serving.http.models.sources import BundleFolder
+from tests.tiny import LABELS
 
 TEXT = "where is my parcel?"
+CHOICES = [{"value": label} for label in LABELS]
 REQUESTS = [
     *(("GET", path, None) for path in (
         "/", "/models", "/info", "/card", "/openapi.json", "/docs.json", "/metrics", "/readyz", "/health", "/v1/models",
@@ -29,6 +31,10 @@ REQUESTS = [
     *(("POST", "/explain", {"inputs": TEXT, "parameters": each}) for each in (
         {"method": "shap"}, {"truncation_direction": "left"}, {"granularity": "token"}, {"replacement": "pad"},
     )),
+    ("POST", "/classify", {"input": TEXT}),
+    ("POST", "/v1/decisions", {
+        "input": TEXT, "questions": [{"type": "choice", "instructions": "?", "choices": CHOICES}]
+    }),
     ("POST", "/v2/models/m/infer", {
         "inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": [TEXT]}]
     }),
@@ -59,5 +65,8 @@ def test_every_endpoint(tiny_bundle: Path, tmp_path: Path, end: Callable[[Path],
         assert {path for path in paths if "{model}" not in path} <= asked | OTHERS
 
 
-OTHERS = {"/livez", "/v2/health/live", "/v2/health/ready", "/tei/health", "/tei/metrics", "/ping"}
-"""Endpoints that ask no model."""
+OTHERS = {
+    "/livez", "/v2/health/live", "/v2/health/ready", "/tei/health", "/tei/metrics", "/ping",
+    "/rerank", "/tei/rerank", "/v1/rerank", "/v2/rerank",
+}  # fmt: skip
+"""Endpoints that ask no model, or one of another task."""
