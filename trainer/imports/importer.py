@@ -26,7 +26,7 @@ from trainer.run.run import Run
 from trainer.setup.sources import Sources
 from trainer.setup.splits import held_out_files, train_files
 from trainer.tasks import create_training_task
-from trainer.tasks.base import LONGEST, TrainingTask
+from trainer.tasks.base import LONGEST
 
 NAME = "tuneship import"
 _AT_ONCE = 1000
@@ -63,8 +63,12 @@ def import_checkpoint(
     """
     mapping = apply_overrides(mapping, overrides)
     model = _load(mapping, output, list(labels) if labels else None)
-    recipe, notes = _meet_rows(_resolve(mapping, model), model)
-    recipe, more = _fit_length(_with_split(recipe, "test" in mapping["data"]), model.source)
+    recipe = _resolve(mapping, model)
+    sources = _read_rows(recipe)
+    recipe, notes = _meet_rows(recipe, sources, model)
+    if "test" not in mapping["data"]:
+        recipe = _with_split(recipe, sources)
+    recipe, more = _fit_length(recipe, sources, model.source)
     imported = ImportedModel(model.source, model.loaded, recipe, [*model.assumed, *notes, *more])
     return write_run(imported, output, overwrite=overwrite, console=console or Console(), check=check)
 
@@ -104,11 +108,15 @@ def _resolve(mapping: dict[str, Any], model: _Model) -> Recipe:
     return create_recipe(full, Path.cwd(), NAME)
 
 
-def _meet_rows(recipe: Recipe, model: _Model) -> tuple[Recipe, list[str]]:
-    """With ``data.label_names`` where the rows' labels are numbers; raises InputError for labels of another model."""
-    reader = create_training_task(recipe)
-    sources = Sources(reader)
+def _read_rows(recipe: Recipe) -> Sources:
+    sources = Sources(create_training_task(recipe))
     sources.read(list(dict.fromkeys([*train_files(recipe.data), *held_out_files(recipe.data)])))
+    return sources
+
+
+def _meet_rows(recipe: Recipe, sources: Sources, model: _Model) -> tuple[Recipe, list[str]]:
+    """With ``data.label_names`` where the rows' labels are numbers; raises InputError for labels of another model."""
+    reader = sources.reader
     labelled = [rows for rows in sources.rows.values() if rows.labelled]
     notes = [] if labelled else [f"the rows have no column {reader.label_column!r}: their labels are unknown"]
     known = reader.known_labels(model.labels)
@@ -119,27 +127,23 @@ def _meet_rows(recipe: Recipe, model: _Model) -> tuple[Recipe, list[str]]:
     return recipe.model_copy(update={"data": data}), [*notes, "the rows' labels are numbers: places among the logits"]
 
 
-def _with_split(recipe: Recipe, given: bool) -> Recipe:
-    """Some rows are held back for int8, unless there are few, or the request says how the rows are split."""
-    if given:
-        return recipe
-    sources = Sources(create_training_task(recipe))
-    sources.read(train_files(recipe.data))
-    count = sum(map(len, sources.rows.values()))
+def _with_split(recipe: Recipe, sources: Sources) -> Recipe:
+    """Some rows are held back for int8, unless there are few."""
+    count = sum(len(sources.rows[name]) for name in train_files(recipe.data))
     held = min(round(HELD_SHARE * count), MOST_HELD)
     everything = {"test": recipe.data.train, "validation": recipe.data.train}
     split = {"test": round(1 - max(held, 2) / count, 4)} if count >= FEWEST_ROWS else everything
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=split)})
 
 
-def _fit_length(recipe: Recipe, source: Source) -> tuple[Recipe, list[str]]:
+def _fit_length(recipe: Recipe, sources: Sources, source: Source) -> tuple[Recipe, list[str]]:
     """All tokens of the longest row, where the model takes them; what sentence-transformers cuts is cut."""
     base, training_task = source.base, create_training_task(recipe)
     length, notes = recipe.data.max_length, list[str]()
     if length is None and base.sentence_length:
         length = min(base.sentence_length, base.max_length or LONGEST, LONGEST)
     if length is None:
-        length = training_task.imported_length(base, min(_longest(training_task, base), LONGEST))
+        length = training_task.imported_length(base, min(_longest(sources, base), LONGEST))
         if base.max_length is None or base.max_length > length:
             limit = (
                 f"of the {base.max_length:,} that the model takes" if base.max_length else "as the model has no limit"
@@ -150,10 +154,9 @@ def _fit_length(recipe: Recipe, source: Source) -> tuple[Recipe, list[str]]:
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"max_length": length})}), notes
 
 
-def _longest(training_task: TrainingTask, base: BaseCheckpoint) -> int:
+def _longest(sources: Sources, base: BaseCheckpoint) -> int:
     """Tokens of the longest row, special ones included."""
-    tokenizer, sources = load_tokenizer(base.folder), Sources(training_task)
-    sources.read(list(dict.fromkeys([*train_files(training_task.data), *held_out_files(training_task.data)])))
+    tokenizer = load_tokenizer(base.folder)
     inputs = [texts_of(each) for rows in sources.rows.values() for each in rows.inputs]
     lengths = [
         len(ids)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -19,6 +17,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from serving.errors import InputError
 from serving.tasks.base import Task
+from stores.folders import replace_folder, staging_folder
 from trainer.data.rows import Rows
 from trainer.fit.evaluate import evaluate
 from trainer.imports.display import show_import
@@ -70,7 +69,7 @@ def write_run(
     """Raises InputError or FolderInUse; ``output`` has the whole run, or what it had before."""
     start = time.monotonic()
     _check_target(Run(output), overwrite)
-    with _staging(output) as folder:
+    with staging_folder(output) as folder:
         run = Run(folder)
         record = _fill(model, run, output, check)
         record["seconds"] = {"import": round(time.monotonic() - start, 3)}
@@ -84,7 +83,8 @@ def write_run(
         write_report(run, record)
         lock.with_result(run, record).write(run)
         run.write_record(record)
-        _replace(output, folder)
+        (output / LOCK_FILE).unlink(missing_ok=True)
+        replace_folder(output, folder)
     show_import(console, record)
     return Run(output)
 
@@ -238,27 +238,3 @@ def _check_target(run: Run, overwrite: bool) -> None:
             raise InputError(f"{run.root}: holds a run ({status}) already; give another --output, or --overwrite")
         with folder_lock(run.root):  # no training runs in it
             pass
-
-
-@contextmanager
-def _staging(output: Path) -> Iterator[Path]:
-    """A folder on ``output``'s file system; removed at the end."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        run = Path(folder) / "run"
-        run.mkdir()
-        yield run
-
-
-def _replace(output: Path, folder: Path) -> None:
-    """An older run is moved aside first, and put back where the new one cannot take its place."""
-    old = folder.with_name("old")
-    if output.exists():
-        (output / LOCK_FILE).unlink(missing_ok=True)
-        output.rename(old)
-    try:
-        folder.rename(output)
-    except OSError:
-        if old.exists():
-            old.rename(output)
-        raise
