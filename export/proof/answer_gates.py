@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from export.proof.answers.served_answers import ServedAnswers
 from export.proof.checks.answer_changes import AnswerChanges, Total, measure_changes
-from export.proof.gate import Gate, at_least, at_most, not_applicable
+from export.proof.gate import NO_LABELS, Gate, at_least, at_most, not_applicable
 from trainer.metrics.calibration import calibration_error_change
 from trainer.metrics.changes import Unit
 
@@ -60,7 +60,7 @@ def _calibration(served: ServedAnswers) -> Iterator[Gate]:
     """If the task's answers have a probability of being right."""
     if not served.reference.evaluation.labelled:
         if served.predictor.task.decides and served.reference.training_task.calibrates:
-            yield not_applicable("change of the calibration error", "the rows have no labels")
+            yield not_applicable("change of the calibration error", NO_LABELS)
         return
     if served.judged_confidences is None:
         return

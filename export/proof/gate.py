@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NO_LABELS = "the rows have no labels"
+
 
 @dataclass(frozen=True)
 class Gate:

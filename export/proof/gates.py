@@ -15,7 +15,7 @@ from export.proof.checks.invariance import Compositions, Invariance
 from export.proof.checks.sampling import Sampling
 from export.proof.checks.tokenizer import TokenizerComparison
 from export.proof.display import change_unit, format_change
-from export.proof.gate import Gate, at_most, none_of, not_applicable
+from export.proof.gate import NO_LABELS, Gate, at_most, none_of, not_applicable
 from export.proof.statistics.metric_change import MetricChange
 from serving.tasks.base import Side
 from trainer.metrics.display import metric_title
@@ -25,8 +25,6 @@ MAX_LOGIT_DIFFERENCE = 1e-4
 
 MOST_CUT = 100
 """Inputs that are cut at the other end too."""
-
-NO_LABELS = "the rows have no labels"
 
 ALONE = "each row runs alone, so that there is nothing to compare"
 
