@@ -11,33 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from serving.errors import InputError
 from trainer.imports.adapter import classifier_size, merge_adapter
 from trainer.imports.source import Source
-from trainer.model.architecture import LIBRARY, backbone_class, has_library_head, kind_of, natural_pooling
+from trainer.model.architecture import LIBRARY, backbone_class, has_library_head, natural_pooling
 from trainer.model.building import bounded
-from trainer.model.checkpoint import ModelSpec
-from trainer.model.heads import (
-    ACTIVATIONS,
-    GENERATING,
-    Dense,
-    GeneratingModel,
-    LayeredTagger,
-    LibraryModel,
-    Model,
-    PooledClassifier,
-    PooledModel,
-    SpanModel,
-    without_padding,
-)
+from trainer.model.checkpoint import ModelSpec, add_head, own_head
+from trainer.model.heads import Model, PooledModel, without_padding
+from trainer.model.library_heads import describe_unknown, head_layers, own_spec, own_weights
 from trainer.model.quiet import quiet_transformers
 from trainer.model.refusal import refusing
-
-_TAGGERS = ("classifier", "score")
-"""Names of the linear layer behind each token."""
 
 
 @dataclass(frozen=True)
@@ -79,22 +65,21 @@ def convert(model: Any, source: Source, logits: int) -> Loaded:
     """Raises InputError for a head that is none of ours."""
     head, config = source.head, model.config
     if has_library_head(config, head):
-        pooling = "cls" if head == "sequence" else natural_pooling(config)
-        wrapped = GeneratingModel(model) if head in GENERATING else LibraryModel(model)
-        return Loaded(wrapped, ModelSpec(head, pooling, logits), model)
+        spec = ModelSpec(head, "cls" if head == "sequence" else natural_pooling(config), logits)
+        return Loaded(add_head(model, spec), spec, model)
     backbone: Any = getattr(model, model.base_model_prefix, None)
-    kept = _classes(backbone_class(config)._model_mapping.get(type(config), ()))
-    if type(backbone) not in kept:
-        raise _no_conversion(source, model)
-    backbone.config.use_cache = False  # of keys and values, which only generation needs
-    if head == "sequence":
-        return _convert_classifier(model, backbone, source, logits)
-    classifier = model.qa_outputs if head == "span" else _linear(model, _TAGGERS)
-    if classifier is None:
-        raise _no_conversion(source, model)
-    tagger = (SpanModel if head == "span" else LayeredTagger)(backbone, 1, logits)
-    _copy(classifier, tagger.classifier)
-    return Loaded(tagger, ModelSpec(head, natural_pooling(config), logits, library_head=False), model)
+    weights = model.state_dict()
+    layers = head_layers(config, head, weights)
+    if not layers or type(backbone) not in _classes(backbone_class(config)._model_mapping.get(type(config), ())):
+        reason = describe_unknown(config, head, type(model).__name__)
+        raise InputError(
+            f"{source.base.id}: {reason}; give another checkpoint, or fine-tune its base model by tuneship train",
+            field="model",
+        )
+    spec = own_spec(config, head, layers, weights)
+    converted = add_head(backbone, spec)
+    own_head(converted).load_state_dict(own_weights(layers, weights))
+    return Loaded(converted.eval(), spec, model)
 
 
 @torch.inference_mode()
@@ -105,32 +90,6 @@ def original_logits(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor
         return output.logits.float()  # type: ignore[no-any-return]
     logits = torch.stack([output.start_logits, output.end_logits], dim=-1).float()
     return without_padding(logits, inputs["attention_mask"])
-
-
-def _convert_classifier(model: Any, backbone: PreTrainedModel, source: Source, logits: int) -> Loaded:
-    """Of the last token: transformers' heads of causal models, of BART and its like, and of XLNet."""
-    dense: list[tuple[Dense, nn.Linear]] = []
-    if (score := _linear(model, ("score",))) is not None and kind_of(model.config) == "causal":
-        classifier = score
-    elif hasattr(model, "classification_head"):
-        layer, classifier = model.classification_head.dense, model.classification_head.out_proj
-        dense.append((_describe(layer, "tanh"), layer))
-    elif hasattr(model, "sequence_summary") and model.config.summary_type == "last":
-        layer, classifier = model.sequence_summary.summary, model.logits_proj
-        activation = model.config.summary_activation or "identity"
-        if activation not in ACTIVATIONS:
-            raise _no_conversion(source, model)
-        if isinstance(layer, nn.Linear):
-            dense.append((_describe(layer, activation), layer))
-    else:
-        raise _no_conversion(source, model)
-    layers, bias = tuple(each for each, _ in dense), classifier.bias is not None
-    pooled = PooledClassifier(backbone, "last", logits, dense=layers, bias=bias)
-    for module, (_, layer) in zip(pooled.dense, dense, strict=True):
-        _copy(layer, module[0])  # type: ignore[index]
-    _copy(classifier, pooled.classifier)
-    spec = ModelSpec("sequence", "last", logits, library_head=False, dense=layers, bias=bias)
-    return Loaded(pooled, spec, model)
 
 
 def _require_all(info: dict[str, Any], source: Source, model: PreTrainedModel) -> None:
@@ -154,29 +113,5 @@ def _require_all(info: dict[str, Any], source: Source, model: PreTrainedModel) -
     )
 
 
-def _no_conversion(source: Source, model: PreTrainedModel) -> InputError:
-    return InputError(
-        f"{source.base.id}: the head of {type(model).__name__} depends on padding, and is not one of those converted;"
-        " docs/base-models.md lists them, and tuneship train makes another",
-        field="model",
-    )
-
-
 def _classes(kinds: Any) -> tuple[type, ...]:
     return kinds if isinstance(kinds, tuple) else (kinds,)
-
-
-def _linear(model: Any, names: Sequence[str]) -> nn.Linear | None:
-    found = [each for name in names if isinstance(each := getattr(model, name, None), nn.Linear)]
-    return found[0] if found else None
-
-
-def _describe(layer: nn.Linear, activation: str) -> Dense:
-    return Dense(layer.in_features, layer.out_features, layer.bias is not None, activation)
-
-
-@torch.no_grad()
-def _copy(source: nn.Linear, target: Any) -> None:
-    target.weight.copy_(source.weight)
-    if target.bias is not None:
-        target.bias.copy_(torch.zeros_like(target.bias) if source.bias is None else source.bias)

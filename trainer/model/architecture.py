@@ -91,7 +91,7 @@ def check_head(config: PretrainedConfig, head: Head, model: str) -> None:
             raise InputError(
                 f"model: {model}: {found}; this task needs {accepted!r}, such as {examples}", field="model"
             )
-    elif kind == "encoder-decoder" and config.model_type not in OWN_DECODER_INPUT and not _has_text_encoder(config):
+    elif kind == "encoder-decoder" and config.model_type not in OWN_DECODER_INPUT and not has_text_encoder(config):
         raise InputError(
             f"model: {model}: an encoder-decoder of model_type {config.model_type!r} only generates; for this task give"
             " an encoder, a causal model, T5 or BART",
@@ -113,7 +113,7 @@ def has_library_head(config: PretrainedConfig, head: Head) -> bool:
 
 def backbone_class(config: PretrainedConfig) -> Any:
     """transformers' class without a head: of T5 and its like the encoder."""
-    return transformers.AutoModelForTextEncoding if _has_text_encoder(config) else transformers.AutoModel
+    return transformers.AutoModelForTextEncoding if has_text_encoder(config) else transformers.AutoModel
 
 
 def natural_pooling(config: PretrainedConfig) -> str:
@@ -144,7 +144,7 @@ def rope_parameters(config: PretrainedConfig) -> list[dict[str, Any]]:
     return [rope for rope in (parameters, *parameters.values()) if isinstance(rope, dict)]
 
 
-def _has_text_encoder(config: PretrainedConfig) -> bool:
+def has_text_encoder(config: PretrainedConfig) -> bool:
     """Also where a saved encoder's config.json says no more that it is a part of an encoder-decoder."""
     generates = type(config) in mappings.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
     return generates and type(config) in mappings.MODEL_FOR_TEXT_ENCODING_MAPPING

@@ -59,7 +59,6 @@ class ModelSpec:
         layers: how many of the last ones the classifier reads.
         library_head: whether transformers has a head for this architecture.
         dense: layers between vector and classifier.
-        bias: whether the classifier has one.
     """
 
     head: Head
@@ -69,7 +68,6 @@ class ModelSpec:
     layers: int = 1
     library_head: bool = True
     dense: tuple[Dense, ...] = ()
-    bias: bool = True
 
     @property
     def own_head(self) -> bool:
@@ -159,7 +157,7 @@ def load_checkpoint(folder: Path, attn_implementation: str | None = None) -> Che
     weights = check_folder(folder, str(folder))
     model_spec, task, in_unit = read_task(folder)
     source = _Source(str(folder), folder, read_architecture(folder, str(folder)), weights)
-    model = _wrap(_load_weights(source, model_spec, attn_implementation=attn_implementation), model_spec)
+    model = add_head(_load_weights(source, model_spec, attn_implementation=attn_implementation), model_spec)
     if (head := own_head(model)).state_dict():
         with refusing(str(folder), f"{HEAD} cannot be loaded"):
             head.load_state_dict(load_file(folder / HEAD))
@@ -178,7 +176,7 @@ def _load_base(base: BaseCheckpoint, model_spec: ModelSpec, attn_implementation:
     model = _load_base_weights(base, model_spec, attn_implementation=attn_implementation)
     if model_spec.own_head and getattr(model, "pooler", None) is not None:
         model.pooler.requires_grad_(False)  # AutoModel wants it; no answer uses it
-    return _wrap(model, model_spec)
+    return add_head(model, model_spec)
 
 
 def _load_base_weights(base: BaseCheckpoint, model_spec: ModelSpec, **options: Any) -> PreTrainedModel:
@@ -221,7 +219,8 @@ def _model_class(config: PretrainedConfig, model_spec: ModelSpec) -> Any:
     return backbone_class(config) if model_spec.own_head else LIBRARY[model_spec.head]
 
 
-def _wrap(model: PreTrainedModel, model_spec: ModelSpec) -> Model:
+def add_head(model: PreTrainedModel, model_spec: ModelSpec) -> Model:
+    """Around a backbone, or a task model of transformers that has its own."""
     if not model_spec.own_head:
         return GeneratingModel(model) if model_spec.head in GENERATING else LibraryModel(model)
     model.config.use_cache = False  # of keys and values, which only generation needs
@@ -231,7 +230,7 @@ def _wrap(model: PreTrainedModel, model_spec: ModelSpec) -> Model:
     if model_spec.head in ("token", "span"):
         kind = LayeredTagger if model_spec.head == "token" else SpanModel
         return kind(model, model_spec.layers, model_spec.logits)
-    return PooledClassifier(model, model_spec.pooling, model_spec.logits, bias=model_spec.bias, **pooled)
+    return PooledClassifier(model, model_spec.pooling, model_spec.logits, **pooled)
 
 
 def own_head(model: Model) -> nn.Module:

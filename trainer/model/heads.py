@@ -105,12 +105,12 @@ class PooledModel(OwnModel):
 
 
 class PooledClassifier(PooledModel):
-    """Logits [windows, labels]; ``bias`` is the classifier's."""
+    """Logits [windows, labels]."""
 
-    def __init__(self, backbone: PreTrainedModel, pooling: str, logits: int, *, bias: bool = True, **head: Any) -> None:
+    def __init__(self, backbone: PreTrainedModel, pooling: str, logits: int, **head: Any) -> None:
         super().__init__(backbone, pooling, **head)
         self.dropout = nn.Dropout(getattr(backbone.config, "hidden_dropout_prob", 0.1))
-        self.classifier = nn.Linear(self.width, logits, bias=bias)
+        self.classifier = nn.Linear(self.width, logits)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None

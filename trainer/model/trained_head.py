@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from serving.errors import InputError, shorten
 from serving.tasks.base import Task
-from trainer.model.architecture import LABELLING, LIBRARY, has_library_head, kind_of, natural_pooling
+from trainer.model.architecture import LABELLING, LIBRARY, has_library_head, natural_pooling
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.checkpoint import ModelSpec, own_head, read_task
-from trainer.model.heads import LibraryModel, Model, head_of, output_layer
+from trainer.model.heads import Head, LibraryModel, Model, head_of, output_layer
+from trainer.model.library_heads import describe_unknown, head_layers, own_spec, own_weights
 from trainer.model.model_folder import HEAD, weight_files
 from trainer.model.refusal import refusing
 
@@ -26,12 +27,17 @@ _OUTSIDE = "O"
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """``unit`` is what a logit of 0 stands for, and a step of 1; ``is_number``: of a regression."""
+    """Attributes:
+    unit: what a logit of 0 stands for, and a step of 1.
+    is_number: of a regression.
+    lost: why it cannot go on, whatever the recipe.
+    """
 
     spec: ModelSpec
     labels: list[str]
     unit: tuple[float, float] = (0.0, 1.0)
     is_number: bool = False
+    lost: str = ""
 
     def shape(self, spec: ModelSpec) -> ModelSpec:
         """The recipe's, with this head's dense layers and scaling where it reads the same vectors."""
@@ -74,25 +80,26 @@ def read_trained_head(base: BaseCheckpoint) -> TrainedHead | None:
 
 
 def _read_library_head(base: BaseCheckpoint) -> TrainedHead | None:
-    config, names = base.config, base.config.architectures or []
-    for head in LABELLING:
-        kind = LIBRARY[head]._model_mapping.get(type(config), None)
-        if kind is None or kind.__name__ not in names:
-            continue
-        labels = [str(config.id2label[at]) for at in sorted(config.id2label)]
-        library = has_library_head(config, head)
-        pooling = "cls" if library else natural_pooling(config)
-        spec = ModelSpec(head, pooling, len(labels), library_head=library, bias=library)
-        if library or (head == "sequence" and kind_of(config) == "causal"):
-            return TrainedHead(spec, labels, is_number=config.problem_type == "regression")
-    return None
+    config = base.config
+    head = next((head for head in LABELLING if _class_name(base, head) in (config.architectures or [])), None)
+    if head is None:
+        return None
+    labels = [str(config.id2label[at]) for at in sorted(config.id2label)]
+    is_number = config.problem_type == "regression"
+    if has_library_head(config, head):
+        return TrainedHead(ModelSpec(head, "cls", len(labels)), labels, is_number=is_number)
+    weights = _outside_backbone(base, head)
+    if layers := head_layers(config, head, weights):
+        return TrainedHead(own_spec(config, head, layers, weights), labels, is_number=is_number)
+    lost = describe_unknown(config, head, _class_name(base, head))
+    return TrainedHead(ModelSpec(head, natural_pooling(config), len(labels), library_head=False), labels, lost=lost)
 
 
 def plan_head(head: TrainedHead, spec: ModelSpec, task: Task) -> Carried:
     """What a fine-tuning to ``spec`` and ``task`` keeps of a base model's head."""
     fresh: list[int | None] = [None] * spec.logits
     left_out = "the base model's head is left out, and a fresh one is trained"
-    if reason := _misfit(head.spec, spec):
+    if reason := head.lost or _misfit(head.spec, spec):
         return Carried(fresh, f"{left_out}: {reason}", partly=True, fits=False)
     rows = _rows(head, task, spec)
     if rows == fresh:
@@ -159,21 +166,24 @@ def _saved_weights(base: BaseCheckpoint, head: TrainedHead) -> dict[str, Tensor]
     if (base.folder / HEAD).is_file() and head.spec.own_head:
         with refusing(base.id, f"{HEAD} cannot be loaded"):
             return load_file(base.folder / HEAD)
+    weights = _outside_backbone(base, head.spec.head)
+    return own_weights(head_layers(base.config, head.spec.head, weights), weights) if head.spec.own_head else weights
+
+
+def _outside_backbone(base: BaseCheckpoint, head: Head) -> dict[str, Tensor]:
+    """Of a folder that transformers saved; raises InputError."""
     saved: dict[str, Tensor] = {}
+    prefix = f"{LIBRARY[head]._model_mapping[type(base.config)].base_model_prefix}."
     for file in weight_files(base.folder, base.id):
         with refusing(base.id, f"{file.name} cannot be loaded"), safe_open(file, "pt") as tensors:
-            prefix = f"{_prefix(base)}."
             names = [name for name in tensors.keys() if not name.startswith(prefix)]  # noqa: SIM118 - no mapping
             saved |= {name: tensors.get_tensor(name) for name in names}
-    if head.spec.own_head:  # transformers' for a causal model: a linear layer without a bias
-        weight = saved.get("score.weight", torch.zeros(0))
-        saved = {"weight": weight, "bias": torch.zeros(len(weight))}
     return saved
 
 
-def _prefix(base: BaseCheckpoint) -> str:
-    kind: Any = LIBRARY["sequence"]._model_mapping.get(type(base.config), None)
-    return str(kind.base_model_prefix) if kind else ""
+def _class_name(base: BaseCheckpoint, head: Head) -> str:
+    kind: Any = LIBRARY[head]._model_mapping.get(type(base.config), None)
+    return kind.__name__ if kind else ""
 
 
 def _require(saved: dict[str, Tensor], name: str, shape: Sequence[int], base: BaseCheckpoint) -> Tensor:

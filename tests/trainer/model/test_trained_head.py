@@ -8,24 +8,29 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
 
 from serving.errors import InputError
 from serving.tasks.base import Task
+from serving.tasks.question_answering import QuestionAnswering, QuestionAnsweringSettings
 from serving.tasks.regression import Regression, RegressionSettings
 from tests.tiny import toy_rows, write_csv
+from tests.trained_elsewhere import make_checkpoint
 from tests.trainer.conftest import MakeRecipe, fit
 from tests.trainer.model.test_elsewhere import LIMITS, NUMBER, SEVERAL, TAGS, THREE, saved
 from tests.zoo import FAMILIES
+from trainer.imports.transformers_model import original_logits
+from trainer.model.architecture import LIBRARY
 from trainer.model.base_model import find_base_model
 from trainer.model.checkpoint import ModelSpec, build_model, load_checkpoint
-from trainer.model.heads import Model
+from trainer.model.heads import Head, Model
 from trainer.model.trained_head import Carried, TrainedHead, carry_head, plan_head, read_trained_head
 from trainer.recipe.recipe import Recipe
 from trainer.run.run import Run
 from trainer.setup.training_setup import prepare_setup
 
 BATCH = {"input_ids": torch.tensor([[2, 9, 8, 7, 3]]), "attention_mask": torch.ones(1, 5, dtype=torch.long)}
+ANSWER = QuestionAnswering([], QuestionAnsweringSettings(), LIMITS)
+HEADS: dict[str, Head] = {THREE.name: "sequence", TAGS.name: "token", ANSWER.name: "span"}
 SPECS = [ModelSpec("sequence", "cls", 3), ModelSpec("sequence", "mean", 3, layers=2), ModelSpec("token", "cls", 3)]
 
 
@@ -105,20 +110,37 @@ def test_numbers(tiny_backbone: Path, tmp_path: Path, spec: ModelSpec) -> None:
     assert torch.allclose(logits(model) * 50 + 900, before * 25 + 1000)
 
 
-@pytest.mark.parametrize("family", ["BERT", "RoBERTa", "GPT-2"])
-def test_classifiers_of_transformers(tmp_path: Path, family: str) -> None:
-    """A folder that transformers saved begins as it is; of a causal model too, whose head has no bias."""
-    base = FAMILIES[family](tmp_path / "model")
-    torch.manual_seed(0)
-    names = {"id2label": dict(enumerate(THREE.labels)), "label2id": {}, "pad_token_id": 0}
-    classifier = AutoModelForSequenceClassification.from_pretrained(base, num_labels=3, **names).eval()
-    classifier.save_pretrained(tmp_path / "model")
-    head = read_trained_head(find_base_model(str(base)))
+@pytest.mark.parametrize(
+    ("family", "task"),
+    [
+        *((family, THREE) for family in ("RoBERTa", "GPT-2", "BART", "XLNet")),
+        *((family, TAGS) for family in ("Llama", "T5", "XLNet")),
+        *((family, ANSWER) for family in ("GPT-2", "BART")),
+    ],
+    ids=lambda each: each if isinstance(each, str) else each.name,
+)
+def test_heads_of_transformers(tmp_path: Path, family: str, task: Task) -> None:
+    """A folder that transformers saved begins as it is, also where its head becomes one of this project's."""
+    kind: Head = HEADS[task.name]
+    base = FAMILIES[family](tmp_path / "base")
+    folder = make_checkpoint(base, tmp_path / "model", kind, task.labels, pad_token_id=0, eos_token_id=3)
+    head = read_trained_head(find_base_model(str(folder)))
     assert isinstance(head, TrainedHead)
-    spec = ModelSpec("sequence", head.spec.pooling, 3, library_head=head.spec.library_head)
-    model, carried = again(base, spec, THREE)
-    assert torch.allclose(logits(model), logits(classifier), atol=1e-5)
-    assert not carried.partly
+    spec = ModelSpec(kind, head.spec.pooling, head.spec.logits, library_head=head.spec.library_head)
+    model, carried = again(folder, head.shape(spec), task)
+    assert carried == Carried([*range(spec.logits)], "the base model's head goes on")
+    expected = original_logits(LIBRARY[kind].from_pretrained(folder).eval(), BATCH)
+    assert torch.allclose(logits(model), expected, atol=1e-4)
+
+
+def test_a_head_that_is_not_read(tmp_path: Path) -> None:
+    """T5's classifier reads by the decoder, which is told."""
+    base = FAMILIES["T5"](tmp_path / "base")
+    folder = make_checkpoint(base, tmp_path / "model", "sequence", THREE.labels)
+    carried = again(folder, ModelSpec("sequence", "mean", 3, library_head=False), THREE)[1]
+    told = "a fresh one is trained: T5ForSequenceClassification reads by its decoder, and here the encoder of"
+    assert told in carried.text
+    assert carried.partly
 
 
 def test_a_head_that_is_not_there(tiny_backbone: Path, tmp_path: Path) -> None:
