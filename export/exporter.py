@@ -131,8 +131,7 @@ def export_hub(
         ProofFailed: a gate failed; the figures are in the run's folder.
     """
     variants = _hub_variants(variant_name, generates(run))
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} exists. Choose another --output, or empty it first.", field="--output")
+    check_output(output, replaced="", mark="")
     require_locked(run)
     begin_step("converting, and computing the checkpoint's answers to every test row…")
     with staging_folder(output) as bundle, Workspace.open(run, threads, max_bytes) as workspace:

@@ -12,14 +12,16 @@ from serving.bundle.manifest import MANIFEST
 from serving.errors import InputError
 
 
-def check_output(output: Path, what: str = "bundle", mark: str = MANIFEST) -> None:
-    """Raises InputError unless ``output`` is free, empty, or what has the file ``mark``."""
-    if output.is_dir() and (not any(output.iterdir()) or (output / mark).is_file()):
+def check_output(output: Path, replaced: str = "bundle", mark: str = MANIFEST) -> None:
+    """Raises InputError unless ``output`` is free, empty, or a ``replaced``, which has the file ``mark``.
+
+    Nothing is replaced if both are empty.
+    """
+    if output.is_dir() and (not any(output.iterdir()) or (mark and (output / mark).is_file())):
         return
-    if output.exists():
-        raise InputError(
-            f"{output} exists and is not a {what}. Choose another --output, or empty it first.", field="--output"
-        )
+    if output.exists() or output.is_symlink():
+        other = f" and is not a {replaced}" if replaced else ""
+        raise InputError(f"{output} exists{other}. Choose another --output, or empty it first.", field="--output")
 
 
 @contextmanager

@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving.protocols import classify, hugging_face, rerank, similarity, tei
-from serving.protocols import openai_completions as completions
 from serving.protocols import openai_embeddings as embeddings
 from serving.protocols.base import Check, Reply, Request
 from serving.protocols.openai_decisions import decide as decisions
+from serving.protocols.openai_generation import chat, completions, sampling
 from serving.protocols.openai_models import requested_model
 from serving.tasks import TASKS
 from serving.tasks.base import Encoded, Task
 from serving.tasks.feature_extraction import FeatureExtraction
-from serving.tasks.generation import Generation, Token
+from serving.tasks.generation import Generation, TextGeneration, Token
 
 
 @dataclass(frozen=True)
 class Events:
-    """Server-sent events: those before the first token, a prompt's token, the last one, or an error's kind and message
-    in its place."""
+    """Server-sent events: those before the first token, a prompt's token, those after the last (of so many), or an
+    error's kind and message in their place."""
 
     opening: Callable[[Request, list[Encoded]], list[bytes]]
     token: Callable[[Request, int, Token], bytes]
-    closing: Callable[[], bytes]
+    closing: Callable[[Request, list[Encoded], int], list[bytes]]
     error: Callable[[str, str], bytes]
 
 
@@ -109,7 +109,15 @@ PROTOCOLS = {
         frozenset(name for name, kind in TASKS.items() if issubclass(kind, Generation)),
         completions.parse,
         completions.render,
-        Events(completions.opening_events, completions.token_event, completions.closing_event, completions.error_event),
+        Events(completions.opening_events, completions.token_event, sampling.closing_events, sampling.error_event),
+        requested_model,
+    ),
+    chat.PATH: ApiProtocol(
+        "Answers to conversations, as OpenAI, by a model with a chat template; streamed with stream: true",
+        frozenset({TextGeneration.name}),
+        chat.parse,
+        chat.render,
+        Events(chat.opening_events, chat.token_event, sampling.closing_events, sampling.error_event),
         requested_model,
     ),
 }

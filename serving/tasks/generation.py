@@ -10,6 +10,7 @@ from pydantic import Field
 
 from serving.errors import InputError, quote
 from serving.tasks.base import Datatype, Encoded, Logits, TaskParameters, TaskSettings, object_schema
+from serving.tasks.chat import ChatFormat
 from serving.tasks.inputs import TextTask
 from serving.tasks.strict_model import FailFastList
 
@@ -46,6 +47,11 @@ class GenerationSettings(TokenRules):
     min_new_tokens: int = Field(default=0, ge=0, description="tokens an answer has at least, unasked")
     repetition_penalty: float = Field(default=1.0, gt=0, description="unasked")
     no_repeat_ngram_size: int = Field(default=0, ge=0, description="unasked")
+    chat: ChatFormat | None = Field(
+        default=None,
+        description="how a conversation becomes a prompt; null: the model has no chat template, or none"
+        " that is fixed texts between contents",
+    )
 
 
 class GenerationParameters(TaskParameters):

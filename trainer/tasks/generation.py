@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from operator import and_, eq
 from typing import Any
@@ -20,6 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from serving.errors import InputError
 from serving.tasks import generation as serving
 from serving.tasks.base import Encoded, Task, TaskSettings
+from serving.tasks.chat import ChatFormat
 from trainer.data import columns
 from trainer.data.rows import Rows
 from trainer.data.table import Table
@@ -44,6 +46,10 @@ from trainer.tasks.scoring import WordScoring, mistake
 from trainer.tasks.target_lengths import LengthLimits, length_warnings
 
 SHORTEST_PROMPT = 16
+
+DATED = (
+    "model: its chat template writes the date; /v1/chat/completions writes that of the training, as the rows have it"
+)
 
 
 @dataclass(frozen=True)
@@ -194,6 +200,27 @@ class TextGeneration(Generation):
                 field="data.max_length",
             )
         super().prepare(base, tokenizer)
+
+    def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
+        return super().settings(train, labels, max_length).model_copy(update={"chat": self._chat_format[0]})
+
+    def warnings(self, task: Task, rows: Rows) -> list[str]:
+        """Also about a chat template that is not served as it is."""
+        return [*super().warnings(task, rows), *filter(None, [self._chat_format[1]])]
+
+    @cached_property
+    def _chat_format(self) -> tuple[ChatFormat | None, str]:
+        """None without a template that is data; a warning, if there is one."""
+        try:
+            renderer = Renderer(self._tokenizer, self._model)
+        except InputError:
+            return None, ""
+        try:
+            found = renderer.chat_format()
+        except InputError as error:
+            told = f"its chat template is not served at /v1/chat/completions ({error}); send rendered prompts"
+            return None, f"model: {told}"
+        return found, DATED if "strftime_now" in renderer.template else ""
 
     def rows(self, table: Table) -> Rows:
         """Conversations and texts alone become prompts and completions."""

@@ -6,6 +6,7 @@ prompt; earlier answers are learned too. Of a text alone everything is learned; 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import jinja2
 from transformers import PreTrainedTokenizerFast
 
 from serving.errors import InputError
+from serving.tasks import chat
 from trainer.data import columns
 from trainer.data.chat import (
     ASSISTANT,
@@ -24,6 +26,7 @@ from trainer.data.chat import (
 )
 from trainer.data.literals import parse_nested
 from trainer.data.table import Table
+from trainer.tasks.chat_format import find_chat_format
 
 Target = str | dict[str, Any]
 """The completion; or ``text``, what is compared with an answer, ``rendered``, what is learned, and ``learned``, the
@@ -78,7 +81,19 @@ class Renderer:
         content = messages[-1]["content"].strip() or whole[len(prompt) :]
         return prompt, {"text": content, "rendered": whole[len(prompt) :], "learned": learned}
 
-    def _text(self, messages: Sequence[Message], tools: Any, prompt: bool = False) -> str:
+    def chat_format(self) -> chat.ChatFormat:
+        """The template as data; raises InputError where it is more than that."""
+
+        def render(messages: Sequence[chat.Message]) -> str:
+            return self._text([dataclasses.asdict(each) for each in messages], prompt=True)
+
+        return find_chat_format(render, self.template)
+
+    @property
+    def template(self) -> str:
+        return self._template or self._tokenizer.get_chat_template()
+
+    def _text(self, messages: Sequence[Message], tools: Any = None, prompt: bool = False) -> str:
         try:
             text: str = self._tokenizer.apply_chat_template(
                 list(messages), tools=tools, chat_template=self._template, tokenize=False, add_generation_prompt=prompt

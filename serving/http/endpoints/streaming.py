@@ -53,14 +53,16 @@ class Stream:
         """The caller's errors become the last event; raises the engine's."""
         for event in self._events.opening(self._request, self._encoded):
             yield event
-        item = self._first
+        item, written = self._first, 0
         while item is not None:
+            written += 1
             if event := self._events.token(self._request, *item):
                 yield event
             item = await self._items.get()
         try:
             await self._work
-            yield self._events.closing()
+            for event in self._events.closing(self._request, self._encoded, written):
+                yield event
         except (InputError, Unanswered) as error:
             yield self._events.error(status_of(error)[1], str(error))
 

@@ -16,8 +16,8 @@ from starlette.testclient import TestClient
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
 from serving.lambda_handler import parse_event
-from serving.protocols import openai_completions as completions
 from serving.protocols.open_inference.infer import input_names
+from serving.protocols.openai_generation import completions
 from serving.tasks.generation import GenerationParameters
 
 NUMBERS = [0, -1, 1, 2, 3, 16, 17, 65_536, 65_537, 2**31, 2**63, 2**64, 10**30, 0.5, 5e-324, -1e-30, 1e-30]

@@ -8,11 +8,11 @@ import pytest
 from pydantic import Field, ValidationError
 
 from serving.explain.parameters import ExplainParameters
-from serving.protocols import openai_completions as completions
 from serving.protocols import openai_embeddings as embeddings
 from serving.protocols import tei
 from serving.protocols.open_inference import infer as inference
 from serving.protocols.open_inference.tensors import TensorHead
+from serving.protocols.openai_generation import completions
 from serving.tasks import TASKS, generation, token_classification
 from serving.tasks.strict_model import FailFastList, StrictModel
 

@@ -11,6 +11,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from serving.errors import InputError
+from serving.tasks.chat import Message
 from tests.sharing import made_once
 from tests.tiny_generators import make_gpt2, make_t5
 from tests.trainer.conftest import training_task
@@ -65,6 +66,15 @@ def decode(task: TrainingTask, ids: Sequence[int]) -> str:
 
 def said(*turns: str) -> list[dict[str, str]]:
     return [{"role": "assistant" if at % 2 else "user", "content": text} for at, text in enumerate(turns)]
+
+
+def test_a_served_conversation_is_rendered_as_a_learned_one(chat_model: Path) -> None:
+    """The settings have the chat template as data."""
+    task = prepared(chat_model)
+    settings: Any = task.settings(None, [], 96)  # type: ignore[arg-type]
+    asked = said("hello", "hi there", "and you?")
+    messages = [Message(**each) for each in asked]  # type: ignore[arg-type]
+    assert settings.chat.render(messages) == task.rows(table({"messages": [*asked, *said("", "fine")[1:]]})).inputs[0]
 
 
 CONVERSATIONS: dict[str, dict[str, Any]] = {

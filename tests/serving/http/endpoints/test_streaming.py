@@ -19,8 +19,9 @@ from serving.batching.turns import UNFINISHED, Turns
 from serving.errors import InputError
 from serving.http.endpoints.streaming import Stream, StreamResponse
 from serving.protocols import PROTOCOLS
-from serving.protocols import openai_completions as completions
 from serving.protocols.base import Request
+from serving.protocols.openai_generation import completions
+from serving.protocols.openai_generation.sampling import Options
 from serving.tasks.base import Encoded
 from serving.tasks.generation import GenerationParameters, Token
 
@@ -50,7 +51,7 @@ def engine(prompts: Sequence[Prompt]) -> list[Any]:
 
 
 def stream_of(*prompts: Prompt) -> Stream:
-    options = completions.CompletionOptions(body=completions._Body(prompt=""), id="cmpl-1", created=0)
+    options = Options(body=completions._Body(prompt=""), id="cmpl-1", kind=completions.KIND, created=0)
     events = PROTOCOLS[completions.PATH].events
     assert events is not None
     encoded = [Encoded("", [prompt]) for prompt in prompts]
