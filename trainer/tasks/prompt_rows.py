@@ -116,7 +116,7 @@ def conversation_table(table: Table, names: Sequence[str], renderer: Renderer, t
         return renderer.render(answered, parse_nested(tools) if isinstance(tools, str) else tools)
 
     rendered = columns.map_rows(table, render, table.columns.get("tools", [None] * len(table)), *parts)
-    table.notes.append(f"messages are rendered by {renderer.note}; so is a prompt that is sent as text")
+    table.notes.append(f"messages are rendered by {renderer.note}; a served prompt is text rendered by it")
     if count := sum(unanswered):
         table.notes.append(f"{count} conversations are read up to their last answer")
     pairs = [each if isinstance(each, tuple) else (each, each) for each in rendered]
