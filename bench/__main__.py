@@ -26,6 +26,7 @@ from bench.memory import measure_memory
 from bench.overload import measure_overload
 from bench.process import MeasurementError
 from bench.results import write_results
+from bench.scale import measure_scale
 from bench.startup import measure_lambda, measure_startup
 from bench.subject import WORK, Subject, prepare
 from bench.tasks import TaskFigures, measure_tasks, tasks_table
@@ -43,7 +44,7 @@ Section = StrEnum(
     "Section",
     [
         "tasks", "variants", "accuracy", "size", "startup", "lambda", "image", "batching", "serving", "lengths",
-        "latency", "overload", "memory", "all",
+        "latency", "overload", "memory", "scale", "all",
     ],
 )  # fmt: skip
 
@@ -56,6 +57,7 @@ class Bench:
     repeats: int
     requests: int = 100_000
     overload: float = 60.0
+    large: bool = False
     figures: list[Figure] = field(default_factory=list)
     servers: list[ServerFigures] = field(default_factory=list)
     tasks: list[TaskFigures] = field(default_factory=list)
@@ -105,6 +107,7 @@ class Bench:
             Section.latency: lambda: measure_latency(self.subject, self.plan, logs, err),
             Section.overload: lambda: measure_overload(self.subject, self.plan, self.overload, logs, err),
             Section.memory: lambda: measure_memory(self.subject, self.plan, self.requests, logs, err),
+            Section.scale: lambda: measure_scale(self.large),
         }
 
     def _measure_tasks(self) -> list[Figure]:
@@ -141,10 +144,13 @@ def main(
     repeats: Annotated[int, typer.Option(min=1, help="Repeats of each start.")] = 5,
     requests: Annotated[int, typer.Option(min=10, help="Requests while memory is measured.")] = 100_000,
     overload: Annotated[float, typer.Option(min=0.1, help="Seconds of overload.")] = 60.0,
+    large: Annotated[bool, typer.Option("--large", help="For scale, XLM-R-large's size too: 7 GB, minutes.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the order of the texts.")] = 0,
 ) -> None:
     """Measure; exit with status 1 if an answer is wrong or a measurement fails."""
-    bench = Bench(run, bundles, LoadPlan(connections, rounds, seconds, warmup, seed), repeats, requests, overload)
+    bench = Bench(
+        run, bundles, LoadPlan(connections, rounds, seconds, warmup, seed), repeats, requests, overload, large
+    )
     for each in sections_of(section):
         bench.measure(each)
     write_results(output, bench.figures, bench.servers, bench.about())

@@ -19,6 +19,7 @@ from export.bundle.manifest import draft_manifest
 from export.bundle.samples import create_drift_reference
 from export.graphs.convert import Graphs, write_graphs
 from export.graphs.graph_file import PROTOBUF_LIMIT, data_file
+from export.graphs.inline import inline_tensors
 from export.proof.answers.reference import ReferenceAnswers, compute_reference_answers, load_reference
 from export.proof.answers.served_answers import compute_served_answers
 from export.proof.checks.unlabelled import answer_unlabelled
@@ -30,6 +31,7 @@ from export.variants.registry import Variant
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import GraphSpec, Manifest, Provider, Reference
 from serving.errors import InputError
+from serving.inference.memory import return_freed_memory
 from serving.inference.predictor import Predictor
 from trainer.data.rows import Rows
 from trainer.model.checkpoint import load_checkpoint
@@ -68,10 +70,11 @@ class BuiltVariant:
 
 @dataclass(frozen=True)
 class Workspace:
-    """``folder`` has the fp32 graphs and is temporary.
+    """``folder`` has the fp32 graphs, with data files, and is temporary.
 
     Attributes:
         threads: predictor calls that run at once.
+        max_bytes: a variant's graph that is larger keeps its data file.
         provider: where variants run.
         drift_references: of each proven variant.
     """
@@ -81,6 +84,7 @@ class Workspace:
     folder: Path
     reference: ReferenceAnswers
     threads: int
+    max_bytes: int = PROTOBUF_LIMIT
     provider: Provider = "cpu"
     drift_references: dict[str, Reference] = field(default_factory=dict)
 
@@ -91,14 +95,14 @@ class Workspace:
     ) -> Iterator[Workspace]:
         """Convert the checkpoint and compute the reference's answers. A graph above ``max_bytes`` gets a data file."""
         with tempfile.TemporaryDirectory() as folder:
-            graphs = _convert(run, Path(folder), max_bytes)
+            graphs = _convert(run, Path(folder))
             training_task = create_training_task(load_recipe(run.recipe))
             model = load_reference(run.checkpoint, generates(run))
             answers = compute_reference_answers(model, training_task, run.read_evaluation())
             files = run.read_record()["data"].get("files", {})
             unlabelled = answer_unlabelled(model, training_task, answers.evaluation, files)
             reference = replace(answers, test_sets=run.read_test_sets(), unlabelled=unlabelled)
-            yield cls(run, graphs, Path(folder), reference, threads, provider)
+            yield cls(run, graphs, Path(folder), reference, threads, max_bytes, provider)
 
     @cached_property
     def splits(self) -> Splits:
@@ -139,6 +143,7 @@ class Workspace:
         facts: dict[str, Any] = {}
         for name in self.graphs.files:
             facts |= variant.build(self.folder / name, folder / name, calibration)
+            inline_tensors(folder / name, self.max_bytes)
         return self._describe(variant, folder, facts)
 
     def calibrate(self, built: BuiltVariant) -> BuiltVariant:
@@ -190,7 +195,7 @@ class Workspace:
     def create_predictor(self, built: BuiltVariant) -> Predictor:
         """Of one thread: cores share batches, so that no sum depends on their number."""
         self.reference.model.release()
-        return Predictor(Bundle(built.folder, built.manifest), threads=1)
+        return Predictor(Bundle(built.folder, built.manifest, own=True), threads=1)
 
     def judge(self, built: BuiltVariant) -> Judgement:
         """Compare with the checkpoint on validation rows."""
@@ -211,10 +216,11 @@ class Workspace:
         tokenizer.save(str(path), pretty=False)
 
 
-def _convert(run: Run, folder: Path, max_bytes: int) -> Graphs:
-    """Returns with the checkpoint freed."""
-    graphs = write_graphs(load_checkpoint(run.checkpoint, attn_implementation="eager"), folder, max_bytes)
+def _convert(run: Run, folder: Path) -> Graphs:
+    """With data files, so that no variant reads a graph whole. Returns with the checkpoint freed."""
+    graphs = write_graphs(load_checkpoint(run.checkpoint, attn_implementation="eager"), folder, max_bytes=0)
     gc.collect()
+    return_freed_memory()
     return graphs
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,11 +34,11 @@ def load_graph(path: Path) -> ModelProto:
 
 def read_tensor(tensor: TensorProto, folder: Path | None) -> Array:
     """``folder`` has the graph's data file, if there is one."""
-    if not _is_external(tensor):
+    if not is_external(tensor):
         inline: Array = numpy_helper.to_array(tensor)
         return inline
     assert folder
-    path, offset, size = _place(tensor, folder)
+    path, offset, size = place(tensor, folder)
     kind = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
     values: Array = np.fromfile(path, kind, size // kind.itemsize, offset=offset)
     return values.reshape(tuple(tensor.dims))
@@ -59,11 +58,11 @@ def move_tensors(model: ModelProto, target: Path, folder: Path) -> None:
     """Out of the model and of files in ``folder`` into one file."""
     with target.open("wb") as stream:
         for tensor in model.graph.initializer:
-            if _is_external(tensor) or len(tensor.raw_data) >= SMALLEST:
+            if is_external(tensor) or len(tensor.raw_data) >= SMALLEST:
                 stream.write(bytes(-stream.tell() % ALIGNMENT))
                 start = stream.tell()
                 _write(tensor, stream, folder)
-                _point(tensor, target.name, start, stream.tell() - start)
+                point(tensor, target.name, start, stream.tell() - start)
 
 
 def copy_graph(source: Path, target: Path) -> None:
@@ -73,9 +72,9 @@ def copy_graph(source: Path, target: Path) -> None:
         return
     shutil.copyfile(data_file(source), data_file(target))  # the onnx package refuses a file with hard links
     model = load_graph(source)
-    for tensor in filter(_is_external, model.graph.initializer):
-        _, offset, size = _place(tensor, source.parent)
-        _point(tensor, data_file(target).name, offset, size)
+    for tensor in filter(is_external, model.graph.initializer):
+        _, offset, size = place(tensor, source.parent)
+        point(tensor, data_file(target).name, offset, size)
     target.write_bytes(model.SerializeToString())
 
 
@@ -112,28 +111,28 @@ def _swaps(node: NodeProto) -> bool:
 
 
 def _replace(tensor: TensorProto, values: Array, folder: Path) -> None:
-    if _is_external(tensor):
-        path, _, size = _place(tensor, folder)
+    if is_external(tensor):
+        path, _, size = place(tensor, folder)
         values.tofile(path.with_name(f"{path.name}.transposed"))
         path.unlink()
-        _point(tensor, f"{path.name}.transposed", 0, size)
+        point(tensor, f"{path.name}.transposed", 0, size)
     else:
         tensor.raw_data = values.tobytes()
     tensor.dims[:] = values.shape
 
 
-def _is_external(tensor: TensorProto) -> bool:
+def is_external(tensor: TensorProto) -> bool:
     return bool(tensor.data_location == TensorProto.EXTERNAL)
 
 
-def _place(tensor: TensorProto, folder: Path) -> tuple[Path, int, int]:
+def place(tensor: TensorProto, folder: Path) -> tuple[Path, int, int]:
     """File, offset and length."""
     entries = {each.key: each.value for each in tensor.external_data}
     path, offset = folder / entries["location"], int(entries.get("offset", 0))
     return path, offset, int(entries.get("length", path.stat().st_size - offset))
 
 
-def _point(tensor: TensorProto, location: str, offset: int, length: int) -> None:
+def point(tensor: TensorProto, location: str, offset: int, length: int) -> None:
     tensor.ClearField("raw_data")
     tensor.ClearField("external_data")
     tensor.data_location = TensorProto.EXTERNAL
@@ -142,19 +141,18 @@ def _point(tensor: TensorProto, location: str, offset: int, length: int) -> None
 
 
 def _write(tensor: TensorProto, stream: BinaryIO, folder: Path) -> None:
-    if not _is_external(tensor):
+    if is_external(tensor):
+        copy_bytes(*place(tensor, folder), stream)
+    else:
         stream.write(tensor.raw_data)
-        return
-    path, offset, size = _place(tensor, folder)
+
+
+def copy_bytes(path: Path, offset: int, size: int, target: BinaryIO) -> None:
+    """A part of a file, in pieces."""
     with path.open("rb") as source:
         source.seek(offset)
-        for part in _read_parts(source, size):
-            stream.write(part)
-
-
-def _read_parts(stream: BinaryIO, size: int) -> Iterator[bytes]:
-    while size > 0:
-        part = stream.read(min(size, 2**24))
-        assert part, "the data file is shorter than its graph says"
-        size -= len(part)
-        yield part
+        while size > 0:
+            part = source.read(min(size, 2**24))
+            assert part, "the data file is shorter than its graph says"
+            size -= len(part)
+            target.write(part)

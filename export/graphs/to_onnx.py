@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.graphs.graph_file import PROTOBUF_LIMIT, data_file
+from export.graphs.graph_file import PROTOBUF_LIMIT
 from export.graphs.positions import freeze_positions
 from export.graphs.program import export_program
 from export.graphs.trace import Axes, trace
@@ -64,8 +64,7 @@ class Conversion:
     @torch.no_grad()
     def check(self, path: Path) -> None:
         """Raise ValueError unless the graph answers the samples as torch does."""
-        data = {each.name: each.read_bytes() for each in [data_file(path)] if each.exists()}
-        session = create_session(GraphFile(path.name, path.read_bytes(), data), 1)
+        session = create_session(GraphFile(path.name, b"", path=path), 1)
         taken = {node.name for node in session.get_inputs()}
         for sample in self.samples:
             feeds = {name: value.numpy() for name, value in zip(self.inputs, sample, strict=True) if name in taken}

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from export.graphs.graph_file import PROTOBUF_LIMIT, data_file, fold_transposes, load_graph, move_tensors
+from export.graphs.inline import inline_tensors
+from export.graphs.weights_apart import attach_weights, weights_apart
 
 OPSET = 17
 """The first opset with LayerNormalization as one operator."""
@@ -37,27 +39,26 @@ def trace(
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings(), torch.no_grad():
         traced = Path(folder) / path.name
         warnings.simplefilter("ignore")  # the tracer warns about every shape it reads; the proof finds what matters
-        torch.onnx.export(
-            module.eval(),
-            sample,
-            str(traced),
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_axes=axes,
-            opset_version=OPSET,
-            dynamo=False,
-            do_constant_folding=fold_constants,
-        )
-        _collect(traced, path, max_bytes)
-    onnx.checker.check_model(str(path))
+        with weights_apart() as weights:
+            torch.onnx.export(
+                module.eval(),
+                sample,
+                str(traced),
+                input_names=inputs,
+                output_names=outputs,
+                dynamic_axes=axes,
+                opset_version=OPSET,
+                dynamo=False,
+                do_constant_folding=fold_constants,
+            )
+        onnx.checker.check_model(str(traced))
+        _collect(traced, weights, path, max_bytes)
 
 
-def _collect(traced: Path, path: Path, max_bytes: int) -> None:
-    """From protobuf's limit on, the tracer writes each tensor to a file of its own."""
-    if len(list(traced.parent.iterdir())) == 1 and traced.stat().st_size <= max_bytes:
-        traced.replace(path)
-        return
+def _collect(traced: Path, weights: dict[str, Tensor], path: Path, max_bytes: int) -> None:
     model = load_graph(traced)
+    attach_weights(model, weights, traced.parent)
     fold_transposes(model, traced.parent)
     move_tensors(model, data_file(path), traced.parent)
     path.write_bytes(model.SerializeToString())
+    inline_tensors(path, max_bytes)

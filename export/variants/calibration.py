@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,6 @@ from onnx import ModelProto
 
 from export.proof.prove import Judgement
 from serving.bundle.bundle import GraphFile
-from serving.bundle.external_data import data_files
 from serving.inference.session import create_session, onnxruntime
 
 Feeds = list[Mapping[str, npt.NDArray[np.int64]]]
@@ -46,7 +46,8 @@ BuildVariant = Callable[[Path, Path, Calibration], dict[str, Any]]
 
 def create_single_thread_session(model: ModelProto, folder: Path | None = None) -> onnxruntime.InferenceSession:
     """Independent of the machine's cores; ``folder`` has the data file, if there is one."""
-    content = model.SerializeToString()
-    del model  # a copy that was made for this session is freed before onnxruntime makes its own
-    data = {name: (folder / name).read_bytes() for name in data_files(content, "model.onnx")} if folder else {}
-    return create_session(GraphFile("model.onnx", content, data), threads=1)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".onnx") as file:
+        file.write(model.SerializeToString())
+        file.flush()
+        del model  # a copy that was made for this session is freed before onnxruntime makes its own
+        return create_session(GraphFile("model.onnx", b"", path=Path(file.name)), threads=1)

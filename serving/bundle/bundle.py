@@ -43,12 +43,16 @@ def sha256_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class GraphFile:
-    """An ONNX file, by name the files that its tensors are in, and where it runs."""
+    """An ONNX file, by name the files that its tensors are in, and where it runs.
+
+    ``path``, in place of the content: a file that this process wrote, and that onnxruntime may read itself.
+    """
 
     name: str
     content: bytes
     data: Mapping[str, bytes] = field(default_factory=dict)
     provider: Provider = "cpu"
+    path: Path | None = None
 
     def __post_init__(self) -> None:
         check_external_tensors(self.content, self.name, {name: len(each) for name, each in self.data.items()})
@@ -59,16 +63,19 @@ class Bundle:
     """An opened bundle, whose manifest and files were checked.
 
     ``kept`` has the files that are read while it serves: its folder may be replaced or removed meanwhile.
+    ``own``: this process wrote the folder, which nobody else writes to. Its graphs are loaded from their files, in a
+    third of the memory that their bytes would take.
     """
 
     root: Path
     manifest: Manifest
     kept: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    own: bool = False
 
     @classmethod
-    def open(cls, root: Path) -> Self:
+    def open(cls, root: Path, *, own: bool = False) -> Self:
         """Check the manifest and every file; raises BundleError."""
-        bundle = cls(root, read_manifest(root))
+        bundle = cls(root, read_manifest(root), own=own)
         return dataclasses.replace(bundle, kept=bundle.check_files())
 
     @property
@@ -96,6 +103,8 @@ class Bundle:
 
     def read_graph(self, name: str) -> GraphFile:
         """A graph and those files of ``graph.data`` that its tensors are in, checked again; raises BundleError."""
+        if self.own:
+            return GraphFile(name, b"", provider=self.manifest.graph.provider, path=self.root / name)
         content = self.read(name)
         used, graph = data_files(content, name), self.manifest.graph
         return GraphFile(name, content, {each: self.read(each) for each in graph.data if each in used}, graph.provider)

@@ -66,6 +66,7 @@ class Predictor:
         created_after: datetime | None = None,
         seconds: float = LOAD_SECONDS,
         device: Device = "auto",
+        own: bool = False,
     ) -> Predictor:
         """Open a bundle and load the first variant that reproduces its golden answers.
 
@@ -76,13 +77,14 @@ class Predictor:
             created_after: refuse bundles that were exported before, if given.
             seconds: until the golden answers must be there.
             device: refuse variants that were proven elsewhere, unless ``auto``.
+            own: see `Bundle`.
 
         Raises:
             BundleError: the bundle cannot be trusted, or no variant answers here in time.
             InputError: ``trusted_key`` is no public key.
         """
         end = time.monotonic() + seconds
-        bundle = Bundle.open(root)
+        bundle = Bundle.open(root, own=own)
         if trusted_key is not None:
             require_signature(bundle, trusted_key)
         if created_after is not None:

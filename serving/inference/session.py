@@ -112,7 +112,8 @@ def open_session(bundle: Bundle, logits: int, threads: int) -> Session:
 def create_session(graph: GraphFile, threads: int, disabled_optimizers: Sequence[str] = ()) -> Session:
     """On the graph's provider; raises BundleError naming its file.
 
-    onnxruntime reads no file, and only the ONNX format, whose tensors `GraphFile` has searched.
+    onnxruntime reads only the ONNX format, whose tensors `GraphFile` has searched, and no file but the graph's own
+    ``path``, if that is given.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -120,14 +121,15 @@ def create_session(graph: GraphFile, threads: int, disabled_optimizers: Sequence
     options.log_severity_level = FATAL
     options.enable_mem_pattern = False  # onnxruntime would keep a memory plan for every input shape
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    if graph.path is None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     if graph.provider == "cuda" and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()  # from the packages that onnxruntime-gpu[cuda,cudnn] brings
     names, buffers = list(graph.data), list(graph.data.values())
     options.add_external_initializers_from_files_in_memory(names, buffers, list(map(len, buffers)))  # it copies them
     try:
         session = Session(
-            graph.content,
+            graph.path or graph.content,
             options,
             providers=PROVIDERS[graph.provider],
             disabled_optimizers=list(disabled_optimizers),

@@ -54,10 +54,9 @@ class ReferenceModel:
         return self._model
 
     def release(self) -> None:
-        """Free the weights: a session that is being created takes twice the model's memory."""
-        if self._model is not None:
-            self._model = None
-            gc.collect()
+        """Free the weights, and predictors that are no longer used, before a session is created."""
+        self._model = None
+        gc.collect()
         return_freed_memory()
 
     def encode(self, items: Sequence[Any], side: Side | None = None) -> list[Encoded]:

@@ -231,7 +231,7 @@ def test_the_source_is_projected_once(tmp_path: Path) -> None:
         for name in ("encoder", "decoder")
         for each in onnx.load(tmp_path / f"{name}.onnx").graph.initializer
         for kind, weight in weights.items()
-        if np.array_equal(onnx.numpy_helper.to_array(each), weight.detach().numpy())
+        if np.array_equal(onnx.numpy_helper.to_array(each), weight.detach().numpy().T)
     }
     assert held == {("encoder", "cross"), ("decoder", "self")}
 

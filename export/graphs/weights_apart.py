@@ -1,0 +1,54 @@
+"""Keeps a model's weights out of the graph that torch's tracer writes.
+
+The tracer would hold the serialized weights three times at once. It keeps them in files only above protobuf's limit,
+and has no option for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from onnx import ModelProto, TensorProto, helper
+from torch import Tensor
+from torch.onnx._internal.torchscript_exporter import utils
+
+from export.graphs.graph_file import point
+
+
+@contextmanager
+def weights_apart() -> Iterator[dict[str, Tensor]]:
+    """By name, the weights of the graph that is exported meanwhile, whose inputs they become."""
+    weights: dict[str, Tensor] = {}
+    convert = utils._model_to_graph
+
+    def convert_apart(*arguments: Any, **options: Any) -> Any:
+        graph, parameters, outputs = convert(*arguments, **options)
+        weights.update(torch._C._jit_pass_onnx_deduplicate_initializers(graph, parameters, False))
+        return graph, {}, outputs
+
+    utils._model_to_graph = convert_apart
+    try:
+        yield weights
+    finally:
+        utils._model_to_graph = convert
+
+
+def attach_weights(model: ModelProto, weights: dict[str, Tensor], folder: Path) -> None:
+    """Each as a file of its own in ``folder``, in place of an input; frees them."""
+    inputs = [each for each in model.graph.input if each.name not in weights]
+    names = [each.name for each in model.graph.input if each.name in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    for number, name in enumerate(names):
+        values = np.ascontiguousarray(weights.pop(name).detach().numpy())
+        tensor = TensorProto(name=name, dims=values.shape, data_type=helper.np_dtype_to_tensor_dtype(values.dtype))
+        if values.nbytes:
+            values.tofile(folder / str(number))
+            point(tensor, str(number), 0, values.nbytes)
+        model.graph.initializer.append(tensor)
+    weights.clear()
