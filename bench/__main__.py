@@ -148,9 +148,8 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of the order of the texts.")] = 0,
 ) -> None:
     """Measure; exit with status 1 if an answer is wrong or a measurement fails."""
-    bench = Bench(
-        run, bundles, LoadPlan(connections, rounds, seconds, warmup, seed), repeats, requests, overload, large
-    )
+    plan = LoadPlan(connections, rounds, seconds, warmup, seed)
+    bench = Bench(run, bundles, plan, repeats, requests, overload, large)
     for each in sections_of(section):
         bench.measure(each)
     write_results(output, bench.figures, bench.servers, bench.about())

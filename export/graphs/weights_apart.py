@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,11 +24,11 @@ from export.graphs.graph_file import point
 def weights_apart() -> Iterator[dict[str, Tensor]]:
     """By name, the weights of the graph that is exported meanwhile, whose inputs they become."""
     weights: dict[str, Tensor] = {}
-    convert = utils._model_to_graph
+    convert, passes = utils._model_to_graph, cast(Any, torch._C)
 
     def convert_apart(*arguments: Any, **options: Any) -> Any:
         graph, parameters, outputs = convert(*arguments, **options)
-        weights.update(torch._C._jit_pass_onnx_deduplicate_initializers(graph, parameters, False))
+        weights.update(passes._jit_pass_onnx_deduplicate_initializers(graph, parameters, False))
         return graph, {}, outputs
 
     utils._model_to_graph = convert_apart

@@ -60,6 +60,7 @@ def test_all_is_every_section() -> None:
         "latency",
         "overload",
         "memory",
+        "scale",
     ]
     assert command.sections_of(command.Section["lambda"]) == [command.Section["lambda"]]
 

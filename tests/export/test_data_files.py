@@ -54,6 +54,15 @@ def test_each_variant_answers_as_with_one_file(tiny_split_bundle: Path, tiny_fal
         assert Predictor(ours).replay_golden() == 0.0
 
 
+def test_the_exporter_reads_its_own_files(tiny_split_bundle: Path, tiny_fallback_bundle: Path) -> None:
+    """Loaded from the files, in one or two, graphs answer as those that are loaded from checked bytes."""
+    for folder in (tiny_split_bundle, tiny_fallback_bundle):
+        own = Bundle.open(folder, own=True)
+        for each in (own, *own.alternatives):
+            assert each.read_graph(each.manifest.graph.file).content == b""
+            assert Predictor(each).replay_golden() == 0.0
+
+
 def test_the_onnx_package_reads_it(tiny_split_bundle: Path) -> None:
     """Other tools find the tensors by the names in the graphs."""
     for name in ("model.onnx", "model.fp32.onnx"):

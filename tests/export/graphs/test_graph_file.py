@@ -10,7 +10,16 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from export.graphs.convert import Graphs, write_graphs
-from export.graphs.graph_file import ALIGNMENT, copy_graph, data_file, fold_transposes, load_graph, read_tensor
+from export.graphs.graph_file import (
+    ALIGNMENT,
+    PROTOBUF_LIMIT,
+    copy_graph,
+    data_file,
+    fold_transposes,
+    load_graph,
+    read_tensor,
+)
+from export.graphs.inline import inline_tensors
 from export.variants.calibration import Calibration, create_single_thread_session
 from export.variants.registry import VARIANTS, Variant
 from tests.tiny_generators import make_gpt2, make_t5
@@ -56,6 +65,27 @@ def test_a_large_graph_has_a_data_file(graphs: dict[str, Path]) -> None:
     for name, tensor in tensors(whole).items():
         np.testing.assert_array_equal(tensors(split)[name], tensor)
     np.testing.assert_array_equal(logits(split), logits(whole))
+
+
+def test_a_data_file_is_put_back(graphs: dict[str, Path], tmp_path: Path) -> None:
+    """One file, which the onnx package reads, has the tensors of two, in their order, and the same answers."""
+    path = tmp_path / "model.onnx"
+    copy_graph(graphs["split"], path)
+    inline_tensors(path, PROTOBUF_LIMIT)
+    onnx.checker.check_model(str(path), full_check=True)
+    assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
+    assert load_graph(path) == load_graph(graphs["whole"])
+    assert [*tensors(path)] == [*tensors(graphs["split"])]
+    np.testing.assert_array_equal(logits(path), logits(graphs["split"]))
+
+
+def test_a_data_file_stays_above_the_limit(graphs: dict[str, Path], tmp_path: Path) -> None:
+    """Neither file changes if one file would be too large."""
+    path = tmp_path / "model.onnx"
+    copy_graph(graphs["split"], path)
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    inline_tensors(path, sum(map(len, before.values())) - 1)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
 
 
 def test_other_tools_read_it(graphs: dict[str, Path]) -> None:
