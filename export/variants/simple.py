@@ -13,7 +13,16 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.graphs.graph_file import copy_graph, data_file, load_graph, move_tensors, read_tensor, save_graph
+from export.graphs.graph_file import (
+    PROTOBUF_LIMIT,
+    copy_graph,
+    data_file,
+    load_graph,
+    move_tensors,
+    read_tensor,
+    save_graph,
+)
+from export.graphs.inline import inline_tensors
 from export.variants.calibration import BuildVariant, Calibration
 
 BLOCK = 128
@@ -46,9 +55,9 @@ def dynamic_int8(source: Path, target: Path, calibration: Calibration) -> dict[s
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder, _collected(source, target) as (made, split), _errors_only():
+    with tempfile.TemporaryDirectory() as folder, _collected(source, target) as (whole, made, split), _errors_only():
         prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(source, prepared, skip_symbolic_shape=True, save_as_external_data=split)
+        quant_pre_process(whole, prepared, skip_symbolic_shape=True, save_as_external_data=split)
         quantize_dynamic(prepared, made, per_channel=True, weight_type=QuantType.QInt8, use_external_data_format=split)
     return {}
 
@@ -59,9 +68,9 @@ def quantize_weights(bits: int) -> BuildVariant:
     def build(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-        with _collected(source, target) as (made, split), _errors_only():
+        with _collected(source, target) as (whole, made, split), _errors_only():
             quantizer = MatMulNBitsQuantizer(
-                onnx.load(str(source)), bits=bits, block_size=BLOCK, is_symmetric=True, accuracy_level=4
+                onnx.load(str(whole)), bits=bits, block_size=BLOCK, is_symmetric=True, accuracy_level=4
             )
             quantizer.process()
             quantizer.model.save_model_to_file(str(made), use_external_data_format=split)
@@ -71,12 +80,17 @@ def quantize_weights(bits: int) -> BuildVariant:
 
 
 @contextmanager
-def _collected(source: Path, target: Path) -> Iterator[tuple[Path, bool]]:
-    """Where a quantizer writes, and whether with external data: in files of any name, which become the data file."""
+def _collected(source: Path, target: Path) -> Iterator[tuple[Path, Path, bool]]:
+    """The source in one file, if it can be: quantizers scale one with a data file otherwise.
+
+    Then where a quantizer writes, and whether with external data: in files of any name, which become the data file.
+    """
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        made, split = Path(folder) / target.name, data_file(source).exists()
-        yield made, split
-        if not split:
+        made, whole = Path(folder) / target.name, Path(folder) / "source.onnx"
+        copy_graph(source, whole)
+        inline_tensors(whole, PROTOBUF_LIMIT)
+        yield whole, made, data_file(whole).exists()
+        if not data_file(source).exists():
             made.replace(target)
             return
         model = load_graph(made)
