@@ -15,6 +15,7 @@ from export.bundle.card import write_card
 from export.bundle.files import BOM, FIGURE, GOLDEN, PARITY, RELIABILITY, SEARCH, TOKENIZER, hash_files
 from export.bundle.hub.folder import GRAPHS, HubFolder, write_hub
 from export.bundle.manifest import package_versions, to_verdict
+from export.bundle.own import OwnBundle
 from export.bundle.samples import select_golden_inputs, write_golden
 from export.graphs.graph_file import PROTOBUF_LIMIT, copy_graph, data_file
 from export.proof.answers.progress import begin_step
@@ -97,7 +98,7 @@ def export_run(
         begin_step("writing the bundle and answering its golden rows…")
         write_bundle(workspace, proven, folder)
         workspace.reference.model.release()
-        Predictor.open(folder, threads=threads, own=True)
+        Predictor.load(OwnBundle.open(folder), threads)
         workspace.reference.model.release()
         replace_folder(output, folder)
     bundle = Bundle.open(output)

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from export.bundle.files import TOKENIZER, hash_files
 from export.bundle.manifest import draft_manifest
+from export.bundle.own import OwnBundle
 from export.bundle.samples import create_drift_reference
 from export.graphs.convert import Graphs, write_graphs
 from export.graphs.graph_file import PROTOBUF_LIMIT, data_file
@@ -28,7 +29,6 @@ from export.proof.recalibrate import recalibrate
 from export.proof.statistics.metric_change import LEVEL
 from export.variants.calibration import ROWS, SEED, VALIDATION_ROWS, Calibration, Feeds
 from export.variants.registry import Variant
-from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import GraphSpec, Manifest, Provider, Reference
 from serving.errors import InputError
 from serving.inference.memory import return_freed_memory
@@ -195,7 +195,7 @@ class Workspace:
     def create_predictor(self, built: BuiltVariant) -> Predictor:
         """Of one thread: cores share batches, so that no sum depends on their number."""
         self.reference.model.release()
-        return Predictor(Bundle(built.folder, built.manifest, own=True), threads=1)
+        return Predictor(OwnBundle(built.folder, built.manifest), threads=1)
 
     def judge(self, built: BuiltVariant) -> Judgement:
         """Compare with the checkpoint on validation rows."""

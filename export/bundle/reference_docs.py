@@ -22,8 +22,7 @@ registry.
 | `manifest.json` | what the bundle is, see below; the sha256 and size of every other file; its own digest, which \
 identifies the bundle |
 | `model.onnx` | the graph; an encoder-decoder model has `encoder.onnx` and `decoder.onnx` |
-| `model.onnx.data` | the tensors of a graph above 2 GB, which one ONNX file cannot hold; each graph has its own, \
-and the other variants of such a graph have one too |
+| `model.onnx.data` | the tensors of a graph above 2 GB, which one ONNX file cannot hold; each such graph has its own |
 | `model.NAME.onnx` | the graph of a fallback, the variant NAME |
 | `tokenizer.json` | the tokenizer in the tokenizers library's format; padding and truncation are in the manifest |
 | `golden.jsonl` | recorded answers, one on each line, see below; every server replays them before its first request; \

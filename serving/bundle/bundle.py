@@ -33,7 +33,7 @@ from serving.files import open_regular, read_regular
 MOST_MANIFEST_BYTES = 64 * 2**20
 
 MOST_BYTES_AT_ONCE = 2**31 - 1
-"""Of a file that is read whole: protobuf's limit of a graph."""
+"""Of a file that is read whole, unless it has a graph's tensors: protobuf's limit."""
 
 
 def sha256_of(path: Path) -> str:
@@ -45,7 +45,7 @@ def sha256_of(path: Path) -> str:
 class GraphFile:
     """An ONNX file, by name the files that its tensors are in, and where it runs.
 
-    ``path``, in place of the content: a file that this process wrote, and that onnxruntime may read itself.
+    ``path``, in place of content and data: a file that this process wrote, and that onnxruntime reads itself.
     """
 
     name: str
@@ -63,19 +63,16 @@ class Bundle:
     """An opened bundle, whose manifest and files were checked.
 
     ``kept`` has the files that are read while it serves: its folder may be replaced or removed meanwhile.
-    ``own``: this process wrote the folder, which nobody else writes to. Its graphs are loaded from their files, in a
-    third of the memory that their bytes would take.
     """
 
     root: Path
     manifest: Manifest
     kept: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
-    own: bool = False
 
     @classmethod
-    def open(cls, root: Path, *, own: bool = False) -> Self:
+    def open(cls, root: Path) -> Self:
         """Check the manifest and every file; raises BundleError."""
-        bundle = cls(root, read_manifest(root), own=own)
+        bundle = cls(root, read_manifest(root))
         return dataclasses.replace(bundle, kept=bundle.check_files())
 
     @property
@@ -94,7 +91,7 @@ class Bundle:
             return self.kept[name]
         with self._open(name) as file:
             size = self.manifest.files[name].size
-            if size > MOST_BYTES_AT_ONCE:
+            if size > MOST_BYTES_AT_ONCE and name not in self.manifest.graph.data:
                 raise BundleError(f"{self.root}: {name} has {size:,} bytes, more than a file of its kind can have.")
             data = file.read(size)
             if file.read(1) or hashlib.sha256(data).hexdigest() != self.manifest.files[name].sha256:
@@ -103,8 +100,6 @@ class Bundle:
 
     def read_graph(self, name: str) -> GraphFile:
         """A graph and those files of ``graph.data`` that its tensors are in, checked again; raises BundleError."""
-        if self.own:
-            return GraphFile(name, b"", provider=self.manifest.graph.provider, path=self.root / name)
         content = self.read(name)
         used, graph = data_files(content, name), self.manifest.graph
         return GraphFile(name, content, {each: self.read(each) for each in graph.data if each in used}, graph.provider)

@@ -66,7 +66,6 @@ class Predictor:
         created_after: datetime | None = None,
         seconds: float = LOAD_SECONDS,
         device: Device = "auto",
-        own: bool = False,
     ) -> Predictor:
         """Open a bundle and load the first variant that reproduces its golden answers.
 
@@ -77,19 +76,25 @@ class Predictor:
             created_after: refuse bundles that were exported before, if given.
             seconds: until the golden answers must be there.
             device: refuse variants that were proven elsewhere, unless ``auto``.
-            own: see `Bundle`.
 
         Raises:
             BundleError: the bundle cannot be trusted, or no variant answers here in time.
             InputError: ``trusted_key`` is no public key.
         """
         end = time.monotonic() + seconds
-        bundle = Bundle.open(root, own=own)
+        bundle = Bundle.open(root)
         if trusted_key is not None:
             require_signature(bundle, trusted_key)
         if created_after is not None:
             require_recent(bundle, created_after)
-        load = partial(cls._load_proven, threads=threads, end=end)
+        return cls.load(bundle, threads, end - time.monotonic(), device)
+
+    @classmethod
+    def load(
+        cls, bundle: Bundle, threads: int = 1, seconds: float = LOAD_SECONDS, device: Device = "auto"
+    ) -> Predictor:
+        """The first variant of a checked bundle that reproduces its golden answers; see `open`."""
+        load = partial(cls._load_proven, threads=threads, end=time.monotonic() + seconds)
         predictor, choice = select_variant(bundle, load, describe_machine(), device)
         predictor.choice = choice
         return predictor

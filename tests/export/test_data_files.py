@@ -10,6 +10,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+from export.bundle.own import OwnBundle
 from export.sign import sign_with_key
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import MANIFEST
@@ -57,7 +58,7 @@ def test_each_variant_answers_as_with_one_file(tiny_split_bundle: Path, tiny_fal
 def test_the_exporter_reads_its_own_files(tiny_split_bundle: Path, tiny_fallback_bundle: Path) -> None:
     """Loaded from the files, in one or two, graphs answer as those that are loaded from checked bytes."""
     for folder in (tiny_split_bundle, tiny_fallback_bundle):
-        own = Bundle.open(folder, own=True)
+        own = OwnBundle.open(folder)
         for each in (own, *own.alternatives):
             assert each.read_graph(each.manifest.graph.file).content == b""
             assert Predictor(each).replay_golden() == 0.0

@@ -146,6 +146,15 @@ def test_a_manifest_of_huge_files(bundle: Path) -> None:
         Bundle.open(bundle)
 
 
+def test_a_file_of_tensors_may_be_larger_than_a_graph(tiny_split_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protobuf's limit is that of a graph."""
+    sizes = {name: each.size for name, each in manifest_of(tiny_split_bundle).files.items()}
+    monkeypatch.setattr("serving.bundle.bundle.MOST_BYTES_AT_ONCE", sizes["model.onnx.data"] - 1)
+    assert (
+        len(Bundle.open(tiny_split_bundle).read_graph("model.onnx").data["model.onnx.data"]) == sizes["model.onnx.data"]
+    )
+
+
 def test_link_inside(bundle: Path) -> None:
     """A link is refused even where it leads to another file of the bundle."""
     (bundle / "README.md").unlink()
