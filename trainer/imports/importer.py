@@ -16,7 +16,6 @@ from trainer.imports.sentence_model import load_setfit, load_vectors, read_class
 from trainer.imports.source import Source, choose_task, open_source
 from trainer.imports.transformers_model import Loaded, convert, load_model
 from trainer.imports.write_run import ImportedModel, write_run
-from trainer.model.base_model import BaseCheckpoint
 from trainer.model.checkpoint import Checkpoint, load_tokenizer
 from trainer.model.inputs import cut
 from trainer.model.model_folder import CONFIG, read_json
@@ -143,7 +142,7 @@ def _fit_length(recipe: Recipe, sources: Sources, source: Source) -> tuple[Recip
     if length is None and base.sentence_length:
         length = min(base.sentence_length, base.max_length or LONGEST, LONGEST)
     if length is None:
-        length = training_task.imported_length(base, min(_longest(sources, base), LONGEST))
+        length = training_task.imported_length(base, min(_longest(sources, source), LONGEST))
         if base.max_length is None or base.max_length > length:
             limit = (
                 f"of the {base.max_length:,} that the model takes" if base.max_length else "as the model has no limit"
@@ -154,9 +153,9 @@ def _fit_length(recipe: Recipe, sources: Sources, source: Source) -> tuple[Recip
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"max_length": length})}), notes
 
 
-def _longest(sources: Sources, base: BaseCheckpoint) -> int:
+def _longest(sources: Sources, source: Source) -> int:
     """Tokens of the longest row, special ones included."""
-    tokenizer = load_tokenizer(base.folder)
+    tokenizer = load_tokenizer(source.tokenizer_folder, inputs=["input_ids"])
     inputs = [texts_of(each) for rows in sources.rows.values() for each in rows.inputs]
     lengths = [
         len(ids)

@@ -13,7 +13,7 @@ from trainer.imports.adapter import ADAPTER, adapter_hash, base_of_adapter, head
 from trainer.model.architecture import LIBRARY
 from trainer.model.base_model import BaseCheckpoint, find_base_model, locate
 from trainer.model.heads import Head
-from trainer.model.model_folder import CONFIG, read_json
+from trainer.model.model_folder import CONFIG, TOKENIZER_CONFIG, read_json
 from trainer.model.sentence_modules import MODULES
 from trainer.recipe.recipe import TaskName
 
@@ -56,6 +56,11 @@ class Source:
         if self.kind == "CrossEncoder":
             return _cross_encoder_function(read_json(self.folder / CONFIG), self.base.id)
         return "none" if self.config.problem_type == "regression" else "sigmoid"
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """An adapter may have a tokenizer of its own, with tokens that its training added."""
+        return self.folder if (self.folder / TOKENIZER_CONFIG).is_file() else self.base.folder
 
     @property
     def config(self) -> PretrainedConfig:

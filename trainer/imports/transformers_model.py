@@ -6,7 +6,7 @@ and a classifier of the same weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from serving.errors import InputError
-from trainer.imports.adapter import classifier_size, merge_adapter
+from trainer.imports.adapter import adapter_shapes, classifier_size, merge_adapter
 from trainer.imports.source import Source
 from trainer.model.architecture import LIBRARY, backbone_class, has_library_head, natural_pooling
 from trainer.model.building import bounded
@@ -43,22 +43,15 @@ class Loaded:
 def load_model(source: Source, labels: Sequence[str] | None) -> PreTrainedModel:
     """With ``labels``, for as many; raises InputError where a weight of the head is missing too."""
     options: dict[str, Any] = {"dtype": torch.float32, "local_files_only": True, "ignore_mismatched_sizes": True}
-    adapter = source.kind == "PEFT adapter"
-    count = len(labels) if labels else classifier_size(source.folder) if adapter else None
+    base, adapter = source.base, adapter_shapes(source.folder) if source.kind == "PEFT adapter" else {}
+    count = len(labels) if labels else classifier_size(adapter)
     if source.head in ("sequence", "token") and count:
         options["num_labels"] = count
-    base = source.base
     with refusing(base.id, "cannot be loaded"), quiet_transformers(), bounded(base.id, base.weights):
         model: Any
         model, info = LIBRARY[source.head].from_pretrained(base.folder, output_loading_info=True, **options)
-    if not adapter:
-        _require_all(info, source, model)
-        return model.eval()
-    lacking = [key for key in info["missing_keys"] if key.startswith(f"{model.base_model_prefix}.")]
-    _require_all(
-        {"missing_keys": [key for key in lacking if "pooler" not in key], "mismatched_keys": []}, source, model
-    )
-    return merge_adapter(model, source.folder, base.id).eval()
+    _require_all(info, source, model, adapter)
+    return (merge_adapter(model, source.folder, base.id) if adapter else model).eval()
 
 
 def convert(model: Any, source: Source, logits: int) -> Loaded:
@@ -92,9 +85,10 @@ def original_logits(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor
     return without_padding(logits, inputs["attention_mask"])
 
 
-def _require_all(info: dict[str, Any], source: Source, model: PreTrainedModel) -> None:
+def _require_all(info: dict[str, Any], source: Source, model: PreTrainedModel, adapter: Container[str]) -> None:
+    """What a base model lacks may be in its ``adapter``."""
     mismatched = {key: shapes for key, *shapes in info["mismatched_keys"]}
-    lacking = sorted([*info["missing_keys"], *mismatched])
+    lacking = sorted(key for key in [*info["missing_keys"], *mismatched] if key not in adapter)
     if not lacking:
         return
     head = [key for key in lacking if not key.startswith(f"{model.base_model_prefix}.")]

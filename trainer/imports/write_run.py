@@ -128,7 +128,7 @@ def _fill(model: ImportedModel, run: Run, output: Path, check: Callable[[Checkpo
 
 
 def _tokenizer(model: ImportedModel) -> PreTrainedTokenizerFast:
-    folder, length = model.source.base.folder, model.recipe.data.max_length
+    folder, length = model.source.tokenizer_folder, model.recipe.data.max_length
     tokenizer = load_tokenizer(folder, length, _pipeline_inputs(folder, model.loaded.original))
     lower = read_json(folder / "sentence_bert_config.json").get("do_lower_case") is True
     return (

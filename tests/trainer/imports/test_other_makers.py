@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,19 +127,38 @@ def test_setfit_is_taken_where_its_head_is_saved_safely(model: Path, labels: int
         )
 
 
-def test_an_adapter_is_merged(tiny_backbone: Path, tmp_path: Path) -> None:
-    """Its own classifier included; labels come from a file, as an adapter has no names for them."""
-    from peft import LoraConfig, get_peft_model
+def adapter(base: Path, folder: Path, config: Any, tokens: Sequence[str] = ()) -> Any:
+    """A random one for three labels, saved; ``tokens`` are added to its tokenizer and embeddings."""
+    from peft import get_peft_model
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     torch.manual_seed(0)
-    base = AutoModelForSequenceClassification.from_pretrained(tiny_backbone, num_labels=3)
-    adapted = get_peft_model(base, LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"])).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=3)
+    if tokens:
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        tokenizer.add_tokens(list(tokens))
+        model.resize_token_embeddings(len(tokenizer))
+        tokenizer.save_pretrained(folder)
+    adapted = get_peft_model(model, config).eval()
     with torch.no_grad():
-        for name, weights in adapted.named_parameters():
-            if "lora" in name or "classifier" in name:
+        for weights in adapted.parameters():
+            if weights.requires_grad:
                 weights.add_(torch.randn_like(weights) * 0.3)
-    adapted.save_pretrained(tmp_path / "model")
+    adapted.save_pretrained(folder)
+    return adapted
+
+
+@pytest.mark.parametrize("kind", ["LORA", "DoRA", "LOHA", "LOKR", "IA3", "OFT"])
+def test_an_adapter_is_merged(tiny_backbone: Path, tmp_path: Path, kind: str) -> None:
+    """Its own classifier included; labels come from a file, as an adapter has no names for them."""
+    import peft
+    from transformers import AutoTokenizer
+
+    named = {"LORA": "LoraConfig", "DoRA": "LoraConfig", "LOHA": "LoHaConfig", "LOKR": "LoKrConfig"}
+    own = {"DoRA": {"use_dora": True}, "IA3": {"feedforward_modules": []}, "OFT": {"r": 0, "oft_block_size": 4}}
+    config = getattr(peft, named.get(kind, f"{kind}Config"))
+    options = {"task_type": "SEQ_CLS", "target_modules": ["query", "value"], **own.get(kind, {})}
+    adapted = adapter(tiny_backbone, tmp_path / "model", config(**options))
     run = imported(tmp_path / "model", [(text,) for text in TEXTS], labels=list(LABELS))
     tokenizer = AutoTokenizer.from_pretrained(tiny_backbone)
     with torch.inference_mode():
@@ -150,6 +170,32 @@ def test_an_adapter_is_merged(tiny_backbone: Path, tmp_path: Path) -> None:
     assert run.read_record()["imported"]["adapter of"] == str(tiny_backbone)
 
 
+def test_an_adapter_with_tokens_of_its_own(tiny_backbone: Path, tmp_path: Path) -> None:
+    """Its tokenizer and its embeddings are taken, not its base model's."""
+    from peft import LoraConfig
+
+    config = LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query"])
+    adapted = adapter(tiny_backbone, tmp_path / "model", config, ["<url>"])
+    run = imported(tmp_path / "model", [("refund <url>",), *((text,) for text in TEXTS)], labels=list(LABELS))
+    saved = load_checkpoint(run.checkpoint)
+    inputs = saved.tokenizer("refund <url>", return_tensors="pt")
+    assert saved.tokenizer.convert_tokens_to_ids("<url>") in inputs["input_ids"]
+    with torch.inference_mode():
+        assert torch.allclose(saved.model(**inputs)["logits"], adapted(**inputs).logits, atol=1e-4)
+
+
+def test_an_adapter_without_the_head_of_its_task(tiny_backbone: Path, tmp_path: Path) -> None:
+    """transformers would draw one at random."""
+    from peft import LoraConfig
+    from safetensors.torch import load_file
+
+    adapter(tiny_backbone, tmp_path / "model", LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query"]))
+    file = tmp_path / "model" / "adapter_model.safetensors"
+    save_file({name: each for name, each in load_file(file).items() if "lora" in name}, file)
+    with pytest.raises(InputError, match="2 weights of its head, so that it would answer at random"):
+        imported(tmp_path / "model", [(text,) for text in TEXTS], labels=list(LABELS))
+
+
 @pytest.mark.parametrize(
     ("breaks", "told"),
     [
@@ -157,7 +203,10 @@ def test_an_adapter_is_merged(tiny_backbone: Path, tmp_path: Path) -> None:
             lambda folder: (folder / "adapter_model.safetensors").unlink(),
             "has no adapter_model.safetensors, and pickled",
         ),
-        (lambda folder: write(folder, peft_type="PROMPT_TUNING"), "an adapter of type 'PROMPT_TUNING'; LORA is merged"),
+        (
+            lambda folder: write(folder, peft_type="PROMPT_TUNING"),
+            "an adapter of type 'PROMPT_TUNING', which cannot be merged",
+        ),
         (lambda folder: write(folder, base_model_name_or_path=None), "names no base_model_name_or_path"),
     ],
 )
