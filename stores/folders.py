@@ -27,7 +27,10 @@ def check_output(output: Path, replaced: str = "bundle", mark: str = MANIFEST) -
 @contextmanager
 def staging_folder(output: Path) -> Iterator[Path]:
     """A folder on ``output``'s file system; its parent is removed at the end."""
-    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{output}: {error.filename} is a file; choose another --output", field="--output") from None
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as parent:
         folder = Path(parent) / "bundle"
         folder.mkdir()

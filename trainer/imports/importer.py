@@ -61,9 +61,8 @@ def import_checkpoint(
         check: may refuse a model that cannot be exported.
     """
     mapping = apply_overrides(mapping, overrides)
-    model = _load(mapping, output, list(labels) if labels else None)
-    recipe = _resolve(mapping, model)
-    sources = _read_rows(recipe)
+    model = _load(mapping, list(labels) if labels else None)
+    recipe, sources = _read_named(_resolve(mapping, model), model)
     recipe, notes = _meet_rows(recipe, sources, model)
     if "test" not in mapping["data"]:
         recipe = _with_split(recipe, sources)
@@ -72,12 +71,12 @@ def import_checkpoint(
     return write_run(imported, output, overwrite=overwrite, console=console or Console(), check=check)
 
 
-def _load(mapping: dict[str, Any], output: Path, labels: list[str] | None) -> _Model:
+def _load(mapping: dict[str, Any], labels: list[str] | None) -> _Model:
     asked = mapping.get("task")
     draft: dict[str, Any] = {name: mapping[name] for name in ("model", "model_revision") if name in mapping}
     draft |= {"task": asked or "text-classification", "data": {"train": mapping["data"]["train"], "test": 0.5}}
     recipe = create_recipe(draft, Path.cwd(), NAME)
-    source = open_source(recipe.model, recipe.to_mapping(output)["model"], recipe.model_revision, asked)
+    source = open_source(recipe.model, recipe.model_revision, asked)
     if source.kind == "sentence-transformers" or source.head == "vector":
         return _Model(source, load_vectors(source), [], source.assumed)
     if source.kind == "SetFit":
@@ -107,6 +106,23 @@ def _resolve(mapping: dict[str, Any], model: _Model) -> Recipe:
     return create_recipe(full, Path.cwd(), NAME)
 
 
+def _read_named(recipe: Recipe, model: _Model) -> tuple[Recipe, Sources]:
+    """With the model's labels where the rows need names: for 0/1 vectors, and for tags that are numbers."""
+    try:
+        return recipe, _read_rows(recipe)
+    except InputError as error:
+        if error.field != "data.label_names" or recipe.data.label_names or not model.labels:
+            raise
+        model.assumed.append("the rows' 0/1 vectors or numbers are in the order of the logits")
+        recipe = _with_names(recipe, model)
+        return recipe, _read_rows(recipe)
+
+
+def _with_names(recipe: Recipe, model: _Model) -> Recipe:
+    data = recipe.data.model_copy(update={"label_names": tuple(model.labels)})
+    return recipe.model_copy(update={"data": data})
+
+
 def _read_rows(recipe: Recipe) -> Sources:
     sources = Sources(create_training_task(recipe))
     sources.read(list(dict.fromkeys([*train_files(recipe.data), *held_out_files(recipe.data)])))
@@ -122,8 +138,7 @@ def _meet_rows(recipe: Recipe, sources: Sources, model: _Model) -> tuple[Recipe,
     found = {label for rows in labelled for _, label in reader.row_labels(rows)}
     if not known or not found or not meet_rows(known, found, labelled[0].name):
         return recipe, notes
-    data = recipe.data.model_copy(update={"label_names": tuple(model.labels)})
-    return recipe.model_copy(update={"data": data}), [*notes, "the rows' labels are numbers: places among the logits"]
+    return _with_names(recipe, model), [*notes, "the rows' labels are numbers: places among the logits"]
 
 
 def _with_split(recipe: Recipe, sources: Sources) -> Recipe:

@@ -15,6 +15,7 @@ from trainer.data.table import text_of
 
 _SHOWN = 10
 _MOST_CHARACTERS = 2**20
+_SEPARATORS = ("|", ",", ";", "/", " ")
 PERMUTED = 0.2
 """So much higher accuracy under another order of the labels is told."""
 
@@ -59,6 +60,13 @@ def meet_rows(labels: Sequence[str], found: Iterable[str], rows: str) -> bool:
         return False
     if all(label.isdecimal() and int(label) < len(labels) for label in found):
         return True
+    for separator in _SEPARATORS:
+        if all(part.strip() in labels for label in unknown for part in label.split(separator)):
+            raise InputError(
+                f"{rows}: the labels {_list(unknown)} are several in one; give --task multi-label-classification"
+                f" --set data.label_separator='\"{separator}\"'",
+                field="data.label_separator",
+            )
     folded = {label.casefold() for label in labels}
     why = " (they differ in case alone)" if all(label.casefold() in folded for label in unknown) else ""
     raise InputError(

@@ -78,12 +78,12 @@ def _cross_encoder_function(config: dict[str, Any], model: str) -> str:
     return functions[named.rpartition(".")[2]]
 
 
-def open_source(model: str, name: str | None, revision: str | None, task: TaskName | None) -> Source:
+def open_source(model: str, revision: str | None, task: TaskName | None) -> Source:
     """``task`` is what is asked, if anything; raises InputError or HubUnreachable."""
     folder, _ = locate(model, revision)
     if (folder / ADAPTER).exists():
-        return _open_adapter(folder, name or model, task)
-    base = find_base_model(model, name, revision)
+        return _open_adapter(folder, model, task)
+    base = find_base_model(model, revision=revision)
     if (folder / SETFIT).exists() or (folder / SETFIT_PICKLE).exists() or (folder / SETFIT_HEAD).exists():
         return Source("SetFit", base, folder, "sequence")
     if (folder / MODULES).exists():

@@ -92,12 +92,19 @@ def _require_all(info: dict[str, Any], source: Source, model: PreTrainedModel, a
     if not lacking:
         return
     head = [key for key in lacking if not key.startswith(f"{model.base_model_prefix}.")]
-    if head and all(key in mismatched for key in head):
-        rows, asked = mismatched[head[0]][0][0], mismatched[head[0]][1][0]
+    rows, asked = (shape[0] for shape in mismatched.get(head[0] if head else "", [[0], [0]]))
+    if rows != asked and all(key in mismatched for key in head):
         raise InputError(
             f"{source.base.id}: its weights give {rows} labels ({head[0]}), and there are names for {asked}; give"
             f" --labels FILE with {rows} lines, in the order of the logits",
             field="labels",
+        )
+    if mismatched:
+        key, (saved, asked_shape) = next(iter(mismatched.items()))
+        raise InputError(
+            f"{source.base.id}: {key} has the shape {[*saved]}, and its config.json asks for {[*asked_shape]}: the file"
+            " belongs to another model; get both again",
+            field="model",
         )
     what = "of its head, so that it would answer at random," if head else "of its backbone"
     raise InputError(

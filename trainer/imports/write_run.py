@@ -107,12 +107,13 @@ def _fill(model: ImportedModel, run: Run, output: Path, check: Callable[[Checkpo
     write_atomically(run.evaluation, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     metrics, errors = _measure(saved, training_task, splits.test)
     order = describe_order(metrics["confusion_matrix"], task.labels) if "confusion_matrix" in metrics else ""
+    mapping = model.recipe.to_mapping(output)
     return {
         "status": FINISHED,
         "task": model.recipe.task,
         "labels": task.labels,
-        "model": base.to_record(),
-        "recipe": model.recipe.to_mapping(output),
+        "model": {**base.to_record(), "id": mapping["model"]},
+        "recipe": mapping,
         "data": fingerprint(model.recipe.data, splits),
         "imported": _describe(model, checkpoint, splits, assumed),
         "settings": task.settings.model_dump(mode="json"),

@@ -105,7 +105,8 @@ def find_base_model(model: str, name: str | None = None, revision: str | None = 
 def locate(model: str, revision: str | None) -> tuple[Path, str]:
     if Path(model).is_absolute():
         if not Path(model).is_dir():
-            raise InputError(f"model: {model}: there is no such folder; give a folder or a hub id", field="model")
+            found = "is a file, not a folder" if Path(model).exists() else "there is no such folder"
+            raise InputError(f"model: {model}: {found}; give a folder or a hub id", field="model")
         if revision:
             raise InputError(
                 f"model_revision: {revision}: a folder has no revisions; leave it out, or give a hub id as model",
@@ -140,6 +141,12 @@ def _from_hub(model: str, revision: str | None) -> Path:
     except errors.RevisionNotFoundError:
         raise InputError(
             f"model_revision: {revision}: {model} has no such commit, branch or tag on the hub", field="model_revision"
+        ) from None
+    except errors.GatedRepoError:
+        raise InputError(
+            f"model: {model}: is gated: accept its terms on its page at the hub, and log in by hf auth login, or set"
+            " HF_TOKEN",
+            field="model",
         ) from None
     except errors.RepositoryNotFoundError:
         raise InputError(

@@ -35,6 +35,15 @@ _OBJECTS = (
     CONFIG, INDEX, TOKENIZER_CONFIG, "generation_config.json", "special_tokens_map.json", "added_tokens.json",
     "sentence_bert_config.json", "1_Pooling/config.json",
 )  # fmt: skip
+_ORIGINAL = "get the model that it was made from"
+OTHER_WEIGHTS = {
+    "tf_model.h5": "TensorFlow's, which transformers 5 no longer reads; convert it by an earlier version, up to 4.57",
+    "flax_model.msgpack": "Flax's, which transformers 5 no longer reads; convert it by an earlier version, up to 4.57",
+    "*.gguf": f"quantized for llama.cpp; {_ORIGINAL}",
+    "*.onnx": f"exported already; {_ORIGINAL}",
+}
+"""What else a folder may hold, and what to do."""
+_LFS = b"version https://git-lfs"
 _MOST_BYTES = 2**25
 _MOST_TOKENIZER_BYTES = 2**28
 _MOST_HEADER_BYTES = 2**26
@@ -53,7 +62,10 @@ class Weights:
 
 def check_folder(folder: Path, model: str) -> Weights:
     """Raise InputError for what is no transformers model, or asks to load, fetch or run more than its own files."""
-    no_config = InputError(f"model: {model}: has no config.json; give a transformers model's folder", field="model")
+    no_config = InputError(
+        f"model: {model}: has no config.json{_describe_inside(folder)}; give a transformers model's folder",
+        field="model",
+    )
     if (folder / "adapter_config.json").exists():
         raise InputError(
             f"model: {model}: has adapter_config.json: it is an adapter, whose weights come on top of others;"
@@ -76,13 +88,34 @@ def weight_files(folder: Path, model: str) -> list[Path]:
     """In the order of transformers: one file, else those of the index. Raises InputError where they are missing."""
     names = [WEIGHTS] if (folder / WEIGHTS).is_file() else _indexed(folder, model)
     files = [folder / name for name in names]
-    if not files or not all(file.is_file() for file in files):
+    if absent := [file.name for file in files if not file.is_file()]:
         raise InputError(
-            f"model: {model}: has no safetensors weights, and pickled ones are never read;"
-            " convert the model by save_pretrained",
+            f"model: {model}: {len(absent)} of the {len(files)} files that {INDEX} names are not there, such as"
+            f" {absent[0]}: half a download? Get it again",
             field="model",
         )
+    if not files:
+        raise InputError(f"model: {model}: has no safetensors weights, {_describe_others(folder)}", field="model")
     return files
+
+
+def _describe_others(folder: Path) -> str:
+    other = next((path for pattern in OTHER_WEIGHTS for path in folder.rglob(pattern)), None)
+    if other is None or any(folder.glob("pytorch_model*.bin")):
+        return "and pickled ones are never read; convert the model by save_pretrained"
+    return f"and {other.relative_to(folder)} is {_describe_file(other)}"
+
+
+def _describe_file(path: Path) -> str:
+    return next(what for pattern, what in OTHER_WEIGHTS.items() if path.match(pattern))
+
+
+def _describe_inside(folder: Path) -> str:
+    """Where the model may be instead."""
+    if inside := sorted(folder.glob(f"*/{CONFIG}")):
+        return f", and {inside[-1].parent.name} in it has one"
+    gguf = next(folder.glob("*.gguf"), None)
+    return f", and {gguf.name} is {_describe_file(gguf)}" if gguf else ""
 
 
 def loaded_files(folder: Path, model: str) -> dict[str, str]:
@@ -145,9 +178,18 @@ def _problem(path: Path) -> str:
         return ""
     except OSError as error:
         return f"cannot be read ({error.strerror})"
+    if _is_pointer(path):
+        return "is a pointer of git-lfs, not the file itself; run git lfs pull"
     if path.name == "tokenizer.json" and path.stat().st_size > _MOST_TOKENIZER_BYTES:
         return f"has more than {_MOST_TOKENIZER_BYTES:,} bytes"
     return "is of a distributed checkpoint" if _DISTRIBUTED.fullmatch(path.name) else ""
+
+
+def _is_pointer(path: Path) -> bool:
+    if not any(path.match(pattern) for pattern in LOADED):
+        return False
+    with path.open("rb") as stream:
+        return stream.read(len(_LFS)) == _LFS
 
 
 def _present(folder: Path) -> Iterator[Path]:

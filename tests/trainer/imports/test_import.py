@@ -153,6 +153,34 @@ def test_labels_that_do_not_fit_are_told(
     assert not list(copy.parent.glob(".run*"))
 
 
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [("cancel|refund", r"several in one; give --task multi-label-classification --set data\.label_separator='\"|\"'"),
+     (["cancel", "refund"], "a list of labels; give one label a row, or task: multi-label-classification")],
+)  # fmt: skip
+def test_several_labels_of_a_model_for_one(classifier: Path, tmp_path: Path, label: Any, told: str) -> None:
+    """Where config.json names no problem_type, transformers' pipeline gives one: several have to be asked for."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, _ in ROWS))
+    mapping = {"model": str(classifier), "data": {"train": str(rows)}}
+    with pytest.raises(InputError, match=told):
+        import_checkpoint(mapping, tmp_path / "run")
+
+
+def test_vectors_are_in_the_order_of_the_logits(classifier: Path, tmp_path: Path) -> None:
+    """Of a classifier for several labels the names are known."""
+    rows = tmp_path / "rows.jsonl"
+    texts = [text for text, _ in ROWS]
+    rows.write_text(
+        "".join(json.dumps({"text": text, "label": [1, 0, at % 2]}) + "\n" for at, text in enumerate(texts))
+    )
+    mapping = {"model": str(classifier), "task": "multi-label-classification", "data": {"train": str(rows)}}
+    run = import_checkpoint(mapping, tmp_path / "run", console=Console(file=io.StringIO()))
+    targets = run.read_evaluation().targets
+    assert {"|".join(each) for each in targets} == {"cancel", "cancel|track"}
+    assert "the rows' 0/1 vectors or numbers are in the order of the logits" in run.read_record()["imported"]["assumed"]
+
+
 def test_labels_of_a_file_and_numbers_in_rows(copy: Path, imported: Import) -> None:
     """A file names the logits; rows may have their numbers, and a wrong order shows by the rows."""
     change(copy / "config.json", id2label=LABEL_N, label2id=None)

@@ -134,6 +134,7 @@ def _unreachable(*_: object) -> Path:
     ("error", "expected"),
     [
         ("RevisionNotFoundError", "has no such commit, branch or tag on the hub"),
+        ("GatedRepoError", "is gated: accept its terms on its page at the hub, and log in"),
         ("RepositoryNotFoundError", "the hub has no such model, or it is private"),
         ("HFValidationError", "is neither a folder nor a hub id such as"),
     ],
@@ -181,6 +182,33 @@ def test_pickle(copy: Path) -> None:
         find_base_model(str(copy))
 
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+INDEX = json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}})
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (
+            {"model.safetensors.index.json": INDEX},
+            "2 of the 2 files that model.safetensors.index.json names are not th",
+        ),
+        ({"model.safetensors": POINTER}, "model.safetensors is a pointer of git-lfs, not the file itself; run git lfs"),
+        ({"tf_model.h5": "x"}, "tf_model.h5 is TensorFlow's, which transformers 5 no longer reads; convert it by an"),
+        ({"onnx/model.onnx": "x"}, "onnx/model.onnx is exported already; get the model that it was made from"),
+        ({"m.Q4_K_M.gguf": "x"}, r"has no safetensors weights, and m\.Q4_K_M\.gguf is quantized for llama\.cpp"),
+    ],
+)
+def test_other_weights(copy: Path, files: dict[str, str], told: str) -> None:
+    """Half a download, a pointer, another library's file: each with what to do."""
+    (copy / "model.safetensors").unlink()
+    (copy / "onnx").mkdir()
+    for name, content in files.items():
+        (copy / name).write_text(content)
+    with pytest.raises(InputError, match=told):
+        find_base_model(str(copy))
+
+
 def test_shard_outside(copy: Path, tmp_path: Path) -> None:
     """An index that points outside its folder does not count as weights."""
     (copy / "model.safetensors").rename(tmp_path / "model.safetensors")
@@ -194,6 +222,15 @@ def test_no_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no such folder"):
         find_base_model(str(tmp_path / "absent"))
     with pytest.raises(InputError, match=r"has no config\.json"):
+        find_base_model(str(tmp_path))
+    (tmp_path / "model.gguf").touch()
+    with pytest.raises(InputError, match=r"has no config\.json, and model\.gguf is quantized for llama\.cpp"):
+        find_base_model(str(tmp_path))
+    with pytest.raises(InputError, match="gguf: is a file, not a folder"):
+        find_base_model(str(tmp_path / "model.gguf"))
+    (tmp_path / "checkpoint-500").mkdir()
+    (tmp_path / "checkpoint-500" / "config.json").touch()
+    with pytest.raises(InputError, match=r"has no config\.json, and checkpoint-500 in it has one"):
         find_base_model(str(tmp_path))
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"config\.json: not valid JSON"):
