@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from serving.errors import InputError
 from trainer.data.literals import parse_list
-from trainer.data.table import ReadOptions, Table
+from trainer.data.table import ReadOptions, Table, content_of
 
 
 def read_parquet(path: Path, _options: ReadOptions) -> Table:
+    from pyarrow import parquet
+
+    return _read(path, "Parquet", parquet.read_table)
+
+
+def read_arrow(path: Path, _options: ReadOptions) -> Table:
+    """Arrow's file or stream, or Feather."""
+    return _read(path, "Arrow", _read_arrow)
+
+
+def _read_arrow(file: BytesIO) -> Any:
+    from pyarrow import feather, ipc
+
+    beginning = file.getvalue()[:6]
+    if beginning == b"ARROW1" or beginning.startswith(b"FEA1"):
+        return feather.read_table(file)
+    return ipc.open_stream(file).read_all()
+
+
+def _read(path: Path, kind: str, read: Callable[[BytesIO], Any]) -> Table:
+    import pyarrow
+
+    try:
+        loaded = read(BytesIO(content_of(path)))
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise InputError(f"{path.name}: cannot be read as {kind} ({str(error).splitlines()[0]})") from error
+    table = Table(path.name, {name: loaded[name].to_pylist() for name in loaded.column_names})
+    return name_classes(table, _features(loaded.schema))
+
+
+def _features(schema: Any) -> Mapping[str, Any] | None:
+    """What ``datasets`` wrote beside the columns, if it wrote the file."""
+    if b"huggingface" not in (schema.metadata or {}):
+        return None
     import datasets
 
-    datasets.disable_progress_bars()
-    with tempfile.TemporaryDirectory() as cache:
-        try:
-            loaded = datasets.Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
-        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-            raise InputError(f"{path.name}: cannot be read as Parquet ({error})") from error
-        return from_dataset(path.name, loaded)
+    features: Mapping[str, Any] = datasets.Features.from_arrow_schema(schema)
+    return features
 
 
 def from_dataset(name: str, loaded: Any) -> Table:

@@ -11,7 +11,7 @@ from typing import Any
 from serving.errors import InputError
 from serving.tasks.inputs import encodable, json_type
 from trainer.data.problems import UNUSABLE
-from trainer.data.table import Table
+from trainer.data.table import Table, join_some
 
 MAX_TEXT_CHARACTERS = 1_000_000
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
@@ -35,7 +35,7 @@ def column(table: Table, key: str, name: str, problem_of: Callable[[Any], str | 
 def require_columns(table: Table, key: str, names: Sequence[str]) -> None:
     """Raise InputError where one is missing, or where there are no rows."""
     if missing := [name for name in names if name not in table.columns]:
-        there = ", ".join(table.columns) or "none"
+        there = join_some(list(table.columns)) or "none"
         wanted = "column " if len(missing) == 1 else "columns "
         wanted += ", ".join(map(repr, missing))
         raise InputError(

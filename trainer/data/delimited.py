@@ -15,7 +15,7 @@ from typing import Any
 
 from serving.errors import InputError
 from trainer.data.problems import UNUSABLE
-from trainer.data.table import ReadOptions, Table, lines_of, text_of
+from trainer.data.table import ReadOptions, Table, join_some, lines_of, text_of
 
 _LONGEST_FIELD = 2**31 - 1
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -42,6 +42,7 @@ def _read(path: Path, options: ReadOptions, usual: str) -> Table:
     text, names, notes = text_of(path, options.encoding), options.column_names, []
     excel = _EXCEL.match(text)
     text, first = (text[excel.end() :], 2) if excel else (text, 1)
+    _refuse_json(path, text)
     delimiter = options.delimiter or (excel[1] if excel else _find_delimiter(text, usual, names))
     if delimiter != usual and not options.delimiter:
         notes.append(f"its columns are separated by {_SEPARATORS.get(delimiter, repr(delimiter))}")
@@ -51,6 +52,11 @@ def _read(path: Path, options: ReadOptions, usual: str) -> Table:
     else:
         records = _quoted_records(path, text, first, delimiter)
     return _to_table(path, records, names, notes)
+
+
+def _refuse_json(path: Path, text: str) -> None:
+    if text.startswith(('{"', "[{", "[\n")):
+        raise InputError(f"{path.name}: holds JSON; name it .json, or .jsonl where it has an object a line")
 
 
 def _find_delimiter(text: str, usual: str, names: Sequence[str] | None) -> str:
@@ -126,10 +132,10 @@ def _is_enclosed(field: str) -> bool:
 
 
 def _to_table(path: Path, records: list[_Record], names: Sequence[str] | None, notes: list[str]) -> Table:
-    if not records:
+    if not any(field.strip() for _, fields in records for field in fields):
         raise InputError(f"{path.name}: is empty; give a header and at least one row for each label")
-    header = list(names) if names else records.pop(0)[1]
-    _check_header(path, header)
+    header = list(names) if names else _name_columns(records.pop(0)[1])
+    _check_header(path, header, records)
     table = Table(path.name, {}, notes=notes)
     rows: list[Sequence[Any]] = [fields for _, fields in records]
     for at, (line, fields) in enumerate(records):
@@ -144,10 +150,10 @@ def _to_table(path: Path, records: list[_Record], names: Sequence[str] | None, n
 def _problem(header: list[str], fields: list[str]) -> str:
     if len(fields) != len(header):
         return (
-            f"has {_count(len(fields), 'field')}, but there are {_count(len(header), 'column')} ({', '.join(header)});"
+            f"has {_count(len(fields), 'field')}, and the header {_count(len(header), 'column')} ({join_some(header)});"
             " quote a field that holds the separator"
         )
-    if len(header) > 1 and len(fields[0]) <= max(map(len, header)) and _plain(fields) == _plain(header):
+    if len(header) > 1 and len(fields[0].strip()) <= max(map(len, header)) and _plain(fields) == _plain(header):
         return "holds the names of the columns, as a header does"
     return ""
 
@@ -157,10 +163,20 @@ def _plain(names: Sequence[str]) -> list[str]:
     return sorted(name.strip().casefold() for name in names)
 
 
-def _check_header(path: Path, header: list[str]) -> None:
+def _name_columns(header: list[str]) -> list[str]:
+    """Those without a name as pandas names them; spreadsheets leave such columns behind."""
+    return [name if name.strip() else f"Unnamed: {at}" for at, name in enumerate(header)]
+
+
+def _check_header(path: Path, header: list[str], records: Sequence[_Record]) -> None:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise InputError(f"{path.name}: column {twice[0]!r} occurs twice; give each column its own name")
+    if len(header) == 1 and records and all(len(fields) > 1 for _, fields in records):
+        raise InputError(
+            f"{path.name}: its first line has one column ({join_some(header)}), and each other more; the first line"
+            " must be the header: delete what is above it"
+        )
 
 
 def _count(number: int, noun: str) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import bz2
 import codecs
 import gzip
+import io
 import lzma
+import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
 
 from serving.errors import InputError
 
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
     (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),  # begins as that of UTF-16 does
@@ -20,9 +24,14 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
 _OTHERS = (
-    (b"PK\x03\x04", "a ZIP archive or a spreadsheet; unpack it, or save the sheet as CSV"),
     (b"\xd0\xcf\x11\xe0", "a spreadsheet of Excel; save the sheet as CSV"),
     (b"PAR1", "Parquet; name it .parquet"),
+    (b"ARROW1", "an Arrow file; name it .arrow"),
+    (b"SQLite format 3\0", "a SQLite database; write a table of it to a CSV file with a header"),
+    (b"version https://git-lfs", "no data but a pointer of Git LFS; get the file by git lfs pull"),
+    (b"<!doctype html", "a web page; get the file by the address of its download"),
+    (b"<html", "a web page; get the file by the address of its download"),
+    (b"%PDF", "a PDF; give a file of rows"),
 )
 _MANY_HIGH_BYTES = 0.3
 _SAMPLE = 2**16
@@ -30,16 +39,28 @@ _SAMPLE = 2**16
 
 def decompress(name: str, content: bytes) -> bytes:
     """Told by the first bytes, whatever the file is called; raises InputError."""
-    for magic, kind in _OTHERS:
-        if content.startswith(magic):
-            raise InputError(f"{name}: is {kind}")
     unpack = next((unpack for magic, unpack in _PACKERS if content.startswith(magic)), None)
     if unpack is None:
         return content
-    try:
-        return unpack(content)
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-        raise InputError(f"{name}: cannot be unpacked ({error}); get the file again") from error
+    with _unpacking(name):
+        unpacked = unpack(content)
+    return decompress(name, unpacked)
+
+
+def refuse_other_kinds(name: str, content: bytes) -> None:
+    """Raise InputError for what is no text of rows."""
+    beginning = content[:_LONGEST_MARK].lstrip().lower()
+    for magic, kind in _OTHERS:
+        if beginning.startswith(magic.lower()):
+            raise InputError(f"{name}: is {kind}")
+
+
+def name_inside(name: str, content: bytes) -> str:
+    """What an archive calls its one file, "" for anything else; raises InputError."""
+    if not content.startswith(_ZIP):
+        return ""
+    with _unpacking(name), zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return PurePath(_only_member(archive)).name
 
 
 def decode(name: str, content: bytes, encoding: str | None) -> str:
@@ -112,6 +133,36 @@ def _nul_problem(name: str, content: bytes) -> str:
     return f"{name}, line {line}: holds a NUL byte, so it is no text; get the file again"
 
 
+@contextmanager
+def _unpacking(name: str) -> Iterator[None]:
+    try:
+        yield
+    except _Unread as error:
+        raise InputError(f"{name}: {error}") from error
+    except _BROKEN as error:
+        raise InputError(f"{name}: cannot be unpacked ({error}); get the file again") from error
+
+
+class _Unread(Exception):
+    """An archive that is in order, and is no data file."""
+
+
+def _only_member(archive: zipfile.ZipFile) -> str:
+    """Raises _Unread."""
+    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith(("__MACOSX/", "."))]
+    if "[Content_Types].xml" in names or "mimetype" in names:
+        raise _Unread("is a spreadsheet or a document; save the sheet as CSV")
+    if len(names) != 1:
+        listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        raise _Unread(f"is an archive of {len(names)} files ({listed}); unpack it, and name those to read")
+    return names[0]
+
+
+def _unpack_zip(content: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return archive.read(_only_member(archive))
+
+
 def _unpack_zstd(content: bytes) -> bytes:
     import pyarrow
 
@@ -120,9 +171,14 @@ def _unpack_zstd(content: bytes) -> bytes:
     return unpacked
 
 
+_ZIP = b"PK\x03\x04"
+_BROKEN = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""What unpacking raises; RuntimeError for a password."""
+_LONGEST_MARK = 64
 _PACKERS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
     (b"\x1f\x8b", gzip.decompress),
     (b"BZh", bz2.decompress),
     (b"\xfd7zXZ\0", lzma.decompress),
     (b"\x28\xb5\x2f\xfd", _unpack_zstd),
+    (_ZIP, _unpack_zip),
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.errors import InputError
+from serving.errors import InputError, quote
 from serving.tasks.inputs import json_type
 from trainer.data.entity_spans import annotated_pairs, pair_as_row
 from trainer.data.problems import UNUSABLE
@@ -15,19 +16,22 @@ from trainer.data.squad import is_squad, read_squad
 from trainer.data.table import ReadOptions, Table, lines_of, text_of
 
 _SHOWN = 5
+_NO_JSON = "not valid JSON"
+_BETWEEN = re.compile(r"[\s,\x1e]*")
+"""What stands between values; a record separator in JSON text sequences (RFC 7464)."""
 
 
 def read_json_lines(path: Path, options: ReadOptions) -> Table:
     text = text_of(path, options.encoding)
-    content = _parse(text) if text.lstrip().startswith("[") else None  # an array under a name of JSON lines
+    content = _parse(path, text) if text.lstrip().startswith("[") else None  # an array under a name of JSON lines
     rows = pair_as_row(content)  # of a lone line too
     return _from_rows(path, rows) if isinstance(rows, list) else _read_lines(path, text)
 
 
 def read_json(path: Path, options: ReadOptions) -> Table:
     text = text_of(path, options.encoding)
-    content = _parse(text)
-    if content is None and not _are_lines(text):
+    content = _parse(path, text)
+    if content is None and not _are_lines(text) and _parse_stream(text) is None:
         _refuse(path, text)
     if options.field:
         return _from_content(path, _find_field(path, content, options.field))
@@ -36,23 +40,69 @@ def read_json(path: Path, options: ReadOptions) -> Table:
     return _read_lines(path, text) if content is None else _from_content(path, content)
 
 
-def _parse(text: str) -> Any:
+class _Twice(ValueError):
+    """A key that an object has twice: other readers keep the last value and drop the first."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.msg = f"the key {key!r} occurs twice in an object"
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(next(name for name in found if names.count(name) > 1))
+    return found
+
+
+def _loads(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_unique)
+
+
+def _parse(path: Path, text: str) -> Any:
     """None for JSON lines, and for what is no JSON, whose first bad line the reader of lines names."""
     try:
-        return json.loads(text)
+        return _loads(text)
+    except _Twice as error:
+        raise InputError(f"{path.name}: {error.msg}; give each its own") from None
     except (ValueError, RecursionError):
         return None
 
 
+def _parse_stream(text: str) -> list[Any] | None:
+    """Values that follow one another, perhaps with commas between them; None for anything else."""
+    decoder, values, at = json.JSONDecoder(object_pairs_hook=_unique), [], _skip(text, 0)
+    try:
+        while at < len(text):
+            value, end = decoder.raw_decode(text, at)
+            values.append(value)
+            at = _skip(text, end)
+    except (ValueError, RecursionError):
+        return None
+    return values
+
+
+def _skip(text: str, at: int) -> int:
+    found = _BETWEEN.match(text, at)
+    return found.end() if found else at
+
+
 def _are_lines(text: str) -> bool:
-    """Whether the first line is JSON in itself, or there is only one."""
+    """Whether the first line is JSON in itself, or there is only one, of no array."""
     lines = text.strip().split("\n", 1)
-    return len(lines) == 1 or _parse(lines[0]) is not None
+    if len(lines) == 1:
+        return not lines[0].startswith("[")
+    try:
+        _loads(lines[0])
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _refuse(path: Path, text: str) -> None:
     try:
-        json.loads(text)
+        _loads(text)
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         reason = getattr(error, "msg", "nested too deeply, or a number of thousands of digits")
@@ -116,16 +166,22 @@ def _are_columns(content: Mapping[str, Any]) -> bool:
     return bool(values) and all(by_number) and (len(values) > 1 or _are_numbers(values[0]))
 
 
+def _are_rows(content: Mapping[str, Any]) -> bool:
+    """Of such objects, rows by their numbers or ids (pandas' orient="index"), and not columns."""
+    first = next(iter(content.values()), None)
+    return isinstance(first, dict) and not _are_numbers(first) and (_are_numbers(content) or len(content) > len(first))
+
+
 def _are_numbers(content: Mapping[str, Any]) -> bool:
     return all(name.isdecimal() for name in content)
 
 
 def _from_columns(path: Path, content: Mapping[str, Any]) -> Table:
+    if _are_rows(content):
+        return _from_rows(path, list(content.values()))
     columns = {
         str(name): list(values.values() if isinstance(values, dict) else values) for name, values in content.items()
     }
-    if _are_numbers(columns):  # pandas' orient="index": rows, by number
-        return _from_rows(path, list(content.values()))
     return Table(path.name, columns)
 
 
@@ -135,7 +191,11 @@ def _from_rows(path: Path, items: Sequence[Any]) -> Table:
 
 def _read_lines(path: Path, text: str) -> Table:
     lines = [(at, line) for at, line in enumerate(lines_of(text), 1) if line.strip()]
-    return _to_table(path, [(_parse_line(line), f"line {at}") for at, line in lines])
+    rows = [(_parse_line(line), f"line {at}") for at, line in lines]
+    broken = any(isinstance(row, str) and row.startswith(_NO_JSON) for row, _ in rows)
+    if broken and (values := _parse_stream(text)) and len(values) > 1:
+        return _from_rows(path, values)
+    return _to_table(path, rows)
 
 
 def _to_table(path: Path, rows: Sequence[tuple[dict[str, Any] | str, str]]) -> Table:
@@ -159,10 +219,11 @@ def _to_table(path: Path, rows: Sequence[tuple[dict[str, Any] | str, str]]) -> T
 
 def _parse_line(line: str) -> dict[str, Any] | str:
     try:
-        return _row_of(json.loads(line))
+        return _row_of(_loads(line))
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "msg", "nested too deeply, or a number of thousands of digits")
-        return f"not valid JSON ({reason}); give one object a line"
+        found = "" if line.lstrip().startswith("{") else f": {quote(line)}"
+        return f"{_NO_JSON} ({reason}){found}; give one object a line"
 
 
 def _row_of(item: Any) -> dict[str, Any] | str:

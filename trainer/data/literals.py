@@ -1,4 +1,4 @@
-"""Lists that were written as text: by JSON, Python's ``str``, numpy or pandas. Nothing is evaluated."""
+"""Lists that were written as text: by JSON, Python's ``str``, numpy, torch or pandas. Nothing is evaluated."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import re
 from typing import Any
 
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
-_ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((\[.*?\])(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
+_ARRAY = re.compile(r"(?:(?:np|numpy|torch)\.)?(?:array|tensor)\((\[.*?\])(?:,\s*\w+=[^)]*)?\)", re.DOTALL)
 _ITEM = re.compile(
-    r"""\s*(?P<value>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"\[\](){}:]+)\s*(?P<comma>,?)\s*""", re.DOTALL
+    r"""\s*(?P<scalar>(?:np|numpy)\.\w+\()?"""
+    r"""(?P<value>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"\[\](){}:]+)(?(scalar)\))\s*,?\s*""",
+    re.DOTALL,
 )
 _WORDS: dict[str, Any] = {
     "True": True, "False": False, "true": True, "false": False, "None": None, "null": None, "nan": None, "NaN": None,
@@ -21,9 +23,11 @@ _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 def parse_list(text: str) -> list[Any] | None:
     """The list, tuple or set of texts and numbers that ``text`` writes; None for any other text.
 
-    Both ``['a', 'b']`` and numpy's ``['a' 'b']`` and ``[0 1 0]`` are read.
+    Both ``['a', 'b']`` and numpy's ``['a' 'b']`` and ``[0 1 0]`` are read, and a list in JSON's quotes.
     """
     text = text.strip()
+    if text.startswith('"[') and isinstance(inner := parse_nested(text), str):
+        text = inner.strip()
     if array := _ARRAY.fullmatch(text):
         text = array[1]
     if text == "set()":

@@ -5,45 +5,63 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from pathlib import Path
 
 from serving.errors import InputError
-from trainer.data.arrow import read_parquet
+from trainer.data.arrow import read_arrow, read_parquet
 from trainer.data.conll import is_conll, read_conll
 from trainer.data.delimited import read_csv, read_tsv
-from trainer.data.encodings import COMPRESSED, describe_encoding
+from trainer.data.encodings import COMPRESSED, describe_encoding, name_inside
 from trainer.data.json_files import read_json, read_json_lines
-from trainer.data.table import NO_OPTIONS, ReadOptions, Table, content_of, text_of
+from trainer.data.table import NO_OPTIONS, ReadOptions, Table, content_of, packed_content_of, text_of
 
+_ARCHIVES, _SHEETS = (".tar", ".tgz", ".7z", ".rar"), (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+_DATABASES, _PICKLES = (".db", ".sqlite", ".sqlite3", ".duckdb"), (".pkl", ".pickle", ".pt", ".joblib", ".npy", ".npz")
 _UNREAD = {
-    **dict.fromkeys((".xlsx", ".xls", ".ods"), "is a spreadsheet; save its sheet as CSV"),
-    **dict.fromkeys((".zip", ".tar", ".7z"), "is an archive; unpack it"),
-    **dict.fromkeys((".pkl", ".pickle", ".pt"), "is pickled, and may hold code; save it as CSV, JSON lines or Parquet"),
-    **dict.fromkeys((".arrow", ".feather"), "is no data file here; give its data set's folder by data.dataset"),
+    **dict.fromkeys(_SHEETS, "is a spreadsheet; save its sheet as CSV"),
+    **dict.fromkeys(_ARCHIVES, "is an archive; unpack it"),
+    **dict.fromkeys(_DATABASES, "is a database; write a table of it to a CSV file with a header"),
+    **dict.fromkeys(_PICKLES, "is pickled, and may hold code; save it as CSV, JSON lines or Parquet"),
+    "": "has no ending that tells what it holds; name it by that, such as rows.csv or rows.csv.gz",
 }
 
 
 def read_file(path: Path, options: ReadOptions = NO_OPTIONS) -> Table:
     """Raises InputError naming file and line, counted from 1; the table has the problems of single rows."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    suffix = next((each for each in reversed(suffixes) if each not in COMPRESSED), "")
-    reader = _READERS.get(suffix)
     if path.is_dir():
         raise InputError(f"{path.name}: is a folder; give a data set's folder by data.dataset, in place of data.train")
+    suffix = _suffix_of(path.name)
+    if suffix in _READERS or suffix == "":
+        _require_file(path)
+        suffix = suffix or _suffix_of(name_inside(path.name, packed_content_of(path)))
+    reader = _READERS.get(suffix)
     if reader is None:
-        problem = _UNREAD.get(suffix, f"{suffix or 'no extension'} is not supported")
+        problem = _UNREAD.get(suffix, f"{suffix} is not supported")
         raise InputError(f"{path.name}: {problem}; read are {', '.join(_READERS)}")
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file; paths are relative to the recipe's folder")
-    if options.column_names and reader in (read_json, read_json_lines, read_parquet):
+    if options.column_names and reader in _NAMING:
         raise InputError(
             f"{path.name}: data.column_names is for .csv, .tsv and .conll; this file names its own columns"
         )
     table = reader(path, options)
-    if reader is not read_parquet and (note := describe_encoding(content_of(path), options.encoding)):
+    if reader not in (read_parquet, read_arrow) and (note := describe_encoding(content_of(path), options.encoding)):
         table.notes.append(note)
     return table
+
+
+def _suffix_of(name: str) -> str:
+    """The last that is none of a compression."""
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
+    return next((each for each in reversed(suffixes) if each not in COMPRESSED), "")
+
+
+def _require_file(path: Path) -> None:
+    if path.is_file():
+        return
+    there = sorted(each.name for each in path.parent.iterdir() if each.is_file()) if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, there, n=1)
+    raise InputError(f"{path}: there is no such file" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 def _read_conll(path: Path, options: ReadOptions) -> Table:
@@ -67,7 +85,12 @@ _READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
     ".parquet": read_parquet,
+    ".arrow": read_arrow,
+    ".feather": read_arrow,
     ".conll": _read_conll,
     ".bio": _read_conll,
     ".iob2": _read_conll,
+    ".iob": _read_conll,
 }
+_NAMING = (read_json, read_json_lines, read_parquet, read_arrow)
+"""Those of files that name their columns."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from serving.errors import InputError
-from trainer.data.encodings import decode, decompress
+from serving.errors import InputError, shorten
+from trainer.data.encodings import decode, decompress, refuse_other_kinds
 from trainer.data.problems import RowProblems
 
 
@@ -22,6 +22,7 @@ class ReadOptions(NamedTuple):
 
 
 NO_OPTIONS: Final = ReadOptions()
+_SHOWN, _LONGEST_SHOWN = 20, 40
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,22 @@ class Table:
 
 def text_of(path: Path, encoding: str | None = None) -> str:
     """Unpacked, without a byte order mark; raises InputError, which names a line that is not in the encoding."""
-    return decode(path.name, content_of(path), encoding)
+    content = content_of(path)
+    refuse_other_kinds(path.name, content)
+    return decode(path.name, content, encoding)
 
 
 def content_of(path: Path) -> bytes:
     """Unpacked; raises InputError."""
+    return decompress(path.name, packed_content_of(path))
+
+
+def packed_content_of(path: Path) -> bytes:
+    """As it lies there; raises InputError."""
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path.name}: cannot be read ({error.strerror})") from None
-    return decompress(path.name, content)
 
 
 def lines_of(text: str) -> list[str]:
@@ -73,3 +80,9 @@ def lines_of(text: str) -> list[str]:
         text = text.replace("\r\n", "\n")
         text = text if "\n" in text else text.replace("\r", "\n")
     return text.split("\n")
+
+
+def join_some(names: Sequence[str]) -> str:
+    """For a message: of thousands the first ones."""
+    shown = [shorten(name, _LONGEST_SHOWN) for name in names[:_SHOWN]]
+    return ", ".join(shown) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

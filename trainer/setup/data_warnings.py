@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer.data.rows import Rows, normalize, same_text
 from trainer.setup.splits import Splits
+from trainer.tasks.labels import find_joined
 
 FEW_ROWS = 5
 STRONG_IMBALANCE = 20
@@ -98,13 +99,10 @@ def _spell_out(label: str) -> str:
 
 
 def _joined_labels(labels: Sequence[str]) -> str:
-    for separator in ",;|":
-        joined = [label for label in labels if separator in label]
-        parts = Counter(part.strip() for label in joined for part in label.split(separator))
-        if joined and any(count > 1 or part in labels for part, count in parts.items()):
-            several = f"labels such as {joined[0]!r} seem to be several with {separator!r} between them"
-            return f"{several}; if so, give task: multi-label-classification with data.label_separator"
-    return ""
+    if not (joined := find_joined(labels)):
+        return ""
+    several = f"labels such as {joined[0]!r} seem to be several with {joined[1]!r} between them"
+    return f"{several}; if so, give task: multi-label-classification with data.label_separator"
 
 
 def _float_labels(labels: Sequence[str]) -> str:

@@ -1,4 +1,5 @@
-"""Several labels a row, as files have them: lists, lists written as text, 0/1 vectors, a column for each label."""
+"""Several labels a row, as files have them: lists, 0/1 vectors, objects of 0 and 1 by label, each also written as text,
+or a column for each label."""
 
 from __future__ import annotations
 
@@ -11,9 +12,10 @@ from typing import Any
 from serving.errors import InputError, quote
 from serving.tasks.inputs import json_type
 from trainer.data import columns
-from trainer.data.literals import parse_list
+from trainer.data.literals import parse_list, parse_nested
 from trainer.data.problems import UNUSABLE
 from trainer.data.table import Table
+from trainer.tasks.labels import find_joined
 
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 _ROW_OF_FLAGS = re.compile(r"[01](?:[ ,;|]+[01])+|[01]{3,}")
@@ -36,6 +38,8 @@ def read_lists(table: Table, name: str, separator: str | None) -> list[Any]:
     values = columns.column(table, "data.label", name, _labels_problem)
     if separator is None and _are_flags(values):
         return columns.map_rows(table, lambda value: re.findall("[01]", value), values)
+    if separator is None:
+        _refuse_joined(table, name, values)
 
     def read(value: Any) -> list[Any]:
         try:
@@ -49,11 +53,25 @@ def read_lists(table: Table, name: str, separator: str | None) -> list[Any]:
     return columns.map_rows(table, read, values)
 
 
+def _refuse_joined(table: Table, name: str, values: Sequence[Any]) -> None:
+    """Raise InputError for texts of several labels with a separator between them."""
+    if all(isinstance(value, str) or value is UNUSABLE for value in values):
+        labels = {value for value in values if value is not UNUSABLE and not value.lstrip().startswith(("[", "(", "{"))}
+        if joined := find_joined(sorted(labels)):
+            raise InputError(
+                f"{table.name}: {name} holds texts such as {joined[0]!r}, which seem to be several labels; give"
+                f" data.label_separator: {joined[1]!r}, or lists of labels",
+                field="data.label_separator",
+            )
+
+
 def read_single(table: Table, name: str) -> list[Any]:
     """The one label of each row, also where it is alone in a list."""
 
     def alone(value: Any) -> Any:
         found = parse_list(value) if isinstance(value, str) else value
+        if isinstance(flags := _parsed_object(value), dict):
+            found = _read_flags(flags, name)
         if not isinstance(found, (list, tuple)):
             if problem := _broken_list(value):
                 raise InputError(f"{name} {problem}")
@@ -99,10 +117,10 @@ def vector_length(rows: Sequence[Any], names: Sequence[str] | None) -> int | Non
 def read_vectors(table: Table, column: str, rows: Sequence[Any], length: int, names: Sequence[str] | None) -> list[Any]:
     """The labels at the ones of 0/1 vectors; raises InputError where the names are not as many as the numbers."""
     if names is None or len(names) != length:
-        problem = "names give" if names is None else f"{len(names)} names are given; give"
+        found = "" if names is None else f"; data.label_names are {len(names)}"
         raise InputError(
-            f"{table.name}: {column} holds vectors of {length} zeros and ones, one for each label; as their {problem}"
-            f" data.label_names, {length} names in the vectors' order",
+            f"{table.name}: {column} holds vectors of {length} zeros and ones, one for each label{found}; give their"
+            f" {length} names in the vectors' order as data.label_names",
             field="data.label_names",
         )
 
@@ -130,6 +148,8 @@ def _read_list(value: Any, separator: str | None) -> list[Any]:
     """Raises InputError."""
     if isinstance(value, (list, tuple)):
         return list(value)
+    if isinstance(flags := _parsed_object(value), dict):
+        return _read_flags(flags)
     if not isinstance(value, str):
         return [value]
     written = parse_list(value)
@@ -139,6 +159,20 @@ def _read_list(value: Any, separator: str | None) -> list[Any]:
         raise InputError(problem)
     parts = value.split(separator) if separator else [value]
     return [part.strip() for part in parts if part.strip()]
+
+
+def _parsed_object(value: Any) -> Any:
+    """An object that was written as text, as itself."""
+    return parse_nested(value) if isinstance(value, str) and value.lstrip().startswith("{") and ":" in value else value
+
+
+def _read_flags(flags: dict[Any, Any], name: str = "") -> list[str]:
+    """The labels with a 1, as spaCy's ``cats`` have them; raises InputError."""
+    for label, value in flags.items():
+        if not isinstance(label, str) or (problem := _flag_problem(value)):
+            about = problem if isinstance(label, str) else f"is {quote(label)}; a label's name is needed"
+            raise InputError(f"{name} [{quote(label)}] {about}".lstrip())
+    return [label for label, value in flags.items() if flag_of(value)]
 
 
 def _broken_list(text: Any, separator: str | None = None) -> str | None:
@@ -168,7 +202,7 @@ def _columns_of_flags(table: Table) -> list[str]:
 def _labels_problem(value: Any) -> str | None:
     if value is None or value != value:
         return "is missing; a row without labels has an empty list or text"
-    if isinstance(value, (list, tuple, str, int, float)):
+    if isinstance(value, (list, tuple, dict, str, int, float)):
         return None
     return f"is {json_type(value)}; labels are text, or a list of it"
 
@@ -189,4 +223,6 @@ def _flag_problem(value: Any) -> str | None:
         return f"is missing; {_FLAGS_SHOWN} is needed"
     if flag_of(value) is not None:
         return None
-    return f"is {quote(value)}; {_FLAGS_SHOWN} is needed, for a score 1 from a threshold of your own on"
+    score = isinstance(value, float) or (isinstance(value, str) and "." in value)
+    more = ", for a score 1 from a threshold of your own on" if score else ""
+    return f"is {quote(value)}; {_FLAGS_SHOWN} is needed{more}"

@@ -55,9 +55,20 @@ def sort_labels(labels: Iterable[str], order: Sequence[str] | None) -> list[str]
 
 
 def require_two(labels: Sequence[str], train: Rows) -> None:
-    """Raise InputError for a single label."""
+    """Raise InputError for a single label, or none."""
     if len(labels) < 2:
-        raise InputError(f"{train.name}: every training row has the label {labels[0]!r}; give at least two labels")
+        found = f"the only label of the training rows is {labels[0]!r}" if labels else "no training row has a label"
+        raise InputError(f"{train.name}: {found}; give rows of at least two labels")
+
+
+def find_joined(labels: Sequence[str]) -> tuple[str, str] | None:
+    """A label that seems to be several, and what stands between them: parts of it are parts of others, or labels."""
+    for separator in ",;|":
+        joined = [label for label in labels if separator in label]
+        parts = Counter(part.strip() for label in joined for part in label.split(separator))
+        if joined and any(count > 1 or part in labels for part, count in parts.items()):
+            return joined[0], separator
+    return None
 
 
 def describe_known(labels: Sequence[str]) -> str:

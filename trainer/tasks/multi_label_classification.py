@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 from torch import Tensor
 
+from serving.errors import InputError
 from serving.tasks import multi_label_classification as serving
 from serving.tasks.activations import apply_function, scale_odds
 from serving.tasks.base import Encoded, Task, TaskSettings
@@ -70,6 +71,12 @@ class MultiLabelClassification(TrainingTask):
         counts = self.label_counts(train)
         order = self.data.label if isinstance(self.data.label, tuple) else label_rows.read_label_names(self.data)
         labels = label_rows.sort_labels(counts, order or table.label_names.get(self.label_column))
+        if len(labels) == 1 and any(labels[0] not in row for row in train.targets):
+            raise InputError(
+                f"{train.name}: the only label is {labels[0]!r}; give two or more, or for a yes or no about one label"
+                " task: text-classification",
+                field="data.label",
+            )
         label_rows.require_two(labels, train)
         self._weight = class_weights(self.recipe.model_head.class_weights, labels, counts)
         return labels

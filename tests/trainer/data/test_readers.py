@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import json
 import lzma
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +34,15 @@ def table(folder: Path, name: str, content: str | bytes, columns: list[str] | No
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
     return read_file(path, ReadOptions(columns, **options))
+
+
+def zipped(*names: str, content: str = "text,label\na,x\n") -> bytes:
+    """An archive of files with this content."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, content)
+    return file.getvalue()
 
 
 def refusal(folder: Path, name: str, content: str | bytes, **options: str) -> str:
@@ -75,6 +86,72 @@ def test_json_lines_exact(tmp_path: Path, suffix: str) -> None:
     assert found.columns == {"text": ["2020-01-01", "a\u2028b", None], "label": [1, True, "x"]}
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"text": "a"},\n{"text": "b"}',
+        '{"text": "a"}{"text": "b"}',
+        '{\n"text": "a"\n}\n{\n"text": "b"\n}\n',
+        '\x1e{"text": "a"}\n\x1e{"text": "b"}\n',
+    ],
+)
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_json_values_that_follow_one_another(tmp_path: Path, suffix: str, content: str) -> None:
+    """Objects are read wherever their lines end."""
+    assert table(tmp_path, f"a.{suffix}", content).columns == {"text": ["a", "b"]}
+
+
+def test_json_rows_by_id(tmp_path: Path) -> None:
+    """An object of more rows than columns has rows, by their ids."""
+    rows = {f"id {at}": {"text": str(at), "label": "x"} for at in range(3)}
+    found = table(tmp_path, "a.json", json.dumps(rows))
+    assert found.columns == {"text": ["0", "1", "2"], "label": ["x"] * 3}
+
+
+def test_columns_without_a_name(tmp_path: Path) -> None:
+    """Columns without a name, which spreadsheets and indices leave, are named as pandas does."""
+    found = table(tmp_path, "a.csv", ",text,label,,\n0,a,x,,\n")
+    assert list(found.columns) == ["Unnamed: 0", "text", "label", "Unnamed: 3", "Unnamed: 4"]
+
+
+def test_zip_of_one_file(tmp_path: Path) -> None:
+    """An archive of one file is read as that file, whatever macOS puts beside it."""
+    for name in ("a.zip", "a.csv.zip", "a.csv"):
+        content = zipped("rows.csv", "__MACOSX/._rows.csv")
+        assert table(tmp_path, name, content).columns == {"text": ["a"], "label": ["x"]}
+    assert table(tmp_path, "b.zip", zipped("b.jsonl", content='{"text": "a"}\n')).columns == {"text": ["a"]}
+
+
+def test_packed_twice(tmp_path: Path) -> None:
+    """What is packed twice is unpacked twice."""
+    assert len(table(tmp_path, "a.csv.gz", gzip.compress(gzip.compress(b"text\na\nb\n")))) == 2
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    """A file that is not there is told with one of nearly its name, and nothing of recipes."""
+    (tmp_path / "train.csv").touch()
+    with pytest.raises(InputError, match=r"trian\.csv: there is no such file; did you mean train\.csv\?$"):
+        read_file(tmp_path / "trian.csv")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "feather"])
+def test_arrow_types(tmp_path: Path, suffix: str) -> None:
+    """Categories, large strings, lists and objects are plain values, in Parquet, Arrow and Feather."""
+    import pyarrow
+    from pyarrow import feather, parquet
+
+    columns = {
+        "text": pyarrow.array(["NA", "b"], pyarrow.large_string()),
+        "label": pyarrow.array(["x", "y"]).dictionary_encode(),
+        "lists": [["a"], []],
+        "objects": [{"a": 1}, {"a": 2}],
+    }
+    write = parquet.write_table if suffix == "parquet" else feather.write_feather
+    write(pyarrow.table(columns), str(tmp_path / f"a.{suffix}"))
+    found = read_file(tmp_path / f"a.{suffix}").columns
+    assert found == {"text": ["NA", "b"], "label": ["x", "y"], "lists": [["a"], []], "objects": [{"a": 1}, {"a": 2}]}
+
+
 def test_parquet(tmp_path: Path) -> None:
     """Parquet is read with its types, class names in their order, and -1 as no label."""
     import datasets
@@ -95,7 +172,7 @@ def test_parquet(tmp_path: Path) -> None:
         (
             "a.csv",
             "text,label\na,x\nb,c,y\n",
-            "a.csv, line 3: has 3 fields, but there are 2 columns (text, label)",
+            "a.csv, line 3: has 3 fields, and the header 2 columns (text, label)",
         ),
         ("a.csv", 'text,label\n"a\nb",x\nc\n', "a.csv, line 4: has 1 field,"),
         ("a.csv", 'text,label\na,x\n"b,y\nc,z\n', "a.csv, line 3: not valid CSV"),
@@ -111,7 +188,23 @@ def test_parquet(tmp_path: Path) -> None:
         ("a.xlsx", "x", "a.xlsx: is a spreadsheet; save its sheet as CSV; read are .csv, .tsv, .txt, .json"),
         ("a.doc", "x", "a.doc: .doc is not supported; read are .csv"),
         ("a.pkl", "x", "a.pkl: is pickled, and may hold code"),
-        ("a.csv", b"PK\x03\x04...", "a.csv: is a ZIP archive or a spreadsheet"),
+        ("a.csv", b"PK\x03\x04...", "a.csv: cannot be unpacked (File is not a zip file)"),
+        ("a.csv", zipped("b.csv", "c.csv"), "a.csv: is an archive of 2 files (b.csv, c.csv); unpack it"),
+        ("a.csv", zipped("[Content_Types].xml", "xl/workbook.xml"), "a.csv: is a spreadsheet or a document; save"),
+        ("a.csv", b"SQLite format 3\0...", "a.csv: is a SQLite database; write a table of it to a CSV file"),
+        ("a.sqlite3", b"SQLite format 3\0...", "a.sqlite3: is a database; write a table of it to a CSV file"),
+        ("a.csv", "version https://git-lfs.github.com/spec/v1\n", "a.csv: is no data but a pointer of Git LFS"),
+        ("a.jsonl", "<!DOCTYPE html><html></html>", "a.jsonl: is a web page; get the file by"),
+        ("a.csv", '[{"text": "a"}]', "a.csv: holds JSON; name it .json"),
+        ("a.csv", '{"text": "a", "label": "x"}\n' * 2, "a.csv: holds JSON; name it .json"),
+        ("a.csv", " \n\n", "a.csv: is empty"),
+        ("a.csv", "My rows\ntext,label\na,x\n", "a.csv: its first line has one column (My rows), and each other more"),
+        ("a.csv", "text,label\na,x\n label , text \n", "a.csv, line 3: holds the names of the columns"),
+        ("rows", "text\na\n", "rows: has no ending that tells what it holds; name it by that"),
+        ("a.json", '[{"text": "a"},]', "a.json, line 1: not valid JSON"),
+        ("a.jsonl", '{"text": "a"}\n# b\n', "line 2: not valid JSON (Expecting value): '# b'; give one object a line"),
+        ("a.jsonl", '{"text": "a", "text": "b"}\n' * 2, "line 1: not valid JSON (the key 'text' occurs twice in an"),
+        ("a.json", '[{"text": "a", "text": "b"}]', "a.json: the key 'text' occurs twice in an object"),
         ("a.csv", b"text,label\na\0,x\n", "a.csv, line 2: holds a NUL byte"),
         ("a.csv", "text,label\na,x\n".encode("utf-16-le"), "without a byte order mark; give data.encoding: utf-16-le"),
         ("a.csv.gz", b"\x1f\x8b nothing", "a.csv.gz: cannot be unpacked"),
@@ -125,12 +218,6 @@ def test_parquet(tmp_path: Path) -> None:
 def test_unreadable(tmp_path: Path, name: str, content: str | bytes, expected: str) -> None:
     """What cannot be read is named by file and line."""
     assert expected in refusal(tmp_path, name, content)
-
-
-def test_missing_file(tmp_path: Path) -> None:
-    """A missing file's message says where paths are looked up."""
-    with pytest.raises(InputError, match="there is no such file; paths are relative to the recipe's folder"):
-        read_file(tmp_path / "absent.csv")
 
 
 def test_column_names_misplaced(tmp_path: Path) -> None:

@@ -56,6 +56,12 @@ def refusal(labels: list[Any], name: str = MULTI, **data: Any) -> str:
         ("{'a', 'b'}", ["a", "b"]),
         ("""["it's", 'x\\ny']""", ["it's", "x\ny"]),
         ("array(['a', 'b'], dtype=object)", ["a", "b"]),
+        ("[np.str_('a'), np.str_('b')]", ["a", "b"]),
+        ("[np.int64(1), np.float32(0.0)]", [1, 0.0]),
+        ("['np.int64(1)']", ["np.int64(1)"]),
+        ("tensor([0., 1.], dtype=torch.float64)", [0.0, 1.0]),
+        ('"[\\"a\\", \\"b\\"]"', ["a", "b"]),
+        ('"[a] b"', None),
         ("[0 1 0]", [0, 1, 0]),
         ("[0. 1.]", [0.0, 1.0]),
         ("[True, False, None]", [True, False, None]),
@@ -93,7 +99,42 @@ def test_vectors(labels: list[Any]) -> None:
     """0/1 vectors are the names at their ones; without names the file is refused, with what to give."""
     assert targets(labels, label_names=ABC) == [["b", "c"], ["a"], []]
     assert "label holds vectors of 3 zeros and ones, one for each label" in refusal(labels)
-    assert "2 names are given; give data.label_names, 3 names" in refusal(labels, label_names=("x", "y"))
+    assert "data.label_names are 2; give their 3 names in the vectors' order" in refusal(labels, label_names=("x", "y"))
+
+
+def test_objects_of_flags() -> None:
+    """An object of 0 and 1 by label, as spaCy's cats, is the labels at the ones, as text too; scores are told."""
+    flags = [{"a": 1, "b": 0}, {"a": 0.0, "b": 1.0}, {"a": True, "b": True}, {"a": 0, "b": 0}]
+    expected = [["a"], ["b"], ["a", "b"], []]
+    assert targets(flags) == expected
+    assert targets([str(each) for each in flags]) == expected
+    assert targets([json.dumps(each) for each in flags[:2]], "text-classification") == ["a", "b"]
+    assert "['a'] is 0.7; a 0 or a 1 is needed, for a score 1 from" in problems([{"a": 0.7}])
+    assert problems([{"a": "yes"}]).endswith("['a'] is 'yes'; a 0 or a 1 is needed")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|"])
+def test_labels_joined_in_a_text(separator: str) -> None:
+    """Texts of several labels are none of one label: the file is refused, with the separator to give."""
+    labels = [f"a{separator} b", "b", "a", f"b{separator} c"]
+    assert f"data.label_separator: {separator!r}" in refusal(labels)
+    assert targets(labels, label_separator=separator) == [["a", "b"], ["b"], ["a"], ["b", "c"]]
+    assert targets(["Smith, John", "Doe, Jane"]) == [["Smith, John"], ["Doe, Jane"]]
+
+
+def test_too_few_labels(tmp_path: Path) -> None:
+    """Rows of no label, or of one and none, say what they lack."""
+
+    def told(labels: list[Any]) -> str:
+        path = tmp_path / "a.jsonl"
+        rows = [{"text": f"text {at}", "label": label} for at, label in enumerate(labels)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        with pytest.raises(InputError) as caught:
+            load_splits(task(train=str(path)))
+        return str(caught.value)
+
+    assert "no training row has a label" in told([[]] * 8)
+    assert "a yes or no about one label task: text-classification" in told([["a"], []] * 8)
 
 
 def test_vectors_with_a_separator() -> None:
@@ -141,7 +182,7 @@ def test_lists_as_text() -> None:
     assert targets(labels) == targets(labels, label_separator=",") == [["a", "b"], ["b"], [], []]
 
 
-@pytest.mark.parametrize("text", ["[a, b]", "[a b]", "['a', 'b'", "[__import__('os')]", "{'a': 1}", "('a', b)"])
+@pytest.mark.parametrize("text", ["[a, b]", "[a b]", "['a', 'b'", "[__import__('os')]", "{'a': b}", "('a', b)"])
 @pytest.mark.parametrize("name", [MULTI, "text-classification"])
 def test_what_seems_a_list(text: str, name: str) -> None:
     """Text that begins as a list and cannot be read as one is told by row."""
