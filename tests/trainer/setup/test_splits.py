@@ -115,7 +115,10 @@ def test_skipped_rows(tmp_path: Path) -> None:
     ("train", "expected"),
     [
         ([("", "a"), ("", "b")], "train.jsonl: no row can be used (2 rows are left out as unusable)"),
-        ([("x", "a"), ("", "b")], "every training row has the label 'a'; give at least two labels (1 row is left out"),
+        (
+            [("x", "a"), ("", "b")],
+            "the only label of the training rows is 'a'; give rows of at least two labels (1 row is left out",
+        ),
     ],
 )
 def test_nothing_left(tmp_path: Path, train: list[Pair], expected: str) -> None:
