@@ -57,8 +57,8 @@ def sort_labels(labels: Iterable[str], order: Sequence[str] | None) -> list[str]
 def require_two(labels: Sequence[str], train: Rows) -> None:
     """Raise InputError for a single label, or none."""
     if len(labels) < 2:
-        found = f"the only label of the training rows is {labels[0]!r}" if labels else "no training row has a label"
-        raise InputError(f"{train.name}: {found}; give rows of at least two labels")
+        found = f"every training row has the label {labels[0]!r}" if labels else "no training row has a label"
+        raise InputError(f"{train.name}: {found}; give at least two labels")
 
 
 def find_joined(labels: Sequence[str]) -> tuple[str, str] | None:

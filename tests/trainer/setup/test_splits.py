@@ -117,7 +117,7 @@ def test_skipped_rows(tmp_path: Path) -> None:
         ([("", "a"), ("", "b")], "train.jsonl: no row can be used (2 rows are left out as unusable)"),
         (
             [("x", "a"), ("", "b")],
-            "the only label of the training rows is 'a'; give rows of at least two labels (1 row is left out",
+            "every training row has the label 'a'; give at least two labels (1 row is left out",
         ),
     ],
 )
