@@ -48,14 +48,12 @@ def test_round_trip(tiny_backbone: Path, tmp_path: Path, pooling: str) -> None:
 
 
 def test_a_head_of_several_layers_comes_back(tiny_backbone: Path, tmp_path: Path) -> None:
-    """Pooled, two dense layers, length 1, a classifier without bias: the same logits to the last bit."""
+    """Pooled, two dense layers, length 1, a classifier: the same logits to the last bit."""
     torch.manual_seed(0)
-    spec = ModelSpec(
-        "sequence", "cls+max", 3, dense=(Dense(64, 16, False, "gelu"), Dense(16, 8)), normalized=True, bias=False
-    )
+    spec = ModelSpec("sequence", "cls+max", 3, dense=(Dense(64, 16, False, "gelu"), Dense(16, 8)), normalized=True)
     base = find_base_model(str(tiny_backbone))
     model = build_model(base, replace(spec, dense=()), LABELS).eval()
-    model = PooledClassifier(model.backbone, "cls+max", 3, dense=spec.dense, normalized=True, bias=False).eval()
+    model = PooledClassifier(model.backbone, "cls+max", 3, dense=spec.dense, normalized=True).eval()
     save_checkpoint(model, spec, TASK, load_tokenizer(tiny_backbone), tmp_path / "checkpoint")
     loaded = load_checkpoint(tmp_path / "checkpoint")
     batch = loaded.tokenizer(["refund", "where is my order 17?"], padding=True, return_tensors="pt")
@@ -63,7 +61,7 @@ def test_a_head_of_several_layers_comes_back(tiny_backbone: Path, tmp_path: Path
         assert torch.equal(loaded.model(**batch)["logits"], model(**batch)["logits"])
     assert loaded.model_spec == spec
     assert set(load_file(tmp_path / "checkpoint" / "head.safetensors")) == {
-        "dense.0.0.weight", "dense.1.0.weight", "dense.1.0.bias", "weight",
+        "dense.0.0.weight", "dense.1.0.weight", "dense.1.0.bias", "weight", "bias",
     }  # fmt: skip
 
 
