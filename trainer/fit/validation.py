@@ -20,6 +20,7 @@ from trainer.model.checkpoint import save_checkpoint
 from trainer.model.heads import Model
 from trainer.model.inference import rows_logits
 from trainer.model.inputs import cut, longest_first
+from trainer.model.tokenizer_warnings import tokenizer_warnings
 from trainer.run.run import Run
 from trainer.setup.data_warnings import warnings_of
 from trainer.setup.training_setup import TrainingSetup
@@ -51,7 +52,8 @@ def encode_datasets(setup: TrainingSetup, run: Run, console: Console) -> tuple[D
         Examples(setup.training_task, task, setup.tokenizer, rows) for rows in (splits.train, splits.validation)
     )
     lengths = train.truncated, setup.tokenizer.model_max_length
-    warnings = warnings_of(splits, *lengths, setup.tokens_without_embedding())
+    warnings = warnings_of(splits, *lengths)
+    warnings += tokenizer_warnings(setup.tokenizer, setup.base.folder, setup.base.config.vocab_size)
     warnings += setup.training_task.warnings(task, splits.train)
     carried = setup.carried
     warnings += [carried.text] if carried and carried.partly else []

@@ -32,12 +32,15 @@ from trainer.model.inputs import encode, padder
 from trainer.model.model_folder import read_json
 from trainer.model.quiet import quiet_transformers
 from trainer.model.refusal import refusing
+from trainer.model.tokenizer_warnings import tokenizer_warnings
 from trainer.recipe.recipe import Recipe
 from trainer.run import environment
 from trainer.run.folder_lock import LOCK_FILE, folder_lock
 from trainer.run.lock import Environment, Lock
 from trainer.run.report import write_report
 from trainer.run.run import FINISHED, Run, check_folder, write_atomically
+from trainer.setup.data_warnings import unusable_rows_warnings
+from trainer.setup.sources import InputCheck
 from trainer.setup.splits import Splits, fingerprint, load_splits
 from trainer.tasks import create_training_task
 from trainer.tasks.base import TrainingTask
@@ -94,8 +97,12 @@ def _fill(model: ImportedModel, run: Run, output: Path, check: Callable[[Checkpo
     training_task, base = create_training_task(model.recipe), model.source.base
     tokenizer = _tokenizer(model)
     training_task.prepare(base, tokenizer)
-    splits = load_splits(training_task)
-    task, assumed = _task(model, training_task, tokenizer, splits), list(model.assumed)
+
+    def check_of(rows: Rows) -> InputCheck:
+        return training_task.input_check(_task(model, training_task, tokenizer, rows), tokenizer.backend_tokenizer)
+
+    splits = load_splits(training_task, check_of)
+    task, assumed = _task(model, training_task, tokenizer, splits.test), list(model.assumed)
     checkpoint = Checkpoint(model.loaded.model, tokenizer, task, model.loaded.model_spec, tokenizer.model_max_length)
     check(checkpoint, base.id)
     model.recipe.save(run.recipe, output)
@@ -120,7 +127,12 @@ def _fill(model: ImportedModel, run: Run, output: Path, check: Callable[[Checkpo
         "metrics": {"test": metrics},
         "errors": errors,
         "metric": model.recipe.metric,
-        "warnings": [*([order] if order else []), *splits.notes],
+        "warnings": [
+            *([order] if order else []),
+            *tokenizer_warnings(tokenizer, model.source.tokenizer_folder, model.loaded.model.config.vocab_size),
+            *splits.notes,
+            *unusable_rows_warnings(splits.unusable_rows),
+        ],
         "best_step": None,
         "history": [],
         "versions": environment.versions(),
@@ -147,17 +159,16 @@ def _pipeline_inputs(folder: Path, original: Any) -> list[str] | None:
     return ["input_ids", *(["token_type_ids"] if types else []), "attention_mask"]
 
 
-def _task(
-    model: ImportedModel, training_task: TrainingTask, tokenizer: PreTrainedTokenizerFast, splits: Splits
-) -> Task:
+def _task(model: ImportedModel, training_task: TrainingTask, tokenizer: PreTrainedTokenizerFast, rows: Rows) -> Task:
     config, length = model.loaded.model.config, tokenizer.model_max_length
-    settings = training_task.imported_settings(splits.test, splits.labels, length)
+    labels = list(model.recipe.imported.labels) if model.recipe.imported else []
+    settings = training_task.imported_settings(rows, labels, length)
     changes: dict[str, Any] = {"vocabulary": config.vocab_size} if len(tokenizer) > config.vocab_size else {}
     if "function_to_apply" in type(settings).model_fields:
         changes["function_to_apply"] = model.source.function_to_apply
     if "dimensions" in type(settings).model_fields:
         changes["dimensions"] = model.loaded.width
-    return training_task.task(splits.labels, settings.model_copy(update=changes))
+    return training_task.task(labels, settings.model_copy(update=changes))
 
 
 def _name_labels(loaded: Loaded, labels: list[str]) -> None:

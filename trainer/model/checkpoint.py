@@ -119,8 +119,8 @@ def load_tokenizer(
     with refusing(str(folder), "its tokenizer cannot be read"), quiet_transformers():
         names = inputs or _input_names(AutoConfig.from_pretrained(folder, local_files_only=True))
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, model_input_names=list(names))
-    if tokenizer.pad_token is None and tokenizer.eos_token is not None:
-        tokenizer.pad_token = tokenizer.eos_token  # causal families have none; padding is masked, whatever it is
+    if tokenizer.pad_token is None and (token := tokenizer.eos_token or tokenizer.sep_token):
+        tokenizer.pad_token = token  # causal families have none; padding is masked, whatever it is
     tokenizer.padding_side = "right"  # on the left it would move the positions of causal models
     if missing := _missing_part(tokenizer):
         raise InputError(f"model: the tokenizer has no {missing}; choose another base model", field="model")

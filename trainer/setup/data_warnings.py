@@ -18,11 +18,11 @@ STRONG_IMBALANCE = 20
 MANY_TRUNCATED = 0.02
 
 
-def warnings_of(splits: Splits, truncated: float, max_length: int, no_embedding: Sequence[str] = ()) -> list[str]:
-    """``truncated`` is the share of training texts that are cut, ``no_embedding`` are tokens that the model lacks."""
+def warnings_of(splits: Splits, truncated: float, max_length: int) -> list[str]:
+    """``truncated`` is the share of training texts that are cut."""
     warnings = [
         *splits.notes,
-        *_unusable_rows(splits.unusable_rows),
+        *unusable_rows_warnings(splits.unusable_rows),
         *(_shared_inputs(splits.train, rows, name) for name, rows in splits.by_name()[1:]),
         *(_excluded_rows(name, count) for name, count in splits.excluded.items()),
         _conflicts(splits),
@@ -33,7 +33,6 @@ def warnings_of(splits: Splits, truncated: float, max_length: int, no_embedding:
         _unmeasured_labels(splits),
         _imbalance(splits),
         _truncation(truncated, max_length),
-        _tokens_without_embedding(no_embedding),
     ]
     return [warning for warning in warnings if warning]
 
@@ -44,18 +43,11 @@ def _shared_inputs(train: Rows, held_out: Rows, name: str) -> str:
     return f"{shared} of {len(held_out)} {name} texts are in the training set too" if shared else ""
 
 
-def _tokens_without_embedding(tokens: Sequence[str]) -> str:
-    if not tokens:
-        return ""
-    named = ", ".join(map(repr, tokens[:3])) + (", …" if len(tokens) > 3 else "")
-    return f"the model has no embedding for {len(tokens)} tokens of its tokenizer, and refuses texts with them: {named}"
-
-
 def _excluded_rows(name: str, count: int) -> str:
     return f"{count} rows of test set {name} are excluded: their text or article is among the training rows"
 
 
-def _unusable_rows(record: Sequence[Mapping[str, Any]]) -> list[str]:
+def unusable_rows_warnings(record: Sequence[Mapping[str, Any]]) -> list[str]:
     counts: dict[str, int] = defaultdict(int)
     for entry in record:
         counts[entry["file"]] += len(entry["rows"])

@@ -42,13 +42,9 @@ class TrainingSetup:
     def task(self) -> Task:
         """The answering task, with its settings before training."""
         settings = self.training_task.settings(self.splits.train, self.splits.labels, self.tokenizer.model_max_length)
-        embeddings = self.base.config.vocab_size if self.tokens_without_embedding() else None
+        rows: int = self.base.config.vocab_size
+        embeddings = rows if len(self.tokenizer) > rows else None
         return self.training_task.task(self.splits.labels, settings.model_copy(update={"vocabulary": embeddings}))
-
-    def tokens_without_embedding(self) -> list[str]:
-        """Added to the tokenizer, and not to the model."""
-        missing = range(self.base.config.vocab_size, len(self.tokenizer))
-        return list(self.tokenizer.convert_ids_to_tokens(list(missing)))
 
     @property
     def model_spec(self) -> ModelSpec:

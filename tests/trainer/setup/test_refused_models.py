@@ -92,7 +92,9 @@ CASES = {
     "a tokenizer that is no JSON": Case(
         "BERT", CLASSIFY, lambda folder: (folder / "tokenizer.json").write_text("{"), "tokenizer cannot be read"
     ),
-    "nothing to pad with": Case("BERT", CLASSIFY, tokenizer(pad_token=None, eos_token=None), "no padding token"),
+    "nothing to pad with": Case(
+        "BERT", CLASSIFY, tokenizer(**dict.fromkeys(("pad_token", "eos_token", "sep_token"))), "no padding token"
+    ),
     "weights of another width": Case("BERT", CLASSIFY, config(hidden_size=64), "in another shape than its config.json"),
     "fewer tokens than the vocabulary": Case("BERT", CLASSIFY, config(vocab_size=5), "1 weights .*word_embeddings"),
     "layers without weights": Case("BERT", CLASSIFY, config(num_hidden_layers=3), r"16 weights .*layer\.2"),
