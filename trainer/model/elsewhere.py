@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from serving.tasks.base import Task
-from trainer.model.architecture import LABELLING, LIBRARY
+from trainer.model.architecture import LIBRARY, backbone_class
 from trainer.model.heads import LibraryModel, OwnModel, has_own_head, output_layer
 
-NOTICE = (
-    "Only the backbone is here. Its head is in head.safetensors, which Tuneship alone reads: serve the run by tuneship"
-    " export, or load the backbone by AutoModel"
+NOTICE = "Only the backbone is here"
+"""How the name of an empty tensor begins: transformers lists unknown names in the report that comes with its error."""
+
+DRAWING = (
+    *LIBRARY.values(),
+    transformers.AutoModel,
+    transformers.AutoModelForMaskedLM,
+    transformers.AutoModelForMultipleChoice,
+    transformers.AutoModelForNextSentencePrediction,
+    transformers.AutoModelForPreTraining,
 )
-"""The name of an empty tensor: transformers lists unknown names in the report that comes with its error."""
+"""The classes that draw at random what a folder lacks."""
 
 
 def save_backbone(model: OwnModel, task: Task, folder: Path) -> None:
     """Without the head, for ``AutoModel``; transformers' classes that have a head refuse it."""
     backbone: PreTrainedModel = model.backbone
-    obstacles = _obstacles(backbone) if has_own_head(model) else {}
+    headed = has_own_head(model)
+    obstacles = _obstacles(backbone, DRAWING if headed else [transformers.AutoModel])
     backbone.save_pretrained(folder, state_dict=backbone.state_dict() | obstacles)
     backbone.config.problem_type = task.problem_type
-    if obstacles:
+    if headed:
         backbone.config.architectures = [f"Tuneship{type(model).__name__}"]  # pipelines load a class that is named here
     backbone.config.save_pretrained(folder)
 
@@ -66,19 +76,27 @@ def _put(layer: nn.Linear, weight: Tensor, bias: Tensor) -> None:
     layer.bias.copy_(bias)
 
 
-def _obstacles(backbone: PreTrainedModel) -> dict[str, Tensor]:
-    """Empty tensors under names of the heads that transformers would draw at random: their shape is an error."""
-    classes = [LIBRARY[head]._model_mapping.get(type(backbone.config), None) for head in LABELLING]
-    names = [_last_name(kind, backbone) for kind in classes if kind]
-    return {name: torch.zeros(0) for name in (*names, NOTICE)}
+def _obstacles(backbone: PreTrainedModel, kinds: Iterable[Any]) -> dict[str, Tensor]:
+    """Empty tensors under names of what transformers would draw at random: their shape is an error."""
+    found = (kind._model_mapping.get(type(backbone.config), ()) for kind in kinds)
+    classes = {each for kind in found for each in (kind if isinstance(kind, tuple) else (kind,))}
+    names = {name for kind in classes for name in _lacking(kind, backbone)[-1:]}
+    if not names:
+        return {}
+    notice = (
+        f"{NOTICE}. Its head is in head.safetensors, which Tuneship alone reads: serve the run by tuneship export, or"
+        f" load the backbone by {backbone_class(backbone.config).__name__}"
+    )
+    return {name: torch.zeros(0) for name in (*sorted(names), notice)}
 
 
-def _last_name(kind: type[PreTrainedModel], backbone: PreTrainedModel) -> str:
-    """Of the weights that the class has beside the backbone's."""
+def _lacking(kind: type[PreTrainedModel], backbone: PreTrainedModel) -> list[str]:
+    """The weights that the class has beside the backbone's, and does not tie to them."""
     config = copy.deepcopy(backbone.config)
     config.num_labels = 2  # DistilBERT's class for answers takes no other number
     with torch.device("meta"):
         whole = kind(config)
-    ours, prefix = backbone.state_dict(), f"{whole.base_model_prefix}."
+    prefix, tied = f"{whole.base_model_prefix}.", whole.all_tied_weights_keys
+    ours = backbone.state_dict()
     names: list[str] = [*whole.state_dict()]
-    return [name for name in names if name not in ours and not name.startswith(prefix)][-1]
+    return [name for name in names if name not in tied and name.removeprefix(prefix) not in ours]
