@@ -24,14 +24,18 @@ from serving.http.root_path import strip_root_path
 from serving.http.state import ServerState
 from serving.inference.predictor import Predictor
 from serving.observability.observers import Observers
-from serving.protocols import HUGGING_FACE, PROTOCOLS
+from serving.protocols import HUGGING_FACE, INSTANCES, PROTOCOLS
 from serving.protocols.openai_decisions import decide
+from serving.protocols.openai_models import PREDICT
 from serving.settings.access import AccessPolicy
 from serving.settings.limits import DEFAULT, ServerLimits
 from serving.settings.log_settings import LogSettings
 
 ENDPOINTS = {decide.PATH: DecisionsEndpoint}
 """By path, where a protocol's endpoint is not `PredictEndpoint`."""
+
+
+INSTANCES_PATH = f"/v1/models/{{model}}{PREDICT}"
 
 
 class App(Starlette):
@@ -81,7 +85,13 @@ def create_app(
     state.metrics.observe_keys(keys)
     models = _model_routes("") + _model_routes("/models/{model}")
     app = App(
-        routes=models + info.ROUTES + open_inference.ROUTES + sagemaker.ROUTES,
+        routes=[
+            *models,
+            Route(INSTANCES_PATH, PredictEndpoint(INSTANCES), methods=["POST"]),
+            *info.ROUTES,
+            *open_inference.ROUTES,
+            *sagemaker.ROUTES,
+        ],
         lifespan=lifespan,
         middleware=[Middleware(ObservabilityMiddleware, observers, state), *access_middleware(access_policy, keys)],
         exception_handlers=dict.fromkeys(HANDLED, handle_error),

@@ -18,6 +18,7 @@ from serving.batching.errors import Expired, Overloaded, Unanswered, Unavailable
 from serving.errors import InputError, InputTooLarge, MalformedInput
 from serving.observability.request_record import record_of
 from serving.protocols.openai_models import speaks_openai
+from serving.settings.settings import ROOT_PATH
 
 STATUS: dict[type[Exception], tuple[int, str]] = {
     MalformedInput: (400, "malformed"),
@@ -30,6 +31,9 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
 
 MAX_PREFIX = 8
 """Segments of a path prefix that is looked for."""
+
+OWN = ("/v1", "/v2", "/tei", "/models")
+"""What our own paths begin with: no balancer's prefix."""
 
 HANDLED = (InputError, Unanswered, HTTPException, ClientDisconnect)
 """Exceptions that are not the server's fault."""
@@ -89,7 +93,9 @@ def _explain_routing(http: HttpRequest, error: HTTPException) -> HTTPException:
     path = http.url.path
     if error.status_code == HTTPStatus.NOT_FOUND:
         message = f"there is nothing at {path}; GET /openapi.json lists every path"
-        if prefix := _find_prefix(http):
+        if path.endswith("/") and _is_served(http, path.rstrip("/")):
+            message = f"there is nothing at {path}; leave out the slash at its end"
+        elif prefix := _find_prefix(http):
             message += f"; if {prefix} is a load balancer's prefix, start the server with --root-path {prefix}"
         return HTTPException(404, message, error.headers)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -103,10 +109,14 @@ def _find_prefix(http: HttpRequest) -> str:
     """Behind which a served path begins; empty if there is none."""
     parts = http.url.path.split("/", MAX_PREFIX + 2)
     for at in range(2, len(parts)):
-        scope = {**http.scope, "path": "/" + "/".join(parts[at:])}
-        if any(each.matches(scope)[0] is not Match.NONE for each in http.app.routes):
-            return "/".join(parts[:at])
+        prefix = "/".join(parts[:at])
+        if ROOT_PATH.fullmatch(prefix) and prefix not in OWN and _is_served(http, "/" + "/".join(parts[at:])):
+            return prefix
     return ""
+
+
+def _is_served(http: HttpRequest, path: str) -> bool:
+    return any(each.matches({**http.scope, "path": path})[0] is not Match.NONE for each in http.app.routes)
 
 
 def _allowed_methods(http: HttpRequest) -> list[str]:

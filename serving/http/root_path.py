@@ -6,13 +6,12 @@ here; the header, which anybody can send, changes nothing but the address in the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from serving.settings.settings import ROOT_PATH
 
-FORWARDED_PREFIX = b"x-forwarded-prefix"
+FORWARDED_PREFIX = "X-Forwarded-Prefix"
 
 
 def strip_root_path(scope: Scope, root_path: str) -> None:
@@ -22,9 +21,9 @@ def strip_root_path(scope: Scope, root_path: str) -> None:
         scope["path"] = path[len(root_path) :] or "/"
 
 
-def public_prefix(headers: Mapping[bytes, bytes], root_path: str) -> str:
+def public_prefix(headers: Headers, root_path: str) -> str:
     """What callers put before a path; empty if nothing. Of several balancers, the outermost comes first."""
-    forwarded = headers.get(FORWARDED_PREFIX, b"").decode("latin-1")
+    forwarded = ",".join(headers.getlist(FORWARDED_PREFIX))
     told = "".join(part.strip().rstrip("/") for part in forwarded.split(","))
     if not ROOT_PATH.fullmatch(told):
         return root_path

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from serving.protocols import classify, hugging_face, rerank, similarity, tei
+from serving.protocols import classify, hugging_face, instances, rerank, similarity, tei
 from serving.protocols import openai_embeddings as embeddings
 from serving.protocols.base import Check, Reply, Request
 from serving.protocols.openai_decisions import decide as decisions
@@ -46,6 +46,12 @@ class ApiProtocol:
 
 VECTORS = frozenset({FeatureExtraction.name})
 HUGGING_FACE = ApiProtocol("Hugging Face's inference API", frozenset(TASKS), hugging_face.parse, hugging_face.render)
+INSTANCES = ApiProtocol(
+    "Instances to predictions, as TensorFlow Serving, KServe and Vertex AI",
+    frozenset(TASKS),
+    instances.parse,
+    instances.render,
+)
 EMBED = ApiProtocol("Sentence vectors, as text-embeddings-inference", VECTORS, tei.parse_embed, tei.render)
 
 SIMILARITY = ApiProtocol(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from serving.errors import InputError, quote
-from serving.protocols import pipeline_parameters, similarity, tei
+from serving.protocols import instances, pipeline_parameters, similarity, tei
 from serving.protocols.base import Check, Reply, Request, check_inputs, parse_parameters
 from serving.protocols.json_body import load_json
 from serving.tasks.base import Task, object_schema
+from serving.tasks.generation import Text2TextGeneration
 
 ACCEPTED = ("inputs", "parameters", "options", "stream")
+TEXT_NAMES = ("summary_text", "translation_text")
+"""What clients for summaries and translations call a lone input's ``generated_text``."""
 
 
 def parse(body: bytes, task: Task, check: Check | None = None) -> Request:
@@ -23,6 +26,8 @@ def parse(body: bytes, task: Task, check: Check | None = None) -> Request:
         return tei.parse(content, task, check)
     if similarity.is_similarity_body(content):
         return similarity.parse_content(content, task, check)
+    if instances.is_instances_body(content):
+        return instances.parse_content(content, task, check)
     inputs = require_object(content)["inputs"]
     own = pipeline_parameters.translate(content.get("parameters"), task)
     parameters = parse_parameters(own, task.parameters_type)
@@ -35,7 +40,24 @@ def render(task: Task, request: Request, reply: Reply) -> Any:
         return tei.render(task, request, reply)
     if isinstance(request.options, similarity.Body):
         return similarity.render(task, request, reply)
-    return reply.answers[0] if request.lone and not task.lone_answer_in_list else reply.answers
+    if isinstance(request.options, instances.Body):
+        return instances.render(task, request, reply)
+    if not request.lone or task.lone_answer_in_list:
+        return reply.answers
+    if not isinstance(task, Text2TextGeneration):
+        return reply.answers[0]
+    return [each | dict.fromkeys(TEXT_NAMES, each["generated_text"]) for each in reply.answers[0]]
+
+
+def answers_schema(task: Task) -> dict[str, Any]:
+    """JSON schema of all that `render` may give for `Request`."""
+    answers, lone = {"type": "array", "items": task.answer_schema()}, task.answer_schema()
+    if task.lone_answer_in_list:
+        return answers
+    if isinstance(task, Text2TextGeneration):
+        text = {"type": "string"}
+        lone = {"type": "array", "items": object_schema({"generated_text": text} | dict.fromkeys(TEXT_NAMES, text))}
+    return {"anyOf": [answers, lone]}
 
 
 def request_schema(inputs: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:

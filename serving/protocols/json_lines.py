@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from serving.errors import InputError, InputTooLarge
 from serving.protocols import hugging_face
@@ -34,14 +35,18 @@ def parse(body: bytes, task: Task, check: Check) -> tuple[Request, list[Request]
     return Request(items, False, parameters), requests
 
 
-def render(task: Task, reply: Reply, requests: Iterable[Request]) -> bytes:
-    lines, start = [], 0
+def answers(task: Task, reply: Reply, requests: Iterable[Request]) -> list[Any]:
+    """Each line's."""
+    found, start = [], 0
     for request in requests:
         stop = start + len(request.items)
-        rendered = hugging_face.render(task, request, reply[start:stop])
-        lines.append(json.dumps(rendered, ensure_ascii=False) + "\n")
+        found.append(hugging_face.render(task, request, reply[start:stop]))
         start = stop
-    return "".join(lines).encode()
+    return found
+
+
+def render(rows: Iterable[Any]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
 def _require_room(inputs: int, task: Task) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 from serving.bundle.manifest import Manifest
 from serving.protocols.json_body import MAX_VALUES, count_values
 
+PREDICT = ":predict"
+"""Ends TensorFlow Serving's and KServe's paths, which are under /v1 too."""
+
 
 def speaks_openai(path: str) -> bool:
     """Whether errors at this path have OpenAI's format."""
-    return "/v1/" in path
+    return "/v1/" in path and not path.endswith(PREDICT)
 
 
 def requested_model(body: bytes) -> str:

@@ -114,6 +114,11 @@ class Task(ABC):
         return False
 
     @property
+    def input_keys(self) -> list[str]:
+        """Of an input that is an object; empty if it is a text."""
+        return list(self.input_schema().get("properties", ()))
+
+    @property
     def stride(self) -> int:
         return 0
 

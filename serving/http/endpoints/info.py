@@ -20,7 +20,6 @@ from serving.http.page import PAGE, POLICY
 from serving.http.root_path import public_prefix
 from serving.http.state import state_of
 from serving.inference.predictor import Predictor
-from serving.observability.request_record import record_of
 from serving.protocols.openai_models import model_object
 from serving.protocols.tei import SCORING_TASKS
 from serving.settings.limits import ServerLimits
@@ -93,7 +92,7 @@ async def openapi(http: HttpRequest) -> Response:
     limits = describe_limits(bundle.manifest, state.server_limits)
     own = "model" in http.path_params
     names = [served.name] if own else [each.name for each in state.models]
-    prefix = public_prefix(record_of(http.scope).headers, state.root_path)
+    prefix = public_prefix(http.headers, state.root_path)
     return JSONResponse(make_document(bundle, names, limits, state.access_policy, own=own, prefix=prefix))
 
 

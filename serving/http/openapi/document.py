@@ -14,13 +14,13 @@ from urllib.parse import quote
 from serving.bundle.bundle import Bundle
 from serving.explain.schema import schemas as explain_schemas
 from serving.explain.targets import unsupported_reason
-from serving.protocols import HUGGING_FACE, PROTOCOLS, ApiProtocol, similarity, tei
-from serving.protocols.hugging_face import request_schema
+from serving.protocols import HUGGING_FACE, PROTOCOLS, ApiProtocol, instances, similarity, tei
+from serving.protocols.hugging_face import answers_schema, request_schema
 from serving.protocols.openai_models import speaks_openai
 from serving.protocols.pipeline_parameters import parameters_schema
 from serving.settings.access import PROBES, AccessPolicy
 from serving.tasks import task_of
-from serving.tasks.base import Task
+from serving.tasks.base import Task, object_schema
 from serving.tasks.feature_extraction import FeatureExtraction
 
 Json = dict[str, Any]
@@ -101,14 +101,15 @@ def _protocol_item(protocol: ApiProtocol, *, named: bool) -> Json:
 
 
 def _values(task: Task) -> Json:
-    request, answers = _reference("Request"), _reference("Answers")
+    request = {"anyOf": [_reference("Request"), _reference("InstancesRequest")]}
+    answers = {"anyOf": [_reference("Answers"), _reference("Predictions")]}
     if isinstance(task, tei.PREDICT_TASKS):
-        request = {"anyOf": [request, _reference("TeiRequest")]}
+        request["anyOf"].append(_reference("TeiRequest"))
     if isinstance(task, FeatureExtraction):
         request["anyOf"].append(_reference("SimilarityRequest"))
-        answers = {"anyOf": [answers, {"type": "array", "items": {"type": "number"}}]}
+        answers["anyOf"].append({"type": "array", "items": {"type": "number"}})
     if isinstance(task, tei.SCORING_TASKS):
-        answers = {"anyOf": [answers, task.answer_schema()]}
+        answers["anyOf"].append(task.answer_schema())
     summary = f"{task.name.replace('-', ' ').capitalize()}: one input or several"
     return {"predict_summary": summary, "request": request, "answers": answers}
 
@@ -156,13 +157,14 @@ def _reference(schema: str) -> Json:
 
 
 def _schemas(task: Task) -> Json:
-    one, answer = task.input_schema(), task.answer_schema()
+    one, parameters = task.input_schema(), parameters_schema(task)
     several = {"type": "array", "items": one, "minItems": 1, "maxItems": task.limits.max_inputs}
-    answers = {"type": "array", "items": answer}
     return {
-        "Request": request_schema({"oneOf": [one, several]}, parameters_schema(task)),
+        "Request": request_schema({"oneOf": [one, several]}, parameters),
+        "InstancesRequest": instances.request_schema(one, parameters, task),
         **({"TeiRequest": tei.request_schema(task)} if isinstance(task, tei.PREDICT_TASKS) else {}),
         **({"SimilarityRequest": similarity.request_schema(task)} if isinstance(task, FeatureExtraction) else {}),
         **explain_schemas(task),
-        "Answers": answers if task.lone_answer_in_list else {"anyOf": [answers, answer]},
+        "Answers": answers_schema(task),
+        "Predictions": object_schema({"predictions": {"type": "array", "items": task.answer_schema()}}),
     }

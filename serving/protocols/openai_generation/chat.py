@@ -50,7 +50,6 @@ class _Body(SamplingBody):
     modalities: list[Literal["text"]] | None = None
     logprobs: Literal[False] | None = None
     top_logprobs: Literal[0] | None = None
-    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
     tools: Nothing = None
     functions: Nothing = None
     tool_choice: Literal["none", "auto"] | None = None

@@ -45,6 +45,7 @@ class SamplingBody(StrictModel):
     user: str | None = None
     presence_penalty: Literal[0] | None = None
     frequency_penalty: Literal[0] | None = None
+    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
 
     def parameters(self, limit: str = "max_tokens", **more: Any) -> GenerationParameters:
         """Raises InputError under this protocol's names; ``limit`` is that of the most tokens."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from huggingface_hub import InferenceClient
+from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from serving.errors import InputError
@@ -82,7 +83,13 @@ def test_document(prefixed: TestClient, client: TestClient) -> None:
 )
 def test_header(header: str, root_path: str, wanted: str) -> None:
     """It can name a path of this host, and no other host."""
-    assert public_prefix({b"x-forwarded-prefix": header.encode()}, root_path) == wanted
+    assert public_prefix(Headers({"X-Forwarded-Prefix": header.encode("utf-8").decode("latin-1")}), root_path) == wanted
+
+
+def test_two_headers() -> None:
+    """They are one list, as two balancers write it."""
+    raw = [(b"x-forwarded-prefix", b"/outer"), (b"x-forwarded-prefix", b"/support")]
+    assert public_prefix(Headers(raw=raw), "/support") == "/outer/support"
 
 
 @pytest.mark.parametrize("value", ["support", "//support", "/a/../b", "/a b", "/a?b", "https://example.org/a", "/%41"])

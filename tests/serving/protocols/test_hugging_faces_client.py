@@ -22,6 +22,16 @@ def test_generation(task_server: Servers) -> None:
         list(client.text_generation("track order 5", max_new_tokens=4, stream=True))
 
 
+def test_summaries_and_translations(task_server: Servers) -> None:
+    """Of a model that turns a text into a text, under each client's own name."""
+    client = InferenceClient(task_server("text2text-generation").url)
+    summary = client.summarization("track order 5", generate_parameters={"max_length": 9, "min_length": 2})
+    assert summary.summary_text
+    assert client.translation("track order 5").translation_text
+    with pytest.raises(ValidationError, match="tgt_lang is 'de'; accepted here are: null"):
+        client.translation("track order 5", src_lang="en", tgt_lang="de")
+
+
 def test_labels_of_the_callers_own(server: ServerProcess) -> None:
     """A fine-tuned classifier says that it has its own."""
     with pytest.raises(HfHubHTTPError, match="candidate_labels: this model answers the labels of its training"):

@@ -46,6 +46,15 @@ def task_of(name: str, **settings: Any) -> Task:
         ("feature-extraction", {"truncation": True, "normalize": False}, {"normalize": False}),
         ("text-generation", {"stop_sequences": ["z"], "do_sample": False}, {"stop": ["z"], "do_sample": False}),
         ("text2text-generation", {"generate_parameters": {"num_beams": 2}, "top_k": 3}, {"num_beams": 2, "top_k": 3}),
+        ("text2text-generation", {"max_length": 9, "min_length": 3}, {"max_new_tokens": 8, "min_new_tokens": 2}),
+        ("text2text-generation", {"generate_parameters": {"max_length": 9}}, {"max_new_tokens": 8}),
+        ("text2text-generation", {"src_lang": None, "clean_up_tokenization_spaces": False}, {}),
+        (
+            "text-generation",
+            {"watermark": False, "best_of": 1, "typical_p": 1.0, "details": False, "grammar": None},
+            {},
+        ),
+        ("text-generation", {"generate_parameters": {"stop_sequences": ["z"]}}, {"stop": ["z"]}),
     ],
 )
 def test_accepted(task: str, parameters: dict[str, Any], own: dict[str, Any]) -> None:
@@ -82,6 +91,10 @@ def test_accepted(task: str, parameters: dict[str, Any], own: dict[str, Any]) ->
         ("text-generation", {"max_length": 9}, "max_length: .*; accepted parameters: truncate"),
         ("text-generation", {"generate_parameters": {"seed": 1}, "seed": 2}, "generate_parameters and parameters.seed"),
         ("text-generation", {"generate_parameters": 1}, "generate_parameters: "),
+        ("text-generation", {"best_of": 2}, "parameters.best_of is 2; accepted here are: 1, null"),
+        ("text-generation", {"details": True}, "parameters.details is True; accepted here are: false, null"),
+        ("text2text-generation", {"tgt_lang": "de"}, "parameters.tgt_lang is 'de'; accepted here are: null"),
+        ("text2text-generation", {"max_length": 1}, "parameters.max_length is 1; accepted here are numbers from 2"),
         ("token-classification", {"stride": 2}, "stride: .*; accepted parameters: truncate"),
     ],
 )

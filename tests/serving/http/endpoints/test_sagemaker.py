@@ -74,13 +74,82 @@ def test_every_shape(task_client: Any, toy: str, rows: list[Any]) -> None:
     assert answers == [rounded(client.post("/predict", json=row).text) for row in rows]
 
 
-def test_content_type(client: TestClient) -> None:
-    """Another content type is a 415 that lists the accepted ones."""
-    response = client.post("/invocations", content="a,b", headers={"Content-Type": "text/csv"})
-    assert (response.status_code, response.json()["error"]) == (
-        415,
-        "send Content-Type: application/json or application/jsonl or application/jsonlines or application/x-jsonlines,"
-        " not text/csv",
+CSV = {"Content-Type": "text/csv"}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ('stop it\n"refund, it"\n', "text/csv"),
+        ('\ufeffinputs\r\nstop it\r\n\r\n"refund, it"', "text/csv; charset=utf-8"),
+        ('any\nstop it\n"refund, it"\n', "text/csv; header=present"),
+    ],
+)
+def test_csv(client: TestClient, content: str, kind: str) -> None:
+    """Each row is a text; a header is known by its name, or told."""
+    answer = client.post("/invocations", content=content.encode(), headers={"Content-Type": kind})
+    assert answer.json() == client.post("/predict", json={"inputs": ["stop it", "refund, it"]}).json()
+
+
+def test_csv_of_objects(task_client: Any) -> None:
+    """The columns are the keys of an input."""
+    client = task_client("question-answering")
+    content = "question,context\nwho?,Ada flew to Oslo\n"
+    inputs = [{"question": "who?", "context": "Ada flew to Oslo"}]
+    answer = client.post("/invocations", content=content, headers=CSV)
+    assert answer.json() == client.post("/predict", json={"inputs": inputs}).json()
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "message"),
+    [
+        (b"a\nb,c\n", 422, "row 2 has 2 columns; one, a text, is accepted"),
+        (b"a\n\n  \n", 422, "row 3 is empty; a text needs"),
+        (b'"a', 400, "the body is not valid CSV: unexpected end of data"),
+        (b"\xff", 400, "the body is not UTF-8: byte 0 is 0xff"),
+        (b"inputs\n", 422, "the body has no rows"),
+        (b"a\n" * 129, 413, "`rows` holds 129 texts; a request may hold 128"),
+    ],
+)
+def test_csv_is_refused(client: TestClient, content: bytes, status: int, message: str) -> None:
+    """The row is named."""
+    answer = client.post("/invocations", content=content, headers=CSV)
+    assert (answer.status_code, answer.json()["error"][: len(message)]) == (status, message)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("*/*", "application/json"),
+        ("text/html, application/*;q=0.9", "application/json"),
+        ("application/jsonlines", "application/jsonlines"),
+        ("application/x-jsonlines;q=0.5", "application/x-jsonlines"),
+    ],
+)
+def test_accept(client: TestClient, accept: str, kind: str) -> None:
+    """The first of what a caller accepts; a line has an input's answer."""
+    body = {"inputs": ["stop it", "refund it"]}
+    answer = client.post("/invocations", json=body, headers={"Accept": accept})
+    assert answer.headers["content-type"] == kind
+    whole = client.post("/predict", json=body).text
+    lines = answer.text if kind == "application/json" else f"[{','.join(answer.text.splitlines())}]"
+    assert rounded(lines) == rounded(whole)
+
+
+def test_lines_as_json(client: TestClient) -> None:
+    """A list of what the lines' answers are."""
+    rows = lines_of({"inputs": "stop it"}, {"inputs": "refund it"})
+    lines = client.post("/invocations", content=rows, headers=LINES).text.splitlines()
+    answer = client.post("/invocations", content=rows, headers=LINES | {"Accept": "application/json"})
+    assert rounded(answer.text) == [rounded(line) for line in lines]
+
+
+def test_what_no_answer_can_be(client: TestClient) -> None:
+    """A 406 that lists what answers are."""
+    answer = client.post("/invocations", json={"inputs": "a"}, headers={"Accept": "text/csv"})
+    assert (answer.status_code, answer.json()["error"]) == (
+        406,
+        "Accept is 'text/csv'; answers are application/json or application/jsonlines",
     )
 
 
@@ -107,7 +176,8 @@ def test_refused(client: TestClient, body: str, status: int, message: str) -> No
 
 
 def test_other_types(client: TestClient) -> None:
-    """Neither JSON nor JSON lines: a 415 with all that is accepted."""
-    response = client.post("/invocations", content="a,b", headers={"Content-Type": "text/csv"})
+    """Neither JSON, nor JSON lines, nor CSV: a 415 with all that is accepted."""
+    response = client.post("/invocations", content="a,b", headers={"Content-Type": "text/plain"})
     assert response.status_code == 415
-    assert {"application/json", "application/jsonlines"} <= set(response.json()["error"].replace(",", "").split())
+    accepted = {"application/json", "application/jsonlines", "text/csv"}
+    assert accepted <= set(response.json()["error"].replace(",", "").split())
