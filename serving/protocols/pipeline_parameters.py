@@ -70,7 +70,7 @@ def translate(parameters: Any, task: Task) -> Any:
     if accepted.keys().isdisjoint(parameters):
         return parameters
     own = {name: value for name, value in parameters.items() if name not in accepted}
-    for name in accepted.keys() & parameters.keys():
+    for name in filter(accepted.__contains__, parameters):
         own = _join(own, _own(name, _check(name, parameters[name], accepted[name]), task), name)
     return own
 
