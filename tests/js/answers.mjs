@@ -1,6 +1,6 @@
 // What transformers.js answers from a folder, in Node and in a browser: called as the folder's README says.
 
-/** The answers to the inputs of a job {model, task, dtype, pair, pooling, maxNewTokens, inputs}, with the tokens' ids. */
+/** The answers to the inputs of a job {model, task, dtype, pair, pooling, prefix, maxNewTokens, inputs}, with the tokens' ids. */
 export async function answersOf(library, job) {
   const { AutoTokenizer } = library;
   const tokenizer = await AutoTokenizer.from_pretrained(job.model);
@@ -44,6 +44,9 @@ const ASKING = {
   "question-answering": pipelineOf("question-answering", (run, input) => run(input.question, input.context)),
   "feature-extraction": pipelineOf("feature-extraction", async (run, input, job) =>
     (await run(input, { pooling: job.pooling, normalize: true })).tolist()[0],
+  ),
+  "text2text-generation": pipelineOf("text2text-generation", (run, input, job) =>
+    run(job.prefix + input, { max_new_tokens: job.maxNewTokens }),
   ),
   "text-generation": pipelineOf("text-generation", (run, input, job) =>
     run(input, { return_full_text: false, add_special_tokens: true, max_new_tokens: job.maxNewTokens }),

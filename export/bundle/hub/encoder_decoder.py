@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from export.bundle.hub.graph import Closing, close_long_texts, data_name
 from export.graphs.graph_file import data_file, load_graph, save_graph
 
 ENCODER, DECODER = "encoder_model.onnx", "decoder_model_merged.onnx"
@@ -26,17 +27,18 @@ MOVED = "cross."
 _CROSS = ".encoder."
 
 
-def write_encoder_decoder(encoder: Path, decoder: Path, folder: Path, data_name: str = "{}_data") -> list[Path]:
-    """From a bundle's graphs; returns the files, the decoder's last."""
+def write_encoder_decoder(encoder: Path, decoder: Path, folder: Path, closing: Closing | None = None) -> list[Path]:
+    """From a bundle's graphs; returns both files."""
     first, second = load_graph(encoder), load_graph(decoder)
     cross = _keep(load_graph(encoder), [each.name for each in first.graph.output if each.name != HIDDEN], {HIDDEN})
     _merge(second.graph, cross.graph, next(each for each in first.graph.output if each.name == HIDDEN))
     split = next((path for path in (encoder, decoder) if data_file(path).exists()), decoder)
-    written = []
-    for model, name in ((_keep(first, [HIDDEN], set()), ENCODER), (second, DECODER)):
-        save_graph(model, folder / name, split, data_name.format(name))
-        written.append(folder / name)
-    return written
+    _keep(first, [HIDDEN], set())
+    if closing:
+        close_long_texts(first, closing)
+    for model, name in ((first, ENCODER), (second, DECODER)):
+        save_graph(model, folder / name, split, data_name(name))
+    return [folder / ENCODER, folder / DECODER]
 
 
 def _keep(model: ModelProto, outputs: Sequence[str], given: set[str]) -> ModelProto:
@@ -60,7 +62,7 @@ def _keep(model: ModelProto, outputs: Sequence[str], given: set[str]) -> ModelPr
 
 def _merge(graph: GraphProto, cross: GraphProto, hidden: ValueInfoProto) -> None:
     """Into the decoder's graph."""
-    own = {each.name for each in (*cross.initializer,)} | {name for node in cross.node for name in node.output}
+    own = [each.name for each in cross.initializer] + [name for node in cross.node for name in node.output]
     names = {name: f"{MOVED}{name}" for name in own} | {HIDDEN: "encoder_hidden_states"}
     for initializer in cross.initializer:
         initializer.name = names[initializer.name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from export.bundle.card import render_card
 from export.bundle.files import TOKENIZER
 from export.bundle.hub.check import check_answers
 from export.bundle.hub.configs import model_config, special_tokens, tokenizer_config
+from export.bundle.hub.encoder_decoder import write_encoder_decoder
 from export.bundle.hub.graph import Closing, data_name, write_hub_graph
 from export.bundle.hub.notes import find_notes
 from export.bundle.hub.usage import describe_usage
@@ -21,7 +23,7 @@ from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import CARD, Manifest
 from serving.tasks import task_of
 from serving.tasks.base import Task
-from serving.tasks.generation import Generation, Text2TextGeneration
+from serving.tasks.generation import TextGeneration
 from trainer.model.checkpoint import ModelSpec, read_task
 from trainer.model.heads import GENERATING
 from trainer.model.sentence_modules import MODULES
@@ -43,7 +45,7 @@ class HubFolder:
     """
 
     root: Path
-    graphs: dict[str, Path]
+    graphs: dict[str, list[Path]]
     notes: list[str]
 
 
@@ -62,11 +64,11 @@ def write_hub(bundle: Bundle, checkpoint: Path, root: Path, left_out: str = "") 
     manifest, task, spec = bundle.manifest, task_of(bundle.manifest), read_task(checkpoint)[0]
     _copy_files(bundle.root, checkpoint, root, spec)
     graphs = _write_graphs(bundle, root / "onnx")
-    config = model_config(checkpoint, spec, task, [path.name for path in graphs.values() if _is_split(path)])
+    config = model_config(checkpoint, spec, task, [path.name for path in chain(*graphs.values()) if _is_split(path)])
     _write_configs(root, config, checkpoint, spec, manifest, task)
-    check_answers(bundle, root, graphs)
+    check_answers(bundle, root, {variant: paths[0] for variant, paths in graphs.items()})
     notes = find_notes(manifest, task, spec, left_out)
-    usage = describe_usage(task, spec, config["model_type"], manifest.graph.inputs, graphs)
+    usage = describe_usage(task, spec, config["model_type"], manifest.graph.inputs)
     card = render_card(
         manifest,
         bundle.root,
@@ -92,23 +94,25 @@ def _copy_files(bundle: Path, checkpoint: Path, root: Path, spec: ModelSpec) -> 
             shutil.copyfile(path, target)
 
 
-def _write_graphs(bundle: Bundle, folder: Path) -> dict[str, Path]:
-    """By variant; none of an encoder-decoder that generates."""
-    if bundle.manifest.task == Text2TextGeneration.name:
-        return {}
+def _write_graphs(bundle: Bundle, folder: Path) -> dict[str, list[Path]]:
+    """By variant; an encoder-decoder that generates has two."""
     folder.mkdir()
     graphs, closing = {}, find_closing(bundle)
     for each in (bundle, *bundle.alternatives):
         graph = each.manifest.graph
-        graphs[graph.variant] = folder / GRAPHS[graph.variant]
-        write_hub_graph(bundle.root / graph.file, graphs[graph.variant], task_of(each.manifest), closing)
+        source, target = bundle.root / graph.file, folder / GRAPHS[graph.variant]
+        if graph.decoder:
+            graphs[graph.variant] = write_encoder_decoder(source, bundle.root / graph.decoder, folder, closing)
+        else:
+            write_hub_graph(source, target, task_of(each.manifest), closing)
+            graphs[graph.variant] = [target]
     return graphs
 
 
 def find_closing(bundle: Bundle) -> Closing | None:
     """What the tokenizer puts after a text that is cut off, where that is one token."""
     task = task_of(bundle.manifest)
-    if task.is_pair or task.uses_windows or isinstance(task, Generation):
+    if task.is_pair or task.uses_windows or isinstance(task, TextGeneration):
         return None
     encoding = Tokenizer.from_buffer(bundle.read(TOKENIZER)).encode("a text")
     if encoding.special_tokens_mask[-2:] != [0, 1]:
@@ -116,7 +120,7 @@ def find_closing(bundle: Bundle) -> Closing | None:
     return Closing(encoding.ids[-1], bundle.manifest.tokenizer.max_length)
 
 
-def _list_graphs(bundle: Bundle, graphs: dict[str, Path]) -> list[dict[str, Any]]:
+def _list_graphs(bundle: Bundle, graphs: dict[str, list[Path]]) -> list[dict[str, Any]]:
     return [
         {
             "name": path.name,
@@ -125,7 +129,7 @@ def _list_graphs(bundle: Bundle, graphs: dict[str, Path]) -> list[dict[str, Any]
             "score": each.manifest.verdict.score,
         }
         for each in (bundle, *bundle.alternatives)
-        if (path := graphs.get(each.manifest.graph.variant))
+        for path in graphs[each.manifest.graph.variant]
     ]
 
 

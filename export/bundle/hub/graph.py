@@ -40,13 +40,13 @@ def write_hub_graph(source: Path, target: Path, task: Task, closing: Closing | N
     """``source`` is a bundle's graph of this task; outputs get the names that pipelines read."""
     model = load_graph(source)
     if closing:
-        _close_long_texts(model, closing)
+        close_long_texts(model, closing)
     if append := TAILS.get(task.name):
         append(_Tail(model), task.settings.model_dump(), task)
     save_graph(model, target, source, data_name(target.name))
 
 
-def _close_long_texts(model: ModelProto, closing: Closing) -> None:
+def close_long_texts(model: ModelProto, closing: Closing) -> None:
     """A row of the most tokens ends with the closing one: transformers.js cuts a long text off with it."""
     nodes = model.graph.node
     for node in nodes:

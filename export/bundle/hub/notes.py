@@ -99,12 +99,6 @@ def _of_texts(settings: dict[str, Any], task: Task) -> Iterator[str]:
         yield "A long prompt loses its beginning in the bundle, and its end in transformers.js."
     if settings["prefix"]:
         yield f"Put {settings['prefix']!r} before every text, as the bundle does."
-    if task.name == Text2TextGeneration.name:
-        yield (
-            "There are no ONNX graphs: transformers.js and Optimum take a decoder that reads the encoder's output, and"
-            " the bundle's reads the keys and values that its encoder makes of it. Use transformers in Python, or serve"
-            " the bundle."
-        )
 
 
 NOTES: dict[str, Callable[[dict[str, Any], Task], Iterator[str]]] = {

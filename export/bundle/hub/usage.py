@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from export.graphs.encoder import can_be_pooled_elsewhere
 from serving.tasks.base import Task
@@ -20,11 +20,14 @@ JAVASCRIPT: dict[str, frozenset[str]] = {
     "sequence": _EVERY_HEAD | {"albert", "bart", "eurobert", "mbart", "modernbert"},
     "token": _EVERY_HEAD | {"eurobert", "modernbert"},
     "span": _EVERY_HEAD | {"albert"},
+    "seq2seq": frozenset(
+        {"t5", "mt5", "longt5", "bart", "mbart", "marian", "m2m_100", "blenderbot", "blenderbot-small"}
+    ),
 }
 """By head, the model types that transformers.js 4.3 has a class for; it reads others' graphs by `AutoModel`."""
 
 NOT_IN_JAVASCRIPT = frozenset({"t5"})
-"""It looks for a decoder beside the encoder."""
+"""It looks for a decoder beside a classifier's encoder."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +36,23 @@ class Usage:
 
     javascript: str
     python: str
+    generates: bool = False
 
 
-def describe_usage(
-    task: Task, spec: ModelSpec, model_type: str, graph_inputs: Sequence[str], graphs: Mapping[str, Path]
-) -> Usage:
-    """``graphs``: by variant."""
-    if not graphs or model_type in NOT_IN_JAVASCRIPT:
+def describe_usage(task: Task, spec: ModelSpec, model_type: str, graph_inputs: Sequence[str]) -> Usage:
+    if not can_run_in_javascript(spec, model_type):
         javascript = ""
     elif _has_pipeline(task, spec, model_type):
         javascript = _pipeline_example(task, spec)
     else:
         javascript = _model_example(task, spec, model_type, graph_inputs)
-    return Usage(javascript, _python_example(task, spec))
+    return Usage(javascript, _python_example(task, spec), spec.head in GENERATING)
+
+
+def can_run_in_javascript(spec: ModelSpec, model_type: str) -> bool:
+    if spec.head == "seq2seq":
+        return model_type in JAVASCRIPT[spec.head]
+    return model_type not in NOT_IN_JAVASCRIPT
 
 
 def _has_pipeline(task: Task, spec: ModelSpec, model_type: str) -> bool:
@@ -58,19 +65,25 @@ def _has_pipeline(task: Task, spec: ModelSpec, model_type: str) -> bool:
 
 def _pipeline_example(task: Task, spec: ModelSpec) -> str:
     name = {"multi-label-classification": "text-classification"}.get(task.name, task.name)
+    most = f"max_new_tokens: {getattr(task.settings, 'max_new_tokens', 0)}"
     call = {
         "sequence": '"a text", { top_k: null }',
         "token": '"a text"',
         "span": '"a question", "a context"',
         "vector": f'["a text", "another"], {{ pooling: "{spec.pooling}", normalize: true }}',
-        "causal": '"a prompt", { return_full_text: false, add_special_tokens: true, '
-        f"max_new_tokens: {getattr(task.settings, 'max_new_tokens', 0)} }}",
+        "causal": f"{_quote_text(task)}, {{ return_full_text: false, add_special_tokens: true, {most} }}",
+        "seq2seq": f"{_quote_text(task)}, {{ {most} }}",
     }[spec.head]
     return (
         'import { pipeline } from "@huggingface/transformers";\n\n'
         f'const run = await pipeline("{name}", "{REPOSITORY}", {{ dtype: "fp32" }});\n'
         f"const answer = await run({call});"
     )
+
+
+def _quote_text(task: Task) -> str:
+    """With what the bundle puts before every text."""
+    return json.dumps(f"{getattr(task.settings, 'prefix', '')}a text", ensure_ascii=False)
 
 
 def _model_example(task: Task, spec: ModelSpec, model_type: str, graph_inputs: Sequence[str]) -> str:
@@ -95,7 +108,7 @@ def _python_example(task: Task, spec: ModelSpec) -> str:
             f"from transformers import AutoModelFor{kind}, AutoTokenizer\n\n"
             f'tokenizer = AutoTokenizer.from_pretrained("{REPOSITORY}")\n'
             f'model = AutoModelFor{kind}.from_pretrained("{REPOSITORY}")\n'
-            'tokens = tokenizer("a text", return_tensors="pt")\n'
+            f'tokens = tokenizer({_quote_text(task)}, return_tensors="pt")\n'
             "answer = tokenizer.batch_decode(model.generate(**tokens), skip_special_tokens=True)"
         )
     texts = '["a text"], ["another"]' if task.is_pair or spec.head == "span" else '["a text", "another"]'

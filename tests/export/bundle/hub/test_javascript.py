@@ -20,7 +20,7 @@ from serving.bundle.bundle import Bundle
 from serving.tasks.activations import apply_function
 from tests.export.bundle.hub.javascript import ask_node, serving_models
 from tests.serving.http.page.browser import CHROMIUM, chromium, visiting
-from tests.toys import TOYS
+from tests.toys import GENERATING_TOYS, TOYS
 from trainer.run.run import Run
 
 pytestmark = pytest.mark.slow
@@ -51,6 +51,7 @@ def models(task_bundle: Callable[[str], Path], task_run: Callable[[str], Run], t
             "dtype": dtype,
             "pair": manifest.settings.get("pair", False),
             "pooling": "mean",
+            "prefix": manifest.settings.get("prefix", ""),
             "maxNewTokens": manifest.settings.get("max_new_tokens"),
             "inputs": [row["inputs"] for row in golden_rows(root)],
         }
@@ -131,7 +132,7 @@ COMPARING: dict[str, Callable[[Any, Row, list[str], float], Any]] = {
     "question-answering": check_span,
     "regression": lambda answer, row, *_: np.testing.assert_allclose(answer, row["outputs"][0]["score"], rtol=1e-5),
     "feature-extraction": lambda answer, row, *_: np.testing.assert_allclose(answer, row["outputs"], atol=1e-5),
-    "text-generation": lambda answer, row, *_: check_texts(answer, row),
+    **dict.fromkeys(GENERATING_TOYS, lambda answer, row, *_: check_texts(answer, row)),
 }
 
 
@@ -140,7 +141,7 @@ def check_texts(answer: Any, row: Row) -> None:
     assert answer == row["outputs"]
 
 
-@pytest.mark.parametrize("toy", [*TOYS, "two labels", "text-generation"])
+@pytest.mark.parametrize("toy", [*TOYS, *GENERATING_TOYS, "two labels"])
 def test_in_node(models: Callable[..., Row], tmp_path: Path, toy: str) -> None:
     """Every task, by the call that the card shows."""
     job = models(toy)
@@ -159,7 +160,7 @@ def ask_browser(browser: Browser, models: Path, job: Row) -> Any:
 
 
 @needs_browser
-@pytest.mark.parametrize("toy", [*TOYS, "two labels", "text-generation"])
+@pytest.mark.parametrize("toy", [*TOYS, *GENERATING_TOYS, "two labels"])
 def test_in_a_browser(models: Callable[..., Row], tmp_path: Path, browser: Browser, toy: str) -> None:
     """The same by WebAssembly in a page, which asks no other host."""
     job = models(toy)
