@@ -160,7 +160,7 @@ def test_content_types(client: TestClient) -> None:
             address = addresses(client, path)[0]
             for media_type in operation["requestBody"]["content"]:
                 assert client.post(address, content=b"{", headers={"content-type": media_type}).status_code != 415
-            assert client.post(address, content=b"{", headers={"content-type": "text/csv"}).status_code == 415
+            assert client.post(address, content=b"{", headers={"content-type": "text/plain"}).status_code == 415
 
 
 def test_bodies_other_than_json(client: TestClient, task_client: Clients) -> None:
