@@ -98,6 +98,7 @@ class Workspace:
             graphs = _convert(run, Path(folder))
             training_task = create_training_task(load_recipe(run.recipe))
             model = load_reference(run.checkpoint, generates(run))
+            training_task.read_with(model.checkpoint_tokenizer, str(run.checkpoint))
             answers = compute_reference_answers(model, training_task, run.read_evaluation())
             files = run.read_record()["data"].get("files", {})
             unlabelled = answer_unlabelled(model, training_task, answers.evaluation, files)

@@ -6,7 +6,6 @@ An entity is ``[start, end, type]`` or an object with such keys; offsets count U
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from serving.errors import InputError, quote
@@ -14,7 +13,6 @@ from serving.tasks.inputs import json_type
 from serving.tasks.spans import split_words, trim
 from serving.tasks.token_classification import OUTSIDE
 from trainer.data.offsets import code_points, unit_hint
-from trainer.data.table import Table
 
 SPAN_COLUMNS = ("label", "labels", "entities", "spans", "ents", "annotations", "tags")
 """What tools call the column, most usual first."""
@@ -54,9 +52,10 @@ def read_spans(value: Any, name: str) -> list[Span]:
 def tag_words(text: str, spans: Sequence[Span]) -> tuple[list[list[int]], list[str]]:
     """The text's words and their BIO tags; raises InputError with everything that is wrong with the entities."""
     words = split_words(text)
-    spans = sorted({_trimmed(text, span)[:3]: _trimmed(text, span) for span in spans}.values())
-    if problems := [*_problems(text, spans, words)]:
+    as_written = sorted({_trimmed(text, span)[:3]: span for span in spans}.values(), key=lambda span: span[:3])
+    if problems := [*_problems(text, as_written, words)]:
         raise InputError("; ".join(problems))
+    spans = [_trimmed(text, span) for span in as_written]
     tags = [OUTSIDE] * len(words)
     for span in spans:
         inside = [at for at, (start, _) in enumerate(words) if span.start <= start < span.end]
@@ -68,31 +67,6 @@ def tag_words(text: str, spans: Sequence[Span]) -> tuple[list[list[int]], list[s
 def has_spaces(text: str, span: Span) -> bool:
     """Whether white space at its ends is left out."""
     return _trimmed(text, span) != span
-
-
-def without_label_studio(table: Table, text: str, label: str) -> Table:
-    """Label Studio's tasks as columns of texts and entities with these names; any other table as it is.
-
-    ``text`` names the text among a task's data, where there are several.
-    """
-    if not {"annotations", "data"} <= table.columns.keys() and not {"completions", "data"} <= table.columns.keys():
-        return table
-    results = table.columns.get("annotations") or table.columns["completions"]
-    tasks = list(zip(table.columns["data"], results, strict=True))
-    if not all(isinstance(data, dict) for data, _ in tasks):
-        return table
-    texts = [_text_of_task(data, text) for data, _ in tasks]
-    spans = [_spans_of_task(table, row, listed) for row, (_, listed) in enumerate(tasks, 1)]
-    return replace(table, columns={text: texts, label: spans})
-
-
-def without_rejected(table: Table) -> None:
-    """Prodigy keeps what the annotator rejected or ignored; adds to the table's problems."""
-    if not {"answer", "_input_hash"} & table.columns.keys() or "spans" not in table.columns:
-        return
-    for row, answer in enumerate(table.columns.get("answer", []), 1):
-        if answer not in ("accept", None):
-            table.problems.add(row, f"answer is {quote(answer)}; only rows whose annotation was accepted are used")
 
 
 def pair_as_row(value: Any) -> Any:
@@ -107,37 +81,6 @@ def annotated_pairs(content: Mapping[str, Any]) -> list[Any]:
     pairs = content.get("annotations")
     found = [pair_as_row(pair) for pair in pairs if pair] if isinstance(pairs, list) else []
     return found if "classes" in content and all(isinstance(each, dict) for each in found) else []
-
-
-def _text_of_task(data: Mapping[str, Any], name: str) -> Any:
-    return data.get(name) or next((value for value in data.values() if isinstance(value, str)), None)
-
-
-def _spans_of_task(table: Table, row: int, annotations: Any) -> Any:
-    """Those of a task's only annotation, or of several that are equal."""
-    kept = [each for each in annotations or [] if isinstance(each, dict) and not each.get("was_cancelled")]
-    found = [[*_values(each.get("result") or [])] for each in kept]
-    if not found:
-        table.problems.add(row, "has no annotation; annotate the task, or leave it out")
-    elif any(sorted(map(str, each)) != sorted(map(str, found[0])) for each in found[1:]):
-        table.problems.add(row, f"has {len(found)} annotations that differ; keep one of them")
-    elif any("startOffset" in value for value in found[0]):
-        table.problems.add(row, "has entities in hypertext; only entities in plain text are read")
-    else:
-        return found[0]
-    return []
-
-
-def _values(result: Sequence[Any]) -> Iterator[dict[str, Any]]:
-    """Relations, choices and the like have no place in the text."""
-    for each in result:
-        value = each.get("value") if isinstance(each, dict) else None
-        if isinstance(value, dict) and "start" in value and "end" in value:
-            kind = value.get("labels") or value.get("hypertextlabels")
-            yield {
-                **{key: value[key] for key in value if key in ("start", "end", "text", "startOffset")},
-                "label": kind,
-            }
 
 
 def _read_span(value: Any, name: str) -> Span:
@@ -159,6 +102,8 @@ def _read_span(value: Any, name: str) -> Span:
 def _offset(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
@@ -175,8 +120,10 @@ def _problems(text: str, spans: Sequence[Span], words: Sequence[tuple[int, int]]
     starts, ends = {start for start, _ in words}, {end for _, end in words}
 
     def problem_of(span: Span) -> str:
+        if span.start >= span.end:
+            return "has no characters; the end is the place after its last one"
         if not 0 <= span.start < span.end <= len(text):
-            return f"has a text of {len(text)} characters"
+            return f"is outside of the text, which has {len(text)} characters"
         found = text[span.start : span.end]
         if span.text is not None and found != span.text and found.split() != span.text.split():
             return f"has {quote(found)} there, not {quote(span.text)}"
@@ -184,19 +131,24 @@ def _problems(text: str, spans: Sequence[Span], words: Sequence[tuple[int, int]]
             return f"is {quote(found)}, which {_part_of(text, words, span, starts)}"
         return ""
 
-    def fits(unit: str) -> bool:
-        moved = [each._replace(start=code_points(text, each.start, unit), end=code_points(text, each.end, unit))
-                 for each in spans]  # fmt: skip
-        return moved != list(spans) and not any(problem_of(_trimmed(text, each)) for each in moved)
+    def fit(moved: Sequence[Span]) -> bool:
+        return list(moved) != list(spans) and not any(problem_of(_trimmed(text, each)) for each in moved)
 
+    def counted_in(unit: str) -> bool:
+        return fit([each._replace(start=code_points(text, each.start, unit), end=code_points(text, each.end, unit))
+                    for each in spans])  # fmt: skip
+
+    hint = unit_hint(counted_in)
+    if not hint and fit([each._replace(end=each.end + 1) for each in spans]):
+        hint = "; ends seem to be the last character's place, and must be the one after it"
+    elif not hint and fit([each._replace(start=each.start - 1, end=each.end - 1) for each in spans]):
+        hint = "; offsets seem to be counted from 1, and must be from 0"
     for before, span in zip([None, *spans], spans, strict=False):
-        if problem := problem_of(span):
-            yield f"entity [{span.start}, {span.end}, {quote(span.type)}] {problem}{unit_hint(fits)}"
+        named = f"entity [{span.start}, {span.end}, {quote(span.type)}]"
+        if problem := problem_of(_trimmed(text, span)):
+            yield f"{named} {problem}{hint}"
         elif before is not None and span.start < before.end:
-            yield (
-                f"entity [{span.start}, {span.end}, {quote(span.type)}] overlaps [{before.start}, {before.end},"
-                f" {quote(before.type)}]; a word has one tag"
-            )
+            yield f"{named} overlaps [{before.start}, {before.end}, {quote(before.type)}]; a word has one tag"
 
 
 def _part_of(text: str, words: Sequence[tuple[int, int]], span: Span, starts: set[int]) -> str:

@@ -12,7 +12,7 @@ from serving.errors import InputError, quote
 from serving.tasks.inputs import json_type
 from trainer.data.entity_spans import annotated_pairs, pair_as_row
 from trainer.data.problems import UNUSABLE
-from trainer.data.squad import is_squad, read_squad
+from trainer.data.squad import as_squad, is_squad, read_squad
 from trainer.data.table import ReadOptions, Table, lines_of, text_of
 
 _SHOWN = 5
@@ -35,7 +35,7 @@ def read_json(path: Path, options: ReadOptions) -> Table:
         _refuse(path, text)
     if options.field:
         return _from_content(path, _find_field(path, content, options.field))
-    if is_squad(content):
+    if is_squad(as_squad(content)):
         return read_squad(path, options.encoding)
     return _read_lines(path, text) if content is None else _from_content(path, content)
 

@@ -48,10 +48,13 @@ def parse_list(text: str) -> list[Any] | None:
 
 
 def parse_nested(text: str) -> Any:
-    """The lists in lists, or objects, that ``text`` writes as JSON or Python does; ``text`` itself if it is neither."""
-    for parse in (json.loads, ast.literal_eval):  # builds nothing but literals
+    """The lists in lists, or objects, that ``text`` writes as JSON or Python does; ``text`` itself if it is neither.
+
+    numpy's arrays inside are lists.
+    """
+    for parse in (json.loads, ast.literal_eval, lambda each: ast.literal_eval(_ARRAY.sub(r"\1", each))):
         try:
-            return parse(text.strip())
+            return parse(text.strip())  # builds nothing but literals
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     return text

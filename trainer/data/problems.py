@@ -6,7 +6,7 @@ files or leaves the rows out, as ``data.unusable_rows`` says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 
@@ -41,6 +41,16 @@ class RowProblems:
     def locate(self, row: int, place: str) -> None:
         """As `add`'s ``place``, for a row that need not have a problem."""
         self._places.setdefault(row, place)
+
+    def regroup(self, groups: Sequence[Sequence[int]]) -> None:
+        """Each of these groups of rows becomes one row, with their problems."""
+        by_row, self._by_row, self._places = self._by_row, {}, {}
+        for number, group in enumerate(groups, 1):
+            place = f"rows {group[0]} to {group[-1]}"
+            self.locate(number, place)
+            for row in group:
+                for problem in by_row.get(row, ()):
+                    self.add(number, problem, place)
 
     def extend(self, others: RowProblems, rows_before: int, file: str) -> None:
         """With those of a further file."""

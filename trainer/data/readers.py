@@ -32,14 +32,7 @@ def read_file(path: Path, options: ReadOptions = NO_OPTIONS) -> Table:
     """Raises InputError naming file and line, counted from 1; the table has the problems of single rows."""
     if path.is_dir():
         raise InputError(f"{path.name}: is a folder; give a data set's folder by data.dataset, in place of data.train")
-    suffix = _suffix_of(path.name)
-    if suffix in _READERS or suffix == "":
-        _require_file(path)
-        suffix = suffix or _suffix_of(name_inside(path.name, packed_content_of(path)))
-    reader = _READERS.get(suffix)
-    if reader is None:
-        problem = _UNREAD.get(suffix, f"{suffix} is not supported")
-        raise InputError(f"{path.name}: {problem}; read are {', '.join(_READERS)}")
+    reader = _reader_of(path)
     if options.column_names and reader in _NAMING:
         raise InputError(
             f"{path.name}: data.column_names is for .csv, .tsv and .conll; this file names its own columns"
@@ -48,6 +41,22 @@ def read_file(path: Path, options: ReadOptions = NO_OPTIONS) -> Table:
     if reader not in (read_parquet, read_arrow) and (note := describe_encoding(content_of(path), options.encoding)):
         table.notes.append(note)
     return table
+
+
+def names_its_columns(path: Path) -> bool:
+    """Whether ``column_names`` have no place in such a file; raises InputError where it cannot be read."""
+    return _reader_of(path) in _NAMING
+
+
+def _reader_of(path: Path) -> Callable[[Path, ReadOptions], Table]:
+    suffix = _suffix_of(path.name)
+    if suffix in _READERS or suffix == "":
+        _require_file(path)
+        suffix = suffix or _suffix_of(name_inside(path.name, packed_content_of(path)))
+    if suffix not in _READERS:
+        problem = _UNREAD.get(suffix, f"{suffix} is not supported")
+        raise InputError(f"{path.name}: {problem}; read are {', '.join(_READERS)}")
+    return _READERS[suffix]
 
 
 def _suffix_of(name: str) -> str:

@@ -30,18 +30,30 @@ def is_squad(content: object) -> bool:
     return not data or any(isinstance(article, dict) and "paragraphs" in article for article in data)
 
 
+def as_squad(content: Any) -> Any:
+    """Articles, or paragraphs, alone in a list as a file of them; anything else as it is."""
+    if isinstance(content, list) and content and all(isinstance(each, dict) for each in content):
+        if all("paragraphs" in each for each in content):
+            return {"data": content}
+        if all({"context", "qas"} <= each.keys() for each in content):
+            return {"data": [{"paragraphs": content}]}
+    return content
+
+
 def read_squad(path: Path, encoding: str | None = None) -> Table:
     """One question a row; what is wrong with one, or with all of an article or paragraph, is its row's problem."""
-    content = _json(path, encoding)
+    content = as_squad(_json(path, encoding))
     if not is_squad(content):
         raise InputError(
             f'{path.name}: is no SQuAD file; give {{"data": [{{"paragraphs": [{{"context": …, "qas": …}}]}}]}}'
         )
-    rows = list(_rows(_Node("", content)))
+    rows = _without_answers(list(_rows(_Node("", content))))
     if not rows:
         raise InputError(f"{path.name}: has no question; give at least one in the qas of a paragraph")
+    names = [name for name in COLUMNS if any(isinstance(row, dict) and row[name] is not None for row in rows)]
     table = Table(
-        path.name, {name: [row if row is UNUSABLE else row[name] for row in _usable(rows)] for name in COLUMNS}
+        path.name,
+        {name: [row if row is UNUSABLE else row[name] for row in _usable(rows)] for name in names or COLUMNS},
     )
     for number, row in enumerate(rows, 1):
         for problem in row if isinstance(row, list) else ():
@@ -61,6 +73,18 @@ class _Problem(InputError):
 
 _Row = dict[str, Any] | list[_Problem]
 """A question, or what is wrong with it, or with the article or paragraph in its place."""
+
+
+def _without_answers(rows: list[_Row]) -> list[_Row]:
+    """Where some questions have answers, those without are problems; a file may have none at all."""
+    if not any(isinstance(row, list) or row["answers"] is not None for row in rows):
+        return rows
+    return [
+        [_Problem(row["where"], "answers is missing; a list is accepted")]
+        if isinstance(row, dict) and row["answers"] is None
+        else row
+        for row in rows
+    ]
 
 
 def _usable(rows: Sequence[_Row]) -> list[Any]:
@@ -151,6 +175,10 @@ def _paragraph_rows(title: str, paragraph: _Node) -> Iterator[_Row]:
 def _question_row(title: str, context: str, question: _Node) -> Iterator[_Row]:
     number = question.value.get("id")
     name, asked = str(number) if type(number) is int else question.text("id"), question.text("question")
+    if "answers" not in question.value and not question.value.get("is_impossible"):
+        yield {"id": name, "title": title, "question": asked, "context": context, "answers": None, "found": False,
+               "where": question.where}  # fmt: skip
+        return
     answers: list[dict[str, Any]] = []
     problems: list[_Problem] = []
     parts = question.answers()
@@ -172,16 +200,29 @@ def _answer(part: _Node | _Problem, context: str) -> dict[str, Any]:
     if part.value.get("text") == "":
         raise part.error("text", "is empty; a question that the context does not answer has answers: []")
     text = part.text("text")
-    if "answer_start" not in part.value and len(places := list(_places(context, text))) == 1:
-        return {"text": text, "answer_start": places[0]}
+    if "answer_start" not in part.value and (found := place_alone(context, text)) is not None:
+        return {"text": text, "answer_start": found}
     start = part.number("answer_start")
+    if problem := place_problem(context, text, start):
+        raise part.error("answer_start", problem)
+    return {"text": text, "answer_start": start}
+
+
+def place_alone(context: str, text: str) -> int | None:
+    """The only place of an answer; None where it has none, or several."""
+    places = list(_places(context, text))
+    return places[0] if len(places) == 1 else None
+
+
+def place_problem(context: str, text: str, start: int) -> str:
+    """What is wrong with an answer's ``answer_start``, and where its text is; "" for nothing."""
     if not 0 <= start < len(context):
         problem = f"is {start}, but the context ends at {len(context) - 1}"
     elif not context.startswith(text, start):
         problem = f"is {start}, where the context has {_quote(context[start : start + len(text)])}"
     else:
-        return {"text": text, "answer_start": start}
-    raise part.error("answer_start", f"{problem}; {_position_hint(context, text, start)}")
+        return ""
+    return f"{problem}; {_position_hint(context, text, start)}"
 
 
 def _position_hint(context: str, text: str, start: int) -> str:

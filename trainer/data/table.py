@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from serving.errors import InputError, shorten
 from trainer.data.encodings import decode, decompress, refuse_other_kinds
-from trainer.data.problems import RowProblems
+from trainer.data.problems import RowProblems, Unusable
 
 
 class ReadOptions(NamedTuple):
@@ -52,6 +52,25 @@ class Table:
         """With these rows only, and none of their numbers."""
         columns = {name: [values[at] for at in places] for name, values in self.columns.items()}
         return Table(self.name, columns, self.label_names)
+
+
+def with_nested(table: Table, names: Sequence[str]) -> Table:
+    """With columns for dotted names of fields inside objects, such as ``row.text``."""
+    added: dict[str, list[Any]] = {}
+    for name in names:
+        first, *inside = name.split(".")
+        if name not in table.columns and inside and first in table.columns:
+            values = [_inside(value, inside) for value in table.columns[first]]
+            added |= {name: values} if any(value is not None for value in values) else {}
+    return replace(table, columns={**table.columns, **added}) if added else table
+
+
+def _inside(value: Any, names: Sequence[str]) -> Any:
+    for name in names:
+        if not isinstance(value, dict):
+            return value if isinstance(value, Unusable) else None
+        value = value.get(name)
+    return value
 
 
 def text_of(path: Path, encoding: str | None = None) -> str:

@@ -109,13 +109,13 @@ def _resolve(mapping: dict[str, Any], model: _Model) -> Recipe:
 def _read_named(recipe: Recipe, model: _Model) -> tuple[Recipe, Sources]:
     """With the model's labels where the rows need names: for 0/1 vectors, and for tags that are numbers."""
     try:
-        return recipe, _read_rows(recipe)
+        return recipe, _read_rows(recipe, model.source.base)
     except InputError as error:
         if error.field != "data.label_names" or recipe.data.label_names or not model.labels:
             raise
         model.assumed.append("the rows' 0/1 vectors or numbers are in the order of the logits")
         recipe = _with_names(recipe, model)
-        return recipe, _read_rows(recipe)
+        return recipe, _read_rows(recipe, model.source.base)
 
 
 def _with_names(recipe: Recipe, model: _Model) -> Recipe:
@@ -123,8 +123,10 @@ def _with_names(recipe: Recipe, model: _Model) -> Recipe:
     return recipe.model_copy(update={"data": data})
 
 
-def _read_rows(recipe: Recipe) -> Sources:
-    sources = Sources(create_training_task(recipe))
+def _read_rows(recipe: Recipe, base: BaseCheckpoint) -> Sources:
+    training_task = create_training_task(recipe)
+    training_task.read_with(load_tokenizer(base.folder), base.id)
+    sources = Sources(training_task)
     sources.read(list(dict.fromkeys([*train_files(recipe.data), *held_out_files(recipe.data)])))
     return sources
 

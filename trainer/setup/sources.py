@@ -63,15 +63,7 @@ class Sources:
     def check(self, check: InputCheck) -> None:
         """Take out the rows whose inputs are refused."""
         for name, rows in self.rows.items():
-            usable = []
-            for at, inputs in enumerate(rows.inputs):
-                try:
-                    check(inputs)
-                except InputError as error:
-                    self.problems[rows.name].add(rows.numbers[at], str(error))
-                else:
-                    usable.append(at)
-            self.rows[name] = rows.take(usable)
+            self.rows[name] = rows.take(usable_inputs(check, rows.inputs, rows.numbers, self.problems[rows.name]))
 
     def require_rows(self) -> None:
         """Raise InputError for a file of which none is left."""
@@ -93,6 +85,19 @@ class Sources:
 
     def notes(self) -> list[str]:
         return [f"{table.name}: {note}" for table in self.tables.values() for note in table.notes]
+
+
+def usable_inputs(check: InputCheck, inputs: Sequence[Any], numbers: Sequence[int], problems: RowProblems) -> list[int]:
+    """The places of those that are not refused; ``problems`` gets the others, by their rows' numbers."""
+    usable = []
+    for at, each in enumerate(inputs):
+        try:
+            check(each)
+        except InputError as error:
+            problems.add(numbers[at], str(error))
+        else:
+            usable.append(at)
+    return usable
 
 
 def read_options(data: Data) -> ReadOptions:

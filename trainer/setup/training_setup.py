@@ -21,6 +21,7 @@ from trainer.recipe.recipe import Recipe
 from trainer.run.environment import computes_in_bf16
 from trainer.setup.sources import InputCheck
 from trainer.setup.splits import Splits, fingerprint, load_splits
+from trainer.setup.unlabelled import read_unlabelled
 from trainer.tasks import create_training_task
 from trainer.tasks.base import TrainingTask
 
@@ -93,7 +94,9 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     tokenizer = with_case_markers(tokenizer) if training_task.data.case_markers else tokenizer
     training_task.prepare(base, tokenizer)
     splits = load_splits(training_task, lambda train: _check_of(training_task, base, tokenizer, train, head))
-    return TrainingSetup(training_task, base, tokenizer, splits, head)
+    setup = TrainingSetup(training_task, base, tokenizer, splits, head)
+    _check_export(setup)
+    return setup
 
 
 def _check_of(
@@ -110,6 +113,14 @@ def _check_of(
     setup = TrainingSetup(training_task, base, tokenizer, Splits(train, train, train, ["", ""], {}), head)
     check_weights(base, setup.model_spec)
     return training_task.input_check(setup.task, tokenizer.backend_tokenizer)
+
+
+def _check_export(setup: TrainingSetup) -> None:
+    """What an export would refuse of the recipe and its rows; raises InputError."""
+    if setup.recipe.export.rows is not None:
+        check = setup.training_task.input_check(setup.task, setup.tokenizer.backend_tokenizer)
+        files = fingerprint(setup.recipe.data, setup.splits)["files"]
+        read_unlabelled(setup.training_task, check, setup.splits.test, files)
 
 
 def resolve_recipe(recipe: Recipe, base: BaseCheckpoint, trained: TrainedHead | None = None) -> Recipe:

@@ -39,7 +39,7 @@ class TrainingTask(RowReader, Objective, Scoring, Calibration):
 
     def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
         """Keep what the task needs of the base model."""
-        return
+        self.read_with(tokenizer, base.id)
 
     def default_max_length(self, base: BaseCheckpoint) -> int:
         """Tokens per window."""

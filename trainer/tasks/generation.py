@@ -70,10 +70,12 @@ class TokenWindow:
 class Generation(WordScoring, TrainingTask):
     """What both tasks share."""
 
+    annotation = "text"
+    _tokenizer: PreTrainedTokenizerFast
+
     def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
+        super().prepare(base, tokenizer)
         self._config = base.config
-        self._tokenizer = tokenizer
-        self._model = base.id
         self._generation = read_generation_config(base.folder, base.id)
         self._rules = served_settings(self._generation, base.id)
 
@@ -222,16 +224,18 @@ class TextGeneration(Generation):
             return None, f"model: {told}"
         return found, DATED if "strftime_now" in renderer.template else ""
 
-    def rows(self, table: Table) -> Rows:
+    def arrange(self, table: Table, labelled: bool | None) -> Table:
         """Conversations and texts alone become prompts and completions."""
+        table = super().arrange(table, labelled)
         text, label = self.data.text, self.data.label if isinstance(self.data.label, str) else None
         names = text or self.default_text, label or self.default_label
-        if conversations := find_conversations(table, text, label):
+        if conversations := find_conversations(table, text, label, labelled):
             renderer = Renderer(self._tokenizer, self._model)
-            table = conversation_table(table, conversations, renderer, *names)
-        elif names[1] not in table.columns and label is None and (lone := self._lone_text(table)):
-            table = lone_text_table(table, lone, *names)
-        return super().rows(table)
+            return conversation_table(table, conversations, renderer, *names, labelled)
+        lone = self._lone_text(table) if label is None and names[1] not in table.columns else None
+        if lone and (labelled is not False or text is None):
+            return lone_text_table(table, lone, *names)
+        return table
 
     def _lone_text(self, table: Table) -> str | None:
         """The column of texts without completions, if any."""

@@ -30,7 +30,7 @@ def _read_names(path: Path) -> list[str]:
     return [line.strip() for line in text_of(path).splitlines() if line.strip()]
 
 
-def naming(names: Sequence[str] | None) -> Callable[[str], str]:
+def naming(names: Sequence[str] | None, noun: str = "label") -> Callable[[str], str]:
     """A function from a number, as text, or a name to the name; it raises InputError for any other label."""
     if names is None:
         return str
@@ -41,7 +41,7 @@ def naming(names: Sequence[str] | None) -> Callable[[str], str]:
         found = numbers.get(label) or numbers.get(label.removesuffix(".0"))  # pandas writes 1.0 beside missing values
         if found is None:
             raise InputError(
-                f"label {label!r} is not a number from 0 to {last}, nor a name, as data.label_names requires"
+                f"{noun} {label!r} is not a number from 0 to {last}, nor a name, as data.label_names requires"
             )
         return found
 

@@ -25,6 +25,7 @@ from trainer.data.chat import (
     until_answer,
 )
 from trainer.data.literals import parse_nested
+from trainer.data.problems import UNUSABLE
 from trainer.data.table import Table
 from trainer.tasks.chat_format import find_chat_format
 
@@ -43,7 +44,7 @@ def text_of_target(target: Target) -> str:
     return target if isinstance(target, str) else str(target["text"])
 
 
-def find_conversations(table: Table, text: str | None, label: str | None) -> list[str]:
+def find_conversations(table: Table, text: str | None, label: str | None, labelled: bool | None = True) -> list[str]:
     """The columns whose messages, one after the other, are conversations; none where a row is something else."""
     if text is not None or label is not None:
         names = [name for name in (text, label) if name]
@@ -51,6 +52,8 @@ def find_conversations(table: Table, text: str | None, label: str | None) -> lis
         names = ["prompt", "completion"]
     else:
         names = [name for name in CONVERSATION_COLUMNS if name in table.columns][:1]
+    if not labelled:  # a prompt may be alone
+        names = [name for name in names if name in table.columns]
     return names if names and all(are_conversations(table.columns.get(name, [])) for name in names) else []
 
 
@@ -93,7 +96,12 @@ class Renderer:
     def template(self) -> str:
         return self._template or self._tokenizer.get_chat_template()
 
+    def prompt(self, messages: Sequence[Message], tools: Any = None) -> str:
+        """Of a conversation that has no answer yet; raises InputError."""
+        return self._text(messages, tools, prompt=True)
+
     def _text(self, messages: Sequence[Message], tools: Any = None, prompt: bool = False) -> str:
+        tools = parse_nested(tools) if isinstance(tools, str) else tools
         try:
             text: str = self._tokenizer.apply_chat_template(
                 list(messages), tools=tools, chat_template=self._template, tokenize=False, add_generation_prompt=prompt
@@ -103,25 +111,45 @@ class Renderer:
         return text.removeprefix(self._start)  # the tokenizer puts it before every prompt
 
 
-def conversation_table(table: Table, names: Sequence[str], renderer: Renderer, text: str, label: str) -> Table:
-    """Conversations as prompts and targets."""
+def conversation_table(
+    table: Table, names: Sequence[str], renderer: Renderer, text: str, label: str, labelled: bool | None = True
+) -> Table:
+    """Conversations as prompts and targets, or prompts alone where they need no answer and none has one."""
     parts = [columns.map_rows(table, lambda value, name=name: read_messages(value, name), table.columns[name])
              for name in names]  # fmt: skip
+    tools = table.columns.get("tools", [None] * len(table))
+    if labelled is False or (labelled is None and not any(_has_answer(row) for part in parts for row in part)):
+        prompts = columns.map_rows(
+            table, lambda *row: renderer.prompt(_before_answer(_joined(row[1:])), row[0]), tools, *parts
+        )
+        return Table(table.name, {text: prompts}, problems=table.problems, notes=table.notes)
     unanswered: list[int] = []
 
     def render(tools: Any, *listed: Sequence[Message]) -> tuple[str, Target]:
-        messages = [message for part in listed for message in part]
+        messages = _joined(listed)
         answered = until_answer(messages, " and ".join(names))
         unanswered.append(len(answered) < len(messages))
-        return renderer.render(answered, parse_nested(tools) if isinstance(tools, str) else tools)
+        return renderer.render(answered, tools)
 
-    rendered = columns.map_rows(table, render, table.columns.get("tools", [None] * len(table)), *parts)
+    rendered = columns.map_rows(table, render, tools, *parts)
     table.notes.append(f"messages are rendered by {renderer.note}; a served prompt is text rendered by it")
     if count := sum(unanswered):
         table.notes.append(f"{count} conversations are read up to their last answer")
     pairs = [each if isinstance(each, tuple) else (each, each) for each in rendered]
     found = {text: [prompt for prompt, _ in pairs], label: [target for _, target in pairs]}
     return Table(table.name, found, problems=table.problems, notes=table.notes)
+
+
+def _joined(parts: Sequence[Sequence[Message]]) -> list[Message]:
+    return [message for part in parts for message in part]
+
+
+def _has_answer(messages: Any) -> bool:
+    return messages is not UNUSABLE and any(each["role"] == ASSISTANT for each in messages)
+
+
+def _before_answer(messages: Sequence[Message]) -> Sequence[Message]:
+    return messages[:-1] if messages[-1]["role"] == ASSISTANT and len(messages) > 1 else messages
 
 
 def lone_text_table(table: Table, name: str, text: str, label: str) -> Table:

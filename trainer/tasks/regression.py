@@ -30,6 +30,7 @@ class Regression(TrainingTask):
 
     serves = serving.Regression
     head = "sequence"
+    annotation = "number"
 
     def read_targets(self, table: Table) -> list[Any]:
         return columns.numbers(table, "data.label", self.label_column)

@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from transformers import PreTrainedTokenizerFast
+
 from trainer.data import columns
+from trainer.data.annotations import Annotation, without_label_studio, without_rejected
 from trainer.data.problems import RowProblems
 from trainer.data.rows import Rows, same_text
-from trainer.data.table import Table
+from trainer.data.table import Table, with_nested
 from trainer.recipe.recipe import Recipe
 from trainer.recipe.sections import Data
 from trainer.tasks import labels as label_rows
@@ -25,6 +28,9 @@ class RowReader(ABC):
     recipe: Recipe
     default_text: ClassVar[str] = "text"
     default_label: ClassVar[str] = "label"
+    annotation: ClassVar[Annotation] = "choices"
+    _tokenizer: PreTrainedTokenizerFast | None = None
+    _model = ""
 
     @property
     def data(self) -> Data:
@@ -35,8 +41,13 @@ class RowReader(ABC):
         """The recipe's, or "label" where it names several."""
         return self.data.label if isinstance(self.data.label, str) else self.default_label
 
+    def read_with(self, tokenizer: PreTrainedTokenizerFast, model: str) -> None:
+        """Some rows are read as this tokenizer shows them to the model: conversations, words that it drops."""
+        self._tokenizer, self._model = tokenizer, model
+
     def rows(self, table: Table) -> Rows:
         """Those without a problem; the table keeps the others'. Raises InputError where a column is missing."""
+        table = self.arrange(table, labelled=None if self.recipe.imported else True)
         inputs = self.read_inputs(table)
         targets = self.read_targets(table) if self.has_targets(table) else [None] * len(inputs)
         usable = table.usable()
@@ -45,6 +56,20 @@ class RowReader(ABC):
         if self.recipe.imported and len(set(groups)) < FEWEST_GROUPS:  # nothing is learned from one side of a split
             groups = [str(at) for at in usable]
         return Rows(table.name, inputs, targets, [at + 1 for at in usable], groups)
+
+    def inputs(self, table: Table) -> tuple[list[int], list[Any]]:
+        """Numbers and inputs of the rows without a problem, whose answers, if any, do not count."""
+        table = self.arrange(table, labelled=False)
+        inputs, usable = self.read_inputs(table), table.usable()
+        return [at + 1 for at in usable], [inputs[at] for at in usable]
+
+    def arrange(self, table: Table, labelled: bool | None) -> Table:
+        """As columns of inputs and answers, whatever tool wrote it; None: ``labelled`` if the table is."""
+        names = [self.data.text, self.data.text_pair, *_listed(self.data.label)]
+        table = with_nested(table, [name for name in names if name])
+        without_rejected(table)
+        text, label = self.data.text or self.default_text, self.label_column
+        return without_label_studio(table, text, label, self.annotation, labelled)
 
     def read_inputs(self, table: Table) -> list[Any]:
         """A text, or ``{"text", "text_pair"}``, for each row; UNUSABLE for one with a problem."""
@@ -104,3 +129,7 @@ class RowReader(ABC):
     def label_counts(self, rows: Rows) -> dict[str, int]:
         """Rows per label."""
         return dict(Counter(label for _, label in self.row_labels(rows)))
+
+
+def _listed(names: str | Sequence[str] | None) -> Sequence[str]:
+    return [names] if isinstance(names, str) else names or ()

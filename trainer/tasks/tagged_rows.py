@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
-
-from transformers import PreTrainedTokenizerFast
 
 from serving.errors import InputError, quote
 from serving.tasks.inputs import encodable, json_type
@@ -22,15 +21,12 @@ from trainer.data.entity_spans import (
     has_spaces,
     read_spans,
     tag_words,
-    without_label_studio,
-    without_rejected,
 )
 from trainer.data.literals import parse_list, parse_nested
 from trainer.data.problems import UNUSABLE
-from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.data.tags import are_types, to_bio
-from trainer.data.token_rows import group_tokens, is_token_table
+from trainer.data.token_rows import group_tokens, is_token_table, is_word_table
 from trainer.tasks import labels as label_rows
 from trainer.tasks.row_reader import RowReader
 from trainer.tasks.word_tags import drop_unseen, may_be_unseen, word_places
@@ -44,21 +40,19 @@ class TaggedRows(RowReader):
 
     default_text = TOKEN_COLUMNS[0]
     default_label = TAG_COLUMNS[0]
-    _tokenizer: PreTrainedTokenizerFast | None = None
+    annotation = "spans"
 
-    def rows(self, table: Table) -> Rows:
-        table = without_label_studio(table, self.data.text or "text", self.label_column)
-        without_rejected(table)
+    def arrange(self, table: Table, labelled: bool | None) -> Table:
+        table = super().arrange(table, labelled)
         for number, line in enumerate(table.columns.get("line", []), 1):
             table.problems.locate(number, f"line {line}")
         text, label = self._columns(table)
-        if is_token_table(table, text, label):
+        words = not labelled and label not in table.columns and is_word_table(table, text)
+        if words or is_token_table(table, text, label):
             table = group_tokens(table, text, label)
-        return super().rows(table)
-
-    def see_words(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        """Read entities as this tokenizer shows them to the model."""
-        self._tokenizer = tokenizer
+        if labelled is False:
+            table = replace(table, columns={name: table.columns[name] for name in table.columns if name != label})
+        return table
 
     def read_inputs(self, table: Table) -> list[Any]:
         text, _ = self._columns(table)
@@ -126,7 +120,7 @@ class TaggedRows(RowReader):
 
     def _tagged_words(self, table: Table, text: str, label: str) -> list[Any]:
         columns.require_columns(table, "data.label", [label])
-        values = columns.map_rows(table, _checked(_split_words, label, _tags_problem), table.columns[label])
+        values = columns.map_rows(table, _checked(_split_tags, label, _tags_problem), table.columns[label])
         tags = self._name_tags(table, label, values)
         types = are_types(tag for row in tags if row is not UNUSABLE for tag in row)
         if types:
@@ -143,7 +137,7 @@ class TaggedRows(RowReader):
         """Tags as text; numbers become names of ``data.label_names`` or the data set's own."""
         texts = columns.map_rows(table, lambda row: [columns.label_name(tag) for tag in row], tags)
         distinct = {tag for row in texts if row is not UNUSABLE for tag in row}
-        numbered = bool(distinct) and all(tag.isdecimal() for tag in distinct)
+        numbered = bool(distinct) and all(tag.removeprefix("-").isdecimal() for tag in distinct)
         names = label_rows.read_label_names(self.data) or table.label_names.get(label)
         if numbered and names is None:
             raise InputError(
@@ -151,7 +145,7 @@ class TaggedRows(RowReader):
                 " data.label_names: [O, B-PER, I-PER]",
                 field="data.label_names",
             )
-        name_of = label_rows.naming(names if numbered else None)
+        name_of = label_rows.naming(names if numbered else None, "tag")
         return columns.map_rows(table, lambda row: [name_of(tag) for tag in row], texts)
 
 
@@ -181,6 +175,16 @@ def _split_words(value: Any) -> Any:
     """A text with its words or tags between spaces as a list."""
     value = _parsed(value)
     return value.split() if isinstance(value, str) else value
+
+
+def _split_tags(value: Any) -> Any:
+    """As words, or between commas; a whole number that pandas has made a float is one still."""
+    found = _split_words(value)
+    if found == [value] and "," in value:
+        return value.split(",")
+    if not isinstance(found, (list, tuple)):
+        return found
+    return [int(each) if isinstance(each, float) and each.is_integer() else each for each in found]
 
 
 def _holds_words(values: Sequence[Any]) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from serving.errors import InputError
 from serving.tasks import token_classification as serving
@@ -43,9 +42,6 @@ class TokenClassification(TaggedRows, TrainingTask):
 
     serves = serving.TokenClassification
     head = "token"
-
-    def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.see_words(tokenizer)
 
     def imported_settings(self, rows: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """Each word by itself, as transformers' pipeline reads it: others train on other schemes than BIO."""

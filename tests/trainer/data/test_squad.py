@@ -76,7 +76,7 @@ Q = "article 1 ('Zürich'), paragraph 1, question 1 ('q1')"
         ([article(title=["x"])], "article 1 (\"['x']\"): title is a list; text is accepted"),
         ([article(without(question(), "question"))], f"{Q}: question is missing"),
         ([article(without(question(), "id"))], "paragraph 1, question 1: id is missing"),
-        ([article(without(question(), "answers"))], f"{Q}: answers is missing; a list is accepted"),
+        ([article(without(question(), "answers"), question())], f"{Q}: answers is missing; a list is accepted"),
         ([article(question(id=True))], "id is a boolean; text is accepted"),
         ([article(question(answers=["See"]))], f"{Q}: answers[0] is a text; an object is accepted"),
         ([article(question(("See", "18")))], "is a text; a whole number is accepted"),
@@ -137,6 +137,18 @@ def test_misplaced_in_a_long_context(tmp_path: Path) -> None:
 def test_unreadable(tmp_path: Path, content: bytes, expected: str) -> None:
     """A file that is not SQuAD's, or is empty, is refused by name."""
     assert expected in str(refusal(tmp_path, content))
+
+
+def test_articles_or_paragraphs_alone(tmp_path: Path) -> None:
+    """A list of articles, or of paragraphs, is read as the file that it is cut out of."""
+    expected = read(tmp_path, {"data": [article(question(("See", 18)))]}).columns["question"]
+    assert read(tmp_path, [article(question(("See", 18)))]).columns["question"] == expected
+    assert read(tmp_path, article(question(("See", 18)))["paragraphs"]).columns["question"] == expected
+
+
+def test_questions_alone(tmp_path: Path) -> None:
+    """A file whose questions have no answers has no column of them."""
+    assert "answers" not in read(tmp_path, {"data": [article(without(question(), "answers"))]}).columns
 
 
 def test_recognised_among_json_files() -> None:

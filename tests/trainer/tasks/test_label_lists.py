@@ -240,3 +240,33 @@ def test_numbers_as_pandas_writes_them() -> None:
     assert targets(["1.0", "0.0"], "text-classification", label_names=("no", "yes")) == ["yes", "no"]
     assert "row 2: label is missing" in problems(["a", float("nan")], "text-classification")
     assert "a finite number is needed, with a decimal point" in problems(["3,5", "1"], "regression")
+
+
+def test_tasks_of_label_studio() -> None:
+    """Choices in Label Studio's tasks are labels, of one or several a row; a task without an annotation is told."""
+    chosen = [["a"], ["a", "b"], []]
+    tasks = {
+        "data": [{"body": f"text {at}", "meta": at} for at in range(4)],
+        "annotations": [[{"result": [{"value": {"choices": each}}]}] for each in chosen] + [[]],
+    }
+    read = Table("a.json", tasks)
+    rows = task().rows(read)
+    assert (rows.inputs, rows.targets) == (["text 0", "text 1", "text 2"], chosen)
+    assert "row 4: has no annotation" in read.problems.message("a.json")
+    single = Table("a.json", {name: values[:1] for name, values in tasks.items()})
+    assert task("text-classification").rows(single).targets == ["a"]
+
+
+def test_rejected_annotations() -> None:
+    """What an annotator rejected in Prodigy is no row of any task."""
+    read = table(["x", "y"])
+    read.columns.update({"answer": ["accept", "reject"], "_input_hash": [1, 2]})
+    assert task("text-classification").rows(read).targets == ["x"]
+    assert "answer is 'reject'; only rows whose annotation was accepted" in read.problems.message("a.csv")
+
+
+def test_fields_inside_objects() -> None:
+    """A dotted name is that of a field inside a column's objects."""
+    read = Table("a.jsonl", {"row": [{"text": "a", "meta": {"kind": "x"}}, {"text": "b", "meta": {"kind": "y"}}]})
+    rows = task("text-classification", text="row.text", label="row.meta.kind").rows(read)
+    assert (rows.inputs, rows.targets) == (["a", "b"], ["x", "y"])

@@ -92,7 +92,7 @@ CASES = {
         "test.jsonl (rows counted from 1, without a header), row 1: label 'rage' is not among the training labels",
     ),
     "several labels in no list": Case(
-        "multi-label-classification", [*EMOTIONS, {"text": "three", "label": {"joy": 1}}], EMOTIONS,
+        "multi-label-classification", [*EMOTIONS, {"text": "three", "label": {"joy": [1]}}], EMOTIONS,
         "train.jsonl (rows counted from 1, without a header), row 3: label",
     ),
     "a number that is none": Case(
@@ -140,22 +140,22 @@ CASES = {
     ),
     "an answer outside its context": Case(
         "question-answering", [asked(7), asked(9)], [asked(7)],
-        "train.jsonl (rows counted from 1, without a header), row 2: answers: answer_start 9 with 4 characters"
-        " is outside the context of 11",
+        "train.jsonl (rows counted from 1, without a header), row 2: answers: answer_start is 9, where the"
+        " context has 'lo'; the text 'Oslo' is at 7",
     ),
     "an answer before its context": Case(
         "question-answering", [asked(7)], [asked(-1)],
-        "test.jsonl (rows counted from 1, without a header), row 1: answers: answer_start -1",
+        "test.jsonl (rows counted from 1, without a header), row 1: answers: answer_start is -1",
     ),
     "an answer at another place": Case(
         "question-answering", [asked(7), asked(6)], [asked(7)],
-        "row 2: answers: answer_start 6: the context has ' Osl' there, not 'Oslo'",
+        "row 2: answers: answer_start is 6, where the context has ' Osl'; the text 'Oslo' is at 7",
     ),
     "an empty answer": Case(
         "question-answering", [asked(7), asked(7, "")], [asked(7)], "row 2: answers: an accepted answer is empty",
     ),
     "answers of another shape": Case(
-        "question-answering", [asked(7), {**asked(7), "answers": ["Oslo"]}], [asked(7)],
+        "question-answering", [asked(7), {**asked(7), "answers": [7]}], [asked(7)],
         "train.jsonl (rows counted from 1, without a header), row 2: answers is not a list of",
     ),
     "a question without its context": Case(

@@ -115,14 +115,14 @@ def test_white_space_is_told() -> None:
     [
         ([[0, 2, "PER"]], "entity [0, 2, 'PER'] is 'Ad', which ends inside the word 'Ada' (0 to 3)"),
         ([[1, 3, "PER"]], "entity [1, 3, 'PER'] is 'da', which begins inside the word 'Ada' (0 to 3)"),
-        ([[20, 40, "LOC"]], "entity [20, 40, 'LOC'] has a text of 26 characters"),
-        ([[5, 5, "LOC"]], "entity [5, 5, 'LOC'] has a text of 26 characters"),
-        ([[-1, 3, "PER"]], "entity [-1, 3, 'PER'] has a text"),
+        ([[20, 40, "LOC"]], "entity [20, 40, 'LOC'] is outside of the text, which has 26 characters"),
+        ([[5, 5, "LOC"]], "entity [5, 5, 'LOC'] has no characters"),
+        ([[-1, 3, "PER"]], "entity [-1, 3, 'PER'] is outside of the text"),
         ([[0, 5, "PER"], [4, 5, "X"]], "entity [4, 5, 'X'] overlaps [0, 5, 'PER']; a word has one tag"),
         ([[0, 2, "A"], [7, 9, "B"]], "'Ad', which ends inside the word 'Ada' (0 to 3); an entity has whole words; ent"),
         ([{**PER, "text": "Bob"}], "entity [0, 5, 'PER'] has 'Ada K' there, not 'Bob'"),
         ([[0, 5]], 'label[0] is [0, 5]; give [start, end, "type"]'),
-        ([["0", 5, "PER"]], "label[0] is ['0', 5, 'PER']; give"),
+        ([["x", 5, "PER"]], "label[0] is ['x', 5, 'PER']; give"),
         ([[0, 5, None]], "label[0] is [0, 5, None]; give"),
         (None, "label is missing; a list of entities is needed, empty for a text without one"),
     ],
@@ -286,3 +286,39 @@ def training_task_with(backbone: Path) -> TrainingTask:
     base = find_base_model(str(backbone), str(backbone), None)
     task.prepare(base, load_tokenizer(base.folder, 32))
     return task
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([[0, 2, "PER"], [4, 8, "PER"]], "ends seem to be the last character's place"),
+        ([[1, 4, "PER"], [5, 10, "PER"]], "offsets seem to be counted from 1"),
+    ],
+)
+def test_offsets_of_another_origin(spans: list[Any], expected: str) -> None:
+    """Ends that are inclusive, and offsets from 1, are told as what they seem to be, as the file has them."""
+    with pytest.raises(InputError) as caught:
+        read(table({"text": "Ada Lovel", "label": spans}))
+    assert expected in str(caught.value)
+    assert f"entity [{spans[0][0]}, {spans[0][1]}, 'PER']" in str(caught.value)
+
+
+def test_offsets_as_text() -> None:
+    """Offsets that are written as text are numbers."""
+    assert entities(read(table({"text": "Ada", "label": [["0", "3", "PER"]]}))) == [("PER", "Ada")]
+
+
+def test_scattered_sentences() -> None:
+    """A sentence whose tokens are in several places is refused; numbers may begin again."""
+    assert len(read(kaggle([1, 2, 1, 2, 1, 2], "O B-per O"))) == 6
+    with pytest.raises(InputError, match=r"the rows of the sentence 2 .* are in several places"):
+        read(kaggle([1, 2, 3, 2, 4, 5], "O B-per O"))
+
+
+def test_tags_between_commas_and_as_floats() -> None:
+    """Tags between commas are a list; whole numbers that pandas has made floats are numbers; others are told."""
+    assert read(table({"tokens": "a b", "tags": "B-per,O"})).targets[0]["tags"] == ["B-per", "O"]
+    names = ("O", "B-per", "I-per")
+    assert read(table({"tokens": ["a"], "tags": [1.0]}), label_names=names).targets[0]["tags"] == ["B-per"]
+    with pytest.raises(InputError, match="tag '-100' is not a number from 0 to 2"):
+        read(table({"tokens": ["a", "b"], "tags": [1, -100]}), label_names=names)

@@ -1,0 +1,73 @@
+"""Rows without labels, of the recipe's ``export.rows``: read as those of its section data, and told of as early."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serving.bundle.bundle import sha256_of
+from serving.errors import InputError
+from stores.data import local_file
+from trainer.data.problems import message
+from trainer.data.readers import names_its_columns, read_file
+from trainer.data.rows import Rows, same_text
+from trainer.setup.sources import InputCheck, read_options, usable_inputs
+from trainer.tasks.row_reader import RowReader
+
+KEY = "export.rows"
+
+
+@dataclass(frozen=True)
+class UnlabelledRows:
+    """Attributes:
+    rows: without repeated ones, and those among the test rows.
+    count: of the file.
+    """
+
+    rows: Rows
+    sha256: str
+    count: int
+
+
+def read_unlabelled(
+    reader: RowReader, check: InputCheck, evaluation: Rows, files: Mapping[str, Mapping[str, Any]]
+) -> UnlabelledRows | None:
+    """None if the recipe names no such rows; raises InputError.
+
+    Args:
+        evaluation: the test rows.
+        files: the ``sha256`` of each file that the run is made with, by role.
+    """
+    if reader.recipe.export.rows is None:
+        return None
+    path = local_file(reader.recipe.export.rows)
+    inputs = _read_inputs(reader, check, path)
+    digest = sha256_of(path)
+    for role, file in files.items():
+        if file.get("sha256") == digest:
+            raise InputError(
+                f"{KEY}: {path.name} is the run's own data.{role}; give rows that it has not seen", field=KEY
+            )
+    known = {same_text(each) for each in evaluation.inputs}
+    fresh = list({same_text(each): each for each in inputs if same_text(each) not in known}.values())
+    if not fresh:
+        raise InputError(f"{KEY}: every row of {path.name} is among the test rows; give others", field=KEY)
+    rows = Rows(path.name, fresh, [None] * len(fresh), list(range(1, len(fresh) + 1)), [""] * len(fresh))
+    return UnlabelledRows(rows, digest, len(inputs))
+
+
+def _read_inputs(reader: RowReader, check: InputCheck, path: Path) -> list[Any]:
+    options = read_options(reader.data)
+    try:
+        table = read_file(path, options._replace(column_names=None) if names_its_columns(path) else options)
+        numbers, inputs = reader.inputs(table)
+    except InputError as error:
+        raise InputError(f"{KEY}: {error}", field=KEY) from error
+    usable = usable_inputs(check, inputs, numbers, table.problems)
+    if reader.data.unusable_rows == "refuse" and len(table.problems):
+        raise InputError(f"{KEY}: {message({table.name: table.problems})}", field=KEY)
+    if not usable:
+        raise InputError(f"{KEY}: {path.name}: no row can be used", field=KEY)
+    return [inputs[at] for at in usable]
