@@ -39,8 +39,8 @@ def require_columns(table: Table, key: str, names: Sequence[str]) -> None:
         wanted = "column " if len(missing) == 1 else "columns "
         wanted += ", ".join(map(repr, missing))
         raise InputError(
-            f"{table.name}: no {wanted} ({key}); columns there: {there}{_nearest(table, missing)}"
-            f"{_separator_hint(table)}",
+            f"{table.name}: no {wanted} ({key}); columns there: {there}"
+            f"{_nearest(table, missing) or _separator_hint(table) or _naming_hint(table, key)}",
             field=key,
         )
     if not len(table):
@@ -133,6 +133,11 @@ def _nearest(table: Table, missing: Sequence[str]) -> str:
         if near:
             return f"; did you mean {plain[near[0]]!r}?"
     return ""
+
+
+def _naming_hint(table: Table, key: str) -> str:
+    """The key names any column, which its default hides."""
+    return f"; name one of them by {key}" if key.startswith("data.") and len(table.columns) > 1 else ""
 
 
 def _separator_hint(table: Table) -> str:

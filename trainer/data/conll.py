@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serving.errors import InputError
-from trainer.data.problems import UNUSABLE
+from trainer.data.problems import UNUSABLE, RowProblems
 from trainer.data.table import Table, lines_of, text_of
 from trainer.data.tags import are_types, is_tag, tag_problem
 
 TOKENS, TAGS, LINE = "tokens", "tags", "line"
 _RANGE = re.compile(r"\d+[-.]\d+")
 """The number of a CoNLL-U line that is no word of its own: a group of words, or an omitted one."""
+
+
+_COLUMNS = "give a token and its tag, separated by a tab or by spaces, and the same columns on every line"
 
 
 class _Line(NamedTuple):
@@ -34,13 +37,15 @@ def read_conll(path: Path, column_names: Sequence[str] | None = None, encoding: 
     """One sentence a row: its ``tokens``, ``tags`` as written, and first ``line``; raises InputError."""
     if column_names:
         _check_names(path, column_names)
-    sentences = list(_sentences(path, len(column_names or ()), encoding))
+    problems = RowProblems()
+    sentences = list(_sentences(path, len(column_names or ()), encoding, problems))
     if not sentences:
         raise InputError(f"{path.name}: is empty; give a token and its tag a line, a blank line after each sentence")
     sentences = [_words(sentence) for sentence in sentences] if _counts_words(sentences) else sentences
     names, notes = (column_names, list[str]()) if column_names else _find_columns(path, sentences)
     columns = {name: _column(sentences, at) for at, name in enumerate(names) if name}
-    table = Table(path.name, {**columns, LINE: [sentence[0].number for sentence in sentences]}, notes=notes)
+    lines = [sentence[0].number for sentence in sentences]
+    table = Table(path.name, {**columns, LINE: lines}, problems=problems, notes=notes)
     _check_values(table, sentences)
     return table
 
@@ -52,17 +57,22 @@ def is_conll(text: str) -> bool:
     return bool(fields) and all(len(each) > 1 and is_tag(each[-1]) for each in fields)
 
 
-def _sentences(path: Path, width: int, encoding: str | None) -> Iterator[_Sentence]:
+def _sentences(path: Path, width: int, encoding: str | None, problems: RowProblems) -> Iterator[_Sentence]:
+    """A line with too few or too many columns is its sentence's problem; it is cut, or filled with blanks."""
     sentence: _Sentence = []
+    count = 1
     for number, text in enumerate(lines_of(text_of(path, encoding)), 1):
         line = _Line(number, _fields(text))
         if not text.strip() or "-DOCSTART-" in line.fields:
             if sentence:
                 yield sentence
+                count += 1
             sentence = []
         elif not _is_comment(text, line.fields, width):
-            _check_width(path, line, width)
-            width = len(line.fields)
+            width = width if sentence or count > 1 else _first_width(path, line, width)
+            if problem := _width_problem(line, width):
+                problems.add(count, problem, f"line {number}")
+                line = _Line(number, [*line.fields, *[""] * width][:width])
             sentence.append(line)
     if sentence:
         yield sentence
@@ -80,15 +90,19 @@ def _is_comment(text: str, fields: Sequence[str], width: int) -> bool:
     return "\t" not in text or len(fields) != width
 
 
-def _check_width(path: Path, line: _Line, width: int) -> None:
+def _first_width(path: Path, line: _Line, named: int) -> int:
+    """Raises InputError where it has not the columns that are ``named``, or no tag."""
     fields = len(line.fields)
-    if fields == width or (not width and fields > 1):
-        return
-    expected = f"there are {width}" if width else "there must be at least 2"
-    raise InputError(
-        f"{path.name}, line {line.number}: has {fields} {'column' if fields == 1 else 'columns'}, but {expected};"
-        " give a token and its tag, separated by a tab or by spaces, and the same columns on every line"
-    )
+    if problem := _width_problem(line, named or max(fields, 2)):
+        raise InputError(f"{path.name}, line {line.number}: {problem}")
+    return fields
+
+
+def _width_problem(line: _Line, width: int) -> str:
+    fields = len(line.fields)
+    if fields == width:
+        return ""
+    return f"has {fields} {'column' if fields == 1 else 'columns'}, and {width} are needed; {_COLUMNS}"
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:
@@ -141,8 +155,10 @@ def _column(sentences: Sequence[_Sentence], at: int) -> list[list[str]]:
 def _check_values(table: Table, sentences: Sequence[_Sentence]) -> None:
     """Adds to the table's problems."""
     every = zip(sentences, table.columns[TOKENS], table.columns[TAGS], strict=True)
-    types = are_types(tag for tags in table.columns[TAGS] for tag in tags)
+    types = are_types(tag for tags in table.columns[TAGS] for tag in tags if tag)
     for number, (sentence, tokens, tags) in enumerate(every, 1):
+        if number in table.problems:
+            continue
         for line, token, tag in zip(sentence, tokens, tags, strict=True):
             if not token:
                 table.problems.add(number, "has no token before its first tab", f"line {line.number}")

@@ -93,8 +93,9 @@ class RowProblems:
         return [{"file": name, "problem": problem, "rows": numbers} for problem, numbers in rows.items()]
 
 
-def message(problems: Mapping[str, RowProblems]) -> str:
-    """What is wrong with any row of these files, by name, and what to do; empty if nothing is."""
-    messages = [each.message(name) for name, each in problems.items() if len(each)]
-    remedy = "correct these rows, or leave them out by data.unusable_rows: skip"
-    return "\n".join([*messages, remedy]) if messages else ""
+REMEDY = "correct these rows, or leave them out by data.unusable_rows: skip"
+
+
+def describe(problems: Mapping[str, RowProblems]) -> str:
+    """What is wrong with any row of these files, by name; empty if nothing is."""
+    return "\n".join(each.message(name) for name, each in problems.items() if len(each))

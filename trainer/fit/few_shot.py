@@ -18,7 +18,6 @@ from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 from transformers import PreTrainedTokenizerFast
 
-from serving.errors import InputError
 from serving.tasks.base import Task
 from trainer.data.rows import Rows
 from trainer.fit.validation import encode_datasets, tune_and_save
@@ -77,13 +76,8 @@ def fit_few_shot(setup: TrainingSetup, few_shot: FewShot, run: Run, console: Con
 
 
 def describe_labels(settings: FewShot, labels: Sequence[str]) -> list[str]:
-    """By default the labels' names; raises InputError for an unknown label."""
+    """By default the labels' names."""
     descriptions = settings.label_descriptions or {}
-    if unknown := sorted(set(descriptions) - set(labels)):
-        raise InputError(
-            f"few_shot.label_descriptions: {unknown[0]!r} is no label; labels are: {', '.join(labels[:20])}",
-            field="few_shot.label_descriptions",
-        )
     return [descriptions.get(label) or label.replace("_", " ") for label in labels]
 
 

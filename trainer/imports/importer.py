@@ -16,6 +16,7 @@ from trainer.imports.sentence_model import load_setfit, load_vectors, read_class
 from trainer.imports.source import Source, choose_task, open_source
 from trainer.imports.transformers_model import Loaded, convert, load_model
 from trainer.imports.write_run import ImportedModel, write_run
+from trainer.model.base_model import BaseCheckpoint
 from trainer.model.checkpoint import Checkpoint, load_tokenizer
 from trainer.model.inputs import cut
 from trainer.model.model_folder import CONFIG, read_json

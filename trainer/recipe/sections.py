@@ -137,6 +137,8 @@ class Data(Section):
             raise ValueError("data.test: names no set; give a file, a fraction, or a mapping from names to them")
         if len({name for name, _ in self.test_sets()}) < (len(self.test) if isinstance(self.test, tuple) else 1):
             raise ValueError("data.test: two files of one name; give a mapping from names of your own to files")
+        if self.text is not None and self.text == self.label:
+            raise ValueError(f"data.text and data.label: both name the column {self.text!r}; an answer needs its own")
         if isinstance(self.label, tuple) and len(self.label) != len(set(self.label)):
             raise ValueError("data.label: a column is named twice; name each label's column once")
         if isinstance(self.label, tuple) and (self.label_names or self.label_separator):

@@ -10,7 +10,7 @@ from typing import Any
 from serving.errors import InputError
 from stores.data import local_file
 from trainer.data.data_sets import read_dataset
-from trainer.data.problems import RowProblems, message
+from trainer.data.problems import REMEDY, RowProblems, describe
 from trainer.data.readers import read_file
 from trainer.data.rows import Rows
 from trainer.data.table import ReadOptions, Table
@@ -47,8 +47,8 @@ class Sources:
             except InputError as error:
                 errors.append(error)
         if errors:
-            problems = [message(self.problems)] if not self.skips else []
-            told = dict.fromkeys([*map(str, errors), *filter(None, problems)])
+            problems = [] if self.skips or not self.describe() else [self.describe(), REMEDY]
+            told = dict.fromkeys([*map(str, errors), *problems])
             raise InputError("\n".join(told), field=errors[0].field) from errors[0]
 
     def _read(self, name: str) -> None:
@@ -76,8 +76,12 @@ class Sources:
 
     def refuse(self) -> None:
         """Raise InputError with the problems of all files, if any."""
-        if problems := message(self.problems):
-            raise InputError(problems)
+        if problems := self.describe():
+            raise InputError(f"{problems}\n{REMEDY}")
+
+    def describe(self) -> str:
+        """The problems of all files."""
+        return describe(self.problems)
 
     def to_record(self) -> list[dict[str, Any]]:
         """The rows that are left out."""

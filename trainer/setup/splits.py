@@ -97,8 +97,10 @@ def _join(sources: Sources, names: Sequence[str]) -> Rows:
 
 def _left_out(sources: Sources) -> str:
     count = sum(map(len, sources.problems.values()))
+    if not count:
+        return ""
     rows = "1 row is" if count == 1 else f"{count} rows are"
-    return f" ({rows} left out as unusable)" if count else ""
+    return f" ({rows} left out as unusable)\n{sources.describe()}"
 
 
 def fingerprint(data: Data, splits: Splits) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from stores.data import local_file
-from trainer.data.problems import message
+from trainer.data.problems import REMEDY
 from trainer.data.readers import names_its_columns, read_file
 from trainer.data.rows import Rows, same_text
 from trainer.setup.sources import InputCheck, read_options, usable_inputs
@@ -67,7 +67,7 @@ def _read_inputs(reader: RowReader, check: InputCheck, path: Path) -> list[Any]:
         raise InputError(f"{KEY}: {error}", field=KEY) from error
     usable = usable_inputs(check, inputs, numbers, table.problems)
     if reader.data.unusable_rows == "refuse" and len(table.problems):
-        raise InputError(f"{KEY}: {message({table.name: table.problems})}", field=KEY)
+        raise InputError(f"{KEY}: {table.problems.message(table.name)}\n{REMEDY}", field=KEY)
     if not usable:
         raise InputError(f"{KEY}: {path.name}: no row can be used", field=KEY)
     return [inputs[at] for at in usable]

@@ -24,6 +24,8 @@ from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
 from trainer.tasks.scoring import mistake
 
+LARGEST = 1e15
+
 
 class Regression(TrainingTask):
     """The one label is the column's name."""
@@ -33,14 +35,21 @@ class Regression(TrainingTask):
     annotation = "number"
 
     def read_targets(self, table: Table) -> list[Any]:
-        return columns.numbers(table, "data.label", self.label_column)
+        """Of a size that float32 can square."""
+        numbers = columns.numbers(table, "data.label", self.label_column)
+        return columns.map_rows(table, self._check_size, numbers)
+
+    def _check_size(self, number: float) -> float:
+        if abs(number) > LARGEST:
+            raise InputError(f"{self.label_column} is {number:g}; at most {LARGEST:g} is accepted, in another unit")
+        return number
 
     def label_names(self, train: Rows, table: Table) -> list[str]:
-        if len(set(train.targets)) < 2:
-            raise InputError(f"{train.name}: every training row has the same number; there is nothing to learn")
         return [self.label_column]
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
+        if len(set(train.targets)) < 2:
+            raise InputError(f"{train.name}: every training row has the same number; there is nothing to learn")
         mean, std = float(np.mean(train.targets)), float(np.std(train.targets))
         return serving.RegressionSettings(**self.pair_settings(), mean=mean, std=std)
 

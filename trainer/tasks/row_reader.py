@@ -11,9 +11,9 @@ from transformers import PreTrainedTokenizerFast
 
 from trainer.data import columns
 from trainer.data.annotations import Annotation, without_label_studio, without_rejected
-from trainer.data.problems import RowProblems
+from trainer.data.problems import UNUSABLE, RowProblems
 from trainer.data.rows import Rows, same_text
-from trainer.data.table import Table, with_nested
+from trainer.data.table import Table, join_some, with_nested
 from trainer.recipe.recipe import Recipe
 from trainer.recipe.sections import Data
 from trainer.tasks import labels as label_rows
@@ -50,12 +50,23 @@ class RowReader(ABC):
         table = self.arrange(table, labelled=None if self.recipe.imported else True)
         inputs = self.read_inputs(table)
         targets = self.read_targets(table) if self.has_targets(table) else [None] * len(inputs)
-        usable = table.usable()
+        usable, every = table.usable(), targets
         inputs, targets = ([values[at] for at in usable] for values in (inputs, targets))
         groups = self.groups(table.take(usable), inputs)
         if self.recipe.imported and len(set(groups)) < FEWEST_GROUPS:  # nothing is learned from one side of a split
             groups = [str(at) for at in usable]
-        return Rows(table.name, inputs, targets, [at + 1 for at in usable], groups)
+        rows = Rows(table.name, inputs, targets, [at + 1 for at in usable], groups)
+        if self.data.unusable_rows == "skip" and len(usable) < len(every):
+            self._note_lost_labels(table, rows, every)
+        return rows
+
+    def _note_lost_labels(self, table: Table, rows: Rows, targets: list[Any]) -> None:
+        """``targets`` are of all rows."""
+        known = [target for target in targets if target is not UNUSABLE]
+        every = Rows(table.name, known, known, [0] * len(known), [""] * len(known))
+        lost = {label for _, label in self.row_labels(every)} - {label for _, label in self.row_labels(rows)}
+        if lost:
+            table.notes.append(f"labels whose rows are all left out: {join_some(sorted(lost))}")
 
     def inputs(self, table: Table) -> tuple[list[int], list[Any]]:
         """Numbers and inputs of the rows without a problem, whose answers, if any, do not count."""

@@ -63,7 +63,16 @@ class TextClassification(TrainingTask):
                 field="model_head.loss",
             )
         self._weight = class_weights(self.recipe.model_head.class_weights, labels, self.label_counts(train))
+        self._check_descriptions(labels)
         return labels
+
+    def _check_descriptions(self, labels: Sequence[str]) -> None:
+        described = (self.recipe.few_shot and self.recipe.few_shot.label_descriptions) or {}
+        if unknown := sorted(set(described) - set(labels)):
+            raise InputError(
+                f"few_shot.label_descriptions: {unknown[0]!r} is no label; labels are: {', '.join(labels[:20])}",
+                field="few_shot.label_descriptions",
+            )
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         one_logit = self.recipe.loss == "binary-cross-entropy"

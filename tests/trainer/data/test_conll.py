@@ -84,14 +84,23 @@ def test_comments(tmp_path: Path) -> None:
     assert found.columns["tokens"] == [["Go", "#", "#now", "#"]]
 
 
+def test_all_wrong_widths_together(tmp_path: Path) -> None:
+    """Every line of another width is told, as its sentence's problem; the other sentences are read."""
+    found = read(tmp_path, "a\tO\nb\n\nc\tO\td\n\ne\tO\n")
+    told = found.problems.message("a.conll")
+    assert "line 2: has 1 column" in told
+    assert "line 4: has 3 columns" in told
+    assert found.usable() == [2]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         ("", "a.conll: is empty; give a token and its tag a line"),
         ("\n# only a comment\n\n", "a.conll: is empty"),
-        ("a\tO\nb\n", "a.conll, line 2: has 1 column, but there are 2;"),
-        ("a\tO\n\nb\tNN\tO\n", "a.conll, line 3: has 3 columns, but there are 2;"),
-        ("a\n", "a.conll, line 1: has 1 column, but there must be at least 2;"),
+        ("a\tO\nb\n", "a.conll, line 2: has 1 column, and 2 are needed;"),
+        ("a\tO\n\nb\tNN\tO\n", "a.conll, line 3: has 3 columns, and 2 are needed;"),
+        ("a\n", "a.conll, line 1: has 1 column, and 2 are needed;"),
         ("a\tO\n#hashtag\n", "a.conll, line 2: has 1 column"),
         ("a\tO\n#\tX-group\n", "a.conll, line 2: 'X-group' is no tag"),
         ("a\tO\n# b O\n", "a.conll, line 2: has 3 columns"),
@@ -163,7 +172,7 @@ def test_wrong_column_names(tmp_path: Path, names: list[str]) -> None:
 
 def test_too_few_columns_for_the_names(tmp_path: Path) -> None:
     """A file with fewer columns than names is refused at its first line."""
-    with pytest.raises(InputError, match="line 1: has 2 columns, but there are 3"):
+    with pytest.raises(InputError, match="line 1: has 2 columns, and 3 are needed"):
         read(tmp_path, "a\tO\n", ["tokens", "pos", "tags"])
 
 

@@ -36,12 +36,6 @@ def test_a_label_describes_itself_unless_it_is_described() -> None:
     assert found == ["card lost", "all about b"]
 
 
-def test_a_description_of_no_label_is_refused() -> None:
-    """The message names it and the labels there are."""
-    with pytest.raises(InputError, match="'x' is no label; labels are: a, b"):
-        describe_labels(FewShot(examples_per_label=0, label_descriptions={"x": "?"}), ["a", "b"])
-
-
 def test_without_examples_the_nearest_description_answers() -> None:
     """The weights are the descriptions' vectors, scaled, without a bias."""
     descriptions = np.eye(3, dtype=np.float32)

@@ -126,6 +126,29 @@ def test_nothing_left(tmp_path: Path, train: list[Pair], expected: str) -> None:
     assert expected in message(tmp_path, train, [("x", "a")], unusable_rows="skip")
 
 
+def test_why_nothing_is_left(tmp_path: Path) -> None:
+    """Where leaving rows out leaves none, what is wrong with them is told."""
+    found = message(tmp_path, GOOD, [("x", "other"), ("y", "A")], unusable_rows="skip")
+    assert "test.jsonl: no row can be used (2 rows are left out as unusable)\n" in found
+    assert "row 1: label 'other' is not among the training labels" in found
+
+
+def test_labels_that_are_left_out(tmp_path: Path) -> None:
+    """A label whose rows cannot be used is named."""
+    splits = splits_of(tmp_path, [*GOOD, ("", "rare"), (" ", "rare")], unusable_rows="skip")
+    assert splits.labels == ["a", "b"]
+    assert "train.jsonl: labels whose rows are all left out: rare" in splits.notes
+
+
+def test_descriptions_of_no_label(tmp_path: Path) -> None:
+    """A few-shot label that no row has is refused before anything is computed."""
+    path = jsonl(tmp_path / "a.jsonl", GOOD)
+    files = {"train": path, "test": path, "validation": path}
+    few_shot = {"examples_per_label": 0, "label_descriptions": {"x": "?"}}
+    with pytest.raises(InputError, match="label_descriptions: 'x' is no label; labels are: a, b"):
+        load_splits(training_task("text-classification", files, few_shot=few_shot))
+
+
 def test_unknown_label(tmp_path: Path) -> None:
     """A label of the test file that training never saw is named with its row and the known ones."""
     found = message(tmp_path, GOOD, [("x", "a"), ("y", "c")], validation=0.5)

@@ -99,6 +99,10 @@ CASES = {
         "regression", [{"text": "one", "label": 1}, {"text": "two", "label": "about 2"}], [],
         "train.jsonl (rows counted from 1, without a header), row 2: label is 'about 2'; a finite number is needed",
     ),
+    "a number that is too large": Case(
+        "regression", [{"text": "one", "label": 1}, {"text": "two", "label": 1e300}], [],
+        "row 2: label is 1e+300; at most 1e+15 is accepted, in another unit",
+    ),
     "a number that is not finite": Case(
         "regression", [{"text": "one", "label": 1}, {"text": "two", "label": "nan"}], [], "row 2: label is 'nan'",
     ),
