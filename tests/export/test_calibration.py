@@ -45,6 +45,7 @@ def widened(run: Run, folder: Path, **data: str) -> Run:
     return copy
 
 
+@pytest.mark.slow
 def test_an_approximate_variant_has_its_own(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """int8 serves with what suits its own logits, the fallback as the checkpoint, and each replays its answers."""
     own = settings_of(run) | {"temperature": 1.01 * settings_of(run)["temperature"]}
@@ -77,6 +78,7 @@ def test_the_proof_measures_the_served_scores(run: Run, task_bundle: Callable[[s
     assert "calibration.svg" in manifest_of(bundle).files
 
 
+@pytest.mark.slow
 def test_without_validation_rows_the_checkpoints_settings_serve(run: Run, tmp_path: Path) -> None:
     """The data has moved away: the variant is proven with them, and the record says why."""
     moved = widened(run, tmp_path / "run", train=str(tmp_path / "gone.csv"))

@@ -189,6 +189,7 @@ def test_other_places(tiny_split_bundle: Path, tmp_path: Path, entries: dict[str
         Bundle.open(forged)
 
 
+@pytest.mark.slow
 def test_a_pair_of_graphs(task_run: Callable[[str], Run], tmp_path: Path) -> None:
     """Encoder and decoder have a data file each."""
     from export.exporter import export_run

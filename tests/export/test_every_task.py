@@ -49,6 +49,7 @@ def test_hard_inputs_have_the_tasks_shape(task_bundle: Callable[[str], Path], to
     assert len(predictor.predict(answered)) == len(answered)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("toy", ["text-classification", "token-classification"])  # one for each kind of head
 def test_a_classifier_may_read_several_layers(tiny_backbone: Path, tmp_path: Path, toy: str) -> None:
     """The last two layers side by side; the bundle is proven like any other."""
@@ -87,6 +88,7 @@ def test_only_the_chosen_weights_learn(
     assert training_task == {name for name, weight in model.named_parameters() if allowed(name, weight)}
 
 
+@pytest.mark.slow
 def test_adapters_are_merged_into_the_checkpoint(tiny_backbone: Path, tmp_path: Path) -> None:
     """The saved weights have the base model's names; those with adapters have other values."""
     bundle = trained_bundle("text-classification", tiny_backbone, tmp_path, trainable="lora", num_train_epochs=2)
@@ -100,6 +102,7 @@ def test_adapters_are_merged_into_the_checkpoint(tiny_backbone: Path, tmp_path: 
     assert Predictor.open(bundle).manifest.verdict.passed
 
 
+@pytest.mark.slow
 def test_a_causal_model_learns_by_adapters_too(tmp_path: Path) -> None:
     """GPT-2 has Conv1D layers instead of linear ones, and gets adapters too."""
     backbone = tiny_generators.make_gpt2(tmp_path / "backbone")
@@ -107,6 +110,7 @@ def test_a_causal_model_learns_by_adapters_too(tmp_path: Path) -> None:
     assert Predictor.open(bundle).manifest.verdict.passed
 
 
+@pytest.mark.slow
 def test_a_generators_wrong_graph_fails(
     task_run: Callable[[str], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

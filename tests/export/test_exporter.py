@@ -148,6 +148,7 @@ def test_the_trainings_warnings_travel(leaky_bundle: Path) -> None:
     assert f"! training data: {warning}" in result.output
 
 
+@pytest.mark.slow
 def test_an_older_bundle_is_replaced(tiny_run: Run, tiny_int8_bundle: Path, tmp_path: Path) -> None:
     """Exporting onto a bundle replaces it as a whole."""
     target = Path(shutil.copytree(tiny_int8_bundle, tmp_path / "bundle"))
@@ -175,6 +176,7 @@ def test_an_unknown_variant_is_refused(tiny_run: Run, tmp_path: Path) -> None:
         export_run(tiny_run, tmp_path / "bundle", "fp4")
 
 
+@pytest.mark.slow
 def test_the_librarys_own_head_is_exported_too(tiny_backbone: Path, tmp_path: Path) -> None:
     """With CLS pooling, the library's own classifier is exported and proven like ours."""
     recipe = load_recipe(tiny.write_recipe(tmp_path, tiny_backbone, model_head={"pooling": "cls"}))

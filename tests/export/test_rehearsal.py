@@ -42,6 +42,7 @@ def test_a_causal_model_without_a_cache_of_keys_and_values(tmp_path: Path) -> No
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_an_untested_family_that_converts_is_trained(tmp_path: Path) -> None:
     """ERNIE is not in the table, and passes."""
     recipe = load_recipe(setup_of(tmp_path, "ernie"))

@@ -46,6 +46,7 @@ def test_in_a_training_row(grown: Path, tmp_path: Path) -> None:
         prepare_setup(load_recipe(recipe), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_such_a_training_row_is_left_out(grown: Path, tmp_path: Path) -> None:
     """Where the recipe says so, the run goes on without the row, its report lists it, and an export finds its rows."""
     recipe = write_recipe(tmp_path, grown, training={"num_train_epochs": 1}, data={"unusable_rows": "skip"})
@@ -59,6 +60,7 @@ def test_such_a_training_row_is_left_out(grown: Path, tmp_path: Path) -> None:
         assert sum(len(rows) for _, rows in workspace.splits.by_name()) == 72
 
 
+@pytest.mark.slow
 def test_in_a_request(grown: Path, tmp_path: Path) -> None:
     """Such a text is refused, alone or beside others; a line of a file has its error, and no other line is lost."""
     recipe = load_recipe(write_recipe(tmp_path, grown, training={"num_train_epochs": 1}))

@@ -84,6 +84,7 @@ def test_refused(url: str, message: str, memory: dict[str, object]) -> None:
     assert "abcdef" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_trained_from_a_url(memory: dict[str, object], tiny_backbone: Path, tmp_path: Path) -> None:
     """The run names the URL and the content; a replay finds out that the file there was changed."""
     recipe = tiny.write_recipe(tmp_path, tiny_backbone)

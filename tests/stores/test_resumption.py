@@ -67,6 +67,7 @@ def test_a_wrong_start_is_not_built_upon(ranges: bool, hub: Hub, tiny_bundle: Pa
     assert not (folder / "stray").exists()
 
 
+@pytest.mark.slow
 def test_several_at_once(hub: Hub, tiny_bundle: Path, tmp_path: Path) -> None:
     """Three processes pull; one downloads."""
     push(tiny_bundle, parse_target(TARGET))

@@ -85,6 +85,7 @@ def test_changed_data(run: Run) -> None:
     assert "rows: " in differing(found)["data"]
 
 
+@pytest.mark.slow
 def test_moved_data(run: Run) -> None:
     """Data that lies elsewhere now is the same data; what is not there is an error that names the path."""
     (run.root.parent / "toy.csv").rename(run.root.parent / "moved.csv")
@@ -102,6 +103,7 @@ def test_other_seed(run: Run) -> None:
     assert differing(found) == {"recipe": "training.seed: 0 in the lock, 7 now"}
 
 
+@pytest.mark.slow
 def test_a_lock_of_another_seed(run: Run) -> None:
     """Weights of another seed than the lock's are reported file by file, with their distance."""
     recipe = {**read_lock(run).recipe, "training": {**read_lock(run).recipe["training"], "seed": 7}}
@@ -125,6 +127,7 @@ def test_perturbed_weight(run: Run) -> None:
     assert "in the folder" in messages["files"]
 
 
+@pytest.mark.slow
 def test_other_versions(run: Run) -> None:
     """A library of another version is named, and so are figures that are not the lock's."""
     lock = read_lock(run)
@@ -142,6 +145,7 @@ def test_other_versions(run: Run) -> None:
     assert messages["metrics"].startswith("test.accuracy: 2.0 in the lock, 0.")
 
 
+@pytest.mark.slow
 def test_threads(run: Run) -> None:
     """A run is repeated with the lock's number of threads, and the process has its own again afterwards."""
     lock = read_lock(run)

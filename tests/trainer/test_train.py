@@ -100,6 +100,7 @@ def test_evaluation_rows(tiny_run: Run) -> None:
     assert lines == [{"inputs": text, "target": label} for text, label in rows.pairs()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("training", "stop"),
     [
@@ -120,6 +121,7 @@ def test_resume(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, training: dict
     assert resumed.read_record()["history"] == expected.read_record()["history"]
 
 
+@pytest.mark.slow
 def test_resume_moved(toy: MakeRecipe, whole: WholeRun, tmp_path: Path) -> None:
     """A stopped run is resumed where its folder was moved to, and its best checkpoint moves with it."""
     recipe = toy()
@@ -135,6 +137,7 @@ def test_resume_moved(toy: MakeRecipe, whole: WholeRun, tmp_path: Path) -> None:
     assert weights(fit(recipe, tmp_path / "after")) == weights(whole())
 
 
+@pytest.mark.slow
 def test_resume_half_written(toy: MakeRecipe, whole: WholeRun, tmp_path: Path) -> None:
     """A state that was cut off while it was written is passed over for the one before it."""
     recipe = toy()
@@ -145,6 +148,7 @@ def test_resume_half_written(toy: MakeRecipe, whole: WholeRun, tmp_path: Path) -
     assert weights(fit(recipe, tmp_path / "stopped")) == weights(whole())
 
 
+@pytest.mark.slow
 def test_resume_after_early_stop(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that had stopped early before it was interrupted is not trained any further."""
     recipe = toy(training={"num_train_epochs": 12, "early_stopping_patience": 1})
@@ -182,6 +186,7 @@ def test_other_recipe(toy: MakeRecipe, tmp_path: Path) -> None:
     assert fit(other, tmp_path / "run", overwrite=True).read_record()["recipe"]["training"]["seed"] == 7
 
 
+@pytest.mark.slow
 def test_more_epochs(toy: MakeRecipe, tmp_path: Path) -> None:
     """A finished run is not changed; the message says how to train it on, and that lock names it."""
     run = fit(toy(training={"num_train_epochs": 1}), tmp_path / "run")

@@ -85,6 +85,7 @@ def test_the_fastest_is_selected(ratios: dict[str, Any], chosen: str) -> None:
     assert select_best(candidates).variant.name == chosen
 
 
+@pytest.mark.slow
 def test_a_variant_that_fails_is_dropped_with_its_reason(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_variant_that_fails_is_dropped_with_its_reason(
     assert record_of(bundle)["chosen"] == "fp32"
 
 
+@pytest.mark.slow
 def test_what_is_slower_is_not_proven(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fastest is proven first, then the next if that fails, and no third; slower ones are only judged."""
     only(monkeypatch, {name: VARIANTS[name].build for name in ("int8-dynamic", "int8-weights", "fp16")})
@@ -129,6 +131,7 @@ def test_what_is_slower_is_not_proven(tiny_run: Run, tmp_path: Path, monkeypatch
     assert [each["proven"] for each in record["candidates"]] == [True, False, True, True]
 
 
+@pytest.mark.slow
 def test_two_variants_at_most_reach_the_test_rows(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +146,7 @@ def test_two_variants_at_most_reach_the_test_rows(
     assert [each["level"] for each in record["candidates"]] == [LEVEL, None, LEVEL / 2, LEVEL / 2]
 
 
+@pytest.mark.slow
 def test_what_is_not_clearly_faster_is_not_judged(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

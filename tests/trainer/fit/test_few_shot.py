@@ -64,6 +64,7 @@ def test_a_run_of_descriptions_alone(tiny_backbone: Path, tmp_path: Path) -> Non
     assert (record["status"], record["examples"]) == ("finished", 0)
 
 
+@pytest.mark.slow
 def test_a_few_shot_recipe_goes_the_whole_road(tiny_backbone: Path, tmp_path: Path) -> None:
     """Fitted, evaluated, proven, opened and asked; the record says how many examples it had."""
     recipe = write_toy(tmp_path, tiny_backbone, "text-classification", few_shot={"examples_per_label": 5})

@@ -62,6 +62,7 @@ def _mean(files: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     return {name: sum((file[name] for file in files[1:]), weight) / len(files) for name, weight in files[0].items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("always", [False, True])
 def test_the_best_alone(
     toy: MakeRecipe, whole: WholeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, always: bool
@@ -76,6 +77,7 @@ def test_the_best_alone(
     assert (", of seed 0; not the mean of the weights of 2 trainings" in run.report.read_text()) is not always
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [4, 13, 21])
 def test_resume(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, stop: int) -> None:
     """A run stopped in either training and started again ends at the same weights; what was finished stays so."""
@@ -101,6 +103,7 @@ class StopAtTotal(TrainerCallback):  # type: ignore[misc]
             raise Stopped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", [{"trainable": "lora"}, {"freeze_embeddings": True}, {"weight_averaging_epochs": 2}]
 )

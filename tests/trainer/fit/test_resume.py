@@ -46,6 +46,7 @@ def test_resume_generating(tmp_path: Path, toy: str, make: Callable[[Path], Path
     assert_goes_on(tmp_path, make(tmp_path / "backbone"), toy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [{"trainable": "lora"}, {"trainable": "last_layers", "last_layers": 1}])
 def test_resume_of_some_weights(tiny_backbone: Path, tmp_path: Path, training: dict[str, Any]) -> None:
     """Adapters and last layers are resumed as all weights are."""

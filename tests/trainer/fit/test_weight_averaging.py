@@ -76,6 +76,7 @@ def test_validation_chooses(
     assert ("; not the mean of the weights" in run.report.read_text()) is not better
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [4, 8, 13, 18])
 def test_resume(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, stop: int) -> None:
     """A run stopped in any epoch and started again averages the same weights."""
@@ -85,6 +86,7 @@ def test_resume(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, stop: int) -> 
     assert weights(fit(recipe, tmp_path / "stopped")) == weights(whole(**MEANS))
 
 
+@pytest.mark.slow
 def test_evaluating_more_often(toy: MakeRecipe, whole: WholeRun, tmp_path: Path) -> None:
     """The mean does not depend on when validation runs."""
     often = fit(toy(training={**MEANS, "eval_strategy": "steps", "eval_steps": 2}), tmp_path / "often")

@@ -61,6 +61,7 @@ def test_none_better(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, monkeypat
     assert weights(fit(toy(training={"weight_interpolation": True}), tmp_path / "run")) == weights(plain)
 
 
+@pytest.mark.slow
 def test_resume(toy: MakeRecipe, tmp_path: Path) -> None:
     """A run stopped and started again ends at the same weights."""
     recipe = toy(training={"weight_interpolation": True, "weight_averaging_epochs": 2})

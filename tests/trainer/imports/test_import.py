@@ -193,6 +193,7 @@ def test_labels_of_a_file_and_numbers_in_rows(copy: Path, imported: Import) -> N
     assert any("their order looks wrong" in warning for warning in wrong.read_record()["warnings"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem", "count", "task", "score"),
     [
@@ -266,6 +267,7 @@ def test_another_task_than_the_models(classifier: Path, imported: Import) -> Non
         imported(classifier, mapping={"task": "token-classification"})
 
 
+@pytest.mark.slow
 def test_few_rows_are_all_proven_on(classifier: Path, imported: Import, tmp_path: Path) -> None:
     """fp32 is exported; int8 has no texts to calibrate with, and says so."""
     run = imported(classifier, ROWS[:5])

@@ -159,6 +159,7 @@ def test_vectors_are_those_of_the_folder(make: MakeFolder) -> None:
     assert head_of(model) == []  # the layer is no fresh head: it learns as slowly as the backbone
 
 
+@pytest.mark.slow
 def test_dense_layers_go_through_the_proof(make: MakeFolder, tmp_path: Path) -> None:
     """They are trained, saved, exported and served with the vectors."""
     folder = make(POOLING, DENSE, NORMALIZE, pooling={"pooling_mode": ["max", "weightedmean"]}, in_features=64)

@@ -82,7 +82,7 @@ def test_no_mistakes(rewritten: tuple[Run, dict[str, Any]]) -> None:
     assert "No test row was answered wrongly." in run.report.read_text()
 
 
-@pytest.mark.parametrize("labels", [2, 30, 150])
+@pytest.mark.parametrize("labels", [2, 30, pytest.param(150, marks=pytest.mark.slow)])
 def test_confusion_figure(tmp_path: Path, labels: int) -> None:
     """The matrix is drawn at any number of labels: right answers blue, mistakes red, no huge picture."""
     matrix = np.eye(labels, dtype=int) * 10

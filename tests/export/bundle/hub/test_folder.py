@@ -248,6 +248,7 @@ def test_a_folder_that_answers_otherwise_is_not_written(tiny_bundle: Path, tiny_
         write_hub(Bundle.open(forged), tiny_run.checkpoint, tmp_path / "hub")
 
 
+@pytest.mark.slow
 def test_the_command(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``--layout hub`` proves as an export of a bundle does, and writes the folder in one step."""
     result = tuneship_here("export", tiny_run.root, "--output", tmp_path / "hub", "--layout", "hub")
@@ -278,6 +279,7 @@ def test_what_is_refused_before_the_work(
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_nothing_is_written_where_fp32_fails(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failed check leaves no folder."""
 

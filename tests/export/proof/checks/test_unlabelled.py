@@ -110,6 +110,7 @@ def test_the_share_is_clopper_and_pearsons() -> None:
     assert ChangedAnswers("", "", 5, 5, 5).share_limit(0.0125) == 1
 
 
+@pytest.mark.slow
 def test_manifest_and_card_have_the_rows(tiny_run: Run, tmp_path: Path) -> None:
     """By number and hash, not by text; the key may be given after the training."""
     run = Run(Path(shutil.copytree(tiny_run.root, tmp_path / "run")))

@@ -135,6 +135,7 @@ def test_one_model(client: TestClient) -> None:
     assert statuses_of_documented_answers(client) >= {200, 400, 404, 413, 415, 422}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("toy", TOYS)
 def test_other_tasks(task_client: Clients, toy: str) -> None:
     """Servers of other kinds of task."""
