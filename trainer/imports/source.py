@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from transformers import PretrainedConfig
 
@@ -82,21 +82,19 @@ def open_source(model: str, revision: str | None, task: TaskName | None) -> Sour
     """``task`` is what is asked, if anything; raises InputError or HubUnreachable."""
     folder, _ = locate(model, revision)
     if (folder / ADAPTER).exists():
-        return _open_adapter(folder, model, task)
+        return _open_adapter(folder, model)
     base = find_base_model(model, revision=revision)
     if (folder / SETFIT).exists() or (folder / SETFIT_PICKLE).exists() or (folder / SETFIT_HEAD).exists():
         return Source("SetFit", base, folder, "sequence")
     if (folder / MODULES).exists():
         return _open_sentence_transformers(base, folder)
     raw = read_json(folder / CONFIG)
-    head = named_head(base.config) or _asked_head(base, task)
+    if task == "feature-extraction":
+        assumed = ["mean pooling, as sentence-transformers takes it for a folder without modules.json"]
+        return Source("transformers", replace(base, pooling="mean"), folder, "vector", assumed=assumed)
+    head = named_head(base.config) or _no_head(base)
     cross_encoder = head == "sequence" and any(key in raw for key in CROSS_ENCODER)
-    source = Source("CrossEncoder" if cross_encoder else "transformers", base, folder, head)
-    if named_head(base.config) is None and head == "vector":
-        pooling = "mean"
-        source = replace(source, base=replace(base, pooling=pooling))
-        source.assumed.append("mean pooling, as sentence-transformers takes it for a folder without modules.json")
-    return source
+    return Source("CrossEncoder" if cross_encoder else "transformers", base, folder, head)
 
 
 def named_head(config: PretrainedConfig) -> Head | None:
@@ -131,10 +129,10 @@ def choose_task(source: Source, count: int, task: TaskName | None) -> TaskName:
     return task or accepted[0]
 
 
-def _open_adapter(folder: Path, name: str, task: TaskName | None) -> Source:
+def _open_adapter(folder: Path, name: str) -> Source:
     model = base_of_adapter(folder, name)
     base = find_base_model(model)
-    head = head_of_adapter(folder) or named_head(base.config) or _asked_head(base, task)
+    head = head_of_adapter(folder) or named_head(base.config) or _no_head(base)
     about = {"adapter of": model}
     return Source("PEFT adapter", replace(base, id=name, sha256=adapter_hash(folder, base.sha256)), folder, head, about)
 
@@ -158,10 +156,7 @@ def _open_sentence_transformers(base: BaseCheckpoint, folder: Path) -> Source:
     return source
 
 
-def _asked_head(base: BaseCheckpoint, task: TaskName | None) -> Head:
-    """Of a folder that names no head: vectors, if they are asked for."""
-    if task == "feature-extraction":
-        return "vector"
+def _no_head(base: BaseCheckpoint) -> NoReturn:
     named = ", ".join(base.config.architectures or ["no class"])
     raise InputError(
         f"{base.id}: its config.json names {named}, which has no head for a task; give a fine-tuned checkpoint,"

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from serving.errors import InputError
 from tests.tiny import LABELS, toy_rows, write_csv
 from tests.trained_elsewhere import make_checkpoint
+from tests.zoo import FAMILIES
 from trainer.imports.importer import import_checkpoint
 from trainer.model.checkpoint import load_checkpoint
 from trainer.model.inference import rows_logits
@@ -28,10 +29,10 @@ TEXTS = [text for text, _ in toy_rows()[::5]]
 PAIRS = list(zip(TEXTS, reversed(TEXTS), strict=True))
 
 
-def imported(model: Path, rows: Any, header: tuple[str, ...] = ("text",), **options: Any) -> Run:
+def imported(model: Path, rows: Any, header: tuple[str, ...] = ("text",), task: str = "", **options: Any) -> Run:
     file = write_csv(model.parent / "rows.csv", rows, header)
     pair = {"text_pair": "other"} if "other" in header else {}
-    mapping = {"model": str(model), "data": {"train": str(file), **pair}}
+    mapping = {"model": str(model), "data": {"train": str(file), **pair}, **({"task": task} if task else {})}
     return import_checkpoint(mapping, model.parent / "run", console=Console(file=io.StringIO()), **options)
 
 
@@ -84,6 +85,16 @@ def test_sentence_vectors_are_those_of_the_folder(model: Path) -> None:
     assert np.allclose(np.array(answers_of(run, TEXTS)), expected.numpy(), atol=1e-5)
     assert run.read_record()["task"] == "feature-extraction"
     assert load_checkpoint(run.checkpoint).max_length == 20
+
+
+@pytest.mark.parametrize("family", ["BERT", "GPT-2"])
+def test_vectors_of_a_model_without_modules(tmp_path: Path, family: str) -> None:
+    """The mean of its tokens, where they are asked for: of a language model too."""
+    folder = FAMILIES[family](tmp_path / "model")
+    run = imported(folder, [(text,) for text in TEXTS], task="feature-extraction")
+    expected = torch.nn.functional.normalize(mean_vectors(folder), dim=-1)
+    assert np.allclose(np.array(answers_of(run, TEXTS)), expected.numpy(), atol=1e-5)
+    assert "mean pooling" in run.read_record()["imported"]["assumed"][0]
 
 
 @pytest.mark.parametrize(("activation", "function"), [("Identity", "none"), ("Sigmoid", "sigmoid")])
