@@ -1,9 +1,11 @@
 """The support table: every family of base models down the whole road, and what came of it.
 
-    python -m tests.roads     goes every road and writes the table into docs/base-models.md
+    python -m tests.roads             goes every road and writes the table into docs/base-models.md
+    python -m tests.roads imported    the imported ones alone, or ``trained``: the others stay as the page has them
 
 A road is: a tiny random model with a real tokenizer of its kind → training → evaluation → ONNX → the proof → a bundle
 that is opened, replayed and asked. The proof wants equal token ids and equal answers on every row and every hard input.
+`tests.imported_roads` has those of models that others trained.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import io
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,12 @@ from unittest import mock
 
 from rich.console import Console
 
-from tests import tiny_generators, zoo
-from tests.toys import TOYS, write_toy
+from tests.imported_roads import GENERATORS, YES, ImportedRoad, has_class
+from tests.toys import write_toy
 from tests.zoo import FAMILIES
 
 PAGE = Path(__file__).parent.parent / "docs" / "base-models.md"
 TABLE = re.compile(r"(<!-- support table: python -m tests.roads -->\n).*?(<!-- end -->)", re.DOTALL)
-IMPORTED_TABLE = re.compile(r"(<!-- imported: python -m tests.roads -->\n).*?(<!-- end -->)", re.DOTALL)
 
 ENCODER_TOYS = {
     "text": "text-classification",
@@ -37,17 +38,9 @@ ENCODER_TOYS = {
 }
 """What an encoder is for, by the table's column, and the toy that tries it."""
 
-GENERATORS: dict[str, tuple[str, Callable[[Path], Path]]] = {
-    "T5": ("text2text-generation", tiny_generators.BACKBONES["text2text-generation"]),
-    "GPT-2": ("text-generation", tiny_generators.BACKBONES["text-generation"]),
-    "Llama": ("text-generation", tiny_generators.make_llama),
-    **{family: ("text-generation", FAMILIES[family]) for family in ("Qwen2", "Qwen3")},
-    "Phi": ("text-generation", zoo.GENERATORS["Phi"]),
-    "BART": ("text2text-generation", FAMILIES["BART"]),
-    **{family: ("text2text-generation", zoo.GENERATORS[family]) for family in ("Marian", "mBART")},
-}
 COLUMNS = (*ENCODER_TOYS, "generation")
-YES, NOT_ITS_KIND = "✓", "–"
+WAYS = ("trained", "imported")
+NOT_ITS_KIND = "–"
 
 
 @dataclass(frozen=True)
@@ -56,6 +49,7 @@ class Road:
 
     family: str
     column: str
+    way = "trained"
 
     def go(self, folder: Path) -> str:
         """``✓`` where the bundle is proven and answers, else the reason why not."""
@@ -90,92 +84,64 @@ class Road:
         return write_toy(folder, make(folder / "backbone"), toy, training=training)
 
 
-IMPORTED = {
-    "text": ("sequence", "text-classification"),
-    "tokens": ("token", "token-classification"),
-    "answers": ("span", "question-answering"),
-}
-"""Of a model that others trained: its head, and the toy whose rows it is compared on."""
-
-
-@dataclass(frozen=True)
-class ImportedRoad:
-    """transformers' own task model of a family, imported."""
-
-    family: str
-    column: str
-
-    def go(self, folder: Path) -> str:
-        """``✓`` where the run's checkpoint answers each row as transformers' model does, else the reason why not."""
-        from serving.errors import UserError
-        from tests.trained_elsewhere import TAGS, make_checkpoint
-        from trainer.imports.importer import import_checkpoint
-
-        head, toy = IMPORTED[self.column]
-        labels = {"labels": TAGS} if head == "token" else {}
-        model = make_checkpoint(FAMILIES[self.family](folder / "backbone"), folder / "model", head, **labels)
-        rows = folder / TOYS[toy][1](folder)["train"]
-        mapping = {"model": str(model), "data": {"train": str(rows)}}
-        try:
-            import_checkpoint(mapping, folder / "run", console=Console(file=io.StringIO()))
-        except UserError as error:
-            return str(error).partition(": ")[2].partition(";")[0]
-        return YES
-
-
-def has_class(family: str, column: str) -> bool:
-    """Whether transformers has a class for it."""
-    return column not in {"BART": ["tokens"], "OPT": ["tokens"], "EuroBERT": ["answers"], "NomicBERT": ["answers"]}.get(
-        family, []
-    )
-
-
-IMPORTED_ROADS = [
-    ImportedRoad(family, column) for family in FAMILIES for column in IMPORTED if has_class(family, column)
-]
-ROADS = [
+ROADS: list[Road | ImportedRoad] = [
     *(Road(family, column) for family in FAMILIES for column in ENCODER_TOYS),
     *(Road(family, "generation") for family in GENERATORS),
+    *(ImportedRoad(family, column) for family in FAMILIES for column in ENCODER_TOYS if has_class(family, column)),
+    *(ImportedRoad(family, "generation") for family in GENERATORS),
 ]
 
 
-def table(results: dict[Any, str], columns: Sequence[str] = COLUMNS) -> str:
+def table(results: dict[Road | ImportedRoad, str]) -> str:
     """The table in Markdown, and under it the reason for each road that cannot be gone."""
     families = list(dict.fromkeys(road.family for road in results))
-    cells = {(road.family, road.column): found for road, found in results.items()}
-    rows = [[family, *(_cell(cells.get((family, column))) for column in columns)] for family in families]
-    lines = [["family", *columns], ["---"] * (len(columns) + 1), *rows]
-    reasons = [f"{road.family}, {road.column}: {found}" for road, found in results.items() if found != YES]
-    return "\n".join(
-        [*(f"| {' | '.join(line)} |" for line in lines), "", *(f"- {reason}" for reason in reasons)]
-    ).strip()
+    cells = {(road.family, road.column, road.way): found for road, found in results.items()}
+    rows = [[family, *(_cell([cells.get((family, column, way)) for way in WAYS]) for column in COLUMNS)]
+            for family in families]  # fmt: skip
+    lines = [["family", *COLUMNS], ["---"] * (len(COLUMNS) + 1), *rows]
+    reasons = [f"{_mark(road)}{found}" for road, found in results.items() if found != YES]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *reasons]).strip()
 
 
-def documented(pattern: re.Pattern[str] = TABLE) -> str:
-    """A table as docs/base-models.md has it."""
-    found = pattern.search(PAGE.read_text(encoding="utf-8"))
+def documented() -> str:
+    """The table as docs/base-models.md has it."""
+    found = TABLE.search(PAGE.read_text(encoding="utf-8"))
     return found[0].split("\n", 1)[1].rsplit("<!--", 1)[0].strip() if found else ""
 
 
-def _cell(found: str | None) -> str:
-    return NOT_ITS_KIND if found is None else YES if found == YES else "no"
+def stated(road: Road | ImportedRoad) -> str:
+    """What the page says of a road: yes, or the reason why not."""
+    lines = documented().splitlines()
+    cells = next(line.strip("| ").split(" | ") for line in lines if line.startswith(f"| {road.family} |"))
+    if cells[1 + COLUMNS.index(road.column)].split(" ")[WAYS.index(road.way)] == YES:
+        return YES
+    return next(line.removeprefix(_mark(road)) for line in lines if line.startswith(_mark(road)))
 
 
-def main() -> None:
+def _mark(road: Road | ImportedRoad) -> str:
+    return f"- {road.family}, {road.column}, {road.way}: "
+
+
+def _cell(found: list[str | None]) -> str:
+    """Trained, and imported."""
+    marks = [NOT_ITS_KIND if each is None else YES if each == YES else "no" for each in found]
+    return NOT_ITS_KIND if set(marks) == {NOT_ITS_KIND} else " ".join(marks)
+
+
+def main(ways: Sequence[str]) -> None:
     """Go every road and write the table."""
-    for pattern, roads, columns in ((TABLE, ROADS, COLUMNS), (IMPORTED_TABLE, IMPORTED_ROADS, tuple(IMPORTED))):
-        results: dict[Any, str] = {}
-        for road in roads:  # type: ignore[attr-defined]
-            with tempfile.TemporaryDirectory() as folder:
-                results[road] = road.go(Path(folder))
-            sys.stdout.write(f"{road.family:12} {road.column:12} {results[road]}\n")
-        write_table(pattern, table(results, columns))
-
-
-def write_table(pattern: re.Pattern[str], content: str) -> None:
+    results: dict[Road | ImportedRoad, str] = {}
+    for road in ROADS:
+        if road.way not in ways:
+            results[road] = stated(road)
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            results[road] = road.go(Path(folder))
+        sys.stdout.write(f"{road.family:12} {road.column:12} {road.way:10} {results[road]}\n")
+        sys.stdout.flush()
     text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(pattern.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text), encoding="utf-8")
+    PAGE.write_text(TABLE.sub(lambda found: f"{found[1]}{table(results)}\n{found[2]}", text), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or WAYS)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from serving.errors import InputError
 from serving.tasks.base import Task
@@ -25,6 +27,7 @@ from trainer.model.checkpoint import ModelSpec, build_model, load_checkpoint
 from trainer.model.heads import Head, Model
 from trainer.model.trained_head import Carried, TrainedHead, carry_head, plan_head, read_trained_head
 from trainer.recipe.recipe import Recipe
+from trainer.replay import replay
 from trainer.run.run import Run
 from trainer.setup.training_setup import prepare_setup
 
@@ -158,7 +161,7 @@ def again_recipe(toy: MakeRecipe, run: Run, **sections: Any) -> Recipe:
 
 
 def test_a_run_that_goes_on(toy: MakeRecipe, tmp_path: Path) -> None:
-    """Where the recipe is silent it reads as the first run did, and at a rate of nothing it scores as before."""
+    """Where the recipe is silent it reads as the first did; at a rate of nothing it scores as before; it replays."""
     first = fit(toy(model_head={"layers": 2}, data={"max_length": 20}), tmp_path / "first")
     recipe = again_recipe(toy, first)
     setup = prepare_setup(recipe, tmp_path / "again")
@@ -169,6 +172,7 @@ def test_a_run_that_goes_on(toy: MakeRecipe, tmp_path: Path) -> None:
     assert run.read_record()["metrics"] == first.read_record()["metrics"]
     assert load_checkpoint(run.checkpoint).model_spec == load_checkpoint(first.checkpoint).model_spec
     assert "head.safetensors" in setup.base.files()
+    assert replay(run.root, console=Console(file=io.StringIO())).equal
 
 
 def test_warned_of(toy: MakeRecipe, tiny_run: Run, tmp_path: Path) -> None:
