@@ -35,6 +35,7 @@ COPY bundle ./bundle
 ENV PYTHONPATH=/opt/packages:/app \
     PYTHONUNBUFFERED=1 \
     TUNESHIP_BUNDLE=/app/bundle \
+    TUNESHIP_CACHE_DIR=/var/cache/tuneship \
     ORT_DISABLE_TELEMETRY=1 \
     BENTOML_DO_NOT_TRACK=True \
     HF_HUB_DISABLE_TELEMETRY=1
@@ -42,7 +43,8 @@ ENV PYTHONPATH=/opt/packages:/app \
 RUN find /app ! -perm -o=r -exec chmod a+rX {} + \
  && python -m compileall -q serving stores tuneship.py \
  && python -m tuneship verify bundle \
- && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tuneship
+ && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tuneship \
+ && install --directory --owner 10001 --group 10001 /var/cache/tuneship
 ENV PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 EXPOSE 3000

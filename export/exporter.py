@@ -13,7 +13,7 @@ from typing import Any
 from export.bundle.bom import create_bom
 from export.bundle.card import write_card
 from export.bundle.files import BOM, FIGURE, GOLDEN, PARITY, RELIABILITY, SEARCH, TOKENIZER, hash_files
-from export.bundle.hub.folder import GRAPHS, HubFolder, write_hub
+from export.bundle.hub.folder import HubFolder, write_hub
 from export.bundle.manifest import package_versions, to_verdict
 from export.bundle.own import OwnBundle
 from export.bundle.samples import select_golden_inputs, write_golden
@@ -22,7 +22,7 @@ from export.proof.answers.progress import begin_step
 from export.proof.prove import Parity
 from export.selection.figure import draw_figure
 from export.selection.search import Candidate, search_variants, select_best, to_record
-from export.variants.registry import AUTO, FP32, Variant, variant_named
+from export.variants.registry import AUTO, FP32, PORTABLE_INT8, Variant, variant_named
 from export.workspace import BuiltVariant, Workspace, generates
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import describe_machine
@@ -34,6 +34,8 @@ from stores.folders import check_output, replace_folder, staging_folder
 from trainer.run.figures import reliability_figure
 from trainer.run.lock import require_locked
 from trainer.run.run import Run, write_atomically
+
+HUB_VARIANTS = {each.name: each for each in (FP32, PORTABLE_INT8)}
 
 
 class ProofFailed(UserError):
@@ -82,8 +84,8 @@ def export_run(
             as its lock.json says.
         ProofFailed: a gate failed; the figures are in the run's folder.
     """
-    variant = None if variant_name == AUTO else variant_named(variant_name, generates(run))
     provider = choose_provider(device)
+    variant = None if variant_name == AUTO else variant_named(variant_name, generates(run), provider)
     check_output(output)
     require_locked(run)
     begin_step("converting, and computing the checkpoint's answers to every test row…")
@@ -163,12 +165,12 @@ def _first_reason(error: UserError) -> str:
 
 
 def _hub_variants(name: str | None, generates: bool) -> list[Variant]:
-    accepted = [FP32.name] if generates else [*GRAPHS]
+    accepted = [FP32.name] if generates else [*HUB_VARIANTS]
     if name not in (None, *accepted):
         raise InputError(
             f"--layout hub has no variant {name!r} of this model; accepted: {', '.join(accepted)}", field="--variant"
         )
-    return [variant_named(each) for each in accepted if name in (None, each) or each == FP32.name]
+    return [HUB_VARIANTS[each] for each in accepted if name in (None, each) or each == FP32.name]
 
 
 def write_bundle(workspace: Workspace, proven: Sequence[ProvenVariant], folder: Path) -> None:

@@ -12,8 +12,11 @@ import pytest
 
 from bench.process import free_port
 from serving.inference.predictor import Predictor
+from stores.push import push
+from stores.targets import parse_target
 from tests.containers import build_image, container, docker, wait_until_ready, why_no_engine
 from tests.serving.runtime_api import RuntimeApi
+from tests.stores.registry import running_registry
 
 pytestmark = [pytest.mark.docker, pytest.mark.skipif(bool(why_no_engine()), reason=why_no_engine() or "engine")]
 
@@ -110,6 +113,23 @@ def test_it_sends_traces_where_an_endpoint_is_set(image: str) -> None:
     receiver.server.shutdown()
     receiver.server.server_close()
     assert "POST /predict" in {span.name for span in receiver.spans}
+
+
+@pytest.mark.parametrize("options", [(), ("--read-only", "--tmpfs", "/var/cache/tuneship:mode=1777")])
+def test_it_serves_a_target(image: str, options: tuple[str, ...], tiny_bundle: Path, tmp_path: Path) -> None:
+    """`TUNESHIP_BUNDLE` may name a place; what it pins arrives, or the server does not start."""
+    port = free_port()
+    with running_registry(tmp_path) as address:
+        target = parse_target(f"oci:{address}/team/one:1.0")
+        digest = push(tiny_bundle, target)
+        variables = ("--env", f"PORT={port}", "--env", f"TUNESHIP_BUNDLE={target.url}#sha256=")
+        pinned = (*options, *variables[:-1], f"{variables[-1]}{digest}")
+        with container(*pinned, image=image) as name:
+            wait_until_ready(port, name)
+            ask(port)
+        other = ("docker", "run", "--rm", "--network", "host", *options, *variables[:-1], f"{variables[-1]}{'0' * 64}")
+        refused = subprocess.run([*other, image], capture_output=True, text=True, timeout=60, check=False)
+    assert (refused.returncode, f"asked for is {'0' * 64}" in refused.stderr) == (1, True)
 
 
 def test_it_verifies_its_bundle(image: str) -> None:

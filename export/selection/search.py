@@ -73,7 +73,7 @@ class Candidate:
 
 def search_variants(workspace: Workspace, folder: Path, generates: bool) -> list[Candidate]:
     """Try every variant of this model. The result starts with fp32, and has nothing else if that fails."""
-    exact, *others = {each.name: each for each in variants_for(generates).values()}.values()
+    exact, *others = {each.name: each for each in variants_for(generates, workspace.provider).values()}.values()
     begin_step(f"{exact.name}: converting, proving, timing…")
     fp32 = _prove_candidate(workspace, _build_candidate(workspace, exact, folder / exact.name))
     if fp32.reason or fp32.built is None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from export.variants import simple
 from export.variants.calibration import BuildVariant
+from export.variants.half_products import half_products
 from export.variants.static_int8 import static_int8
 from serving.bundle.cpu import Arithmetic
+from serving.bundle.manifest import Provider
 from serving.errors import InputError
 
 
@@ -40,29 +43,40 @@ DYNAMIC_INT8 = Variant(
     "int8-dynamic", "8-bit weights and activations, scaled anew for each row", simple.dynamic_int8,
     row_independent=False, generates=True,
 )  # fmt: skip
+INT8 = Variant("int8", "8-bit weights and activations, scales fixed by calibration", static_int8)
+PORTABLE_INT8 = replace(INT8, build=partial(static_int8, unsigned=True), depends_on=())
+"""The same sums in browsers and on every CPU, at a lower speed than where a CPU has instructions for signed weights."""
+
 OTHERS = (
-    Variant("int8", "8-bit weights and activations, scales fixed by calibration", static_int8),
+    INT8,
     DYNAMIC_INT8,
     Variant("int8-weights", "8-bit weights in blocks", simple.quantize_weights(8), row_independent=False),
     Variant("int4-weights", "4-bit weights in blocks", simple.quantize_weights(4), row_independent=False),
     Variant("fp16", "weights stored in half precision", simple.fp16, golden_tolerance=1e-3, depends_on=()),
 )
+ON_GPUS = (
+    Variant("fp16-compute", "matrix products in half precision", half_products, golden_tolerance=0.05, depends_on=()),
+)
+"""Of no use where a product in half precision is one in float32 between casts."""
+
 VARIANTS = {variant.name: variant for variant in (FP32, *OTHERS)}
 AUTO = "auto"
 """Selects the fastest variant that passes the proof."""
 
 
-def variants_for(generates: bool) -> dict[str, Variant]:
+def variants_for(generates: bool, provider: Provider = "cpu") -> dict[str, Variant]:
     """For a generating model, ``int8`` is the dynamic one."""
     if not generates:
-        return VARIANTS
+        return VARIANTS | ({each.name: each for each in ON_GPUS} if provider == "cuda" else {})
     return {name: each for name, each in VARIANTS.items() if each.generates} | {"int8": DYNAMIC_INT8}
 
 
-def variant_named(name: str, generates: bool = False) -> Variant:
+def variant_named(name: str, generates: bool = False, provider: Provider = "cpu") -> Variant:
     """Raises InputError with the accepted names."""
-    variants = variants_for(generates)
+    variants = variants_for(generates, provider)
     if name not in variants:
+        if name in variants_for(generates, "cuda"):
+            raise InputError(f"the {name} variant is for GPUs alone; add --device cuda", field="--variant")
         accepted = ", ".join([*variants, AUTO])
         raise InputError(f"there is no variant {name!r}; accepted are: {accepted}", field="--variant")
     return variants[name]

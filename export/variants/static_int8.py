@@ -6,8 +6,8 @@ takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,24 @@ from export.variants.activations import observe_activations
 from export.variants.calibration import SEED, Calibration, Feeds, create_single_thread_session
 from export.variants.linear_layers import Array, Group, find_groups
 from export.variants.quantize_graph import quantize_layers, quantize_tables
-from export.variants.smoothquant import Range, search_range
+from export.variants.smoothquant import search_range
 from serving.errors import UserError
 
 FEEDS_FOR_SENSITIVITY = 64
+
+Quantize = Callable[[ModelProto, Sequence[Group]], ModelProto]
+"""A copy of a graph, with these groups in 8 bits."""
 
 
 class VariantFailed(UserError):
     """The model cannot be written as this variant."""
 
 
-def static_int8(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
-    """Raises VariantFailed if there is nothing to quantize, or no group keeps enough answers."""
+def static_int8(source: Path, target: Path, calibration: Calibration, *, unsigned: bool = False) -> dict[str, Any]:
+    """``unsigned``: see `quantize_layers`.
+
+    Raises VariantFailed if there is nothing to quantize, or no group keeps enough answers.
+    """
     model = load_graph(source)
     groups = find_groups(model, source.parent)
     if not groups:
@@ -41,7 +47,8 @@ def static_int8(source: Path, target: Path, calibration: Calibration) -> dict[st
     searched = track("8-bit ranges of layers", groups, len(groups))
     ranges = {group.input: search_range(group, activations[group.input]) for group in searched}
     tables = quantize_tables(model, source.parent)
-    reverted, judgement = _quantize_until_accepted(tables, source, groups, ranges, target, calibration)
+    quantize = partial(quantize_layers, ranges=ranges, unsigned=unsigned)
+    reverted, judgement = _quantize_until_accepted(tables, source, groups, quantize, target, calibration)
     return {
         "calibration": {"training_rows": len(calibration.feeds), "seed": SEED, "judged_by": "validation rows"},
         "groups": {name: {"alpha": each.alpha, "clip": each.clip} for name, each in ranges.items()},
@@ -54,7 +61,7 @@ def _quantize_until_accepted(
     model: ModelProto,
     source: Path,
     groups: list[Group],
-    ranges: Mapping[str, Range],
+    quantize: Quantize,
     target: Path,
     calibration: Calibration,
 ) -> tuple[list[str], Judgement]:
@@ -63,12 +70,12 @@ def _quantize_until_accepted(
 
     @cache
     def by_sensitivity() -> list[str]:
-        return _sort_by_sensitivity(model, source.parent, groups, ranges, calibration.feeds)
+        return _sort_by_sensitivity(model, source.parent, groups, quantize, calibration.feeds)
 
     def write(count: int) -> list[str]:
         reverted = by_sensitivity()[:count] if count else []
         remaining = [group for group in groups if group.input not in reverted]
-        save_graph(quantize_layers(model, remaining, ranges), target, source)
+        save_graph(quantize(model, remaining), target, source)
         return [group.input for group in groups if group.input in reverted]
 
     def accepts(count: int) -> bool:
@@ -100,12 +107,12 @@ def find_fewest(accepts: Callable[[int], bool], most: int) -> int | None:
 
 
 def _sort_by_sensitivity(
-    model: ModelProto, folder: Path, groups: Sequence[Group], ranges: Mapping[str, Range], feeds: Feeds
+    model: ModelProto, folder: Path, groups: Sequence[Group], quantize: Quantize, feeds: Feeds
 ) -> list[str]:
     sample = feeds[:FEEDS_FOR_SENSITIVITY]
     exact = _run(model, folder, sample)
     change = {
-        group.input: _mean_difference(_run(quantize_layers(model, [group], ranges), folder, sample), exact)
+        group.input: _mean_difference(_run(quantize(model, [group]), folder, sample), exact)
         for group in track("sensitivity of layers", groups, len(groups))
     }
     return sorted(change, key=lambda name: -change[name])

@@ -20,7 +20,7 @@ import httpx
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from stores.errors import Missing, StoreError, readable
-from stores.kinds.registry_login import Login
+from stores.kinds.registry_login import DOCKER_HUB, Login
 from stores.store import at_most, require, skip
 from stores.targets import Target
 
@@ -49,9 +49,10 @@ class Registry:
 
     @cached_property
     def client(self) -> httpx.Client:
-        scheme = "http" if self.host.partition(":")[0] in ("localhost", "127.0.0.1") else "https"
-        base = f"{scheme}://{self.host}/v2/{self.repository}/"
-        return httpx.Client(base_url=base, auth=Login(self.host), follow_redirects=True, timeout=SECONDS)
+        host = DOCKER_HUB if self.host == "docker.io" else self.host
+        scheme = "http" if host.partition(":")[0] in ("localhost", "127.0.0.1") else "https"
+        base = f"{scheme}://{host}/v2/{self.repository}/"
+        return httpx.Client(base_url=base, auth=Login(host), follow_redirects=True, timeout=SECONDS)
 
     @contextmanager
     def ask(

@@ -5,6 +5,7 @@ https://filesystem-spec.readthedocs.io
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -96,6 +97,25 @@ def explain(error: Exception) -> str | None:
         return "no credentials were found; set those of the client's own environment, such as AWS_ACCESS_KEY_ID"
     if kinds & {"EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "HTTPClientError"}:
         return f"cannot be reached ({type(error).__name__}); check the network and the address"
-    if (status := getattr(error, "status", 0)) in (401, 403):
+    if (status := getattr(error, "status", 0) or getattr(error, "code", 0)) in (401, 403):
         return f"access is denied (status {status}); a login may be missing, expired or revoked"
-    return None
+    return _explain_error_number(error) if isinstance(error, OSError) else None
+
+
+def _explain_error_number(error: OSError) -> str | None:
+    """What s3fs and gcsfs make of an answer: a number of the operating system, and a place's own words, if it had any.
+
+    S3 has no words for a question about a file's existence.
+    """
+    told = str(error).partition("] ")[2] or str(error)
+    if told.startswith("Forbidden: "):
+        return f"access is denied ({' '.join(told.split())}); a login may be missing, expired or revoked"
+    names_region = any(word in told for word in ("region", "location constraint"))
+    if error.errno == errno.EREMCHG or (names_region and error.errno in (None, errno.EINVAL)):
+        return f"the bucket is in another region ({told}); set AWS_DEFAULT_REGION to it"
+    if error.errno == errno.EINVAL:
+        return (
+            f"the place refuses the question ({told}): a session token may be expired or malformed, or the region"
+            " wrong; see AWS_SESSION_TOKEN and AWS_DEFAULT_REGION"
+        )
+    return f"the place is busy ({told}); try again later" if error.errno == errno.EBUSY else None

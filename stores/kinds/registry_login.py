@@ -19,6 +19,10 @@ import httpx
 from stores.errors import StoreError
 
 HELPER_SECONDS = 30
+DOCKER_HUB = "registry-1.docker.io"
+DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
+"""What `docker login` calls it."""
+
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _HELPER = re.compile(r"[\w.-]+")
 
@@ -76,13 +80,14 @@ def docker_login(host: str) -> str | None:
     path = Path(os.environ.get("DOCKER_CONFIG") or "~/.docker").expanduser() / "config.json"
     try:
         config = json.loads(path.read_bytes())
-        entry, helper = config.get("auths", {}).get(host, {}), config.get("credHelpers", {}).get(host)
-        if entry.get("auth"):
-            return str(entry["auth"])
+        name = DOCKER_HUB_LOGIN if host == DOCKER_HUB else host
+        logins, helper = config.get("auths", {}), config.get("credHelpers", {}).get(name)
+        if auth := (logins.get(name) or logins.get(f"https://{name}") or {}).get("auth"):
+            return str(auth)
         helper = helper or config.get("credsStore")
     except (OSError, ValueError, AttributeError):
         return None
-    return _ask_helper(helper, host) if isinstance(helper, str) and _HELPER.fullmatch(helper) else None
+    return _ask_helper(helper, name) if isinstance(helper, str) and _HELPER.fullmatch(helper) else None
 
 
 def _ask_helper(helper: str, host: str) -> str | None:

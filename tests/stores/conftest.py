@@ -11,6 +11,7 @@ import pytest
 
 from bench.process import free_port
 from stores.cache import Cache
+from tests.stores.gcs import BUCKET, Gcs, running_gcs
 from tests.stores.hub import TOKEN, Hub, running_hub
 from tests.stores.registry import running_registry
 
@@ -84,6 +85,18 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureR
 
 
 @pytest.fixture
+def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gcs]:
+    """A Google Cloud Storage with one bucket, which asks for nobody's name."""
+    import gcsfs
+
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    with running_gcs() as gcs:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
+        yield gcs
+    gcsfs.GCSFileSystem.clear_instance_cache()
+
+
+@pytest.fixture
 def bento_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty store of BentoML's."""
     from bentoml._internal.configuration.containers import BentoMLContainer
@@ -117,6 +130,9 @@ def place(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], str
                 return f"file://{tmp_path}/places/one"
             case "s3":
                 return f"{request.getfixturevalue('s3')}/models/one"
+            case "gs":
+                request.getfixturevalue("gcs")
+                return f"gs://{BUCKET}/team/one"
             case _:
                 service = request.getfixturevalue(SERVICES[kind])
                 return TARGETS.get(kind) or f"oci:{service}/team/one-{tmp_path.name.lower()}:1.0"

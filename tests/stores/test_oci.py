@@ -8,11 +8,12 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from serving.errors import InputError, UserError
 from stores.errors import Missing, StoreError
-from stores.kinds.registry_login import docker_login
+from stores.kinds.registry_login import DOCKER_HUB, DOCKER_HUB_LOGIN, Login, docker_login
 from stores.pull import pull
 from stores.push import push
 from stores.store import open_store
@@ -68,6 +69,46 @@ def test_logins(guarded: str, tiny_bundle: Path, tmp_path: Path) -> None:
     log_in(tmp_path, guarded, *LOGIN)
     digest = push(tiny_bundle, target)
     assert pull(target, tmp_path / "out") == digest
+
+
+class TokenRegistry:
+    """A registry that sends its callers to another host for a token, as Docker's hub does."""
+
+    def __init__(self, password: str) -> None:
+        self.basic, self.asked = httpx.BasicAuth("tuner", password)._auth_header, list[str]()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(f"{request.method} {request.url.host}{request.url.path}")
+        given = request.headers.get("Authorization")
+        if request.url.host == "auth.example.org":
+            assert dict(request.url.params) == {"service": "registry", "scope": "repository:team/one:pull"}
+            known = given == self.basic
+            return httpx.Response(200, json={"token": "t0ken"}) if known else httpx.Response(401)
+        if given == "Bearer t0ken":
+            return httpx.Response(200, json={"layers": []})
+        challenge = 'Bearer realm="https://auth.example.org/token",service="registry",scope="repository:team/one:pull"'
+        return httpx.Response(401, headers={"WWW-Authenticate": challenge})
+
+
+@pytest.mark.parametrize(("host", "name"), [("ghcr.io", "https://ghcr.io"), (DOCKER_HUB, DOCKER_HUB_LOGIN)])
+def test_a_token(host: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Got for docker's login, under each of the names that docker has for a host, and kept for the next request."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    log_in(tmp_path, name, "tuner", "s3cret")
+    for password, statuses in (("s3cret", [200, 200]), ("revoked", [401, 401])):
+        registry = TokenRegistry(password)
+        with httpx.Client(
+            base_url=f"https://{host}", auth=Login(host), transport=httpx.MockTransport(registry)
+        ) as client:
+            assert [client.get("/v2/team/one/manifests/1").status_code for _ in range(2)] == statuses
+        tokens = sum("auth.example.org" in each for each in registry.asked)
+        assert tokens == (1 if statuses[0] == 200 else 2)
+
+
+def test_dockers_own_hub_has_another_address() -> None:
+    """`docker.io` is what images are named by."""
+    store = open_store(parse_target("oci:docker.io/team/one:1.0"))
+    assert store.registry.client.base_url.host == DOCKER_HUB  # type: ignore[attr-defined]
 
 
 def test_a_login_helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,14 @@ from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import MANIFEST, SIGNATURE, FileEntry
 from serving.errors import BundleError, InputError, UserError
 from stores.cache import Cache
-from stores.errors import Missing, StoreError
+from stores.errors import Missing, StoreError, readable
+from stores.kinds.paths import explain
 from stores.pull import check_names, fetch, pull
 from stores.push import push
 from stores.targets import parse_target
 from tests.bundles import forge, manifest_of
 from tests.serving.processes import run_python
+from tests.stores.gcs import BUCKET, Gcs
 from tests.stores.hub import Hub, Repo
 
 HERE = parse_target("memory://models/one")
@@ -214,6 +216,39 @@ def test_no_network(s3: str, hub: Hub, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(StoreError, match="HF_HUB_OFFLINE=1 forbids"):
         pull(parse_target("hf:team/one"), tmp_path / "out")
+
+
+S3_REFUSALS: dict[str, tuple[str, str]] = {
+    "Forbidden": ("403", "access is denied"),
+    "The provided token has expired.": ("ExpiredToken", "access is denied"),
+    "Bad Request": ("400", r"session token may be expired.*AWS_SESSION_TOKEN"),
+    "Moved Permanently": ("301", r"in another region.*AWS_DEFAULT_REGION"),
+    "must be addressed using the specified endpoint": ("PermanentRedirect", r"in another region.*AWS_DEFAULT_REGION"),
+    "the region 'a' is wrong; expecting 'b'": (
+        "AuthorizationHeaderMalformed",
+        r"in another region.*AWS_DEFAULT_REGION",
+    ),
+    "The b location constraint is incompatible": ("IllegalLocationConstraintException", r"in another region"),
+    "Service Unavailable": ("503", "is busy"),
+}
+
+
+@pytest.mark.parametrize("words", S3_REFUSALS)
+def test_s3_refuses(words: str) -> None:
+    """Said with the variable that helps, also where S3 answers by a status alone."""
+    from botocore.exceptions import ClientError
+    from s3fs.errors import translate_boto_error
+
+    code, message = S3_REFUSALS[words]
+    with pytest.raises(StoreError, match=message), readable(parse_target("s3://models/one"), explain):
+        raise translate_boto_error(ClientError({"Error": {"Code": code, "Message": words}}, "HeadObject"))
+
+
+def test_google_refuses(gcs: Gcs, tmp_path: Path) -> None:
+    """A role that may not read."""
+    gcs.refuses = (403, "somebody does not have storage.objects.get access")
+    with pytest.raises(StoreError, match=r"access is denied.*storage\.objects\.get"):
+        pull(parse_target(f"gs://{BUCKET}/team/one"), tmp_path / "out")
 
 
 @pytest.mark.parametrize("writes", [False, True])

@@ -14,7 +14,7 @@ from stores.push import push
 from stores.targets import parse_target
 from tests.bundles import manifest_of
 
-KINDS = ("memory", "file", "s3", "hf", "bento", "oci")
+KINDS = ("memory", "file", "s3", "gs", "hf", "bento", "oci")
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -33,12 +33,14 @@ def find_notes(manifest: Manifest, task: Task, spec: ModelSpec, left_out: str) -
         notes.append(
             f"transformers.js cuts a pair of more than {longest} tokens off at its end, the bundle the longer text."
         )
-    if manifest.fallbacks:
+    if any(each.graph.depends_on for each in manifest.fallbacks):
         notes.append(
             f"model_quantized.onnx was proven on {manifest.proven_on['cpu']}. Browsers, and processors without the same"
             " 8-bit arithmetic, compute other scores: compare golden.int8.jsonl there. Where no dtype is asked,"
             " transformers.js takes fp32."
         )
+    elif manifest.fallbacks:
+        notes.append("Where no dtype is asked, transformers.js takes fp32, also in a browser: ask for q8.")
     return [*notes, *([f"There is no model_quantized.onnx: {left_out}"] if left_out else [])]
 
 

@@ -25,6 +25,9 @@ from serving.protocols.tei import SCORING_TASKS
 from serving.settings.limits import ServerLimits
 from serving.tasks.feature_extraction import FeatureExtraction
 
+MODEL_DTYPES = {"fp32": "float32", "fp16": "float16", "fp16-compute": "float16"}
+"""By variant."""
+
 
 async def info(http: HttpRequest) -> Response:
     """``GET /info``."""
@@ -117,7 +120,7 @@ def describe_model(predictor: Predictor, server_limits: ServerLimits) -> dict[st
     return {
         "model_id": str(manifest.model.get("id") or manifest.name),
         "model_sha": manifest.model.get("revision"),
-        "model_dtype": {"fp32": "float32", "fp16": "float16"}.get(manifest.graph.variant, manifest.graph.variant),
+        "model_dtype": MODEL_DTYPES.get(manifest.graph.variant, manifest.graph.variant),
         **_model_type(predictor),
         "max_concurrent_requests": server_limits.bounds.rows,
         "max_input_length": manifest.tokenizer.max_length,

@@ -238,4 +238,4 @@ def test_a_generating_model_has_fewer_variants(
 def only(monkeypatch: pytest.MonkeyPatch, makers: dict[str, Callable[..., dict[str, Any]]]) -> None:
     """Replace the variants by fp32 and these."""
     some = {"fp32": VARIANTS["fp32"]} | {name: replace(VARIANTS[name], build=make) for name, make in makers.items()}
-    monkeypatch.setattr(search, "variants_for", lambda generates: some)
+    monkeypatch.setattr(search, "variants_for", lambda *_: some)

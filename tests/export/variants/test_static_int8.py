@@ -144,6 +144,19 @@ def test_a_layer_is_its_formula(nodes: str, kinds: list[str]) -> None:
     assert inner == kinds
 
 
+def test_unsigned_weights_saturate_nowhere() -> None:
+    """Sums of large weights of one sign; of signed ones they are wrong on a CPU without 8-bit dot products."""
+    model = layer_then_another("y = MatMul (x, w)")
+    weight = next(each for each in model.graph.initializer if each.name == "w")
+    weight.CopyFrom(numpy_helper.from_array(np.abs(numpy_helper.to_array(weight)), "w"))
+    group, x = find_groups(model)[0], np.linspace(1, 2, 54, dtype=np.float32).reshape(9, 6)
+    chosen = search_range(group, x)
+    small = quantize_layers(model, [group], {"x": chosen}, unsigned=True)
+    feeds = {"x": x, "rounded": chosen.round(x / smoothing_of(chosen))}
+    expected = create_session(on_rounded(model, chosen)).run(None, feeds)[0]
+    np.testing.assert_allclose(create_session(small).run(None, {"x": x})[0], expected, rtol=1e-5)
+
+
 def layer_then_another(nodes: str) -> onnx.ModelProto:
     """A layer of 6 inputs and 6 outputs with these nodes, and another one after it."""
     model = onnx.parser.parse_model(

@@ -16,6 +16,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser
 
 from export.bundle.hub.folder import write_hub
+from export.exporter import export_hub
 from serving.bundle.bundle import Bundle
 from serving.tasks.activations import apply_function
 from tests.export.bundle.hub.javascript import ask_node, serving_models
@@ -182,6 +183,16 @@ def test_a_browser_takes_fp32_where_nothing_is_asked(
     job = models("tiny", tiny_fallback_bundle, tiny_run) | {"dtype": None}
     shutil.copy(tmp_path / "tiny" / "golden.fp32.jsonl", tmp_path / "tiny" / "golden.jsonl")
     check(job, tmp_path / "tiny", ask_browser(browser, tmp_path, job))
+
+
+@needs_browser
+def test_int8_in_a_browser(tmp_path: Path, tiny_run: Run, browser: Browser) -> None:
+    """The folder's int8 has unsigned weights: a browser adds up what a CPU does, one without 8-bit products too."""
+    export_hub(tiny_run, tmp_path / "tiny", "int8")
+    shutil.copy(tmp_path / "tiny" / "golden.int8.jsonl", tmp_path / "tiny" / "golden.jsonl")
+    inputs = [row["inputs"] for row in golden_rows(tmp_path / "tiny")]
+    job = {"model": "tiny", "task": "text-classification", "dtype": "q8", "pair": False, "inputs": inputs}
+    check(job, tmp_path / "tiny", ask_browser(browser, tmp_path, job), 1e-4)
 
 
 def test_data_files(models: Callable[..., Row], tmp_path: Path, tiny_split_bundle: Path, tiny_run: Run) -> None:
