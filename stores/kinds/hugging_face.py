@@ -131,6 +131,8 @@ def explain(error: Exception) -> str | None:
             )
         case HfHubHTTPError():
             return f"the hub answers with status {error.response.status_code}: {error.server_message or 'no reason'}"
+    if "/xet-" in str(error):  # hf-xet's errors are of no family
+        return f"the hub at {huggingface_hub.constants.ENDPOINT} takes no uploads by xet; set HF_HUB_DISABLE_XET=1"
     if "httpx" in type(error).__module__:
         return f"the hub cannot be reached ({type(error).__name__}); check the network and HF_ENDPOINT"
     return None

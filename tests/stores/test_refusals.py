@@ -272,6 +272,15 @@ def test_an_extra_that_lacks() -> None:
     assert "s3://bucket/x: needs the extra s3: pip install '.[s3]'" in result.stderr
 
 
+def test_a_hub_without_xet(hub: Hub, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mirrors take plain uploads alone; the message says how."""
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", False)
+    with pytest.raises(StoreError, match=r"no uploads by xet; set HF_HUB_DISABLE_XET=1"):
+        push(tiny_bundle, parse_target("hf:team/one"))
+
+
 def test_a_hub_repository_of_something_else(hub: Hub, tiny_bundle: Path) -> None:
     """Somebody's other model is not buried under a bundle."""
     hub.repos["team/one"] = Repo()
