@@ -309,7 +309,9 @@ def show_findings(findings: Iterable[Finding]) -> None:
 @app.command()
 def predict(
     bundle: Bundle,
-    input_: Annotated[Path, Option("--input", "-i", metavar="FILE", help='JSON Lines such as {"inputs": "a text"}.')],
+    input_: Annotated[
+        Path, Option("--input", "-i", metavar="FILE", help='JSON Lines such as {"inputs": "a text"}, or a table.')
+    ],
     output: Annotated[Path, Option("--output", "-o", metavar="FILE", help='The same lines with "outputs" or "error".')],
     require_signature: TrustedKey = None,
     threads: Threads = None,
@@ -321,12 +323,24 @@ def predict(
 
     key, date = require_signature or required_key(), required_date()
     predictor = Predictor.open(locate(bundle), threads=threads or available_cpus(), trusted_key=key, created_after=date)
-    with progress_bar(input_, err) as advance:
-        tally = predict_file(predictor, input_, output, advance)
+    with _as_json_lines(input_) as lines, progress_bar(lines, err) as advance:
+        tally = predict_file(predictor, lines, output, advance)
     out.print(f"{tally.answered:,} answered, {tally.refused:,} refused  →  {escape(str(output))}", soft_wrap=True)
     if tally.refused:
         err.print(f"[red]first refusal[/]  {escape(tally.first_refusal)}", soft_wrap=True)
         raise typer.Exit(1)
+
+
+@contextmanager
+def _as_json_lines(path: Path) -> Iterator[Path]:
+    """Tables too, where the trainer is installed."""
+    try:
+        from trainer.data.prediction_rows import as_json_lines
+    except ImportError:  # an image that only serves
+        yield path
+        return
+    with as_json_lines(path) as lines:
+        yield lines
 
 
 @app.command()

@@ -6,6 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from serving.errors import InputError
@@ -111,7 +112,8 @@ def _number_problem(value: Any) -> str | None:
     if is_missing(value):
         return "is missing"
     try:
-        number = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else math.nan
+        numeric = isinstance(value, (str, int, float, Decimal)) and not isinstance(value, bool)
+        number = float(value) if numeric else math.nan
     except (ValueError, OverflowError):
         number = math.nan
     if math.isfinite(number):
@@ -121,8 +123,8 @@ def _number_problem(value: Any) -> str | None:
 
 
 def is_missing(value: Any) -> bool:
-    """None, an empty text, or the NaN with which pandas fills gaps."""
-    return value is None or value == "" or value != value
+    """None, a blank text, or the NaN with which pandas fills gaps."""
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
 def _nearest(table: Table, missing: Sequence[str]) -> str:

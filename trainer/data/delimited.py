@@ -142,6 +142,10 @@ def _to_table(path: Path, records: list[_Record], names: Sequence[str] | None, n
         if problem := _problem(header, fields):
             table.problems.add(at + 1, problem, f"line {line}")
             rows[at] = [UNUSABLE] * len(header)
+    if len(rows) > 1 and all(
+        field[:1] == field[-1:] == "'" and len(field) > 1 for _, fields in records for field in fields
+    ):
+        notes.append("every field stands in single quotes, which are taken as part of it; only double quotes enclose")
     columns = zip(*rows, strict=True) if rows else ([] for _ in header)
     table.columns.update(zip(header, map(list, columns), strict=True))
     return table

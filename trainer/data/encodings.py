@@ -102,12 +102,21 @@ def _decode(name: str, content: bytes, codec: str, spelled: str) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         remedy = "save the file as UTF-8"
-        if codec == "utf-8":
+        if codec == "utf-8" and _is_mostly_utf8(content):
+            remedy = "other lines are UTF-8, so correct this one"
+        elif codec == "utf-8":
             remedy += f", or say what it is, perhaps data.encoding: {_likely(content)}"
         raise InputError(
             f"{name}, line {line}: not {spelled} (byte {error.start} of the file is 0x{content[error.start]:02x});"
             f" {remedy}"
         ) from None
+
+
+def _is_mostly_utf8(content: bytes) -> bool:
+    """Whether most of what is beyond ASCII is UTF-8; read in another encoding, that would be other characters."""
+    text = content.decode("utf-8", "replace")
+    broken = text.count("\ufffd")
+    return sum(character > "\x7f" for character in text) - broken > broken
 
 
 def _likely(content: bytes) -> str:

@@ -31,6 +31,7 @@ def warnings_of(splits: Splits, truncated: float, max_length: int) -> list[str]:
         _float_labels(splits.labels),
         _small_labels(splits),
         _unmeasured_labels(splits),
+        _uniform_test(splits),
         _imbalance(splits),
         _truncation(truncated, max_length),
     ]
@@ -76,13 +77,13 @@ def _look_alike_labels(labels: Sequence[str]) -> str:
     for label in labels:
         alike[_plain(label)].append(label)
     pairs = [" and ".join(map(_spell_out, same)) for same in alike.values() if len(same) > 1]
-    return f"labels differ only in case, spacing or Unicode spelling: {'; '.join(pairs)}" if pairs else ""
+    return f"labels differ only in case, spacing, Unicode spelling or a .0: {'; '.join(pairs)}" if pairs else ""
 
 
 def _plain(label: str) -> str:
-    """Without case, extra spaces, invisible characters, and differences that look the same."""
+    """Without case, extra spaces, invisible characters, and differences that look the same; 1.0 is 1."""
     visible = "".join(each for each in label if unicodedata.category(each) != "Cf")
-    return normalize(unicodedata.normalize("NFKC", visible))
+    return re.sub(r"^(\d+)\.0+$", r"\1", normalize(unicodedata.normalize("NFKC", visible)))
 
 
 def _spell_out(label: str) -> str:
@@ -112,6 +113,17 @@ def _small_labels(splits: Splits) -> str:
 def _unmeasured_labels(splits: Splits) -> str:
     absent = [label for label in splits.counts["train"] if label not in splits.counts["test"]]
     return f"labels without a test row, so their quality is not measured: {_join_some(absent)}" if absent else ""
+
+
+def _uniform_test(splits: Splits) -> str:
+    """The proof of int8 would refuse them after the training, whatever the model."""
+    answers = {json.dumps(target) for target in splits.test.targets}
+    if len(answers) > 1 and splits.counts["test"].keys() != {"O"}:
+        return ""
+    return (
+        "every test row has the same answer, so that the test metric cannot tell the model from a constant one, and"
+        " int8 cannot be proven: give test rows that differ"
+    )
 
 
 def _imbalance(splits: Splits) -> str:

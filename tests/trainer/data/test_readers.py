@@ -380,3 +380,16 @@ def test_old_line_ends(tmp_path: Path, name: str) -> None:
     separator = "," if name == "a.csv" else "\t"
     found = table(tmp_path, name, f"text{separator}label\ra{separator}x\rb{separator}y\r")
     assert found.columns == {"text": ["a", "b"], "label": ["x", "y"]}
+
+
+def test_one_line_in_another_encoding(tmp_path: Path) -> None:
+    """A file of UTF-8 with a broken line is not to be read in another encoding, which would break all others."""
+    content = "text,label\ncafé été,x\nna\udcefve,y\n".encode("utf-8", "surrogateescape")
+    assert "other lines are UTF-8, so correct this one" in refusal(tmp_path, "a.csv", content)
+
+
+def test_single_quotes(tmp_path: Path) -> None:
+    """Single quotes enclose nothing: they are kept, and noted."""
+    found = table(tmp_path, "a.csv", "text,label\n'a','x'\n'b','y'\n")
+    assert found.columns["label"] == ["'x'", "'y'"]
+    assert "every field stands in single quotes" in found.notes[0]

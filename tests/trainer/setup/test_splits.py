@@ -62,6 +62,7 @@ GOOD: list[Pair] = [("one", "a"), ("two", "b"), ("three", "a"), ("four", "b")]
         (("half \ud83d", "a"), "row 5: text holds half of a surrogate pair"),
         (("x", None), "row 5: label is missing"),
         (("x", ""), "row 5: label is missing"),
+        (("x", " "), "row 5: label is missing"),
         (("x", 0.5), "row 5: label is 0.5; a label is text, a whole number, or true or false"),
     ],
 )
@@ -245,7 +246,8 @@ def test_warnings() -> None:
     assert "1 of 2 test texts are in the training set too" in warned(distinct, rows_of(("A  TEXT 1", "a"), ("x", "b")))
     assert "fewer than 5 training rows: a (1), b (1)" in warned(rows_of(("x", "a"), ("y", "b")), held)
     assert "labels without a test row, so their quality is not measured: b" in warned(distinct, rows_of(("n", "a")))
-    assert "case, spacing or Unicode spelling: 'A' and 'a'" in warned(rows_of(("x", "A"), ("y", "a")), held)
+    assert "case, spacing, Unicode spelling or a .0: 'A' and 'a'" in warned(rows_of(("x", "A"), ("y", "a")), held)
+    assert "every test row has the same answer" in warned(distinct, rows_of(("n", "a"), ("m", "a")))
     spellings = rows_of(("x", "caf\u00e9"), ("y", "cafe\u0301"), ("z", "caf\u00e9\u200b"))
     assert r"'caf\xe9\u200b'" in warned(spellings, held)
     assert r"('cafe\u0301')" in warned(spellings, held)
