@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from serving.errors import quote
-from trainer.data.problems import UNUSABLE
+from trainer.data.problems import UNUSABLE, Unusable
 from trainer.data.table import Table
 
 Annotation = Literal["spans", "choices", "number", "text"]
 """What of a task's annotation a training learns."""
 
-_RESULTS = ("annotations", "completions", "predictions")
+_RESULTS = ("annotations", "completions")
+_DECISIONS = {"accept", "reject", "ignore", "None"}
 
 
 def without_label_studio(table: Table, text: str, label: str, kind: Annotation, labelled: bool | None) -> Table:
@@ -23,14 +24,13 @@ def without_label_studio(table: Table, text: str, label: str, kind: Annotation, 
     unless rows need not be ``labelled``; where it is None, unless no task has one.
     """
     tasks = table.columns.get("data", [])
-    if text in table.columns or not tasks or not all(isinstance(data, dict) for data in tasks):
+    if text in table.columns or not tasks or not all(isinstance(data, (dict, Unusable)) for data in tasks):
         return table
-    columns = {
-        name: [data.get(name) for data in tasks] for name in dict.fromkeys(key for data in tasks for key in data)
-    }
-    columns[text] = [_text_of_task(data, text) for data in tasks]
-    results = next((table.columns[name] for name in _RESULTS[:2] if name in table.columns), [None] * len(tasks))
-    if labelled or (labelled is None and any(results)):
+    names = dict.fromkeys(key for data in tasks if data is not UNUSABLE for key in data)
+    columns = {name: [data if data is UNUSABLE else data.get(name) for data in tasks] for name in names}
+    columns[text] = [data if data is UNUSABLE else _text_of_task(data, text) for data in tasks]
+    results = next((table.columns[name] for name in _RESULTS if name in table.columns), [None] * len(tasks))
+    if labelled or (labelled is None and any(each for each in results if each is not UNUSABLE)):
         columns[label] = [_answer_of_task(table, row, listed, kind) for row, listed in enumerate(results, 1)]
     return replace(table, columns=columns)
 
@@ -46,15 +46,14 @@ def without_rejected(table: Table) -> None:
             table.problems.add(row, f"answer is {quote(answer)}; only rows whose annotation was accepted are used")
 
 
-_DECISIONS = {"accept", "reject", "ignore", "None"}
-
-
 def _text_of_task(data: Mapping[str, Any], name: str) -> Any:
     return data.get(name) or next((value for value in data.values() if isinstance(value, str)), None)
 
 
 def _answer_of_task(table: Table, row: int, annotations: Any, kind: Annotation) -> Any:
     """That of a task's only annotation, or of several that are equal."""
+    if annotations is UNUSABLE:
+        return UNUSABLE
     kept = [each for each in annotations or [] if isinstance(each, dict) and not each.get("was_cancelled")]
     found = [_ANSWERS[kind](each.get("result") or []) for each in kept]
     if not found:

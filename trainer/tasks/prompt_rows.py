@@ -117,6 +117,7 @@ def conversation_table(
     """Conversations as prompts and targets, or prompts alone where they need no answer and none has one."""
     parts = [columns.map_rows(table, lambda value, name=name: read_messages(value, name), table.columns[name])
              for name in names]  # fmt: skip
+    table.notes.append(f"messages are rendered by {renderer.note}; a served prompt is text rendered by it")
     tools = table.columns.get("tools", [None] * len(table))
     if labelled is False or (labelled is None and not any(_has_answer(row) for part in parts for row in part)):
         prompts = columns.map_rows(
@@ -132,7 +133,6 @@ def conversation_table(
         return renderer.render(answered, tools)
 
     rendered = columns.map_rows(table, render, tools, *parts)
-    table.notes.append(f"messages are rendered by {renderer.note}; a served prompt is text rendered by it")
     if count := sum(unanswered):
         table.notes.append(f"{count} conversations are read up to their last answer")
     pairs = [each if isinstance(each, tuple) else (each, each) for each in rendered]

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from serving.errors import InputError
 from tests.trainer.conftest import rows_of, training_task
+from trainer.data.table import Table
 from trainer.model.checkpoint import load_tokenizer
 from trainer.setup.unlabelled import read_unlabelled
 
@@ -96,3 +97,28 @@ def test_refused(tmp_path: Path, tokenizer: PreTrainedTokenizerFast, content: st
     """Rows that cannot be used are told under the recipe's key."""
     with pytest.raises(InputError, match=expected):
         read(tmp_path, tokenizer, "text-classification", content)
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "expected"),
+    [
+        ("text-generation", {"messages": [[ASKED], [ASKED]]}, [None, None]),
+        ("text-generation", {"messages": [[ASKED, ANSWERED], [ASKED]]}, ["hi"]),
+        ("text-classification", {"data": [{"text": "a"}, {"text": "b"}], "annotations": [[], []]}, [None, None]),
+        ("question-answering", {"question": ["q"], "context": ["a b"], "answer": ["b"]}, ["b"]),
+    ],
+)
+def test_rows_of_an_import(
+    tokenizer: PreTrainedTokenizerFast, task: str, columns: dict[str, list[Any]], expected: list[Any]
+) -> None:
+    """The rows of an imported model have answers if the file has any; then those without have a problem."""
+    reader = training_task(task, imported={"labels": ("a", "b")})
+    reader.read_with(tokenizer, "tiny")
+    targets = reader.rows(Table("a.json", columns)).targets
+    assert [_text(target) for target in targets] == expected
+
+
+def _text(target: Any) -> Any:
+    """Of an answer, however it is written down."""
+    found = target[0] if isinstance(target, list) else target
+    return found["text"] if isinstance(found, dict) else found

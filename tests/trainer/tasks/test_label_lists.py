@@ -11,6 +11,7 @@ import pytest
 from serving.errors import InputError
 from tests.trainer.conftest import training_task
 from trainer.data.literals import parse_list
+from trainer.data.problems import UNUSABLE
 from trainer.data.table import Table
 from trainer.setup.splits import load_splits
 from trainer.tasks.base import TrainingTask
@@ -253,6 +254,8 @@ def test_tasks_of_label_studio() -> None:
     rows = task().rows(read)
     assert (rows.inputs, rows.targets) == (["text 0", "text 1", "text 2"], chosen)
     assert "row 4: has no annotation" in read.problems.message("a.json")
+    tasks = {name: [*values, UNUSABLE] for name, values in tasks.items()}
+    assert task().rows(Table("a.json", tasks)).targets == chosen
     single = Table("a.json", {name: values[:1] for name, values in tasks.items()})
     assert task("text-classification").rows(single).targets == ["a"]
 
