@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from tokenizers import Encoding
 from torch import Tensor
 
-from serving.errors import InputError, quote
+from serving.errors import InputError
 from serving.tasks import question_answering as serving
 from serving.tasks.base import Encoded, Task, TaskSettings
 from trainer.data import columns
-from trainer.data.literals import parse_nested
-from trainer.data.problems import UNUSABLE
+from trainer.data.answers import answers_problem, placed_answers, with_answers
 from trainer.data.rows import Rows
-from trainer.data.squad import place_alone, place_problem
 from trainer.data.table import Table
 from trainer.metrics.calibration import Forecasts, binary_forecasts
 from trainer.metrics.changes import PROBABILITY, Changes, Side, score_changes
@@ -44,7 +41,7 @@ class QuestionAnswering(WordScoring, TrainingTask):
     default_label = "answers"
 
     def arrange(self, table: Table, labelled: bool | None) -> Table:
-        return _with_answers(super().arrange(table, labelled))
+        return with_answers(super().arrange(table, labelled))
 
     def read_inputs(self, table: Table) -> list[Any]:
         questions = columns.texts(table, "task: question-answering", "question")
@@ -52,9 +49,9 @@ class QuestionAnswering(WordScoring, TrainingTask):
         return columns.map_rows(table, lambda q, c: {"question": q, "context": c}, questions, contexts)
 
     def read_targets(self, table: Table) -> list[Any]:
-        values = columns.column(table, "task: question-answering", "answers", _answers_problem)
+        values = columns.column(table, "task: question-answering", "answers", answers_problem)
         contexts = columns.texts(table, "task: question-answering", "context")
-        return columns.map_rows(table, _placed_answers, values, contexts)
+        return columns.map_rows(table, placed_answers, values, contexts)
 
     def groups(self, table: Table, inputs: list[Any]) -> list[str]:
         """By article, or else by context."""
@@ -161,78 +158,6 @@ def _place(answer: Any) -> tuple[int, int]:
 
 def _texts(answers: Sequence[dict[str, Any]]) -> list[str]:
     return [answer["text"] for answer in answers] or [""]
-
-
-def _with_answers(table: Table) -> Table:
-    """With the answers of a table that has a column for the text, and perhaps one for its place."""
-    names = [name for name in ("answer", "answer_text", "text") if name in table.columns]
-    if "answers" in table.columns or not names:
-        return table
-    starts = table.columns.get("answer_start", [None] * len(table))
-    pairs = zip(table.columns[names[0]], starts, strict=True)
-    answers = [
-        UNUSABLE if text is UNUSABLE else [] if columns.is_missing(text) else {"text": text, "answer_start": start}
-        for text, start in pairs
-    ]
-    return replace(table, columns={**table.columns, "answers": answers})
-
-
-def _whole(value: Any) -> Any:
-    """A number that CSV has as text, or pandas as a float."""
-    text = str(value).strip().removesuffix(".0")
-    return int(text) if text.isdecimal() else None if columns.is_missing(value) else value
-
-
-def _parse_answers(value: Any) -> list[dict[str, Any]] | None:
-    """SQuAD's list of answers, one alone, texts alone, or the hub's list of texts beside a list of starts; else None.
-
-    An answer's start is None where the file has none.
-    """
-    value = parse_nested(value) if isinstance(value, str) else value
-    if isinstance(value, dict):
-        texts: Any = value.get("text")
-        if isinstance(texts, str):
-            value = [value]
-        elif isinstance(texts, (list, tuple)):
-            starts: Any = value.get("answer_start", [None] * len(texts))
-            lists = isinstance(starts, (list, tuple)) and len(texts) == len(starts)
-            value = [{"text": t, "answer_start": s} for t, s in zip(texts, starts, strict=True)] if lists else None
-    if not isinstance(value, (list, tuple)):
-        return None
-    value = [{"text": each} if isinstance(each, str) else each for each in value]
-    if not all(isinstance(each, dict) for each in value):
-        return None
-    answers = [{"text": each.get("text"), "answer_start": _whole(each.get("answer_start"))} for each in value]
-    kinds = (int, type(None))
-    good = all(isinstance(each["text"], str) and type(each["answer_start"]) in kinds for each in answers)
-    return answers if good else None
-
-
-def _answers_problem(value: Any) -> str | None:
-    return 'is not a list of {"text": …, "answer_start": …}' if _parse_answers(value) is None else None
-
-
-def _placed_answers(value: Any, context: str) -> list[dict[str, Any]]:
-    placed, problems = [], []
-    for answer in _parse_answers(value) or []:
-        text, start = answer["text"], answer["answer_start"]
-        start = place_alone(context, text) if start is None and text.strip() else start
-        if problem := _answer_problem(text, start, context):
-            problems.append(f"answers: {problem}")
-        placed.append({"text": text, "answer_start": start})
-    if problems:
-        raise InputError("; ".join(problems))
-    return placed
-
-
-def _answer_problem(text: str, start: int | None, context: str) -> str:
-    if not text.strip():
-        return "an accepted answer is empty; a question without an answer has an empty list"
-    if start is None:
-        count = context.count(text)
-        return f"{quote(text)} is {f'{count} times' if count else 'not'} in the context; give its answer_start"
-    problem = place_problem(context, text, start)
-    return problem and f"answer_start {problem}"
 
 
 def _token_span(window: Encoding, answers: Sequence[dict[str, Any]]) -> list[int]:
