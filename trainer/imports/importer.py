@@ -16,7 +16,6 @@ from trainer.imports.sentence_model import load_setfit, load_vectors, read_class
 from trainer.imports.source import Source, choose_task, open_source
 from trainer.imports.transformers_model import Loaded, convert, load_model
 from trainer.imports.write_run import ImportedModel, write_run
-from trainer.model.base_model import BaseCheckpoint
 from trainer.model.checkpoint import Checkpoint, load_tokenizer
 from trainer.model.inputs import cut
 from trainer.model.model_folder import CONFIG, read_json
@@ -110,13 +109,13 @@ def _resolve(mapping: dict[str, Any], model: _Model) -> Recipe:
 def _read_named(recipe: Recipe, model: _Model) -> tuple[Recipe, Sources]:
     """With the model's labels where the rows need names: for 0/1 vectors, and for tags that are numbers."""
     try:
-        return recipe, _read_rows(recipe, model.source.base)
+        return recipe, _read_rows(recipe, model.source)
     except InputError as error:
         if error.field != "data.label_names" or recipe.data.label_names or not model.labels:
             raise
         model.assumed.append("the rows' 0/1 vectors or numbers are in the order of the logits")
         recipe = _with_names(recipe, model)
-        return recipe, _read_rows(recipe, model.source.base)
+        return recipe, _read_rows(recipe, model.source)
 
 
 def _with_names(recipe: Recipe, model: _Model) -> Recipe:
@@ -124,9 +123,9 @@ def _with_names(recipe: Recipe, model: _Model) -> Recipe:
     return recipe.model_copy(update={"data": data})
 
 
-def _read_rows(recipe: Recipe, base: BaseCheckpoint) -> Sources:
+def _read_rows(recipe: Recipe, source: Source) -> Sources:
     training_task = create_training_task(recipe)
-    training_task.read_with(load_tokenizer(base.folder), base.id)
+    training_task.read_with(load_tokenizer(source.tokenizer_folder), source.base.id)
     sources = Sources(training_task)
     sources.read(list(dict.fromkeys([*train_files(recipe.data), *held_out_files(recipe.data)])))
     return sources
