@@ -48,6 +48,7 @@ def test_predict(tiny_bundle: Path, tmp_path: Path) -> None:
     assert files_in(tmp_path) == {"in.jsonl": source.read_bytes(), "out.jsonl": b"older"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("most", "words"), [(1000, "file too large"), (60_000, "file too large"), (100_000, "state")])
 def test_train(tiny_run: Run, tmp_path: Path, most: int, words: str) -> None:
     """Settings, weights or Trainer's state cannot be written: the next command goes on, to the same weights."""

@@ -284,7 +284,7 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", ["all", *(pytest.param(name, marks=pytest.mark.slow) for name in [*RULES][:-1])])
 @pytest.mark.parametrize("beams", [1, 3])
 def test_rules_of_the_model(tiny: TinyGenerator, name: str, beams: int) -> None:
     """What a generation_config.json forbids or forces is torch's, greedy and in beams, beside other parameters."""
