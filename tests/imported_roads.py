@@ -182,7 +182,8 @@ def _mean_vectors(model: Path) -> Any:
     kind = AutoModelForTextEncoding if AutoConfig.from_pretrained(model).model_type == "t5" else AutoModel
     tokenizer, backbone = AutoTokenizer.from_pretrained(model), kind.from_pretrained(model).eval()
     with torch.inference_mode():
-        means = [backbone(**_inputs(tokenizer, text)).last_hidden_state.mean(dim=1) for text in TEXTS]
+        encoded = [tokenizer(text, return_tensors="pt") for text in TEXTS]  # of XLNet with token types
+        means = [backbone(**each).last_hidden_state.mean(dim=1) for each in encoded]
     return torch.nn.functional.normalize(torch.cat(means), dim=-1).numpy()
 
 

@@ -26,7 +26,7 @@ from trainer.imports.source import Source
 from trainer.imports.transformers_model import Loaded, original_logits
 from trainer.model.case_markers import with_lower_case
 from trainer.model.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, save_checkpoint
-from trainer.model.heads import GENERATING
+from trainer.model.heads import GENERATING, backbone_of
 from trainer.model.inference import rows_logits
 from trainer.model.inputs import encode, padder
 from trainer.model.model_folder import read_json
@@ -142,20 +142,19 @@ def _fill(model: ImportedModel, run: Run, output: Path, check: Callable[[Checkpo
 
 def _tokenizer(model: ImportedModel) -> PreTrainedTokenizerFast:
     folder, length = model.source.tokenizer_folder, model.recipe.data.max_length
-    tokenizer = load_tokenizer(folder, length, _pipeline_inputs(folder, model.loaded.original))
+    asked = model.loaded.original or backbone_of(model.loaded.model)
+    tokenizer = load_tokenizer(folder, length, _pipeline_inputs(folder, asked))
     lower = read_json(folder / "sentence_bert_config.json").get("do_lower_case") is True
     return (
         with_lower_case(tokenizer) if lower and model.source.kind in ("sentence-transformers", "SetFit") else tokenizer
     )
 
 
-def _pipeline_inputs(folder: Path, original: Any) -> list[str] | None:
-    """What transformers' pipeline gives the model: token types where its tokenizer makes them, and nowhere else."""
-    if original is None:
-        return None
+def _pipeline_inputs(folder: Path, model: Any) -> list[str]:
+    """What others give the model: token types where its tokenizer makes them, and nowhere else."""
     with refusing(str(folder), "its tokenizer cannot be read"), quiet_transformers():
         names = AutoTokenizer.from_pretrained(folder, local_files_only=True).model_input_names
-    types = "token_type_ids" in names and "token_type_ids" in signature(original.forward).parameters
+    types = "token_type_ids" in names and "token_type_ids" in signature(model.forward).parameters
     return ["input_ids", *(["token_type_ids"] if types else []), "attention_mask"]
 
 
