@@ -102,7 +102,7 @@ def convert(made: Sequence[Conversion], road: str, folder: Path) -> Graph:
     seconds = time.perf_counter() - start
     for conversion, path in zip(made, paths, strict=True):
         conversion.check(path)
-    session = create_session(GraphFile(paths[-1].name, paths[-1].read_bytes()), 1)
+    session = create_session(GraphFile(paths[-1].name, b"", path=paths[-1]), 1)
     taken = {node.name for node in session.get_inputs()}
     feeds = {name: each.numpy() for name, each in timed_inputs(made[-1]).items() if name in taken}
     return Graph(seconds, sum(len(load_graph(path).graph.node) for path in paths), lambda: session.run(None, feeds))

@@ -218,8 +218,8 @@ class Workspace:
 
 
 def _convert(run: Run, folder: Path) -> Graphs:
-    """With data files, so that no variant reads a graph whole. Returns with the checkpoint freed."""
-    graphs = write_graphs(load_checkpoint(run.checkpoint, attn_implementation="eager"), folder, 0)
+    """Returns with the checkpoint freed."""
+    graphs = write_graphs(load_checkpoint(run.checkpoint, attn_implementation="eager"), folder)
     gc.collect()
     return_freed_memory()
     return graphs

@@ -69,11 +69,11 @@ def tiny_generator(kind: str) -> TinyGenerator:
         encoder, decoder = folder / "encoder.onnx", folder / "decoder.onnx"
         export_seq2seq(eager, encoder, decoder)
         start = eager.config.decoder_start_token_id
-        graphs = (GraphFile(path.name, path.read_bytes()) for path in (encoder, decoder))
+        graphs = (GraphFile(path.name, b"", path=path) for path in (encoder, decoder))
         session: GenerationSession = Seq2SeqSession(*graphs, decoder_start_token_id=start)
     else:
         export_causal(eager, folder / "model.onnx")
-        graph = GraphFile("model.onnx", (folder / "model.onnx").read_bytes())
+        graph = GraphFile("model.onnx", b"", path=folder / "model.onnx")
         session = CausalSession(graph, max_positions=128)
     # The reference uses torch's own attention rather than the traced eager one.
     model = loader.from_pretrained(folder, dtype=torch.float32).eval()

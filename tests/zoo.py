@@ -197,16 +197,16 @@ _SIZES = {
 }
 
 
-def _make(folder: Path, model_type: str, tokenizer: Any, *, head: str = "", **options: Any) -> Path:
-    """``head``: the output layer that the family's checkpoints have."""
+def _make(folder: Path, model_type: str, tokenizer: Any, **options: Any) -> Path:
+    """Of the configuration, and ``head``: the output layer that the family's checkpoints have."""
     import torch
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     torch.set_num_threads(1)  # as in tests.tiny
+    kind = {"causal": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}.get(options.pop("head", ""), AutoModel)
     special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
     settings = _SIZES | {"vocab_size": len(tokenizer)} | special | options
     torch.manual_seed(0)
-    kind = {"causal": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}.get(head, AutoModel)
     config = AutoConfig.for_model(model_type, **{name: each for name, each in settings.items() if each is not None})
     model = kind.from_config(config)
     _roughen(model)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from export.graphs.encoder import encoder_conversion, read_graph_inputs
 from export.graphs.generator import export_causal, export_seq2seq
-from export.graphs.graph_file import PROTOBUF_LIMIT, load_graph
+from export.graphs.graph_file import load_graph
 from export.graphs.to_onnx import to_onnx
 from serving.bundle.manifest import GraphInput
 from trainer.model.checkpoint import Checkpoint
@@ -30,18 +30,18 @@ class Graphs:
         return [self.file, *([self.decoder] if self.decoder else [])]
 
 
-def write_graphs(checkpoint: Checkpoint, folder: Path, max_bytes: int = PROTOBUF_LIMIT) -> Graphs:
-    """The checkpoint was loaded with ``attn_implementation="eager"``; a graph above ``max_bytes`` gets a data file."""
+def write_graphs(checkpoint: Checkpoint, folder: Path) -> Graphs:
+    """The checkpoint was loaded with ``attn_implementation="eager"``; each graph has a data file."""
     head = checkpoint.model_spec.head
     if head not in ("causal", "seq2seq"):
-        to_onnx(encoder_conversion(checkpoint), folder / GRAPH, max_bytes)
+        to_onnx(encoder_conversion(checkpoint), folder / GRAPH)
         _declare_logits(folder / GRAPH, checkpoint.task.logits_per_window)
         return Graphs(GRAPH, None, read_graph_inputs(folder / GRAPH), _read_opset(folder / GRAPH))
     assert isinstance(checkpoint.model, LibraryModel)
     if head == "causal":
-        export_causal(checkpoint.model.model, folder / GRAPH, max_bytes)
+        export_causal(checkpoint.model.model, folder / GRAPH)
         return Graphs(GRAPH, None, [], _read_opset(folder / GRAPH))
-    export_seq2seq(checkpoint.model.model, folder / ENCODER, folder / DECODER, max_bytes)
+    export_seq2seq(checkpoint.model.model, folder / ENCODER, folder / DECODER)
     return Graphs(ENCODER, DECODER, [], _read_opset(folder / DECODER))
 
 

@@ -30,7 +30,6 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from export.graphs.graph_file import PROTOBUF_LIMIT
 from export.graphs.to_onnx import Conversion, to_onnx
 from export.graphs.trace import Axes
 from serving.errors import InputError
@@ -41,18 +40,18 @@ _PAST, _PRESENT = {0: "batch_size", 2: "past_sequence_length"}, {0: "batch_size"
 _CROSS = {0: "batch_size", 2: "encoder_sequence_length"}
 
 
-def export_causal(model: PreTrainedModel, path: Path, max_bytes: int = PROTOBUF_LIMIT) -> None:
+def export_causal(model: PreTrainedModel, path: Path) -> None:
     """The model was loaded with ``attn_implementation="eager"``.
 
     Raises InputError for another cache than keys and values.
     """
-    to_onnx(causal_conversion(model), path, max_bytes)
+    to_onnx(causal_conversion(model), path)
 
 
-def export_seq2seq(model: PreTrainedModel, encoder: Path, decoder: Path, max_bytes: int = PROTOBUF_LIMIT) -> None:
+def export_seq2seq(model: PreTrainedModel, encoder: Path, decoder: Path) -> None:
     """As `export_causal`."""
     for conversion, path in zip(seq2seq_conversions(model), (encoder, decoder), strict=True):
-        to_onnx(conversion, path, max_bytes)
+        to_onnx(conversion, path)
 
 
 def causal_conversion(model: PreTrainedModel) -> Conversion:

@@ -87,12 +87,13 @@ def fold_transposes(model: ModelProto, folder: Path) -> None:
         return
     weights = {each.name: each for each in model.graph.initializer}
     uses = Counter(name for node in model.graph.node for name in node.input)
-    folded = {}
-    for node in model.graph.node:
-        weight = weights.get(node.input[0]) if node.op_type == "Transpose" else None
-        if weight is not None and uses[weight.name] == 1 and _swaps(node):
-            folded[node.output[0]] = weight.name
-            _replace(weight, np.ascontiguousarray(read_tensor(weight, folder).T), folder)
+    swaps = [node for node in model.graph.node if node.op_type == "Transpose" and _swaps(node)]
+    swapped = Counter(node.input[0] for node in swaps)
+    folded = {
+        node.output[0]: name for node in swaps if (name := node.input[0]) in weights and uses[name] == swapped[name]
+    }
+    for name in {*folded.values()}:
+        _replace(weights[name], np.ascontiguousarray(read_tensor(weights[name], folder).T), folder)
     nodes = [node for node in model.graph.node if node.output[0] not in folded]
     for node in nodes:
         node.input[:] = [folded.get(name, name) for name in node.input]

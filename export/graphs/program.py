@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
 
-from export.graphs.graph_file import PROTOBUF_LIMIT, data_file
+from export.graphs.graph_file import data_file
 from export.graphs.trace import Axes
 
 PROGRAM_OPSET = 18
@@ -32,7 +32,6 @@ def export_program(
     outputs: list[str],
     axes: Axes,
     fold_constants: bool = True,
-    max_bytes: int = PROTOBUF_LIMIT,
 ) -> None:
     """As `trace`; a weight that is read twice is written once, whether constants are folded or not."""
     with _quiet(), torch.no_grad():
@@ -45,8 +44,7 @@ def export_program(
         )
         for value in program.graph.inputs:
             value.name = names[value.name]
-        weights = sum(value.const_value.nbytes for value in program.graph.initializers.values() if value.const_value)
-        onnx_ir.save(program, str(path), external_data=data_file(path).name if weights >= max_bytes else None)
+        onnx_ir.save(program, str(path), external_data=data_file(path).name)
     onnx.checker.check_model(str(path))
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.graphs.graph_file import PROTOBUF_LIMIT
 from export.graphs.positions import freeze_positions
 from export.graphs.program import export_program
 from export.graphs.trace import Axes, trace
@@ -47,8 +46,8 @@ class Conversion:
     axes: Axes
     fold_constants: bool = True
 
-    def write(self, path: Path, road: str, max_bytes: int = PROTOBUF_LIMIT) -> None:
-        """By one of `ROADS`; raises what its exporter raises."""
+    def write(self, path: Path, road: str) -> None:
+        """With a data file, by one of `ROADS`; raises what its exporter raises."""
         freeze_positions(self.module)
         ROADS[road](
             self.module,
@@ -58,7 +57,6 @@ class Conversion:
             outputs=self.outputs,
             axes=self.axes,
             fold_constants=self.fold_constants,
-            max_bytes=max_bytes,
         )
 
     @torch.no_grad()
@@ -75,19 +73,19 @@ class Conversion:
                     raise ValueError(f"{name} differs from torch's for inputs of shape {[*sample[0].shape]}")
 
 
-def to_onnx(conversion: Conversion, path: Path, max_bytes: int = PROTOBUF_LIMIT) -> None:
+def to_onnx(conversion: Conversion, path: Path) -> None:
     """By the tracer; a model of a family that is not `TESTED` by the first road whose graph answers as torch does.
 
     Raises InputError if there is none.
     """
     model: Any = conversion.module.model
     if model.config.model_type in TESTED:
-        conversion.write(path, TRACER, max_bytes)
+        conversion.write(path, TRACER)
         return
     reasons = []
     for road in ROADS:
         try:
-            conversion.write(path, road, max_bytes)
+            conversion.write(path, road)
             conversion.check(path)
             return
         except Exception as error:  # of either exporter or of onnxruntime: they share no base class

@@ -10,8 +10,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from export.graphs.graph_file import PROTOBUF_LIMIT, data_file, fold_transposes, load_graph, move_tensors
-from export.graphs.inline import inline_tensors
+from export.graphs.graph_file import data_file, fold_transposes, load_graph, move_tensors
 from export.graphs.weights_apart import attach_weights, weights_apart
 
 OPSET = 17
@@ -30,12 +29,8 @@ def trace(
     outputs: list[str],
     axes: Axes,
     fold_constants: bool = True,
-    max_bytes: int = PROTOBUF_LIMIT,
 ) -> None:
-    """The tracer's graphs are faster than torch.export's, with ``eager`` attention.
-
-    A graph above ``max_bytes`` gets a data file.
-    """
+    """A graph with a data file. The tracer's are faster than torch.export's, with ``eager`` attention."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings(), torch.no_grad():
         traced = Path(folder) / path.name
         warnings.simplefilter("ignore")  # the tracer warns about every shape it reads; the proof finds what matters
@@ -52,13 +47,12 @@ def trace(
                 do_constant_folding=fold_constants,
             )
         onnx.checker.check_model(str(traced))
-        _collect(traced, weights, path, max_bytes)
+        _collect(traced, weights, path)
 
 
-def _collect(traced: Path, weights: dict[str, Tensor], path: Path, max_bytes: int) -> None:
+def _collect(traced: Path, weights: dict[str, Tensor], path: Path) -> None:
     model = load_graph(traced)
     attach_weights(model, weights, traced.parent)
     fold_transposes(model, traced.parent)
     move_tensors(model, data_file(path), traced.parent)
     path.write_bytes(model.SerializeToString())
-    inline_tensors(path, max_bytes)

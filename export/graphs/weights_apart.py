@@ -1,7 +1,6 @@
-"""Keeps a model's weights out of the graph that torch's tracer writes.
+"""Keeps a model's weights from torch's tracer, which has no option for it.
 
-The tracer would hold the serialized weights three times at once. It keeps them in files only above protobuf's limit,
-and has no option for it.
+It would copy them to infer shapes and to fold constants, and hold the serialized ones three times at once.
 """
 
 from __future__ import annotations
@@ -24,18 +23,25 @@ from export.graphs.graph_file import point
 def weights_apart() -> Iterator[dict[str, Tensor]]:
     """By name, the weights of the graph that is exported meanwhile, whose inputs they become."""
     weights: dict[str, Tensor] = {}
-    convert, passes = utils._model_to_graph, cast(Any, torch._C)
+    name_weights, convert, passes = cast(Any, utils._get_named_param_dict), utils._model_to_graph, cast(Any, torch._C)
+
+    def take_weights(*arguments: Any) -> dict[str, Tensor]:
+        weights.clear()
+        weights.update(name_weights(*arguments))
+        return {}
 
     def convert_apart(*arguments: Any, **options: Any) -> Any:
-        graph, parameters, outputs = convert(*arguments, **options)
-        weights.update(passes._jit_pass_onnx_deduplicate_initializers(graph, parameters, False))
+        graph, _, outputs = convert(*arguments, **options)
+        used = passes._jit_pass_onnx_eliminate_unused_items(graph, weights)
+        weights.clear()
+        weights.update(passes._jit_pass_onnx_deduplicate_initializers(graph, used, False))
         return graph, {}, outputs
 
-    utils._model_to_graph = convert_apart
+    utils._get_named_param_dict, utils._model_to_graph = take_weights, convert_apart
     try:
         yield weights
     finally:
-        utils._model_to_graph = convert
+        utils._get_named_param_dict, utils._model_to_graph = name_weights, convert
 
 
 def attach_weights(model: ModelProto, weights: dict[str, Tensor], folder: Path) -> None:

@@ -1,7 +1,11 @@
-"""The inputs of linear layers on training rows: a sample of tokens, since all take many times the model's memory."""
+"""The inputs of linear layers on training rows: a sample of tokens, since all take many times the model's memory.
+
+The sample too may be larger than the model, so that it is in files until a layer's turn comes.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,20 +22,28 @@ MAX_TOKENS = 2048
 
 def observe_activations(
     model: ModelProto, groups: Sequence[Group], feeds: Feeds, folder: Path | None = None
-) -> dict[str, Array]:
+) -> Iterator[tuple[Group, Array]]:
     """Each group's input, [tokens, channels]: at most MAX_TOKENS, with each channel's largest value.
 
     The rows run twice, first to choose the tokens. ``folder`` has the data file, if there is one.
     """
-    names = [group.input for group in groups]
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        samples = _write_samples(model, [group.input for group in groups], feeds, folder, Path(work))
+        for group in groups:
+            yield group, samples[group.input].read()
+
+
+def _write_samples(
+    model: ModelProto, names: Sequence[str], feeds: Feeds, folder: Path | None, work: Path
+) -> dict[str, _Sample]:
     session = create_single_thread_session(_with_outputs(model, names), folder)
     choices = {name: _Choice() for name in names}
     for name, rows in _run(session, names, feeds):
         choices[name].add(rows)
-    samples = {name: _Sample(choice.tokens()) for name, choice in choices.items()}
+    samples = {name: _Sample(choices[name].tokens(), work / str(number)) for number, name in enumerate(names)}
     for name, rows in _run(session, names, feeds):
         samples[name].add(rows)
-    return {name: np.concatenate(sample.parts) for name, sample in samples.items()}
+    return samples
 
 
 def _with_outputs(model: ModelProto, names: Sequence[str]) -> ModelProto:
@@ -77,11 +89,15 @@ class _Choice:
 
 
 class _Sample:
-    def __init__(self, tokens: npt.NDArray[np.int64]) -> None:
-        self.parts: list[Array] = []
-        self._tokens, self._count = tokens, 0
+    def __init__(self, tokens: npt.NDArray[np.int64], path: Path) -> None:
+        self._tokens, self._path = tokens, path
+        self._count = self._channels = 0
 
     def add(self, rows: Array) -> None:
         start, end = np.searchsorted(self._tokens, [self._count, self._count + len(rows)])
-        self.parts.append(rows[self._tokens[start:end] - self._count])
-        self._count += len(rows)
+        with self._path.open("ab") as stream:
+            rows[self._tokens[start:end] - self._count].tofile(stream)
+        self._count, self._channels = self._count + len(rows), rows.shape[1]
+
+    def read(self) -> Array:
+        return np.fromfile(self._path, np.float32).reshape(-1, self._channels)

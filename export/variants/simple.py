@@ -14,7 +14,6 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from export.graphs.graph_file import (
-    PROTOBUF_LIMIT,
     copy_graph,
     data_file,
     load_graph,
@@ -22,7 +21,6 @@ from export.graphs.graph_file import (
     read_tensor,
     save_graph,
 )
-from export.graphs.inline import inline_tensors
 from export.variants.calibration import BuildVariant, Calibration
 
 BLOCK = 128
@@ -55,10 +53,10 @@ def dynamic_int8(source: Path, target: Path, calibration: Calibration) -> dict[s
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder, _collected(source, target) as (whole, made, split), _errors_only():
-        prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(whole, prepared, skip_symbolic_shape=True, save_as_external_data=split)
-        quantize_dynamic(prepared, made, per_channel=True, weight_type=QuantType.QInt8, use_external_data_format=split)
+    with _collected(target) as made, _errors_only():
+        prepared = made.with_name("prepared.onnx")
+        quant_pre_process(source, prepared, skip_symbolic_shape=True, save_as_external_data=True)
+        quantize_dynamic(prepared, made, per_channel=True, weight_type=QuantType.QInt8, use_external_data_format=True)
     return {}
 
 
@@ -68,31 +66,22 @@ def quantize_weights(bits: int) -> BuildVariant:
     def build(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-        with _collected(source, target) as (whole, made, split), _errors_only():
+        with _collected(target) as made, _errors_only():
             quantizer = MatMulNBitsQuantizer(
-                onnx.load(str(whole)), bits=bits, block_size=BLOCK, is_symmetric=True, accuracy_level=4
+                onnx.load(str(source)), bits=bits, block_size=BLOCK, is_symmetric=True, accuracy_level=4
             )
             quantizer.process()
-            quantizer.model.save_model_to_file(str(made), use_external_data_format=split)
+            quantizer.model.save_model_to_file(str(made), use_external_data_format=True)
         return {"block_size": BLOCK, "accuracy_level": 4}
 
     return build
 
 
 @contextmanager
-def _collected(source: Path, target: Path) -> Iterator[tuple[Path, Path, bool]]:
-    """The source in one file, if it can be: quantizers scale one with a data file otherwise.
-
-    Then where a quantizer writes, and whether with external data: in files of any name, which become the data file.
-    """
+def _collected(target: Path) -> Iterator[Path]:
+    """Where a quantizer writes, with data in files of any name, which become the data file."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        made, whole = Path(folder) / target.name, Path(folder) / "source.onnx"
-        copy_graph(source, whole)
-        inline_tensors(whole, PROTOBUF_LIMIT)
-        yield whole, made, data_file(whole).exists()
-        if not data_file(source).exists():
-            made.replace(target)
-            return
+        yield (made := Path(folder) / target.name)
         model = load_graph(made)
         move_tensors(model, data_file(target), made.parent)
         target.write_bytes(model.SerializeToString())

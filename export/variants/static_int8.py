@@ -43,9 +43,9 @@ def static_int8(source: Path, target: Path, calibration: Calibration, *, unsigne
     groups = find_groups(model, source.parent)
     if not groups:
         raise VariantFailed("the graph has no inner linear layer to put into 8 bits")
-    activations = observe_activations(model, groups, calibration.feeds, source.parent)
-    searched = track("8-bit ranges of layers", groups, len(groups))
-    ranges = {group.input: search_range(group, activations[group.input]) for group in searched}
+    observed = observe_activations(model, groups, calibration.feeds, source.parent)
+    searched = track("8-bit ranges of layers", observed, len(groups))
+    ranges = {group.input: search_range(group, activations) for group, activations in searched}
     tables = quantize_tables(model, source.parent)
     quantize = partial(quantize_layers, ranges=ranges, unsigned=unsigned)
     reverted, judgement = _quantize_until_accepted(tables, source, groups, quantize, target, calibration)

@@ -120,10 +120,10 @@ def test_a_generators_wrong_graph_fails(
 
     write = graphs.export_causal
 
-    def shifted(model: Any, path: Path, max_bytes: int) -> None:
+    def shifted(model: Any, path: Path) -> None:
         with torch.no_grad():
             model.get_input_embeddings().weight.mul_(1.05)
-        write(model, path, max_bytes)
+        write(model, path)
 
     monkeypatch.setattr(graphs, "export_causal", shifted)
     with pytest.raises(ProofFailed, match="largest logit difference"):

@@ -50,11 +50,12 @@ class ReferenceModel:
     @property
     def model(self) -> Model:
         if self._model is None:
+            self.release()
             self._model = load_checkpoint(self._folder).model
         return self._model
 
     def release(self) -> None:
-        """Free the weights, and predictors that are no longer used, before a session is created."""
+        """Free the weights, and all else that is no longer used, before more is loaded."""
         self._model = None
         gc.collect()
         return_freed_memory()

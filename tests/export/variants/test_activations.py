@@ -22,8 +22,8 @@ def observe(rows: list[np.ndarray]) -> np.ndarray:
     """
     model = onnx.parser.parse_model(text)
     model.graph.initializer.append(numpy_helper.from_array(np.eye(8, dtype=np.float32), "w"))
-    (group,) = find_groups(model)
-    return observe_activations(model, [group], [{"x": each[None]} for each in rows])["x"]
+    ((_, values),) = observe_activations(model, find_groups(model), [{"x": each[None]} for each in rows])
+    return values
 
 
 @pytest.fixture

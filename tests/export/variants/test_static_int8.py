@@ -84,7 +84,7 @@ def in_eight_bits(model: onnx.ModelProto) -> onnx.ModelProto:
     """All of its groups, with ranges seen on random rows."""
     groups = find_groups(model)
     seen = observe_activations(model, groups, feeds_for(model, list(range(3, 40))))
-    ranges = {group.input: search_range(group, seen[group.input]) for group in groups}
+    ranges = {group.input: search_range(group, activations) for group, activations in seen}
     return quantize_layers(quantize_tables(model), groups, ranges)
 
 
