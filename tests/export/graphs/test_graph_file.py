@@ -143,7 +143,7 @@ def test_generating_models(make: object, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("external", [False, True])
 def test_transposes_are_folded(tmp_path: Path, external: bool) -> None:
-    """A weight that is read transposed alone is written so; one that is also read as it is stays."""
+    """A weight that layers read transposed alone is written so; one that is also read as it is stays."""
     model = transposed_twice()
     before = create_single_thread_session(model).run(None, {"x": np.ones((1, 4), np.float32)})[0]
     if external:
@@ -153,7 +153,7 @@ def test_transposes_are_folded(tmp_path: Path, external: bool) -> None:
             tensor.data_location = TensorProto.EXTERNAL
             tensor.external_data.add(key="location", value=tensor.name)
     fold_transposes(model, tmp_path)
-    assert [node.op_type for node in model.graph.node] == ["MatMul", "Transpose", "MatMul", "MatMul"]
+    assert [node.op_type for node in model.graph.node] == [*["MatMul"] * 2, "Add", "Transpose", *["MatMul"] * 2]
     for tensor in model.graph.initializer:
         values = read_tensor(tensor, tmp_path)
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
@@ -163,12 +163,15 @@ def test_transposes_are_folded(tmp_path: Path, external: bool) -> None:
 
 
 def transposed_twice() -> ModelProto:
-    """x @ a.T @ b.T @ b"""
+    """(x @ a.T + x @ a.T) @ b.T @ b, as where layers share a weight."""
     random = np.random.default_rng(0)
     weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in (("a", (6, 4)), ("b", (3, 6)))}
     nodes = [
         helper.make_node("Transpose", ["a"], ["at"], perm=[1, 0]),
-        helper.make_node("MatMul", ["x", "at"], ["p"]),
+        helper.make_node("MatMul", ["x", "at"], ["first"]),
+        helper.make_node("Transpose", ["a"], ["again"], perm=[1, 0]),
+        helper.make_node("MatMul", ["x", "again"], ["second"]),
+        helper.make_node("Add", ["first", "second"], ["p"]),
         helper.make_node("Transpose", ["b"], ["bt"], perm=[1, 0]),
         helper.make_node("MatMul", ["p", "bt"], ["q"]),
         helper.make_node("MatMul", ["q", "b"], ["y"]),
