@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from export.graphs.graph_file import (
     copy_graph,
@@ -22,6 +22,8 @@ from export.graphs.graph_file import (
     save_graph,
 )
 from export.variants.calibration import BuildVariant, Calibration
+from serving.inference.memory import return_freed_memory
+from serving.inference.session import FATAL, onnxruntime
 
 BLOCK = 128
 """Weights that share a scale."""
@@ -51,13 +53,24 @@ def fp16(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]
 def dynamic_int8(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
     """Activations are scaled by the largest value of each call."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with _collected(target) as made, _errors_only():
-        prepared = made.with_name("prepared.onnx")
-        quant_pre_process(source, prepared, skip_symbolic_shape=True, save_as_external_data=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder, _errors_only():
+        prepared, made = Path(folder) / "prepared.onnx", Path(folder) / "made.onnx"
+        _optimize(source, prepared)
         quantize_dynamic(prepared, made, per_channel=True, weight_type=QuantType.QInt8, use_external_data_format=True)
+        _save(load_graph(made), target, made.parent)
     return {}
+
+
+def _optimize(source: Path, target: Path) -> None:
+    """As onnxruntime's quant_pre_process does, which would load the graph a second time."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = FATAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(target)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", data_file(target).name)
+    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    return_freed_memory()
 
 
 def quantize_weights(bits: int) -> BuildVariant:
@@ -66,25 +79,21 @@ def quantize_weights(bits: int) -> BuildVariant:
     def build(source: Path, target: Path, calibration: Calibration) -> dict[str, Any]:
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-        with _collected(target) as made, _errors_only():
+        with _errors_only():
             quantizer = MatMulNBitsQuantizer(
                 onnx.load(str(source)), bits=bits, block_size=BLOCK, is_symmetric=True, accuracy_level=4
             )
             quantizer.process()
-            quantizer.model.save_model_to_file(str(made), use_external_data_format=True)
+        _save(quantizer.model.model, target, source.parent)
         return {"block_size": BLOCK, "accuracy_level": 4}
 
     return build
 
 
-@contextmanager
-def _collected(target: Path) -> Iterator[Path]:
-    """Where a quantizer writes, with data in files of any name, which become the data file."""
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        yield (made := Path(folder) / target.name)
-        model = load_graph(made)
-        move_tensors(model, data_file(target), made.parent)
-        target.write_bytes(model.SerializeToString())
+def _save(model: ModelProto, target: Path, folder: Path) -> None:
+    """With a data file, from a model whose data is in it or in files of ``folder``."""
+    move_tensors(model, data_file(target), folder)
+    target.write_bytes(model.SerializeToString())
 
 
 @contextmanager

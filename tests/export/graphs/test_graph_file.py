@@ -17,6 +17,7 @@ from export.graphs.graph_file import (
     data_file,
     fold_transposes,
     load_graph,
+    move_tensors,
     read_tensor,
 )
 from export.graphs.inline import inline_tensors
@@ -115,6 +116,27 @@ def test_every_variant(graphs: dict[str, Path], variant: Variant, tmp_path: Path
         variant.build(source, paths[form], NO_ROWS)
     assert [path.name for path in sorted(paths["split"].parent.iterdir())] == ["model.onnx", "model.onnx.data"]
     np.testing.assert_array_equal(logits(paths["split"]), logits(paths["whole"]))
+
+
+@pytest.mark.parametrize("variant", [VARIANTS[name] for name in VARIANTS if name != "int8"], ids=lambda each: each.name)
+def test_a_nodes_own_tensor(variant: Variant, tmp_path: Path) -> None:
+    """A large tensor of a Constant node, such as a table of positions, stays in the graph."""
+    table = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
+    weight = numpy_helper.from_array(np.eye(32, dtype=np.float32), "w")
+    nodes = [
+        helper.make_node("Constant", [], ["table"], value=numpy_helper.from_array(table)),
+        helper.make_node("MatMul", ["x", "w"], ["product"]),
+        helper.make_node("Add", ["product", "table"], ["y"]),
+    ]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [32, 32]) for name in "xy")
+    model = helper.make_model(helper.make_graph(nodes, "graph", [x], [y], [weight]), ir_version=8)
+    model.opset_import[0].version = 17
+    source, target = tmp_path / "source.onnx", tmp_path / "model.onnx"
+    move_tensors(model, data_file(source), tmp_path)
+    source.write_bytes(model.SerializeToString())
+    variant.build(source, target, NO_ROWS)
+    answers = create_single_thread_session(load_graph(target), tmp_path).run(None, {"x": table})[0]
+    np.testing.assert_allclose(answers, 2 * table, atol=0.1)
 
 
 @pytest.mark.parametrize("make", [make_gpt2, make_t5], ids=["gpt2", "t5"])
