@@ -77,6 +77,7 @@ def _enlarge(base: Path, size: Size) -> None:
     config.hidden_size, config.num_hidden_layers, config.vocab_size = size.width, size.layers, size.vocabulary
     config.num_attention_heads, config.intermediate_size = size.width // 64, 4 * size.width
     config.max_position_embeddings = 514
+    config.initializer_range = 0.005  # layers that change little keep the words, so that texts can be told apart
     torch.manual_seed(0)
     AutoModel.from_config(config).save_pretrained(base)
 
