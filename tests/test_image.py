@@ -115,7 +115,7 @@ def test_it_sends_traces_where_an_endpoint_is_set(image: str) -> None:
     assert "POST /predict" in {span.name for span in receiver.spans}
 
 
-@pytest.mark.parametrize("options", [(), ("--read-only", "--tmpfs", "/var/cache/tuneship:mode=1777")])
+@pytest.mark.parametrize("options", [(), ("--read-only", "--tmpfs", "/var/cache/tuneship:uid=10001")])
 def test_it_serves_a_target(image: str, options: tuple[str, ...], tiny_bundle: Path, tmp_path: Path) -> None:
     """`TUNESHIP_BUNDLE` may name a place; what it pins arrives, or the server does not start."""
     port = free_port()
