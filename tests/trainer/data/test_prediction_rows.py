@@ -23,7 +23,7 @@ def lines(path: Path, content: str | bytes) -> list[Any]:
     ("name", "content", "expected"),
     [
         ("a.csv", "id,text\n7,a\n", [{"inputs": "a", "id": "7"}]),
-        ("a.csv.gz", gzip.compress(b"text;label\na;x\n"), [{"inputs": "a", "label": "x"}]),
+        ("a.csv.gz", gzip.compress(b"text;label\na;x\n", mtime=0), [{"inputs": "a", "label": "x"}]),
         ("a.json", '[{"text": "a", "text_pair": "b"}]', [{"inputs": {"text": "a", "text_pair": "b"}}]),
         ("a.json", '[{"inputs": "a", "score": NaN}]', [{"inputs": "a", "score": None}]),
         ("a.tsv", "question\tcontext\nq\tc\n", [{"inputs": {"question": "q", "context": "c"}}]),
