@@ -11,11 +11,12 @@ from rich.console import Console
 
 from serving.errors import InputError
 from trainer.data.rows import texts_of
+from trainer.imports.imported_model import ImportedModel
 from trainer.imports.labels import config_labels, meet_rows
 from trainer.imports.sentence_model import load_setfit, load_vectors, read_classes
 from trainer.imports.source import Source, choose_task, open_source
 from trainer.imports.transformers_model import Loaded, convert, load_model
-from trainer.imports.write_run import ImportedModel, write_run
+from trainer.imports.write_run import write_run
 from trainer.model.checkpoint import Checkpoint, load_tokenizer
 from trainer.model.inputs import cut
 from trainer.model.model_folder import CONFIG, read_json
@@ -125,7 +126,8 @@ def _with_names(recipe: Recipe, model: _Model) -> Recipe:
 
 def _read_rows(recipe: Recipe, source: Source) -> Sources:
     training_task = create_training_task(recipe)
-    training_task.read_with(load_tokenizer(source.tokenizer_folder), source.base.id)
+    tokenizer = load_tokenizer(source.tokenizer_folder, inputs=["input_ids"])  # an adapter's has no config.json
+    training_task.read_with(tokenizer, source.base.id)
     sources = Sources(training_task)
     sources.read(list(dict.fromkeys([*train_files(recipe.data), *held_out_files(recipe.data)])))
     return sources

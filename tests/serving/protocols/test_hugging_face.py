@@ -103,7 +103,7 @@ def test_malformed(task: TextClassification, raw: bytes, message: str) -> None:
         ({}, "the body has no `inputs`"),
         ({"text": "a"}, "the body has no `inputs`"),
         ({"inputs": "a", "option": {}}, "unknown key 'option'; accepted are `inputs`, `parameters` and `options`"),
-        ({"instances": ["a"]}, "the body has no `inputs`, but 'instances'; send"),
+        ({"examples": ["a"]}, "the body has no `inputs`, but 'examples'; send"),
         ({"inputs": "a", "stream": True}, "stream is accepted as false only; /v1/completions streams"),
         ({"inputs": "a", "\ud800": 1}, r"the key '\\ud800' of the body holds a lone surrogate"),
         ({"inputs": []}, "`inputs` is an empty list; send at least one text"),
