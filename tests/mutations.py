@@ -24,6 +24,7 @@ import onnx
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from export.bundle.files import hash_files
+from export.graphs.graph_file import copy_graph
 from export.variants.registry import Variant
 from export.workspace import BuiltVariant, Workspace
 from trainer.run.run import Run
@@ -249,7 +250,7 @@ def measure(run: Run, toy: str) -> dict[str, str]:
 
 
 def _copy(source: Path, target: Path, calibration: Any) -> dict[str, Any]:
-    target.write_bytes(source.read_bytes())
+    copy_graph(source, target)
     return {}
 
 
