@@ -30,7 +30,9 @@ def running_mlflow(folder: Path) -> Iterator[str]:
 @contextmanager
 def listening(command: list[str], port: int, path: str, folder: Path) -> Iterator[None]:
     """A process and its children, until the end of the block."""
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PYTHONPATH": str(ROOT)}
+    search_path = f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"  # where it looks for uvicorn
+    told = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PYTHONPATH": str(ROOT), "PATH": search_path}
+    environment = {**os.environ, **told}
     with (folder / f"log-{port}").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=environment, cwd=folder)
     try:
@@ -53,4 +55,4 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             return
         except OSError:
             time.sleep(0.1)
-    raise AssertionError(log.read_text())
+    raise AssertionError(f"ended with {process.poll()}: {log.read_text()}")
