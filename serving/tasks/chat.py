@@ -70,7 +70,7 @@ class ChatFormat(BaseModel):
             accepted = [piece.after for piece in self.pieces if piece.before is None]
             return f"{field} is the last message and of the role {after}; accepted last: {_names(accepted)}"
         accepted = [piece.before for piece in self.pieces if piece.after == after]
-        place = f"after {_article(after)} message" if after else "first"
+        place = f"after {with_article(after)} message" if after else "first"
         return (
             f"{field} has the role {before} {place}, which this model's chat template does not take; accepted there: "
             + (_names(accepted) or "none")
@@ -81,5 +81,5 @@ def _names(roles: Sequence[Role | None]) -> str:
     return ", ".join(role for role in roles if role)
 
 
-def _article(role: Role) -> str:
+def with_article(role: Role) -> str:
     return f"{'an' if role == 'assistant' else 'a'} {role}"

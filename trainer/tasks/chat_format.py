@@ -14,7 +14,7 @@ import jinja2
 from jinja2 import nodes
 
 from serving.errors import InputError
-from serving.tasks.chat import ChatFormat, Message, Piece, Role
+from serving.tasks.chat import ChatFormat, Message, Piece, Role, with_article
 
 Render = Callable[[Sequence[Message]], str]
 """By the template, with the beginning of an answer; raises InputError."""
@@ -58,7 +58,7 @@ def _read_pieces(render: Render, names: Sequence[str]) -> Pieces:
         for message in messages:
             text, found, rest = rest.partition(message.content)
             if not found or message.content in rest:
-                raise InputError(f"it does not write the content of {_article(message.role)} message once")
+                raise InputError(f"it does not write the content of {with_article(message.role)} message once")
             _add(pieces, (previous, message.role), text)
             previous = message.role
         _add(pieces, (previous, None), rest)
@@ -104,7 +104,7 @@ def _strips(render: Render, found: ChatFormat, role: Role) -> bool:
     for stripped in ([], [role]):
         if found.model_copy(update={"stripped": stripped}).render(messages) == text:
             return bool(stripped)
-    raise InputError(f"it changes the content of {_article(role)} message")
+    raise InputError(f"it changes the content of {with_article(role)} message")
 
 
 def _special_texts(render: Render, found: ChatFormat, template: str) -> Iterator[str]:
@@ -144,7 +144,3 @@ def _alike(render: Render, found: ChatFormat, content: str) -> bool:
         if text != render(messages):
             return False
     return True
-
-
-def _article(role: Role) -> str:
-    return f"{'an' if role == 'assistant' else 'a'} {role}"
