@@ -24,8 +24,8 @@ import onnx
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from export.bundle.files import hash_files
-from export.graphs.graph_file import copy_graph
 from export.variants.registry import Variant
+from export.variants.simple import fp32
 from export.workspace import BuiltVariant, Workspace
 from trainer.run.run import Run
 
@@ -240,18 +240,13 @@ def measure(run: Run, toy: str) -> dict[str, str]:
         for name, most in FEWER.items():
             stack.enter_context(mock.patch(f"export.proof.{name}", most))
         workspace = stack.enter_context(Workspace.open(run, 1))
-        subject = Subject(workspace, workspace.build(Variant("mutated", "an altered graph", _copy), folder))
+        subject = Subject(workspace, workspace.build(Variant("mutated", "an altered graph", fp32), folder))
         sound = failed_gates(subject, subject.built)
         return {
             name: _mark(failed_gates(subject, mutate(subject)) - sound)
             for name, (mutate, tasks) in MUTATIONS.items()
             if toy in tasks
         }
-
-
-def _copy(source: Path, target: Path, calibration: Any) -> dict[str, Any]:
-    copy_graph(source, target)
-    return {}
 
 
 def failed_gates(subject: Subject, built: BuiltVariant) -> set[str]:

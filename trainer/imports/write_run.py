@@ -22,8 +22,7 @@ from trainer.imports.facts import describe_import
 from trainer.imports.imported_model import ImportedModel
 from trainer.imports.labels import describe_order
 from trainer.imports.tokenizer import load_imported_tokenizer
-from trainer.imports.transformers_model import Loaded
-from trainer.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from trainer.model.checkpoint import Checkpoint, load_checkpoint, name_labels, save_checkpoint
 from trainer.model.tokenizer_warnings import tokenizer_warnings
 from trainer.run import environment
 from trainer.run.folder_lock import LOCK_FILE, folder_lock
@@ -77,7 +76,7 @@ def _fill(model: ImportedModel, run: Run, output: Path, check: Callable[[Checkpo
     checkpoint = Checkpoint(model.loaded.model, tokenizer, task, model.loaded.model_spec, tokenizer.model_max_length)
     check(checkpoint, base.id)
     model.recipe.save(run.recipe, output)
-    _name_labels(model.loaded, task.labels)
+    name_labels(model.loaded.model.config, task.labels)
     save_checkpoint(model.loaded.model, model.loaded.model_spec, task, tokenizer, run.checkpoint)
     saved = load_checkpoint(run.checkpoint)
     require_same(model, saved, tokenizer, training_task, splits.test)
@@ -121,12 +120,6 @@ def _task(model: ImportedModel, training_task: TrainingTask, tokenizer: PreTrain
     if "dimensions" in type(settings).model_fields:
         changes["dimensions"] = model.loaded.width
     return training_task.task(labels, settings.model_copy(update=changes))
-
-
-def _name_labels(loaded: Loaded, labels: list[str]) -> None:
-    if labels:
-        loaded.model.config.id2label = dict(enumerate(labels))
-        loaded.model.config.label2id = {name: at for at, name in enumerate(labels)}
 
 
 def _measure(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -99,14 +99,19 @@ def build_model(
 ) -> Model:
     """A fresh head, drawn from torch's global generator; raises InputError where backbone weights are missing."""
     model = _load_base(base, model_spec, attn_implementation)
-    if names := labels[-model_spec.logits :]:  # of two labels, one logit is that of the second
-        model.config.id2label = dict(enumerate(names))
-        model.config.label2id = {name: at for at, name in enumerate(names)}
+    name_labels(model.config, labels[-model_spec.logits :])  # of two labels, one logit is that of the second
     for module in head_of(model):
         _reset(module, getattr(model.config, "initializer_range", 0.02))
     if isinstance(model, PooledModel) and model_spec.dense == base.modules.dense:  # else a trained head has them
         load_dense(model.dense, base.modules.weights)
     return model
+
+
+def name_labels(config: PretrainedConfig, labels: Sequence[str]) -> None:
+    """In the order of the logits, if they have names."""
+    if labels:
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {name: at for at, name in enumerate(labels)}
 
 
 def load_tokenizer(
