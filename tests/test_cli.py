@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from commands.terminal import readable_errors
 from tests import tiny
 from tests.paths import ROOT
 from trainer.run.run import Run
-from tuneship import app, readable_errors
+from tuneship import app
 
 SCIENTIFIC = "training.learning_rate=1e-4"
 """YAML 1.1 would read it as a text; it differs from the recipe's value."""

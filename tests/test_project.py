@@ -16,6 +16,7 @@ from trainer.recipe.recipe import load_recipe
 from trainer.recipe.reference import recipe_reference
 
 ROOT = Path(__file__).parent.parent
+COMMANDS = sorted((ROOT / "commands").glob("*.py"))
 
 
 def tracked_files() -> list[Path]:
@@ -67,7 +68,7 @@ def test_the_recipe_reference_is_current() -> None:
 
 def test_every_variable_is_documented() -> None:
     """docs/settings.md lists each variable that the code reads, once, and no other; each option it names exists."""
-    code = [*(ROOT / "serving").rglob("*.py"), *(ROOT / "export").rglob("*.py"), ROOT / "tuneship.py"]
+    code = [*(ROOT / "serving").rglob("*.py"), *(ROOT / "export").rglob("*.py"), *COMMANDS]
     read = {name for path in code for name in re.findall(r"\b(?:TUNESHIP|OTEL)(?:_[A-Z]+)+\b", path.read_text())}
     page = (ROOT / "docs" / "settings.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("| `")]
@@ -75,9 +76,8 @@ def test_every_variable_is_documented() -> None:
     assert len(listed) == len(set(listed))
     assert set(listed) == read - {"OTEL_SERVICE_NAME"}
     options = set(re.findall(r"`(--[a-z-]+)`", page))
-    spelled = {
-        "--" + name.replace("_", "-") for name in re.findall(r"^    (\w+): ", (ROOT / "tuneship.py").read_text(), re.M)
-    }
+    parameters = {name for path in COMMANDS for name in re.findall(r"^    (\w+): ", path.read_text(), re.M)}
+    spelled = {"--" + name.replace("_", "-") for name in parameters}
     assert {"--log-format", "--api-keys-file"} <= options <= spelled
 
 

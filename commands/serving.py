@@ -1,0 +1,194 @@
+"""Bundle → answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from typer import Argument, Option
+
+from commands.arguments import Bundle, Threads, TrustConfig, TrustedKey
+from commands.terminal import err, out
+from serving.errors import InputError
+from stores.locate import locate, reach
+
+if TYPE_CHECKING:
+    from serving.entrypoints.verify import Finding
+
+
+def verify(
+    bundle: Bundle,
+    url: Annotated[str | None, Option(metavar="URL", help="Check a server that serves the bundle.")] = None,
+    api_key: Annotated[
+        str | None, Option(envvar="TUNESHIP_API_KEY", metavar="KEY", help="The server's API key.")
+    ] = None,
+    key: TrustedKey = None,
+    identity: Annotated[str | None, Option(metavar="NAME", help="Require this signer: e-mail address or URI.")] = None,
+    identity_provider: Annotated[str | None, Option(metavar="URL", help="OpenID provider of the signer.")] = None,
+    trust_config: TrustConfig = None,
+    threads: Threads = None,
+) -> None:
+    """Check a bundle's files, signature and golden answers.
+
+    With --url, a server answers instead of this machine. Exits with status 1 if a check fails.
+    """
+    from serving.bundle.bundle import Bundle as OpenBundle
+    from serving.entrypoints import verify as checks
+    from serving.entrypoints.remote_client import RemoteServer
+    from serving.settings.settings import available_cpus, required_date, required_key
+
+    opened = OpenBundle.open(locate(bundle))
+    show_findings(checks.check_files(opened, key or required_key(), required_date()))
+    if identity or identity_provider:
+        from export.sign import verify_identity
+
+        if not (identity and identity_provider):
+            raise InputError("--identity needs --identity-provider, and the other way round; give both")
+        verify_identity(opened, identity, identity_provider, trust_config=trust_config)
+        out.print(f"[green]✓[/] every file was signed by {escape(identity)}", soft_wrap=True)
+    if url is not None:
+        show_findings(checks.check_server(opened, RemoteServer(url, api_key)))
+    else:
+        show_findings(checks.check_here(opened, threads or available_cpus()))
+    out.print(f"sha256 {opened.digest}", soft_wrap=True)
+
+
+def show_findings(findings: Iterable[Finding]) -> None:
+    """Print each finding; exit with status 1 if one fails."""
+    mark = {"holds": "[green]✓[/]", "warns": "[yellow]![/]", "fails": "[red]✗[/]"}
+    failed = False
+    for each in findings:
+        out.print(f"{mark[each.verdict]} {escape(each.text)}", soft_wrap=True, highlight=False)
+        failed = failed or each.verdict == "fails"
+    if failed:
+        raise typer.Exit(1)
+
+
+def predict(
+    bundle: Bundle,
+    input_: Annotated[
+        Path, Option("--input", "-i", metavar="FILE", help='JSON Lines such as {"inputs": "a text"}, or a table.')
+    ],
+    output: Annotated[Path, Option("--output", "-o", metavar="FILE", help='The same lines with "outputs" or "error".')],
+    require_signature: TrustedKey = None,
+    threads: Threads = None,
+) -> None:
+    """Answer a file of texts. Exits with status 1 if a line could not be answered."""
+    from serving.entrypoints.predict_file import predict_file, progress_bar
+    from serving.inference.predictor import Predictor
+    from serving.settings.settings import available_cpus, required_date, required_key
+
+    key, date = require_signature or required_key(), required_date()
+    predictor = Predictor.open(locate(bundle), threads=threads or available_cpus(), trusted_key=key, created_after=date)
+    with _as_json_lines(input_) as lines, progress_bar(lines, err) as advance:
+        tally = predict_file(predictor, lines, output, advance)
+    out.print(f"{tally.answered:,} answered, {tally.refused:,} refused  →  {escape(str(output))}", soft_wrap=True)
+    if tally.refused:
+        err.print(f"[red]first refusal[/]  {escape(tally.first_refusal)}", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _as_json_lines(path: Path) -> Iterator[Path]:
+    """Tables too, where the trainer is installed."""
+    try:
+        from trainer.data.prediction_rows import as_json_lines
+    except ImportError:  # an image that only serves
+        yield path
+        return
+    with as_json_lines(path) as lines:
+        yield lines
+
+
+def explain(
+    bundle: Bundle,
+    text: Annotated[str, Argument(metavar="TEXT", help="A text or a question.")],
+    other: Annotated[str | None, Argument(metavar="OTHER", help="A pair's second text, or the context.")] = None,
+    method: Annotated[str, Option(metavar="occlusion|shap", help="How words are scored.")] = "occlusion",
+    target: Annotated[str | None, Option(metavar="LABEL", help="Label to explain. [default: the best]")] = None,
+) -> None:
+    """Show the words that an answer rests on.
+
+    Words in green speak for the answer, words in red against it.
+    """
+    from serving.explain.explainer import Explainer
+    from serving.explain.parameters import ExplainParameters
+    from serving.explain.terminal import build_input, render
+    from serving.inference.predictor import Predictor
+    from serving.protocols.base import parse_parameters
+    from serving.settings.settings import required_date, required_key
+
+    options = parse_parameters({"method": method, "target": target}, ExplainParameters)
+    explainer = Explainer(Predictor.open(locate(bundle), trusted_key=required_key(), created_after=required_date()))
+    inputs = build_input(explainer.task, text, other)
+    out.print(render(inputs, explainer.explain(inputs, options)))
+
+
+def serve(
+    bundles: Annotated[
+        list[str],
+        Argument(
+            metavar="[NAME=]BUNDLE...", help="Bundles, targets, or a folder of bundles; the first is the default."
+        ),
+    ],
+    port: Annotated[int, Option(envvar="PORT", min=1, max=65535, metavar="PORT", help="Port to listen on.")] = 3000,
+    host: Annotated[str, Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    grpc_port: Annotated[
+        int | None, Option(min=1, max=65535, metavar="PORT", help="Port for gRPC. [default: no gRPC]")
+    ] = None,
+    root_path: Annotated[
+        str | None, Option(metavar="PATH", help="Path prefix of a load balancer, such as /support. [default: none]")
+    ] = None,
+    require_signature: TrustedKey = None,
+    created_after: Annotated[
+        str | None, Option(metavar="DATE", help="Refuse bundles exported before; needs --require-signature.")
+    ] = None,
+    threads: Threads = None,
+    device: Annotated[
+        str | None, Option(metavar="auto|cpu|cuda", help="Serve only variants proven there. [default: auto]")
+    ] = None,
+    watch: Annotated[
+        int | None, Option(min=1, metavar="SECONDS", help="Look for new versions this often. [default: never]")
+    ] = None,
+    log_format: Annotated[str | None, Option(metavar="text|json", help="Format of the log. [default: text]")] = None,
+    log_requests: Annotated[bool | None, Option(help="Log every request. [default: only with json]")] = None,
+    log_inputs: Annotated[bool | None, Option(help="Log the texts of requests. [default: no]")] = None,
+    log_labels: Annotated[bool | None, Option(help="Log the predicted labels. [default: no]")] = None,
+    api_keys_file: Annotated[Path | None, Option(metavar="FILE", help="Require an API key of this file.")] = None,
+    open_metrics: Annotated[bool | None, Option(help="Serve /metrics without an API key. [default: no]")] = None,
+    cors_origin: Annotated[
+        list[str] | None, Option(metavar="ORIGIN", help="Allow calls from pages of this origin. Repeatable.")
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None, Option(metavar="NAME", help="Accept only requests to this Host. Repeatable.")
+    ] = None,
+) -> None:
+    """Serve bundles over HTTP. When stopped, it answers the requests it has accepted.
+
+    On SIGHUP, or when --watch finds a new version, it verifies and warms up the new version and then serves it instead
+    of the old one. Each option can be set by an environment variable: see docs/settings.md.
+    """
+    from serving.entrypoints.serve import serve_bundles
+
+    options = {
+        "TUNESHIP_GRPC_PORT": grpc_port,
+        "TUNESHIP_ROOT_PATH": root_path,
+        "TUNESHIP_REQUIRE_SIGNATURE": require_signature,
+        "TUNESHIP_CREATED_AFTER": created_after,
+        "TUNESHIP_DEVICE": device,
+        "TUNESHIP_WATCH": watch,
+        "TUNESHIP_LOG_FORMAT": log_format,
+        "TUNESHIP_LOG_REQUESTS": log_requests,
+        "TUNESHIP_LOG_INPUTS": log_inputs,
+        "TUNESHIP_LOG_LABELS": log_labels,
+        "TUNESHIP_API_KEYS_FILE": api_keys_file,
+        "TUNESHIP_OPEN_METRICS": open_metrics,
+        "TUNESHIP_CORS_ORIGINS": " ".join(cors_origin or []) or None,
+        "TUNESHIP_ALLOWED_HOSTS": " ".join(allowed_host or []) or None,
+    }
+    variables = {name: str(value) for name, value in options.items() if value is not None}
+    serve_bundles(bundles, host=host, port=port, threads=threads, options=variables, reach=reach)

@@ -1,0 +1,32 @@
+"""Where commands write, and how they tell an error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+
+from serving.errors import UserError
+from serving.files import explain as explain_file_error
+
+out = Console()
+err = Console(stderr=True)
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Print a UserError, and what a file system refuses, without a traceback and exit with status 1."""
+    try:
+        yield
+    except Exception as error:
+        message = str(error) if isinstance(error, UserError) else explain_file_error(error)
+        if message is None:
+            raise
+        err.print(f"[red]error[/]  {escape(message)}", soft_wrap=True, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("\nstopped; repeat the command to resume what was interrupted")
+        sys.exit(130)

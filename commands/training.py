@@ -1,0 +1,128 @@
+"""Recipe → run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from typer import Argument, Option
+
+from commands.arguments import Overrides, Run
+from commands.terminal import err, out
+from stores.locate import local
+
+
+def train(
+    recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="RUN", parser=local, help="Folder for the run.")],
+    set_: Overrides = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace another run in that folder.")] = False,
+) -> None:
+    """Fine-tune a model as a recipe says.
+
+    To resume an interrupted run, repeat the command.
+    """
+    from trainer.recipe.recipe import load_recipe
+
+    settings = load_recipe(recipe, set_ or [])
+    from export.rehearsal import rehearse  # imports torch; a mistake in the recipe shows before
+    from trainer.train import train as run_training
+
+    run = run_training(settings, output, overwrite=overwrite, check=rehearse)
+    out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
+
+
+def replay(
+    run: Run,
+    output: Annotated[
+        Path | None,
+        Option("--output", "-o", metavar="DIR", parser=local, help="Keep the repeated run. [default: remove]"),
+    ] = None,
+    set_: Overrides = None,
+) -> None:
+    """Repeat a run from its lock.json and report every difference.
+
+    Compares data, versions, metrics and weights, writes RUN/replay.json and exits with status 1 if something differs.
+    If the data has moved, say where it is with --set data.train=FILE.
+    """
+    from trainer.replay import replay as replay_run
+
+    result = replay_run(run, output, set_ or [], out)
+    for check in result.checks:
+        mark = "[green]✓[/]" if check.equal else "[red]✗[/]" if check.decides else "[yellow]![/]"
+        out.print(f"{mark} {check.name}: {escape('; '.join(check.differences) or 'as locked')}", soft_wrap=True)
+    if not result.trained:
+        err.print("[red]error[/]  not repeated: the inputs differ from those in lock.json")
+    if not result.equal:
+        raise typer.Exit(1)
+
+
+def baseline(
+    recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
+    examples: Annotated[
+        list[int] | None, Option(min=0, metavar="N", help="Examples per label. [default: 0 5 10]")
+    ] = None,
+    repeats: Annotated[int, Option(min=1, metavar="N", help="Random samples of the examples.")] = 3,
+    set_: Overrides = None,
+) -> None:
+    """Measure the accuracy of sentence vectors without fine-tuning."""
+    from trainer.baseline import baselines, few_shot_recipe
+    from trainer.recipe.recipe import load_recipe
+    from trainer.setup.training_setup import prepare_setup
+
+    plan = prepare_setup(few_shot_recipe(load_recipe(recipe, set_ or [])), Path.cwd())
+    table = Table("without fine-tuning", "training rows", "validation accuracy", "lowest – highest", box=None)
+    with out.status("making sentence vectors…"):
+        for result in baselines(plan, examples or [0, 5, 10], repeats):
+            low, high = min(result.accuracies), max(result.accuracies)
+            spread = f"{low:.1%} – {high:.1%}" if len(result.accuracies) > 1 else ""
+            table.add_row(result.name, f"{result.rows:,}", f"{result.mean:.1%}", spread)
+    out.print(table)
+
+
+def import_(
+    checkpoint: Annotated[str, Argument(metavar="CHECKPOINT", help="A trained model: a folder or a hub id.")],
+    rows: Annotated[
+        Path, Option("--rows", metavar="FILE", help="Rows to prove it on, with labels or without: CSV, JSON Lines, …")
+    ],
+    output: Annotated[Path, Option("--output", "-o", metavar="RUN", help="Folder for the run.")],
+    task: Annotated[str | None, Option(metavar="TASK", help="What it is for. [default: as the model says]")] = None,
+    labels: Annotated[
+        Path | None, Option("--labels", metavar="FILE", help="Names of its labels, one a line. [default: its own]")
+    ] = None,
+    text: Annotated[str | None, Option(metavar="COLUMN", help="Column of the text. [default: text]")] = None,
+    text_pair: Annotated[str | None, Option(metavar="COLUMN", help="Column of a pair's second text.")] = None,
+    label: Annotated[str | None, Option(metavar="COLUMN", help="Column of the label. [default: label, if any]")] = None,
+    calibration_rows: Annotated[
+        Path | None, Option(metavar="FILE", help="Rows for int8. [default: a fifth of --rows, which are not proven on]")
+    ] = None,
+    max_length: Annotated[int | None, Option(min=4, metavar="N", help="Tokens a text. [default: the model's]")] = None,
+    revision: Annotated[str | None, Option(metavar="REVISION", help="The hub model's commit, branch or tag.")] = None,
+    set_: Overrides = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace another run in that folder.")] = False,
+) -> None:
+    """Make a run of a model that was trained elsewhere.
+
+    Takes models of transformers, sentence-transformers (CrossEncoder too), SetFit, and adapters of PEFT.
+    """
+    from trainer.imports.labels import read_labels
+
+    data = {"train": str(rows), "text": text, "text_pair": text_pair, "label": label, "max_length": max_length}
+    if calibration_rows:
+        data |= {"train": str(calibration_rows), "test": str(rows)}
+    mapping = {"task": task, "model": checkpoint, "model_revision": revision, "data": _given(data)}
+    names = read_labels(labels) if labels else None
+    from export.rehearsal import rehearse_checkpoint  # imports torch
+    from trainer.imports.importer import import_checkpoint
+
+    run = import_checkpoint(
+        _given(mapping), output, labels=names, overrides=set_ or [], overwrite=overwrite, check=rehearse_checkpoint
+    )
+    out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
