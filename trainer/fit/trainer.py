@@ -31,7 +31,7 @@ from serving.errors import UserError
 from trainer.fit.batches import LengthBucketSampler, collator
 from trainer.fit.validation import Datasets, validate
 from trainer.model.heads import Model, head_of
-from trainer.recipe.sections import Training
+from trainer.recipe.training import Training
 
 LOGS_AN_EPOCH = 10
 _SCHEDULERS = {"constant": "constant_with_warmup"}

@@ -8,7 +8,7 @@ from torch import nn
 
 from serving.errors import InputError
 from trainer.model.heads import Model, backbone_of
-from trainer.recipe.sections import Lora, Training
+from trainer.recipe.training import Lora, Training
 
 
 def choose_weights(model: Model, settings: Training) -> None:

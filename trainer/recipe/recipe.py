@@ -18,6 +18,7 @@ from serving.files import replace_file
 from stores.targets import is_target
 from trainer.recipe.errors import explain
 from trainer.recipe.loader import apply_overrides, read_mapping
+from trainer.recipe.section import Metric, Name, Section
 from trainer.recipe.sections import (
     Card,
     Data,
@@ -25,12 +26,9 @@ from trainer.recipe.sections import (
     FewShot,
     Imported,
     Loss,
-    Metric,
     ModelHead,
-    Name,
-    Section,
-    Training,
 )
+from trainer.recipe.training import Training
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 

@@ -23,7 +23,7 @@ from trainer.model.checkpoint import Checkpoint, ModelSpec, build_model, load_ch
 from trainer.model.heads import backbone_of
 from trainer.model.inputs import longest_first
 from trainer.model.trainable import choose_weights
-from trainer.recipe.sections import Training
+from trainer.recipe.training import Training
 from trainer.run.run import Run
 from trainer.tasks.base import Example, TrainingTask
 

@@ -98,7 +98,7 @@ def test_unlabelled_rows(tmp_path: Path) -> None:
 
 def test_head_rate() -> None:
     """The classifier, a fresh layer, learns 25 times faster under adamw, alone too."""
-    from trainer.recipe.sections import Training
+    from trainer.recipe.training import Training
 
     assert Training(learning_rate=2e-4).resolve().head_learning_rate == pytest.approx(5e-3)
     assert Training(learning_rate=2e-4, trainable="classifier").resolve().head_learning_rate == pytest.approx(5e-3)

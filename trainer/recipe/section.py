@@ -1,0 +1,18 @@
+"""What the recipe's sections share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Name = Annotated[str, Field(min_length=1)]
+
+Metric = Literal["accuracy", "macro_f1", "micro_f1", "f1", "exact_match", "pearson", "spearman", "token_accuracy"]
+
+
+class Section(BaseModel):
+    """Unknown keys are refused; values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

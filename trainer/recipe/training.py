@@ -1,0 +1,113 @@
+"""The recipe's section ``training``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from trainer.recipe.section import Metric, Name, Section
+
+
+class Lora(Section):
+    """Low-rank adapters (Hu et al. 2021), under peft's names; merged into the weights when the run is saved."""
+
+    r: int = Field(default=8, ge=1, le=1024, description="rank")
+    lora_alpha: int = Field(default=16, ge=1, description="the update is scaled by lora_alpha / r")
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="before the adapter")
+    target_modules: tuple[Name, ...] | None = Field(
+        default=None, description="names of the layers that get one; null: every linear layer of the backbone"
+    )
+
+
+class Training(Section):
+    """The optimiser's settings, under the names of transformers' TrainingArguments."""
+
+    learning_rate: float = Field(default=2.0e-4, gt=0, le=10, description="peak learning rate of the backbone")
+    head_learning_rate: float | None = Field(
+        default=None, gt=0, le=10, description="of the classifier; null: 25 × learning_rate under adamw, else the same"
+    )
+    num_train_epochs: int = Field(default=3, ge=1, le=1000, description="passes over the training rows")
+    per_device_train_batch_size: int = Field(default=32, ge=1, le=4096, description="texts per training step")
+    per_device_eval_batch_size: int = Field(default=64, ge=1, le=4096, description="texts per evaluation step")
+    gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024, description="batches per optimiser step")
+    gradient_checkpointing: bool = Field(default=False, description="recompute activations: less memory, slower")
+    lr_scheduler_type: Literal["constant", "linear", "cosine"] = Field(default="linear", description="after the warmup")
+    warmup_ratio: float = Field(default=0.06, ge=0, lt=1, description="fraction of the steps that warm up")
+    optim: Literal["adamw", "sgd"] = Field(default="adamw", description="optimiser")
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(default=0.01, ge=0, le=1, description="not for biases and layer norms")
+    label_smoothing_factor: float | None = Field(
+        default=None, ge=0, lt=1, description="under cross-entropy; null: 0.05 for text-classification, else 0"
+    )
+    max_grad_norm: float = Field(default=1.0, gt=0, le=1e6, description="gradients are clipped to this norm")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of the head's first weights, dropout and batch order")
+    bf16: bool | None = Field(
+        default=None, description="bfloat16 autocast; null: where it is faster, on a GPU or a CPU with AMX"
+    )
+    trainable: Literal["all", "classifier", "last_layers", "lora"] = Field(
+        default="all", description="classifier: not the backbone; last_layers: only its last ones; lora: adapters"
+    )
+    freeze_embeddings: bool = Field(default=False, description="do not train the word vectors")
+    last_layers: int | None = Field(default=None, ge=1, description="how many, under trainable: last_layers")
+    lora: Lora | None = Field(default=None, description="of trainable: lora")
+    eval_strategy: Literal["epoch", "steps"] = Field(default="epoch", description="when to validate and save the state")
+    eval_steps: int | None = Field(default=None, ge=1, description="optimiser steps between two evaluations")
+    metric_for_best_model: Metric | None = Field(
+        default=None, description="on validation; null: the task's first in the table of tasks"
+    )
+    load_best_model_at_end: bool = Field(default=True, description="keep the best checkpoint; false: the last one")
+    early_stopping_patience: int | None = Field(
+        default=None, ge=1, description="evaluations without a better metric before training stops"
+    )
+    weight_averaging_epochs: int | None = Field(
+        default=None,
+        ge=2,
+        description="also try the mean of the weights at the ends of so many last epochs; kept if validation is no"
+        " worse, or under load_best_model_at_end: false in any case",
+    )
+    weight_soup_runs: int | None = Field(
+        default=None,
+        ge=2,
+        le=32,
+        description="train so many times, from seed on, and average the weights (a model soup); kept if its validation"
+        " loss is no higher than theirs on average, or under load_best_model_at_end: false in any case",
+    )
+    weight_interpolation: bool = Field(
+        default=False,
+        description="also try backbone weights between the base model's and the fine-tuned ones (WiSE-FT): of those"
+        " within a standard error of the best validation metric, the ones with the lowest loss",
+    )
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> Training:
+        if (self.eval_strategy == "steps") != (self.eval_steps is not None):
+            raise ValueError("training.eval_steps: goes with training.eval_strategy: steps, and only with it")
+        if self.momentum and self.optim != "sgd":
+            raise ValueError("training.momentum: belongs to training.optim: sgd")
+        if (self.trainable == "last_layers") != (self.last_layers is not None):
+            raise ValueError("training.last_layers: goes with training.trainable: last_layers, and only with it")
+        if self.early_stopping_patience and not self.load_best_model_at_end:
+            raise ValueError("training.early_stopping_patience: goes with training.load_best_model_at_end: true")
+        averaged = self.weight_averaging_epochs or 0
+        if averaged and self.early_stopping_patience:
+            raise ValueError("training.weight_averaging_epochs: needs every epoch; leave early_stopping_patience out")
+        if averaged > self.num_train_epochs:
+            raise ValueError(
+                f"training.weight_averaging_epochs: {averaged} of {self.num_train_epochs} epochs cannot be averaged;"
+                " give at most training.num_train_epochs"
+            )
+        if self.weight_interpolation and not self.load_best_model_at_end:
+            raise ValueError("training.weight_interpolation: goes with training.load_best_model_at_end: true")
+        if self.weight_interpolation and self.trainable == "classifier":
+            raise ValueError("training.weight_interpolation: the backbone does not learn under trainable: classifier")
+        if self.lora is not None and self.trainable != "lora":
+            raise ValueError("training.lora: goes with training.trainable: lora, and only with it")
+        return self
+
+    def resolve(self) -> Training:
+        """With the default of ``head_learning_rate``."""
+        if self.head_learning_rate is not None:
+            return self
+        factor = 25.0 if self.optim == "adamw" else 1.0
+        return self.model_copy(update={"head_learning_rate": self.learning_rate * factor})
