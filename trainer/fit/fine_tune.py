@@ -23,6 +23,7 @@ from trainer.model.heads import Model, set_bias
 from trainer.model.quiet import quiet_transformers
 from trainer.model.trainable import choose_weights, merge_adapters
 from trainer.model.trained_head import carry_head
+from trainer.recipe.training import EPOCHS
 from trainer.run.run import Run
 from trainer.setup.training_setup import TrainingSetup
 
@@ -60,7 +61,7 @@ def _train_one(
     if settings.weight_soup_runs:
         console.print(f"training with seed {seed}", highlight=False)
     count = settings.weight_averaging_epochs
-    epochs = EpochWeights(state, count, settings.num_train_epochs) if count else None
+    epochs = EpochWeights(state, count, settings.num_train_epochs or EPOCHS) if count else None
     trainer = _create_trainer(setup, datasets, seed, state, [*([epochs] if epochs else []), *callbacks])
     _train_or_resume(trainer, state, console)
     averaged = _average_epochs(trainer, epochs) if epochs else None
@@ -118,15 +119,16 @@ def _kept_step(trainer: TaskTrainer) -> int:
 
 
 def _train_or_resume(trainer: TaskTrainer, state: Path, console: Console) -> None:
-    """After it the trainer's model has the best checkpoint's weights."""
+    """After it the trainer's model has the best checkpoint's weights, or the last ones where the recipe keeps them."""
     saved = newest_state(state)
     if saved is None:
         trainer.train()
         return
     console.print(f"resuming from step {saved.step}")
-    if saved.ended:  # stopped early, then interrupted: one more step would change what is best
+    if saved.ended:  # interrupted after its last step: one more would change what is best
         trainer.state = trainer.state.load_from_json(str(saved.folder / "trainer_state.json"))
-        trainer.model.load_state_dict(load_file(saved.best / "model.safetensors"))
+        kept = saved.best if trainer.args.load_best_model_at_end else saved.folder
+        trainer.model.load_state_dict(load_file(kept / "model.safetensors"))
         return
     trainer.train(resume_from_checkpoint=str(saved.folder.absolute()))
 

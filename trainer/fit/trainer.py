@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import Sampler
 from transformers import (
     EarlyStoppingCallback,
@@ -29,17 +30,17 @@ from transformers import (
 
 from serving.errors import UserError
 from trainer.fit.batches import LengthBucketSampler, collator
+from trainer.fit.optimisation.schedule import create_schedule
 from trainer.fit.validation import Datasets, validate
 from trainer.model.heads import Model, head_of
 from trainer.recipe.training import Training
 
 LOGS_AN_EPOCH = 10
-_SCHEDULERS = {"constant": "constant_with_warmup"}
 _OPTIMISERS = {"adamw": "adamw_torch_fused"}
 _SAME_NAMES = {
     "learning_rate", "num_train_epochs", "per_device_train_batch_size", "per_device_eval_batch_size",
     "gradient_accumulation_steps", "weight_decay", "max_grad_norm", "eval_strategy", "eval_steps",
-    "load_best_model_at_end",
+    "load_best_model_at_end", "max_steps", "save_total_limit", "adam_beta1", "adam_beta2", "adam_epsilon",
 }  # fmt: skip
 
 
@@ -49,23 +50,20 @@ class TrainingDiverged(UserError):
 
 def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int, seed: int) -> TrainingArguments:
     """``seed`` is that of dropout and batch order."""
-    schedule, optimiser = settings.lr_scheduler_type, settings.optim
     return TrainingArguments(
-        **settings.model_dump(include=_SAME_NAMES),
+        **settings.model_dump(include=_SAME_NAMES, exclude_none=True),
         output_dir=str(state.absolute()),
         activation_checkpointing=settings.gradient_checkpointing,
-        lr_scheduler_type=_SCHEDULERS.get(schedule, schedule),
-        warmup_steps=settings.warmup_ratio,
-        optim=_OPTIMISERS.get(optimiser, optimiser),
+        warmup_steps=settings.warmup_ratio or 0.0,
+        optim=_OPTIMISERS.get(settings.optim, settings.optim),
         seed=seed,
         save_strategy=settings.eval_strategy,
         save_steps=settings.eval_steps or 500,
-        save_total_limit=2,
         metric_for_best_model=metric,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
         logging_strategy="steps",
-        logging_steps=max(1, steps_an_epoch // LOGS_AN_EPOCH),
+        logging_steps=settings.logging_steps or max(1, steps_an_epoch // LOGS_AN_EPOCH),
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
         dataloader_num_workers=0,
@@ -111,6 +109,11 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         optimizer: torch.optim.Optimizer = kind(self._groups(self.model), **options)
         self.optimizer = optimizer
         return optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
+        warmup = self.args.get_warmup_steps(num_training_steps)
+        self.lr_scheduler = create_schedule(self.settings, optimizer or self.optimizer, num_training_steps, warmup)
+        return self.lr_scheduler
 
     def _groups(self, model: nn.Module) -> list[dict[str, Any]]:
         head = {id(weight) for module in head_of(self.model) for weight in module.parameters()}

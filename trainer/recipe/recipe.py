@@ -18,7 +18,7 @@ from serving.files import replace_file
 from stores.targets import is_target
 from trainer.recipe.errors import explain
 from trainer.recipe.loader import apply_overrides, read_mapping
-from trainer.recipe.section import Metric, Name, Section
+from trainer.recipe.section import Metric, Name, Section, to_tuples
 from trainer.recipe.sections import (
     Card,
     Data,
@@ -142,7 +142,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 def create_recipe(mapping: dict[str, Any], folder: Path, name: str) -> Recipe:
     """Relative paths start at ``folder``; messages begin with ``name``. Raises InputError with every problem."""
     try:
-        recipe = Recipe.model_validate(_to_tuples(mapping))
+        recipe = Recipe.model_validate(to_tuples(mapping))
     except ValidationError as error:
         raise InputError(f"{name}: {explain(error, Recipe.model_json_schema())}") from None
     return _map_paths(recipe, lambda value: _to_absolute(value, folder))
@@ -151,13 +151,6 @@ def create_recipe(mapping: dict[str, Any], folder: Path, name: str) -> Recipe:
 def _require_choice(key: str, found: str | None, accepted: Sequence[str], task: str) -> None:
     if found is not None and found not in accepted:
         raise ValueError(f"{key}: {found!r} is not for task: {task}; give one of {', '.join(accepted)}")
-
-
-def _to_tuples(value: Any) -> Any:
-    """YAML has lists only; strict validation wants tuples."""
-    if isinstance(value, dict):
-        return {key: _to_tuples(each) for key, each in value.items()}
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:

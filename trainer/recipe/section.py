@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,3 +16,10 @@ class Section(BaseModel):
     """Unknown keys are refused; values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def to_tuples(value: Any) -> Any:
+    """YAML has lists only; strict validation wants tuples."""
+    if isinstance(value, dict):
+        return {key: to_tuples(each) for key, each in value.items()}
+    return tuple(value) if isinstance(value, list) else value

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from trainer.recipe.section import Metric, Name, Section
+from trainer.recipe.schedules import LrScheduler, LrSchedulerOptions, check_schedule, resolve_schedule
+from trainer.recipe.section import Metric, Name, Section, to_tuples
+
+EPOCHS, WARMUP = 3, 0.06
+"""What is meant where the recipe is silent."""
+WITHOUT_WEIGHTS = ("logging_steps", "save_total_limit")
+"""What no weight depends on: a resumed or repeated run may have others."""
+ADAM = {"adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8}
 
 
 class Lora(Section):
@@ -25,16 +32,31 @@ class Training(Section):
 
     learning_rate: float = Field(default=2.0e-4, gt=0, le=10, description="peak learning rate of the backbone")
     head_learning_rate: float | None = Field(
-        default=None, gt=0, le=10, description="of the classifier; null: 25 × learning_rate under adamw, else the same"
+        default=None, gt=0, le=10, description="of the classifier; null: 25 × learning_rate, under sgd the same"
     )
-    num_train_epochs: int = Field(default=3, ge=1, le=1000, description="passes over the training rows")
+    num_train_epochs: int | None = Field(
+        default=None, ge=1, le=1000, description="passes over the training rows; null: 3, or what max_steps takes"
+    )
+    max_steps: int | None = Field(
+        default=None, ge=1, le=10**9, description="optimiser steps, in place of num_train_epochs; the rows begin anew"
+    )
     per_device_train_batch_size: int = Field(default=32, ge=1, le=4096, description="texts per training step")
     per_device_eval_batch_size: int = Field(default=64, ge=1, le=4096, description="texts per evaluation step")
     gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024, description="batches per optimiser step")
     gradient_checkpointing: bool = Field(default=False, description="recompute activations: less memory, slower")
-    lr_scheduler_type: Literal["constant", "linear", "cosine"] = Field(default="linear", description="after the warmup")
-    warmup_ratio: float = Field(default=0.06, ge=0, lt=1, description="fraction of the steps that warm up")
-    optim: Literal["adamw", "sgd"] = Field(default="adamw", description="optimiser")
+    lr_scheduler_type: LrScheduler = Field(
+        default="linear", description="after the warmup; reduce_lr_on_plateau follows metric_for_best_model"
+    )
+    lr_scheduler_kwargs: LrSchedulerOptions | None = Field(default=None, description="what the schedule takes")
+    warmup_ratio: float | None = Field(
+        default=None, ge=0, lt=1, description="fraction of the steps that warm up; null: 0.06, reduce_lr_on_plateau: 0"
+    )
+    optim: Literal["adamw", "adafactor", "sgd"] = Field(
+        default="adamw", description="optimiser; adafactor keeps a row and a column of each matrix in place of it"
+    )
+    adam_beta1: float | None = Field(default=None, ge=0, lt=1, description="of adamw; null: 0.9")
+    adam_beta2: float | None = Field(default=None, ge=0, lt=1, description="of adamw; null: 0.999")
+    adam_epsilon: float | None = Field(default=None, gt=0, le=1, description="of adamw; null: 1e-8")
     momentum: float = Field(default=0.0, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(default=0.01, ge=0, le=1, description="not for biases and layer norms")
     label_smoothing_factor: float | None = Field(
@@ -53,6 +75,12 @@ class Training(Section):
     lora: Lora | None = Field(default=None, description="of trainable: lora")
     eval_strategy: Literal["epoch", "steps"] = Field(default="epoch", description="when to validate and save the state")
     eval_steps: int | None = Field(default=None, ge=1, description="optimiser steps between two evaluations")
+    logging_steps: int | None = Field(
+        default=None, ge=1, description="optimiser steps between two points of the loss; null: ten points an epoch"
+    )
+    save_total_limit: int = Field(
+        default=2, ge=1, le=1000, description="states kept while training runs, the best and the last among them"
+    )
     metric_for_best_model: Metric | None = Field(
         default=None, description="on validation; null: the task's first in the table of tasks"
     )
@@ -85,6 +113,16 @@ class Training(Section):
             raise ValueError("training.eval_steps: goes with training.eval_strategy: steps, and only with it")
         if self.momentum and self.optim != "sgd":
             raise ValueError("training.momentum: belongs to training.optim: sgd")
+        for name in ADAM:
+            if getattr(self, name) is not None and self.optim != "adamw":
+                raise ValueError(f"training.{name}: belongs to training.optim: adamw, not to {self.optim}")
+        if self.max_steps and self.num_train_epochs:
+            raise ValueError("training.max_steps: stands in place of training.num_train_epochs; leave one out")
+        if self.warmup_ratio and self.lr_scheduler_type == "reduce_lr_on_plateau":
+            raise ValueError(
+                "training.warmup_ratio: lr_scheduler_type: reduce_lr_on_plateau has no warmup; leave it out"
+            )
+        check_schedule(self.lr_scheduler_type, self.lr_scheduler_kwargs, self.learning_rate)
         if (self.trainable == "last_layers") != (self.last_layers is not None):
             raise ValueError("training.last_layers: goes with training.trainable: last_layers, and only with it")
         if self.early_stopping_patience and not self.load_best_model_at_end:
@@ -92,9 +130,11 @@ class Training(Section):
         averaged = self.weight_averaging_epochs or 0
         if averaged and self.early_stopping_patience:
             raise ValueError("training.weight_averaging_epochs: needs every epoch; leave early_stopping_patience out")
-        if averaged > self.num_train_epochs:
+        if averaged and self.max_steps:
+            raise ValueError("training.weight_averaging_epochs: needs whole epochs; leave training.max_steps out")
+        if averaged > (epochs := self.num_train_epochs or EPOCHS):
             raise ValueError(
-                f"training.weight_averaging_epochs: {averaged} of {self.num_train_epochs} epochs cannot be averaged;"
+                f"training.weight_averaging_epochs: {averaged} of {epochs} epochs cannot be averaged;"
                 " give at most training.num_train_epochs"
             )
         if self.weight_interpolation and not self.load_best_model_at_end:
@@ -106,8 +146,22 @@ class Training(Section):
         return self
 
     def resolve(self) -> Training:
-        """With the default of ``head_learning_rate``."""
-        if self.head_learning_rate is not None:
-            return self
-        factor = 25.0 if self.optim == "adamw" else 1.0
-        return self.model_copy(update={"head_learning_rate": self.learning_rate * factor})
+        """With every default that depends on other keys."""
+        plateau = self.lr_scheduler_type == "reduce_lr_on_plateau"
+        defaults: dict[str, Any] = {
+            "head_learning_rate": self.learning_rate * (1.0 if self.optim == "sgd" else 25.0),
+            "num_train_epochs": None if self.max_steps else EPOCHS,
+            "warmup_ratio": 0.0 if plateau else WARMUP,
+            **(ADAM if self.optim == "adamw" else {}),
+        }
+        silent = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        schedule = resolve_schedule(self.lr_scheduler_type, self.lr_scheduler_kwargs)
+        return self.model_copy(update={**silent, "lr_scheduler_kwargs": schedule})
+
+
+def resolve_record(training: dict[str, Any]) -> dict[str, Any]:
+    """As a run of today would write it: one of an earlier version lacks later keys, which had their defaults."""
+    try:
+        return Training.model_validate(to_tuples(training)).resolve().model_dump(mode="json", exclude_none=True)
+    except ValidationError:
+        return training

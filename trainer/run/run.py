@@ -12,6 +12,7 @@ from serving.errors import InputError
 from serving.files import TEMPORARY, replace_file
 from trainer.data.rows import Rows
 from trainer.data.table import text_of
+from trainer.recipe.training import WITHOUT_WEIGHTS, resolve_record
 from trainer.run.folder_lock import LOCK_FILE
 from trainer.run.records import read_record
 
@@ -188,11 +189,18 @@ def comparable(record: dict[str, Any]) -> dict[str, Any]:
         key: _without_paths(value) for key, value in recipe.get("data", {}).items() if not _is_path(key, value, recipe)
     }
     splits = record.get("data", {}).get("splits", {})
+    training = {"training": _acting(recipe["training"])} if "training" in recipe else {}
     return {
         **{key: value for key, value in recipe.items() if key not in ("model", "data", "export", "card")},
+        **training,
         "model": record.get("model", {}).get("sha256"),
         "data": {**data, "rows": {name: split.get("sha256") for name, split in splits.items()}},
     }
+
+
+def _acting(training: dict[str, Any]) -> dict[str, Any]:
+    """Without what changes no weight."""
+    return {key: value for key, value in resolve_record(training).items() if key not in WITHOUT_WEIGHTS}
 
 
 def _without_paths(value: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from tests import tiny_generators
 from tests.toys import TOYS, write_toy
 from tests.trainer.conftest import StopAt, Stopped, fit, weights
+from trainer.fit.resume import newest_state
 from trainer.recipe.recipe import load_recipe
 from trainer.run.run import Run
 
@@ -47,7 +48,37 @@ def test_resume_generating(tmp_path: Path, toy: str, make: Callable[[Path], Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("training", [{"trainable": "lora"}, {"trainable": "last_layers", "last_layers": 1}])
-def test_resume_of_some_weights(tiny_backbone: Path, tmp_path: Path, training: dict[str, Any]) -> None:
-    """Adapters and last layers are resumed as all weights are."""
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"trainable": "lora"},
+        {"trainable": "last_layers", "last_layers": 1},
+        {"optim": "adafactor", "lr_scheduler_type": "warmup_stable_decay", "max_steps": 13, "num_train_epochs": None},
+        {"lr_scheduler_type": "reduce_lr_on_plateau", "lr_scheduler_kwargs": {"patience": 0, "threshold": 9.0}},
+    ],
+    ids=["lora", "last-layers", "adafactor", "plateau"],
+)
+def test_resume_of_other_states(tiny_backbone: Path, tmp_path: Path, training: dict[str, Any]) -> None:
+    """Adapters, last layers, and what optimisers and schedules remember are resumed too."""
     assert_goes_on(tmp_path, tiny_backbone, "text-classification", **training)
+
+
+@pytest.mark.slow
+def test_interrupted_after_the_last_step(tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the recipe keeps the last weights, a resumed run keeps them too, and not the best ones."""
+    last = {"load_best_model_at_end": False, "num_train_epochs": 8, "learning_rate": 2e-2}
+    recipe = load_recipe(write_toy(tmp_path, tiny_backbone, "text-classification", training=last))
+    whole = fit(recipe, tmp_path / "whole")
+    assert whole.read_record()["history"][-1]["step"] == whole.read_record()["best_step"]
+    with monkeypatch.context() as patched:
+        patched.setattr("trainer.fit.validation.save_checkpoint", _stop)
+        with pytest.raises(Stopped):
+            fit(recipe, tmp_path / "stopped")
+    best = newest_state(tmp_path / "stopped" / "state")
+    assert best is not None
+    assert best.best != best.folder
+    assert weights(fit(recipe, tmp_path / "stopped")) == weights(whole)
+
+
+def _stop(*_: object) -> None:
+    raise Stopped

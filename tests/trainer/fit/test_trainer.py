@@ -12,43 +12,15 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from serving.tasks.base import Task
-from tests.trainer.conftest import MakeRecipe, WholeRun, fit, rows_of, training_task, weights
-from trainer.data.table import Table
+from tests.trainer.conftest import MakeRecipe, WholeRun, fit, rows_of, weights
+from tests.trainer.fit.small_trainer import learned, trainer_for
 from trainer.fit.batches import Examples, LengthBucketSampler, collator
-from trainer.fit.trainer import StateNotWritten, TaskTrainer, TrainingDiverged, arguments, preserve_randomness
-from trainer.fit.validation import Datasets
-from trainer.model.base_model import find_base_model
-from trainer.model.checkpoint import Checkpoint, ModelSpec, build_model, load_checkpoint, load_tokenizer
+from trainer.fit.trainer import StateNotWritten, TaskTrainer, TrainingDiverged, preserve_randomness
+from trainer.model.checkpoint import Checkpoint, load_checkpoint, load_tokenizer
 from trainer.model.heads import backbone_of
 from trainer.model.inputs import longest_first
-from trainer.model.trainable import choose_weights
-from trainer.recipe.training import Training
 from trainer.run.run import Run
-from trainer.tasks.base import Example, TrainingTask
-
-TEXTS = ("refund", "where is it?", "please cancel my order 17 today")
-
-
-def learned(**settings: Any) -> tuple[TrainingTask, Task]:
-    """A task of three labels, under these settings."""
-    found = training_task("text-classification", training=Training(bf16=False, **settings).resolve())
-    rows = rows_of(*zip(TEXTS, "abc", strict=True))
-    found.label_names(rows, Table("x", {}, {}))
-    return found, found.task(["a", "b", "c"], found.settings(rows, ["a", "b", "c"], 64))
-
-
-def trainer_for(base: Path, state: Path, **settings: Any) -> TaskTrainer:
-    """A trainer over nine short texts, before its first step."""
-    found, task = learned(**settings)
-    tokenizer = load_tokenizer(base)
-    rows = rows_of(*zip(TEXTS * 3, "abc" * 3, strict=True))
-    examples = Examples(found, task, tokenizer, rows)
-    torch.manual_seed(0)
-    model = build_model(find_base_model(str(base)), ModelSpec("sequence", "mean", 3), ["a", "b", "c"])
-    choose_weights(model, found.recipe.training)
-    args = arguments(found.recipe.training, "accuracy", state, 1, found.recipe.training.seed)
-    return TaskTrainer(model, args, Datasets(found, task, tokenizer, examples, examples, rows), [])
+from trainer.tasks.base import Example
 
 
 def test_evaluating_more_often(toy: MakeRecipe, tmp_path: Path) -> None:
@@ -113,55 +85,6 @@ def test_frozen_without_dropout(tiny_backbone: Path, tmp_path: Path) -> None:
     assert not any(weight.requires_grad for weight in backbone_of(trainer.model).parameters())
 
 
-def test_learning_rates(tiny_backbone: Path, tmp_path: Path) -> None:
-    """Backbone and head have their own rates; biases and layer norms do not decay."""
-    trainer = trainer_for(tiny_backbone, tmp_path, learning_rate=1e-3, weight_decay=0.1)
-    groups = trainer.create_optimizer().param_groups
-    assert {(group["lr"], group["weight_decay"]) for group in groups} == {
-        (1e-3, 0.1),
-        (1e-3, 0.0),
-        (0.025, 0.1),
-        (0.025, 0.0),
-    }
-    shrinking = {id(weight) for group in groups if group["weight_decay"] for weight in group["params"]}
-    named = dict(trainer.model.named_parameters())
-    assert all(weight.ndim > 1 for name, weight in named.items() if id(weight) in shrinking)
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({"optim": "sgd", "momentum": 0.9}, (torch.optim.SGD, 0.9)),
-        ({"optim": "adamw"}, (torch.optim.AdamW, None)),
-    ],
-)
-def test_optimisers(tiny_backbone: Path, tmp_path: Path, settings: Any, expected: Any) -> None:
-    """The optimiser is the recipe's, momentum included."""
-    optimizer = trainer_for(tiny_backbone, tmp_path, **settings).create_optimizer()
-    assert (type(optimizer), optimizer.defaults.get("momentum")) == expected
-
-
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [
-        ("constant", [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
-        ("linear", [0.5, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25]),
-        ("cosine", [0.5, 1.0, 0.9619, 0.8536, 0.6913, 0.5, 0.3087, 0.1464]),
-    ],
-)
-def test_schedules(tiny_backbone: Path, tmp_path: Path, schedule: str, expected: list[float]) -> None:
-    """Each schedule warms up over its fraction of the steps, then follows its curve."""
-    trainer = trainer_for(tiny_backbone, tmp_path, lr_scheduler_type=schedule, warmup_ratio=0.2, learning_rate=1.0)
-    optimizer = trainer.create_optimizer()
-    scheduler = trainer.create_scheduler(num_training_steps=10, optimizer=optimizer)
-    rates = []
-    for _ in expected:
-        optimizer.step()
-        scheduler.step()
-        rates.append(scheduler.get_last_lr()[0])
-    assert rates == pytest.approx(expected, abs=1e-4)
-
-
 def test_accumulated_loss(tiny_backbone: Path, tmp_path: Path) -> None:
     """Accumulating three batches gives the gradient of the one batch that they make up."""
     gradients = []
@@ -205,6 +128,15 @@ def test_diverged(toy: MakeRecipe, tmp_path: Path) -> None:
     }
     with pytest.raises(TrainingDiverged, match=r"the loss is (nan|inf) at step \d+; lower training\.learning_rate"):
         fit(toy(training={**wild, "momentum": 0.99, "head_learning_rate": 10.0}), tmp_path / "run")
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(2, {1, 4}), (3, {1, 3, 4})])
+def test_states_on_disk(tiny_backbone: Path, tmp_path: Path, limit: int, expected: set[int]) -> None:
+    """So many states are kept, the best among them: the first here, as no later one is better."""
+    options = {"save_total_limit": limit, "max_steps": 4, "learning_rate": 1e-9, "head_learning_rate": 1e-9}
+    trainer = trainer_for(tiny_backbone, tmp_path, load_best_model_at_end=False, **options)
+    trainer.train()
+    assert {int(path.name.rpartition("-")[2]) for path in tmp_path.glob("checkpoint-*")} == expected
 
 
 @pytest.mark.parametrize("options", [{"gradient_checkpointing": True}, {"bf16": True}])

@@ -127,7 +127,7 @@ def test_every_field_is_described() -> None:
             "training.num_train_epochs: 2.5 is not accepted; give a whole number",
         ),
         ("training.seed=true", "training.seed: true is not accepted; give a whole number at least 0"),
-        ("training.optim=adam", 'training.optim: "adam" is not accepted; give one of adamw, sgd'),
+        ("training.optim=adam", 'training.optim: "adam" is not accepted; give one of adamw, adafactor, sgd'),
         ("training.lr_scheduler_type=step", "give one of constant, linear, cosine"),
         ("training.bf16=1", "training.bf16: 1 is not accepted; give true or false or null"),
         ("training.epochs=3", "training.epochs: unknown key; did you mean num_train_epochs?"),

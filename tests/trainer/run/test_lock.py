@@ -108,9 +108,22 @@ def test_changed_since(own_run: Run, change: Callable[[Run], None], told: str) -
 
 
 def test_what_trains_nothing_may_change(own_run: Run) -> None:
-    """The recipe's sections export and card are read at the export."""
-    load_recipe(own_run.recipe, ["card.license=mit", "export.max_metric_drop=0.01"]).save(own_run.recipe)
+    """The recipe's sections export and card are read at the export, and no weight depends on how often was logged."""
+    changes = ["card.license=mit", "export.max_metric_drop=0.01", "training.logging_steps=1"]
+    load_recipe(own_run.recipe, changes).save(own_run.recipe)
     require_locked(own_run)
+
+
+def test_a_run_of_an_earlier_version(own_run: Run) -> None:
+    """Its lock lacks the keys that came later, which had their defaults then; others are still told."""
+    lock, later = read_lock(own_run), ("adam_beta1", "adam_beta2", "adam_epsilon", "save_total_limit")
+    training = {key: value for key, value in lock.recipe["training"].items() if key not in later}
+    assert len(training) == len(lock.recipe["training"]) - len(later)
+    lock.model_copy(update={"recipe": lock.recipe | {"training": training}}).write(own_run)
+    require_locked(own_run)
+    load_recipe(own_run.recipe, ["training.adam_beta1=0.8"]).save(own_run.recipe)
+    with pytest.raises(InputError, match=r"training\.adam_beta1: 0\.9 in the lock, 0\.8 in the folder"):
+        require_locked(own_run)
 
 
 def test_without_a_lock(own_run: Run) -> None:
