@@ -9,7 +9,7 @@ import os
 
 import typer
 
-from commands import bundles, serving, training
+from commands import bundles, search, serving, training
 from commands.terminal import readable_errors
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ for verb in (
     training.train,
     training.replay,
     training.baseline,
+    search.tune,
     training.import_,
     bundles.export,
     bundles.sign,

@@ -52,7 +52,18 @@ TABLE = re.compile(r"(<!-- code mutants: python -m tests.code_mutants -->\n).*?(
 STRICT = re.compile(r",\s*(strict=\w+)?(?=\))")
 """Left out: zip's ``strict=True`` holds the code to what it says itself, and no input shows that it is gone."""
 
-COPIED = ("commands", "export", "serving", "trainer", "bench", "tests", "recipes", "tuneship.py", "pyproject.toml")
+COPIED = (
+    "commands",
+    "export",
+    "search",
+    "serving",
+    "trainer",
+    "bench",
+    "tests",
+    "recipes",
+    "tuneship.py",
+    "pyproject.toml",
+)
 MADE, MUTANTS, TRIED, SHARED = "made.json", "mutants.json", "tried.jsonl", "temporary"
 
 KILLED, SURVIVED, UNREACHED, TIMED_OUT = "killed", "survived", "unreached", "timed out"

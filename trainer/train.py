@@ -16,8 +16,7 @@ from transformers import TrainerCallback
 from serving.errors import InputError
 from trainer.data.rows import Rows
 from trainer.fit.evaluate import Evaluation, evaluate
-from trainer.fit.few_shot import fit_few_shot
-from trainer.fit.fine_tune import fine_tune
+from trainer.fit.part import fit
 from trainer.fit.progress import show_summary
 from trainer.model.checkpoint import load_checkpoint
 from trainer.recipe.recipe import Recipe
@@ -91,9 +90,8 @@ def _train_and_report(
 ) -> dict[str, Any]:
     """Returns its part of the record."""
     setup.recipe.save(run.recipe)
-    few_shot = setup.recipe.few_shot
     with clock.stage("training"):
-        record = fit_few_shot(setup, few_shot, run, console) if few_shot else fine_tune(setup, run, console, callbacks)
+        record = fit(setup, run, console, callbacks)
     with clock.stage("evaluation"):
         record |= _evaluate_saved(setup, run)
     record |= {"status": FINISHED, "versions": environment.versions(), "hardware": environment.hardware()}

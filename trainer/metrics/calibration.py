@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.metrics.bootstrap import resample
+
 BINS = 15
-RESAMPLES, SEED = 1000, 0
-WEIGHTS_AT_ONCE = 2_000_000
-"""Rows times resamples that are drawn together."""
 
 LEAST = 1e-15
 """A probability that counts for one of 0, so that the NLL is finite."""
@@ -122,7 +121,7 @@ def measure(forecasts: Forecasts) -> dict[str, Any]:
         for values in (forecasts.correct - forecasts.confidences, np.ones(len(cells)))
     )
     parts = np.column_stack([gaps, counts.sum(axis=1), forecasts.nll, forecasts.brier, forecasts.count])
-    resampled = np.concatenate([_figures(weights @ parts) for weights in _resample(forecasts.rows)])
+    resampled = np.concatenate([_figures(weights @ parts) for weights in resample(forecasts.rows)])
     found = _figures(parts.sum(axis=0, keepdims=True))[0]
     ends = 2 * found - np.quantile(resampled, (0.975, 0.025), axis=0)
     figures: dict[str, Any] = {"answers": len(cells)}
@@ -136,14 +135,6 @@ def _figures(sums: Floats) -> Floats:
     answers, nll, brier, count = np.moveaxis(sums[:, -4:], 1, 0)
     ece = np.abs(sums[:, :-4]).sum(axis=1) / np.maximum(answers, 1)
     return np.column_stack([ece, *(each / np.maximum(count, 1) for each in (nll, brier))])
-
-
-def _resample(rows: int) -> Iterator[Floats]:
-    """Blocks of weights [resamples, rows]."""
-    generator, at_once = np.random.default_rng(SEED), max(1, WEIGHTS_AT_ONCE // rows)
-    for start in range(0, RESAMPLES, at_once):
-        draws = generator.integers(0, rows, (min(at_once, RESAMPLES - start), rows))
-        yield np.stack([np.bincount(draw, minlength=rows) for draw in draws]).astype(np.float64)
 
 
 def _bins(forecasts: Forecasts, bins: NDArray[np.intp]) -> list[list[float]]:

@@ -18,6 +18,7 @@ from serving.files import replace_file
 from stores.targets import is_target
 from trainer.recipe.errors import explain
 from trainer.recipe.loader import apply_overrides, read_mapping
+from trainer.recipe.search import Search
 from trainer.recipe.section import Metric, Name, Section, to_tuples
 from trainer.recipe.sections import (
     Card,
@@ -78,6 +79,7 @@ class Recipe(Section):
     few_shot: FewShot | None = Field(default=None, description="classify by sentence vectors, without training them")
     export: Export = Export()
     card: Card = Card()
+    search: Search | None = Field(default=None, description="what tuneship tune may change; no other command reads it")
     imported: Imported | None = Field(
         default=None, description="of a run that tuneship import made, which trained nothing"
     )
@@ -161,9 +163,17 @@ def _map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
     else:
         moved = {"dataset": change(data.dataset)}
     export = recipe.export.model_copy(update={"rows": _map_value("rows", recipe.export.rows, change)})
-    return recipe.model_copy(
-        update={"model": change(recipe.model), "data": data.model_copy(update=moved), "export": export}
-    )
+    search = _map_models(recipe.search, change) if recipe.search else None
+    data = data.model_copy(update=moved)
+    return recipe.model_copy(update={"model": change(recipe.model), "data": data, "export": export, "search": search})
+
+
+def _map_models(search: Search, change: Callable[[str], str]) -> Search:
+    """The base models that a search tries may be folders too."""
+    if search.space is None or not isinstance(models := search.space.get("model"), tuple):
+        return search
+    moved = tuple(change(each) if isinstance(each, str) else each for each in models)
+    return search.model_copy(update={"space": {**search.space, "model": moved}})
 
 
 def _map_value(name: str, value: Any, change: Callable[[str], str]) -> Any:

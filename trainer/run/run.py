@@ -17,6 +17,8 @@ from trainer.run.folder_lock import LOCK_FILE
 from trainer.run.records import read_record
 
 RUNNING, FINISHED = "running", "finished"
+AFTERWARDS = ("export", "card", "search")
+"""The sections of a recipe on which no weight depends."""
 _MOST_CHARACTERS = 40
 
 
@@ -183,7 +185,7 @@ def _require_same(run: Run, setup: dict[str, Any]) -> None:
 
 
 def comparable(record: dict[str, Any]) -> dict[str, Any]:
-    """What makes two runs the same: no file paths, and nothing about exports."""
+    """What makes two runs the same: no file paths, and nothing about exports and searches."""
     recipe = record.get("recipe", {})
     data = {
         key: _without_paths(value) for key, value in recipe.get("data", {}).items() if not _is_path(key, value, recipe)
@@ -191,7 +193,7 @@ def comparable(record: dict[str, Any]) -> dict[str, Any]:
     splits = record.get("data", {}).get("splits", {})
     training = {"training": _acting(recipe["training"])} if "training" in recipe else {}
     return {
-        **{key: value for key, value in recipe.items() if key not in ("model", "data", "export", "card")},
+        **{key: value for key, value in recipe.items() if key not in ("model", "data", *AFTERWARDS)},
         **training,
         "model": record.get("model", {}).get("sha256"),
         "data": {**data, "rows": {name: split.get("sha256") for name, split in splits.items()}},

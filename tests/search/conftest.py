@@ -1,0 +1,3 @@
+"""What the tests of searches share with those of trainings."""
+
+from tests.trainer.conftest import toy  # noqa: F401 - a fixture
