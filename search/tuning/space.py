@@ -13,6 +13,7 @@ from serving.errors import InputError
 from trainer.model.architecture import kind_of
 from trainer.recipe.recipe import LOSSES, Recipe, create_recipe
 from trainer.recipe.search import Range, Value
+from trainer.recipe.training import EPOCHS
 from trainer.setup.training_setup import TrainingSetup
 from trainer.tasks.text_classification import SMOOTHING
 
@@ -30,20 +31,28 @@ def space_of(setup: TrainingSetup, recipe: Recipe) -> Space:
 
     ``recipe`` is the one that ``setup`` resolves: a default that follows from another key is not in it.
     """
-    space = (recipe.search and recipe.search.space) or _default_space(setup)
-    for key, choices in space.items():
+    if recipe.search is None or recipe.search.space is None:
+        return {key: choices for key, choices in _default_space(setup).items() if not _problem(recipe, key, choices)}
+    for key, choices in recipe.search.space.items():
+        if problem := _problem(recipe, key, choices):
+            raise InputError(f"search.space.{key}: {problem}", field="search")
+    return recipe.search.space
+
+
+def _problem(recipe: Recipe, key: str, choices: tuple[Value, ...] | Range) -> str:
+    """What the recipe says of one of the values; empty if it takes them all."""
+    try:
         for value in (choices.low, choices.high) if isinstance(choices, Range) else choices:
-            try:
-                with_values(recipe, {key: value})
-            except InputError as error:
-                raise InputError(f"search.space.{key}: {error}", field="search") from None
-    return space
+            with_values(recipe, {key: value})
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _default_space(setup: TrainingSetup) -> Space:
     """Around the recipe's own values, each of which stays in it."""
     recipe, training = setup.recipe, setup.recipe.training
-    epochs, rate = training.num_train_epochs, training.learning_rate
+    epochs, rate = training.num_train_epochs or EPOCHS, training.learning_rate
     space: dict[str, tuple[Value, ...] | Range] = {
         "training.learning_rate": Range(low=rate / _FACTOR, high=min(rate * _FACTOR, 10.0), log=True),
         "training.num_train_epochs": Range(low=max(1, epochs // 2), high=max(2, 2 * epochs)),
