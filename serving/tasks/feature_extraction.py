@@ -9,11 +9,12 @@ import numpy as np
 from pydantic import Field
 
 from serving.errors import InputError
-from serving.tasks.base import CutParameters, Datatype, Encoded, Logits, TaskSettings
-from serving.tasks.inputs import TextTask
+from serving.tasks.base import CutParameters, Datatype, Encoded, Logits
+from serving.tasks.inputs import RedactedSettings, TextTask
+from serving.tasks.redaction import redact
 
 
-class FeatureExtractionSettings(TaskSettings):
+class FeatureExtractionSettings(RedactedSettings):
     dimensions: int = Field(ge=1, description="numbers a vector")
 
 
@@ -34,6 +35,9 @@ class FeatureExtraction(TextTask):
     settings_type = FeatureExtractionSettings
     parameters_type = FeatureExtractionParameters
     settings: FeatureExtractionSettings
+
+    def check(self, inputs: Any, field: str = "inputs") -> str:
+        return redact(super().check(inputs, field), self.settings.redact)
 
     @property
     def logits_per_window(self) -> int:

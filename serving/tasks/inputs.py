@@ -10,6 +10,7 @@ from serving.bundle.manifest import Limits
 from serving.errors import InputError, InputTooLarge
 from serving.tasks.activations import SCORE_TENSORS, scores_schema
 from serving.tasks.base import Segments, Task, TaskSettings, object_schema
+from serving.tasks.redaction import PersonalData, redact
 
 PAIR = ("text", "text_pair")
 
@@ -28,7 +29,18 @@ class TextTask(Task):
         return text_schema(self.limits)
 
 
-class PairSettings(TaskSettings):
+class RedactedSettings(TaskSettings):
+    """Of tasks whose answers have no places in the text."""
+
+    redact: tuple[PersonalData, ...] = Field(
+        default=(),
+        exclude_if=lambda kinds: not kinds,
+        description="personal data that is replaced by [EMAIL] and the like before a text is read, as in the training;"
+        " absent: none",
+    )
+
+
+class PairSettings(RedactedSettings):
     pair: bool = Field(default=False, description="whether an input is two texts")
 
 
@@ -43,7 +55,11 @@ class PairTask(Task):
         return self.settings.pair
 
     def check(self, inputs: Any, field: str = "inputs") -> Segments:
-        return check_segments(inputs, field, self.limits, pair=self.settings.pair)
+        segments = check_segments(inputs, field, self.limits, pair=self.settings.pair)
+        if isinstance(segments, str):
+            return redact(segments, self.settings.redact)
+        first, second = segments
+        return redact(first, self.settings.redact), redact(second, self.settings.redact)
 
     def segments(self, item: Segments) -> Segments:
         return item

@@ -61,6 +61,9 @@ METRICS = {task: metrics for task, (_, metrics) in _CHOICES.items()}
 LAYERED = ("text-classification", "multi-label-classification", "regression", "token-classification")
 """The tasks of ``model_head.layers``."""
 
+REDACTED = ("text-classification", "multi-label-classification", "regression", "feature-extraction")
+"""The tasks of ``data.redact``."""
+
 SCORED_BY_WORDS = ("question-answering", "text2text-generation", "text-generation")
 """The tasks whose metrics are means over rows."""
 
@@ -97,6 +100,11 @@ class Recipe(Section):
             raise ValueError(f"model_head.layers: belongs to a classifier that learns, not to task: {self.task}")
         if self.model_head.interval_coverage and self.task != "regression":
             raise ValueError(f"model_head.interval_coverage: belongs to task: regression, not to {self.task}")
+        if self.data.redact and self.task not in REDACTED:
+            raise ValueError(
+                f"data.redact: cannot be for task: {self.task}, whose answers are places in the text or texts of their"
+                f" own; it belongs to {', '.join(REDACTED)}. Leave it out, and redact the texts yourself"
+            )
         if self.data.label_separator and self.task != "multi-label-classification":
             raise ValueError(f"data.label_separator: belongs to task: multi-label-classification, not to {self.task}")
         if isinstance(self.data.label, tuple) and self.task != "multi-label-classification":

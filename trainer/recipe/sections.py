@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from serving.tasks.redaction import PersonalData
 from trainer.recipe.section import Fraction, Name, Section
 
 Loss = Literal["cross-entropy", "focal", "binary-cross-entropy", "mse", "huber", "cosent", "cosine"]
@@ -91,6 +92,12 @@ class Data(Section):
         default="refuse",
         description="rows without a text, without a label and the like: refuse the file, with all of them named, or"
         " leave them out, counted and listed in the report",
+    )
+    redact: tuple[PersonalData, ...] = Field(
+        default=(),
+        exclude_if=lambda kinds: not kinds,
+        description="personal data that is replaced by [EMAIL] and the like, in the rows and in what the server is"
+        " sent: of classification, regression and vectors of texts",
     )
     split_seed: int = Field(default=0, ge=0, lt=2**32, description="decides which rows a fraction takes")
     prefix: str = Field(default="", description="put before every input of a generating model, such as T5's summarize:")

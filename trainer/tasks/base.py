@@ -59,7 +59,7 @@ class TrainingTask(RowReader, Objective, Scoring, Calibration):
 
     def pair_settings(self) -> dict[str, Any]:
         """Settings of tasks that take a text or a pair."""
-        return {"pair": self.data.text_pair is not None}
+        return {"pair": self.data.text_pair is not None, "redact": self.data.redact}
 
     def task(self, labels: Sequence[str], settings: TaskSettings) -> Task:
         return self.serves(labels, settings, Limits())

@@ -48,14 +48,14 @@ class FeatureExtraction(TrainingTask):
         self._low, self._high = min(train.targets), max(train.targets)
         if self._low == self._high:
             raise InputError(f"{train.name}: every training row has the same similarity; there is nothing to learn")
-        return serving.FeatureExtractionSettings(dimensions=1)
+        return serving.FeatureExtractionSettings(dimensions=1, redact=self.data.redact)
 
     def has_targets(self, table: Table) -> bool:
         return self.data.text_pair is not None and super().has_targets(table)
 
     def imported_settings(self, rows: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """With a dimension for now, as above."""
-        return serving.FeatureExtractionSettings(dimensions=1)
+        return serving.FeatureExtractionSettings(dimensions=1, redact=self.data.redact)
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         return task.settings.model_copy(update={"dimensions": len(logits[0][0])})

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from transformers import PreTrainedTokenizerFast
 
+from serving.tasks.redaction import redact
 from trainer.data import columns
 from trainer.data.annotations import Annotation, without_label_studio, without_rejected
 from trainer.data.problems import UNUSABLE, RowProblems
@@ -84,11 +85,18 @@ class RowReader(ABC):
 
     def read_inputs(self, table: Table) -> list[Any]:
         """A text, or ``{"text", "text_pair"}``, for each row; UNUSABLE for one with a problem."""
-        texts = columns.texts(table, "data.text", self.data.text or self.default_text)
+        texts = self._read_texts(table, "data.text", self.data.text or self.default_text)
         if self.data.text_pair is None:
             return texts
-        seconds = columns.texts(table, "data.text_pair", self.data.text_pair)
+        seconds = self._read_texts(table, "data.text_pair", self.data.text_pair)
         return columns.map_rows(table, lambda text, second: {"text": text, "text_pair": second}, texts, seconds)
+
+    def _read_texts(self, table: Table, key: str, name: str) -> list[Any]:
+        """Without the personal data that ``data.redact`` names, as the server will read them."""
+        texts = columns.texts(table, key, name)
+        return (
+            columns.map_rows(table, lambda text: redact(text, self.data.redact), texts) if self.data.redact else texts
+        )
 
     def has_targets(self, table: Table) -> bool:
         """Always where a model is trained; the rows of an imported one may lack the column."""

@@ -23,6 +23,11 @@ def find_notes(manifest: Manifest, task: Task, spec: ModelSpec, left_out: str) -
         notes.append(
             "Vectors are not what transformers.js could pool of the tokens': read the output sentence_embedding."
         )
+    if kinds := settings.get("redact"):
+        notes.append(
+            f"The bundle replaces personal data ({', '.join(kinds)}) by [EMAIL] and the like before it reads a text;"
+            " pipelines do not. Redact what you send them."
+        )
     if task.is_pair:
         notes.append("Inputs are pairs of texts, which pipelines of transformers.js do not take: call the model.")
     if task.uses_windows:
