@@ -20,7 +20,8 @@ from tests.bundles import trained_bundle
 from tests.toys import TOYS, write_toy
 from trainer.model.checkpoint import build_model
 from trainer.model.heads import backbone_of, head_of
-from trainer.model.trainable import choose_weights, layers_of
+from trainer.model.layers import layers_of
+from trainer.model.trainable import choose_weights
 from trainer.recipe.recipe import load_recipe
 from trainer.run.run import Run
 from trainer.setup.training_setup import prepare_setup

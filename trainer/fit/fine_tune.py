@@ -9,9 +9,11 @@ from typing import Any
 
 from rich.console import Console
 from safetensors.torch import load_file
+from torch import Tensor
 from transformers import TrainerCallback, set_seed
 
 from trainer.fit.model_soup import ModelSoup, Record, Train
+from trainer.fit.optimisation.unfreezing import GradualUnfreezing
 from trainer.fit.progress import TrainingProgress
 from trainer.fit.resume import newest_state
 from trainer.fit.trainer import TaskTrainer, arguments
@@ -64,10 +66,11 @@ def _train_one(
     epochs = EpochWeights(state, count, settings.num_train_epochs or EPOCHS) if count else None
     trainer = _create_trainer(setup, datasets, seed, state, [*([epochs] if epochs else []), *callbacks])
     _train_or_resume(trainer, state, console)
-    averaged = _average_epochs(trainer, epochs) if epochs else None
+    averaged = {"epochs": list(epochs.epochs), **_try_mean(trainer, epochs.mean())} if epochs else None
+    ema = {"decay": trainer.ema.decay, **_try_mean(trainer, trainer.ema.weights)} if trainer.ema else None
     merge_adapters(trainer.model)
-    best_step = None if averaged and averaged["kept"] else _kept_step(trainer)
-    return trainer, {"best_step": best_step, "averaged": averaged, "history": _history(trainer)}
+    best_step = None if any(mean and mean["kept"] for mean in (averaged, ema)) else _kept_step(trainer)
+    return trainer, {"best_step": best_step, "averaged": averaged, "ema": ema, "history": _history(trainer)}
 
 
 def _train_soup(
@@ -95,22 +98,25 @@ def _create_trainer(
     choose_weights(model, settings)
     rows_a_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
     steps = -(-len(datasets.train) // rows_a_step)
-    return TaskTrainer(model, arguments(settings, setup.recipe.metric, state, steps, seed), datasets, [*callbacks])
+    layers = settings.gradual_unfreezing
+    first = [GradualUnfreezing(model, layers)] if layers else []
+    args = arguments(settings, setup.recipe.metric, state, steps, seed)
+    return TaskTrainer(model, args, datasets, [*first, *callbacks])
 
 
 def _fresh_model(setup: TrainingSetup) -> Model:
     return build_model(setup.base, setup.model_spec, setup.splits.labels)
 
 
-def _average_epochs(trainer: TaskTrainer, epochs: EpochWeights) -> Record:
-    """Keep the mean of the epochs' weights unless validation prefers the model's own."""
+def _try_mean(trainer: TaskTrainer, mean: dict[str, Tensor]) -> Record:
+    """Keep mean weights unless validation prefers the model's own."""
     before, metric = copy_trainable(trainer.model), trainer.args.metric_for_best_model
-    put_trainable(trainer.model, epochs.mean())
+    put_trainable(trainer.model, mean)
     metrics = trainer.validate()
     kept = not trainer.args.load_best_model_at_end or metrics[metric] >= trainer.state.best_metric
     if not kept:
         put_trainable(trainer.model, before)
-    return {"epochs": list(epochs.epochs), "kept": kept, "validation": metrics}
+    return {"kept": kept, "validation": metrics}
 
 
 def _kept_step(trainer: TaskTrainer) -> int:
@@ -129,6 +135,8 @@ def _train_or_resume(trainer: TaskTrainer, state: Path, console: Console) -> Non
         trainer.state = trainer.state.load_from_json(str(saved.folder / "trainer_state.json"))
         kept = saved.best if trainer.args.load_best_model_at_end else saved.folder
         trainer.model.load_state_dict(load_file(kept / "model.safetensors"))
+        if trainer.ema:
+            trainer.ema.load(saved.folder, trainer.args.device)
         return
     trainer.train(resume_from_checkpoint=str(saved.folder.absolute()))
 

@@ -30,9 +30,11 @@ from transformers import (
 
 from serving.errors import UserError
 from trainer.fit.batches import LengthBucketSampler, collator
+from trainer.fit.optimisation.ema import WeightEma
+from trainer.fit.optimisation.parameter_groups import parameter_groups
 from trainer.fit.optimisation.schedule import create_schedule
 from trainer.fit.validation import Datasets, validate
-from trainer.model.heads import Model, head_of
+from trainer.model.heads import Model
 from trainer.recipe.training import Training
 
 LOGS_AN_EPOCH = 10
@@ -88,7 +90,9 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
     ) -> None:
         self.datasets = datasets
         self.settings = datasets.training_task.recipe.training
-        patience = self.settings.early_stopping_patience
+        patience, decay = self.settings.early_stopping_patience, self.settings.ema_decay
+        self.ema = WeightEma(decay) if decay else None
+        own = [*([self.ema] if self.ema else []), *([EarlyStoppingCallback(patience)] if patience else [])]
         super().__init__(
             model=model,
             args=args,
@@ -96,17 +100,18 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
             eval_dataset=datasets.validation,
             data_collator=collator(datasets.tokenizer, datasets.training_task),
             compute_loss_func=self._loss,
-            callbacks=[*callbacks, *([EarlyStoppingCallback(patience)] if patience else [])],
+            callbacks=[*callbacks, *own],
         )
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Four groups: backbone and head, with and without decay."""
+        """By groups of their own: backbone and head, layers, with and without decay."""
         kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
         if self.settings.optim == "sgd":
             options["momentum"] = self.settings.momentum
-        optimizer: torch.optim.Optimizer = kind(self._groups(self.model), **options)
+        groups = parameter_groups(self.model, self.settings, set(self.get_decay_parameter_names(self.model)))
+        optimizer: torch.optim.Optimizer = kind(groups, **options)
         self.optimizer = optimizer
         return optimizer
 
@@ -114,19 +119,6 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         warmup = self.args.get_warmup_steps(num_training_steps)
         self.lr_scheduler = create_schedule(self.settings, optimizer or self.optimizer, num_training_steps, warmup)
         return self.lr_scheduler
-
-    def _groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        head = {id(weight) for module in head_of(self.model) for weight in module.parameters()}
-        decayed = set(self.get_decay_parameter_names(model))
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, weight in model.named_parameters():
-            if weight.requires_grad:
-                groups.setdefault((id(weight) in head, name in decayed), []).append(weight)
-        rates = {False: self.settings.learning_rate, True: self.settings.resolve().head_learning_rate}
-        return [
-            {"params": weights, "lr": rates[is_head], "weight_decay": self.settings.weight_decay * has_decay}
-            for (is_head, has_decay), weights in groups.items()
-        ]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         batch = self.args.train_batch_size
@@ -166,6 +158,16 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
                 f"{self.args.output_dir}: the state of the training cannot be written; make room there, or allow larger"
                 " files, and repeat the command to go on"
             ) from error
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.ema:
+            self.ema.save(Path(output_dir))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self.ema and checkpoint:
+            self.ema.load(Path(checkpoint), self.args.device)
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.validate().items()}

@@ -8,6 +8,7 @@ from torch import nn
 
 from serving.errors import InputError
 from trainer.model.heads import Model, backbone_of
+from trainer.model.layers import layers_of
 from trainer.recipe.training import Lora, Training
 
 
@@ -27,14 +28,6 @@ def merge_adapters(model: Model) -> None:
     backbone = backbone_of(model)
     if hasattr(backbone, "merge_and_unload"):
         model.put_backbone(backbone.merge_and_unload())  # type: ignore[operator]
-
-
-def layers_of(backbone: nn.Module) -> nn.ModuleList:
-    """In order: the longest list of modules."""
-    lists = [module for module in backbone.modules() if isinstance(module, nn.ModuleList)]
-    if not lists:
-        raise InputError("training.trainable: last_layers: the base model has no list of layers", field="training")
-    return max(lists, key=len)
 
 
 def _train_head_only(model: Model) -> None:
@@ -68,6 +61,7 @@ def _add_adapters(model: Model, lora: Lora) -> None:
         r=lora.r,
         lora_alpha=lora.lora_alpha,
         lora_dropout=lora.lora_dropout,
+        use_dora=lora.use_dora,
         target_modules=list(lora.target_modules) if lora.target_modules else "all-linear",
     )
     try:

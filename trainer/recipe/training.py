@@ -22,6 +22,10 @@ class Lora(Section):
     r: int = Field(default=8, ge=1, le=1024, description="rank")
     lora_alpha: int = Field(default=16, ge=1, description="the update is scaled by lora_alpha / r")
     lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="before the adapter")
+    use_dora: bool = Field(
+        default=False,
+        description="DoRA (Liu et al. 2024): learns lengths of weights beside directions; slower",
+    )
     target_modules: tuple[Name, ...] | None = Field(
         default=None, description="names of the layers that get one; null: every linear layer of the backbone"
     )
@@ -67,6 +71,17 @@ class Training(Section):
     bf16: bool | None = Field(
         default=None, description="bfloat16 autocast; null: where it is faster, on a GPU or a CPU with AMX"
     )
+    layerwise_lr_decay: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="each layer learns at so much of the next one's rate; the last at learning_rate",
+    )
+    gradual_unfreezing: int | None = Field(
+        default=None,
+        ge=1,
+        description="the first epoch trains the head alone, each other one so many layers more, last first (ULMFiT)",
+    )
     trainable: Literal["all", "classifier", "last_layers", "lora"] = Field(
         default="all", description="classifier: not the backbone; last_layers: only its last ones; lora: adapters"
     )
@@ -92,6 +107,13 @@ class Training(Section):
         default=None,
         ge=2,
         description="also try the mean of the weights at the ends of so many last epochs; kept if validation is no"
+        " worse, or under load_best_model_at_end: false in any case",
+    )
+    ema_decay: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="also try the exponential moving average of the weights, such as 0.999; kept if validation is no"
         " worse, or under load_best_model_at_end: false in any case",
     )
     weight_soup_runs: int | None = Field(
@@ -137,6 +159,17 @@ class Training(Section):
                 f"training.weight_averaging_epochs: {averaged} of {epochs} epochs cannot be averaged;"
                 " give at most training.num_train_epochs"
             )
+        if self.ema_decay and averaged:
+            raise ValueError("training.ema_decay: averages too; leave training.weight_averaging_epochs out")
+        if self.gradual_unfreezing and self.trainable != "all":
+            raise ValueError("training.gradual_unfreezing: goes with training.trainable: all")
+        if self.gradual_unfreezing and epochs == 1 and not self.max_steps:
+            raise ValueError(
+                "training.gradual_unfreezing: one epoch would train the head alone; give more epochs, or"
+                " training.trainable: classifier"
+            )
+        if self.layerwise_lr_decay and self.trainable == "classifier":
+            raise ValueError("training.layerwise_lr_decay: no layer learns under training.trainable: classifier")
         if self.weight_interpolation and not self.load_best_model_at_end:
             raise ValueError("training.weight_interpolation: goes with training.load_best_model_at_end: true")
         if self.weight_interpolation and self.trainable == "classifier":

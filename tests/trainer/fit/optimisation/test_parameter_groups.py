@@ -51,3 +51,25 @@ def test_optimisers(tiny_backbone: Path, tmp_path: Path, settings: Any, kind: ty
     assert {name: optimizer.defaults[name] for name in expected} == expected
     after = list(trainer.model.parameters())
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_layerwise_decay(tiny_backbone: Path, tmp_path: Path) -> None:
+    """Each layer learns at half the next one's rate, the embeddings least, the head at its own; and so they move."""
+    trainer = trainer_for(
+        tiny_backbone, tmp_path, learning_rate=1e-2, head_learning_rate=1e-3, layerwise_lr_decay=0.5, warmup_ratio=0.0,
+        weight_decay=0.0, max_steps=1, max_grad_norm=1e6,
+    )  # fmt: skip
+    before = {name: weight.detach().clone() for name, weight in trainer.model.named_parameters()}
+    trainer.train()
+    assert trainer.state.log_history[0]["learning_rate"] == 1e-2
+    moved = {
+        name: float((weight.detach() - before[name]).abs().max()) for name, weight in trainer.model.named_parameters()
+    }
+    largest = {
+        part: max(distance for name, distance in moved.items() if part in name)
+        for part in ("embeddings.word", "layer.0.", "layer.1.", "classifier")
+    }
+    # Adam's first step is as long as the rate
+    assert largest == pytest.approx(
+        {"embeddings.word": 2.5e-3, "layer.0.": 5e-3, "layer.1.": 1e-2, "classifier": 1e-3}, rel=0.01
+    )
