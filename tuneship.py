@@ -22,7 +22,7 @@ app = typer.Typer(
 for verb in (
     training.train,
     training.replay,
-    training.baseline,
+    search.baseline,
     search.tune,
     training.import_,
     bundles.export,

@@ -56,3 +56,39 @@ def tune(
     if train:
         run = run_training(load_recipe(output / BEST), train, check=rehearse)
         out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
+
+
+def baseline(
+    recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
+    rungs: Annotated[
+        str | None, Option(metavar="NAME,NAME…", help="What is measured. [default: all; see docs/training.md]")
+    ] = None,
+    minutes: Annotated[float, Option(min=0, metavar="N", help="For what is fine-tuned.")] = 10,
+    examples: Annotated[
+        list[int] | None, Option(min=0, metavar="N", help="Examples per label. Repeatable. [default: 0 5 10]")
+    ] = None,
+    repeats: Annotated[int, Option(min=1, metavar="N", help="Random samples of the examples.")] = 3,
+    as_json: Annotated[bool, Option("--json", help="Print JSON.")] = False,
+    set_: Overrides = None,
+) -> None:
+    """Measure what is reached without fine-tuning, and with it.
+
+    From a constant answer, TF-IDF and a frozen encoder to training all weights, on the validation rows.
+    """
+    from search.ladder.ladder import RUNGS, climb
+    from search.ladder.verdict import ladder_table, notes, verdict
+    from trainer.recipe.recipe import load_recipe
+
+    settings = load_recipe(recipe, set_ or [])
+    names = [name.strip() for name in rungs.split(",")] if rungs else RUNGS
+    with err.status("reading…") as status:
+        found = climb(settings, Path.cwd(), names, minutes=minutes, examples=examples or (0, 5, 10), repeats=repeats,
+                      begin=lambda what: status.update(f"{what}…"))  # fmt: skip
+    words = verdict(found)
+    if as_json:
+        out.print_json(data={"rungs": [rung.to_record() for rung in found], "verdict": words})
+        return
+    out.print(ladder_table(found))
+    for line in (*notes(found), words):
+        if line:
+            out.print(line, highlight=False, markup=False)

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 from typer import Argument, Option
 
 from commands.arguments import Overrides, Run
@@ -58,29 +57,6 @@ def replay(
         err.print("[red]error[/]  not repeated: the inputs differ from those in lock.json")
     if not result.equal:
         raise typer.Exit(1)
-
-
-def baseline(
-    recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
-    examples: Annotated[
-        list[int] | None, Option(min=0, metavar="N", help="Examples per label. [default: 0 5 10]")
-    ] = None,
-    repeats: Annotated[int, Option(min=1, metavar="N", help="Random samples of the examples.")] = 3,
-    set_: Overrides = None,
-) -> None:
-    """Measure the accuracy of sentence vectors without fine-tuning."""
-    from trainer.baseline import baselines, few_shot_recipe
-    from trainer.recipe.recipe import load_recipe
-    from trainer.setup.training_setup import prepare_setup
-
-    plan = prepare_setup(few_shot_recipe(load_recipe(recipe, set_ or [])), Path.cwd())
-    table = Table("without fine-tuning", "training rows", "validation accuracy", "lowest – highest", box=None)
-    with out.status("making sentence vectors…"):
-        for result in baselines(plan, examples or [0, 5, 10], repeats):
-            low, high = min(result.accuracies), max(result.accuracies)
-            spread = f"{low:.1%} – {high:.1%}" if len(result.accuracies) > 1 else ""
-            table.add_row(result.name, f"{result.rows:,}", f"{result.mean:.1%}", spread)
-    out.print(table)
 
 
 def import_(

@@ -95,7 +95,7 @@ def advise(metric: str, curve: Curve | None, trials: float | None) -> str:
     if curve is None:
         return f"By the trials so far, {minutes} more." if minutes else "There are too few trials to say."
     low, high = curve.interval
-    labels = f"twice the labels about {points(metric, curve.gain)} ({points(metric, low)} to {points(metric, high)})"
+    labels = f"twice the labels about {points(metric, curve.gain)} ({interval_points(metric, low, high)})"
     if trials is None:
         return f"By the learning curve, {labels}. There are too few trials to say what more minutes would bring."
     if max(curve.gain, trials) < NEGLIGIBLE:
@@ -110,3 +110,7 @@ def advise(metric: str, curve: Curve | None, trials: float | None) -> str:
 
 def points(metric: str, gain: float) -> str:
     return f"{100 * gain:+.1f} points" if metric in PERCENT else f"{gain:+.3f}"
+
+
+def interval_points(metric: str, low: float, high: float) -> str:
+    return f"{points(metric, low).removesuffix(' points')} to {points(metric, high).removesuffix(' points')}"

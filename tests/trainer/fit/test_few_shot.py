@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 
 from export.exporter import export_run
-from serving.errors import InputError
 from serving.inference.predictor import Predictor
 from tests.toys import write_toy
 from tests.trainer.conftest import fit
-from trainer.baseline import baselines, few_shot_recipe
 from trainer.data.rows import Rows
 from trainer.fit.few_shot import describe_labels, fit_classifier, sample_examples
 from trainer.recipe.recipe import load_recipe
 from trainer.recipe.sections import FewShot
-from trainer.setup.training_setup import prepare_setup
 
 ROWS = Rows("r", [f"text {n}" for n in range(9)], list("aaaaabbbc"), list(range(1, 10)), [""] * 9)
 
@@ -72,23 +69,3 @@ def test_a_few_shot_recipe_goes_the_whole_road(tiny_backbone: Path, tmp_path: Pa
     assert run.read_record()["examples"] == 15
     answers = Predictor.open(export_run(run, tmp_path / "bundle").bundle).predict(["where is my parcel?"])
     assert {each["label"] for each in answers[0]} == {"cancel", "refund", "track"}
-
-
-def test_the_baseline_measures_on_validation_what_sentence_vectors_reach(tiny_backbone: Path, tmp_path: Path) -> None:
-    """The most frequent label, descriptions, examples, all rows, in this order; more rows are not worse on the toy."""
-    recipe = few_shot_recipe(load_recipe(write_toy(tmp_path, tiny_backbone, "text-classification")))
-    found = list(baselines(prepare_setup(recipe, tmp_path), [0, 4], repeats=2))
-    assert [(each.name, len(each.accuracies)) for each in found] == [
-        ("most frequent label", 1),
-        ("label descriptions alone", 1),
-        ("4 examples a label", 2),
-        ("all training rows", 1),
-    ]
-    assert found[-1].mean >= found[0].mean
-
-
-def test_there_is_no_baseline_for_other_tasks(tiny_backbone: Path, tmp_path: Path) -> None:
-    """The message says what there is one for."""
-    recipe = load_recipe(write_toy(tmp_path, tiny_backbone, "regression"))
-    with pytest.raises(InputError, match="cannot for task: regression"):
-        few_shot_recipe(recipe)

@@ -1,0 +1,88 @@
+"""`tuneship baseline`: from a constant answer to fine-tuning everything, what each rung reaches on validation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from search.ladder.cheap import CheapRungs
+from search.ladder.fine_tuned import NAMES, train_rung
+from search.ladder.linear import TASKS
+from search.ladder.rung import Rung
+from serving.errors import InputError
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.sections import FewShot
+from trainer.setup.training_setup import TrainingSetup, prepare_setup
+
+CHEAP = ("majority", "tf-idf", "static", "few-shot", "frozen")
+RUNGS = (*CHEAP, *NAMES)
+"""From the cheapest to the dearest."""
+
+_TRAINED_FIRST = ("full", "classifier", "lora")
+"""Where the minutes do not suffice for all: what the verdict is about comes first."""
+
+
+def climb(
+    recipe: Recipe,
+    folder: Path,
+    rungs: Sequence[str] = RUNGS,
+    *,
+    minutes: float = 10,
+    examples: Sequence[int] = (0, 5, 10),
+    repeats: int = 3,
+    begin: Callable[[str], None] = lambda what: None,
+) -> list[Rung]:
+    """The rungs in their order; raises InputError. ``minutes`` are for all that are trained."""
+    if unknown := [rung for rung in rungs if rung not in RUNGS]:
+        raise InputError(f"--rungs {unknown[0]}: is unknown; accepted are: {', '.join(RUNGS)}", field="--rungs")
+    if recipe.imported:
+        raise InputError("imported: such a recipe trains nothing; write one with the training's rows", field="imported")
+    own = recipe.model_copy(update={"few_shot": None})
+    setup = prepare_setup(own, folder)
+    found = list(_cheap(recipe, setup, folder, rungs, examples, repeats, begin))
+    ends_at = time.monotonic() + 60 * minutes
+    for key in (key for key in _TRAINED_FIRST if key in rungs):
+        begin(NAMES[key])
+        found.append(train_rung(own, key, ends_at))
+    return sorted(found, key=lambda rung: RUNGS.index(rung.key))
+
+
+def _cheap(
+    recipe: Recipe,
+    setup: TrainingSetup,
+    folder: Path,
+    rungs: Sequence[str],
+    examples: Sequence[int],
+    repeats: int,
+    begin: Callable[[str], None],
+) -> Iterator[Rung]:
+    wanted = [rung for rung in CHEAP if rung in rungs]
+    if not wanted:
+        return
+    if setup.recipe.task not in TASKS:
+        yield from (
+            Rung(key, key, note=f"is for texts with labels or numbers, not for {recipe.task}") for key in wanted
+        )
+        return
+    ladder = CheapRungs(setup, prepare_setup(_for_vectors(recipe), folder), examples, repeats)
+    makers = {
+        "majority": ladder.majority,
+        "tf-idf": ladder.tf_idf,
+        "static": ladder.static,
+        "few-shot": ladder.few_shot,
+        "frozen": ladder.frozen,
+    }
+    for key in wanted:
+        begin(key)
+        if key == "few-shot" and (recipe.task != "text-classification" or recipe.data.text_pair):
+            yield Rung(key, key, note="is for single texts with one label each")
+        else:
+            yield from makers[key]()
+
+
+def _for_vectors(recipe: Recipe) -> Recipe:
+    """Of a few-shot model: the base model's own vectors, a logit a label, no head that was trained before."""
+    head = recipe.model_head.model_copy(update={"loss": None, "layers": 1})
+    few_shot = recipe.few_shot or FewShot(examples_per_label=0)
+    return recipe.model_copy(update={"few_shot": few_shot, "model_head": head})
