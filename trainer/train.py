@@ -16,6 +16,7 @@ from transformers import TrainerCallback
 from serving.errors import InputError
 from trainer.data.rows import Rows
 from trainer.fit.evaluate import Evaluation, evaluate
+from trainer.fit.leaks import measure_without_leaks
 from trainer.fit.part import fit
 from trainer.fit.progress import show_summary
 from trainer.model.checkpoint import load_checkpoint
@@ -116,5 +117,6 @@ def _evaluate_saved(setup: TrainingSetup, run: Run) -> dict[str, Any]:
     return {
         "metrics": {name: evaluation.metrics() for name, evaluation in evaluations.items()},
         "test_sets": {name: evaluation.metrics() for name, evaluation in test_sets.items()},
+        "leaks": measure_without_leaks(evaluations["test"], splits, setup.recipe.task),
         "errors": evaluations["test"].errors(),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -16,6 +16,7 @@ class Rows:
     Attributes:
         numbers: the rows' places in the file, counted from 1.
         groups: a split keeps the rows of one group on one side.
+        files: the file of each row, where there are several.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Rows:
     targets: list[Any]
     numbers: list[int]
     groups: list[str]
+    files: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -35,18 +37,27 @@ class Rows:
     def pairs(self) -> Iterator[tuple[Any, Any]]:
         return zip(self.inputs, self.targets, strict=True)
 
+    def places(self) -> Iterator[tuple[str, int]]:
+        """The file and the number of each row."""
+        return zip(self.files or [self.name] * len(self), self.numbers, strict=True)
+
     def take(self, indices: Sequence[int]) -> Rows:
-        fields: tuple[list[Any], ...] = (self.inputs, self.targets, self.numbers, self.groups)
-        return Rows(self.name, *([values[at] for at in indices] for values in fields))
+        def at_indices(values: list[Any]) -> list[Any]:
+            return [values[at] for at in indices] if values else []
+
+        return Rows(self.name, **{name: at_indices(getattr(self, name)) for name in _COLUMNS})
+
+
+_COLUMNS = ("inputs", "targets", "numbers", "groups", "files")
 
 
 def join_rows(parts: Sequence[Rows]) -> Rows:
     """Each row keeps the number in its own file."""
-    fields = ("inputs", "targets", "numbers", "groups")
-    return Rows(
-        " + ".join(part.name for part in parts),
-        *([value for part in parts for value in getattr(part, field)] for field in fields),
-    )
+    if len(parts) == 1:
+        return parts[0]
+    columns = {name: [value for part in parts for value in getattr(part, name)] for name in _COLUMNS}
+    columns["files"] = [file for part in parts for file, _ in part.places()]
+    return Rows(" + ".join(part.name for part in parts), **columns)
 
 
 def hash_rows(rows: Rows) -> str:

@@ -60,9 +60,23 @@ def calibration_note(record: dict[str, Any]) -> str:
     return f"Scores stay as the model gives them, as calibrating does not pay on held-out validation rows: {change}."
 
 
+def leaks_note(record: dict[str, Any]) -> str:
+    """How many test rows training has seen; empty if none, or where nothing was trained."""
+    leaks = record.get("leaks")
+    if not leaks or not leaks["rows"]:
+        return ""
+    rows, near = leaks["rows"], leaks["rows"] - leaks["equal"]
+    which = f"equal but for case and punctuation: {leaks['equal']}; nearly equal: {near}"
+    figures = "The last row of the table is without them" if leaks["test"] else "Without them too few rows are left"
+    of = record["metrics"]["test"]["rows"]
+    return f"{rows} of {of} test rows are among the rows of training or validation ({which}). {figures}."
+
+
 def figures_table(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row for each set."""
     sets = {**record["metrics"], **{f"test, {name}": each for name, each in record.get("test_sets", {}).items()}}
+    if without := record.get("leaks", {}).get("test"):
+        sets["test, unseen rows"] = without
     names = [name for name in NAMES if all(name in figures for figures in sets.values())]
     headings = ["set", "rows"]
     rows = [[name, str(figures["rows"])] for name, figures in sets.items()]

@@ -16,6 +16,7 @@ from trainer.metrics.display import (
     calibration_table,
     figures_table,
     format_score,
+    leaks_note,
     main_metric,
     metric_title,
 )
@@ -61,6 +62,7 @@ def _template(name: str) -> jinja2.Template:
         "figures_table": figures_table,
         "format_score": format_score,
         "import_facts": import_facts,
+        "leaks_note": leaks_note,
         "main_metric": main_metric,
         "metric_title": metric_title,
         "most_labels": MOST_LABELS,

@@ -64,8 +64,8 @@ def _conflicts(splits: Splits) -> str:
         return ""
     places: dict[str, dict[str, str]] = defaultdict(dict)  # by text and target, the first place
     for _, rows in splits.by_name():
-        for number, (inputs, target) in zip(rows.numbers, rows.pairs(), strict=True):
-            places[same_text(inputs)].setdefault(json.dumps(target), f"row {number} of {rows.name}")
+        for (file, number), (inputs, target) in zip(rows.places(), rows.pairs(), strict=True):
+            places[same_text(inputs)].setdefault(json.dumps(target), f"row {number} of {file}")
     conflicts = [list(each.values()) for each in places.values() if len(each) > 1]
     if not conflicts:
         return ""
@@ -75,12 +75,12 @@ def _conflicts(splits: Splits) -> str:
 def _look_alike_labels(labels: Sequence[str]) -> str:
     alike: dict[str, list[str]] = defaultdict(list)
     for label in labels:
-        alike[_plain(label)].append(label)
+        alike[plain_label(label)].append(label)
     pairs = [" and ".join(map(_spell_out, same)) for same in alike.values() if len(same) > 1]
     return f"labels differ only in case, spacing, Unicode spelling or a .0: {'; '.join(pairs)}" if pairs else ""
 
 
-def _plain(label: str) -> str:
+def plain_label(label: str) -> str:
     """Without case, extra spaces, invisible characters, and differences that look the same; 1.0 is 1."""
     visible = "".join(each for each in label if unicodedata.category(each) != "Cf")
     return re.sub(r"^(\d+)\.0+$", r"\1", normalize(unicodedata.normalize("NFKC", visible)))

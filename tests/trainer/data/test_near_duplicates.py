@@ -1,0 +1,56 @@
+"""Nearly equal texts are found whatever case, punctuation or a typo hides; others are not, however many there are."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from trainer.data.near_duplicates import NearDuplicates, sketch
+
+KNOWN = "How do I locate my new card, please?"
+ALIKE = {
+    "how do i locate my new card please": 1.0,
+    "HOW DO I LOCATE  MY NEW CARD!!": 0.0,  # a word less
+    "How do I locate my new crad, please?": 0.96,
+    "How do I locate my new cards, please?": 0.98,
+}
+UNLIKE = {
+    "good film 👍": "good film 👎",
+    "यह किताब है": "यह कीताब है",
+    "I was charged for the order of Monday": "I was charged for the order on Sunday",
+    "!!!": "???",
+    "the same beginning " * 200 + "one end": "the same beginning " * 300 + "another end",
+}
+
+
+@pytest.mark.parametrize("number", range(len(ALIKE)))
+def test_case_punctuation_and_a_typo(number: int) -> None:
+    """A text with another spelling is as similar as its characters; below 95 % it is another text."""
+    text, similarity = list(ALIKE.items())[number]
+    index = NearDuplicates()
+    index.add(sketch("Where is my refund?"))
+    index.add(sketch(KNOWN))
+    match = index.find(sketch(text))
+    assert (match is not None) == bool(similarity)
+    if match:
+        assert (match.at, match.similarity) == (1, pytest.approx(similarity, abs=0.02))
+
+
+@pytest.mark.parametrize("number", range(len(UNLIKE)))
+def test_what_is_said_otherwise_is_no_duplicate(number: int) -> None:
+    """Emoji, vowel signs, words, and ends of long texts tell texts apart."""
+    text, other = list(UNLIKE.items())[number]
+    index = NearDuplicates()
+    index.add(sketch(text))
+    match = index.find(sketch(other))
+    assert match is None or match.similarity < 1.0
+
+
+def test_thousands_of_one_pattern_take_no_square_of_the_time() -> None:
+    """20,000 rows that differ in a number are compared within some seconds, not for each pair."""
+    start, index = time.process_time(), NearDuplicates()
+    for number in range(20_000):
+        index.add(sketch(f"parcel {number} has not arrived at my door yet"))
+    assert time.process_time() - start < 20
+    assert index.find(sketch("Parcel 7 has not arrived at my door, yet")) is not None
