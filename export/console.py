@@ -68,6 +68,11 @@ def _main_figures(parity: Parity) -> Iterator[tuple[str, str]]:
         yield metric_title(parity.metric), "not measured: the rows have no labels"
     else:
         yield from _metric_figures(parity.metric, parity.change)
+    if teacher := parity.teacher:
+        taught, served = (format_score(parity.metric, score) for score in (teacher.reference, teacher.served))
+        yield f"{metric_title(parity.metric)}, teacher → served", f"{taught} → {served}"
+        low, high = format_change(parity.metric, teacher.low, teacher.high)
+        yield "its change from the teacher's", f"{low} to {high}{change_unit(parity.metric)}"
     flips = parity.flips
     if flips.mcnemar_p is not None:
         yield "rows lost / won, McNemar's p", f"{flips.lost:,} / {flips.won:,}, {flips.mcnemar_p:.2g}"

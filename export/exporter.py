@@ -19,6 +19,7 @@ from export.bundle.own import OwnBundle
 from export.bundle.samples import select_golden_inputs, write_golden
 from export.graphs.graph_file import PROTOBUF_LIMIT, copy_graph, data_file
 from export.proof.answers.progress import begin_step
+from export.proof.gates import TEACHER_KEY
 from export.proof.prove import Parity
 from export.selection.figure import draw_figure
 from export.selection.search import Candidate, search_variants, select_best, to_record
@@ -252,9 +253,11 @@ def _require_passed(parity: Parity, run: Run, variant: Variant) -> None:
     report = run.root / f"failed-parity-{variant.name}.json"
     write_atomically(report, _to_json(dataclasses.asdict(parity)))
     failures = "\n".join(f"  {failure}" for failure in parity.failures)
-    budget = "" if variant.exact else f"\nThe bounds are keys of export in {run.recipe}."
+    only_teacher = all(gate.key == TEACHER_KEY for gate in parity.gates if gate.failed)
+    wanted = "well as its teacher" if only_teacher else "the checkpoint does"
+    budget = "" if variant.exact and not only_teacher else f"\nThe bounds are keys of export in {run.recipe}."
     raise ProofFailed(
-        f"the {variant.name} variant does not answer as the checkpoint does; no bundle was written.\n{failures}\n"
+        f"the {variant.name} variant does not answer as {wanted}; no bundle was written.\n{failures}\n"
         f"Every figure, and the worst rows, are in {report}.{budget}"
     )
 

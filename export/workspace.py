@@ -102,7 +102,8 @@ class Workspace:
             answers = compute_reference_answers(model, training_task, run.read_evaluation())
             files = run.read_record()["data"].get("files", {})
             unlabelled = answer_unlabelled(model, training_task, answers.evaluation, files)
-            reference = replace(answers, test_sets=run.read_test_sets(), unlabelled=unlabelled)
+            teacher = run.read_teacher_answers()
+            reference = replace(answers, test_sets=run.read_test_sets(), unlabelled=unlabelled, teacher=teacher)
             yield cls(run, graphs, Path(folder), reference, threads, max_bytes, provider)
 
     @cached_property

@@ -27,7 +27,7 @@ from trainer.run.lock import (
     read_result,
     weight_hashes,
 )
-from trainer.run.run import Run, differences, training_settings, write_atomically
+from trainer.run.run import Run, differences, teacher_hashes, training_settings, write_atomically
 from trainer.setup.training_setup import TrainingSetup, prepare_setup
 from trainer.train import train
 
@@ -113,18 +113,18 @@ def _absolute(recipe: Recipe) -> dict[str, Any]:
 
 
 def _model_files(lock: Lock) -> dict[str, Any]:
-    return {key: lock.model.get(key) for key in ("sha256", "files")}
+    return {key: lock.model.get(key) for key in ("sha256", "files")} | {"teachers": teacher_hashes(lock.model)}
 
 
 def _check_inputs(lock: Lock, setup: TrainingSetup, run: Run) -> list[Check]:
     now = setup.to_record(run.root)
     was: dict[str, Any] = {"recipe": lock.recipe, "model": lock.model, "data": lock.data}
     recipes = [training_settings(record["recipe"]) for record in (was, now)]
-    files = {"sha256": now["model"]["sha256"], "files": setup.base.files()}
+    files = {"sha256": now["model"]["sha256"], "files": setup.base.files(), "teachers": teacher_hashes(now["model"])}
     data = [_hashes(record["data"], now["data"]["files"]) for record in (was, now)]
     return [
         Check(name="recipe", differences=_compare(recipes[0], recipes[1])),
-        Check(name="base model", differences=_compare({key: lock.model.get(key) for key in files}, files)),
+        Check(name="base model", differences=_compare(_model_files(lock), files)),
         Check(name="data", differences=_compare(data[0], data[1])),
     ]
 

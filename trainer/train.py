@@ -6,7 +6,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from trainer.run.folder_lock import folder_lock
 from trainer.run.lock import locked_environment
 from trainer.run.report import write_report
 from trainer.run.run import FINISHED, Run, check_folder, claim, write_atomically
+from trainer.setup.teachers import best_teacher
 from trainer.setup.training_setup import TrainingSetup, prepare_setup
 
 
@@ -113,10 +114,27 @@ def _evaluate_saved(setup: TrainingSetup, run: Run) -> dict[str, Any]:
     evaluations = evaluate_all({"validation": splits.validation, "test": splits.test})
     test_sets = evaluate_all(splits.tests)
     rows = ({"inputs": inputs, "target": target} for inputs, target in splits.test.pairs())
-    write_atomically(run.evaluation, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    _write_lines(run.evaluation, rows)
     return {
+        **(_evaluate_teacher(setup, run) if setup.teachers else {}),
         "metrics": {name: evaluation.metrics() for name, evaluation in evaluations.items()},
         "test_sets": {name: evaluation.metrics() for name, evaluation in test_sets.items()},
         "leaks": measure_without_leaks(evaluations["test"], splits, setup.recipe.task),
         "errors": evaluations["test"].errors(),
     }
+
+
+def _evaluate_teacher(setup: TrainingSetup, run: Run) -> dict[str, Any]:
+    """Also writes its answers to the test rows, so that no export needs it."""
+    teacher, rows = best_teacher(setup.teachers, setup.recipe.metric), setup.splits.test
+    batch_size = setup.recipe.training.per_device_eval_batch_size
+    evaluation = evaluate(teacher.load(), setup.training_task, rows, batch_size)
+    _write_lines(run.teacher, evaluation.answers)
+    figures = evaluation.metrics()
+    kept = {"rows", *setup.training_task.metrics(rows, evaluation.answers)}
+    metrics = {name: figures[name] for name in figures if name.removesuffix("_interval_95") in kept}
+    return {"teacher": {"id": teacher.run.root.resolve().name, "metrics": metrics}}
+
+
+def _write_lines(path: Path, values: Iterable[Any]) -> None:
+    write_atomically(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in values))

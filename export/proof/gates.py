@@ -23,6 +23,8 @@ from trainer.metrics.display import metric_title
 MAX_LOGIT_DIFFERENCE = 1e-4
 """Bound for exact variants; float32 rounding stays two orders of magnitude below."""
 
+BUDGET_KEY, TEACHER_KEY = "export.max_metric_drop", "export.max_teacher_drop"
+
 MOST_CUT = 100
 """Inputs that are cut at the other end too."""
 
@@ -58,6 +60,7 @@ class Evidence:
 def check_gates(evidence: Evidence, promise: Promise) -> list[Gate]:
     """The gates that apply to a variant with this promise."""
     gates = [*[check(evidence, promise) for check in EVERY_VARIANT], *numbers_keep_samples(evidence)]
+    gates += keeps_to_teacher(evidence.served)
     if promise.exact:
         return [*gates, *[check(evidence, promise) for check in EXACT]]
     return [*gates, *metric_gates(evidence.served), *check_answers(evidence.served)]
@@ -146,22 +149,29 @@ def _above_floor(change: MetricChange, where: str) -> Gate:
     )
 
 
-def _within_budget(change: MetricChange, where: str) -> Gate:
+def _within_budget(change: MetricChange, where: str, key: str = BUDGET_KEY) -> Gate:
     name = f"change of {metric_title(change.metric)}{where}, lower end (one-sided {100 * change.level:g} %)"
-    advice = "" if change.within_budget else budget_advice(change)
-    return Gate(name, change.within_budget, change.low, f"> {-change.budget:g}", advice, "export.max_metric_drop")
+    advice = "" if change.within_budget else budget_advice(change, key)
+    return Gate(name, change.within_budget, change.low, f"> {-change.budget:g}", advice, key)
 
 
-def budget_advice(change: MetricChange) -> str:
+def keeps_to_teacher(served: ServedAnswers) -> Iterator[Gate]:
+    """Of a student."""
+    if change := served.teacher_change:
+        yield _within_budget(change, " from the teacher's", TEACHER_KEY)
+
+
+def budget_advice(change: MetricChange, key: str = BUDGET_KEY) -> str:
     value, low, high = format_change(change.metric, change.change, change.low, change.high)
     measured = (
         f"the change on {change.rows:,} test rows is {value}{change_unit(change.metric)}, its interval {low} to {high}"
         f" ({change.test}, one-sided {100 * change.level:g} %)"
     )
     if change.loses_too_much:
-        return f"{measured}: more rows would not help, the variant itself loses too much"
-    remedy = "Provide a larger data.test, export fp32, or raise export.max_metric_drop"
-    return f"{measured}: {_rows_advice(change)}. {remedy}"
+        loser = "variant" if key == BUDGET_KEY else "student"
+        return f"{measured}: more rows would not help, the {loser} itself loses too much"
+    other = "export fp32" if key == BUDGET_KEY else "train a larger student"
+    return f"{measured}: {_rows_advice(change)}. Provide a larger data.test, {other}, or raise {key}"
 
 
 def _rows_advice(change: MetricChange) -> str:

@@ -64,7 +64,10 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Parity(Judgement):
-    """The whole proof, as in ``parity.json``; ``rows`` are test rows, and ``gates`` all of them."""
+    """The whole proof, as in ``parity.json``; ``rows`` are test rows, and ``gates`` all of them.
+
+    ``teacher``: the change from a student's teacher.
+    """
 
     variant: str
     rows: int
@@ -73,6 +76,7 @@ class Parity(Judgement):
     max_abs_logit_difference: float
     mean_abs_logit_difference: float
     test_sets: dict[str, MetricChange]
+    teacher: MetricChange | None
     flips: Flips
     calibration: CalibrationDrift | None
     reliability: dict[str, Any]
@@ -124,6 +128,7 @@ def prove_served(served: ServedAnswers, promise: Promise) -> Parity:
         max_abs_logit_difference=largest_of(largest for largest, _ in served.differences),
         mean_abs_logit_difference=float(np.mean([mean for _, mean in served.differences])),
         test_sets=served.test_set_changes,
+        teacher=served.teacher_change,
         flips=count_flips(served.changed_rows, *served.correct_rows),
         calibration=calibration_drift(*judged) if (judged := served.judged_confidences) else None,
         reliability=measure_reliability(served),

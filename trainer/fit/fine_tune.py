@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import TrainerCallback, set_seed
 
+from trainer.fit.distil.distil_trainer import DistilTrainer
+from trainer.fit.distil.lesson import teach
 from trainer.fit.model_soup import ModelSoup, Record, Train
 from trainer.fit.optimisation.unfreezing import GradualUnfreezing
 from trainer.fit.progress import TrainingProgress
@@ -21,6 +23,7 @@ from trainer.fit.validation import Datasets, encode_datasets, tune_and_save
 from trainer.fit.weight_averaging import EpochWeights, copy_trainable, put_trainable
 from trainer.fit.wise_ft import interpolate
 from trainer.model.checkpoint import build_model
+from trainer.model.fewer_layers import keep_layers
 from trainer.model.heads import Model, set_bias
 from trainer.model.quiet import quiet_transformers
 from trainer.model.trainable import choose_weights, merge_adapters
@@ -34,6 +37,7 @@ def fine_tune(setup: TrainingSetup, run: Run, console: Console, callbacks: Seque
     """Train or resume, and save the best checkpoint; returns its part of the run's record."""
     settings = setup.recipe.training
     datasets, warnings = encode_datasets(setup, run, console)
+    datasets = teach(setup, datasets, run.state, console) if setup.teachers else datasets
     with TrainingProgress(console, setup.recipe.metric) as progress, quiet_transformers():
         train = partial(_train_one, setup, datasets, console, [progress, *callbacks])
         if runs := settings.weight_soup_runs:
@@ -101,11 +105,15 @@ def _create_trainer(
     layers = settings.gradual_unfreezing
     first = [GradualUnfreezing(model, layers)] if layers else []
     args = arguments(settings, setup.recipe.metric, state, steps, seed)
-    return TaskTrainer(model, args, datasets, [*first, *callbacks])
+    trainer = DistilTrainer if setup.teachers else TaskTrainer
+    return trainer(model, args, datasets, [*first, *callbacks])
 
 
 def _fresh_model(setup: TrainingSetup) -> Model:
-    return build_model(setup.base, setup.model_spec, setup.splits.labels)
+    model = build_model(setup.base, setup.model_spec, setup.splits.labels)
+    if kept := setup.kept_layers:
+        keep_layers(model, kept)
+    return model
 
 
 def _try_mean(trainer: TaskTrainer, mean: dict[str, Tensor]) -> Record:

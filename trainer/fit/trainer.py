@@ -182,9 +182,13 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
             return validate(self.model, self.datasets, self.args.eval_batch_size)
 
     def _loss(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
-        training_task = self.datasets.training_task
-        total = training_task.loss(outputs["logits"].float(), labels, training=self.model.training)
-        return total / (training_task.label_count(labels) if num_items_in_batch is None else num_items_in_batch)
+        total = self.total_loss(outputs["logits"].float(), labels)
+        count = self.datasets.training_task.label_count(labels) if num_items_in_batch is None else num_items_in_batch
+        return total / count
+
+    def total_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The sum over all labels of a batch."""
+        return self.datasets.training_task.loss(logits, labels, training=self.model.training)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from rich.console import Console
 from transformers import PreTrainedTokenizerFast
 
 from serving.tasks.base import Encoded, Logits, Task
-from trainer.data.rows import Rows
+from trainer.data.rows import Rows, hash_rows
 from trainer.fit.batches import Examples, collator
 from trainer.fit.progress import show_data
 from trainer.model.checkpoint import save_checkpoint
@@ -23,6 +23,7 @@ from trainer.model.inputs import cut, longest_first
 from trainer.model.tokenizer_warnings import tokenizer_warnings
 from trainer.run.run import Run
 from trainer.setup.data_warnings import warnings_of
+from trainer.setup.teachers import other_test_rows
 from trainer.setup.training_setup import TrainingSetup
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.generation import Generation
@@ -30,12 +31,22 @@ from trainer.tasks.generation import Generation
 LOSS_BATCH = 64
 
 
+class TrainingExamples(Protocol):
+    """With what a teacher says of them, where there is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example: ...
+
+    def lengths(self) -> list[int]: ...
+
+
 @dataclass(frozen=True)
 class Datasets:
     training_task: TrainingTask
     task: Task
     tokenizer: PreTrainedTokenizerFast
-    train: Examples
+    train: TrainingExamples
     validation: Examples
     validation_rows: Rows
 
@@ -55,6 +66,7 @@ def encode_datasets(setup: TrainingSetup, run: Run, console: Console) -> tuple[D
     warnings = warnings_of(splits, *lengths)
     warnings += tokenizer_warnings(setup.tokenizer, setup.base.folder, setup.base.config.vocab_size)
     warnings += setup.training_task.warnings(task, splits.train)
+    warnings += other_test_rows(setup.teachers, hash_rows(splits.test))
     carried = setup.carried
     warnings += [carried.text] if carried and carried.partly else []
     show_data(console, run.read_record(), warnings)

@@ -75,6 +75,7 @@ def leaks_note(record: dict[str, Any]) -> str:
 def figures_table(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row for each set."""
     sets = {**record["metrics"], **{f"test, {name}": each for name, each in record.get("test_sets", {}).items()}}
+    sets |= {"test, its teacher": record["teacher"]["metrics"]} if "teacher" in record else {}
     if without := record.get("leaks", {}).get("test"):
         sets["test, unseen rows"] = without
     names = [name for name in NAMES if all(name in figures for figures in sets.values())]

@@ -77,6 +77,8 @@ def accepted_values(field: Schema, schema: Schema) -> str:
     kind = str(field.get("type", ""))
     if kind == "array" and "enum" in field.get("items", {}):
         return "a list of them"
+    if kind == "array" and field.get("items", {}).get("type") == "integer":
+        return "a list of whole numbers"
     if isinstance(field.get("additionalProperties"), dict):
         return f"a mapping from names to {accepted_values(field['additionalProperties'], schema)}"
     words = {"string": "text", "boolean": "true or false", "null": "null", "array": "a list of text"}

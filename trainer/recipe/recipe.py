@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from serving.errors import InputError, shorten
 from serving.files import replace_file
 from stores.targets import is_target
+from trainer.recipe.distil import Distil
 from trainer.recipe.errors import explain
 from trainer.recipe.loader import apply_overrides, read_mapping
 from trainer.recipe.search import Search
@@ -64,6 +65,11 @@ LAYERED = ("text-classification", "multi-label-classification", "regression", "t
 REDACTED = ("text-classification", "multi-label-classification", "regression", "feature-extraction")
 """The tasks of ``data.redact``."""
 
+ANSWERED_ONCE = ("text-classification", "multi-label-classification", "regression")
+"""The tasks with one answer per text."""
+
+GENERATING = ("text2text-generation", "text-generation")
+
 SCORED_BY_WORDS = ("question-answering", "text2text-generation", "text-generation")
 """The tasks whose metrics are means over rows."""
 
@@ -80,12 +86,37 @@ class Recipe(Section):
     data: Data
     training: Training = Training()
     few_shot: FewShot | None = Field(default=None, description="classify by sentence vectors, without training them")
+    distil: Distil | None = Field(default=None, description="train a smaller student of finished runs")
     export: Export = Export()
     card: Card = Card()
     search: Search | None = Field(default=None, description="what tuneship tune may change; no other command reads it")
     imported: Imported | None = Field(
         default=None, description="of a run that tuneship import made, which trained nothing"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_teacher(cls, values: Any) -> Any:
+        """A student's base model is its first teacher's checkpoint, where the recipe names no other."""
+        distil = values.get("distil") if isinstance(values, dict) else None
+        teacher = distil.get("teacher") if isinstance(distil, dict) else None
+        first = teacher[0] if isinstance(teacher, tuple) and teacher else teacher
+        if not isinstance(first, str) or values.get("model") is not None:
+            return values
+        return {**values, "model": f"{first}/checkpoint"}
+
+    @model_validator(mode="after")
+    def _check_distil(self) -> Recipe:
+        if self.distil is None:
+            return self
+        if self.task in GENERATING:
+            raise ValueError(f"distil: learns labels, numbers, entities, passages and vectors, not task: {self.task}")
+        if self.few_shot or self.imported:
+            other = "few_shot" if self.few_shot else "imported"
+            raise ValueError(f"distil: a student learns its weights, and under {other} nothing does; leave one out")
+        if self.distil.rows and self.task not in ANSWERED_ONCE:
+            raise ValueError(f"distil.rows: belongs to {', '.join(ANSWERED_ONCE)}, not to task: {self.task}")
+        return self
 
     @model_validator(mode="after")
     def _check_task(self) -> Recipe:
@@ -171,9 +202,12 @@ def _map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
     else:
         moved = {"dataset": change(data.dataset)}
     export = recipe.export.model_copy(update={"rows": _map_value("rows", recipe.export.rows, change)})
-    search = _map_models(recipe.search, change) if recipe.search else None
-    data = data.model_copy(update=moved)
-    return recipe.model_copy(update={"model": change(recipe.model), "data": data, "export": export, "search": search})
+    changed: dict[str, Any] = {"model": change(recipe.model), "data": data.model_copy(update=moved), "export": export}
+    changed["search"] = _map_models(recipe.search, change) if recipe.search else None
+    if distil := recipe.distil:
+        paths = {name: _map_value(name, getattr(distil, name), change) for name in ("teacher", "rows")}
+        changed["distil"] = distil.model_copy(update=paths)
+    return recipe.model_copy(update=changed)
 
 
 def _map_models(search: Search, change: Callable[[str], str]) -> Search:

@@ -190,6 +190,13 @@ class Export(Section):
         description="of the task's main metric, in its unit: the lower end of an approximate variant's change, by a"
         " one-sided test at 2.5 %, must stay above minus this",
     )
+    max_teacher_drop: float = Field(
+        default=0.02,
+        ge=0,
+        lt=1,
+        description="of a student's main metric from its teacher's on the same rows, by the same test; of every"
+        " variant",
+    )
     rows: Name | None = Field(
         default=None,
         description="file of rows without labels, with the columns of data: the share of answers that change on them"

@@ -118,10 +118,11 @@ def weight_hashes(run: Run) -> dict[str, str]:
 
 
 def _other_hashes(run: Run, record: dict[str, Any]) -> dict[str, str]:
-    """Of the record, and of what else is in the checkpoint."""
+    """Of the record, of what else is in the checkpoint, and of a teacher's answers."""
     names = {path.relative_to(run.checkpoint).as_posix() for path in run.checkpoint.rglob("*") if path.is_file()}
     others = sorted(names - set(weight_hashes(run)))
     files = {_in_checkpoint(run, name): sha256_of(run.checkpoint / name) for name in others}
+    files |= {run.teacher.name: sha256_of(run.teacher)} if run.teacher.is_file() else {}
     return {run.record.name: hashlib.sha256(format_record(record).encode()).hexdigest(), **files}
 
 

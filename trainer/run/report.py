@@ -66,6 +66,7 @@ def _template(name: str) -> jinja2.Template:
         "main_metric": main_metric,
         "metric_title": metric_title,
         "most_labels": MOST_LABELS,
+        "student": _describe_student,
         "table": _table,
     }
     return environment.get_template(name)
@@ -78,6 +79,15 @@ def _summary(record: dict[str, Any]) -> str:
     seconds = ", ".join(f"{stage} {spent:.0f} s" for stage, spent in record["seconds"].items())
     done = "Imported" if "imported" in record else "Trained"
     return f"{done} on {device} with {versions}. Time: {seconds}. Base weights sha256 {record['model']['sha256']}."
+
+
+def _describe_student(record: dict[str, Any]) -> str:
+    distil, names = record["recipe"]["distil"], [each["id"] for each in record["model"]["teachers"]]
+    layers = distil.get("layers") or "all"
+    kept = f"layers {', '.join(map(str, layers))}" if isinstance(layers, list) else f"{layers} of the layers"
+    form = f"{kept} of its base model"
+    learned = f"answers at temperature {distil['temperature']:g}, labels with a weight of {distil['label_weight']:g}"
+    return f"A student of {', '.join(names)}: {form}; {learned}. It is measured against {record['teacher']['id']}."
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

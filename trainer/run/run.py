@@ -19,6 +19,8 @@ from trainer.run.records import read_record
 RUNNING, FINISHED = "running", "finished"
 AFTERWARDS = ("export", "card", "search")
 """The sections of a recipe on which no weight depends."""
+DISTIL_ROWS = "distil.rows"
+"""The role of a student's rows without labels, among a run's files."""
 _MOST_CHARACTERS = 40
 
 
@@ -28,6 +30,7 @@ class Run:
         self.record = root / "run.json"  # what happened
         self.recipe = root / "recipe.yaml"  # resolved
         self.evaluation = root / "evaluation.jsonl"  # the test rows
+        self.teacher = root / "teacher.jsonl"  # a student's: the teacher's answers to the test rows
         self.report = root / "report.md"
         self.lock = root / "lock.json"  # what the weights depend on, and their hashes
         self.replay = root / "replay.json"  # the comparison of the last repetition
@@ -76,6 +79,15 @@ class Run:
         inputs, targets = ([row[at] for row in rows] for at in (0, 1))
         return Rows(self.evaluation.name, inputs, targets, list(range(1, len(rows) + 1)), [""] * len(rows))
 
+    def read_teacher_answers(self) -> list[Any] | None:
+        """To the test rows, of a student's teacher; None where there is none. Raises InputError."""
+        if not self.teacher.is_file():
+            return None
+        try:
+            return [json.loads(line) for line in text_of(self.teacher).splitlines()]
+        except (ValueError, RecursionError):
+            raise InputError(f"{self.teacher}: has no JSON lines; restore the file, or train the run again") from None
+
     def read_test_sets(self) -> dict[str, range]:
         """The places among the test rows of each named test set; empty where there is one set."""
         rows = [(name, int(figures["rows"])) for name, figures in self.read_record().get("test_sets", {}).items()]
@@ -95,7 +107,7 @@ class Run:
     def clear(self) -> None:
         """Remove the run's own files only."""
         self.remove_temporary()
-        for file in (self.record, self.recipe, self.evaluation, self.report, self.lock, self.replay):
+        for file in (self.record, self.recipe, self.evaluation, self.teacher, self.report, self.lock, self.replay):
             file.unlink(missing_ok=True)
         for folder in (self.state, self.checkpoint, self.figures, self.root / "checkpoint.partial"):
             shutil.rmtree(folder, ignore_errors=True)
@@ -192,9 +204,11 @@ def comparable(record: dict[str, Any]) -> dict[str, Any]:
     }
     splits = record.get("data", {}).get("splits", {})
     training = {"training": _acting(recipe["training"])} if "training" in recipe else {}
+    distil = {key: value for key, value in recipe.get("distil", {}).items() if key not in ("teacher", "rows")}
     return {
-        **{key: value for key, value in recipe.items() if key not in ("model", "data", *AFTERWARDS)},
+        **{key: value for key, value in recipe.items() if key not in ("model", "data", "distil", *AFTERWARDS)},
         **training,
+        **({"distil": distil | digests_of(record)} if distil else {}),
         "model": record.get("model", {}).get("sha256"),
         "data": {**data, "rows": {name: split.get("sha256") for name, split in splits.items()}},
     }
@@ -203,6 +217,17 @@ def comparable(record: dict[str, Any]) -> dict[str, Any]:
 def _acting(training: dict[str, Any]) -> dict[str, Any]:
     """Without what changes no weight."""
     return {key: value for key, value in resolve_record(training).items() if key not in WITHOUT_WEIGHTS}
+
+
+def digests_of(record: dict[str, Any]) -> dict[str, Any]:
+    """What a student has learned from: the sha256 of each teacher's lock, and of its rows without labels."""
+    rows = record.get("data", {}).get("files", {}).get(DISTIL_ROWS, {})
+    return {"teachers": teacher_hashes(record.get("model", {})), "rows": rows.get("sha256")}
+
+
+def teacher_hashes(model: dict[str, Any]) -> list[str]:
+    """The sha256 of each teacher's lock."""
+    return [each["sha256"] for each in model.get("teachers", [])]
 
 
 def _without_paths(value: Any) -> Any:

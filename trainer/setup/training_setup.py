@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,16 @@ from trainer.model.architecture import check_head, has_library_head, kind_of
 from trainer.model.base_model import BaseCheckpoint, find_base_model
 from trainer.model.case_markers import with_case_markers
 from trainer.model.checkpoint import ModelSpec, check_weights, load_tokenizer
+from trainer.model.fewer_layers import pick_layers
 from trainer.model.sentence_modules import SUPPORTED
 from trainer.model.trained_head import Carried, TrainedHead, plan_head, read_trained_head
 from trainer.recipe.recipe import Recipe
 from trainer.run.environment import computes_in_bf16
+from trainer.run.run import DISTIL_ROWS
 from trainer.setup.sources import InputCheck
 from trainer.setup.splits import Splits, fingerprint, load_splits
-from trainer.setup.unlabelled import read_unlabelled
+from trainer.setup.teachers import Student, Teacher, open_teachers, require_same_answers
+from trainer.setup.unlabelled import UnlabelledRows, read_further_rows, read_unlabelled
 from trainer.tasks import create_training_task
 from trainer.tasks.base import TrainingTask
 
@@ -33,6 +36,8 @@ class TrainingSetup:
     tokenizer: PreTrainedTokenizerFast
     splits: Splits
     trained_head: TrainedHead | None = None
+    teachers: tuple[Teacher, ...] = ()
+    unlabelled: UnlabelledRows | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -73,19 +78,29 @@ class TrainingSetup:
             return None
         return plan_head(self.trained_head, self.model_spec, self.task)
 
+    @property
+    def kept_layers(self) -> list[int] | None:
+        """The base model's layers that a student keeps; raises InputError for layers that it does not have."""
+        distil = self.recipe.distil
+        return pick_layers(distil.layers, self.base.config, self.base.id) if distil and distil.layers else None
+
     def to_record(self, output: Path) -> dict[str, Any]:
         """What run.json says before training; a resumed run must share it."""
+        data, teachers = fingerprint(self.recipe.data, self.splits), [each.to_record() for each in self.teachers]
+        if self.unlabelled:
+            data["files"][DISTIL_ROWS] = {"name": self.unlabelled.rows.name, "sha256": self.unlabelled.sha256}
         return {
             "task": self.recipe.task,
             "labels": self.splits.labels,
-            "model": self.base.to_record(),
+            "model": self.base.to_record() | ({"teachers": teachers} if teachers else {}),
             "recipe": self.recipe.to_mapping(output),
-            "data": fingerprint(self.recipe.data, self.splits),
+            "data": data,
         }
 
 
 def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     """Raises InputError or HubUnreachable."""
+    teachers = open_teachers(recipe)
     base = find_base_model(recipe.model, recipe.to_mapping(output)["model"], recipe.model_revision)
     head = read_trained_head(base)
     training_task = create_training_task(resolve_recipe(recipe, base, head))
@@ -94,9 +109,28 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     tokenizer = with_case_markers(tokenizer) if training_task.data.case_markers else tokenizer
     training_task.prepare(base, tokenizer)
     splits = load_splits(training_task, lambda train: _check_of(training_task, base, tokenizer, train, head))
-    setup = TrainingSetup(training_task, base, tokenizer, splits, head)
+    setup = TrainingSetup(training_task, base, tokenizer, splits, head, teachers)
+    _check_student(setup)
     _check_export(setup)
-    return setup
+    return replace(setup, unlabelled=_read_distil_rows(setup))
+
+
+def _check_student(setup: TrainingSetup) -> None:
+    """Raise InputError for layers that are not there, and for teachers that answer something else."""
+    if setup.teachers:
+        _ = setup.kept_layers
+        student = Student(setup.task, setup.model_spec, setup.tokenizer, setup.base.config)
+        require_same_answers(setup.teachers, student)
+
+
+def _read_distil_rows(setup: TrainingSetup) -> UnlabelledRows | None:
+    """What the teachers answer beside the training rows, without any that measure the student."""
+    distil = setup.recipe.distil
+    if distil is None or distil.rows is None:
+        return None
+    check = setup.training_task.input_check(setup.task, setup.tokenizer.backend_tokenizer)
+    known = [rows for _, rows in setup.splits.by_name()]
+    return read_further_rows(setup.training_task, check, known, DISTIL_ROWS, distil.rows)
 
 
 def _check_of(

@@ -1,8 +1,8 @@
-"""Rows without labels, of the recipe's ``export.rows``: read as those of its section data, and told of as early."""
+"""Rows without labels, of ``export.rows`` or ``distil.rows``: read as those of ``data``, and told of as early."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ KEY = "export.rows"
 @dataclass(frozen=True)
 class UnlabelledRows:
     """Attributes:
-    rows: without repeated ones, and those among the test rows.
+    rows: without repeated ones, and those that are known.
     count: of the file.
     """
 
@@ -42,32 +42,40 @@ def read_unlabelled(
     """
     if reader.recipe.export.rows is None:
         return None
-    path = local_file(reader.recipe.export.rows)
-    inputs = _read_inputs(reader, check, path)
-    digest = sha256_of(path)
+    found = read_further_rows(reader, check, [evaluation], KEY, reader.recipe.export.rows)
     for role, file in files.items():
-        if file.get("sha256") == digest:
+        if file.get("sha256") == found.sha256:
             raise InputError(
-                f"{KEY}: {path.name} is the run's own data.{role}; give rows that it has not seen", field=KEY
+                f"{KEY}: {found.rows.name} is the run's own data.{role}; give rows that it has not seen", field=KEY
             )
-    known = {same_text(each) for each in evaluation.inputs}
+    return found
+
+
+def read_further_rows(
+    reader: RowReader, check: InputCheck, known_rows: Sequence[Rows], key: str, name: str
+) -> UnlabelledRows:
+    """Those of a file that ``known_rows`` do not have; ``key`` of the recipe names it. Raises InputError."""
+    path = local_file(name)
+    inputs = _read_inputs(reader, check, path, key)
+    known = {same_text(each) for rows in known_rows for each in rows.inputs}
     fresh = list({same_text(each): each for each in inputs if same_text(each) not in known}.values())
     if not fresh:
-        raise InputError(f"{KEY}: every row of {path.name} is among the test rows; give others", field=KEY)
+        where = "test rows" if key == KEY else "rows of data"
+        raise InputError(f"{key}: every row of {path.name} is among the {where}; give others", field=key)
     rows = Rows(path.name, fresh, [None] * len(fresh), list(range(1, len(fresh) + 1)), [""] * len(fresh))
-    return UnlabelledRows(rows, digest, len(inputs))
+    return UnlabelledRows(rows, sha256_of(path), len(inputs))
 
 
-def _read_inputs(reader: RowReader, check: InputCheck, path: Path) -> list[Any]:
+def _read_inputs(reader: RowReader, check: InputCheck, path: Path, key: str) -> list[Any]:
     options = read_options(reader.data)
     try:
         table = read_file(path, options._replace(column_names=None) if names_its_columns(path) else options)
         numbers, inputs = reader.inputs(table)
     except InputError as error:
-        raise InputError(f"{KEY}: {error}", field=KEY) from error
+        raise InputError(f"{key}: {error}", field=key) from error
     usable = usable_inputs(check, inputs, numbers, table.problems)
     if reader.data.unusable_rows == "refuse" and len(table.problems):
-        raise InputError(f"{KEY}: {table.problems.message(table.name)}\n{REMEDY}", field=KEY)
+        raise InputError(f"{key}: {table.problems.message(table.name)}\n{REMEDY}", field=key)
     if not usable:
-        raise InputError(f"{KEY}: {path.name}: no row can be used", field=KEY)
+        raise InputError(f"{key}: {path.name}: no row can be used", field=key)
     return [inputs[at] for at in usable]

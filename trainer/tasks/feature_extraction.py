@@ -21,6 +21,7 @@ from trainer.metrics.correlation import pearson, spearman
 from trainer.metrics.resampling import WeightedMetric, pearson_of, spearman_of
 from trainer.model.inference import RowLogits
 from trainer.tasks.base import Example, MetricValues, TrainingTask
+from trainer.tasks.soft_answers import VECTORS, SoftAnswers
 
 SCALE = 20.0
 """CoSENT's inverse temperature, as its author and sentence-transformers use it."""
@@ -80,6 +81,9 @@ class FeatureExtraction(TrainingTask):
         if self.recipe.loss == "cosine":
             return ((cosines - labels) ** 2).sum()
         return len(labels) * cosent(cosines, labels)
+
+    def soft_answers(self) -> SoftAnswers:
+        return VECTORS
 
     def metrics(self, rows: Rows, answers: Sequence[float]) -> MetricValues:
         expected, answered = np.array(rows.targets), np.array(answers)

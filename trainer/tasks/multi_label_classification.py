@@ -30,6 +30,7 @@ from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
 from trainer.tasks.losses import class_weights, sigmoid_loss
 from trainer.tasks.scoring import mistake, per_label
+from trainer.tasks.soft_answers import SEVERAL_LABELS, SoftAnswers
 
 
 class MultiLabelClassification(TrainingTask):
@@ -127,6 +128,9 @@ class MultiLabelClassification(TrainingTask):
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         weight = self._weight if training else None
         return sigmoid_loss(logits, labels.to(logits.dtype), weight=weight, gamma=self.focal_gamma(training))
+
+    def soft_answers(self) -> SoftAnswers:
+        return SEVERAL_LABELS
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """``accuracy`` is the share of wholly right rows."""

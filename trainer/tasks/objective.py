@@ -13,6 +13,7 @@ from serving.tasks.base import Encoded, Task
 from trainer.data.rows import Rows
 from trainer.model.inputs import IGNORED, Batch
 from trainer.recipe.recipe import Recipe
+from trainer.tasks.soft_answers import SoftAnswers
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Objective(ABC):
     def label_count(self, labels: Tensor) -> int:
         """How many labels `loss` sums over."""
         return int(labels.ne(IGNORED).sum())
+
+    def soft_answers(self) -> SoftAnswers | None:
+        """How a student learns from a teacher's logits; None: it cannot."""
+        return None
 
     def batch(self, batch: Batch) -> Batch:
         """With whatever else the model takes."""

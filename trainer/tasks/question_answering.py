@@ -26,6 +26,7 @@ from trainer.tasks.base import Example, TrainingTask
 from trainer.tasks.calibration import Calibrated
 from trainer.tasks.losses import softmax_loss
 from trainer.tasks.scoring import WordScoring, mistake
+from trainer.tasks.soft_answers import SPANS, SoftAnswers
 
 WINDOW = 384
 SHORTEST_QUESTION = 12
@@ -119,6 +120,9 @@ class QuestionAnswering(WordScoring, TrainingTask):
 
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         return softmax_loss(logits[..., 0], labels[:, 0]) + softmax_loss(logits[..., 1], labels[:, 1])
+
+    def soft_answers(self) -> SoftAnswers:
+        return SPANS
 
     def answered_text(self, answer: Any) -> str:
         return str(answer["answer"])

@@ -23,6 +23,7 @@ from trainer.model.inference import RowLogits
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
 from trainer.tasks.scoring import mistake
+from trainer.tasks.soft_answers import NUMBERS, SoftAnswers
 
 LARGEST = 1e15
 
@@ -75,6 +76,9 @@ class Regression(TrainingTask):
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         loss = huber_loss if self.recipe.loss == "huber" else mse_loss
         return loss(logits, labels.to(logits.dtype), reduction="sum")
+
+    def soft_answers(self) -> SoftAnswers:
+        return NUMBERS
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """RMSE is in the data's unit; coverage is the share of the right numbers that are inside their intervals."""

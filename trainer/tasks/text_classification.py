@@ -30,6 +30,7 @@ from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
 from trainer.tasks.losses import class_weights, sigmoid_loss, softmax_loss
 from trainer.tasks.scoring import mistake, per_label
+from trainer.tasks.soft_answers import ONE_OF_LABELS, SEVERAL_LABELS, SoftAnswers
 
 SMOOTHING = 0.05
 
@@ -127,6 +128,9 @@ class TextClassification(TrainingTask):
             smoothed = labels.to(logits.dtype) * (1 - smoothing) + smoothing / 2
             return sigmoid_loss(logits[:, 0], smoothed, weight=None if weight is None else weight[1] / weight[0])
         return softmax_loss(logits, labels, smoothing=smoothing, weight=weight, gamma=self.focal_gamma(training))
+
+    def soft_answers(self) -> SoftAnswers:
+        return SEVERAL_LABELS if self.recipe.loss == "binary-cross-entropy" else ONE_OF_LABELS
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         expected, answered = rows.targets, _labels(answers)

@@ -30,6 +30,7 @@ from trainer.tasks.base import USUAL_LENGTH, Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
 from trainer.tasks.losses import class_weights, softmax_loss
 from trainer.tasks.scoring import mistake
+from trainer.tasks.soft_answers import TAGS, SoftAnswers
 from trainer.tasks.tagged_rows import TaggedRows
 from trainer.tasks.word_tags import answered_tags, entity_places, token_tags
 
@@ -127,6 +128,9 @@ class TokenClassification(TaggedRows, TrainingTask):
             weight=self._weight if training else None,
             gamma=self.focal_gamma(training),
         )
+
+    def soft_answers(self) -> SoftAnswers:
+        return TAGS
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         scores = _entity_scores(rows, answers).micro

@@ -127,6 +127,7 @@ class ReferenceAnswers:
         results: what the task decodes, by item and window.
         test_sets: the rows of each named test set, if there are several.
         unlabelled: the answers to rows without labels.
+        teacher: of a student's run, its teacher's answers to the rows.
     """
 
     model: ReferenceModel
@@ -138,6 +139,7 @@ class ReferenceAnswers:
     results: list[list[Any]]
     test_sets: Mapping[str, range] = field(default_factory=dict)
     unlabelled: UnlabelledAnswers | None = None
+    teacher: list[Any] | None = None
 
     @cached_property
     def answers(self) -> ItemAnswers:

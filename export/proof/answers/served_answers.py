@@ -16,7 +16,6 @@ from export.proof.answers.stored_window import same_tokens
 from export.proof.statistics.metric_change import LEVEL, ChangedAnswers, MetricChange, measure_change, unmeasured_change
 from serving.inference.predictor import Predictor
 from serving.tasks.base import Encoded
-from trainer.data.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -92,28 +91,37 @@ class ServedAnswers:
         """Over all rows; None if they have no labels."""
         if not self.reference.evaluation.labelled:
             return None
-        return self._change(self.reference.evaluation, self.reference.row_answers, self.row_answers)
+        return self._change(self.reference.row_answers)
+
+    @cached_property
+    def teacher_change(self) -> MetricChange | None:
+        """From a student's teacher, over all rows."""
+        teacher, budget = self.reference.teacher, self.reference.training_task.recipe.export.max_teacher_drop
+        if teacher is None or not self.reference.evaluation.labelled:
+            return None
+        return replace(self._change(teacher, budget=budget), unlabelled_rows_needed=None)
 
     @cached_property
     def test_set_changes(self) -> dict[str, MetricChange]:
         """Of each named test set; a large one would hide what a small one loses."""
-        rows, before, after = self.reference.evaluation, self.reference.row_answers, self.row_answers
-        return {
-            name: self._change(rows.take(places), before[places.start : places.stop], after[places.start : places.stop])
-            for name, places in self.reference.test_sets.items()
-        }
+        sets = self.reference.test_sets
+        return {name: self._change(self.reference.row_answers, places) for name, places in sets.items()}
 
-    def _change(self, rows: Rows, before: list[Any], after: list[Any]) -> MetricChange:
-        """NaN if the answers cannot be scored."""
-        task = self.reference.training_task
-        metric, budget = task.proof_metric, task.recipe.export.max_metric_drop
+    def _change(self, before: list[Any], places: range | None = None, budget: float | None = None) -> MetricChange:
+        """NaN if the answers cannot be scored. By default of all rows, with the budget of a variant."""
+        task, rows, after = self.reference.training_task, self.reference.evaluation, self.row_answers
+        if places is not None:
+            part = slice(places.start, places.stop)
+            rows, before, after = rows.take(places), before[part], after[part]
+        metric, budget = task.proof_metric, task.recipe.export.max_metric_drop if budget is None else budget
         score = task.metrics(rows, before)[metric]
         try:
             served = task.metrics(rows, after)[metric]
         except ValueError:  # correlations refuse values that are not finite
             return unmeasured_change(metric, score, len(rows), budget, self.level)
         sides = [task.weighted_metric(metric, rows, each) for each in (before, after)]
-        floor, unlabelled = task.floor(metric, rows), self._changed_unlabelled
+        floor = task.floor(metric, rows)
+        unlabelled = None if before is self.reference.teacher else self._changed_unlabelled
         return measure_change(metric, (score, served), (sides[0], sides[1]), budget, self.level, floor, unlabelled)
 
     @cached_property

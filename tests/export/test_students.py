@@ -1,0 +1,49 @@
+"""A student's bundle: proven against its own checkpoint and, without the teacher at hand, against the teacher."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from export.exporter import ProofFailed, export_run
+from serving.bundle.bundle import Bundle
+from serving.errors import InputError
+from serving.inference.predictor import Predictor
+from tests.trainer.conftest import fit
+from tests.trainer.fit.distil.test_students import student_of
+from trainer.run.run import Run
+
+RunOf = Callable[[str], Run]
+
+
+@pytest.mark.slow
+def test_the_whole_road_of_a_student(task_run: RunOf, tmp_path: Path) -> None:
+    """It is exported with the teacher gone; card and parity.json have the teacher's score; a large drop is refused."""
+    teacher = tmp_path / "teacher"
+    shutil.copytree(task_run("text-classification").root, teacher)
+    recipe = student_of(tmp_path, Run(teacher), export={"max_teacher_drop": 0.5}, training={"num_train_epochs": 4})
+    run = fit(recipe, tmp_path / "student")
+    shutil.rmtree(teacher)
+    for variant in ("fp32", "int8"):
+        export = export_run(run, tmp_path / variant, variant)
+        change = export.parity.teacher
+        assert change is not None
+        assert change.reference == run.read_record()["teacher"]["metrics"]["accuracy"]
+        assert "from the teacher" in (tmp_path / variant / "README.md").read_text(encoding="utf-8")
+        assert Predictor.load(Bundle.open(tmp_path / variant)).predict(["where is the blue lamp?"])
+    text = run.recipe.read_text(encoding="utf-8").replace("max_teacher_drop: 0.5", "max_teacher_drop: 0.0")
+    run.recipe.write_text(text, encoding="utf-8")
+    with pytest.raises(ProofFailed) as error:
+        export_run(run, tmp_path / "none", "fp32")
+    assert "does not answer as well as its teacher" in str(error.value)
+    assert "export.max_teacher_drop moves this bound" in str(error.value)
+    assert not (tmp_path / "none").exists()
+    answers = run.read_teacher_answers()
+    assert answers is not None
+    run.teacher.write_text("".join(json.dumps(each[:1]) + "\n" for each in reversed(answers)), encoding="utf-8")
+    with pytest.raises(InputError, match=r"teacher\.jsonl"):
+        export_run(run, tmp_path / "none", "fp32")

@@ -1,0 +1,59 @@
+"""The trainer of a student: its loss is that of the labels and the distance from the teachers' answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from trainer.fit.distil.lesson import TaughtExample
+from trainer.fit.trainer import TaskTrainer
+from trainer.model.inputs import Batch
+
+TEACHER, LABELLED = "teacher", "labelled"
+
+
+class DistilTrainer(TaskTrainer):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.data_collator: Callable[[Sequence[Any]], Batch] = with_teacher(self.data_collator)
+
+    def compute_loss(self, model: nn.Module, inputs: Batch, *args: Any, **options: Any) -> Any:
+        self._taught = inputs.pop(TEACHER), inputs.pop(LABELLED)
+        return super().compute_loss(model, inputs, *args, **options)
+
+    def total_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Rows without labels have the teachers' part alone, at its full weight."""
+        task, (teacher, labelled) = self.datasets.training_task, self._taught
+        distil, soft = task.recipe.distil, task.soft_answers()
+        assert distil is not None
+        assert soft is not None
+        known = labelled.repeat_interleave(len(logits) // len(labels))
+        weights = torch.where(known, 1 - distil.label_weight, 1.0)
+        total = (soft.loss(logits, teacher, labels, distil.temperature) * weights).sum()
+        if distil.label_weight and labelled.any():
+            total = total + distil.label_weight * super().total_loss(logits[known], labels[labelled])
+        return total
+
+
+def with_teacher(collate: Callable[[Sequence[Any]], Batch]) -> Callable[[Sequence[TaughtExample]], Batch]:
+    """Batches also have the teachers' logits [windows, …], padded by the lowest float, and which labels count."""
+
+    def collate_taught(examples: Sequence[TaughtExample]) -> Batch:
+        batch, logits = collate(examples), [each for example in examples for each in example.teacher]
+        longest = batch["input_ids"].shape[1]
+        padded = [each if each.ndim == 1 else _pad(each, longest) for each in logits]
+        return {
+            **batch,
+            TEACHER: torch.stack(padded),
+            LABELLED: torch.tensor([example.labelled for example in examples]),
+        }
+
+    return collate_taught
+
+
+def _pad(logits: Tensor, longest: int) -> Tensor:
+    return pad(logits, (0, 0, 0, longest - len(logits)), value=torch.finfo(torch.float32).min)

@@ -1,0 +1,146 @@
+"""What a student learns from: training examples with the teachers' logits, computed once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from serving.files import replace_file
+from serving.tasks.base import Encoded, Task
+from trainer.fit.batches import Examples
+from trainer.fit.validation import Datasets
+from trainer.model.checkpoint import Checkpoint
+from trainer.model.inference import logits_of
+from trainer.model.inputs import encode
+from trainer.setup.teachers import KEY, Teacher
+from trainer.setup.training_setup import TrainingSetup
+from trainer.tasks.base import Example
+
+FILE = "teacher.safetensors"
+
+
+@dataclass(frozen=True)
+class TaughtExample(Example):
+    """``teacher``: logits of each window; ``labelled``: the label counts."""
+
+    teacher: tuple[Tensor, ...]
+    labelled: bool
+
+
+class TaughtExamples(Dataset[Example]):
+    """The training rows', then those of rows without labels."""
+
+    def __init__(self, parts: Sequence[Examples], logits: Sequence[Tensor]) -> None:
+        self.parts = parts
+        following = iter(logits)
+        self.examples = [
+            TaughtExample(example.windows, example.label, tuple(next(following) for _ in example.windows), at == 0)
+            for at, part in enumerate(parts)
+            for example in part.examples
+        ]
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> TaughtExample:
+        return self.examples[index]
+
+    def lengths(self) -> list[int]:
+        return [length for part in self.parts for length in part.lengths()]
+
+
+def teach(setup: TrainingSetup, datasets: Datasets, state: Path, console: Console) -> Datasets:
+    """With the teachers' logits beside the training examples; a resumed run finds them in ``state``."""
+    assert isinstance(datasets.train, Examples)
+    parts = [datasets.train, *_unlabelled_examples(setup, datasets)]
+    digest = _digest(setup.teachers, parts)
+    logits = _read(state / FILE, digest)
+    if logits is None:
+        names = ", ".join(each.run.root.name for each in setup.teachers)
+        console.print(f"computing the answers of {names} to {sum(map(len, parts)):,} examples…", highlight=False)
+        logits = _mean_logits(setup, datasets.task, parts)
+        _write(state / FILE, digest, logits)
+    return replace(datasets, train=TaughtExamples(parts, logits))
+
+
+def _unlabelled_examples(setup: TrainingSetup, datasets: Datasets) -> Iterator[Examples]:
+    """With the first training row's label, which does not count."""
+    if setup.unlabelled:
+        rows = setup.unlabelled.rows
+        rows = replace(rows, targets=setup.splits.train.targets[:1] * len(rows))
+        yield Examples(setup.training_task, datasets.task, setup.tokenizer, rows)
+
+
+def _mean_logits(setup: TrainingSetup, task: Task, parts: Sequence[Examples]) -> list[Tensor]:
+    """Of each window, in the student's order of labels and its unit."""
+    every = [_teacher_logits(setup, task, teacher, parts) for teacher in setup.teachers]
+    soft = setup.training_task.soft_answers()
+    assert soft is not None
+    return every[0] if len(every) == 1 else [soft.mean(torch.stack(each)) for each in zip(*every, strict=True)]
+
+
+def _teacher_logits(setup: TrainingSetup, task: Task, teacher: Teacher, parts: Sequence[Examples]) -> list[Tensor]:
+    checkpoint = teacher.load()
+    checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    windows = [window for part in parts for example in part.examples for window in example.windows]
+    if not teacher.reads_as(setup.tokenizer):  # which only tasks with an answer per text may have
+        windows = _encode_again(checkpoint, parts)
+    batch_size = setup.recipe.training.per_device_eval_batch_size
+    order, (mean, std), (our_mean, our_std) = _columns(teacher.task, task), teacher.task.unit, task.unit
+    found = (torch.from_numpy(each) for each in logits_of(checkpoint.model, checkpoint.tokenizer, windows, batch_size))
+    return [(each[..., order] if order else each) * (std / our_std) + (mean - our_mean) / our_std for each in found]
+
+
+def _columns(teacher: Task, student: Task) -> list[int] | None:
+    """Of the teacher's logits in the student's order; None: as they are."""
+    if teacher.labels == student.labels:
+        return None
+    return [teacher.labels.index(label) for label in student.labels]
+
+
+def _encode_again(checkpoint: Checkpoint, parts: Sequence[Examples]) -> list[Any]:
+    """The texts as the teacher reads them."""
+    items = [each.item for part in parts for of_row in part.encoded for each in of_row]
+    encoded: list[Encoded] = encode(checkpoint.tokenizer, checkpoint.task, items)
+    return [each.windows[0] for each in encoded]
+
+
+def _digest(teachers: Sequence[Teacher], parts: Sequence[Examples]) -> str:
+    """Of all that the logits depend on."""
+    digest = hashlib.sha256(json.dumps([each.sha256 for each in teachers]).encode())
+    for part in parts:
+        for example in part.examples:
+            for window in example.windows:
+                digest.update(json.dumps(window.ids).encode())
+    return digest.hexdigest()
+
+
+def _read(path: Path, digest: str) -> list[Tensor] | None:
+    if not path.is_file():
+        return None
+    with safe_open(path, "pt") as file:
+        if (file.metadata() or {}).get(KEY) != digest:
+            return None
+        flat, lengths = file.get_tensor("logits"), file.get_tensor("lengths")
+    parts = flat.split(torch.where(lengths == 0, 1, lengths).tolist())
+    return [part[0] if length == 0 else part for part, length in zip(parts, lengths.tolist(), strict=True)]
+
+
+def _write(path: Path, digest: str, logits: Sequence[Tensor]) -> None:
+    """A length of 0 is that of a window with logits of its own, not of its tokens."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lengths = torch.tensor([0 if each.ndim == 1 else len(each) for each in logits])
+    flat = torch.cat([each[None] if each.ndim == 1 else each for each in logits])
+    with replace_file(path) as file:
+        file.write(save({"logits": flat.contiguous(), "lengths": lengths}, {KEY: digest}))
