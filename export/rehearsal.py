@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from export.graphs.convert import write_graphs
 from serving.errors import InputError
 from trainer.model.architecture import TESTED
 from trainer.model.checkpoint import Checkpoint, build_model
@@ -35,6 +34,8 @@ def rehearse_checkpoint(checkpoint: Checkpoint, name: str) -> None:
         return
     if checkpoint.model_spec.head not in GENERATING:
         _check_padding(checkpoint, name)
+    from export.graphs.convert import write_graphs  # most base models need no torch.onnx here: a second of imports
+
     with tempfile.TemporaryDirectory() as folder:
         write_graphs(checkpoint, Path(folder))
 

@@ -24,7 +24,6 @@ from trainer.recipe.recipe import Recipe
 from trainer.run import environment
 from trainer.run.folder_lock import folder_lock
 from trainer.run.lock import locked_environment
-from trainer.run.report import write_report
 from trainer.run.run import FINISHED, Run, check_folder, claim, write_atomically
 from trainer.setup.teachers import best_teacher
 from trainer.setup.training_setup import TrainingSetup, prepare_setup
@@ -98,6 +97,8 @@ def _train_and_report(
         record |= _evaluate_saved(setup, run)
     record |= {"status": FINISHED, "versions": environment.versions(), "hardware": environment.hardware()}
     with clock.stage("report"):
+        from trainer.run.report import write_report  # with matplotlib, once the first step no longer waits for it
+
         write_report(run, setup.to_record(run.root) | record | {"seconds": clock.seconds})
     return record
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from scipy.stats import binomtest
 
 from serving.tasks.base import Encoded
 from trainer.data.rows import Rows
@@ -85,6 +84,8 @@ def evaluate(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows, ba
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
     """The 95 % interval of a share of ``n`` rows."""
+    from scipy.stats import binomtest
+
     interval = binomtest(round(share * n), n).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
 

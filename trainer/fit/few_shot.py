@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from sklearn.linear_model import LogisticRegression
 from transformers import PreTrainedTokenizerFast
 
 from serving.tasks.base import Task
@@ -104,6 +103,8 @@ def sentence_vectors(
 
 def fit_classifier(examples: Vectors, numbers: Sequence[int], descriptions: Vectors, seed: int) -> Linear:
     """``numbers`` are the examples' labels; there is one description per label."""
+    from sklearn.linear_model import LogisticRegression
+
     labels = len(descriptions)
     if not len(examples):
         return Linear(descriptions * np.float32(ZERO_SHOT_SCALE), np.zeros(labels, dtype=np.float32))

@@ -1,4 +1,7 @@
-"""Pearson's and Spearman's correlation, and the interval of Pearson's."""
+"""Pearson's and Spearman's correlation, and the interval of Pearson's.
+
+scipy and scikit-learn are imported where they are used, so that a training's first step does not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import math
 from statistics import NormalDist
 
 import numpy as np
-import scipy.stats  # type: ignore[import-untyped, unused-ignore]
 from numpy.typing import ArrayLike, NDArray
 
 _Z95 = NormalDist().inv_cdf(0.975)
@@ -18,14 +20,18 @@ def pearson(x: ArrayLike, y: ArrayLike) -> float:
 
     Raises ValueError for no rows, unequal lengths, and numbers that are not finite.
     """
+    from scipy.stats import pearsonr
+
     left, right = _columns(x, y)
-    return 0.0 if _constant(left) or _constant(right) else float(scipy.stats.pearsonr(left, right).statistic)
+    return 0.0 if _constant(left) or _constant(right) else float(pearsonr(left, right).statistic)
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> float:
     """As `pearson`, of mean ranks."""
+    from scipy.stats import spearmanr
+
     left, right = _columns(x, y)
-    return 0.0 if _constant(left) or _constant(right) else float(scipy.stats.spearmanr(left, right).statistic)
+    return 0.0 if _constant(left) or _constant(right) else float(spearmanr(left, right).statistic)
 
 
 def pearson_interval(r: float, rows: int) -> tuple[float, float]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
-from sklearn.metrics import f1_score, precision_recall_fscore_support
 from torch import Tensor
 
 from serving.errors import InputError
@@ -134,6 +133,8 @@ class MultiLabelClassification(TrainingTask):
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         """``accuracy`` is the share of wholly right rows."""
+        from sklearn.metrics import f1_score
+
         expected, answered = _indicators_of_labels(rows, answers)
         return {
             "macro_f1": float(f1_score(expected, answered, average="macro", zero_division=0)),
@@ -170,6 +171,8 @@ class MultiLabelClassification(TrainingTask):
         return True
 
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
+        from sklearn.metrics import precision_recall_fscore_support
+
         expected, answered = (indicators(side, labels) for side in (rows.targets, map(_labels, answers)))
         figures = precision_recall_fscore_support(expected, answered, average=None, zero_division=0)
         return {"per_label": per_label(labels, figures)}

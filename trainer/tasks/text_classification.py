@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 from torch import Tensor
 
 from serving.errors import InputError
@@ -133,6 +132,8 @@ class TextClassification(TrainingTask):
         return SEVERAL_LABELS if self.recipe.loss == "binary-cross-entropy" else ONE_OF_LABELS
 
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
+        from sklearn.metrics import f1_score
+
         expected, answered = rows.targets, _labels(answers)
         return {
             "accuracy": float(np.mean(np.array(expected) == np.array(answered))),
@@ -168,6 +169,8 @@ class TextClassification(TrainingTask):
 
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
         """The matrix is [expected, answered]."""
+        from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
         expected, answered = rows.targets, _labels(answers)
         figures = precision_recall_fscore_support(expected, answered, labels=list(labels), zero_division=0)
         matrix: NDArray[np.int64] = confusion_matrix(expected, answered, labels=list(labels))
