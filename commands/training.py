@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -13,25 +14,50 @@ from commands.arguments import Overrides, Run
 from commands.terminal import err, out
 from stores.locate import local
 
+if TYPE_CHECKING:
+    from trainer.fit.machine.forecast import Forecast
+
+LONG_SECONDS = 15 * 60
+"""From which on a terminal is asked."""
+
 
 def train(
     recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
     output: Annotated[Path, Option("--output", "-o", metavar="RUN", parser=local, help="Folder for the run.")],
     set_: Overrides = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace another run in that folder.")] = False,
+    forecast: Annotated[bool, Option("--forecast", help="Only tell what it would take; write nothing.")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask, on a terminal, before a long training.")] = False,
 ) -> None:
     """Fine-tune a model as a recipe says.
 
-    To resume an interrupted run, repeat the command.
+    To resume an interrupted run, repeat the command. Before a fresh one, a few timed steps choose precision and
+    threads and tell time and memory.
     """
     from trainer.recipe.recipe import load_recipe
 
     settings = load_recipe(recipe, set_ or [])
     from export.rehearsal import rehearse  # imports torch; a mistake in the recipe shows before
+    from trainer.train import forecast_training
     from trainer.train import train as run_training
 
-    run = run_training(settings, output, overwrite=overwrite, check=rehearse)
+    if forecast:
+        forecast_training(settings, output, check=rehearse)
+        return
+    confirm = _accept if yes or not (out.is_terminal and sys.stdin.isatty()) else _ask
+    run = run_training(settings, output, overwrite=overwrite, check=rehearse, confirm=confirm)
     out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
+
+
+def _accept(forecast: Forecast) -> bool:
+    return True
+
+
+def _ask(forecast: Forecast) -> bool:
+    """Whether to go on with a long training."""
+    if forecast.total_seconds < LONG_SECONDS:
+        return True
+    return typer.confirm(f"This takes {forecast}. Go on?", default=True, err=True)
 
 
 def replay(

@@ -15,14 +15,17 @@ from transformers import TrainerCallback
 
 from serving.errors import InputError
 from trainer.data.rows import Rows
+from trainer.fit.begin import Begun, begin, go_on, resume
 from trainer.fit.evaluate import Evaluation, evaluate
 from trainer.fit.leaks import measure_without_leaks
+from trainer.fit.machine.forecast import Forecast
+from trainer.fit.machine.meters import energy_meter, peak_memory, reset_peak
 from trainer.fit.part import fit
 from trainer.fit.progress import show_summary
 from trainer.model.checkpoint import load_checkpoint
 from trainer.recipe.recipe import Recipe
 from trainer.run import environment
-from trainer.run.folder_lock import folder_lock
+from trainer.run.folder_lock import folder_lock, new_folder
 from trainer.run.lock import locked_environment
 from trainer.run.run import FINISHED, Run, check_folder, claim, write_atomically
 from trainer.setup.teachers import best_teacher
@@ -51,12 +54,14 @@ def train(
     console: Console | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     check: Callable[[TrainingSetup], None] = lambda setup: None,
+    confirm: Callable[[Forecast], bool] = lambda forecast: True,
 ) -> Run:
     """Train by ``recipe`` and leave a finished run folder at ``output``; raises InputError or FolderInUse.
 
     An interrupted run of the same recipe and data is resumed, to the same weights; a finished one is returned.
     ``overwrite`` replaces another run, never anything else. ``threads`` are torch's, of a fresh run; a resumed one
-    keeps its own, as sums depend on them. ``check`` may raise InputError before anything is written.
+    keeps its own, as sums depend on them. ``check`` may raise InputError, and ``confirm`` say no to a fresh run, before
+    anything is written.
     """
     console, clock, run = console or Console(), Stopwatch(), Run(output)
     if recipe.imported:
@@ -65,20 +70,35 @@ def train(
             " is that run's checkpoint, or import again",
             field="imported",
         )
+    reset_peak()
     with clock.stage("data"):
         setup = prepare_setup(recipe, output)
         check(setup)
-        record = setup.to_record(output)
     check_folder(run)
-    with folder_lock(output):
-        if claim(run, record, overwrite) == FINISHED:
+    with new_folder(output), folder_lock(output), energy_meter() as meter:
+        before = None if overwrite or run.status() is None else run.read_record()
+        setup = setup if before is None else go_on(setup, before)
+        if before is not None and claim(run, setup.to_record(output), overwrite=False) == FINISHED:
             shutil.rmtree(run.state, ignore_errors=True)
             setup.recipe.save(run.recipe)  # its sections export and card may have changed, and train nothing
             console.print(f"{output} is finished already, with this recipe and data; nothing to do", soft_wrap=True)
             return run
-        with locked_environment(run, record, setup.base, threads, console) as lock:
-            record |= _train_and_report(setup, run, clock, console, callbacks)
+        with clock.stage("preparation"):
+            if before is None:
+                begun = begin(setup, output, console, threads, confirm)
+            else:
+                begun = resume(setup, output, before, console)
+        record = begun.record
+        if before is None:
+            claim(run, record, overwrite)
+        with locked_environment(run, record, setup.base, begun.threads, console) as lock:
+            record |= _train_and_evaluate(begun, run, clock, console, callbacks)
             record |= {"seconds": clock.seconds}
+            record |= {"spent": {"memory": peak_memory(), "joules": meter.joules}} if before is None else {}
+            with clock.stage("report"):
+                from trainer.run.report import write_report  # with matplotlib: the first step does not wait for it
+
+                write_report(run, record)
             lock.with_result(run, record).write(run)
         run.write_record(record)
         shutil.rmtree(run.state, ignore_errors=True)
@@ -86,21 +106,25 @@ def train(
     return run
 
 
-def _train_and_report(
-    setup: TrainingSetup, run: Run, clock: Stopwatch, console: Console, callbacks: Sequence[TrainerCallback]
+def forecast_training(
+    recipe: Recipe, output: Path, *, console: Console | None = None, check: Callable[[TrainingSetup], None]
+) -> Forecast | None:
+    """Show what a training at ``output`` would take, and write nothing; None for a few-shot recipe."""
+    setup = prepare_setup(recipe, output)
+    check(setup)
+    return begin(setup, output, console or Console()).forecast
+
+
+def _train_and_evaluate(
+    begun: Begun, run: Run, clock: Stopwatch, console: Console, callbacks: Sequence[TrainerCallback]
 ) -> dict[str, Any]:
     """Returns its part of the record."""
-    setup.recipe.save(run.recipe)
+    begun.setup.recipe.save(run.recipe)
     with clock.stage("training"):
-        record = fit(setup, run, console, callbacks)
+        record = fit(begun, run, console, callbacks)
     with clock.stage("evaluation"):
-        record |= _evaluate_saved(setup, run)
-    record |= {"status": FINISHED, "versions": environment.versions(), "hardware": environment.hardware()}
-    with clock.stage("report"):
-        from trainer.run.report import write_report  # with matplotlib, once the first step no longer waits for it
-
-        write_report(run, setup.to_record(run.root) | record | {"seconds": clock.seconds})
-    return record
+        record |= _evaluate_saved(begun.setup, run)
+    return record | {"status": FINISHED, "versions": environment.versions(), "hardware": environment.hardware()}
 
 
 def _evaluate_saved(setup: TrainingSetup, run: Run) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_record(tiny_run: Run) -> None:
     assert record["metrics"]["test"]["accuracy"] > 0.6
     assert sum(map(sum, record["metrics"]["test"]["confusion_matrix"])) == 18
     assert {"python", "torch", "transformers", "datasets", "tokenizers"} <= set(record["versions"])
-    assert {"data", "training", "evaluation", "report"} == set(record["seconds"])
+    assert {"data", "preparation", "training", "evaluation", "report"} == set(record["seconds"])
     assert record["hardware"]["cpu"]
 
 

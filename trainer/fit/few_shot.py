@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from transformers import PreTrainedTokenizerFast
 
 from serving.tasks.base import Task
 from trainer.data.rows import Rows
-from trainer.fit.validation import encode_datasets, tune_and_save
+from trainer.fit.validation import Datasets, tune_and_save
 from trainer.model.checkpoint import build_model
 from trainer.model.heads import PooledClassifier, PooledModel
 from trainer.model.inference import logits_of
@@ -50,10 +49,9 @@ class Linear:
             model.classifier.bias.copy_(torch.from_numpy(self.bias))
 
 
-def fit_few_shot(setup: TrainingSetup, few_shot: FewShot, run: Run, console: Console) -> dict[str, Any]:
+def fit_few_shot(setup: TrainingSetup, datasets: Datasets, few_shot: FewShot, run: Run) -> dict[str, Any]:
     """Fit and save; returns its part of the run's record."""
     settings, splits = setup.recipe.training, setup.splits
-    datasets, warnings = encode_datasets(setup, run, console)
     model = build_model(setup.base, setup.model_spec, splits.labels)
     assert isinstance(model, PooledClassifier)
     places = sample_examples(splits.train, splits.labels, few_shot.examples_per_label, settings.seed)
@@ -65,7 +63,6 @@ def fit_few_shot(setup: TrainingSetup, few_shot: FewShot, run: Run, console: Con
     fit_classifier(vectors[: len(examples)], numbers, vectors[len(examples) :], settings.seed).copy_to(model)
     return {
         **tune_and_save(setup, run, model, datasets),
-        "warnings": warnings,
         "seed": settings.seed,
         "metric": setup.recipe.metric,
         "examples": len(examples),

@@ -19,7 +19,7 @@ from trainer.fit.optimisation.unfreezing import GradualUnfreezing
 from trainer.fit.progress import TrainingProgress
 from trainer.fit.resume import newest_state
 from trainer.fit.trainer import TaskTrainer, arguments
-from trainer.fit.validation import Datasets, encode_datasets, tune_and_save
+from trainer.fit.validation import Datasets, tune_and_save
 from trainer.fit.weight_averaging import EpochWeights, copy_trainable, put_trainable
 from trainer.fit.wise_ft import interpolate
 from trainer.model.checkpoint import build_model
@@ -33,10 +33,11 @@ from trainer.run.run import Run
 from trainer.setup.training_setup import TrainingSetup
 
 
-def fine_tune(setup: TrainingSetup, run: Run, console: Console, callbacks: Sequence[TrainerCallback]) -> Record:
+def fine_tune(
+    setup: TrainingSetup, datasets: Datasets, run: Run, console: Console, callbacks: Sequence[TrainerCallback]
+) -> Record:
     """Train or resume, and save the best checkpoint; returns its part of the run's record."""
     settings = setup.recipe.training
-    datasets, warnings = encode_datasets(setup, run, console)
     datasets = teach(setup, datasets, run.state, console) if setup.teachers else datasets
     with TrainingProgress(console, setup.recipe.metric) as progress, quiet_transformers():
         train = partial(_train_one, setup, datasets, console, [progress, *callbacks])
@@ -47,7 +48,6 @@ def fine_tune(setup: TrainingSetup, run: Run, console: Console, callbacks: Seque
         interpolated = interpolate(trainer, _fresh_model(setup).backbone) if settings.weight_interpolation else None
     return {
         **tune_and_save(setup, run, trainer.model, datasets),
-        "warnings": warnings,
         "seed": settings.seed,
         "metric": setup.recipe.metric,
         **record,
@@ -68,7 +68,7 @@ def _train_one(
         console.print(f"training with seed {seed}", highlight=False)
     count = settings.weight_averaging_epochs
     epochs = EpochWeights(state, count, settings.num_train_epochs or EPOCHS) if count else None
-    trainer = _create_trainer(setup, datasets, seed, state, [*([epochs] if epochs else []), *callbacks])
+    trainer = create_trainer(setup, datasets, seed, state, [*([epochs] if epochs else []), *callbacks])
     _train_or_resume(trainer, state, console)
     averaged = {"epochs": list(epochs.epochs), **_try_mean(trainer, epochs.mean())} if epochs else None
     ema = {"decay": trainer.ema.decay, **_try_mean(trainer, trainer.ema.weights)} if trainer.ema else None
@@ -83,12 +83,12 @@ def _train_soup(
     seed = setup.recipe.training.seed
     soup = ModelSoup(state / "soup", range(seed, seed + runs))
     soup.train_members(train)
-    trainer = _create_trainer(setup, datasets, seed, state, [])
+    trainer = create_trainer(setup, datasets, seed, state, [])
     merge_adapters(trainer.model)
     return trainer, soup.apply(trainer)
 
 
-def _create_trainer(
+def create_trainer(
     setup: TrainingSetup, datasets: Datasets, seed: int, state: Path, callbacks: Sequence[TrainerCallback]
 ) -> TaskTrainer:
     """The head's first weights come from the recipe's seed, all else from ``seed``."""

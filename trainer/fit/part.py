@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from transformers import TrainerCallback
 
+from trainer.fit.begin import Begun, begin, go_on, resume
 from trainer.fit.few_shot import fit_few_shot
 from trainer.fit.fine_tune import fine_tune
 from trainer.fit.model_soup import Record
@@ -15,10 +17,12 @@ from trainer.run.run import RUNNING, Run
 from trainer.setup.training_setup import TrainingSetup
 
 
-def fit(setup: TrainingSetup, run: Run, console: Console, callbacks: Sequence[TrainerCallback]) -> Record:
+def fit(begun: Begun, run: Run, console: Console, callbacks: Sequence[TrainerCallback]) -> Record:
     """Train or resume, and save the checkpoint; returns its part of the run's record."""
-    few_shot = setup.recipe.few_shot
-    return fit_few_shot(setup, few_shot, run, console) if few_shot else fine_tune(setup, run, console, callbacks)
+    setup, datasets = begun.setup, begun.datasets
+    if few_shot := setup.recipe.few_shot:
+        return fit_few_shot(setup, datasets, few_shot, run)
+    return fine_tune(setup, datasets, run, console, callbacks)
 
 
 def train_part(setup: TrainingSetup, folder: Path, callbacks: Sequence[TrainerCallback] = ()) -> Record:
@@ -29,7 +33,17 @@ def train_part(setup: TrainingSetup, folder: Path, callbacks: Sequence[TrainerCa
     """
     run = Run(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    run.write_record({"status": RUNNING, **setup.to_record(folder)})
-    setup.recipe.save(run.recipe)
     with (folder / "log.txt").open("a", encoding="utf-8") as log:
-        return fit(setup, run, Console(file=log, width=100), callbacks)
+        console = Console(file=log, width=100)
+        begun = _begin_or_resume(setup, run, console)
+        run.write_record({"status": RUNNING, **begun.record})
+        begun.setup.recipe.save(run.recipe)
+        return fit(begun, run, console, callbacks)
+
+
+def _begin_or_resume(setup: TrainingSetup, run: Run, console: Console) -> Begun:
+    """On torch's threads: whoever trains parts shares the CPUs among them."""
+    if run.status() is None:
+        return begin(setup, run.root, console, torch.get_num_threads())
+    before = run.read_record()
+    return resume(go_on(setup, before), run.root, before, console)

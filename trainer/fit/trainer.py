@@ -90,6 +90,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
     ) -> None:
         self.datasets = datasets
         self.settings = datasets.training_task.recipe.training
+        self.bf16 = bool(self.settings.bf16)
         patience, decay = self.settings.early_stopping_patience, self.settings.ema_decay
         self.ema = WeightEma(decay) if decay else None
         own = [*([self.ema] if self.ema else []), *([EarlyStoppingCallback(patience)] if patience else [])]
@@ -133,7 +134,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
     def compute_loss_context_manager(self) -> contextlib.ExitStack:
         """Autocast for training only."""
         stack: contextlib.ExitStack = super().compute_loss_context_manager()
-        if self.settings.bf16 and self.model.training:
+        if self.bf16 and self.model.training:
             stack.enter_context(torch.autocast(self.args.device.type, dtype=torch.bfloat16))
         return stack
 

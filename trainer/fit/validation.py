@@ -56,8 +56,8 @@ class Datasets:
         return [each for row in self.validation.encoded for each in row]
 
 
-def encode_datasets(setup: TrainingSetup, run: Run, console: Console) -> tuple[Datasets, list[str]]:
-    """Encode the rows and show the data; returns its warnings too."""
+def encode_datasets(setup: TrainingSetup, record: dict[str, Any], console: Console) -> tuple[Datasets, list[str]]:
+    """Encode the rows and show the data, as ``record`` has it; returns its warnings too."""
     task, splits = setup.task, setup.splits
     train, validation = (
         Examples(setup.training_task, task, setup.tokenizer, rows) for rows in (splits.train, splits.validation)
@@ -69,7 +69,7 @@ def encode_datasets(setup: TrainingSetup, run: Run, console: Console) -> tuple[D
     warnings += other_test_rows(setup.teachers, hash_rows(splits.test))
     carried = setup.carried
     warnings += [carried.text] if carried and carried.partly else []
-    show_data(console, run.read_record(), warnings)
+    show_data(console, record, warnings)
     if carried and not carried.partly:
         console.print(carried.text, highlight=False)
     return Datasets(setup.training_task, task, setup.tokenizer, train, validation, splits.validation), warnings

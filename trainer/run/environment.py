@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -44,12 +46,11 @@ def hardware() -> dict[str, Any]:
     }
 
 
-def computes_in_bf16() -> bool:
-    """Whether bfloat16 trains faster than fp32: with AMX, or bfloat16 units of a GPU.
-
-    AVX512-BF16's dot products are no faster than fp32's. The hardware decides, not a measurement, so that a machine
-    always trains in the same precision.
-    """
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -62,6 +62,7 @@ class Lock(_Record):
     Attributes:
         recipe: resolved; paths are relative to the run's folder.
         data: the sha256 of each file and of each split's rows.
+        machine: precision and threads, and the timed steps that chose them; None where nothing was measured.
         resumed: changes of the environment at each resumption.
         result: None while the run is not finished.
     """
@@ -72,6 +73,7 @@ class Lock(_Record):
     data: dict[str, Any]
     seed: int
     environment: Environment
+    machine: dict[str, Any] | None = None
     resumed: list[str] = []
     result: Result | None = None
 
@@ -171,7 +173,7 @@ def locked_environment(
 ) -> Iterator[Lock]:
     """Write the run's lock, and use its number of threads inside the block."""
     before = read_lock(run) if run.lock.is_file() else None
-    with _torch_threads(before.threads if before else threads or torch.get_num_threads()):
+    with environment.torch_threads(before.threads if before else threads or torch.get_num_threads()):
         lock = _resume(before, console) if before else _create(record, base)
         lock.write(run)
         yield lock
@@ -184,6 +186,7 @@ def _create(record: dict[str, Any], base: BaseCheckpoint) -> Lock:
         data=record["data"],
         seed=record["recipe"]["training"]["seed"],
         environment=Environment.here(),
+        machine=record.get("machine"),
     )
 
 
@@ -196,13 +199,3 @@ def _resume(lock: Lock, console: Console) -> Lock:
             highlight=False,
         )
     return lock.model_copy(update={"resumed": [*lock.resumed, *changes]})
-
-
-@contextlib.contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -20,6 +20,7 @@ from trainer.metrics.display import (
     main_metric,
     metric_title,
 )
+from trainer.run.cost import cost_note, cost_table
 from trainer.run.figures import MOST_LABELS, confusion_figure, learning_curve, reliability_figure
 from trainer.run.import_facts import import_facts
 from trainer.run.run import Run, write_atomically
@@ -59,6 +60,8 @@ def _template(name: str) -> jinja2.Template:
     environment.globals |= {
         "calibration_note": calibration_note,
         "calibration_table": calibration_table,
+        "cost_note": cost_note,
+        "cost_table": cost_table,
         "figures_table": figures_table,
         "format_score": format_score,
         "import_facts": import_facts,

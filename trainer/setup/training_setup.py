@@ -19,7 +19,6 @@ from trainer.model.fewer_layers import pick_layers
 from trainer.model.sentence_modules import SUPPORTED
 from trainer.model.trained_head import Carried, TrainedHead, plan_head, read_trained_head
 from trainer.recipe.recipe import Recipe
-from trainer.run.environment import computes_in_bf16
 from trainer.run.run import DISTIL_ROWS
 from trainer.setup.sources import InputCheck
 from trainer.setup.splits import Splits, fingerprint, load_splits
@@ -158,7 +157,7 @@ def _check_export(setup: TrainingSetup) -> None:
 
 
 def resolve_recipe(recipe: Recipe, base: BaseCheckpoint, trained: TrainedHead | None = None) -> Recipe:
-    """Fill in the defaults that depend on base model, on the head that it was trained with, or on the machine."""
+    """Fill in the defaults that depend on base model, on the head that it was trained with, or on other keys."""
     recipe = _as_trained(recipe, trained)
     length = recipe.data.max_length or create_training_task(recipe).default_max_length(base)
     if base.max_length and length > base.max_length:
@@ -178,14 +177,13 @@ def resolve_recipe(recipe: Recipe, base: BaseCheckpoint, trained: TrainedHead | 
             " text; give last or mean",
             field="model_head.pooling",
         )
-    bf16 = computes_in_bf16() if recipe.training.bf16 is None else recipe.training.bf16
     pooling = recipe.model_head.pooling or _to_choice(base.pooling)
     head = recipe.model_head.model_copy(update={"pooling": pooling})
     return recipe.model_copy(
         update={
             "model_head": head,
             "data": recipe.data.model_copy(update={"max_length": length}),
-            "training": recipe.training.resolve().model_copy(update={"bf16": bf16}),
+            "training": recipe.training.resolve(),
         }
     )
 

@@ -1,0 +1,82 @@
+"""Before a training: how this machine computes it best, and what it will take."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from trainer.fit.batches import LengthBucketSampler, collator
+from trainer.fit.fine_tune import create_trainer
+from trainer.fit.machine.choice import Choice, choose, precisions, thread_counts
+from trainer.fit.machine.forecast import Forecast, forecast
+from trainer.fit.machine.meters import energy_meter
+from trainer.fit.machine.trial import Trial
+from trainer.fit.machine.workload import Workload
+from trainer.fit.trainer import preserve_randomness
+from trainer.fit.validation import Datasets
+from trainer.model.quiet import quiet_transformers
+from trainer.setup.training_setup import TrainingSetup
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``setup`` has the chosen precision; ``forecast`` is None where no step could be made."""
+
+    setup: TrainingSetup
+    threads: int
+    forecast: Forecast | None
+    record: dict[str, Any]
+
+
+def plan_training(setup: TrainingSetup, datasets: Datasets, console: Console, threads: int | None = None) -> Plan:
+    """Time a few steps; weights and random states stay as they were. ``threads`` None: as many as pay."""
+    training = setup.recipe.training
+    lengths = datasets.train.lengths()
+    order = list(LengthBucketSampler(lengths, training.per_device_train_batch_size, training.seed))
+    workload = Workload.of(lengths, order, training)
+    with tempfile.TemporaryDirectory() as state, preserve_randomness(), quiet_transformers(), energy_meter() as meter:
+        start = time.perf_counter()
+        trainer = create_trainer(setup, datasets, training.seed, Path(state), [])
+        collate = collator(datasets.tokenizer, datasets.training_task)
+        probes = {length: collate([datasets.train[at] for at in rows]) for length, rows in workload.examples.items()}
+        trial = Trial(trainer, probes)
+        device = trainer.args.device.type
+        choice = choose(trial, workload, precisions(training.bf16, device), thread_counts(threads, device))
+        joules, seconds = meter.joules, time.perf_counter() - start
+        told = None
+        if choice.chosen.problem is None:
+            watts = joules / seconds if joules is not None else None
+            told = forecast(trial, choice.chosen, workload, datasets, setup.splits, watts)
+    _show(console, choice, workload, told)
+    record = {"machine": choice.to_record(workload), "forecast": told.to_record() if told else None}
+    candidate = choice.chosen.candidate
+    return Plan(with_precision(setup, candidate.bf16), candidate.threads, told, record)
+
+
+def with_precision(setup: TrainingSetup, bf16: bool | None) -> TrainingSetup:
+    recipe = setup.recipe
+    training_task = copy.copy(setup.training_task)
+    training_task.recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"bf16": bf16})})
+    return replace(setup, training_task=training_task)
+
+
+def _show(console: Console, choice: Choice, workload: Workload, told: Forecast | None) -> None:
+    def pace(timing: Any) -> str:
+        return timing.problem or f"{workload.step_seconds(timing):.3g} s a step"
+
+    others = [f"{each.candidate}: {pace(each)}" for each in choice.timings if each is not choice.chosen]
+    beside = f" ({'; '.join(others)})" if others else ""
+    line = f"computes in {choice.chosen.candidate}: {pace(choice.chosen)}{beside}"
+    console.print(line, highlight=False, markup=False)
+    if told:
+        console.print(f"forecast {told}", highlight=False, markup=False)
+
+
+Confirm = Callable[[Forecast], bool]
