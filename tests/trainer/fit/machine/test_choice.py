@@ -14,9 +14,7 @@ from trainer.fit.machine.workload import Workload
 from trainer.recipe.training import Training
 
 USUAL, LONG = 16, 64
-WORKLOAD = Workload(
-    lengths=(USUAL,) * 90 + (LONG,) * 10, examples={USUAL: [0], LONG: [1]}, epochs=10, steps=1000
-)
+WORKLOAD = Workload(lengths=(USUAL,) * 90 + (LONG,) * 10, examples={USUAL: [0], LONG: [1]}, epochs=10, steps=1000)
 
 
 @dataclass
