@@ -9,7 +9,7 @@ import os
 
 import typer
 
-from commands import bundles, search, serving, training
+from commands import bundles, checks, search, serving, training
 from commands.terminal import readable_errors
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for verb in (
+    checks.check,
     training.train,
     training.replay,
     search.baseline,

@@ -1,4 +1,4 @@
-"""Tables as annotation tools export them: Label Studio's tasks, and the decisions of Prodigy's annotators."""
+"""Tables as annotation tools export them: the tasks of Label Studio, the records of Argilla, Prodigy's decisions."""
 
 from __future__ import annotations
 
@@ -33,6 +33,47 @@ def without_label_studio(table: Table, text: str, label: str, kind: Annotation, 
     if labelled or (labelled is None and any(each for each in results if each is not UNUSABLE)):
         columns[label] = [_answer_of_task(table, row, listed, kind) for row, listed in enumerate(results, 1)]
     return replace(table, columns=columns)
+
+
+def without_argilla(table: Table, text: str, label: str, labelled: bool | None) -> Table:
+    """Argilla's records as columns of their fields, of texts and of answers by these names; any other as it is.
+
+    Records are as `without_label_studio` has tasks: nested, or flat with ``NAME.responses``.
+    """
+    if f"{label}.responses" in table.columns and label not in table.columns:
+        columns, listed = dict(table.columns), [{label: _wrapped(each)} for each in table.columns[f"{label}.responses"]]
+    elif {"fields", "responses"} <= table.columns.keys() and text not in table.columns:
+        columns, listed = {**table.columns, **_fields(table, text)}, table.columns["responses"]
+    else:
+        return table
+    if labelled or (labelled is None and any(listed)):
+        columns[label] = [_answer_of_record(table, row, each, label) for row, each in enumerate(listed, 1)]
+    return replace(table, columns=columns)
+
+
+def _fields(table: Table, text: str) -> dict[str, list[Any]]:
+    records = [each if isinstance(each, dict) else {} for each in table.columns["fields"]]
+    names = dict.fromkeys(key for record in records for key in record)
+    texts = {text: [_text_of_task(record, text) for record in records]}
+    return {name: [record.get(name) for record in records] for name in names} | texts
+
+
+def _wrapped(values: Any) -> list[dict[str, Any]]:
+    return [{"value": value} for value in values] if isinstance(values, list) else []
+
+
+def _answer_of_record(table: Table, row: int, responses: Any, label: str) -> Any:
+    """That of the question named as the label, or of the only one."""
+    questions = responses if isinstance(responses, dict) else {}
+    given = questions.get(label) or (next(iter(questions.values())) if len(questions) == 1 else [])
+    found = [each["value"] for each in given or [] if isinstance(each, dict) and each.get("value") is not None]
+    if not found:
+        table.problems.add(row, "has no response; annotate the record, or leave it out")
+    elif any(_plain(each) != _plain(found[0]) for each in found[1:]):
+        table.problems.add(row, f"has {len(found)} responses that differ; keep one of them")
+    else:
+        return found[0]
+    return UNUSABLE
 
 
 def without_rejected(table: Table) -> None:

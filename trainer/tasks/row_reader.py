@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from serving.tasks.redaction import redact
 from trainer.data import columns
-from trainer.data.annotations import Annotation, without_label_studio, without_rejected
+from trainer.data.annotations import Annotation, without_argilla, without_label_studio, without_rejected
 from trainer.data.problems import UNUSABLE, RowProblems
 from trainer.data.rows import Rows, same_text
 from trainer.data.table import Table, join_some, with_nested
@@ -81,6 +81,7 @@ class RowReader(ABC):
         table = with_nested(table, [name for name in names if name])
         without_rejected(table)
         text, label = self.data.text or self.default_text, self.label_column
+        table = without_argilla(table, text, label, labelled)
         return without_label_studio(table, text, label, self.annotation, labelled)
 
     def read_inputs(self, table: Table) -> list[Any]:

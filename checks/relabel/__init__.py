@@ -1,0 +1,1 @@
+"""Rows to label again, as people's tools read them."""
