@@ -61,6 +61,8 @@ def export(
         return
     with show_progress(err):
         result = export_run(trained, output, variant or "fp32", threads=threads, fallback=fallback, device=proven_on)
+    for warning in result.warnings:
+        err.print(f"[yellow]warning[/] {escape(warning)}", soft_wrap=True, highlight=False)
     if result.candidates:
         out.print(variants_table(result.candidates, result.parity.variant))
     out.print(parity_table(result.parity))

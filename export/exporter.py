@@ -35,6 +35,7 @@ from stores.folders import check_output, replace_folder, staging_folder
 from trainer.run.figures import reliability_figure
 from trainer.run.lock import require_locked
 from trainer.run.run import Run, write_atomically
+from trainer.run.tracking.session import log_bundle
 
 HUB_VARIANTS = {each.name: each for each in (FP32, PORTABLE_INT8)}
 
@@ -51,13 +52,14 @@ class ProvenVariant:
 
 @dataclass(frozen=True)
 class Export:
-    """``candidates`` are those of ``--variant auto``."""
+    """``candidates`` are those of ``--variant auto``; ``warnings`` of trackers that could not be told."""
 
     bundle: Path
     digest: str
     bytes: int
     parity: Parity
     candidates: list[Candidate]
+    warnings: list[str]
 
 
 def export_run(
@@ -106,7 +108,8 @@ def export_run(
         replace_folder(output, folder)
     bundle = Bundle.open(output)
     size = sum(path.stat().st_size for path in output.iterdir())
-    return Export(output, bundle.digest, size, proven[0].parity, candidates)
+    warnings = log_bundle(run, bundle.digest, proven[0].parity.variant)
+    return Export(output, bundle.digest, size, proven[0].parity, candidates, warnings)
 
 
 @dataclass(frozen=True)

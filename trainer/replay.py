@@ -151,8 +151,9 @@ def _check_environment(lock: Lock) -> list[Check]:
 def _repeat(
     run: Run, lock: Lock, result: Result, recipe: Recipe, output: Path | None, console: Console | None
 ) -> list[Check]:
+    silent = recipe.model_copy(update={"training": recipe.training.model_copy(update={"report_to": ()})})
     with _output_folder(output) as folder:
-        return _compare_runs(run, lock, result, train(recipe, folder, threads=lock.threads, console=console))
+        return _compare_runs(run, lock, result, train(silent, folder, threads=lock.threads, console=console))
 
 
 def _compare_runs(run: Run, lock: Lock, result: Result, repeated: Run) -> list[Check]:

@@ -27,7 +27,8 @@ from trainer.recipe.recipe import Recipe
 from trainer.run import environment
 from trainer.run.folder_lock import folder_lock, new_folder
 from trainer.run.lock import locked_environment
-from trainer.run.run import FINISHED, Run, check_folder, claim, write_atomically
+from trainer.run.run import FINISHED, RUNNING, Run, check_folder, claim, write_atomically
+from trainer.run.tracking.session import require_packages, track
 from trainer.setup.teachers import best_teacher
 from trainer.setup.training_setup import TrainingSetup, prepare_setup
 
@@ -70,6 +71,7 @@ def train(
             " is that run's checkpoint, or import again",
             field="imported",
         )
+    require_packages(recipe)
     reset_peak()
     with clock.stage("data"):
         setup = prepare_setup(recipe, output)
@@ -91,14 +93,21 @@ def train(
         record = begun.record
         if before is None:
             claim(run, record, overwrite)
-        with locked_environment(run, record, setup.base, begun.threads, console) as lock:
-            record |= _train_and_evaluate(begun, run, clock, console, callbacks)
+        known = run.read_record().get("tracking", {})
+        with (
+            locked_environment(run, record, setup.base, begun.threads, console) as lock,
+            track(setup.recipe, run, known, console) as tracking,
+        ):
+            record |= tracking.to_record()
+            run.write_record({"status": RUNNING, **record})
+            record |= _train_and_evaluate(begun, run, clock, console, [*callbacks, tracking])
             record |= {"seconds": clock.seconds}
             record |= {"spent": {"memory": peak_memory(), "joules": meter.joules}} if before is None else {}
             with clock.stage("report"):
                 from trainer.run.report import write_report  # with matplotlib: the first step does not wait for it
 
                 write_report(run, record)
+            tracking.log_results(record, run.figures)
             lock.with_result(run, record).write(run)
         run.write_record(record)
         shutil.rmtree(run.state, ignore_errors=True)

@@ -11,9 +11,11 @@ from trainer.recipe.section import Metric, Name, Section, to_tuples
 
 EPOCHS, WARMUP = 3, 0.06
 """What is meant where the recipe is silent."""
-WITHOUT_WEIGHTS = ("logging_steps", "save_total_limit")
+WITHOUT_WEIGHTS = ("logging_steps", "save_total_limit", "report_to")
 """What no weight depends on: a resumed or repeated run may have others."""
 ADAM = {"adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8}
+
+Tracker = Literal["tensorboard", "mlflow", "wandb", "trackio"]
 
 
 class Lora(Section):
@@ -93,6 +95,9 @@ class Training(Section):
     eval_steps: int | None = Field(default=None, ge=1, description="optimiser steps between two evaluations")
     logging_steps: int | None = Field(
         default=None, ge=1, description="optimiser steps between two points of the loss; null: ten points an epoch"
+    )
+    report_to: tuple[Tracker, ...] = Field(
+        default=(), description="experiment trackers that get recipe, curves, metrics, figures and the bundle's digest"
     )
     save_total_limit: int = Field(
         default=2, ge=1, le=1000, description="states kept while training runs, the best and the last among them"

@@ -36,6 +36,7 @@ class Run:
         self.replay = root / "replay.json"  # the comparison of the last repetition
         self.checkpoint = root / "checkpoint"  # the best one
         self.figures = root / "figures"  # the report's
+        self.tracking = root / "tracking"  # what trackers without a server keep
         self.state = root / "state"  # Trainer's own, while the run is not finished
 
     @classmethod
@@ -109,7 +110,7 @@ class Run:
         self.remove_temporary()
         for file in (self.record, self.recipe, self.evaluation, self.teacher, self.report, self.lock, self.replay):
             file.unlink(missing_ok=True)
-        for folder in (self.state, self.checkpoint, self.figures, self.root / "checkpoint.partial"):
+        for folder in (self.state, self.checkpoint, self.figures, self.tracking, self.root / "checkpoint.partial"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def remove_temporary(self) -> None:
