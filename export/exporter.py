@@ -32,8 +32,8 @@ from serving.errors import InputError, UserError
 from serving.inference.device import choose_provider
 from serving.inference.predictor import Predictor
 from stores.folders import check_output, replace_folder, staging_folder
-from trainer.run.figures import reliability_figure
 from trainer.run.lock import require_locked
+from trainer.run.report.figures import reliability_figure
 from trainer.run.run import Run, write_atomically
 from trainer.run.tracking.session import log_bundle
 

@@ -17,17 +17,19 @@ from serving.errors import InputError
 from trainer.data.rows import Rows
 from trainer.fit.begin import Begun, begin, go_on, resume
 from trainer.fit.evaluate import Evaluation, evaluate
+from trainer.fit.explain_mistakes import explain_mistakes
 from trainer.fit.leaks import measure_without_leaks
 from trainer.fit.machine.forecast import Forecast
 from trainer.fit.machine.meters import energy_meter, peak_memory, reset_peak
 from trainer.fit.part import fit
 from trainer.fit.progress import show_summary
-from trainer.model.checkpoint import load_checkpoint
+from trainer.model.checkpoint import Checkpoint, load_checkpoint
 from trainer.recipe.recipe import Recipe
 from trainer.run import environment
 from trainer.run.folder_lock import folder_lock, new_folder
 from trainer.run.lock import locked_environment
 from trainer.run.run import FINISHED, RUNNING, Run, check_folder, claim, write_atomically
+from trainer.run.size import measure_size
 from trainer.run.tracking.session import require_packages, track
 from trainer.setup.teachers import best_teacher
 from trainer.setup.training_setup import TrainingSetup, prepare_setup
@@ -104,7 +106,9 @@ def train(
             record |= {"seconds": clock.seconds}
             record |= {"spent": {"memory": peak_memory(), "joules": meter.joules}} if before is None else {}
             with clock.stage("report"):
-                from trainer.run.report import write_report  # with matplotlib: the first step does not wait for it
+                from trainer.run.report.report import (
+                    write_report,  # with matplotlib: the first step does not wait for it
+                )
 
                 write_report(run, record)
             tracking.log_results(record, run.figures)
@@ -154,7 +158,10 @@ def _evaluate_saved(setup: TrainingSetup, run: Run) -> dict[str, Any]:
         "metrics": {name: evaluation.metrics() for name, evaluation in evaluations.items()},
         "test_sets": {name: evaluation.metrics() for name, evaluation in test_sets.items()},
         "leaks": measure_without_leaks(evaluations["test"], splits, setup.recipe.task),
-        "errors": evaluations["test"].errors(),
+        "errors": _explained_errors(checkpoint, evaluations["test"]),
+        "slices": evaluations["test"].slices(),
+        "slices_metric": setup.training_task.proof_metric,
+        "size": measure_size(checkpoint.model, run.checkpoint),
     }
 
 
@@ -172,3 +179,8 @@ def _evaluate_teacher(setup: TrainingSetup, run: Run) -> dict[str, Any]:
 
 def _write_lines(path: Path, values: Iterable[Any]) -> None:
     write_atomically(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in values))
+
+
+def _explained_errors(checkpoint: Checkpoint, evaluation: Evaluation) -> dict[str, Any]:
+    errors = evaluation.errors()
+    return errors | {"worst": explain_mistakes(checkpoint, evaluation.rows, errors["worst"])}

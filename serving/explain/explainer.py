@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from tokenizers import Encoding
+from tokenizers import Encoding, Tokenizer
 
 from serving.errors import InputError, InputTooLarge
 from serving.explain.attribution import EMPTY, FULL, Design, count_rows, occlusion, rows_of_orders, shapley
@@ -15,7 +15,6 @@ from serving.explain.masking import MaskedWindow, Replacement, select_replacemen
 from serving.explain.parameters import MAX_ROWS, MAX_TOKENS, ExplainParameters
 from serving.explain.segments import Unit, split_blocks, units_of
 from serving.explain.targets import Target, target_of, unsupported_reason
-from serving.inference.predictor import Predictor
 from serving.tasks.base import Encoded, Logits, Task
 from serving.tasks.inputs import PAIR
 from serving.tasks.question_answering import KEYS, QuestionAnswering
@@ -70,8 +69,24 @@ class ExplanationPlan:
                 yield token
 
 
+class Explained(Protocol):
+    """What an explanation asks of a `Predictor`."""
+
+    task: Task
+    tokenizer: Tokenizer
+
+    @property
+    def pad_token_id(self) -> int: ...
+
+    def check(self, inputs: Any) -> Any: ...
+
+    def encode(self, items: Sequence[Any], options: ExplainParameters) -> list[Encoded]: ...
+
+    def run(self, windows: Sequence[Any]) -> list[Logits]: ...
+
+
 class Explainer:
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Explained) -> None:
         if reason := unsupported_reason(predictor.task):
             raise InputError(reason)
         self._predictor = predictor
@@ -121,7 +136,7 @@ class Explainer:
                 field="parameters.replacement",
             )
         predictor = self._predictor
-        return select_replacement(predictor.tokenizer, predictor.manifest.tokenizer.pad_token_id, options.replacement)
+        return select_replacement(predictor.tokenizer, predictor.pad_token_id, options.replacement)
 
 
 def _players(units: Sequence[Unit], tokens: int, options: ExplainParameters) -> list[list[Unit]]:

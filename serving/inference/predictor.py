@@ -56,6 +56,10 @@ class Predictor:
             else WindowEngine(bundle, self.task, threads)
         )
 
+    @property
+    def pad_token_id(self) -> int:
+        return self.manifest.tokenizer.pad_token_id
+
     @classmethod
     def open(
         cls,

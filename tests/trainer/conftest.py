@@ -90,7 +90,7 @@ def rows_of(*pairs: tuple[Any, Any], name: str = "x") -> Rows:
 
 def fit(recipe: Recipe, output: Path, *callbacks: TrainerCallback, overwrite: bool = False) -> Run:
     """Train silently; the report's figures are composed but not written, which would take as long again."""
-    with mock.patch("trainer.run.figures._save", lambda figure, path: plt.close(figure)):
+    with mock.patch("trainer.run.report.figures._save", lambda figure, path: plt.close(figure)):
         return train(recipe, output, overwrite=overwrite, console=Console(file=io.StringIO()), callbacks=callbacks)
 
 

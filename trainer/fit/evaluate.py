@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from serving.tasks.base import Encoded
 from trainer.data.rows import Rows
 from trainer.metrics.calibration import Forecasts, join, measure_both
 from trainer.metrics.correlation import pearson_interval
+from trainer.metrics.intervals import wilson_interval
+from trainer.metrics.slices import find_slices, measure_slices
 from trainer.model.checkpoint import Checkpoint
 from trainer.model.generate import generate
 from trainer.model.inference import rows_logits
@@ -21,19 +24,27 @@ from trainer.tasks.base import MetricValues, TrainingTask
 from trainer.tasks.generation import Generation
 from trainer.tasks.scoring import Scoring
 
+MOST_MISSES = 10
 ROWS_AT_ONCE = 1024
 """Rows whose logits are in memory together."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``labels`` are in the order of the logits; ``forecasts`` before and after calibration, where there are some."""
+    """Attributes:
+    labels: in the order of the logits.
+    forecasts: before and after calibration, where there are some.
+    misses: expected answers among several that were not given, the least likely first.
+    truncated: whether each row was cut.
+    """
 
     scoring: Scoring
     rows: Rows
     labels: Sequence[str]
     answers: Sequence[Any]
     forecasts: Mapping[str, Forecasts] = field(default_factory=dict)
+    misses: Sequence[dict[str, Any]] = ()
+    truncated: Sequence[bool] = ()
 
     def metrics(self) -> dict[str, Any]:
         """The task's metrics and details, with 95 % intervals."""
@@ -50,9 +61,16 @@ class Evaluation:
 
     def errors(self) -> dict[str, Any]:
         return {
+            "measure": self.scoring.mistake_measure,
             "confused_pairs": self.scoring.confusions(self.rows, self.answers),
             "worst": self.scoring.mistakes(self.rows, self.answers),
+            "missed": list(self.misses),
         }
+
+    def slices(self) -> list[dict[str, Any]]:
+        """Of the metric that a proof compares."""
+        metric = self.scoring.weighted_metric(self.scoring.proof_metric, self.rows, self.answers)
+        return measure_slices(metric, find_slices(self.rows, self.truncated or [False] * len(self.rows)))
 
     def _intervals(self, metrics: MetricValues) -> dict[str, list[float]]:
         n = len(self.rows)
@@ -69,25 +87,26 @@ def evaluate(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows, ba
         return Evaluation(training_task, rows, checkpoint.labels, _generate_answers(checkpoint, rows))
     tasks = {"before": training_task.uncalibrated(checkpoint.task), "after": checkpoint.task}
     answers, forecasts = list[Any](), defaultdict[str, list[Forecasts]](list)
+    misses, truncated = list[dict[str, Any]](), list[bool]()
     for places in cut(range(len(rows)), ROWS_AT_ONCE):
         block = rows.take(places)
         items = [training_task.items(checkpoint.task, inputs) for inputs in block.inputs]
         encoded = encode(checkpoint.tokenizer, checkpoint.task, [item for of_row in items for item in of_row])
         logits = rows_logits(checkpoint.model, checkpoint.tokenizer, encoded, batch_size)
         answers += training_task.decode_rows(checkpoint.task, encoded, logits, map(len, items))
+        found_misses = training_task.misses(checkpoint.task, encoded, logits, block)
+        misses = _least_likely([*misses, *({**each, "line": each["line"] + places[0]} for each in found_misses)])
+        flat = iter(encoded)
+        truncated += [any(each.truncated for each in tuple(islice(flat, len(of_row)))) for of_row in items]
         for when, task in tasks.items():
             if found := training_task.forecasts(task, encoded, logits, block):
                 forecasts[when].append(found)
     joined = {when: join(parts) for when, parts in forecasts.items()}
-    return Evaluation(training_task, rows, checkpoint.labels, answers, joined)
+    return Evaluation(training_task, rows, checkpoint.labels, answers, joined, misses, truncated)
 
 
-def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of ``n`` rows."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(round(share * n), n).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+def _least_likely(misses: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(misses, key=lambda each: float(each["confidence"]))[:MOST_MISSES]
 
 
 def _generate_answers(checkpoint: Checkpoint, rows: Rows) -> list[Any]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data.rows import Rows
-from trainer.fit.evaluate import evaluate, wilson_interval
+from trainer.fit.evaluate import evaluate
 from trainer.metrics.bootstrap import percentile_interval, resampled_values, value_of
+from trainer.metrics.intervals import wilson_interval
 from trainer.metrics.resampling import WeightedMetric
 from trainer.model.checkpoint import load_checkpoint
 from trainer.setup.training_setup import TrainingSetup

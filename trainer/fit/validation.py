@@ -88,7 +88,9 @@ def tune_and_save(setup: TrainingSetup, run: Run, model: Model, datasets: Datase
     settings = calibrated.settings if calibrated else settings
     task = setup.training_task.task(setup.splits.labels, settings)
     save_checkpoint(model, setup.model_spec, task, setup.tokenizer, run.checkpoint)
-    record = {"settings": settings.model_dump(mode="json")}
+    record: dict[str, Any] = {"settings": settings.model_dump(mode="json")}
+    before = datasets.task.settings.model_dump(mode="json")
+    record["tuned"] = {name: value for name, value in record["settings"].items() if value != before[name]}
     return record | ({"calibration": calibrated.to_record()} if calibrated else {})
 
 

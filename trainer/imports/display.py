@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from trainer.metrics.display import figures_table
-from trainer.run.import_facts import import_facts
+from trainer.run.report.import_facts import import_facts
 
 
 def show_import(console: Console, record: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from serving.tasks.base import Task
 from stores.folders import replace_folder, staging_folder
 from trainer.data.rows import Rows
 from trainer.fit.evaluate import evaluate
+from trainer.fit.explain_mistakes import explain_mistakes
 from trainer.imports.display import show_import
 from trainer.imports.equality import BATCH_SIZE, require_same
 from trainer.imports.facts import describe_import
@@ -27,7 +28,7 @@ from trainer.model.tokenizer_warnings import tokenizer_warnings
 from trainer.run import environment
 from trainer.run.folder_lock import LOCK_FILE, folder_lock
 from trainer.run.lock import Environment, Lock
-from trainer.run.report import write_report
+from trainer.run.report.report import write_report
 from trainer.run.run import FINISHED, Run, check_folder, write_atomically
 from trainer.setup.data_warnings import unusable_rows_warnings
 from trainer.setup.sources import InputCheck
@@ -82,7 +83,8 @@ def _fill(model: ImportedModel, run: Run, output: Path, check: Callable[[Checkpo
     require_same(model, saved, tokenizer, training_task, splits.test)
     rows = ({"inputs": inputs, "target": target} for inputs, target in splits.test.pairs())
     write_atomically(run.evaluation, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    metrics, errors = _measure(saved, training_task, splits.test)
+    measured = _measure(saved, training_task, splits.test)
+    metrics = measured["metrics"]["test"]
     order = describe_order(metrics["confusion_matrix"], task.labels) if "confusion_matrix" in metrics else ""
     mapping = model.recipe.to_mapping(output)
     return {
@@ -94,8 +96,7 @@ def _fill(model: ImportedModel, run: Run, output: Path, check: Callable[[Checkpo
         "data": fingerprint(model.recipe.data, splits),
         "imported": describe_import(model, checkpoint, splits),
         "settings": task.settings.model_dump(mode="json"),
-        "metrics": {"test": metrics},
-        "errors": errors,
+        **measured,
         "metric": model.recipe.metric,
         "warnings": [
             *([order] if order else []),
@@ -122,12 +123,19 @@ def _task(model: ImportedModel, training_task: TrainingTask, tokenizer: PreTrain
     return training_task.task(labels, settings.model_copy(update=changes))
 
 
-def _measure(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows) -> tuple[dict[str, Any], dict[str, Any]]:
+def _measure(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows) -> dict[str, Any]:
     if not rows.labelled:
-        return {"rows": len(rows)}, {}
+        return {"metrics": {"test": {"rows": len(rows)}}, "errors": {}, "slices": []}
     evaluation = evaluate(checkpoint, training_task, rows, BATCH_SIZE)
     metrics = {name: value for name, value in evaluation.metrics().items() if name != "calibration"}
-    return metrics, evaluation.errors()
+    errors = evaluation.errors()
+    errors["worst"] = explain_mistakes(checkpoint, rows, errors["worst"])
+    return {
+        "metrics": {"test": metrics},
+        "errors": errors,
+        "slices": evaluation.slices(),
+        "slices_metric": training_task.proof_metric,
+    }
 
 
 def _check_target(run: Run, overwrite: bool) -> None:

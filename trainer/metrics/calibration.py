@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from trainer.metrics.bootstrap import resample
 
 BINS = 15
-
 LEAST = 1e-15
 """A probability that counts for one of 0, so that the NLL is finite."""
 

@@ -32,6 +32,7 @@ class Run:
         self.evaluation = root / "evaluation.jsonl"  # the test rows
         self.teacher = root / "teacher.jsonl"  # a student's: the teacher's answers to the test rows
         self.report = root / "report.md"
+        self.page = root / "report.html"  # the same for a browser, with its figures inside
         self.lock = root / "lock.json"  # what the weights depend on, and their hashes
         self.replay = root / "replay.json"  # the comparison of the last repetition
         self.checkpoint = root / "checkpoint"  # the best one
@@ -108,7 +109,17 @@ class Run:
     def clear(self) -> None:
         """Remove the run's own files only."""
         self.remove_temporary()
-        for file in (self.record, self.recipe, self.evaluation, self.teacher, self.report, self.lock, self.replay):
+        files = (
+            self.record,
+            self.recipe,
+            self.evaluation,
+            self.teacher,
+            self.report,
+            self.page,
+            self.lock,
+            self.replay,
+        )
+        for file in files:
             file.unlink(missing_ok=True)
         for folder in (self.state, self.checkpoint, self.figures, self.tracking, self.root / "checkpoint.partial"):
             shutil.rmtree(folder, ignore_errors=True)

@@ -71,6 +71,7 @@ class Generation(WordScoring, TrainingTask):
     """What both tasks share."""
 
     annotation = "text"
+    mistake_measure = "missed_words"
     _tokenizer: PreTrainedTokenizerFast
 
     def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -118,11 +119,10 @@ class Generation(WordScoring, TrainingTask):
         return {PROBABILITY: token_probability_changes(*logits), TEXT: np.array([1 - f1(texts[1], [texts[0]])])}
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
-        """``confidence`` is 1 - F1."""
         pairs = self.answered_texts(rows, answers)
         misses = [1 - f1(*pair) for pair in pairs]
         return [
-            mistake(rows, at, expected=pairs[at][1][0], answered=pairs[at][0] or "nothing", confidence=misses[at])
+            mistake(rows, at, expected=pairs[at][1][0], answered=pairs[at][0] or "nothing", missed_words=misses[at])
             for at in sorted(range(len(rows)), key=lambda at: -misses[at])[:most]
             if misses[at] > 0
         ]

@@ -171,11 +171,9 @@ class MultiLabelClassification(TrainingTask):
         return True
 
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
-        from sklearn.metrics import precision_recall_fscore_support
-
         expected, answered = (indicators(side, labels) for side in (rows.targets, map(_labels, answers)))
-        figures = precision_recall_fscore_support(expected, answered, average=None, zero_division=0)
-        return {"per_label": per_label(labels, figures)}
+        counts = (each.sum(axis=0) for each in (expected * answered, answered, expected))
+        return {"per_label": per_label(labels, *counts)}
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
         wrong = [
@@ -188,6 +186,19 @@ class MultiLabelClassification(TrainingTask):
             mistake(rows, at, expected=", ".join(rows.targets[at]) or "none", answered=label, confidence=score)
             for score, at, label in sorted(wrong, key=lambda each: -each[0])[:most]
         ]
+
+    def misses(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> list[dict[str, Any]]:
+        assert isinstance(task, serving.MultiLabelClassification)
+        found = []
+        for at, (windows, target) in enumerate(zip(logits, rows.targets, strict=True)):
+            scores = task.probabilities(windows[0])
+            answered = [label for label, given in zip(task.labels, task.answered(scores), strict=True) if given]
+            found += [
+                mistake(rows, at, expected=label, answered=", ".join(answered) or "none", confidence=score)
+                for label, score in zip(task.labels, scores.tolist(), strict=True)
+                if label in target and label not in answered
+            ]
+        return found
 
 
 def scale_labels(

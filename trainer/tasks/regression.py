@@ -34,6 +34,7 @@ class Regression(TrainingTask):
     serves = serving.Regression
     head = "sequence"
     annotation = "number"
+    mistake_measure = "error"
 
     def read_targets(self, table: Table) -> list[Any]:
         """Of a size that float32 can square."""
@@ -101,7 +102,6 @@ class Regression(TrainingTask):
         return {VALUE: np.abs(_numbers([after.decode()]) - _numbers([before.decode()])) / std}
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
-        """``confidence`` is the error."""
         errors = np.abs(np.array(rows.targets) - _numbers(answers))
         return [
             mistake(
@@ -109,7 +109,7 @@ class Regression(TrainingTask):
                 at,
                 expected=f"{rows.targets[at]:g}",
                 answered=f"{answers[at][0]['score']:.3f}",
-                confidence=float(errors[at]),
+                error=float(errors[at]),
             )
             for at in np.argsort(-errors, kind="stable")[:most].tolist()
         ]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from serving.tasks.base import TaskParameters
+from serving.tasks.base import Encoded, Task, TaskParameters
 from trainer.data.rows import Rows, texts_of
 from trainer.metrics.changes import Changes, Side
+from trainer.metrics.intervals import wilson_interval
 from trainer.metrics.resampling import WeightedMetric, mean_of
 from trainer.metrics.squad import exact_match, f1
+from trainer.model.inference import RowLogits
 from trainer.recipe.recipe import Recipe
 
 MetricValues = dict[str, float]
@@ -27,6 +29,9 @@ class Scoring(ABC):
     """The metrics that are shares of rows, and so have a binomial interval."""
     scoring_parameters: ClassVar[TaskParameters | None] = None
     """Parameters under which an answer has all that the methods here and decisions read; None: the default ones."""
+
+    mistake_measure: ClassVar[str] = "confidence"
+    """By which mistakes are sorted, and what each has under this name."""
 
     @property
     def proof_metric(self) -> str:
@@ -66,7 +71,11 @@ class Scoring(ABC):
         return {}
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
-        """The worst, each as `mistake` makes it."""
+        """The worst, each as `mistake` makes it; where there may be several answers, those that are none."""
+        return []
+
+    def misses(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> list[dict[str, Any]]:
+        """Expected answers among several that were not given, each as `mistake` makes it."""
         return []
 
     def confusions(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
@@ -110,21 +119,29 @@ class WordScoring(Scoring):
 
 
 def mistake(
-    rows: Rows, at: int, *, expected: str, answered: str, confidence: float, text: str | None = None
+    rows: Rows, at: int, *, expected: str, answered: str, text: str | None = None, **measure: float
 ) -> dict[str, Any]:
-    """What a report lists of a row."""
+    """What a report lists of a row; ``measure`` says how wrong it is."""
     return {
         "row": rows.numbers[at],
+        "line": at + 1,
         "text": " / ".join(texts_of(rows.inputs[at])) if text is None else text,
         "expected": expected,
         "answered": answered,
-        "confidence": confidence,
+        **measure,
     }
 
 
-def per_label(labels: Sequence[str], figures: Iterable[Any]) -> dict[str, dict[str, float]]:
-    """From scikit-learn's ``precision_recall_fscore_support``."""
-    return {
-        label: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
-        for label, p, r, f, s in zip(labels, *figures, strict=True)
-    }
+def label_figures(hits: int, answered: int, expected: int) -> dict[str, Any]:
+    """Precision and recall with their intervals, F1, and the ``support``; 0 / 0 is 0."""
+    found: dict[str, Any] = {}
+    for name, part, whole in (("precision", hits, answered), ("recall", hits, expected)):
+        found[name] = part / whole if whole else 0.0
+        found[f"{name}_interval_95"] = list(wilson_interval(found[name], whole))
+    return {**found, "f1": 2 * hits / (answered + expected) if answered + expected else 0.0, "support": expected}
+
+
+def per_label(labels: Sequence[str], hits: Any, answered: Any, expected: Any) -> dict[str, dict[str, Any]]:
+    """`label_figures` of each label, from counts in their order."""
+    counts = zip(*(np.asarray(each).astype(int).tolist() for each in (hits, answered, expected)), strict=True)
+    return {label: label_figures(*of_label) for label, of_label in zip(labels, counts, strict=True)}

@@ -169,12 +169,11 @@ class TextClassification(TrainingTask):
 
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
         """The matrix is [expected, answered]."""
-        from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+        from sklearn.metrics import confusion_matrix
 
-        expected, answered = rows.targets, _labels(answers)
-        figures = precision_recall_fscore_support(expected, answered, labels=list(labels), zero_division=0)
-        matrix: NDArray[np.int64] = confusion_matrix(expected, answered, labels=list(labels))
-        return {"per_label": per_label(labels, figures), "confusion_matrix": matrix.tolist()}
+        matrix: NDArray[np.int64] = confusion_matrix(rows.targets, _labels(answers), labels=list(labels))
+        figures = per_label(labels, matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1))
+        return {"per_label": figures, "confusion_matrix": matrix.tolist()}
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
         wrong = [at for at, correct in enumerate(self.is_correct(rows, answers)) if not correct]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -29,10 +28,10 @@ from trainer.tasks import labels as label_rows
 from trainer.tasks.base import USUAL_LENGTH, Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
 from trainer.tasks.losses import class_weights, softmax_loss
-from trainer.tasks.scoring import mistake
+from trainer.tasks.scoring import label_figures, mistake
 from trainer.tasks.soft_answers import TAGS, SoftAnswers
 from trainer.tasks.tagged_rows import TaggedRows
-from trainer.tasks.word_tags import answered_tags, entity_places, token_tags
+from trainer.tasks.word_tags import answered_tags, entity_places, tags_probability, token_tags
 
 BIASES = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0)
 """The candidates for `outside_bias`."""
@@ -156,8 +155,13 @@ class TokenClassification(TaggedRows, TrainingTask):
         return found < others or others < found
 
     def details(self, rows: Rows, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
-        scores = _entity_scores(rows, answers)
-        return {"per_label": {kind: asdict(score) for kind, score in scores.per_type.items()}}
+        pairs = list(_entity_pairs(rows, answers))
+        hits, answered, expected = (
+            Counter(span[0] for spans in sides for span in spans)
+            for sides in ([e & a for e, a in pairs], [a for _, a in pairs], [e for e, _ in pairs])
+        )
+        kinds = sorted(expected | answered)
+        return {"per_label": {kind: label_figures(hits[kind], answered[kind], expected[kind]) for kind in kinds}}
 
     def mistakes(self, rows: Rows, answers: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
         expected = [entity_places(target) for target in rows.targets]
@@ -177,6 +181,21 @@ class TokenClassification(TaggedRows, TrainingTask):
             )
             for at, entity in sorted(wrong, key=lambda each: -each[1]["score"])[:most]
         ]
+
+    def misses(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> list[dict[str, Any]]:
+        """``confidence`` is the mean probability of the entity's own tags."""
+        found = []
+        for at, (item, windows, target) in enumerate(zip(encoded, logits, rows.targets, strict=True)):
+            answered = task.decode(item, windows)
+            given = {(each["entity_group"], each["start"], each["end"]) for each in answered}
+            for place in [place for place in entity_places(target) if place not in given]:
+                kind, start, end = place
+                touching = [each for each in answered if each["start"] < end and start < each["end"]]
+                shown = "; ".join(f"{each['entity_group']} {each['word']}" for each in touching) or "none"
+                score = tags_probability(task.labels, item.windows, windows, target, place)
+                expected = f"{kind} {rows.inputs[at][start:end]}"
+                found.append(mistake(rows, at, expected=expected, answered=shown, confidence=score))
+        return found
 
 
 def _scores(answer: Any) -> dict[tuple[str, int, int], float]:

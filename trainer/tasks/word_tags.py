@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from tokenizers import Encoding
 
 from serving.errors import InputError, quote
+from serving.tasks.activations import apply_function
+from serving.tasks.base import Logits
 from serving.tasks.token_classification import OUTSIDE
 from trainer.data.rows import Rows
 from trainer.metrics.entities import spans_of
+
+Place = tuple[str, int, int]
+"""An entity's type, first character, character after the last."""
 
 
 def word_places(words: Sequence[str], separator: str) -> list[list[int]]:
@@ -58,10 +64,28 @@ def _tags_of(words: Sequence[Sequence[int]], entities: Sequence[dict[str, Any]])
     return tags
 
 
-def entity_places(target: dict[str, Any]) -> list[tuple[str, int, int]]:
-    """Type, first character, character after the last."""
+def entity_places(target: dict[str, Any]) -> list[Place]:
     words = target["words"]
     return [(kind, words[start][0], words[end - 1][1]) for kind, start, end in spans_of(target["tags"])]
+
+
+def tags_probability(
+    labels: Sequence[str], windows: Sequence[Encoding], logits: Sequence[Logits], target: dict[str, Any], place: Place
+) -> float:
+    """The mean probability of an expected entity's own tags, in the window that has most of its tokens."""
+    kind, start, end = place
+    numbers = {label: at for at, label in enumerate(labels)}
+    found = np.empty(0)
+    for window, scores in zip(windows, logits, strict=True):
+        tokens = [
+            (row, numbers[tag])
+            for row, (tag, span) in enumerate(zip(token_tags(window, target), window.offsets, strict=True))
+            if tag[2:] == kind and span[0] < end and start < span[1]
+        ]
+        if len(tokens) > len(found):
+            rows, columns = zip(*tokens, strict=True)
+            found = apply_function(scores[list(rows)], "softmax")[range(len(rows)), columns]
+    return float(found.mean()) if len(found) else 0.0
 
 
 def drop_unseen(text: str, target: dict[str, Any], window: Encoding) -> int:

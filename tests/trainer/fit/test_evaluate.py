@@ -8,7 +8,8 @@ import pytest
 
 from tests.tiny import toy_rows
 from tests.trainer.conftest import rows_of, training_task
-from trainer.fit.evaluate import Evaluation, evaluate, wilson_interval
+from trainer.fit.evaluate import Evaluation, evaluate
+from trainer.metrics.intervals import wilson_interval
 from trainer.model.checkpoint import load_checkpoint
 from trainer.run.run import Run
 
@@ -36,11 +37,15 @@ def test_metrics() -> None:
     assert figures["confusion_matrix"] == [[1, 1, 0], [0, 2, 0], [0, 1, 0]]
     assert figures["per_label"]["b"] == {
         "precision": 0.5,
+        "precision_interval_95": list(wilson_interval(0.5, 4)),
         "recall": 1.0,
+        "recall_interval_95": list(wilson_interval(1.0, 2)),
         "f1": pytest.approx(2 / 3),
         "support": 2,
     }
-    assert figures["per_label"]["c"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+    unanswered = figures["per_label"]["c"]
+    assert [unanswered[name] for name in ("precision", "recall", "f1", "support")] == [0.0, 0.0, 0.0, 1]
+    assert unanswered["precision_interval_95"] == [0.0, 1.0]
 
 
 def test_errors() -> None:

@@ -1,10 +1,10 @@
-"""report.md and its figures, from run.json and recipe.yaml alone."""
+"""report.md, report.html and their figures, from run.json and recipe.yaml alone."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,12 @@ from trainer.metrics.display import (
     main_metric,
     metric_title,
 )
-from trainer.run.cost import cost_note, cost_table
-from trainer.run.figures import MOST_LABELS, confusion_figure, learning_curve, reliability_figure
-from trainer.run.import_facts import import_facts
+from trainer.run.report.cost import cost_note, cost_table
+from trainer.run.report.figures import MOST_LABELS, confusion_figure, learning_curve, reliability_figure
+from trainer.run.report.import_facts import import_facts
+from trainer.run.report.marks import mark_words
+from trainer.run.report.page import render_page
+from trainer.run.report.tables import labels_table, measure_title, slices_table
 from trainer.run.run import Run, write_atomically
 
 _TEXT_CHARACTERS = 120
@@ -38,7 +41,9 @@ def write_report(run: Run, record: dict[str, Any]) -> None:
         reliability_figure(calibration, run.figures / "calibration.png")
     recipe = run.recipe.read_text(encoding="utf-8")
     template = _template("imported.md.j2" if "imported" in record else "report.md.j2")
-    write_atomically(run.report, template.render(record=record, recipe=recipe, summary=_summary(record)))
+    text = template.render(record=record, recipe=recipe, summary=_summary(record))
+    write_atomically(run.report, text)
+    write_atomically(run.page, render_page(text, run.root))
 
 
 @cache
@@ -54,11 +59,14 @@ def _template(name: str) -> jinja2.Template:
         "code": _code,
         "inline": _inline,
         "json": json.dumps,
-        "shorten": lambda text: shorten(" ".join(text.split()), _TEXT_CHARACTERS),
-        "weakest_first": _weakest_first,
+        "marked_text": _marked_text,
+        "shorten": _shorten,
     }
     environment.globals |= {
         "calibration_note": calibration_note,
+        "labels_table": partial(labels_table, code=_code),
+        "measure_title": measure_title,
+        "slices_table": slices_table,
         "calibration_table": calibration_table,
         "cost_note": cost_note,
         "cost_table": cost_table,
@@ -98,8 +106,12 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _weakest_first(figures: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return sorted(figures.items(), key=lambda item: (item[1]["f1"], item[0]))
+def _shorten(text: str) -> str:
+    return shorten(" ".join(text.split()), _TEXT_CHARACTERS)
+
+
+def _marked_text(mistake: Mapping[str, Any]) -> str:
+    return mark_words(_shorten(mistake["text"]), mistake.get("words", []), _escape)
 
 
 def _code(text: str) -> str:
@@ -108,5 +120,8 @@ def _code(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    escaped = "".join(f"\\{mark}" if mark in "\\`*_[]<>|#~" else mark for mark in text)
-    return " ".join(escaped.split())
+    return " ".join(_escape(text).split())
+
+
+def _escape(text: str) -> str:
+    return "".join(f"\\{mark}" if mark in "\\`*_[]<>|#~&" else mark for mark in text)

@@ -12,11 +12,16 @@ _NONE = "–"
 
 def cost_table(record: dict[str, Any]) -> Table:
     """Of a run that was resumed, the forecast alone: nobody measured the whole."""
-    told, spent = record["forecast"] or {}, record.get("spent") or {}
+    told, spent = record.get("forecast") or {}, record.get("spent") or {}
     stages = list(told.get("seconds", record["seconds"]))
     rows = [[f"{stage} time", _seconds(told, stage), _seconds(record if spent else {}, stage)] for stage in stages]
     rows += [["peak memory", _gigabytes(told), _gigabytes(spent)], ["energy", _energy(told), _energy(spent)]]
+    rows += [[name, _NONE, value] for name, value in _sizes(record["size"])]
     return ["", "forecast", "measured"], rows
+
+
+def _sizes(size: dict[str, int]) -> list[tuple[str, str]]:
+    return [("parameters", f"{size['parameters']:,}"), ("checkpoint", f"{size['checkpoint_bytes'] / 1e6:.0f} MB")]
 
 
 def cost_note(record: dict[str, Any]) -> str:

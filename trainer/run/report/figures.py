@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,12 +14,13 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from serving.errors import shorten
 from serving.files import replace_file
 from trainer.metrics.display import NAMES, metric_title
-from trainer.run.glyphs import drawable
+from trainer.run.report.glyphs import drawable
 
 RIGHT, WRONG, THIRD, INK = "#2463a5", "#c8442c", "#7a8a99", "#30363d"
 MOST_LABELS = 100
@@ -37,19 +38,24 @@ _STYLE: Any = {
 
 
 def learning_curve(record: dict[str, Any], path: Path) -> None:
+    with plt.rc_context(_STYLE):
+        _save(draw_curves(record), path)
+
+
+def draw_curves(record: dict[str, Any]) -> Figure:
     """Losses and up to two validation metrics over epochs."""
     history = record["history"]
     with plt.rc_context(_STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained")
         _curve(left, history, "loss", "training (label smoothing included)", THIRD, marker="")
         _curve(left, history, "validation_loss", "validation", RIGHT)
-        _format_axes(left, "loss", "upper right")
+        _format_axes(left, "loss")
         left.set_ylim(bottom=0)
         for metric, colour in zip(_metrics(record), (RIGHT, WRONG), strict=False):
             _curve(right, history, f"validation_{metric}", metric_title(metric), colour)
         _mark_best(right, record)
-        _format_axes(right, "validation", "lower right")
-        _save(figure, path)
+        _format_axes(right, "validation")
+    return figure
 
 
 def confusion_figure(record: dict[str, Any], path: Path) -> None:
@@ -100,14 +106,15 @@ def _metrics(record: dict[str, Any]) -> list[str]:
     return [record["metric"], *others[:1]]
 
 
-def _format_axes(axes: Axes, name: str, legend: Literal["upper right", "lower right"]) -> None:
+def _format_axes(axes: Axes, name: str) -> None:
+    """The legend stands above: inside, it would cover a curve sooner or later."""
     axes.set_xlabel("epoch")
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set_ylabel(name)
     axes.grid(axis="y", color="#e6e9ec", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.legend(loc=legend, frameon=False, fontsize=9)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9, borderaxespad=0.2)
 
 
 def _mark_best(axes: Axes, record: dict[str, Any]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from trainer.run.figures import confusion_figure
-from trainer.run.glyphs import MISSING, drawable
+from trainer.run.report.figures import confusion_figure
+from trainer.run.report.glyphs import MISSING, drawable
 
 LABELS = [
     "a|b <b>x</b>\nsecond",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.run.figures import confusion_figure
-from trainer.run.report import write_report
+from trainer.run.report.figures import confusion_figure
+from trainer.run.report.report import write_report
 from trainer.run.run import Run
 
 
@@ -54,10 +54,13 @@ def test_hostile_text(rewritten: tuple[Run, dict[str, Any]]) -> None:
     run, record = rewritten
     label = "a|b`c"
     record["errors"] = {
+        "measure": "confidence",
+        "missed": [],
         "confused_pairs": [{"expected": label, "answered": "track", "count": 3}],
         "worst": [
             {
                 "row": 7,
+                "line": 7,
                 "text": "<script>x</script> | *bold*\n\n# head [l](u)" + "y" * 500,
                 "expected": label,
                 "answered": "track",
@@ -77,7 +80,7 @@ def test_hostile_text(rewritten: tuple[Run, dict[str, Any]]) -> None:
 def test_no_mistakes(rewritten: tuple[Run, dict[str, Any]]) -> None:
     """A run without a mistake says so."""
     run, record = rewritten
-    record["errors"] = {"confused_pairs": [], "worst": []}
+    record["errors"] = {"measure": "confidence", "confused_pairs": [], "worst": [], "missed": []}
     write_report(run, record)
     assert "No test row was answered wrongly." in run.report.read_text()
 
@@ -97,3 +100,33 @@ def test_confusion_figure(tmp_path: Path, labels: int) -> None:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
     assert ((pixels[:, 2] - pixels[:, 0]) > 60).any()
     assert ((pixels[:, 0] - pixels[:, 2]) > 60).any()
+
+
+def test_untuned_settings_are_not_called_tuned(rewritten: tuple[Run, dict[str, Any]]) -> None:
+    """Only what validation changed stands among the tuned settings."""
+    run, record = rewritten
+    write_report(run, {**record, "tuned": {}})
+    assert "Tuned on validation" not in run.report.read_text()
+    write_report(run, {**record, "tuned": {"temperature": 1.5}})
+    assert 'Tuned on validation, and used by the server: `{"temperature": 1.5}`' in run.report.read_text()
+
+
+def test_legends_stand_beside_the_curves(rewritten: tuple[Run, dict[str, Any]]) -> None:
+    """Whatever the curves do, no legend covers them."""
+    from matplotlib import pyplot as plt
+
+    from trainer.run.report.figures import draw_curves
+
+    figure = draw_curves(rewritten[1])
+    figure.canvas.draw()
+    for axes in figure.axes:
+        legend, plot = axes.get_legend().get_window_extent(), axes.get_window_extent()
+        assert legend.y0 >= plot.y1
+    plt.close(figure)
+
+
+def test_cost(tiny_run: Run) -> None:
+    """The report tells times and sizes."""
+    text, record = tiny_run.report.read_text(), tiny_run.read_record()
+    assert f"| parameters | – | {record['size']['parameters']:,} |" in text
+    assert "| training time |" in text
