@@ -53,14 +53,21 @@ _IP6 = re.compile(
     r"(?<![\w:.])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{2,39}(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![\w:]|\.[0-9])"
 )
 _PHONES = (
-    re.compile(r"(?<![\w+])(?<![0-9][ \-])(?:\+|00)[ ]?[1-9][0-9]{0,2}(?:[ .\-/]{0,2}\(?[0-9]{1,12}\)?){1,7}(?!\w)"),
+    re.compile(
+        r"(?<![\w+])(?<![0-9][ \-])(?:\+|00) ?[1-9][0-9]{0,14}+"
+        r"(?:(?:[ .\-/]{1,2}\(?|\(|(?<=\)))[0-9]{1,12}+\)?){0,7}+(?!\w)"
+    ),
     re.compile(
         r"(?<![\w.\-])(?<![0-9] )(?:1[ .\-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .\-])"
         r"[2-9][0-9]{2}[ .\-][0-9]{4}(?![\w\-])"
     ),
     re.compile(r"(?<![\w.,/\-])(?<![0-9] )\(?0[1-9][0-9]{0,4}\)?(?:[ \-/][0-9]{2,8}){1,5}(?![\w\-/])"),
 )
-"""International; of North America; with a 0 before the area code, where signs part the groups."""
+"""International; of North America; with a 0 before the area code, where signs part the groups.
+
+Groups are parted in one way only, and given back never: else a long number that ends in a letter would be read in as
+many ways as it can be divided.
+"""
 _PHONE_DIGITS = (range(8, 16), range(10, 12), range(9, 13))
 
 _CARDS = re.compile(
