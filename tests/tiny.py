@@ -60,9 +60,26 @@ def write_recipe(folder: Path, backbone: Path, **sections: dict[str, Any]) -> Pa
     }
     for name, values in sections.items():
         recipe[name] = {**recipe.get(name, {}), **values}
+    drop_idle(recipe, sections)
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
     return path
+
+
+def drop_idle(recipe: dict[str, Any], chosen: dict[str, Any]) -> None:
+    """Take the toy's own settings out of ``recipe`` that do nothing beside the ``chosen`` ones."""
+    from pydantic import ValidationError
+
+    from trainer.recipe.applicability import idle_options
+    from trainer.recipe.recipe import Recipe
+
+    try:
+        idle = idle_options(Recipe.model_validate_json(json.dumps(recipe)))
+    except ValidationError:  # the test is about it
+        return
+    for section, _, name in (option.partition(".") for option in idle):
+        if name not in chosen.get(section, {}):
+            del recipe[section][name]
 
 
 def make_backbone(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tests.tiny import toy_rows, write_csv
+from tests.tiny import drop_idle, toy_rows, write_csv
 
 PEOPLE = ("Ada", "Grace", "Linus", "Zoë", "王芳", "Ömer")
 PLACES = ("Oslo", "Kyoto", "北京", "São Paulo", "Graz", "Tel Aviv")
@@ -134,6 +134,7 @@ def write_toy(folder: Path, backbone: Path, toy: str, **sections: Any) -> Path:
     recipe["export"] = {"max_metric_drop": 0.5}  # no smaller drop can be shown on so few test rows
     for name, values in sections.items():
         recipe[name] = {**recipe.get(name, {}), **values}
+    drop_idle(recipe, sections)
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return path

@@ -89,7 +89,7 @@ def _replay_import(
     run: Run, lock: Lock, locked: Result, recipe: Recipe, output: Path | None, console: Console | None
 ) -> Replay:
     """Import the model again; what differs in model and rows shows after it."""
-    mapping = {key: value for key, value in _absolute(recipe).items() if key not in ("imported", "model_head")}
+    mapping = {key: value for key, value in recipe.to_mapping().items() if key not in ("imported", "model_head")}
     labels = recipe.imported.labels if recipe.imported else ()
     with _output_folder(output) as folder:
         repeated = import_checkpoint(mapping, folder, labels=labels, console=console)
@@ -105,11 +105,6 @@ def _replay_import(
     result = Replay(equal=all(c.equal for c in checks if c.decides), trained=True, checks=checks)
     write_atomically(run.replay, result.model_dump_json(indent=2) + "\n")
     return result
-
-
-def _absolute(recipe: Recipe) -> dict[str, Any]:
-    """A mapping whose paths are absolute, as the recipe in memory has them."""
-    return recipe.model_dump(mode="json", exclude_none=True, exclude={"training"})
 
 
 def _model_files(lock: Lock) -> dict[str, Any]:

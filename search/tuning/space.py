@@ -11,11 +11,11 @@ from optuna.trial import Trial
 
 from serving.errors import InputError
 from trainer.model.architecture import kind_of
-from trainer.recipe.recipe import LOSSES, Recipe, create_recipe
+from trainer.recipe.defaults import SMOOTHING
+from trainer.recipe.recipe import LOSSES, Recipe, create_recipe, drop_idle
 from trainer.recipe.search import Range, Value
 from trainer.recipe.training import EPOCHS
 from trainer.setup.training_setup import TrainingSetup
-from trainer.tasks.text_classification import SMOOTHING
 
 Space = Mapping[str, tuple[Value, ...] | Range]
 Values = dict[str, Any]
@@ -134,4 +134,4 @@ def with_values(recipe: Recipe, values: Values) -> Recipe:
             place.pop(name, None)
         else:
             place[name] = value
-    return create_recipe(mapping, root, "the trial's recipe")
+    return create_recipe(drop_idle(mapping, keep=values.keys()), root, "the trial's recipe")

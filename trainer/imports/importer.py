@@ -97,11 +97,12 @@ def _resolve(mapping: dict[str, Any], model: _Model) -> Recipe:
     if task == "text-classification" and len(model.labels) < 2:
         raise InputError(f"{base.id}: has one label, and {task} tells two or more apart", field="model")
     pooling: Any = spec.pooling.split("+")
+    pooled = {"pooling": pooling if len(pooling) > 1 else pooling[0]} if spec.head in ("sequence", "vector") else {}
     full = {
         **mapping,
         "task": task,
         "data": {"test": 0.5, "validation": 0.5, **mapping["data"]},
-        "model_head": {"pooling": pooling if len(pooling) > 1 else pooling[0]},
+        "model_head": pooled,
         "imported": {"labels": model.labels},
     }
     return create_recipe(full, Path.cwd(), NAME)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +13,10 @@ Schema = dict[str, Any]
 
 
 def explain(error: ValidationError, schema: Schema) -> str:
-    problems = list(dict.fromkeys(_problem(item, schema) for item in error.errors()))
+    return list_problems(list(dict.fromkeys(_problem(item, schema) for item in error.errors())))
+
+
+def list_problems(problems: Sequence[str]) -> str:
     if len(problems) == 1:
         return problems[0]
     return f"{len(problems)} problems in the recipe\n" + "\n".join(f"  {problem}" for problem in problems)

@@ -6,7 +6,7 @@ In memory local paths are absolute; in a saved recipe they are relative to its f
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +16,10 @@ from pydantic import Field, ValidationError, model_validator
 from serving.errors import InputError, shorten
 from serving.files import replace_file
 from stores.targets import is_target
+from trainer.recipe.applicability import describe_idle, without_idle
+from trainer.recipe.defaults import with_defaults
 from trainer.recipe.distil import Distil
-from trainer.recipe.errors import explain
+from trainer.recipe.errors import explain, list_problems
 from trainer.recipe.loader import apply_overrides, read_mapping
 from trainer.recipe.search import Search
 from trainer.recipe.section import Metric, Name, Section, to_tuples
@@ -59,9 +61,6 @@ _CHOICES: dict[TaskName, tuple[tuple[Loss, ...], tuple[Metric, ...]]] = {
 LOSSES = {task: losses for task, (losses, _) in _CHOICES.items()}
 METRICS = {task: metrics for task, (_, metrics) in _CHOICES.items()}
 
-LAYERED = ("text-classification", "multi-label-classification", "regression", "token-classification")
-"""The tasks of ``model_head.layers``."""
-
 REDACTED = ("text-classification", "multi-label-classification", "regression", "feature-extraction")
 """The tasks of ``data.redact``."""
 
@@ -72,6 +71,9 @@ GENERATING = ("text2text-generation", "text-generation")
 
 SCORED_BY_WORDS = ("question-answering", "text2text-generation", "text-generation")
 """The tasks whose metrics are means over rows."""
+
+RECORD = "run.json"
+"""Beside the recipe of a run."""
 
 _LONGEST_NAME, _LONGEST_PATH = 255, 4000  # Linux's, for a folder before it
 
@@ -127,17 +129,11 @@ class Recipe(Section):
             raise ValueError(f"few_shot: belongs to task: text-classification, not to {self.task}")
         if self.few_shot and self.data.text_pair:
             raise ValueError("few_shot: takes single texts; leave data.text_pair out")
-        if self.model_head.layers > 1 and (self.task not in LAYERED or self.few_shot):
-            raise ValueError(f"model_head.layers: belongs to a classifier that learns, not to task: {self.task}")
-        if self.model_head.interval_coverage and self.task != "regression":
-            raise ValueError(f"model_head.interval_coverage: belongs to task: regression, not to {self.task}")
         if self.data.redact and self.task not in REDACTED:
             raise ValueError(
                 f"data.redact: cannot be for task: {self.task}, whose answers are places in the text or texts of their"
                 f" own; it belongs to {', '.join(REDACTED)}. Leave it out, and redact the texts yourself"
             )
-        if self.data.label_separator and self.task != "multi-label-classification":
-            raise ValueError(f"data.label_separator: belongs to task: multi-label-classification, not to {self.task}")
         if isinstance(self.data.label, tuple) and self.task != "multi-label-classification":
             several = " It learns one number a text: make a recipe for each score." if self.task == "regression" else ""
             raise ValueError(
@@ -162,11 +158,11 @@ class Recipe(Section):
         """The one that chooses the checkpoint."""
         return self.training.metric_for_best_model or METRICS[self.task][0]
 
-    def to_mapping(self, folder: Path) -> dict[str, Any]:
-        """JSON values; local paths are relative to ``folder``."""
+    def to_mapping(self, folder: Path | None = None) -> dict[str, Any]:
+        """JSON values of the options that act; local paths are relative to ``folder``, if one is given."""
+        moved = _map_paths(self, lambda path: _to_relative(path, folder)) if folder else self
         without = {"training"} if self.imported else None
-        moved = _map_paths(self, lambda path: _to_relative(path, folder))
-        return moved.model_dump(mode="json", exclude_none=True, exclude=without)
+        return without_idle(moved.model_dump(mode="json", exclude_none=True, exclude=without), self)
 
     def save(self, path: Path, folder: Path | None = None) -> None:
         """``folder`` is where the file will lie, if not at ``path``."""
@@ -177,7 +173,10 @@ class Recipe(Section):
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Raises InputError with every problem; relative paths, of ``overrides`` too, start at the recipe's folder."""
-    return create_recipe(apply_overrides(read_mapping(path), overrides), path.parent, str(path))
+    mapping = read_mapping(path)
+    if path.with_name(RECORD).is_file():  # earlier versions wrote all options of a run, acting or not
+        mapping = drop_idle(mapping)
+    return create_recipe(apply_overrides(mapping, overrides), path.parent, str(path))
 
 
 def create_recipe(mapping: dict[str, Any], folder: Path, name: str) -> Recipe:
@@ -186,7 +185,25 @@ def create_recipe(mapping: dict[str, Any], folder: Path, name: str) -> Recipe:
         recipe = Recipe.model_validate(to_tuples(mapping))
     except ValidationError as error:
         raise InputError(f"{name}: {explain(error, Recipe.model_json_schema())}") from None
+    if idle := describe_idle(recipe):
+        raise InputError(f"{name}: {list_problems(idle)}")
     return _map_paths(recipe, lambda value: _to_absolute(value, folder))
+
+
+def complete_mapping(mapping: dict[str, Any]) -> dict[str, Any]:
+    """A resolved recipe's mapping, paths as they are, with the options that this version writes."""
+    try:
+        return with_defaults(Recipe.model_validate(to_tuples(drop_idle(mapping)))).to_mapping()
+    except ValidationError:
+        return mapping
+
+
+def drop_idle(mapping: dict[str, Any], keep: Collection[str] = ()) -> dict[str, Any]:
+    """A recipe's mapping without the options that do nothing, but for some; one that is no recipe as it is."""
+    try:
+        return without_idle(mapping, Recipe.model_validate(to_tuples(mapping)), keep)
+    except ValidationError:
+        return mapping
 
 
 def _require_choice(key: str, found: str | None, accepted: Sequence[str], task: str) -> None:

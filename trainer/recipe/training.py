@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from trainer.recipe.schedules import LrScheduler, LrSchedulerOptions, check_schedule, resolve_schedule
-from trainer.recipe.section import Metric, Name, Section, to_tuples
+from trainer.recipe.section import Metric, Name, Section
 
 EPOCHS, WARMUP = 3, 0.06
 """What is meant where the recipe is silent."""
@@ -139,11 +139,6 @@ class Training(Section):
     def _check_consistency(self) -> Training:
         if (self.eval_strategy == "steps") != (self.eval_steps is not None):
             raise ValueError("training.eval_steps: goes with training.eval_strategy: steps, and only with it")
-        if self.momentum and self.optim != "sgd":
-            raise ValueError("training.momentum: belongs to training.optim: sgd")
-        for name in ADAM:
-            if getattr(self, name) is not None and self.optim != "adamw":
-                raise ValueError(f"training.{name}: belongs to training.optim: adamw, not to {self.optim}")
         if self.max_steps and self.num_train_epochs:
             raise ValueError("training.max_steps: stands in place of training.num_train_epochs; leave one out")
         if self.warmup_ratio and self.lr_scheduler_type == "reduce_lr_on_plateau":
@@ -167,21 +162,15 @@ class Training(Section):
             )
         if self.ema_decay and averaged:
             raise ValueError("training.ema_decay: averages too; leave training.weight_averaging_epochs out")
-        if self.gradual_unfreezing and self.trainable != "all":
-            raise ValueError("training.gradual_unfreezing: goes with training.trainable: all")
         if self.gradual_unfreezing and epochs == 1 and not self.max_steps:
             raise ValueError(
                 "training.gradual_unfreezing: one epoch would train the head alone; give more epochs, or"
                 " training.trainable: classifier"
             )
-        if self.layerwise_lr_decay and self.trainable == "classifier":
-            raise ValueError("training.layerwise_lr_decay: no layer learns under training.trainable: classifier")
         if self.weight_interpolation and not self.load_best_model_at_end:
             raise ValueError("training.weight_interpolation: goes with training.load_best_model_at_end: true")
         if self.weight_interpolation and self.trainable == "classifier":
             raise ValueError("training.weight_interpolation: the backbone does not learn under trainable: classifier")
-        if self.lora is not None and self.trainable != "lora":
-            raise ValueError("training.lora: goes with training.trainable: lora, and only with it")
         return self
 
     def resolve(self) -> Training:
@@ -196,11 +185,3 @@ class Training(Section):
         silent = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         schedule = resolve_schedule(self.lr_scheduler_type, self.lr_scheduler_kwargs)
         return self.model_copy(update={**silent, "lr_scheduler_kwargs": schedule})
-
-
-def resolve_record(training: dict[str, Any]) -> dict[str, Any]:
-    """As a run of today would write it: one of an earlier version lacks later keys, which had their defaults."""
-    try:
-        return Training.model_validate(to_tuples(training)).resolve().model_dump(mode="json", exclude_none=True)
-    except ValidationError:
-        return training

@@ -12,7 +12,8 @@ from serving.errors import InputError
 from serving.files import TEMPORARY, replace_file
 from trainer.data.rows import Rows
 from trainer.data.table import text_of
-from trainer.recipe.training import WITHOUT_WEIGHTS, resolve_record
+from trainer.recipe.recipe import RECORD, complete_mapping
+from trainer.recipe.training import WITHOUT_WEIGHTS
 from trainer.run.folder_lock import LOCK_FILE
 from trainer.run.records import read_record
 
@@ -27,7 +28,7 @@ _MOST_CHARACTERS = 40
 class Run:
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.record = root / "run.json"  # what happened
+        self.record = root / RECORD  # what happened
         self.recipe = root / "recipe.yaml"  # resolved
         self.evaluation = root / "evaluation.jsonl"  # the test rows
         self.teacher = root / "teacher.jsonl"  # a student's: the teacher's answers to the test rows
@@ -210,7 +211,7 @@ def _require_same(run: Run, setup: dict[str, Any]) -> None:
 
 def comparable(record: dict[str, Any]) -> dict[str, Any]:
     """What makes two runs the same: no file paths, and nothing about exports and searches."""
-    recipe = record.get("recipe", {})
+    recipe = complete_mapping(record.get("recipe", {}))
     data = {
         key: _without_paths(value) for key, value in recipe.get("data", {}).items() if not _is_path(key, value, recipe)
     }
@@ -228,7 +229,7 @@ def comparable(record: dict[str, Any]) -> dict[str, Any]:
 
 def _acting(training: dict[str, Any]) -> dict[str, Any]:
     """Without what changes no weight."""
-    return {key: value for key, value in resolve_record(training).items() if key not in WITHOUT_WEIGHTS}
+    return {key: value for key, value in training.items() if key not in WITHOUT_WEIGHTS}
 
 
 def digests_of(record: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from trainer.model.checkpoint import ModelSpec, check_weights, load_tokenizer
 from trainer.model.fewer_layers import pick_layers
 from trainer.model.sentence_modules import SUPPORTED
 from trainer.model.trained_head import Carried, TrainedHead, plan_head, read_trained_head
+from trainer.recipe.defaults import with_defaults
 from trainer.recipe.recipe import Recipe
 from trainer.run.run import DISTIL_ROWS
 from trainer.setup.sources import InputCheck
@@ -179,13 +180,8 @@ def resolve_recipe(recipe: Recipe, base: BaseCheckpoint, trained: TrainedHead | 
         )
     pooling = recipe.model_head.pooling or _to_choice(base.pooling)
     head = recipe.model_head.model_copy(update={"pooling": pooling})
-    return recipe.model_copy(
-        update={
-            "model_head": head,
-            "data": recipe.data.model_copy(update={"max_length": length}),
-            "training": recipe.training.resolve(),
-        }
-    )
+    data = recipe.data.model_copy(update={"max_length": length})
+    return with_defaults(recipe.model_copy(update={"model_head": head, "data": data}))
 
 
 def _as_trained(recipe: Recipe, trained: TrainedHead | None) -> Recipe:

@@ -12,6 +12,7 @@ from torch import Tensor
 from serving.tasks.base import Encoded, Task
 from trainer.data.rows import Rows
 from trainer.model.inputs import IGNORED, Batch
+from trainer.recipe.defaults import label_smoothing
 from trainer.recipe.recipe import Recipe
 from trainer.tasks.soft_answers import SoftAnswers
 
@@ -59,7 +60,7 @@ class Objective(ABC):
         return None
 
     def smoothing(self, training: bool) -> float:
-        return (self.recipe.training.label_smoothing_factor or 0.0) if training else 0.0
+        return label_smoothing(self.recipe) if training else 0.0
 
     def focal_gamma(self, training: bool) -> float | None:
         """None under any other loss."""

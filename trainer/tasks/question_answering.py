@@ -22,6 +22,7 @@ from trainer.metrics.scaling import fit_span_temperature
 from trainer.metrics.squad import f1
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.inference import RowLogits
+from trainer.recipe.defaults import stride
 from trainer.tasks.base import Example, TrainingTask
 from trainer.tasks.calibration import Calibrated
 from trainer.tasks.losses import softmax_loss
@@ -67,15 +68,15 @@ class QuestionAnswering(WordScoring, TrainingTask):
         self._may_be_none = not all(train.targets)
         if not any(train.targets) and not self.recipe.imported:
             raise InputError(f"{train.name}: no training row has an answer; there is nothing to learn")
-        stride = self.data.stride if self.data.stride is not None else max_length // 3
-        if max_length - 2 * stride < SHORTEST_QUESTION:
+        shared = stride(self.recipe, max_length)
+        if max_length - 2 * shared < SHORTEST_QUESTION:
             raise InputError(
-                f"data.stride: {stride} of {max_length} tokens leaves no room for a question;"
+                f"data.stride: {shared} of {max_length} tokens leaves no room for a question;"
                 f" give at most {(max_length - SHORTEST_QUESTION) // 2}, or a longer data.max_length",
                 field="data.stride",
             )
         return serving.QuestionAnsweringSettings(
-            stride=stride, max_length=max_length, no_answer_threshold=0.0 if self._may_be_none else None
+            stride=shared, max_length=max_length, no_answer_threshold=0.0 if self._may_be_none else None
         )
 
     def imported_settings(self, rows: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:

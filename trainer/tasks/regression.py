@@ -20,6 +20,7 @@ from trainer.metrics.correlation import pearson, spearman
 from trainer.metrics.resampling import WeightedMetric, pearson_of, spearman_of
 from trainer.metrics.scaling import conformal_radius
 from trainer.model.inference import RowLogits
+from trainer.recipe.defaults import interval_coverage
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
 from trainer.tasks.scoring import mistake
@@ -64,7 +65,7 @@ class Regression(TrainingTask):
 
     def calibrate(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Calibrated:
         """An interval around every number, of `model_head.interval_coverage`."""
-        coverage = self.recipe.model_head.interval_coverage or serving.COVERAGE
+        coverage = interval_coverage(self.recipe)
         answers: list[Any] = [task.decode(*pair) for pair in zip(encoded, logits, strict=True)]
         radius = conformal_radius(_numbers(answers) - np.array(rows.targets), coverage)
         settings = task.settings.model_copy(update={"radius": radius, "coverage": coverage})

@@ -31,8 +31,6 @@ from trainer.tasks.losses import class_weights, sigmoid_loss, softmax_loss
 from trainer.tasks.scoring import mistake, per_label
 from trainer.tasks.soft_answers import ONE_OF_LABELS, SEVERAL_LABELS, SoftAnswers
 
-SMOOTHING = 0.05
-
 
 class TextClassification(TrainingTask):
     """Exactly one label is right."""
@@ -115,10 +113,6 @@ class TextClassification(TrainingTask):
 
     def examples(self, task: Task, encoded: list[Encoded], target: str) -> list[Example]:
         return [Example((encoded[0].windows[0],), task.labels.index(target))]
-
-    def smoothing(self, training: bool) -> float:
-        default = self.recipe.training.label_smoothing_factor is None and self.recipe.loss == "cross-entropy"
-        return SMOOTHING if training and default else super().smoothing(training)
 
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         """Over one logit, 1 is the second label."""

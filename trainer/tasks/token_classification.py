@@ -24,6 +24,7 @@ from trainer.metrics.scaling import fit_platt
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.inference import RowLogits
 from trainer.model.inputs import IGNORED
+from trainer.recipe.defaults import stride
 from trainer.tasks import labels as label_rows
 from trainer.tasks.base import USUAL_LENGTH, Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
@@ -79,8 +80,7 @@ class TokenClassification(TaggedRows, TrainingTask):
         return dict(Counter(tag for target in rows.targets for tag in target["tags"]))
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
-        stride = self.data.stride if self.data.stride is not None else max_length // 4
-        return serving.TokenClassificationSettings(stride=stride)
+        return serving.TokenClassificationSettings(stride=stride(self.recipe, max_length))
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         """The smallest bias of O with the best validation F1."""

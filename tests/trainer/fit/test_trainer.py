@@ -64,7 +64,9 @@ def test_seed_changes_weights(whole: WholeRun) -> None:
 
 def test_classifier_only(toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path) -> None:
     """With trainable: classifier the backbone's weights are those of the base model, bit for bit."""
-    run = fit(toy(training={"trainable": "classifier", "learning_rate": 0.05, "num_train_epochs": 1}), tmp_path / "run")
+    run = fit(
+        toy(training={"trainable": "classifier", "head_learning_rate": 0.05, "num_train_epochs": 1}), tmp_path / "run"
+    )
     before, after = (load_file(folder / "model.safetensors") for folder in (tiny_backbone, run.checkpoint))
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert float(load_file(run.checkpoint / "head.safetensors")["bias"].abs().max()) > 0

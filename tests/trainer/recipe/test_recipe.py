@@ -86,7 +86,8 @@ def test_unlabelled_rows(tmp_path: Path) -> None:
     """The file lies beside the recipe, and bounds the metrics that are means over rows, no others."""
     path = write(tmp_path, MINIMAL + "export: {rows: texts.jsonl}\n")
     assert load_recipe(path).export.rows == str(tmp_path / "texts.jsonl")
-    assert "rows: ./texts.jsonl" in (load_recipe(path).save(path) or path.read_text())
+    load_recipe(path).save(tmp_path / "saved.yaml")
+    assert "rows: ./texts.jsonl" in (tmp_path / "saved.yaml").read_text()
     for change in ("training.metric_for_best_model=macro_f1", "task=regression", "task=token-classification"):
         with pytest.raises(InputError, match=r"export\.rows: .* one row can cost more than its share"):
             load_recipe(path, [change])

@@ -1,0 +1,186 @@
+"""Which options of a recipe act: under which task, loss, head, trained weights.
+
+An option that is set and cannot act is refused; a saved recipe has the options that act, and no others. An option that
+always acts needs no line here. One that acts under some condition gets a line in `OPTIONS`, beside those of its
+section in `SECTIONS`, such as ``"training.momentum": [where("training.optim", "sgd")]``. A test trains with and
+without each option, and requires one of both: a difference, or a refusal.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from trainer.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``needed`` and ``found`` are words: what an option belongs to, and what the recipe has instead."""
+
+    holds: Callable[[Recipe], bool]
+    needed: str
+    found: Callable[[Recipe], str]
+
+
+def where(option: str, *values: Any) -> Condition:
+    """The option has one of these values; one that the recipe leaves to its default has that."""
+    return Condition(
+        lambda recipe: _value_of(recipe, option) in values,
+        f"{option}: {', '.join(map(str, values[:-1]))}{' or ' * (len(values) > 1)}{values[-1]}",
+        lambda recipe: f"under {option}: {_value_of(recipe, option)}",
+    )
+
+
+def without(section: str) -> Condition:
+    needed = f"a recipe without {section}"
+    return Condition(lambda recipe: getattr(recipe, section) is None, needed, lambda recipe: f"beside {section}")
+
+
+_TEXTS = ("text-classification", "multi-label-classification", "regression")
+_LABELS = ("text-classification", "multi-label-classification", "token-classification")
+_WINDOWS = ("token-classification", "question-answering")
+_GENERATED = ("text2text-generation", "text-generation")
+_SCORED = (*_LABELS, "question-answering", *_GENERATED)
+LAYERED = (*_TEXTS, "token-classification")
+"""The tasks of ``model_head.layers``."""
+
+_FINE_TUNES = [without("few_shot"), without("imported")]
+_BACKBONE_LEARNS = where("training.trainable", "all", "last_layers", "lora")
+_ENDS_AT_A_RATE = ("polynomial", "cosine_with_min_lr", "reduce_lr_on_plateau")
+"""Schedules that compare with ``learning_rate``."""
+_SETS_A_RATE = Condition(
+    lambda recipe: (
+        recipe.training.trainable != "classifier"
+        or recipe.training.head_learning_rate is None
+        or recipe.training.lr_scheduler_type in _ENDS_AT_A_RATE
+    ),
+    "a backbone that learns, or to a head whose own rate is left out",
+    lambda recipe: "under training.trainable: classifier beside training.head_learning_rate",
+)
+_SPLITS = Condition(
+    lambda recipe: (
+        not isinstance(recipe.data.validation, str)
+        or not all(isinstance(choice, str) for _, choice in recipe.data.test_sets())
+    ),
+    "a data.test or data.validation that is a fraction",
+    lambda recipe: "where both are files",
+)
+
+SECTIONS: dict[str, list[Condition]] = {"training": _FINE_TUNES}
+"""For all options of a section, unless they are in `ANYWHERE`."""
+
+ANYWHERE = frozenset({"training.seed", "training.per_device_eval_batch_size", "training.metric_for_best_model"})
+"""Options that act without a fine-tuning too: they sample examples, evaluate, and are what a proof compares."""
+
+OPTIONS: dict[str, list[Condition]] = {
+    "model_head.pooling": [where("task", *_TEXTS, "feature-extraction")],
+    "model_head.layers": [*_FINE_TUNES, where("task", *LAYERED)],
+    "model_head.loss": _FINE_TUNES,
+    "model_head.focal_gamma": [*_FINE_TUNES, where("model_head.loss", "focal")],
+    "model_head.class_weights": [*_FINE_TUNES, where("task", *_LABELS)],
+    "model_head.interval_coverage": [without("imported"), where("task", "regression")],
+    "data.text": [where("task", *_TEXTS, "token-classification", "feature-extraction", *_GENERATED)],
+    "data.text_pair": [where("task", *_TEXTS, "feature-extraction")],
+    "data.label": [where("task", *_TEXTS, "token-classification", "feature-extraction", *_GENERATED)],
+    "data.label_separator": [where("task", "multi-label-classification")],
+    "data.label_names": [where("task", *_LABELS)],
+    "data.word_separator": [where("task", "token-classification")],
+    "data.prefix": [where("task", *_GENERATED)],
+    "data.max_new_tokens": [where("task", *_GENERATED)],
+    "data.stride": [where("task", *_WINDOWS)],
+    "data.split_seed": [_SPLITS],
+    "training.learning_rate": [_SETS_A_RATE],
+    "training.head_learning_rate": [where("task", *LAYERED, "question-answering")],
+    "training.gradient_checkpointing": [_BACKBONE_LEARNS],
+    "training.momentum": [where("training.optim", "sgd")],
+    "training.adam_beta1": [where("training.optim", "adamw")],
+    "training.adam_beta2": [where("training.optim", "adamw")],
+    "training.adam_epsilon": [where("training.optim", "adamw")],
+    "training.layerwise_lr_decay": [_BACKBONE_LEARNS],
+    "training.gradual_unfreezing": [where("training.trainable", "all")],
+    "training.label_smoothing_factor": [
+        where("task", "text-classification", "token-classification", *_GENERATED),
+        where("model_head.loss", "cross-entropy", "binary-cross-entropy"),
+    ],
+    "training.freeze_embeddings": [where("training.trainable", "all")],
+    "training.lora": [where("training.trainable", "lora")],
+    "export.min_agreement": [where("task", *_SCORED)],
+    "export.max_probability_change": [where("task", *_SCORED)],
+    "export.max_mean_probability_change": [where("task", *_SCORED)],
+    "export.max_ece_change": [where("task", "text-classification")],
+    "export.max_value_change": [where("task", "regression")],
+    "export.max_mean_value_change": [where("task", "regression")],
+    "export.min_cosine": [where("task", "feature-extraction")],
+    "export.min_mean_cosine": [where("task", "feature-extraction")],
+    "export.max_length_change": [where("task", "feature-extraction")],
+    "export.max_mean_length_change": [where("task", "feature-extraction")],
+    "export.min_mean_text_f1": [where("task", *_GENERATED)],
+}
+
+
+def acts(recipe: Recipe, option: str) -> bool:
+    return all(condition.holds(recipe) for condition in _conditions(option))
+
+
+def describe_idle(recipe: Recipe) -> list[str]:
+    """A line for each reason why options that the recipe sets do nothing."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for option in idle_options(recipe):
+        failed = next(condition for condition in _conditions(option) if not condition.holds(recipe))
+        reasons.setdefault((failed.needed, failed.found(recipe)), []).append(option)
+    return [_describe(options, *reason) for reason, options in reasons.items()]
+
+
+def idle_options(recipe: Recipe) -> list[str]:
+    """Those that the recipe sets and that do nothing; null, and a zero or false that is the default, claim nothing."""
+    return [
+        option
+        for option, value, default in _set_options(recipe)
+        if not acts(recipe, option) and value is not None and (value or default)
+    ]
+
+
+def without_idle(mapping: dict[str, Any], recipe: Recipe, keep: Collection[str] = ()) -> dict[str, Any]:
+    """A copy of ``mapping``, which is the recipe's, with the options that act, and those to ``keep``."""
+    kept = copy.deepcopy(mapping)
+    for section, values in mapping.items():
+        for name in values if isinstance(values, dict) else ():
+            if (option := f"{section}.{name}") not in keep and not acts(recipe, option):
+                del kept[section][name]
+    return kept
+
+
+def _set_options(recipe: Recipe) -> Iterator[tuple[str, Any, Any]]:
+    """Each with its value and default."""
+    for section in type(recipe).model_fields:
+        values = getattr(recipe, section)
+        if section in recipe.model_fields_set and isinstance(values, BaseModel):
+            for name in type(values).model_fields:
+                if name in values.model_fields_set:
+                    yield f"{section}.{name}", getattr(values, name), type(values).model_fields[name].default
+
+
+def _conditions(option: str) -> list[Condition]:
+    general = [] if option in ANYWHERE else SECTIONS.get(option.partition(".")[0], [])
+    return [*general, *OPTIONS.get(option, [])]
+
+
+def _describe(options: list[str], needed: str, found: str) -> str:
+    one = len(options) == 1
+    verb, does, pronoun = ("belongs", "does", "it") if one else ("belong", "do", "them")
+    return f"{', '.join(options)}: {verb} to {needed}, and {does} nothing {found}; leave {pronoun} out"
+
+
+def _value_of(recipe: Recipe, option: str) -> Any:
+    if option == "model_head.loss":
+        return recipe.loss
+    value: Any = recipe
+    for name in option.split("."):
+        value = getattr(value, name)
+    return value
