@@ -9,14 +9,35 @@ without each option, and requires one of both: a difference, or a refusal.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, Self
 
 from pydantic import BaseModel
 
-if TYPE_CHECKING:
-    from trainer.recipe.recipe import Recipe
+from trainer.recipe.sections import Data, ModelHead
+from trainer.recipe.training import Training
+
+
+class Recipe(Protocol):
+    """What is read of a `trainer.recipe.recipe.Recipe`, which imports this module."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def loss(self) -> str: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def model_head(self) -> ModelHead: ...
+    @property
+    def data(self) -> Data: ...
+    @property
+    def training(self) -> Training: ...
+    @property
+    def model_fields_set(self) -> set[str]: ...
+
+    def model_copy(self, *, update: Mapping[str, Any]) -> Self: ...
 
 
 @dataclass(frozen=True)
@@ -158,9 +179,9 @@ def without_idle(mapping: dict[str, Any], recipe: Recipe, keep: Collection[str] 
 
 def _set_options(recipe: Recipe) -> Iterator[tuple[str, Any, Any]]:
     """Each with its value and default."""
-    for section in type(recipe).model_fields:
+    for section in sorted(recipe.model_fields_set):
         values = getattr(recipe, section)
-        if section in recipe.model_fields_set and isinstance(values, BaseModel):
+        if isinstance(values, BaseModel):
             for name in type(values).model_fields:
                 if name in values.model_fields_set:
                     yield f"{section}.{name}", getattr(values, name), type(values).model_fields[name].default

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from serving.tasks.regression import COVERAGE
-from trainer.recipe.applicability import acts
+from trainer.recipe.applicability import Recipe, acts
 from trainer.recipe.training import Lora
 
-if TYPE_CHECKING:
-    from trainer.recipe.recipe import Recipe
+R = TypeVar("R", bound=Recipe)
 
 SMOOTHING = 0.05
 """Of text classification by cross-entropy."""
@@ -47,7 +46,7 @@ _DEFAULTS: dict[str, Callable[[Recipe], Any]] = {
 }
 
 
-def with_defaults(recipe: Recipe) -> Recipe:
+def with_defaults(recipe: R) -> R:
     """With the value of each option that acts and is null; ``data.stride`` needs ``data.max_length``."""
     recipe = recipe.model_copy(update={"training": recipe.training.resolve()})
     updates: dict[str, dict[str, Any]] = {}
