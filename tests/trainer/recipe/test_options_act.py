@@ -104,6 +104,7 @@ SEEN_ELSEWHERE = {
     "training.weight_interpolation",
     "training.logging_steps",
     "training.save_total_limit",
+    "training.report_to",
 }  # fmt: skip
 """Which rows and columns are read (tests of `trainer.data`), memory, and which of a run's checkpoints is the best."""
 
