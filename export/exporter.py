@@ -32,6 +32,7 @@ from serving.errors import InputError, UserError
 from serving.inference.device import choose_provider
 from serving.inference.predictor import Predictor
 from stores.folders import check_output, replace_folder, staging_folder
+from trainer.model.architecture import is_static, read_architecture
 from trainer.run.lock import require_locked
 from trainer.run.report.figures import reliability_figure
 from trainer.run.run import Run, write_atomically
@@ -139,6 +140,8 @@ def export_hub(
         InputError: ``output`` has something, there is no such variant, or the run is not as its lock.json says.
         ProofFailed: a gate failed; the figures are in the run's folder.
     """
+    if is_static(read_architecture(run.checkpoint, str(run.checkpoint))):
+        raise InputError(f"{run.root}: the hub's programs have no class for a static student; export a bundle")
     variants = _hub_variants(variant_name, generates(run))
     check_output(output, replaced="", mark="")
     require_locked(run)

@@ -4,20 +4,54 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
-from export.exporter import ProofFailed, export_run
+from export.exporter import ProofFailed, export_hub, export_run
 from serving.bundle.bundle import Bundle
-from serving.errors import InputError
+from serving.errors import InputError, UserError
 from serving.inference.predictor import Predictor
 from tests.trainer.conftest import fit
 from tests.trainer.fit.distil.test_students import student_of
+from trainer.recipe.sections import Export
 from trainer.run.run import Run
 
 RunOf = Callable[[str], Run]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("toy", ["text-classification", "multi-label-classification", "regression"])
+def test_the_whole_road_without_layers(task_run: RunOf, tmp_path: Path, toy: str) -> None:
+    """Token vectors alone are exported, proven and served; int8 and the hub's layout say why not."""
+    distil = {"student": "static", "layers": None}
+    training = {"num_train_epochs": 6, "learning_rate": 5e-3}
+    recipe = student_of(tmp_path, task_run(toy), toy, distil=distil, training=training)
+    run = fit(recipe.model_copy(update={"export": Export(max_teacher_drop=2)}), tmp_path / "student")
+    export = export_run(run, tmp_path / "bundle", "fp32")
+    assert export.parity.passed
+    graph = onnx.load(tmp_path / "bundle" / "model.onnx")
+    assert {node.op_type for node in graph.graph.node} & {"Gather"}
+    assert not {node.op_type for node in graph.graph.node} & {"LayerNormalization", "Softmax", "Erf"}
+    assert Predictor.load(Bundle.open(tmp_path / "bundle")).predict(["where is the blue lamp?"])
+    with pytest.raises(UserError, match="no inner linear layer"):
+        export_run(run, tmp_path / "int8", "int8")
+    with pytest.raises(InputError, match="static"):
+        export_hub(run, tmp_path / "hub")
+    with pytest.raises(ValueError, match="tuneship-static"):
+        _open_elsewhere(run.checkpoint)
+
+
+def _open_elsewhere(folder: Path) -> None:
+    """As a program without Tuneship does."""
+    code = f"from transformers import AutoModel; AutoModel.from_pretrained({str(folder)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(done.stderr)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from transformers import TrainerCallback, set_seed
 
 from trainer.fit.distil.distil_trainer import DistilTrainer
 from trainer.fit.distil.lesson import teach
+from trainer.fit.distil.static_student import build_static
 from trainer.fit.model_soup import ModelSoup, Record, Train
 from trainer.fit.optimisation.unfreezing import GradualUnfreezing
 from trainer.fit.progress import TrainingProgress
@@ -22,6 +23,7 @@ from trainer.fit.trainer import TaskTrainer, arguments
 from trainer.fit.validation import Datasets, tune_and_save
 from trainer.fit.weight_averaging import EpochWeights, copy_trainable, put_trainable
 from trainer.fit.wise_ft import interpolate
+from trainer.model.architecture import is_static
 from trainer.model.checkpoint import build_model
 from trainer.model.fewer_layers import keep_layers
 from trainer.model.heads import Model, set_bias
@@ -45,7 +47,9 @@ def fine_tune(
             trainer, record = _train_soup(setup, datasets, run.state, runs, train)
         else:
             trainer, record = train(settings.seed, run.state)
-        interpolated = interpolate(trainer, _fresh_model(setup).backbone) if settings.weight_interpolation else None
+        interpolated = (
+            interpolate(trainer, _fresh_model(setup, datasets).backbone) if settings.weight_interpolation else None
+        )
     return {
         **tune_and_save(setup, run, trainer.model, datasets),
         "seed": settings.seed,
@@ -94,7 +98,7 @@ def create_trainer(
     """The head's first weights come from the recipe's seed, all else from ``seed``."""
     settings = setup.recipe.training
     set_seed(settings.seed)
-    model = _fresh_model(setup)
+    model = _fresh_model(setup, datasets)
     if bias := setup.training_task.initial_bias(setup.splits.train, setup.splits.labels):
         set_bias(model, bias)
     if setup.trained_head and setup.carried:
@@ -109,7 +113,9 @@ def create_trainer(
     return trainer(model, args, datasets, [*first, *callbacks])
 
 
-def _fresh_model(setup: TrainingSetup) -> Model:
+def _fresh_model(setup: TrainingSetup, datasets: Datasets) -> Model:
+    if is_static(setup.base.config):
+        return build_static(setup, datasets.token_vectors)
     model = build_model(setup.base, setup.model_spec, setup.splits.labels)
     if kept := setup.kept_layers:
         keep_layers(model, kept)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from rich.console import Console
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from serving.tasks.base import Encoded, Logits, Task
@@ -43,12 +44,15 @@ class TrainingExamples(Protocol):
 
 @dataclass(frozen=True)
 class Datasets:
+    """``token_vectors``: with which a student without layers begins."""
+
     training_task: TrainingTask
     task: Task
     tokenizer: PreTrainedTokenizerFast
     train: TrainingExamples
     validation: Examples
     validation_rows: Rows
+    token_vectors: Tensor | None = None
 
     @property
     def items(self) -> list[Encoded]:

@@ -12,6 +12,7 @@ from transformers.models.auto import modeling_auto as mappings
 from serving.errors import InputError
 from trainer.model.heads import GENERATING, Head
 from trainer.model.refusal import refusing
+from trainer.model.static_vectors import StaticConfig
 
 Kind = Literal["encoder", "causal", "encoder-decoder"]
 """How tokens see each other: all, each those before it, or through an encoder."""
@@ -121,6 +122,10 @@ def natural_pooling(config: PretrainedConfig) -> str:
     if kind_of(config) == "causal" or config.model_type in BOTH_WAYS | OWN_DECODER_INPUT:
         return "last"
     return "cls" if has_library_head(config, "sequence") else "mean"
+
+
+def is_static(config: PretrainedConfig) -> bool:
+    return isinstance(config, StaticConfig)
 
 
 def most_positions(config: PretrainedConfig) -> int | None:

@@ -98,13 +98,19 @@ def build_model(
     base: BaseCheckpoint, model_spec: ModelSpec, labels: Sequence[str], attn_implementation: str | None = None
 ) -> Model:
     """A fresh head, drawn from torch's global generator; raises InputError where backbone weights are missing."""
-    model = _load_base(base, model_spec, attn_implementation)
-    name_labels(model.config, labels[-model_spec.logits :])  # of two labels, one logit is that of the second
-    for module in head_of(model):
-        _reset(module, getattr(model.config, "initializer_range", 0.02))
+    model = put_fresh_head(_load_backbone(base, model_spec, attn_implementation), model_spec, labels)
     if isinstance(model, PooledModel) and model_spec.dense == base.modules.dense:  # else a trained head has them
         load_dense(model.dense, base.modules.weights)
     return model
+
+
+def put_fresh_head(model: PreTrainedModel, model_spec: ModelSpec, labels: Sequence[str]) -> Model:
+    """Around a backbone, or in the place of the head that a task model of transformers has."""
+    headed = add_head(model, model_spec)
+    name_labels(headed.config, labels[-model_spec.logits :])  # of two labels, one logit is that of the second
+    for module in head_of(headed):
+        _reset(module, getattr(headed.config, "initializer_range", 0.02))
+    return headed
 
 
 def name_labels(config: PretrainedConfig, labels: Sequence[str]) -> None:
@@ -177,11 +183,11 @@ def check_weights(base: BaseCheckpoint, model_spec: ModelSpec) -> None:
     _load_base_weights(base, model_spec, device_map="meta")
 
 
-def _load_base(base: BaseCheckpoint, model_spec: ModelSpec, attn_implementation: str | None) -> Model:
+def _load_backbone(base: BaseCheckpoint, model_spec: ModelSpec, attn_implementation: str | None) -> PreTrainedModel:
     model = _load_base_weights(base, model_spec, attn_implementation=attn_implementation)
     if model_spec.own_head and getattr(model, "pooler", None) is not None:
         model.pooler.requires_grad_(False)  # AutoModel wants it; no answer uses it
-    return add_head(model, model_spec)
+    return model
 
 
 def _load_base_weights(base: BaseCheckpoint, model_spec: ModelSpec, **options: Any) -> PreTrainedModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,11 @@ class Distil(Section):
     teacher: Name | tuple[Name, ...] = Field(
         description="a run's folder, or a list of them, whose mean answer is learned; the first one's checkpoint is the"
         " student's base model unless `model` names another"
+    )
+    student: Literal["transformer", "static"] = Field(
+        default="transformer",
+        description="transformer: the base model with some of its layers; static: a vector for each token of the"
+        " vocabulary, the teacher's own, and a fresh head; for tasks with one answer per text",
     )
     layers: Annotated[int, Field(ge=1)] | tuple[LayerNumber, ...] | None = Field(
         default=None,
@@ -39,6 +44,8 @@ class Distil(Section):
     def _check_layers(self) -> Distil:
         if not self.teacher:
             raise ValueError("distil.teacher: names no run; give the --output folder of tuneship train")
+        if self.layers is not None and self.student == "static":
+            raise ValueError("distil.layers: a static student has no layers; leave it out")
         if isinstance(self.layers, tuple) and (not self.layers or list(self.layers) != sorted(set(self.layers))):
             raise ValueError("distil.layers: give a number, or layer numbers in ascending order, each once")
         return self

@@ -118,6 +118,8 @@ class Recipe(Section):
             raise ValueError(f"distil: a student learns its weights, and under {other} nothing does; leave one out")
         if self.distil.rows and self.task not in ANSWERED_ONCE:
             raise ValueError(f"distil.rows: belongs to {', '.join(ANSWERED_ONCE)}, not to task: {self.task}")
+        if self.distil.student == "static":
+            _require_static(self)
         return self
 
     @model_validator(mode="after")
@@ -209,6 +211,21 @@ def drop_idle(mapping: dict[str, Any], keep: Collection[str] = ()) -> dict[str, 
 def _require_choice(key: str, found: str | None, accepted: Sequence[str], task: str) -> None:
     if found is not None and found not in accepted:
         raise ValueError(f"{key}: {found!r} is not for task: {task}; give one of {', '.join(accepted)}")
+
+
+def _require_static(recipe: Recipe) -> None:
+    """Raise ValueError for what a student without layers cannot have."""
+    if recipe.task not in ANSWERED_ONCE:
+        raise ValueError(
+            f"distil.student: static: has vectors that know no neighbours, for {', '.join(ANSWERED_ONCE)}; give layers"
+        )
+    if recipe.model_head.layers > 1:
+        raise ValueError("model_head.layers: a static student has no layers; leave it out")
+    if recipe.training.trainable != "all" or recipe.training.freeze_embeddings:
+        raise ValueError(
+            "distil.student: static: is token vectors and a head, which are all trained; leave training.trainable and"
+            " training.freeze_embeddings out"
+        )
 
 
 def _map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:

@@ -193,9 +193,9 @@ class Export(Section):
     max_teacher_drop: float = Field(
         default=0.02,
         ge=0,
-        lt=1,
-        description="of a student's main metric from its teacher's on the same rows, by the same test; of every"
-        " variant",
+        le=2,
+        description="of a student's main metric from its teacher's on the same rows, by the same test, of every"
+        " variant; 2 accepts any",
     )
     rows: Name | None = Field(
         default=None,

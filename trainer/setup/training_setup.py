@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from transformers import PreTrainedTokenizerFast
 from serving.errors import InputError
 from serving.tasks.base import Task
 from trainer.data.rows import Rows
-from trainer.model.architecture import check_head, has_library_head, kind_of
+from trainer.model.architecture import check_head, has_library_head, is_static, kind_of
 from trainer.model.base_model import BaseCheckpoint, find_base_model
 from trainer.model.case_markers import with_case_markers
 from trainer.model.checkpoint import ModelSpec, check_weights, load_tokenizer
 from trainer.model.fewer_layers import pick_layers
-from trainer.model.sentence_modules import SUPPORTED
+from trainer.model.heads import vector_width
+from trainer.model.sentence_modules import SUPPORTED, SentenceModules
+from trainer.model.static_vectors import INPUTS, StaticConfig
 from trainer.model.trained_head import Carried, TrainedHead, plan_head, read_trained_head
 from trainer.recipe.defaults import with_defaults
 from trainer.recipe.recipe import Recipe
@@ -103,9 +106,12 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     teachers = open_teachers(recipe)
     base = find_base_model(recipe.model, recipe.to_mapping(output)["model"], recipe.model_revision)
     head = read_trained_head(base)
+    inputs: Sequence[str] | None = None
+    if recipe.distil and recipe.distil.student == "static":
+        base, head, inputs = _without_layers(base), None, INPUTS
     training_task = create_training_task(resolve_recipe(recipe, base, head))
     check_head(base.config, training_task.head, base.id)
-    tokenizer = load_tokenizer(base.folder, training_task.data.max_length)
+    tokenizer = load_tokenizer(base.folder, training_task.data.max_length, inputs)
     tokenizer = with_case_markers(tokenizer) if training_task.data.case_markers else tokenizer
     training_task.prepare(base, tokenizer)
     splits = load_splits(training_task, lambda train: _check_of(training_task, base, tokenizer, train, head))
@@ -113,6 +119,12 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     _check_student(setup)
     _check_export(setup)
     return replace(setup, unlabelled=_read_distil_rows(setup))
+
+
+def _without_layers(base: BaseCheckpoint) -> BaseCheckpoint:
+    """A vector for each token, as wide as the base model's."""
+    config = StaticConfig(base.config.vocab_size, vector_width(base.config), pad_token_id=base.config.pad_token_id)
+    return replace(base, config=config, pooling="mean", modules=SentenceModules())
 
 
 def _check_student(setup: TrainingSetup) -> None:
@@ -145,7 +157,8 @@ def _check_of(
     Neither depends on how many labels there are.
     """
     setup = TrainingSetup(training_task, base, tokenizer, Splits(train, train, train, ["", ""], {}), head)
-    check_weights(base, setup.model_spec)
+    if not is_static(base.config):
+        check_weights(base, setup.model_spec)
     return training_task.input_check(setup.task, tokenizer.backend_tokenizer)
 
 

@@ -22,11 +22,14 @@ class DistilTrainer(TaskTrainer):
         self.data_collator: Callable[[Sequence[Any]], Batch] = with_teacher(self.data_collator)
 
     def compute_loss(self, model: nn.Module, inputs: Batch, *args: Any, **options: Any) -> Any:
-        self._taught = inputs.pop(TEACHER), inputs.pop(LABELLED)
+        taught = TEACHER in inputs  # the timed steps before a training know no teacher yet
+        self._taught = (inputs.pop(TEACHER), inputs.pop(LABELLED)) if taught else None
         return super().compute_loss(model, inputs, *args, **options)
 
     def total_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Rows without labels have the teachers' part alone, at its full weight."""
+        if self._taught is None:
+            return super().total_loss(logits, labels)
         task, (teacher, labelled) = self.datasets.training_task, self._taught
         distil, soft = task.recipe.distil, task.soft_answers()
         assert distil is not None

@@ -19,7 +19,9 @@ from torch.utils.data import Dataset
 from serving.files import replace_file
 from serving.tasks.base import Encoded, Task
 from trainer.fit.batches import Examples
+from trainer.fit.distil.static_student import token_vectors
 from trainer.fit.validation import Datasets
+from trainer.model.architecture import is_static
 from trainer.model.checkpoint import Checkpoint
 from trainer.model.inference import logits_of
 from trainer.model.inputs import encode
@@ -71,7 +73,10 @@ def teach(setup: TrainingSetup, datasets: Datasets, state: Path, console: Consol
         console.print(f"computing the answers of {names} to {sum(map(len, parts)):,} examples…", highlight=False)
         logits = _mean_logits(setup, datasets.task, parts)
         _write(state / FILE, digest, logits)
-    return replace(datasets, train=TaughtExamples(parts, logits))
+    datasets = replace(datasets, train=TaughtExamples(parts, logits))
+    if not is_static(setup.base.config):
+        return datasets
+    return replace(datasets, token_vectors=token_vectors(setup, datasets, state, console))
 
 
 def _unlabelled_examples(setup: TrainingSetup, datasets: Datasets) -> Iterator[Examples]:

@@ -96,7 +96,7 @@ def _describe_student(record: dict[str, Any]) -> str:
     distil, names = record["recipe"]["distil"], [each["id"] for each in record["model"]["teachers"]]
     layers = distil.get("layers") or "all"
     kept = f"layers {', '.join(map(str, layers))}" if isinstance(layers, list) else f"{layers} of the layers"
-    form = f"{kept} of its base model"
+    form = "a vector for each token" if distil["student"] == "static" else f"{kept} of its base model"
     learned = f"answers at temperature {distil['temperature']:g}, labels with a weight of {distil['label_weight']:g}"
     return f"A student of {', '.join(names)}: {form}; {learned}. It is measured against {record['teacher']['id']}."
 

@@ -99,6 +99,25 @@ def test_several_teachers(task_run: RunOf, tmp_path: Path) -> None:
     assert record["teacher"]["id"] in (first.root.name, "second")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("toy", ["text-classification", "multi-label-classification", "regression"])
+def test_a_student_without_layers(task_run: RunOf, tmp_path: Path, toy: str) -> None:
+    """It begins with the teacher's vector of each token, learns, and goes on where it was stopped."""
+    teacher = task_run(toy)
+    distil = {"student": "static", "layers": None}
+    training = {"num_train_epochs": 6, "learning_rate": 5e-3}
+    recipe = student_of(tmp_path, teacher, toy, distil=distil, training=training)
+    whole = fit(recipe, tmp_path / "whole")
+    record = whole.read_record()
+    assert record["metrics"]["test"][record["metric"]] > 0.5
+    model = load_checkpoint(whole.checkpoint).model
+    assert [*model.state_dict()] == ["backbone.embeddings.weight", "classifier.weight", "classifier.bias"]
+    assert "token_type_ids" not in (whole.checkpoint / "tokenizer_config.json").read_text(encoding="utf-8")
+    with pytest.raises(Stopped):
+        fit(recipe, tmp_path / "stopped", StopAt(record["history"][-1]["step"] - 2))
+    assert weights(fit(recipe, tmp_path / "stopped")) == weights(whole)
+
+
 def test_refused(task_run: RunOf, tmp_path: Path) -> None:
     """What cannot be learned is told before anything is written, with what is accepted."""
     teacher = task_run("text-classification")
@@ -110,6 +129,9 @@ def test_refused(task_run: RunOf, tmp_path: Path) -> None:
         return str(error.value)
 
     assert "has 2 layers, 0 to 1, and not 3 layers" in refusal(distil={"layers": 3})
+    static = {"student": "static", "layers": None}
+    assert "are all trained" in refusal(distil=static, training={"freeze_embeddings": True})
+    assert "has no layers" in refusal(distil={"student": "static"})
     assert "ascending" in refusal(distil={"layers": [1, 0]})
     assert "there is no such run folder" in refusal(distil={"teacher": str(tmp_path / "nothing")})
     tiny.write_csv(tmp_path / "two.csv", [row for row in tiny.toy_rows() if row[1] != "track"])
