@@ -90,10 +90,20 @@ def sentence_vectors(
     model: PooledModel, tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any], batch_size: int
 ) -> Vectors:
     """Vectors of length 1, [items, width]."""
-    encoder = PooledModel(model.backbone, model.pooling).eval()
+    return of_length_1(text_vectors(model, tokenizer, task, items, batch_size))
+
+
+def text_vectors(
+    model: PooledModel, tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any], batch_size: int
+) -> Vectors:
+    """What the classifier reads, [items, width]."""
+    encoder = PooledModel(model.backbone, model.pooling, model.layers).eval()
     encoder.dense = model.dense
     windows = [each.windows[0] for each in encode(tokenizer, task, items)]
-    vectors = np.stack(logits_of(encoder, tokenizer, windows, batch_size))
+    return np.stack(logits_of(encoder, tokenizer, windows, batch_size))
+
+
+def of_length_1(vectors: Vectors) -> Vectors:
     unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return unit
 

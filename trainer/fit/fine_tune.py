@@ -15,6 +15,7 @@ from transformers import TrainerCallback, set_seed
 from trainer.fit.distil.distil_trainer import DistilTrainer
 from trainer.fit.distil.lesson import teach
 from trainer.fit.distil.static_student import build_static
+from trainer.fit.linear_probe import check_probe, fit_head
 from trainer.fit.model_soup import ModelSoup, Record, Train
 from trainer.fit.optimisation.unfreezing import GradualUnfreezing
 from trainer.fit.progress import TrainingProgress
@@ -73,6 +74,8 @@ def _train_one(
     count = settings.weight_averaging_epochs
     epochs = EpochWeights(state, count, settings.num_train_epochs or EPOCHS) if count else None
     trainer = create_trainer(setup, datasets, seed, state, [*([epochs] if epochs else []), *callbacks])
+    if settings.probe_examples_per_label and newest_state(state) is None:
+        fit_head(setup, trainer)
     _train_or_resume(trainer, state, console)
     averaged = {"epochs": list(epochs.epochs), **_try_mean(trainer, epochs.mean())} if epochs else None
     ema = {"decay": trainer.ema.decay, **_try_mean(trainer, trainer.ema.weights)} if trainer.ema else None
@@ -103,6 +106,8 @@ def create_trainer(
         set_bias(model, bias)
     if setup.trained_head and setup.carried:
         carry_head(model, setup.task, setup.base, setup.trained_head, setup.carried)
+    if settings.probe_examples_per_label:
+        check_probe(setup, model)
     choose_weights(model, settings)
     rows_a_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
     steps = -(-len(datasets.train) // rows_a_step)

@@ -85,6 +85,12 @@ class Training(Section):
         ge=1,
         description="the first epoch trains the head alone, each other one so many layers more, last first (ULMFiT)",
     )
+    probe_examples_per_label: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="training rows a label to whose vectors the classifier is fitted first (LP-FT): fewer steps needed",
+    )
     trainable: Literal["all", "classifier", "last_layers", "lora"] = Field(
         default="all", description="classifier: not the backbone; last_layers: only its last ones; lora: adapters"
     )
