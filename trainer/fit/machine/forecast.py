@@ -28,7 +28,7 @@ LONGEST_SHARE = 0.02
 class Forecast:
     """``seconds`` by stage, ``memory`` in bytes at the peak, ``joules`` where the machine tells them.
 
-    Not in it: a generating model's answers to the test rows, and reading the data.
+    Not in it: a generating model's answers to the test rows, a teacher's to the training rows, and reading the data.
     """
 
     steps: int

@@ -40,10 +40,12 @@ def plan_training(setup: TrainingSetup, datasets: Datasets, console: Console, th
     training = setup.recipe.training
     lengths = datasets.train.lengths()
     order = list(LengthBucketSampler(lengths, training.per_device_train_batch_size, training.seed))
-    workload = Workload.of(lengths, order, training)
+    further = len(setup.unlabelled.rows) if setup.unlabelled else 0
+    workload = Workload.of(lengths, order, training).repeated(1 + further / len(lengths))
     with tempfile.TemporaryDirectory() as state, preserve_randomness(), quiet_transformers(), energy_meter() as meter:
         start = time.perf_counter()
-        trainer = create_trainer(setup, datasets, training.seed, Path(state), [])
+        untaught = replace(setup, teachers=())  # their answers are computed later, and cost a step next to nothing
+        trainer = create_trainer(untaught, datasets, training.seed, Path(state), [])
         collate = collator(datasets.tokenizer, datasets.training_task)
         probes = {length: collate([datasets.train[at] for at in rows]) for length, rows in workload.examples.items()}
         trial = Trial(trainer, probes)

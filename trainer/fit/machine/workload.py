@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +42,10 @@ class Workload:
             steps=round(steps_an_epoch * epochs) * trainings,
             trainings=trainings,
         )
+
+    def repeated(self, factor: float) -> Workload:
+        """With so many times the rows, of the same lengths."""
+        return replace(self, epochs=self.epochs * factor, steps=round(self.steps * factor))
 
     @property
     def probes(self) -> list[int]:
