@@ -117,6 +117,11 @@ OPTIONS: dict[str, list[Condition]] = {
     "data.stride": [where("task", *_WINDOWS)],
     "data.split_seed": [_SPLITS],
     "training.learning_rate": [_SETS_A_RATE],
+    "training.probe_examples_per_label": [
+        where("task", "text-classification"),
+        where("model_head.loss", "cross-entropy", "focal"),
+        where("data.text_pair", None),
+    ],
     "training.head_learning_rate": [where("task", *LAYERED, "question-answering")],
     "training.gradient_checkpointing": [_BACKBONE_LEARNS],
     "training.momentum": [where("training.optim", "sgd")],

@@ -151,17 +151,6 @@ class Recipe(Section):
             )
         return self
 
-    @model_validator(mode="after")
-    def _check_probe(self) -> Recipe:
-        name = "training.probe_examples_per_label"
-        if not self.training.probe_examples_per_label:
-            return self
-        if self.task != "text-classification" or self.data.text_pair or self.few_shot:
-            raise ValueError(f"{name}: fits the labels of single texts, task: text-classification without few_shot")
-        if self.loss == "binary-cross-entropy":
-            raise ValueError(f"{name}: fits a logit a label, and binary-cross-entropy has one for both; leave one out")
-        return self
-
     @property
     def loss(self) -> Loss:
         return self.model_head.loss or LOSSES[self.task][0]

@@ -30,8 +30,8 @@ def test_knows_the_labels(toy: MakeRecipe, tmp_path: Path) -> None:
     ("sections", "problem"),
     [
         ({"model_head": {"pooling": "cls"}}, "transformers' own head has more; give model_head.pooling: mean"),
-        ({"model_head": {"loss": "binary-cross-entropy"}}, "fits a logit a label"),
-        ({"few_shot": {"examples_per_label": 3}}, "without few_shot"),
+        ({"model_head": {"loss": "binary-cross-entropy"}}, "probe_examples_per_label.*binary-cross-entropy"),
+        ({"few_shot": {"examples_per_label": 3}}, "probe_examples_per_label.*few_shot"),
     ],
     ids=["cls", "one-logit", "few-shot"],
 )

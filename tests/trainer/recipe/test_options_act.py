@@ -18,8 +18,8 @@ from rich.console import Console
 from serving.errors import InputError
 from tests import tiny_generators
 from tests.toys import write_toy
-from trainer.fit.few_shot import fit_few_shot
-from trainer.fit.fine_tune import fine_tune
+from trainer.fit.begin import begin
+from trainer.fit.part import fit
 from trainer.model.quiet import quiet_transformers
 from trainer.recipe.applicability import acts
 from trainer.recipe.recipe import Recipe, TaskName, load_recipe
@@ -59,6 +59,7 @@ CHANGES: dict[str, Any] = {
     "training.layerwise_lr_decay": 0.5,
     "training.gradual_unfreezing": 1,
     "data.redact": ["email"],
+    "training.probe_examples_per_label": 3,
 }  # fmt: skip
 """By option, or by option and task, a value that is not the default, whose effect is in weights, rows or settings."""
 
@@ -125,9 +126,8 @@ def result_of(recipe: Recipe, folder: Path) -> str:
     folder.mkdir()
     setup, run, console = prepare_setup(recipe, folder), Run(folder), Console(file=io.StringIO())
     run.write_record({"status": "running", **setup.to_record(folder)})
-    few_shot = setup.recipe.few_shot
     with quiet_transformers():
-        record = fit_few_shot(setup, few_shot, run, console) if few_shot else fine_tune(setup, run, console, [])
+        record = fit(begin(setup, folder, console, 1), run, console, [])
     digest = hashlib.sha256(repr([record["settings"], setup.recipe.metric]).encode())
     for _, rows in setup.splits.by_name():
         digest.update(hash_rows(rows).encode())
