@@ -43,8 +43,8 @@ err = Console(stderr=True)
 Section = StrEnum(
     "Section",
     [
-        "tasks", "variants", "accuracy", "size", "startup", "lambda", "image", "batching", "serving", "lengths",
-        "latency", "overload", "memory", "scale", "all",
+        "tasks", "checks", "variants", "accuracy", "size", "startup", "lambda", "image", "batching", "serving",
+        "lengths", "latency", "overload", "memory", "scale", "all",
     ],
 )  # fmt: skip
 
@@ -95,6 +95,7 @@ class Bench:
         logs = WORK / "logs"
         return {
             Section.tasks: self._measure_tasks,
+            Section.checks: self._measure_checks,
             Section.variants: lambda: measure_variants(self.run, err),
             Section.accuracy: lambda: measure_accuracy(self.subject),
             Section.size: lambda: measure_size(self.subject),
@@ -109,6 +110,11 @@ class Bench:
             Section.memory: lambda: measure_memory(self.subject, self.plan, self.requests, logs, err),
             Section.scale: lambda: measure_scale(self.large),
         }
+
+    def _measure_checks(self) -> list[Figure]:
+        from bench.checks import measure_checks  # imports torch
+
+        return measure_checks(err)
 
     def _measure_tasks(self) -> list[Figure]:
         self.tasks = measure_tasks(err)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from checks.finding import Example, Finding, not_checked
 from checks.findings.duplicates import find_duplicates
+from checks.findings.entities import find_odd_mentions
 from checks.findings.labels import find_label_problems
 from checks.findings.texts import find_text_problems
 from checks.findings.wrong_labels import Suggestion, suggest_labels, to_finding
@@ -41,17 +42,21 @@ def check_recipe(recipe: Recipe, status: Status | None = None) -> Checked:
     """Raises InputError for rows that cannot be read, as training does; nothing is written."""
     start = time.monotonic()
     setup = prepare_setup(recipe, Path.cwd())
-    subject = Subject(setup, status) if status else Subject(setup)
+    checked = check_subject(Subject(setup, status) if status else Subject(setup))
+    return replace(checked, seconds=round(time.monotonic() - start, 1))
+
+
+def check_subject(subject: Subject) -> Checked:
     suggestions = suggest_labels(subject)
     findings = [to_finding(subject, suggestions), *find_duplicates(subject)]
-    findings += find_label_problems(subject) if subject.labels else []
+    findings += [find_odd_mentions(subject.rows)] if subject.task == "token-classification" else []
+    findings += find_label_problems(subject) if subject.setup.splits.counts["train"] else []
     findings += [*find_text_problems(subject), _unusable_rows(subject)]
     done = {finding.name for finding in findings}
-    findings += [not_checked(name, name, f"{subject.task} has no labels") for name in NAMES if name not in done]
-    counts = {name: len(rows) for name, rows in setup.splits.by_name()}
+    findings += [not_checked(name, name, f"nothing to check for {subject.task}") for name in NAMES if name not in done]
+    counts = {name: len(rows) for name, rows in subject.setup.splits.by_name()}
     listed = [] if isinstance(suggestions, str) else suggestions
-    ordered = sorted(findings, key=lambda finding: NAMES.index(finding.name))
-    return Checked(ordered, counts, listed, round(time.monotonic() - start, 1))
+    return Checked(sorted(findings, key=lambda finding: NAMES.index(finding.name)), counts, listed)
 
 
 def _unusable_rows(subject: Subject) -> Finding:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from serving.errors import InputError
 
 NAMES = (
-    "label-errors", "leaks", "duplicates", "conflicts", "near-conflicts", "label-spellings", "rare-labels",
-    "split-labels", "truncation", "encoding", "language", "personal-data", "unusable-rows",
+    "label-errors", "leaks", "duplicates", "conflicts", "near-conflicts", "odd-mentions", "label-spellings",
+    "rare-labels", "split-labels", "truncation", "encoding", "language", "personal-data", "unusable-rows",
 )  # fmt: skip
 
 

@@ -35,12 +35,9 @@ class Pair:
     def across(self) -> bool:
         return self.row.split != self.other.split
 
-    @property
-    def contradicts(self) -> bool:
-        return bool(self.row.target != self.other.target)
-
     def to_example(self) -> Example:
-        labels = f", {self.row.target!r} and {self.other.target!r}" if self.contradicts else ""
+        left, right = self.row.target, self.other.target
+        labels = f", {left!r} and {right!r}" if left != right and isinstance(left, (str, float)) else ""
         return Example(f"{self.how}{labels}", (self.row, self.other))
 
 
@@ -54,12 +51,28 @@ def find_duplicates(subject: Subject) -> Iterator[Finding]:
     yield _finding("leaks", "held-out rows seen in training or validation", held_out, near, leaks)
     within = [pair for pair in pairs if not pair.across]
     yield _finding("duplicates", "rows like an earlier one of their split", every, near, within)
-    if subject.labels and subject.task != "token-classification":
-        contradictions = [pair for pair in pairs if pair.contradicts]
-        equal = [pair for pair in contradictions if pair.score == 1.0]
-        yield _finding("conflicts", "equal texts with different labels", every, _EQUAL, equal)
+    contradictions = [pair for pair in pairs if _contradict(pair, subject, _tolerance(subject))]
+    equal = [pair for pair in contradictions if pair.score == 1.0]
+    yield _finding("conflicts", "equal texts with different answers", every, _EQUAL, equal)
+    if subject.has_vectors:
         nearly = [pair for pair in contradictions if pair.score < 1.0]
-        yield _finding("near-conflicts", "nearly equal texts with different labels", every, near, nearly)
+        yield _finding("near-conflicts", "nearly equal texts with different answers", every, near, nearly)
+
+
+def _tolerance(subject: Subject) -> float:
+    """Numbers are different answers if they differ by more than their standard deviation."""
+    numbers = [row.target for row in subject.rows if isinstance(row.target, float)]
+    return float(np.std(numbers)) if numbers else 0.0
+
+
+def _contradict(pair: Pair, subject: Subject, tolerance: float) -> bool:
+    """Places in a text, and generated texts, are compared where both texts are the same in every sign."""
+    left, right = pair.row.target, pair.other.target
+    if not subject.has_vectors:
+        return bool(left != right) and pair.row.inputs == pair.other.inputs
+    if isinstance(left, float):
+        return bool(abs(left - right) > tolerance)
+    return sorted(left) != sorted(right) if isinstance(left, list) else bool(left != right)
 
 
 def _finding(name: str, title: str, of: int, how: str, pairs: Iterable[Pair]) -> Finding:

@@ -19,7 +19,7 @@ from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import MultinomialNB
 
 FOLDS = 5
@@ -42,13 +42,17 @@ class LabelError:
 
 
 def find_single(vectors: NDArray[np.float32], texts: Sequence[str], numbers: Sequence[int]) -> list[LabelError]:
-    """Of one label a row, by number; the worst first."""
-    given = np.array(numbers)
-    probabilities = cross_validated(vectors, texts, given)
+    """Of one label a row, by number; the worst first. Labels with fewer rows than folds are not judged."""
+    counts = np.bincount(numbers)
+    judged = np.flatnonzero(counts[numbers] >= FOLDS)
+    names, given = np.unique(np.array(numbers)[judged], return_inverse=True)
+    if len(names) < 2:
+        return []
+    probabilities = cross_validated(vectors[judged], [texts[at] for at in judged.tolist()], given)
     flagged = find_label_issues(given, probabilities, filter_by="low_self_confidence", n_jobs=1)
     suggested, own = probabilities.argmax(axis=1), probabilities[np.arange(len(given)), given]
     found = [
-        LabelError(int(at), int(suggested[at]), float(probabilities[at].max()), float(own[at]))
+        LabelError(int(judged[at]), int(names[suggested[at]]), float(probabilities[at].max()), float(own[at]))
         for at in np.flatnonzero(flagged)
         if suggested[at] != given[at]
     ]
@@ -121,17 +125,11 @@ def _cross_validate(vectors: NDArray[np.float32], words: csr_matrix | None, numb
 
 
 def _predict_unseen(model: Any, features: Any, numbers: NDArray[Any]) -> Floats:
-    """A label that is in no other fold has probability 0."""
     probabilities = np.zeros((len(numbers), int(numbers.max()) + 1))
-    for train, test in _folds(numbers):
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    for train, test in folds.split(numbers, numbers):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # as is meant
             model.fit(features[train], numbers[train])
-        probabilities[np.ix_(test, model.classes_)] = model.predict_proba(features[test])
+        probabilities[test] = model.predict_proba(features[test])
     return probabilities
-
-
-def _folds(numbers: NDArray[Any]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    rarest = np.bincount(numbers)[np.unique(numbers)].min()
-    kind = StratifiedKFold if rarest >= FOLDS else KFold
-    return list(kind(FOLDS, shuffle=True, random_state=0).split(numbers, numbers))

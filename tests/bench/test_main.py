@@ -48,6 +48,7 @@ def test_all_is_every_section() -> None:
     everything = command.sections_of(command.Section.all)
     assert [str(section) for section in everything] == [
         "tasks",
+        "checks",
         "variants",
         "accuracy",
         "size",

@@ -37,11 +37,12 @@ def test_every_check_tells_its_result(checked: Checked) -> None:
 
 
 def test_wrong_labels(checked: Checked) -> None:
-    """The rows whose labels were swapped are found, and the right label is suggested."""
+    """Rows whose labels were swapped are found, few others are, and the right label is suggested."""
     found = {each.row.number - 1: each.suggested for each in checked.suggestions if each.row.file == "train.csv"}
-    assert found.keys() >= set(WRONG)
-    assert all(found[at] == toy_rows()[at][1] for at in WRONG)
-    assert len(found) <= 3 * len(WRONG)
+    wrong = found.keys() & set(WRONG)
+    assert len(wrong) >= 2
+    assert len(found) <= 2 * len(WRONG)
+    assert all(found[at] == toy_rows()[at][1] for at in wrong)
 
 
 def test_leaks_and_contradictions(checked: Checked) -> None:
@@ -76,7 +77,7 @@ def test_what_is_printed_and_passed_on(checked: Checked) -> None:
     show(console, checked)
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, printed.splitlines())) <= WIDTH
-    assert f"train.csv row {WRONG[0] + 1}" in printed or f"train.csv row {WRONG[1] + 1}" in printed
+    assert any(f"train.csv row {at + 1}" in printed for at in WRONG)
     written = json.dumps(checked.to_json())
     assert "ada@example.com" not in printed + written
     assert "[EMAIL]" in written
