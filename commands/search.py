@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,7 @@ def tune(
     """
     from trainer.recipe.recipe import load_recipe
 
+    begun = time.monotonic()
     settings = load_recipe(recipe, set_ or [])
     from export.rehearsal import rehearse  # imports torch; a mistake in the recipe shows before
     from search.tuning.budget import Budget
@@ -44,7 +46,7 @@ def tune(
     from trainer.train import train as run_training
 
     try:
-        budget = Budget(minutes, trials, learning_curve)
+        budget = Budget(minutes, trials, learning_curve, begun)
         run_search(settings, output, budget, storage=storage, pruner=pruner, console=out, check=rehearse)
     except KeyboardInterrupt:
         err.print(

@@ -18,6 +18,7 @@ from trainer.data.rows import Rows
 from trainer.fit.begin import Begun, begin, go_on, resume
 from trainer.fit.evaluate import Evaluation, evaluate
 from trainer.fit.explain_mistakes import explain_mistakes
+from trainer.fit.folds import cross_validate
 from trainer.fit.leaks import measure_without_leaks
 from trainer.fit.machine.forecast import Forecast
 from trainer.fit.machine.meters import energy_meter, peak_memory, reset_peak
@@ -133,8 +134,12 @@ def _train_and_evaluate(
 ) -> dict[str, Any]:
     """Returns its part of the record."""
     begun.setup.recipe.save(run.recipe)
+    folds = {}
+    if begun.setup.recipe.data.folds:
+        with clock.stage("folds"):
+            folds = {"cross_validation": cross_validate(begun.setup, run, console, callbacks)}
     with clock.stage("training"):
-        record = fit(begun, run, console, callbacks)
+        record = fit(begun, run, console, callbacks) | folds
     with clock.stage("evaluation"):
         record |= _evaluate_saved(begun.setup, run)
     return record | {"status": FINISHED, "versions": environment.versions(), "hardware": environment.hardware()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -14,11 +15,12 @@ _MOST_IN_VAIN = 10
 
 @dataclass(frozen=True)
 class Budget:
-    """``trials`` counts those of this call."""
+    """``trials`` counts those of this call; ``begun`` is a time of time.monotonic."""
 
     minutes: float
     trials: int | None = None
     learning_curve: bool = True
+    begun: float = field(default_factory=time.monotonic)
 
 
 class Tally:

@@ -37,6 +37,8 @@ class Judge:
     ) -> tuple[Score | None, Curve | None, list[str]]:
         """The score, the curve, and why one of them is missing."""
         setup, notes = self.objective.prepare(values_of(best.params)), list[str]()
+        if setup.trained_head:
+            notes.append("The base model has been trained before: if that was on these rows, all scores are flattered.")
         score = self._score(setup, self.objective.folder_of(best, study), notes)
         curve = None
         if with_curve and score:

@@ -70,4 +70,4 @@ class SearchProgress:
             return f"{score}  {minutes(found['seconds'])}"
         if trial.state == TrialState.PRUNED:
             return f"pruned at epoch {found['epochs']:g}{f': {reason}' if reason else ''}  {score}".strip()
-        return f"not run: {reason}" if reason else "interrupted"
+        return f"not scored: {reason}" if reason else "interrupted"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -44,6 +44,10 @@ class NotBegun(NotRun):
     """It would not end in time."""
 
 
+class PutOff(NotRun):
+    """It was begun, and cannot end in time: a later call goes on with it."""
+
+
 class Refused(NotRun):
     """Its recipe cannot be trained."""
 
@@ -60,11 +64,16 @@ class Objective:
     ends_at: Callable[[], float]
     tell: Callable[[float], None]
     interrupted: int | None = None
+    put_off: list[int] = field(default_factory=list)
 
     def __call__(self, trial: Trial) -> float:
         trial.set_user_attr(OWNER, self.owner)
         try:
             return self._run(trial, suggest(trial, self.space))
+        except PutOff as error:
+            trial.set_user_attr(REASON, str(error))
+            self.put_off.append(trial.number)
+            raise
         except (NotRun, TrialPruned) as error:
             self._remove(trial, str(error))
             raise
@@ -89,7 +98,7 @@ class Objective:
             raise TrialPruned(str(error).splitlines()[0]) from error
         except TooSlow as error:
             left = max(self.ends_at() - start, 0)
-            raise TrialPruned(f"needs {minutes(error.seconds)}, and had {minutes(left)}") from error
+            raise PutOff(f"needs {minutes(error.seconds)}, and had {minutes(left)}") from error
         trial.set_user_attr(SECONDS, round(time.monotonic() - start, 1))
         trial.set_user_attr(SCORE, score.to_record())
         return selection_value(setup, record, score)

@@ -52,7 +52,7 @@ def tune(
     A search that was interrupted goes on: its trials are kept, and the one that was running is taken up again.
     ``storage`` is the URL of a database that several machines work on, each with a folder of its own.
     """
-    console, ends_at = console or Console(), time.monotonic() + 60 * budget.minutes
+    console, ends_at = console or Console(), budget.begun + 60 * budget.minutes
     _require_searchable(recipe, folder, pruner)
     setup = prepare_setup(recipe, folder)
     check(setup)
@@ -68,6 +68,12 @@ def _require_searchable(recipe: Recipe, folder: Path, pruner: str) -> None:
         section = "few_shot" if recipe.few_shot else "imported"
         raise InputError(
             f"{section}: such a recipe trains nothing that a search could change; leave it out", field=section
+        )
+    if recipe.distil:
+        raise InputError(
+            "distil: the teacher has seen the rows that a search holds out, which would flatter the scores; search"
+            " without it, and distil by the best recipe",
+            field="distil",
         )
     if pruner not in PRUNERS:
         raise InputError(f"--pruner {pruner} is unknown; accepted are: {', '.join(PRUNERS)}", field="--pruner")
@@ -122,7 +128,6 @@ class Tuning:
         return plain
 
     def run(self, study: Study) -> Result:
-        started = time.monotonic()
         part, held_out = without_held_out(self._setup, self._fraction)
         self._introduce(study, part, held_out)
         with self._progress:
@@ -135,7 +140,7 @@ class Tuning:
         result = Result(
             self._setup.recipe.metric, self._own, trials_of(study), trial_record(best[0]), score, curve, notes
         )
-        spent = f"This call took {minutes(time.monotonic() - started)} of {self._budget.minutes:g} min."
+        spent = f"This call took {minutes(time.monotonic() - self._budget.begun)} of {self._budget.minutes:g} min."
         write_atomically(self._folder / RECORD, json.dumps(result.to_record(), indent=2, ensure_ascii=False) + "\n")
         write_atomically(self._folder / REPORT, report(result, spent))
         self._show(result)
@@ -154,14 +159,14 @@ class Tuning:
 
     def _search(self, study: Study) -> None:
         tally = Tally(self._budget.trials)
-        while tally.goes_on and time.monotonic() < self._search_ends_at():
-            self._progress.begin(f"trial {len(study.get_trials(deepcopy=False))}")
-            try:
+        try:
+            while tally.goes_on and time.monotonic() < self._search_ends_at():
+                self._progress.begin(f"trial {len(study.get_trials(deepcopy=False))}")
                 study.optimize(self._objective, n_trials=1, catch=(NotRun,), callbacks=[tally, self._after])
-            except BaseException:
-                if self._objective.interrupted is not None:
-                    requeue(study, study.get_trials()[self._objective.interrupted])
-                raise
+        finally:
+            interrupted = self._objective.interrupted
+            for number in [*self._objective.put_off, *([] if interrupted is None else [interrupted])]:
+                requeue(study, study.get_trials()[number])
 
     def _search_ends_at(self) -> float:
         """What judges the winner needs its time too."""

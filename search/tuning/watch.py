@@ -10,7 +10,7 @@ from optuna import Trial
 from optuna.exceptions import TrialPruned
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-_MEASURED_STEPS = 10
+_MEASURED_STEPS, _MEASURED_SHARE = 10, 0.03
 _TOLERANCE = 1.05
 """A projection from few steps may be off by so much."""
 
@@ -37,7 +37,8 @@ class Deadline(TrainerCallback):  # type: ignore[misc]
         now, done = time.monotonic(), state.global_step - self._first
         self._tell(state.global_step / max(state.max_steps, 1))
         left = (now - self._begun) / done * (state.max_steps - state.global_step)
-        if now > self._ends_at or (done >= _MEASURED_STEPS and now + left > self._end_with_tolerance()):
+        measured = done >= max(_MEASURED_STEPS, _MEASURED_SHARE * state.max_steps)
+        if now > self._ends_at or (measured and now + left > self._end_with_tolerance()):
             raise TooSlow(now + left - self._begun)
 
     def _end_with_tolerance(self) -> float:

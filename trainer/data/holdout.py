@@ -29,6 +29,24 @@ def hold_out(rows: Rows, strata: Sequence[str], fraction: float, seed: int, name
     return rows.take(stay), rows.take(sorted(held_out))
 
 
+def divide_folds(rows: Rows, strata: Sequence[str], count: int, seed: int) -> list[list[int]]:
+    """The places of ``count`` parts, each in order, as equal as groups allow, also by stratum; raises InputError."""
+    folds: list[list[int]] = [[] for _ in range(count)]
+    groups = _groups_by_stratum(rows, strata, random.Random(f"folds/{seed}"))
+    for stratum in sorted(groups):
+        taken = [0] * count
+        for group in groups[stratum]:
+            smallest = min(range(count), key=lambda at: (taken[at], len(folds[at])))
+            taken[smallest] += len(group)
+            folds[smallest] += group
+    if not all(folds):
+        raise InputError(
+            f"data.folds: {len(rows)} rows with {sum(map(len, groups.values()))} differing texts do not fill {count}"
+            " folds; give fewer, or more rows"
+        )
+    return [sorted(fold) for fold in folds]
+
+
 def _groups_by_stratum(rows: Rows, strata: Sequence[str], rng: random.Random) -> dict[str, list[list[int]]]:
     groups: dict[str, list[int]] = defaultdict(list)
     for at, group in enumerate(rows.groups):

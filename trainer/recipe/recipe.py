@@ -131,6 +131,13 @@ class Recipe(Section):
             raise ValueError(f"few_shot: belongs to task: text-classification, not to {self.task}")
         if self.few_shot and self.data.text_pair:
             raise ValueError("few_shot: takes single texts; leave data.text_pair out")
+        if self.distil and self.data.folds:
+            raise ValueError(
+                "data.folds: the teacher of distil has seen the rows of every fold, which flatters the scores; leave"
+                " one of the two out"
+            )
+        if self.imported and self.data.folds:
+            raise ValueError("data.folds: an imported model is not trained, so that there is nothing to cross-validate")
         if self.data.redact and self.task not in REDACTED:
             raise ValueError(
                 f"data.redact: cannot be for task: {self.task}, whose answers are places in the text or texts of their"

@@ -99,7 +99,14 @@ class Data(Section):
         description="personal data that is replaced by [EMAIL] and the like, in the rows and in what the server is"
         " sent: of classification, regression and vectors of texts",
     )
-    split_seed: int = Field(default=0, ge=0, lt=2**32, description="decides which rows a fraction takes")
+    folds: int | None = Field(
+        default=None,
+        ge=2,
+        le=100,
+        description="cross-validate first: train so many times more, each without a part of the training and validation"
+        " rows; the scores stand in the report",
+    )
+    split_seed: int = Field(default=0, ge=0, lt=2**32, description="decides which rows a fraction or a fold takes")
     prefix: str = Field(default="", description="put before every input of a generating model, such as T5's summarize:")
     max_new_tokens: int = Field(
         default=64, ge=1, le=4096, description="the most tokens of a generated answer, by default"

@@ -32,6 +32,7 @@ class Run:
         self.recipe = root / "recipe.yaml"  # resolved
         self.evaluation = root / "evaluation.jsonl"  # the test rows
         self.teacher = root / "teacher.jsonl"  # a student's: the teacher's answers to the test rows
+        self.folds = root / "folds.jsonl"  # cross-validation's answers, where the recipe asks for folds
         self.report = root / "report.md"
         self.page = root / "report.html"  # the same for a browser, with its figures inside
         self.lock = root / "lock.json"  # what the weights depend on, and their hashes
@@ -115,6 +116,7 @@ class Run:
             self.recipe,
             self.evaluation,
             self.teacher,
+            self.folds,
             self.report,
             self.page,
             self.lock,

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from search.tuning.budget import Budget
 from search.tuning.tune import BEST, NothingFound, tune
+from search.tuning.watch import Deadline
 from serving.errors import InputError
 from tests import tiny
 from tests.paths import ROOT
@@ -132,6 +133,19 @@ def test_a_search_that_was_killed_goes_on(tiny_backbone: Path, tmp_path: Path) -
     assert "resuming from step" in (folder / "trials" / "0001" / "log.txt").read_text()
     trials = json.loads((folder / "study.json").read_text())["trials"]
     assert sorted(trial["number"] for trial in trials) == [0, 2]
+
+
+@pytest.mark.slow
+def test_a_trial_that_cannot_end_in_time_is_put_off(tiny_backbone: Path, tmp_path: Path) -> None:
+    """The call says how long it needs; the next one, with more minutes, goes on with it and with nothing else."""
+    recipe, folder = write_recipe(tmp_path, tiny_backbone), tmp_path / "study"
+    past = mock.patch("search.tuning.trial.Deadline", return_value=Deadline(0.0))
+    with past, pytest.raises(NothingFound, match=r"no trial ended in 5 min; the last: needs .* s, and had .* min"):
+        search(recipe, folder, learning_curve=False)
+    search(recipe, folder, trials=1)
+    (trial,) = json.loads((folder / "study.json").read_text())["trials"]
+    assert (trial["state"], trial["values"]["training.num_train_epochs"]) == ("ended", 3)
+    assert [place.parent.name for place in folder.glob("trials/*/checkpoint")] == ["0000"]
 
 
 def wait_for(found: Any, process: subprocess.Popen[bytes]) -> None:
