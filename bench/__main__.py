@@ -31,6 +31,7 @@ from bench.startup import measure_lambda, measure_startup
 from bench.subject import WORK, Subject, prepare
 from bench.tasks import TaskFigures, measure_tasks, tasks_table
 from bench.throughput import LoadPlan, measure_serving
+from bench.training import measure_training
 from bench.variants import measure_variants
 from serving.bundle.cpu import describe_machine
 from serving.errors import UserError
@@ -44,7 +45,7 @@ Section = StrEnum(
     "Section",
     [
         "tasks", "checks", "variants", "accuracy", "size", "startup", "lambda", "image", "batching", "serving",
-        "lengths", "latency", "overload", "memory", "scale", "all",
+        "lengths", "latency", "overload", "memory", "scale", "training", "all",
     ],
 )  # fmt: skip
 
@@ -58,6 +59,7 @@ class Bench:
     requests: int = 100_000
     overload: float = 60.0
     large: bool = False
+    quick: bool = False
     figures: list[Figure] = field(default_factory=list)
     servers: list[ServerFigures] = field(default_factory=list)
     tasks: list[TaskFigures] = field(default_factory=list)
@@ -109,6 +111,7 @@ class Bench:
             Section.overload: lambda: measure_overload(self.subject, self.plan, self.overload, logs, err),
             Section.memory: lambda: measure_memory(self.subject, self.plan, self.requests, logs, err),
             Section.scale: lambda: measure_scale(self.large),
+            Section.training: lambda: measure_training(self.quick, logs),
         }
 
     def _measure_checks(self) -> list[Figure]:
@@ -151,11 +154,14 @@ def main(
     requests: Annotated[int, typer.Option(min=10, help="Requests while memory is measured.")] = 100_000,
     overload: Annotated[float, typer.Option(min=0.1, help="Seconds of overload.")] = 60.0,
     large: Annotated[bool, typer.Option("--large", help="For scale, XLM-R-large's size too: 7 GB, minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="For training, 300 of Trainer's 1,878 steps, and the others reckoned.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the order of the texts.")] = 0,
 ) -> None:
     """Measure; exit with status 1 if an answer is wrong or a measurement fails."""
     plan = LoadPlan(connections, rounds, seconds, warmup, seed)
-    bench = Bench(run, bundles, plan, repeats, requests, overload, large)
+    bench = Bench(run, bundles, plan, repeats, requests, overload, large, quick)
     for each in sections_of(section):
         bench.measure(each)
     write_results(output, bench.figures, bench.servers, bench.about())
