@@ -62,6 +62,7 @@ def test_all_is_every_section() -> None:
         "overload",
         "memory",
         "scale",
+        "training",
     ]
     assert command.sections_of(command.Section["lambda"]) == [command.Section["lambda"]]
 
