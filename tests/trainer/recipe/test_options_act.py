@@ -108,7 +108,7 @@ SEEN_ELSEWHERE = {
     "training.save_total_limit",
     "training.report_to",
 }  # fmt: skip
-"""Which rows and columns are read (tests of `trainer.data`), memory, which of a run's checkpoints is best, and folds."""
+"""Which rows and columns are read (tests of `trainer.data`), memory, which of a run's checkpoints is best, folds."""
 
 
 @pytest.fixture(scope="module")
