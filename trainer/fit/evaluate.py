@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-import torch
-
 from serving.tasks.base import Encoded
 from trainer.data.rows import Rows
 from trainer.metrics.calibration import Forecasts, join, measure_both
@@ -17,6 +15,7 @@ from trainer.metrics.correlation import pearson_interval
 from trainer.metrics.intervals import wilson_interval
 from trainer.metrics.slices import find_slices, measure_slices
 from trainer.model.checkpoint import Checkpoint
+from trainer.model.device import best_device
 from trainer.model.generate import generate
 from trainer.model.inference import rows_logits
 from trainer.model.inputs import cut, encode
@@ -82,7 +81,7 @@ class Evaluation:
 
 def evaluate(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows, batch_size: int) -> Evaluation:
     """The checkpoint's answers in fp32, on a GPU where there is one; generated texts are greedy."""
-    checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    checkpoint.model.to(best_device())
     if isinstance(training_task, Generation):
         return Evaluation(training_task, rows, checkpoint.labels, _generate_answers(checkpoint, rows))
     tasks = {"before": training_task.uncalibrated(checkpoint.task), "after": checkpoint.task}

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import TrainerCallback, set_seed
 
+from trainer.fit.compilation import require_compiler
 from trainer.fit.distil.distil_trainer import DistilTrainer
 from trainer.fit.distil.lesson import teach
 from trainer.fit.distil.static_student import build_static
@@ -34,6 +35,8 @@ from trainer.model.trained_head import carry_head
 from trainer.recipe.training import EPOCHS
 from trainer.run.run import Run
 from trainer.setup.training_setup import TrainingSetup
+
+APPLE = "training on Apple's GPU (mps): Tuneship is not tested there, and a resumed run may have other weights"
 
 
 def fine_tune(
@@ -74,6 +77,8 @@ def _train_one(
     count = settings.weight_averaging_epochs
     epochs = EpochWeights(state, count, settings.num_train_epochs or EPOCHS) if count else None
     trainer = create_trainer(setup, datasets, seed, state, [*([epochs] if epochs else []), *callbacks])
+    if trainer.args.device.type == "mps":
+        console.print(f"[yellow]warning[/yellow] {APPLE}", highlight=False)
     if settings.probe_examples_per_label and newest_state(state) is None:
         fit_head(setup, trainer)
     _train_or_resume(trainer, state, console)
@@ -114,6 +119,8 @@ def create_trainer(
     layers = settings.gradual_unfreezing
     first = [GradualUnfreezing(model, layers)] if layers else []
     args = arguments(settings, setup.recipe.metric, state, steps, seed)
+    if settings.torch_compile:
+        require_compiler(args.device)
     trainer = DistilTrainer if setup.teachers else TaskTrainer
     return trainer(model, args, datasets, [*first, *callbacks])
 

@@ -30,6 +30,7 @@ from transformers import (
 
 from serving.errors import UserError
 from trainer.fit.batches import LengthBucketSampler, collator
+from trainer.fit.compilation import compile_steps
 from trainer.fit.optimisation.ema import WeightEma
 from trainer.fit.optimisation.parameter_groups import parameter_groups
 from trainer.fit.optimisation.schedule import create_schedule
@@ -91,6 +92,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         self.datasets = datasets
         self.settings = datasets.training_task.recipe.training
         self.bf16 = bool(self.settings.bf16)
+        self.compiled: nn.Module | None = None
         patience, decay = self.settings.early_stopping_patience, self.settings.ema_decay
         self.ema = WeightEma(decay) if decay else None
         own = [*([self.ema] if self.ema else []), *([EarlyStoppingCallback(patience)] if patience else [])]
@@ -138,9 +140,11 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
             stack.enter_context(torch.autocast(self.args.device.type, dtype=torch.bfloat16))
         return stack
 
-    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+    def training_step(self, model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Raises TrainingDiverged."""
-        loss: Tensor = super().training_step(*args, **kwargs)
+        if self.settings.torch_compile:
+            self.compiled = model = compile_steps(model) if self.compiled is None else self.compiled
+        loss: Tensor = super().training_step(model, *args, **kwargs)
         if not torch.isfinite(loss):
             raise TrainingDiverged(
                 f"training: the loss is {loss.item()} at step {self.state.global_step + 1};"

@@ -65,7 +65,7 @@ def _in_unit(model: LibraryModel, task: Task) -> Iterator[None]:
         yield
         return
     weight, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
-    _put(layer, weight.double() * std, bias.double() * std + mean)
+    _put(layer, weight.cpu().double() * std, bias.cpu().double() * std + mean)  # Apple's GPU has no float64
     yield
     _put(layer, weight, bias)
 

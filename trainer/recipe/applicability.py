@@ -96,8 +96,10 @@ _SPLITS = Condition(
 SECTIONS: dict[str, list[Condition]] = {"training": _FINE_TUNES}
 """For all options of a section, unless they are in `ANYWHERE`."""
 
-ANYWHERE = frozenset({"training.seed", "training.per_device_eval_batch_size", "training.metric_for_best_model"})
-"""Options that act without a fine-tuning too: they sample examples, evaluate, and are what a proof compares."""
+ANYWHERE = frozenset({
+    "training.seed", "training.per_device_eval_batch_size", "training.metric_for_best_model", "training.report_to",
+})  # fmt: skip
+"""Options that act without a fine-tuning too: they sample examples, evaluate, tell, are what a proof compares."""
 
 OPTIONS: dict[str, list[Condition]] = {
     "model_head.pooling": [where("task", *_TEXTS, "feature-extraction")],

@@ -91,6 +91,10 @@ class Training(Section):
         le=1000,
         description="training rows a label to whose vectors the classifier is fitted first (LP-FT): fewer steps needed",
     )
+    torch_compile: bool = Field(
+        default=False,
+        description="compile the training steps: a minute or more at first, faster then; weights differ by rounding",
+    )
     trainable: Literal["all", "classifier", "last_layers", "lora"] = Field(
         default="all", description="classifier: not the backbone; last_layers: only its last ones; lora: adapters"
     )
@@ -173,6 +177,8 @@ class Training(Section):
                 "training.gradual_unfreezing: one epoch would train the head alone; give more epochs, or"
                 " training.trainable: classifier"
             )
+        if self.layerwise_lr_decay and self.last_layers == 1:
+            raise ValueError("training.layerwise_lr_decay: a single layer learns under training.last_layers: 1")
         if self.weight_interpolation and not self.load_best_model_at_end:
             raise ValueError("training.weight_interpolation: goes with training.load_best_model_at_end: true")
         if self.weight_interpolation and self.trainable == "classifier":

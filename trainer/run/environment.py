@@ -16,6 +16,7 @@ import torch
 
 from serving.bundle.bundle import sha256_of
 from serving.bundle.cpu import describe_machine
+from trainer.model.device import accelerator_name
 
 _LIBRARIES = (
     "torch", "transformers", "datasets", "tokenizers", "safetensors", "accelerate", "peft", "numpy", "scipy",
@@ -42,7 +43,7 @@ def hardware() -> dict[str, Any]:
         **describe_machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "accelerator": accelerator_name(),
     }
 
 

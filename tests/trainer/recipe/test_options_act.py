@@ -107,6 +107,7 @@ SEEN_ELSEWHERE = {
     "training.logging_steps",
     "training.save_total_limit",
     "training.report_to",
+    "training.torch_compile",
 }  # fmt: skip
 """Which rows and columns are read (tests of `trainer.data`), memory, which of a run's checkpoints is best, folds."""
 

@@ -23,6 +23,7 @@ from trainer.fit.distil.static_student import token_vectors
 from trainer.fit.validation import Datasets
 from trainer.model.architecture import is_static
 from trainer.model.checkpoint import Checkpoint
+from trainer.model.device import best_device
 from trainer.model.inference import logits_of
 from trainer.model.inputs import encode
 from trainer.setup.teachers import KEY, Teacher
@@ -97,7 +98,7 @@ def _mean_logits(setup: TrainingSetup, task: Task, parts: Sequence[Examples]) ->
 
 def _teacher_logits(setup: TrainingSetup, task: Task, teacher: Teacher, parts: Sequence[Examples]) -> list[Tensor]:
     checkpoint = teacher.load()
-    checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    checkpoint.model.to(best_device())
     windows = [window for part in parts for example in part.examples for window in example.windows]
     if not teacher.reads_as(setup.tokenizer):  # which only tasks with an answer per text may have
         windows = _encode_again(checkpoint, parts)

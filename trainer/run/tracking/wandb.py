@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # to its maker
+
 import wandb
 from transformers import TrainerState, TrainingArguments
 from transformers.integrations import WandbCallback

@@ -56,9 +56,8 @@ def test_without_a_head(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        ({"gradual_unfreezing": 1, "trainable": "lora"}, "goes with training.trainable: all"),
         ({"gradual_unfreezing": 1, "num_train_epochs": 1}, "one epoch would train the head alone"),
-        ({"layerwise_lr_decay": 0.9, "trainable": "classifier"}, "no layer learns under"),
+        ({"layerwise_lr_decay": 0.9, "trainable": "last_layers", "last_layers": 1}, "a single layer learns"),
         ({"ema_decay": 0.9, "weight_averaging_epochs": 2}, "leave training.weight_averaging_epochs out"),
     ],
 )
