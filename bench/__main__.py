@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from bench.accuracy import measure_accuracy, measure_size
 from bench.batching import measure_batching
+from bench.distil import measure_distil
 from bench.figures import Figure, ServerFigures, failed, figures_table, servers_table
 from bench.image import measure_image
 from bench.latency import measure_latency
@@ -44,8 +45,8 @@ err = Console(stderr=True)
 Section = StrEnum(
     "Section",
     [
-        "tasks", "checks", "variants", "accuracy", "size", "startup", "lambda", "image", "batching", "serving",
-        "lengths", "latency", "overload", "memory", "scale", "training", "all",
+        "tasks", "checks", "variants", "distil", "accuracy", "size", "startup", "lambda", "image", "batching",
+        "serving", "lengths", "latency", "overload", "memory", "scale", "training", "all",
     ],
 )  # fmt: skip
 
@@ -99,6 +100,7 @@ class Bench:
             Section.tasks: self._measure_tasks,
             Section.checks: self._measure_checks,
             Section.variants: lambda: measure_variants(self.run, err),
+            Section.distil: lambda: measure_distil(self.run, err),
             Section.accuracy: lambda: measure_accuracy(self.subject),
             Section.size: lambda: measure_size(self.subject),
             Section.startup: lambda: measure_startup(self.subject, self.repeats, logs),

@@ -25,6 +25,9 @@ MAX_LOGIT_DIFFERENCE = 1e-4
 
 BUDGET_KEY, TEACHER_KEY = "export.max_metric_drop", "export.max_teacher_drop"
 
+ANY_DROP = 2
+"""Of `export.max_teacher_drop`: no metric can fall further."""
+
 MOST_CUT = 100
 """Inputs that are cut at the other end too."""
 
@@ -156,8 +159,9 @@ def _within_budget(change: MetricChange, where: str, key: str = BUDGET_KEY) -> G
 
 
 def keeps_to_teacher(served: ServedAnswers) -> Iterator[Gate]:
-    """Of a student."""
-    if change := served.teacher_change:
+    """Of a student, unless its recipe accepts any drop."""
+    accepted = served.reference.training_task.recipe.export.max_teacher_drop
+    if (change := served.teacher_change) and accepted < ANY_DROP:
         yield _within_budget(change, " from the teacher's", TEACHER_KEY)
 
 

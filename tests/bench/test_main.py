@@ -50,6 +50,7 @@ def test_all_is_every_section() -> None:
         "tasks",
         "checks",
         "variants",
+        "distil",
         "accuracy",
         "size",
         "startup",

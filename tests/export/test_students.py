@@ -69,7 +69,10 @@ def test_the_whole_road_of_a_student(task_run: RunOf, tmp_path: Path) -> None:
         assert change.reference == run.read_record()["teacher"]["metrics"]["accuracy"]
         assert "from the teacher" in (tmp_path / variant / "README.md").read_text(encoding="utf-8")
         assert Predictor.load(Bundle.open(tmp_path / variant)).predict(["where is the blue lamp?"])
-    text = run.recipe.read_text(encoding="utf-8").replace("max_teacher_drop: 0.5", "max_teacher_drop: 0.0")
+    text = run.recipe.read_text(encoding="utf-8").replace("max_teacher_drop: 0.5", "max_teacher_drop: 2")
+    run.recipe.write_text(text, encoding="utf-8")
+    assert not any("teacher" in gate.name for gate in export_run(run, tmp_path / "fp32", "fp32").parity.gates)
+    text = text.replace("max_teacher_drop: 2", "max_teacher_drop: 0.0")
     run.recipe.write_text(text, encoding="utf-8")
     with pytest.raises(ProofFailed) as error:
         export_run(run, tmp_path / "none", "fp32")
