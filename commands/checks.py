@@ -43,7 +43,7 @@ def check(
     from checks.display import show
     from checks.relabel.formats import choose_format, write_relabel
 
-    kind = choose_format(output, output_format) if output else ""
+    kind = choose_format(output, output_format) if output else ""  # before minutes of work
     checked = check_recipe(settings, err.status)
     if json_:
         sys.stdout.write(json.dumps(checked.to_json(), ensure_ascii=False, indent=1) + "\n")

@@ -21,7 +21,9 @@ AGENT: Final = "tuneship check"
 
 
 def choose_format(path: Path, kind: str | None) -> str:
-    """The one that is asked for, or as the file's name ends; raises InputError."""
+    """The one that is asked for, or as the file's name ends; raises InputError, also where its folder is missing."""
+    if not path.parent.is_dir():
+        raise InputError(f"--output {path}: there is no folder {path.parent}; make it first", field="--output")
     kind = kind or _BY_SUFFIX.get(path.suffix.lower(), "")
     if kind in FORMATS:
         return kind

@@ -13,7 +13,7 @@ from serving.protocols.json_body import load_json
 from serving.protocols.tei import SCORING_TASKS, Direction
 from serving.tasks.base import Task
 from serving.tasks.feature_extraction import FeatureExtraction
-from serving.tasks.inputs import PairTask, check_text
+from serving.tasks.inputs import PAIR, PairTask, check_text
 from serving.tasks.positive import positive_label
 from serving.tasks.regression import Regression
 from serving.tasks.strict_model import StrictModel
@@ -113,6 +113,7 @@ def _request(task: Task, options: _Texts | _Documents, texts: Any, field: str, p
         )
         raise InputTooLarge(message, field="query")
     fields = [f"{field}[{index}]" for index in range(len(pairs))]
+    pairs = [task.check(dict(zip(PAIR, pair, strict=True))) for pair in pairs]  # as `/predict` reads them
     return Request(pairs, False, task.parameters_type(**parameters), options, field=field, fields=fields)
 
 

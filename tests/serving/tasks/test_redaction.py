@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.bundle.manifest import Limits
+from serving.protocols import rerank
+from serving.tasks.feature_extraction import FeatureExtraction, FeatureExtractionSettings
 from serving.tasks.redaction import KINDS, PersonalData, find, redact
+from serving.tasks.text_classification import TextClassification, TextClassificationSettings
 
 REDACTED = {
     "write to ada.lovelace+x@mail.example.co.uk, thanks": "write to [EMAIL], thanks",
@@ -62,6 +67,20 @@ def test_what_only_looks_alike_stays(number: int) -> None:
 def test_kinds_are_replaced_alone() -> None:
     """What is not asked for stays."""
     assert redact("a@b.de from 10.0.0.1", ["ip"]) == "a@b.de from [IP]"
+
+
+def test_every_item_is_redacted_whichever_protocol_makes_it() -> None:
+    """Of pairs both texts; reranking pairs a query with each text by itself."""
+    settings = TextClassificationSettings(pair=True, redact=("email",))
+    task = TextClassification(["no", "yes"], settings, Limits())
+    assert task.check({"text": "mail a@b.de", "text_pair": "x"}) == ("mail [EMAIL]", "x")
+    body = {"query": "mail a@b.de", "texts": ["from c@d.de", "x"]}
+    assert rerank.parse(json.dumps(body).encode(), task, task.check).items == [
+        ("mail [EMAIL]", "from [EMAIL]"),
+        ("mail [EMAIL]", "x"),
+    ]
+    vectors = FeatureExtraction([], FeatureExtractionSettings(dimensions=2, redact=("email",)), Limits())
+    assert vectors.check("a@b.de") == "[EMAIL]"
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=8).map("".join))
