@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from scipy.stats import t as student
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from trainer.data.holdout import divide_folds
@@ -119,6 +118,8 @@ def _figures(part: Record) -> Record:
 
 def _mean(scores: Sequence[float]) -> dict[str, Any]:
     """With the corrected 95 % interval: folds share training rows (Nadeau and Bengio 2003, Machine Learning 52)."""
+    from scipy.stats import t as student
+
     count = len(scores)
     width = math.sqrt((1 / count + 1 / (count - 1)) * float(np.var(scores, ddof=1))) * student.ppf(0.975, count - 1)
     mean = float(np.mean(scores))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from commands.training import _ask
 from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, WholeRun, fit, weights
 from trainer.fit.begin import NotConfirmed
 from trainer.fit.machine.forecast import Forecast
@@ -13,6 +15,7 @@ from trainer.recipe.recipe import load_recipe
 from trainer.run.lock import read_lock
 from trainer.run.run import Run
 from trainer.train import train
+from tuneship import app
 
 
 def test_chosen_by_the_machine(toy: MakeRecipe, tmp_path: Path) -> None:
@@ -67,3 +70,26 @@ def test_not_confirmed(toy: MakeRecipe, tmp_path: Path) -> None:
         train(toy(), tmp_path / "run", overwrite=True, confirm=refuse)
     assert weights(Run.open(tmp_path / "run")) == before
     assert told[0].steps == 18
+
+
+def test_only_told(toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`tuneship train --forecast` shows time, memory and how it would compute, and writes nothing."""
+    toy()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SystemExit) as ended:
+        app(["train", str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / "run"), "--forecast"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert "computes in fp32 with 1 thread" in told
+    assert "forecast about " in told
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(("minutes", "answer", "expected"), [(14, "", True), (16, "n\n", False), (16, "y\n", True)])
+def test_long_training_is_asked_for(minutes: int, answer: str, expected: bool) -> None:
+    """A training of fifteen minutes or more begins after a yes."""
+    forecast = Forecast(steps=9, seconds={"training": minutes * 60.0}, memory=10**9, joules=7200.0)
+    with CliRunner().isolation(input=answer) as (_, err, _):
+        assert _ask(forecast) is expected
+        asked = err.getvalue().decode().strip()
+    assert asked == ("" if minutes < 15 else f"This takes about {minutes} min, 1.0 GB, 2 Wh. Go on? [Y/n]:")
