@@ -31,13 +31,14 @@ def train(
 ) -> None:
     """Fine-tune a model as a recipe says.
 
-    To resume an interrupted run, repeat the command. Before a fresh one, a few timed steps choose precision and
-    threads and tell time and memory.
+    To resume an interrupted run, repeat the command; on SIGTERM or Ctrl-C, its state is saved first. Before a fresh
+    one, a few timed steps choose precision and threads and tell time and memory.
     """
     from trainer.recipe.recipe import load_recipe
 
     settings = load_recipe(recipe, set_ or [])
     from export.rehearsal import rehearse  # imports torch; a mistake in the recipe shows before
+    from trainer.fit.stopping import StopOnSignal
     from trainer.train import forecast_training
     from trainer.train import train as run_training
 
@@ -45,7 +46,8 @@ def train(
         forecast_training(settings, output, check=rehearse)
         return
     confirm = _accept if yes or not (out.is_terminal and sys.stdin.isatty()) else _ask
-    run = run_training(settings, output, overwrite=overwrite, check=rehearse, confirm=confirm)
+    with StopOnSignal(err).handle() as stop:
+        run = run_training(settings, output, overwrite=overwrite, check=rehearse, confirm=confirm, callbacks=[stop])
     out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
 
 

@@ -1,6 +1,7 @@
 """Exceptions that users can act on, and values in messages.
 
 UserError             the command line prints the message without a traceback and exits with 1
+├── Interrupted       a signal; exits with 128 and its number
 ├── InputError        an input, file or setting cannot be used
 │   ├── MalformedInput    not JSON, not UTF-8
 │   └── InputTooLarge     above a limit
@@ -16,6 +17,14 @@ from typing import Any
 
 class UserError(Exception):
     """The message says what is wrong and what to do."""
+
+
+class Interrupted(UserError):
+    """A signal stops the process; ``status`` is what a shell says of it then."""
+
+    def __init__(self, signal: int, message: str) -> None:
+        super().__init__(message)
+        self.status = 128 + signal
 
 
 class InputError(UserError, ValueError):

@@ -21,6 +21,7 @@ from trainer.fit.model_soup import ModelSoup, Record, Train
 from trainer.fit.optimisation.unfreezing import GradualUnfreezing
 from trainer.fit.progress import TrainingProgress
 from trainer.fit.resume import newest_state
+from trainer.fit.stopping import SaveBetween
 from trainer.fit.trainer import TaskTrainer, arguments
 from trainer.fit.validation import Datasets, tune_and_save
 from trainer.fit.weight_averaging import EpochWeights, copy_trainable, put_trainable
@@ -117,7 +118,8 @@ def create_trainer(
     rows_a_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
     steps = -(-len(datasets.train) // rows_a_step)
     layers = settings.gradual_unfreezing
-    first = [GradualUnfreezing(model, layers)] if layers else []
+    first: list[TrainerCallback] = [GradualUnfreezing(model, layers)] if layers else []
+    first += [SaveBetween(settings.save_steps)] if settings.save_steps else []
     args = arguments(settings, setup.recipe.metric, state, steps, seed)
     if settings.torch_compile:
         require_compiler(args.device)
@@ -159,7 +161,7 @@ def _train_or_resume(trainer: TaskTrainer, state: Path, console: Console) -> Non
     console.print(f"resuming from step {saved.step}")
     if saved.ended:  # interrupted after its last step: one more would change what is best
         trainer.state = trainer.state.load_from_json(str(saved.folder / "trainer_state.json"))
-        kept = saved.best if trainer.args.load_best_model_at_end else saved.folder
+        kept = (trainer.args.load_best_model_at_end and saved.best) or saved.folder
         trainer.model.load_state_dict(load_file(kept / "model.safetensors"))
         if trainer.ema:
             trainer.ema.load(saved.folder, trainer.args.device)

@@ -13,11 +13,11 @@ from trainer.run.run import write_atomically
 
 @dataclass(frozen=True)
 class SavedState:
-    """``best`` is the best checkpoint's folder, ``ended`` whether the training was over."""
+    """``best`` is the best checkpoint's folder, if one is known yet, ``ended`` whether the training was over."""
 
     folder: Path
     step: int
-    best: Path
+    best: Path | None
     ended: bool
 
 
@@ -33,8 +33,9 @@ def newest_state(root: Path) -> SavedState | None:
 
 def _open_state(root: Path, folder: Path, state: dict[str, Any]) -> SavedState:
     """The best checkpoint's path is rewritten, as the run folder may have moved."""
-    best = root.absolute() / f"checkpoint-{state['best_global_step']}"
-    moved = {**state, "best_model_checkpoint": str(best)}
+    step = state["best_global_step"]  # None where the state was saved before the first evaluation
+    best = root.absolute() / f"checkpoint-{step}" if step else None
+    moved = {**state, "best_model_checkpoint": best and str(best)}
     write_atomically(folder / "trainer_state.json", json.dumps(moved, indent=2) + "\n")
     control = state["stateful_callbacks"]["TrainerControl"]["args"]
     return SavedState(folder, state["global_step"], best, control["should_training_stop"])

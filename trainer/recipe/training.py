@@ -11,7 +11,7 @@ from trainer.recipe.section import Metric, Name, Section
 
 EPOCHS, WARMUP = 3, 0.06
 """What is meant where the recipe is silent."""
-WITHOUT_WEIGHTS = ("logging_steps", "save_total_limit", "report_to")
+WITHOUT_WEIGHTS = ("logging_steps", "save_steps", "save_total_limit", "report_to")
 """What no weight depends on: a resumed or repeated run may have others."""
 ADAM = {"adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8}
 
@@ -108,6 +108,11 @@ class Training(Section):
     )
     report_to: tuple[Tracker, ...] = Field(
         default=(), description="experiment trackers that get recipe, curves, metrics, figures and the bundle's digest"
+    )
+    save_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="optimiser steps between two saved states, to resume from, beside those that evaluations save",
     )
     save_total_limit: int = Field(
         default=2, ge=1, le=1000, description="states kept while training runs, the best and the last among them"

@@ -105,6 +105,7 @@ SEEN_ELSEWHERE = {
     "training.load_best_model_at_end", "training.early_stopping_patience", "training.weight_averaging_epochs",
     "training.weight_interpolation",
     "training.logging_steps",
+    "training.save_steps",
     "training.save_total_limit",
     "training.report_to",
     "training.torch_compile",
