@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import MLflowCallback
 
 from trainer.run.tracking.tracker import PROJECT, Results, Tracker, flatten
+
+logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of each table that it makes
 
 _VARIABLE = "MLFLOW_TRACKING_URI"
 _LONGEST_VALUE, _PARAMETERS_AT_ONCE = 6000, 100
