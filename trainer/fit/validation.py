@@ -30,6 +30,8 @@ from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.generation import Generation
 
 LOSS_BATCH = 64
+MOST_LOGITS = 2**25
+"""Of a generating model at once: 128 MB, and a few copies."""
 
 
 class TrainingExamples(Protocol):
@@ -116,7 +118,10 @@ def _teacher_forced(model: Model, datasets: Datasets, training_task: Generation,
     collate, device = collator(datasets.tokenizer, training_task), next(model.parameters()).device
     examples = datasets.validation.examples
     loss, hits, count = 0.0, 0, 0
-    for indices in longest_first([len(each.windows[0].ids) for each in examples], batch_size):
+    # a logit for each token and each token of the vocabulary: more rows at once are no faster, and fill the memory
+    most_tokens = max(1, MOST_LOGITS // model.config.vocab_size)
+    lengths = [max(len(each.windows[0].ids), len(each.label)) for each in examples]
+    for indices in longest_first(lengths, batch_size, most_tokens):
         batch = {name: value.to(device) for name, value in collate([examples[at] for at in indices]).items()}
         labels = batch.pop("labels")
         logits = model(**batch)["logits"]

@@ -112,10 +112,18 @@ def padder(tokenizer: PreTrainedTokenizerFast) -> Callable[[Sequence[Encoding]],
     return pad
 
 
-def longest_first(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Batches of indices; a batch too large for memory fails at once."""
+def longest_first(lengths: Sequence[int], size: int, most_tokens: int | None = None) -> Iterator[list[int]]:
+    """Batches of indices; a batch too large for memory fails at once.
+
+    One has at most ``most_tokens``, padding included, unless a lone row has more.
+    """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    return (list(part) for part in cut(order, size))
+    start = 0
+    while start < len(order):
+        longest = max(lengths[order[start]], 1)
+        rows = size if most_tokens is None else min(size, max(1, most_tokens // longest))
+        yield order[start : start + rows]
+        start += rows
 
 
 def cut(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
