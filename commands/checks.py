@@ -30,9 +30,10 @@ def check(
     ] = None,
     set_: Overrides = None,
 ) -> None:
-    """Look for wrong labels, leaks, duplicates, personal data and more in a recipe's rows.
+    """Look for wrong labels, leaks and duplicates in the rows.
 
-    Trains nothing and changes no row. The file of --output has the suggested label beside the given one.
+    Finds personal data, broken texts and more, too. Trains nothing and changes no row. The file of --output
+    has the suggested label beside the given one.
     """
     from checks.names import parse_names
     from trainer.recipe.recipe import load_recipe

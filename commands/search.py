@@ -73,7 +73,7 @@ def baseline(
     as_json: Annotated[bool, Option("--json", help="Print JSON.")] = False,
     set_: Overrides = None,
 ) -> None:
-    """Measure what is reached without fine-tuning, and with it.
+    """Measure what cheaper models reach, beside fine-tuning.
 
     From a constant answer, TF-IDF and a frozen encoder to training all weights, on the validation rows.
     """

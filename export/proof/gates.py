@@ -160,8 +160,8 @@ def _within_budget(change: MetricChange, where: str, key: str = BUDGET_KEY) -> G
 
 def keeps_to_teacher(served: ServedAnswers) -> Iterator[Gate]:
     """Of a student, unless its recipe accepts any drop."""
-    accepted = served.reference.training_task.recipe.export.max_teacher_drop
-    if (change := served.teacher_change) and accepted < ANY_DROP:
+    change = served.teacher_change
+    if change and served.reference.training_task.recipe.export.max_teacher_drop < ANY_DROP:
         yield _within_budget(change, " from the teacher's", TEACHER_KEY)
 
 

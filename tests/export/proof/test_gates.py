@@ -51,6 +51,7 @@ class Served(SimpleNamespace):
             differences=[(1e-5 * at, 0.0) for at in range(10)],
             test_set_changes={},
             change=change(),
+            teacher_change=None,
         )
         self.__dict__.update(figures)
 
@@ -283,3 +284,15 @@ def test_bounds_are_reached_by_the_bound_itself() -> None:
     assert none_of("a", 1, 1) == Gate("a", False, 1, "0")
     assert not_applicable("a", "why") == none_of("a", 0, 0, "why") == Gate("a", None, None, "", "why")
     assert [Gate("a", passed, 0, "").failed for passed in (True, False, None)] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "low", "passed"), [(0.02, -0.0123, True), (0.01, -0.0123, False), (2, -0.9, None)]
+)
+def test_a_student_keeps_to_its_teacher(accepted: float, low: float, passed: bool | None) -> None:
+    """The same test of the same rows as that of a variant, exact ones too; a recipe that accepts any drop asks none."""
+    served = Served(teacher_change=change(low=low, budget=accepted))
+    export = SimpleNamespace(max_teacher_drop=accepted)
+    served.reference.training_task = SimpleNamespace(recipe=SimpleNamespace(export=export))
+    gates = {gate.name: gate.passed for gate in check_gates(evidence(served), FP32)}
+    assert gates.get("change of accuracy from the teacher's, lower end (one-sided 2.5 %)") is passed

@@ -20,7 +20,7 @@ from bench.process import free_port
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
 from serving.settings.access import AccessPolicy
-from tests.serving.processes import ServerProcess, python, running
+from tests.serving.processes import ServerProcess, python, running, until
 
 KEY, SECOND = "first-key-0123456789", "second-key-012345678"
 BODY = {"inputs": "where is my parcel?"}
@@ -145,6 +145,7 @@ def test_no_key_in_the_log(locked_server: ServerProcess) -> None:
     """The log holds no key and no text, and every line is JSON."""
     for key in (KEY, SECOND, "hf_wrong"):
         httpx.post(f"{locked_server.url}/predict", json=BODY, headers={"X-API-Key": key})
+    until(lambda: re.search(r'"status": ?401', locked_server.log.read_text()) is not None)
     lines = locked_server.log.read_text().splitlines()
     assert not re.search(f"{KEY}|{SECOND}|hf_wrong|parcel", "\n".join(lines))
     contents = [json.loads(line) for line in lines]
