@@ -29,6 +29,7 @@ def test_folder(tiny_run: Run) -> None:
         "run.json",
         "evaluation.jsonl",
         "lock.json",
+        "report.html",
         "report.md",
         "figures/calibration.png",
         "figures/learning-curve.png",

@@ -13,6 +13,7 @@ from serving.errors import UserError
 from trainer.fit.machine.forecast import Forecast
 from trainer.fit.machine.plan import plan_training, with_precision
 from trainer.fit.validation import Datasets, encode_datasets
+from trainer.run.disk import require_disk
 from trainer.setup.training_setup import TrainingSetup
 
 
@@ -44,6 +45,7 @@ def begin(
     if setup.recipe.few_shot:
         return Begun(setup, datasets, threads, record | {"warnings": warnings})
     plan = plan_training(setup, datasets, console, threads)
+    require_disk(output, plan.state_bytes, "the training writes")
     if plan.forecast and not confirm(plan.forecast):
         raise NotConfirmed(f"{output}: nothing was trained or written")
     datasets = replace(datasets, training_task=plan.setup.training_task)

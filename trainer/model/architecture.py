@@ -100,6 +100,17 @@ def check_head(config: PretrainedConfig, head: Head, model: str) -> None:
         )
 
 
+def check_layers(config: PretrainedConfig, layers: int, model: str) -> None:
+    """Raise InputError where a classifier would read more layers than there are."""
+    name = "decoder_layers" if config.model_type in OWN_DECODER_INPUT else "num_hidden_layers"
+    count = int(getattr(config, name, layers) or layers)
+    if layers > count:
+        raise InputError(
+            f"model_head.layers: {layers} of the {count} layers of {model} cannot be read; give at most {count}",
+            field="model_head.layers",
+        )
+
+
 def has_library_head(config: PretrainedConfig, head: Head) -> bool:
     """Whether transformers has the head in a class that knows padding by the attention mask alone.
 

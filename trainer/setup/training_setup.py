@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from serving.errors import InputError
 from serving.tasks.base import Task
 from trainer.data.rows import Rows
-from trainer.model.architecture import check_head, has_library_head, is_static, kind_of
+from trainer.model.architecture import check_head, check_layers, has_library_head, is_static, kind_of
 from trainer.model.base_model import BaseCheckpoint, find_base_model
 from trainer.model.case_markers import with_case_markers
 from trainer.model.checkpoint import ModelSpec, check_weights, load_tokenizer
@@ -111,6 +111,7 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
         base, head, inputs = _without_layers(base), None, INPUTS
     training_task = create_training_task(resolve_recipe(recipe, base, head))
     check_head(base.config, training_task.head, base.id)
+    check_layers(base.config, training_task.recipe.model_head.layers, base.id)
     tokenizer = load_tokenizer(base.folder, training_task.data.max_length, inputs)
     tokenizer = with_case_markers(tokenizer) if training_task.data.case_markers else tokenizer
     training_task.prepare(base, tokenizer)

@@ -69,6 +69,12 @@ CASES = {
     "the first token of a causal model": Case(
         "GPT-2", CLASSIFY, nothing, "model_head.pooling: cls: the first token", {"model_head": {"pooling": "cls"}}
     ),
+    "more layers than the model has": Case(
+        "BERT", CLASSIFY, nothing, "3 of the 2 layers of .* give at most 2", {"model_head": {"layers": 3}}
+    ),
+    "more layers than the decoder has": Case(
+        "BART", CLASSIFY, nothing, "9 of the 2 layers of .* give at most 2", {"model_head": {"layers": 9}}
+    ),
     "a layer behind the vectors": Case(
         "BERT", CLASSIFY,
         lambda folder: (folder / "modules.json").write_text('[{"type": "sentence_transformers.models.Dense"}]'),

@@ -19,7 +19,7 @@ from trainer.fit.machine.forecast import Forecast, forecast
 from trainer.fit.machine.meters import energy_meter
 from trainer.fit.machine.trial import Trial
 from trainer.fit.machine.workload import Workload
-from trainer.fit.trainer import preserve_randomness
+from trainer.fit.trainer import preserve_randomness, state_bytes
 from trainer.fit.validation import Datasets
 from trainer.model.quiet import quiet_transformers
 from trainer.setup.training_setup import TrainingSetup
@@ -27,10 +27,15 @@ from trainer.setup.training_setup import TrainingSetup
 
 @dataclass(frozen=True)
 class Plan:
-    """``setup`` has the chosen precision; ``forecast`` is None where no step could be made."""
+    """Attributes:
+    setup: with the chosen precision.
+    state_bytes: what training writes to disk at most.
+    forecast: None where no step could be made.
+    """
 
     setup: TrainingSetup
     threads: int
+    state_bytes: int
     forecast: Forecast | None
     record: dict[str, Any]
 
@@ -51,6 +56,7 @@ def plan_training(setup: TrainingSetup, datasets: Datasets, console: Console, th
         trial = Trial(trainer, probes)
         device = trainer.args.device.type
         choice = choose(trial, workload, precisions(training.bf16, device), thread_counts(threads, device))
+        written = state_bytes(trainer.model, training)
         joules, seconds = meter.joules, time.perf_counter() - start
         told = None
         if choice.chosen.problem is None:
@@ -59,7 +65,7 @@ def plan_training(setup: TrainingSetup, datasets: Datasets, console: Console, th
     _show(console, choice, workload, told)
     record = {"machine": choice.to_record(workload), "forecast": told.to_record() if told else None}
     candidate = choice.chosen.candidate
-    return Plan(with_precision(setup, candidate.bf16), candidate.threads, told, record)
+    return Plan(with_precision(setup, candidate.bf16), candidate.threads, written, told, record)
 
 
 def with_precision(setup: TrainingSetup, bf16: bool | None) -> TrainingSetup:
