@@ -33,7 +33,7 @@ def read_file(path: Path, options: ReadOptions = NO_OPTIONS) -> Table:
     if path.is_dir():
         raise InputError(f"{path.name}: is a folder; give a data set's folder by data.dataset, in place of data.train")
     reader = _reader_of(path)
-    if options.column_names and reader in _NAMING:
+    if options.column_names and "column_names" not in _OPTIONS[reader]:
         raise InputError(
             f"{path.name}: data.column_names is for .csv, .tsv and .conll; this file names its own columns"
         )
@@ -43,9 +43,9 @@ def read_file(path: Path, options: ReadOptions = NO_OPTIONS) -> Table:
     return table
 
 
-def names_its_columns(path: Path) -> bool:
-    """Whether ``column_names`` have no place in such a file; raises InputError where it cannot be read."""
-    return _reader_of(path) in _NAMING
+def options_for(path: Path) -> frozenset[str]:
+    """The `ReadOptions` that such a file is read by; raises InputError where it cannot be read."""
+    return _OPTIONS[_reader_of(path)]
 
 
 def _reader_of(path: Path) -> Callable[[Path, ReadOptions], Table]:
@@ -101,5 +101,21 @@ _READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     ".iob2": _read_conll,
     ".iob": _read_conll,
 }
-_NAMING = (read_json, read_json_lines, read_parquet, read_arrow)
-"""Those of files that name their columns."""
+_TABLE = frozenset({"column_names", "encoding", "delimiter"})
+_OPTIONS: dict[Callable[[Path, ReadOptions], Table], frozenset[str]] = {
+    read_csv: _TABLE,
+    read_tsv: _TABLE,
+    _read_txt: _TABLE,
+    read_json: frozenset({"encoding", "field"}),
+    read_json_lines: frozenset({"encoding", "field"}),
+    read_parquet: frozenset(),
+    read_arrow: frozenset(),
+    _read_conll: frozenset({"column_names", "encoding"}),
+}
+OPTION_FILES = {
+    "column_names": ".csv, .tsv and .conll",
+    "encoding": "text",
+    "delimiter": ".csv and .tsv",
+    "field": ".json",
+}
+"""By option the files that it is for."""

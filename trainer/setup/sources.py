@@ -11,7 +11,7 @@ from serving.errors import InputError
 from stores.data import local_file
 from trainer.data.data_sets import read_dataset
 from trainer.data.problems import REMEDY, RowProblems, describe
-from trainer.data.readers import read_file
+from trainer.data.readers import OPTION_FILES, options_for, read_file
 from trainer.data.rows import Rows
 from trainer.data.table import ReadOptions, Table
 from trainer.recipe.sections import Data
@@ -50,6 +50,8 @@ class Sources:
             problems = [] if self.skips or not self.describe() else [self.describe(), REMEDY]
             told = dict.fromkeys([*map(str, errors), *problems])
             raise InputError("\n".join(told), field=errors[0].field) from errors[0]
+        if self.reader.data.dataset is None:
+            _require_used(read_options(self.reader.data), names)
 
     def _read(self, name: str) -> None:
         table = _read_table(self.reader.data, name)
@@ -106,6 +108,18 @@ def usable_inputs(check: InputCheck, inputs: Sequence[Any], numbers: Sequence[in
 
 def read_options(data: Data) -> ReadOptions:
     return ReadOptions(data.column_names, data.encoding, data.delimiter, data.field)
+
+
+def _require_used(options: ReadOptions, names: Sequence[str]) -> None:
+    """Raise InputError for an option by which none of the files is read."""
+    used = frozenset[str]().union(*(options_for(local_file(name)) for name in names))
+    for key, value in options._asdict().items():
+        if value is not None and key not in used:
+            files = ", ".join(Path(name).name for name in names)
+            raise InputError(
+                f"data.{key}: is for {OPTION_FILES[key]} files, and changes nothing in {files}; leave it out",
+                field=f"data.{key}",
+            )
 
 
 def _read_table(data: Data, name: str) -> Table:

@@ -11,7 +11,7 @@ from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from stores.data import local_file
 from trainer.data.problems import REMEDY
-from trainer.data.readers import names_its_columns, read_file
+from trainer.data.readers import options_for, read_file
 from trainer.data.rows import Rows, same_text
 from trainer.setup.sources import InputCheck, read_options, usable_inputs
 from trainer.tasks.row_reader import RowReader
@@ -69,7 +69,8 @@ def read_further_rows(
 def _read_inputs(reader: RowReader, check: InputCheck, path: Path, key: str) -> list[Any]:
     options = read_options(reader.data)
     try:
-        table = read_file(path, options._replace(column_names=None) if names_its_columns(path) else options)
+        known = options_for(path)
+        table = read_file(path, options._replace(**{name: None for name in options._fields if name not in known}))
         numbers, inputs = reader.inputs(table)
     except InputError as error:
         raise InputError(f"{key}: {error}", field=key) from error

@@ -273,3 +273,16 @@ def test_real_files(name: str) -> None:
     splits = load(data)
     assert [len(held) for _, held in splits.by_name()] == [6920, 872, 1821]
     assert splits.labels == ["0", "1"]
+
+
+def test_an_option_of_other_files_is_refused(tmp_path: Path) -> None:
+    """What changes nothing in any of the files is told; in a recipe of several kinds, one that it is for is enough."""
+    rows = [("a", "x"), ("b", "y"), ("c", "x"), ("d", "y")]
+    table = str(write_csv(tmp_path / "rows.csv", rows, ("text", "label")))
+    with pytest.raises(
+        InputError, match=r"data\.delimiter: is for \.csv and \.tsv files, .* nothing in train\.jsonl, te"
+    ):
+        splits_of(tmp_path, rows, delimiter=";")
+    with pytest.raises(InputError, match=r"data\.field: is for \.json files, and changes nothing in rows\.csv; leave"):
+        load(Data(train=table, test=table, validation=table, field="rows"))
+    assert len(splits_of(tmp_path, rows, validation=table, delimiter=",").validation) == 4
