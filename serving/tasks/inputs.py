@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from serving.bundle.manifest import Limits
 from serving.errors import InputError, InputTooLarge
 from serving.tasks.activations import SCORE_TENSORS, scores_schema
 from serving.tasks.base import Segments, Task, TaskSettings, object_schema
-from serving.tasks.redaction import PersonalData, redact
+from serving.tasks.redaction import VERSION, PersonalData, redact
 
 PAIR = ("text", "text_pair")
 
@@ -38,6 +38,20 @@ class RedactedSettings(TaskSettings):
         description="personal data that is replaced by [EMAIL] and the like before a text is read, as in the training;"
         " absent: none",
     )
+    redaction: int | None = Field(
+        default=None,
+        exclude_if=lambda version: version is None,
+        description="version of what finds personal data; present with redact",
+    )
+
+    @model_validator(mode="after")
+    def _check_redaction(self) -> Self:
+        if self.redact and self.redaction != VERSION:
+            raise ValueError(
+                f"redaction: personal data was replaced by version {self.redaction} in the training, and this program"
+                f" has version {VERSION}; serve it by the program that exported it, or train again"
+            )
+        return self
 
 
 class PairSettings(RedactedSettings):

@@ -16,6 +16,7 @@ from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 from serving.explain.explainer import Explainer
 from serving.inference.predictor import Predictor
+from serving.tasks.redaction import VERSION
 from tests.tiny import toy_rows, write_csv, write_recipe
 from trainer.recipe.recipe import load_recipe
 from trainer.train import train
@@ -38,6 +39,8 @@ def test_training_and_serving_redact_alike(tiny_backbone: Path, tmp_path: Path) 
     assert any("[EMAIL]" in row.inputs for row in bundle.golden)
     written = [path for folder in ("run", "bundle") for path in (tmp_path / folder).rglob("*") if path.is_file()]
     assert not [path for path in written if re.search(rb"user\d+@", path.read_bytes())]
+
+    assert bundle.manifest.settings["redaction"] == VERSION
 
     predictor = Predictor.open(tmp_path / "bundle")
     raw, redacted = predictor.predict(["where is it? a@b.de, +49 171 1234567", "where is it? [EMAIL], [PHONE]"])

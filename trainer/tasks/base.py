@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from serving.bundle.manifest import Limits
 from serving.tasks.base import Encoded, Task, TaskSettings
+from serving.tasks.redaction import to_settings
 from trainer.data.rows import Rows
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.heads import Head
@@ -59,7 +60,7 @@ class TrainingTask(RowReader, Objective, Scoring, Calibration):
 
     def pair_settings(self) -> dict[str, Any]:
         """Settings of tasks that take a text or a pair."""
-        return {"pair": self.data.text_pair is not None, "redact": self.data.redact}
+        return {"pair": self.data.text_pair is not None, **to_settings(self.data.redact)}
 
     def task(self, labels: Sequence[str], settings: TaskSettings) -> Task:
         return self.serves(labels, settings, Limits())

@@ -13,6 +13,7 @@ from torch.nn.functional import cosine_similarity
 from serving.errors import InputError
 from serving.tasks import feature_extraction as serving
 from serving.tasks.base import Encoded, Task, TaskSettings
+from serving.tasks.redaction import to_settings
 from trainer.data import columns
 from trainer.data.rows import Rows, texts_of
 from trainer.data.table import Table
@@ -49,14 +50,14 @@ class FeatureExtraction(TrainingTask):
         self._low, self._high = min(train.targets), max(train.targets)
         if self._low == self._high:
             raise InputError(f"{train.name}: every training row has the same similarity; there is nothing to learn")
-        return serving.FeatureExtractionSettings(dimensions=1, redact=self.data.redact)
+        return serving.FeatureExtractionSettings(dimensions=1, **to_settings(self.data.redact))
 
     def has_targets(self, table: Table) -> bool:
         return self.data.text_pair is not None and super().has_targets(table)
 
     def imported_settings(self, rows: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """With a dimension for now, as above."""
-        return serving.FeatureExtractionSettings(dimensions=1, redact=self.data.redact)
+        return serving.FeatureExtractionSettings(dimensions=1, **to_settings(self.data.redact))
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         return task.settings.model_copy(update={"dimensions": len(logits[0][0])})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
+import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,8 +15,9 @@ from hypothesis import strategies as st
 
 from serving.bundle.manifest import Limits
 from serving.protocols import rerank
+from serving.tasks import redaction
 from serving.tasks.feature_extraction import FeatureExtraction, FeatureExtractionSettings
-from serving.tasks.redaction import KINDS, PersonalData, find, redact
+from serving.tasks.redaction import KINDS, PersonalData, find, redact, to_settings
 from serving.tasks.text_classification import TextClassification, TextClassificationSettings
 
 REDACTED = {
@@ -72,7 +76,7 @@ def test_kinds_are_replaced_alone() -> None:
 
 def test_every_item_is_redacted_whichever_protocol_makes_it() -> None:
     """Of pairs both texts; reranking pairs a query with each text by itself."""
-    settings = TextClassificationSettings(pair=True, redact=("email",))
+    settings = TextClassificationSettings(pair=True, **to_settings(["email"]))
     task = TextClassification(["no", "yes"], settings, Limits())
     assert task.check({"text": "mail a@b.de", "text_pair": "x"}) == ("mail [EMAIL]", "x")
     body = {"query": "mail a@b.de", "texts": ["from c@d.de", "x"]}
@@ -80,7 +84,7 @@ def test_every_item_is_redacted_whichever_protocol_makes_it() -> None:
         ("mail [EMAIL]", "from [EMAIL]"),
         ("mail [EMAIL]", "x"),
     ]
-    vectors = FeatureExtraction([], FeatureExtractionSettings(dimensions=2, redact=("email",)), Limits())
+    vectors = FeatureExtraction([], FeatureExtractionSettings(dimensions=2, **to_settings(["email"])), Limits())
     assert vectors.check("a@b.de") == "[EMAIL]"
 
 
@@ -113,3 +117,12 @@ def test_no_mixture_of_signs_is_read_in_many_ways(kind: PersonalData) -> None:
         start = time.process_time()
         find(text, kind)
         assert time.process_time() - start < 1.0, text[:80]
+
+
+def test_other_patterns_are_another_version() -> None:
+    """Who changes what is found also changes VERSION, and this digest: bundles of before are then refused."""
+    source = Path(redaction.__file__).read_text(encoding="utf-8")
+    patterns = "".join(re.findall(r'r"[^"\n]*"|rf"[^"\n]*"|"[0-9]{2}": "[A-Z ]+"|range\([^)]*\)', source))
+    assert (redaction.VERSION, hashlib.sha256(patterns.encode()).hexdigest()[:16]) == (1, "79250c361d605052")
+    with pytest.raises(ValueError, match="replaced by version 2 in the training, and this program has version 1"):
+        TextClassificationSettings(redact=("email",), redaction=2)
