@@ -58,6 +58,11 @@ def where(option: str, *values: Any) -> Condition:
     )
 
 
+def with_section(section: str) -> Condition:
+    needed = f"a recipe with {section}"
+    return Condition(lambda recipe: getattr(recipe, section) is not None, needed, lambda recipe: "without it")
+
+
 def without(section: str) -> Condition:
     needed = f"a recipe without {section}"
     return Condition(lambda recipe: getattr(recipe, section) is None, needed, lambda recipe: f"beside {section}")
@@ -138,6 +143,7 @@ OPTIONS: dict[str, list[Condition]] = {
     ],
     "training.freeze_embeddings": [where("training.trainable", "all")],
     "training.lora": [where("training.trainable", "lora")],
+    "export.max_teacher_drop": [with_section("distil")],
     "export.min_agreement": [where("task", *_SCORED)],
     "export.max_probability_change": [where("task", *_SCORED)],
     "export.max_mean_probability_change": [where("task", *_SCORED)],
