@@ -86,12 +86,12 @@ class StateNotWritten(UserError):
 
 
 def state_bytes(model: nn.Module, settings: Training) -> int:
-    """What the states of a training take on disk, the one that is being written included, and the checkpoint."""
+    """The least that a training takes on disk: a state beside the one that is being written, and the checkpoint."""
     weights = sum(each.numel() * each.element_size() for each in model.parameters())
     trained = sum(each.numel() * 4 for each in model.parameters() if each.requires_grad)
     moments = {"adamw": 2, "sgd": 1 if settings.momentum else 0, "adafactor": 0}[settings.optim]
     copies = moments + (1 if settings.ema_decay else 0)
-    return (settings.save_total_limit + 1) * (weights + copies * trained) + weights
+    return 2 * (weights + copies * trained) + weights
 
 
 class TaskTrainer(Trainer):  # type: ignore[misc]

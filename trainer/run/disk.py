@@ -14,8 +14,8 @@ def require_disk(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(place).free
     if free < needed:
         raise InputError(
-            f"{folder}: {what} about {_size(needed)}, and its disk has {_size(free)} free; free some, give another"
-            " --output, or lower training.save_total_limit",
+            f"{folder}: {what} about {_size(needed)}, and its disk has {_size(free)} free; make room there, or give"
+            " another --output",
             field="--output",
         )
 

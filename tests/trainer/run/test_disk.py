@@ -26,6 +26,6 @@ def test_room_enough(tmp_path: Path) -> None:
 def test_a_disk_that_is_too_small(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training says what it needs and what is free, and writes nothing."""
     monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(100_000))
-    with pytest.raises(InputError, match=r"writes about 0.9 MB, and its disk has 0\.1 MB free; free some"):
+    with pytest.raises(InputError, match=r"writes about 0.6 MB, and its disk has 0\.1 MB free; make room"):
         train(toy(), tmp_path / "run")
     assert not (tmp_path / "run").exists()

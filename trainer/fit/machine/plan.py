@@ -29,7 +29,7 @@ from trainer.setup.training_setup import TrainingSetup
 class Plan:
     """Attributes:
     setup: with the chosen precision.
-    state_bytes: what training writes to disk at most.
+    state_bytes: the least that training takes on disk.
     forecast: None where no step could be made.
     """
 
