@@ -27,6 +27,9 @@ RECORD = "run.json"
 LEFT_OUT = ("training.lock", INDEX, TEMPORARY)
 """What belongs to this machine."""
 
+TRACKING = "tracking"
+"""The folder of experiment trackers, which have their own ways to a server, and links inside."""
+
 
 class Index(BaseModel):
     """The content of files.json; its sha256 is the run's digest."""
@@ -93,6 +96,8 @@ def _copy(folder: Path, copy: Path) -> Index:
     files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
+        if name.parts[0] == TRACKING:
+            continue
         if path.is_symlink():
             raise InputError(f"{path}: is a link, which is not followed; copy the file itself")
         if path.is_dir() or any(name.match(pattern) for pattern in LEFT_OUT):

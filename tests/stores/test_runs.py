@@ -40,6 +40,17 @@ def test_there_and_back(kind: str, place: Callable[[str], str], tiny_run: Run, t
     assert arrived == []
 
 
+def test_trackers_stay_here(memory: dict[str, object], tiny_run: Run, tmp_path: Path) -> None:
+    """What experiment trackers keep in a run, paths and links of this machine among it, is not uploaded."""
+    run = copied(tiny_run, tmp_path)
+    (run / "tracking" / "wandb").mkdir(parents=True)
+    (run / "tracking" / "wandb" / "latest-run").symlink_to(run)
+    target = parse_target("memory://runs/tracked")
+    assert push_run(run, target) == push_run(tiny_run.root, parse_target("memory://runs/plain"))
+    pull_any(target, tmp_path / "out")
+    assert not (tmp_path / "out" / "tracking").exists()
+
+
 def test_commands(memory: dict[str, object], tiny_run: Run, tmp_path: Path) -> None:
     """`push` takes a run only as it was trained; `serve` and others want a bundle."""
     pushed = tuneship_here("push", tiny_run.root, "memory://runs/one")
