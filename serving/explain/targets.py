@@ -96,7 +96,8 @@ def _token_classification(
     entity = _select_entity(task.decode(encoded, results), options)
     tokens = visible_tokens(encoded.item, merge_windows(encoded.windows, task.stride))
     words = group_words(encoded.item, tokens)
-    heads = [word[0] for word in words if entity["start"] <= word[0].start < entity["end"]]
+    # A first token may take in the space before its word, which the entity does not.
+    heads = [word[0] for word in words if word[0].start < entity["end"] and entity["start"] < word[-1].end]
     window = heads[0].window
     rows = [token.row for token in heads if token.window == window]
     begin = task.labels.index(f"B-{entity['entity_group']}")
