@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -136,7 +136,9 @@ class Explainer:
                 field="parameters.replacement",
             )
         predictor = self._predictor
-        return select_replacement(predictor.tokenizer, predictor.pad_token_id, options.replacement)
+        found = select_replacement(predictor.tokenizer, predictor.pad_token_id, options.replacement)
+        # What has no attention has no logit: an answer's own tokens must keep theirs.
+        return replace(found, attended=True) if target.in_place else found
 
 
 def _players(units: Sequence[Unit], tokens: int, options: ExplainParameters) -> list[list[Unit]]:

@@ -28,14 +28,16 @@ class MaskedWindow:
 @dataclass(frozen=True)
 class Replacement:
     """Attributes:
-    kind: ``mask`` is the pretrained sign for an unseen word; ``unk`` means a rare word; ``pad`` gets no attention;
+    kind: ``mask`` is the pretrained sign for an unseen word; ``unk`` means a rare word; ``pad`` means nothing;
         ``delete`` moves the tokens after it.
     token: empty for ``delete``.
+    attended: whether other tokens see it.
     """
 
     kind: Kind
     token: str = ""
     id: int = 0
+    attended: bool = True
 
     def mask_window(self, window: Encoding, hidden: Sequence[int]) -> MaskedWindow:
         columns = [np.array(column) for column in (window.ids, window.attention_mask, window.type_ids)]
@@ -44,7 +46,7 @@ class Replacement:
             columns = [np.delete(column, rows) for column in columns]
         else:
             columns[0][rows] = self.id
-            columns[1][rows] *= self.kind != "pad"
+            columns[1][rows] *= self.attended
         return MaskedWindow(*(column.tolist() for column in columns))
 
     def mask_windows(self, window: Encoding, groups: Sequence[Sequence[int]], shown: Coalitions) -> list[MaskedWindow]:
@@ -75,5 +77,5 @@ def replacements(tokenizer: Tokenizer, pad_token_id: int) -> dict[Kind, Replacem
     special = {token.content: number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     kinds: tuple[Kind, ...] = ("mask", "unk")
     found = {kind: Replacement(kind, name, special[name]) for kind in kinds for name in NAMES[kind] if name in special}
-    pad = Replacement("pad", tokenizer.id_to_token(pad_token_id) or "", pad_token_id)
+    pad = Replacement("pad", tokenizer.id_to_token(pad_token_id) or "", pad_token_id, attended=False)
     return {**found, "pad": pad, "delete": Replacement("delete")}

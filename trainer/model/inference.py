@@ -23,13 +23,17 @@ def logits_of(
 ) -> list[Logits]:
     """Without those of padding, on the model's device."""
     pad, device = padder(tokenizer), next(model.parameters()).device
+    left = tokenizer.padding_side == "left"
+
+    def own(tokens: int) -> slice:
+        return slice(-tokens, None) if left else slice(tokens)
+
     results: list[Logits] = [np.empty(0, dtype=np.float32)] * len(windows)
     for rows in longest_first([len(window.ids) for window in windows], batch_size):
         batch = pad([windows[row] for row in rows])
         output = model(**{name: value.to(device) for name, value in batch.items()})["logits"].float().cpu().numpy()
-        masks = batch["attention_mask"].bool().numpy()
-        for row, logits, mask in zip(rows, output, masks, strict=True):
-            results[row] = logits if logits.ndim == 1 else logits[mask]
+        for row, logits in zip(rows, output, strict=True):
+            results[row] = logits if logits.ndim == 1 else logits[own(len(windows[row].ids))]
     return results
 
 

@@ -344,6 +344,15 @@ def test_dynamic_int8_explains_itself(dynamic_predictor: Predictor) -> None:
     assert answer["target"] == {**answered[0], "score": pytest.approx(answered[0]["score"], abs=1e-9)}
 
 
+@pytest.mark.parametrize("toy", ["token-classification", "question-answering"])
+def test_hidden_answers_have_numbers(task_predictor: Predictors, toy: str) -> None:
+    """Where only padding can stand for a word, an answer's own tokens can be hidden too: every score is finite."""
+    answer = Explainer(task_predictor(toy)).explain(EXAMPLES[toy][0], ExplainParameters(replacement="pad"))
+    scores = [answer["base_value"], answer["additivity_gap"], *(token["score"] for token in answer["tokens"])]
+    assert np.isfinite(scores).all()
+    assert max(map(abs, scores)) < 1e6
+
+
 def test_a_full_queue_refuses(tiny_bundle: Path, tmp_path: Path) -> None:
     """Where the queue is full, explanations are refused too, and told when to come back."""
     bundle = with_limits(tiny_bundle, tmp_path / "bundle")
