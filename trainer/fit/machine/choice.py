@@ -30,8 +30,8 @@ WORTH_SECONDS = 10.0
 ROUND_SECONDS, ROUND_SHARE = 4.0, 0.03
 """Rounds after the first steps end after so long, or after this share of the training if that is shorter."""
 
-LEAST_SECONDS, LARGEST_SHARE = 10.0, 0.01
-"""No other candidate is tried after so long, or after this share of the training if that is longer."""
+LEAST_SECONDS, LEAST_SHARE, LARGEST_SHARE = 10.0, 0.05, 0.01
+"""No other number of threads is tried after so long, or that share of a short training, or this one of a long one."""
 
 HOPELESS_SECONDS = 1.0
 """Of a step."""
@@ -83,7 +83,8 @@ def _with_fewer_threads(trial: Trial, workload: Workload, choice: Choice, thread
     """As long as each is faster than the one before."""
     best, timings = choice.chosen, choice.timings
     for count in threads if best.problem is None else ():
-        if trial.spent > max(LEAST_SECONDS, LARGEST_SHARE * workload.training_seconds(best)):
+        training = workload.training_seconds(best)
+        if trial.spent > max(min(LEAST_SECONDS, LEAST_SHARE * training), LARGEST_SHARE * training):
             break
         timings = [*timings, Timing(Candidate(best.candidate.bf16, count))]
         if _fastest(trial, workload, [best, timings[-1]]) is best:
