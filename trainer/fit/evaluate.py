@@ -92,8 +92,9 @@ def evaluate(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows, ba
         items = [training_task.items(checkpoint.task, inputs) for inputs in block.inputs]
         encoded = encode(checkpoint.tokenizer, checkpoint.task, [item for of_row in items for item in of_row])
         logits = rows_logits(checkpoint.model, checkpoint.tokenizer, encoded, batch_size)
-        answers += training_task.decode_rows(checkpoint.task, encoded, logits, map(len, items))
-        found_misses = training_task.misses(checkpoint.task, encoded, logits, block)
+        answered = list(training_task.decode_rows(checkpoint.task, encoded, logits, map(len, items)))
+        answers += answered
+        found_misses = training_task.misses(checkpoint.task, encoded, logits, block, answered)
         misses = _least_likely([*misses, *({**each, "line": each["line"] + places[0]} for each in found_misses)])
         flat = iter(encoded)
         truncated += [any(each.truncated for each in tuple(islice(flat, len(of_row)))) for of_row in items]

@@ -36,9 +36,7 @@ def evaluate_run(setup: TrainingSetup, run: Run) -> dict[str, Any]:
         "metrics": {name: evaluation.metrics() for name, evaluation in evaluations.items()},
         "test_sets": {name: evaluation.metrics() for name, evaluation in test_sets.items()},
         "leaks": measure_without_leaks(evaluations["test"], splits, setup.recipe.task),
-        "errors": _explained_errors(checkpoint, evaluations["test"]),
-        "slices": evaluations["test"].slices(),
-        "slices_metric": setup.training_task.proof_metric,
+        **describe_errors(checkpoint, evaluations["test"]),
         "size": measure_size(checkpoint.model, run.checkpoint),
     }
 
@@ -59,6 +57,11 @@ def _write_lines(path: Path, values: Iterable[Any]) -> None:
     write_atomically(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in values))
 
 
-def _explained_errors(checkpoint: Checkpoint, evaluation: Evaluation) -> dict[str, Any]:
+def describe_errors(checkpoint: Checkpoint, evaluation: Evaluation) -> dict[str, Any]:
+    """The mistakes, with the words that they rest on, and where there are more of them than elsewhere."""
     errors = evaluation.errors()
-    return errors | {"worst": explain_mistakes(checkpoint, evaluation.rows, errors["worst"])}
+    return {
+        "errors": errors | {"worst": explain_mistakes(checkpoint, evaluation.rows, errors["worst"])},
+        "slices": evaluation.slices(),
+        "slices_metric": evaluation.scoring.proof_metric,
+    }

@@ -16,7 +16,7 @@ from serving.tasks.base import Task
 from stores.folders import replace_folder, staging_folder
 from trainer.data.rows import Rows
 from trainer.fit.evaluate import evaluate
-from trainer.fit.explain_mistakes import explain_mistakes
+from trainer.fit.evaluate_run import describe_errors
 from trainer.imports.display import show_import
 from trainer.imports.equality import BATCH_SIZE, require_same
 from trainer.imports.facts import describe_import
@@ -128,14 +128,7 @@ def _measure(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows) ->
         return {"metrics": {"test": {"rows": len(rows)}}, "errors": {}, "slices": []}
     evaluation = evaluate(checkpoint, training_task, rows, BATCH_SIZE)
     metrics = {name: value for name, value in evaluation.metrics().items() if name != "calibration"}
-    errors = evaluation.errors()
-    errors["worst"] = explain_mistakes(checkpoint, rows, errors["worst"])
-    return {
-        "metrics": {"test": metrics},
-        "errors": errors,
-        "slices": evaluation.slices(),
-        "slices_metric": training_task.proof_metric,
-    }
+    return {"metrics": {"test": metrics}, **describe_errors(checkpoint, evaluation)}
 
 
 def _check_target(run: Run, overwrite: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,19 +43,22 @@ def measure_slices(metric: WeightedMetric, slices: dict[str, Mask]) -> list[dict
     """
     if not slices:
         return []
-    every = np.ones((1, metric.rows))
-    resampled = list(resample(metric.rows))
+    every, resampled = np.ones((1, metric.rows)), _resampled(metric, slices.values())
     measured = []
-    for name, mask in slices.items():
+    for (name, mask), (inside, outside) in zip(slices.items(), resampled, strict=True):
         value, rest = (float(metric(every * part)[0]) for part in (mask, ~mask))
-        inside, outside = (
-            np.concatenate([_measure(metric, block, part) for block in resampled]) for part in (mask, ~mask)
-        )
         low, high = np.nanquantile(inside, (0.025, 0.975))
         weaker = np.nanquantile(inside - outside, 1 - 0.025 / len(slices)) < 0
         figures = {"name": name, "rows": int(mask.sum()), "value": value, "interval_95": [float(low), float(high)]}
         measured.append({**figures, "rest": rest, "weaker": bool(weaker)})
     return sorted(measured, key=lambda each: each["value"] - each["rest"])
+
+
+def _resampled(metric: WeightedMetric, masks: Iterable[Mask]) -> NDArray[np.float64]:
+    """[slices, in it or not, resamples]; one block of weights is in memory at a time."""
+    sides = [(mask, ~mask) for mask in masks]
+    blocks = ([[_measure(metric, block, side) for side in pair] for pair in sides] for block in resample(metric.rows))
+    return np.concatenate([np.array(block) for block in blocks], axis=2)
 
 
 def _measure(metric: WeightedMetric, weights: NDArray[np.float64], mask: Mask) -> NDArray[np.float64]:

@@ -187,12 +187,14 @@ class MultiLabelClassification(TrainingTask):
             for score, at, label in sorted(wrong, key=lambda each: -each[0])[:most]
         ]
 
-    def misses(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> list[dict[str, Any]]:
+    def misses(
+        self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows, answers: Sequence[Any]
+    ) -> list[dict[str, Any]]:
         assert isinstance(task, serving.MultiLabelClassification)
         found = []
-        for at, (windows, target) in enumerate(zip(logits, rows.targets, strict=True)):
-            scores = task.probabilities(windows[0])
-            answered = [label for label, given in zip(task.labels, task.answered(scores), strict=True) if given]
+        for at, (windows, target, answer) in enumerate(zip(logits, rows.targets, answers, strict=True)):
+            scores, given = task.probabilities(windows[0]), set(_labels(answer))
+            answered = [label for label in task.labels if label in given]
             found += [
                 mistake(rows, at, expected=label, answered=", ".join(answered) or "none", confidence=score)
                 for label, score in zip(task.labels, scores.tolist(), strict=True)

@@ -74,7 +74,9 @@ class Scoring(ABC):
         """The worst, each as `mistake` makes it; where there may be several answers, those that are none."""
         return []
 
-    def misses(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> list[dict[str, Any]]:
+    def misses(
+        self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows, answers: Sequence[Any]
+    ) -> list[dict[str, Any]]:
         """Expected answers among several that were not given, each as `mistake` makes it."""
         return []
 

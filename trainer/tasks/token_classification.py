@@ -182,11 +182,13 @@ class TokenClassification(TaggedRows, TrainingTask):
             for at, entity in sorted(wrong, key=lambda each: -each[1]["score"])[:most]
         ]
 
-    def misses(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> list[dict[str, Any]]:
+    def misses(
+        self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows, answers: Sequence[Any]
+    ) -> list[dict[str, Any]]:
         """``confidence`` is the mean probability of the entity's own tags."""
         found = []
-        for at, (item, windows, target) in enumerate(zip(encoded, logits, rows.targets, strict=True)):
-            answered = task.decode(item, windows)
+        columns = zip(encoded, logits, rows.targets, answers, strict=True)
+        for at, (item, windows, target, answered) in enumerate(columns):
             given = {(each["entity_group"], each["start"], each["end"]) for each in answered}
             for place in [place for place in entity_places(target) if place not in given]:
                 kind, start, end = place
