@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from search.durations import minutes
 from search.ladder.rung import Rung, milliseconds_a_text
 from search.tuning.space import with_values
-from search.tuning.trial import minutes
 from search.tuning.watch import Deadline, TooSlow
 from serving.errors import InputError
 from trainer.fit.part import train_part

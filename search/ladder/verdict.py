@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from search.durations import minutes
 from search.ladder.fine_tuned import NAMES
 from search.ladder.rung import Rung
 from search.tuning.learning_curve import interval_points, points
-from search.tuning.trial import minutes
 from trainer.metrics.display import format_score, metric_title
 
 

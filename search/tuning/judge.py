@@ -9,10 +9,11 @@ from pathlib import Path
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from search.durations import minutes
 from search.tuning.learning_curve import Curve, learning_curve
 from search.tuning.progress import SearchProgress
 from search.tuning.space import values_of
-from search.tuning.trial import SECONDS, Objective, minutes
+from search.tuning.trial import SECONDS, Objective
 from search.tuning.watch import Deadline, TooSlow
 from serving.errors import InputError
 from trainer.data.rows import Rows

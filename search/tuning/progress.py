@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
+from search.durations import minutes
 from search.tuning.report import describe
 from search.tuning.result import trial_record
 from search.tuning.space import Values
 from search.tuning.study import ended
-from search.tuning.trial import REASON, minutes
+from search.tuning.trial import REASON
 from trainer.metrics.display import format_score, metric_title
 
 

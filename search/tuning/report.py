@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
+from search.durations import minutes
 from search.tuning.learning_curve import Curve
 from search.tuning.result import Result
-from search.tuning.trial import minutes
 from trainer.metrics.display import format_score, metric_title
 
 

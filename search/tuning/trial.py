@@ -15,6 +15,7 @@ from optuna import Trial
 from optuna.exceptions import TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 
+from search.durations import minutes
 from search.tuning.held_out import without_held_out
 from search.tuning.space import Space, Values, suggest, with_values
 from search.tuning.study import OWNER, ended, origin
@@ -160,7 +161,3 @@ def keep_record(folder: Path, *, weights: bool = False) -> None:
     """Remove a trial's state, and its weights unless they are asked for."""
     for name in ("state", *(() if weights else ("checkpoint", "checkpoint.partial"))):
         shutil.rmtree(folder / name, ignore_errors=True)
-
-
-def minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

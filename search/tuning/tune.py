@@ -13,6 +13,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from rich.console import Console
 
+from search.durations import minutes
 from search.tuning.budget import Budget, Tally
 from search.tuning.held_out import without_held_out
 from search.tuning.judge import CURVE_COST, SCORING_COST, Judge
@@ -21,7 +22,7 @@ from search.tuning.report import report, trials_table, worth
 from search.tuning.result import Result, trial_record, trials_of
 from search.tuning.space import Space, own_values, space_of, values_of, with_values
 from search.tuning.study import DATABASE, PRUNERS, ended, open_study, requeue, retry_interrupted
-from search.tuning.trial import REASON, SECONDS, NotRun, Objective, keep_record, minutes
+from search.tuning.trial import REASON, SECONDS, NotRun, Objective, keep_record
 from serving.errors import InputError, UserError
 from trainer.data.rows import Rows
 from trainer.recipe.recipe import Recipe
