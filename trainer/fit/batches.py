@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,37 +13,68 @@ from transformers import PreTrainedTokenizerFast
 
 from serving.tasks.base import Task
 from trainer.data.rows import Rows
-from trainer.model.inputs import IGNORED, Batch, cut, encode, padder
+from trainer.fit.encoding import encode_blocks
+from trainer.fit.number_lists import INTEGER, SMALL, Labels, NumberLists
+from trainer.model.inputs import IGNORED, Batch, TokenWindow, cut, padder
 from trainer.tasks.base import Example, TrainingTask
 from trainer.tasks.objective import Objective
 
+_SMALL_IDS = 2**16
+_SEGMENT = "B"
 _BATCHES_A_BUCKET = 50
 
 
 class Examples(Dataset[Example]):
-    """Of encoded rows; ``truncated`` is the share of rows that were cut."""
+    """Of encoded rows, as flat arrays; ``truncated`` is the share of rows that were cut."""
 
     def __init__(self, training_task: TrainingTask, task: Task, tokenizer: PreTrainedTokenizerFast, rows: Rows) -> None:
-        items = [training_task.items(task, inputs) for inputs in rows.inputs]
-        flat = iter(encode(tokenizer, task, [item for of_row in items for item in of_row]))
-        self.encoded = [[next(flat) for _ in of_row] for of_row in items]
-        self.examples = [
-            example
-            for encoded, target in zip(self.encoded, rows.targets, strict=True)
-            for example in training_task.examples(task, encoded, target)
-        ]
-        truncated = sum(any(each.truncated for each in of_row) for of_row in self.encoded)
+        small = max(tokenizer.get_vocab().values()) < _SMALL_IDS
+        self._tokens, self._segments = NumberLists(SMALL if small else INTEGER), NumberLists(_SEGMENT)
+        self._windows, self._labels = array("i", [0]), Labels()
+        self._segmented = False
+        truncated = 0
+        for block in encode_blocks(training_task, task, tokenizer, rows):
+            for encoded, target in zip(block.by_row(), block.rows.targets, strict=True):
+                truncated += any(each.truncated for each in encoded)
+                for example in training_task.examples(task, encoded, target):
+                    self._append(example)
+        self.rows = rows
         self.truncated = truncated / max(len(rows), 1)
+        if not self._segmented:
+            self._segments = NumberLists(_SEGMENT)
+
+    def _append(self, example: Example) -> None:
+        for window in example.windows:
+            self._tokens.append(window.ids)
+            self._segments.append(window.type_ids)
+            self._segmented = self._segmented or any(window.type_ids)
+        self._windows.append(len(self._tokens))
+        self._labels.append(example.label)
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return len(self._labels)
 
     def __getitem__(self, index: int) -> Example:
-        return self.examples[index]
+        return Example(tuple(map(self._window, self._places(index))), self._labels[index])
 
-    def lengths(self) -> list[int]:
+    def __iter__(self) -> Iterator[Example]:
+        return map(self.__getitem__, range(len(self)))
+
+    def _window(self, place: int) -> TokenWindow:
+        return TokenWindow(self._tokens[place], self._segments[place] if self._segmented else [])
+
+    def _places(self, index: int) -> range:
+        return range(self._windows[index], self._windows[index + 1])
+
+    def lengths(self) -> array[int]:
         """Tokens of each longest window."""
-        return [max(len(window.ids) for window in example.windows) for example in self.examples]
+        return array("i", (max(map(self._tokens.length, self._places(index))) for index in range(len(self))))
+
+    @property
+    def nbytes(self) -> int:
+        """Of all arrays."""
+        parts = self._tokens.nbytes, self._segments.nbytes, self._labels.nbytes
+        return sum(parts) + len(self._windows) * self._windows.itemsize
 
 
 def collator(tokenizer: PreTrainedTokenizerFast, objective: Objective) -> Callable[[Sequence[Example]], Batch]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from serving.tasks.base import Encoded
 from trainer.data.rows import Rows
+from trainer.fit.encoding import encode_blocks
 from trainer.metrics.calibration import Forecasts, join, measure_both
 from trainer.metrics.correlation import pearson_interval
 from trainer.metrics.intervals import wilson_interval
@@ -18,14 +18,11 @@ from trainer.model.checkpoint import Checkpoint
 from trainer.model.device import best_device
 from trainer.model.generate import generate
 from trainer.model.inference import rows_logits
-from trainer.model.inputs import cut, encode
 from trainer.tasks.base import MetricValues, TrainingTask
 from trainer.tasks.generation import Generation
 from trainer.tasks.scoring import Scoring
 
 MOST_MISSES = 10
-ROWS_AT_ONCE = 1024
-"""Rows whose logits are in memory together."""
 
 
 @dataclass(frozen=True)
@@ -87,19 +84,15 @@ def evaluate(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows, ba
     tasks = {"before": training_task.uncalibrated(checkpoint.task), "after": checkpoint.task}
     answers, forecasts = list[Any](), defaultdict[str, list[Forecasts]](list)
     misses, truncated = list[dict[str, Any]](), list[bool]()
-    for places in cut(range(len(rows)), ROWS_AT_ONCE):
-        block = rows.take(places)
-        items = [training_task.items(checkpoint.task, inputs) for inputs in block.inputs]
-        encoded = encode(checkpoint.tokenizer, checkpoint.task, [item for of_row in items for item in of_row])
-        logits = rows_logits(checkpoint.model, checkpoint.tokenizer, encoded, batch_size)
-        answered = list(training_task.decode_rows(checkpoint.task, encoded, logits, map(len, items)))
+    for block in encode_blocks(training_task, checkpoint.task, checkpoint.tokenizer, rows):
+        logits = rows_logits(checkpoint.model, checkpoint.tokenizer, block.encoded, batch_size)
+        answered = list(training_task.decode_rows(checkpoint.task, block.encoded, logits, block.counts))
+        found_misses = training_task.misses(checkpoint.task, block.encoded, logits, block.rows, answered)
+        misses = _least_likely([*misses, *({**each, "line": each["line"] + len(answers)} for each in found_misses)])
         answers += answered
-        found_misses = training_task.misses(checkpoint.task, encoded, logits, block, answered)
-        misses = _least_likely([*misses, *({**each, "line": each["line"] + places[0]} for each in found_misses)])
-        flat = iter(encoded)
-        truncated += [any(each.truncated for each in tuple(islice(flat, len(of_row)))) for of_row in items]
+        truncated += [any(each.truncated for each in of_row) for of_row in block.by_row()]
         for when, task in tasks.items():
-            if found := training_task.forecasts(task, encoded, logits, block):
+            if found := training_task.forecasts(task, block.encoded, logits, block.rows):
                 forecasts[when].append(found)
     joined = {when: join(parts) for when, parts in forecasts.items()}
     return Evaluation(training_task, rows, checkpoint.labels, answers, joined, misses, truncated)

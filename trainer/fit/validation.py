@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,9 +13,10 @@ from rich.console import Console
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from serving.tasks.base import Encoded, Logits, Task
+from serving.tasks.base import Logits, Task
 from trainer.data.rows import Rows, hash_rows
 from trainer.fit.batches import Examples, collator
+from trainer.fit.encoding import Block, EncodedItems, encode_blocks
 from trainer.fit.progress import show_data
 from trainer.model.checkpoint import save_checkpoint
 from trainer.model.heads import Model
@@ -41,7 +42,7 @@ class TrainingExamples(Protocol):
 
     def __getitem__(self, index: int) -> Example: ...
 
-    def lengths(self) -> list[int]: ...
+    def lengths(self) -> Sequence[int]: ...
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,13 @@ class Datasets:
     validation_rows: Rows
     token_vectors: Tensor | None = None
 
+    def validation_blocks(self) -> Iterator[Block]:
+        return encode_blocks(self.training_task, self.task, self.tokenizer, self.validation_rows)
+
     @property
-    def items(self) -> list[Encoded]:
+    def items(self) -> EncodedItems:
         """Of the validation rows."""
-        return [each for row in self.validation.encoded for each in row]
+        return EncodedItems(self.training_task, self.task, self.tokenizer, self.validation_rows)
 
 
 def encode_datasets(setup: TrainingSetup, record: dict[str, Any], console: Console) -> tuple[Datasets, list[str]]:
@@ -87,8 +91,9 @@ def tune_and_save(setup: TrainingSetup, run: Run, model: Model, datasets: Datase
     settings, calibrated = datasets.task.settings, None
     if not isinstance(setup.training_task, Generation):
         batch_size = setup.recipe.training.per_device_eval_batch_size
-        logits = rows_logits(model, datasets.tokenizer, datasets.items, batch_size)
-        rows = datasets.items, logits, datasets.validation_rows
+        blocks = datasets.validation_blocks()
+        of_blocks = (rows_logits(model, datasets.tokenizer, block.encoded, batch_size) for block in blocks)
+        rows = datasets.items, [logits for block in of_blocks for logits in block], datasets.validation_rows
         settings = setup.training_task.tune_settings(datasets.task, *rows)
         calibrated = setup.training_task.calibrate(setup.training_task.task(setup.splits.labels, settings), *rows)
     settings = calibrated.settings if calibrated else settings
@@ -107,20 +112,23 @@ def validate(model: Model, datasets: Datasets, batch_size: int) -> MetricValues:
     """
     if isinstance(datasets.training_task, Generation):
         return _teacher_forced(model, datasets, datasets.training_task, batch_size)
-    logits = rows_logits(model, datasets.tokenizer, datasets.items, batch_size)
-    counts = map(len, datasets.validation.encoded)
-    answers = list(datasets.training_task.decode_rows(datasets.task, datasets.items, logits, counts))
-    return {**datasets.training_task.metrics(datasets.validation_rows, answers), "loss": _loss(datasets, logits)}
+    training_task, answers, losses = datasets.training_task, list[Any](), list[tuple[float, int]]()
+    for block in datasets.validation_blocks():
+        logits = rows_logits(model, datasets.tokenizer, block.encoded, batch_size)
+        answers += training_task.decode_rows(datasets.task, block.encoded, logits, block.counts)
+        losses += _losses(datasets, block, logits)
+    total, count = map(sum, zip(*losses, strict=True))
+    return {**training_task.metrics(datasets.validation_rows, answers), "loss": total / max(count, 1)}
 
 
 @torch.inference_mode()
 def _teacher_forced(model: Model, datasets: Datasets, training_task: Generation, batch_size: int) -> MetricValues:
     collate, device = collator(datasets.tokenizer, training_task), next(model.parameters()).device
-    examples = datasets.validation.examples
+    examples = datasets.validation
     loss, hits, count = 0.0, 0, 0
     # a logit for each token and each token of the vocabulary: more rows at once are no faster, and fill the memory
     most_tokens = max(1, MOST_LOGITS // model.config.vocab_size)
-    lengths = [max(len(each.windows[0].ids), len(each.label)) for each in examples]
+    lengths = [max(len(each.windows[0].ids), len(each.label)) for each in iter(examples)]
     for indices in longest_first(lengths, batch_size, most_tokens):
         batch = {name: value.to(device) for name, value in collate([examples[at] for at in indices]).items()}
         labels = batch.pop("labels")
@@ -133,20 +141,21 @@ def _teacher_forced(model: Model, datasets: Datasets, training_task: Generation,
     return {"token_accuracy": hits / max(count, 1), "perplexity": math.exp(min(mean, 50.0)), "loss": mean}
 
 
-def _loss(datasets: Datasets, logits: Sequence[list[Logits]]) -> float:
+def _losses(datasets: Datasets, block: Block, logits: Sequence[list[Logits]]) -> Iterator[tuple[float, int]]:
+    """Sums, and over how many labels each is."""
     logits_of = {
         id(window): values
-        for each, windows in zip(datasets.items, logits, strict=True)
+        for each, windows in zip(block.encoded, logits, strict=True)
         for window, values in zip(each.windows, windows, strict=True)
     }
-    total, count = 0.0, 0
-    for examples in cut(datasets.validation.examples, LOSS_BATCH):
+    pairs = zip(block.by_row(), block.rows.targets, strict=True)
+    every = [each for row in pairs for each in datasets.training_task.examples(datasets.task, *row)]
+    for examples in cut(every, LOSS_BATCH):
         for batch in _stackable(examples, logits_of):
             labels = torch.tensor([example.label for example in batch])
             values = torch.from_numpy(np.stack([logits_of[id(window)] for each in batch for window in each.windows]))
-            total += float(datasets.training_task.loss(values, labels, training=False))
-            count += datasets.training_task.label_count(labels)
-    return total / max(count, 1)
+            loss = datasets.training_task.loss(values, labels, training=False)
+            yield float(loss), datasets.training_task.label_count(labels)
 
 
 def _stackable(examples: Sequence[Example], logits_of: dict[int, Logits]) -> list[list[Example]]:

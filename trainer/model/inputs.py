@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tokenizers import Encoding
@@ -20,6 +21,22 @@ IGNORED = -100
 _ENCODED_AT_ONCE = 1000
 _LONG = 4
 """Characters a token, from which a text counts as long."""
+
+
+@dataclass(frozen=True)
+class TokenWindow:
+    """In the shape of a tokenizer's encoding without padding; ``segments`` are the ``type_ids``, empty for zeros."""
+
+    ids: list[int]
+    segments: list[int] = field(default_factory=list)
+
+    @property
+    def attention_mask(self) -> list[int]:
+        return [1] * len(self.ids)
+
+    @property
+    def type_ids(self) -> list[int]:
+        return self.segments or [0] * len(self.ids)
 
 
 def encode(
@@ -95,10 +112,10 @@ def _encode_whole(tokenizer: PreTrainedTokenizerFast, text: str) -> Encoding:
     return encoding
 
 
-def padder(tokenizer: PreTrainedTokenizerFast) -> Callable[[Sequence[Encoding]], Batch]:
-    """Makes the model's inputs, each [windows, tokens of the longest]."""
+def padder(tokenizer: PreTrainedTokenizerFast) -> Callable[[Sequence[Any]], Batch]:
+    """Makes the model's inputs, each [windows, tokens of the longest], of encodings or `TokenWindow`."""
 
-    def pad(windows: Sequence[Encoding]) -> Batch:
+    def pad(windows: Sequence[Any]) -> Batch:
         # transformers advises against pad(); here texts are encoded once and padded many times
         tokenizer.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True
         columns = {

@@ -6,7 +6,6 @@ Training and validation predict each target token from the right ones before it;
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from operator import and_, eq
@@ -30,7 +29,7 @@ from trainer.metrics.squad import f1
 from trainer.model.architecture import most_positions
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.generation_config import left_out_warning, read_generation_config, served_settings
-from trainer.model.inputs import IGNORED, Batch
+from trainer.model.inputs import IGNORED, Batch, TokenWindow
 from trainer.model.refusal import refusing
 from trainer.tasks.base import LONGEST, Example, TrainingTask
 from trainer.tasks.losses import softmax_loss
@@ -50,21 +49,6 @@ SHORTEST_PROMPT = 16
 DATED = (
     "model: its chat template writes the date; /v1/chat/completions writes that of the training, as the rows have it"
 )
-
-
-@dataclass(frozen=True)
-class TokenWindow:
-    """In the shape of a tokenizer's encoding."""
-
-    ids: list[int]
-
-    @property
-    def attention_mask(self) -> list[int]:
-        return [1] * len(self.ids)
-
-    @property
-    def type_ids(self) -> list[int]:
-        return [0] * len(self.ids)
 
 
 class Generation(WordScoring, TrainingTask):

@@ -194,7 +194,7 @@ def test_encoding(tiny_backbone: Path) -> None:
     encoded = Examples(
         found, task, tokenizer, rows_of(("refund " * 30, "a"), ("refund", "b"), ("track", "c"), ("stop", "a"))
     )
-    assert encoded.lengths() == [10, 3, 3, 3]
+    assert list(encoded.lengths()) == [10, 3, 3, 3]
     assert encoded.truncated == 0.25
     batch = collator(tokenizer, found)([encoded[0], encoded[1]])
     assert batch["input_ids"].shape == (2, 10)

@@ -17,6 +17,7 @@ from tests import zoo
 from tests.paths import SHARED_DATA
 from trainer.data.rows import Rows
 from trainer.fit.batches import Examples
+from trainer.fit.encoding import EncodedItems
 from trainer.model.checkpoint import load_tokenizer
 from trainer.recipe.recipe import Recipe
 from trainer.setup.splits import Splits, load_splits
@@ -39,9 +40,9 @@ def oracle_answers(
 ) -> Iterator[Any]:
     """The answers decoded from logits that have each example's own label for certain."""
     task = training_task.task(labels, training_task.settings(rows, labels, length).model_copy(update=settings))
-    examples = Examples(training_task, task, load_tokenizer(backbone, length), rows)
-    certain = iter(examples.examples)
-    for (encoded,) in examples.encoded:
+    tokenizer = load_tokenizer(backbone, length)
+    certain = iter(Examples(training_task, task, tokenizer, rows))
+    for encoded in EncodedItems(training_task, task, tokenizer, rows):
         logits = [certain_logits(task.logits_per_window, next(certain).label, len(w.ids)) for w in encoded.windows]
         yield task.decode(encoded, logits)
 

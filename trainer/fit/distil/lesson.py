@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from serving.files import replace_file
-from serving.tasks.base import Encoded, Task
+from serving.tasks.base import Task
 from trainer.fit.batches import Examples
 from trainer.fit.distil.static_student import token_vectors
+from trainer.fit.encoding import ROWS_AT_ONCE, encode_blocks
 from trainer.fit.validation import Datasets
 from trainer.model.architecture import is_static
 from trainer.model.checkpoint import Checkpoint
 from trainer.model.device import best_device
 from trainer.model.inference import logits_of
-from trainer.model.inputs import encode
 from trainer.setup.teachers import KEY, Teacher
 from trainer.setup.training_setup import TrainingSetup
 from trainer.tasks.base import Example
@@ -46,18 +47,20 @@ class TaughtExamples(Dataset[Example]):
 
     def __init__(self, parts: Sequence[Examples], logits: Sequence[Tensor]) -> None:
         self.parts = parts
-        following = iter(logits)
-        self.examples = [
-            TaughtExample(example.windows, example.label, tuple(next(following) for _ in example.windows), at == 0)
-            for at, part in enumerate(parts)
-            for example in part.examples
-        ]
+        self._logits = logits
+        self._first_logits = [0, *accumulate(len(example.windows) for part in parts for example in part)]
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return sum(map(len, self.parts))
 
     def __getitem__(self, index: int) -> TaughtExample:
-        return self.examples[index]
+        place, labelled = index, True
+        for part in self.parts:
+            if place < len(part):
+                break
+            place, labelled = place - len(part), False
+        example, logits = part[place], self._logits[self._first_logits[index] : self._first_logits[index + 1]]
+        return TaughtExample(example.windows, example.label, tuple(logits), labelled)
 
     def lengths(self) -> list[int]:
         return [length for part in self.parts for length in part.lengths()]
@@ -99,12 +102,13 @@ def _mean_logits(setup: TrainingSetup, task: Task, parts: Sequence[Examples]) ->
 def _teacher_logits(setup: TrainingSetup, task: Task, teacher: Teacher, parts: Sequence[Examples]) -> list[Tensor]:
     checkpoint = teacher.load()
     checkpoint.model.to(best_device())
-    windows = [window for part in parts for example in part.examples for window in example.windows]
-    if not teacher.reads_as(setup.tokenizer):  # which only tasks with an answer per text may have
-        windows = _encode_again(checkpoint, parts)
+    # as tasks with an answer per text may have it, the teacher reads other tokens
+    windows = _windows(parts) if teacher.reads_as(setup.tokenizer) else _encode_again(setup, checkpoint, parts)
     batch_size = setup.recipe.training.per_device_eval_batch_size
     order, (mean, std), (our_mean, our_std) = _columns(teacher.task, task), teacher.task.unit, task.unit
-    found = (torch.from_numpy(each) for each in logits_of(checkpoint.model, checkpoint.tokenizer, windows, batch_size))
+    blocks = iter(lambda: list(islice(windows, ROWS_AT_ONCE)), [])
+    logits = (logits_of(checkpoint.model, checkpoint.tokenizer, block, batch_size) for block in blocks)
+    found = (torch.from_numpy(each) for block in logits for each in block)
     return [(each[..., order] if order else each) * (std / our_std) + (mean - our_mean) / our_std for each in found]
 
 
@@ -115,20 +119,22 @@ def _columns(teacher: Task, student: Task) -> list[int] | None:
     return [teacher.labels.index(label) for label in student.labels]
 
 
-def _encode_again(checkpoint: Checkpoint, parts: Sequence[Examples]) -> list[Any]:
+def _windows(parts: Sequence[Examples]) -> Iterator[Any]:
+    return (window for part in parts for example in part for window in example.windows)
+
+
+def _encode_again(setup: TrainingSetup, checkpoint: Checkpoint, parts: Sequence[Examples]) -> Iterator[Any]:
     """The texts as the teacher reads them."""
-    items = [each.item for part in parts for of_row in part.encoded for each in of_row]
-    encoded: list[Encoded] = encode(checkpoint.tokenizer, checkpoint.task, items)
-    return [each.windows[0] for each in encoded]
+    for part in parts:
+        for block in encode_blocks(setup.training_task, checkpoint.task, checkpoint.tokenizer, part.rows):
+            yield from (each.windows[0] for each in block.encoded)
 
 
 def _digest(teachers: Sequence[Teacher], parts: Sequence[Examples]) -> str:
     """Of all that the logits depend on."""
     digest = hashlib.sha256(json.dumps([each.sha256 for each in teachers]).encode())
-    for part in parts:
-        for example in part.examples:
-            for window in example.windows:
-                digest.update(json.dumps(window.ids).encode())
+    for window in _windows(parts):
+        digest.update(json.dumps(window.ids).encode())
     return digest.hexdigest()
 
 

@@ -97,7 +97,7 @@ def _evaluation_pace(trial: Trial, datasets: Datasets) -> float:
 
 
 def _tokens(datasets: Datasets) -> int:
-    return sum(len(window.ids) for example in datasets.validation.examples for window in example.windows)
+    return sum(len(window.ids) for example in iter(datasets.validation) for window in example.windows)
 
 
 def _try_longest(trial: Trial, timing: Timing, workload: Workload, datasets: Datasets) -> None:

@@ -15,7 +15,7 @@ from trainer.fit.machine.trial import Candidate, Timing, Trial
 def trial_of(base: Path, state: Path) -> Trial:
     trainer = trainer_for(base, state)
     collate = collator(trainer.datasets.tokenizer, trainer.datasets.training_task)
-    return Trial(trainer, {8: collate(trainer.datasets.train.examples[:4])})
+    return Trial(trainer, {8: collate([trainer.datasets.train[at] for at in range(4)])})
 
 
 def test_same_steps(tiny_backbone: Path, tmp_path: Path) -> None:
