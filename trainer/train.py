@@ -16,6 +16,7 @@ from serving.errors import InputError
 from trainer.fit.begin import Begun, begin, go_on, resume
 from trainer.fit.evaluate_run import evaluate_run
 from trainer.fit.folds import cross_validate
+from trainer.fit.machine.allocator import keep_freed_memory
 from trainer.fit.machine.forecast import Forecast
 from trainer.fit.machine.meters import EnergyMeter, energy_meter, peak_memory, reset_peak
 from trainer.fit.part import fit
@@ -63,6 +64,7 @@ def train(
     console, clock, run = console or Console(), Stopwatch(), Run(output)
     _require_trainable(recipe)
     reset_peak()
+    keep_freed_memory()
     with clock.stage("data"):
         setup = prepare_setup(recipe, output)
         check(setup)

@@ -111,12 +111,14 @@ def of_length_1(vectors: Vectors) -> Vectors:
 def fit_classifier(examples: Vectors, numbers: Sequence[int], descriptions: Vectors, seed: int) -> Linear:
     """``numbers`` are the examples' labels; there is one description per label."""
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     labels = len(descriptions)
     if not len(examples):
         return Linear(descriptions * np.float32(ZERO_SHOT_SCALE), np.zeros(labels, dtype=np.float32))
     model = LogisticRegression(C=INVERSE_REGULARIZATION, max_iter=1000, random_state=seed)
-    model.fit(np.concatenate([examples, descriptions]), [*numbers, *range(labels)])
+    with threadpool_limits(1, user_api="blas"):  # so small that threads only wait for each other
+        model.fit(np.concatenate([examples, descriptions]), [*numbers, *range(labels)])
     weight, bias = model.coef_, model.intercept_
     if labels == 2:  # one row, the log odds of the second label
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
