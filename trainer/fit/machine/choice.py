@@ -1,8 +1,8 @@
 """Precision and threads, chosen by a few timed steps.
 
-Every candidate makes the same steps on a batch of usual length and on a long one, by turns, so that a busy machine
-slows all of them. fp32 on all threads is the first, and stays unless another is clearly faster. bfloat16 must also
-give nearly fp32's losses.
+Candidates make the same steps by turns, so that a busy machine slows all of them: precisions on a part of a usual
+batch, and numbers of threads, with the better precision, on a whole one and on a long one. fp32 on all threads is the
+first, and stays unless another is clearly faster. bfloat16 must also give nearly fp32's losses.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ from trainer.fit.machine.workload import Workload
 FASTER = 1.1
 """How much faster than the first a candidate must be: less is noise."""
 
+CLEAR = 1.5
+"""How much faster than the others one must be for no further round."""
+
 CLOSE = 0.05
 """Of the fp32 loss: how far that of bfloat16 may be."""
 
 WORTH_SECONDS = 10.0
 """Of training, below which it is not worth a comparison."""
 
-ROUND_SECONDS, ROUND_SHARE = 4.0, 0.03
-"""Rounds after the first steps end after so long, or after this share of the training if that is shorter."""
+ROUND_SECONDS, ROUND_SHARE = 4.0, 0.015
+"""Rounds end after so long, or after this share of the training if that is shorter."""
 
 LEAST_SECONDS, LEAST_SHARE, LARGEST_SHARE = 10.0, 0.05, 0.01
 """No other number of threads is tried after so long, or that share of a short training, or this one of a long one."""
@@ -65,18 +68,29 @@ class Choice:
 
 def choose(trial: Trial, workload: Workload, precisions: Sequence[bool], threads: Sequence[int]) -> Choice:
     """Of the ``precisions`` (bf16 or not) the better, and then of the numbers of ``threads``; the defaults first."""
-    first = Timing(Candidate(precisions[0], threads[0]))
-    _warm(trial, first, workload)
+    timings = [Timing(Candidate(bf16, threads[0])) for bf16 in precisions]
     if len(precisions) == len(threads) == 1:
-        reason = "as the recipe and the environment say"
-    elif first.problem is None and workload.training_seconds(first) < WORTH_SECONDS:
-        reason = "the training is too short for a comparison"
+        return _measure(trial, workload, timings, "as the recipe and the environment say")
+    for _ in range(2):  # the first step of all is slower than those behind it
+        trial.run(timings[0], workload.probes[:1], part=True)
+    if timings[0].problem is None and workload.training_seconds(timings[0]) < WORTH_SECONDS:
+        return _measure(trial, workload, timings[:1], "the training is too short for a comparison")
+    best = _fastest(trial, workload, timings, part=True)
+    choice = _measure(trial, workload, sorted(timings, key=lambda each: each is not best), "measured")
+    return _with_fewer_threads(trial, workload, choice, threads[1:])
+
+
+def _measure(trial: Trial, workload: Workload, preferred: list[Timing], reason: str) -> Choice:
+    """By whole steps, of the first that can make them; of the others stays what a part told."""
+    whole: dict[Candidate, Timing] = {each.candidate: each for each in preferred}
+    for each in preferred:
+        measured = whole[each.candidate] = Timing(each.candidate, problem=each.problem)
+        _compare(trial, workload, [measured])
+        if measured.problem is None:
+            break
     else:
-        timings = [first, *(Timing(Candidate(bf16, threads[0])) for bf16 in precisions[1:])]
-        best = _fastest(trial, workload, timings)
-        return _with_fewer_threads(trial, workload, Choice(best, timings, "measured"), threads[1:])
-    _compare(trial, workload, [first])
-    return Choice(first, [first], reason)
+        measured = whole[preferred[0].candidate]  # training says what is wrong
+    return Choice(measured, sorted(whole.values(), key=lambda each: each.candidate.bf16), reason)
 
 
 def _with_fewer_threads(trial: Trial, workload: Workload, choice: Choice, threads: Sequence[int]) -> Choice:
@@ -93,10 +107,10 @@ def _with_fewer_threads(trial: Trial, workload: Workload, choice: Choice, thread
     return Choice(best, timings, choice.reason)
 
 
-def _fastest(trial: Trial, workload: Workload, timings: list[Timing]) -> Timing:
+def _fastest(trial: Trial, workload: Workload, timings: list[Timing], part: bool = False) -> Timing:
     """The first, unless another is clearly faster."""
     first, *others = timings
-    _compare(trial, workload, timings)
+    _compare(trial, workload, timings, part)
     for timing in others:
         timing.problem = timing.problem or _difference(first, timing)
     sound = [timing for timing in others if timing.problem is None]
@@ -107,27 +121,32 @@ def _fastest(trial: Trial, workload: Workload, timings: list[Timing]) -> Timing:
     return first if keep else best
 
 
-def _compare(trial: Trial, workload: Workload, timings: list[Timing]) -> None:
+def _compare(trial: Trial, workload: Workload, timings: list[Timing], part: bool = False) -> None:
+    """Rounds until the time is up, or one is clearly faster than the others."""
+    lengths = workload.probes[:1] if part else workload.probes
     for timing in timings[1:]:
-        _warm(trial, timing, workload, timings[0])
-    budget = ROUND_SECONDS
-    if timings[0].problem is None:
-        budget = min(budget, ROUND_SHARE * workload.training_seconds(timings[0]))
+        _warm(trial, timing, workload, timings[0], part)
+    spent = 0.0
     for _ in range(ROUNDS):
-        for timing in timings:
-            budget -= 0.0 if timing.problem else trial.run(timing, workload.probes)
-        if budget < 0:
+        spent += sum(trial.run(timing, lengths, part) for timing in timings if timing.problem is None)
+        training = [workload.training_seconds(each) for each in timings[:1] if each.problem is None]
+        if spent > min([ROUND_SECONDS, *(ROUND_SHARE * each for each in training)]) or _is_clear(workload, timings):
             return
 
 
-def _warm(trial: Trial, timing: Timing, workload: Workload, first: Timing | None = None) -> None:
+def _warm(trial: Trial, timing: Timing, workload: Workload, first: Timing, part: bool) -> None:
     """The first steps; a candidate that is much slower on the usual batch is spared the long one."""
     usual, *longer = workload.probes
-    seconds = trial.run(timing, [usual])
-    if first and not first.problem and seconds > HOPELESS_SECONDS and seconds > 3 * sum(first.passes.values()):
+    seconds = trial.run(timing, [usual], part)
+    if not first.problem and seconds > HOPELESS_SECONDS and seconds > 3 * sum(first.passes.values()):
         timing.problem = timing.problem or "more than 3 times slower"
-    if timing.problem is None:
+    if timing.problem is None and not part:
         trial.run(timing, longer)
+
+
+def _is_clear(workload: Workload, timings: list[Timing]) -> bool:
+    fastest, *others = sorted(workload.step_seconds(each) for each in timings if each.problem is None) or [0.0]
+    return bool(others) and others[0] > CLEAR * fastest
 
 
 def _difference(first: Timing, other: Timing) -> str | None:

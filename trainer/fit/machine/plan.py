@@ -53,8 +53,10 @@ def plan_training(setup: TrainingSetup, datasets: Datasets, console: Console, th
         trainer = create_trainer(untaught, datasets, training.seed, Path(state), [])
         collate = collator(datasets.tokenizer, datasets.training_task)
         probes = {length: collate([datasets.train[at] for at in rows]) for length, rows in workload.examples.items()}
-        trial = Trial(trainer, probes)
+        rows, share = workload.part()
+        parts = {length: collate([datasets.train[at] for at in each]) for length, each in rows.items()}
         device = trainer.args.device.type
+        trial = Trial(trainer, probes, *((parts, share) if device == "cpu" else ()))  # a GPU needs whole batches
         choice = choose(trial, workload, precisions(training.bf16, device), thread_counts(threads, device))
         written = state_bytes(trainer.model, training)
         joules, seconds = meter.joules, time.perf_counter() - start

@@ -45,25 +45,32 @@ class Timing:
     problem: str | None = None
 
 
-class Trial:
-    """``batches`` are collated, by their length in tokens."""
+Batches = dict[int, dict[str, Any]]
+"""Collated, by their length in tokens."""
 
-    def __init__(self, trainer: TaskTrainer, batches: dict[int, dict[str, Any]]) -> None:
+
+class Trial:
+    """``parts`` of some ``batches`` have this ``share`` of the rows; without them, a part is the whole."""
+
+    def __init__(
+        self, trainer: TaskTrainer, batches: Batches, parts: Batches | None = None, share: float = 1.0
+    ) -> None:
         self.trainer = trainer
         self.batches = batches
+        self.parts, self.share = (parts, share) if parts else (batches, 1.0)
         self.spent = 0.0
         self.optimizer = trainer.create_optimizer()
         for group in self.optimizer.param_groups:
             group["lr"] = 0.0
         self.weights = [weight for weight in trainer.model.parameters() if weight.requires_grad]
 
-    def run(self, timing: Timing, lengths: Sequence[int]) -> float:
-        """A step on each batch; keeps the fastest times, and returns the seconds spent."""
+    def run(self, timing: Timing, lengths: Sequence[int], part: bool = False) -> float:
+        """A step on each batch, or on a part of it; keeps the fastest times of a batch, returns the seconds spent."""
         start = time.perf_counter()
         with torch_threads(timing.candidate.threads):
             try:
                 for length in lengths:
-                    self._step(timing, length)
+                    self._step(timing, length, part)
             except TrainingDiverged:
                 timing.problem = "the loss is no finite number"
             except RuntimeError as error:  # not on this device, or too little memory: another candidate may do
@@ -72,17 +79,18 @@ class Trial:
         self.spent += seconds
         return seconds
 
-    def _step(self, timing: Timing, length: int) -> None:
+    def _step(self, timing: Timing, length: int, part: bool) -> None:
+        batch, share = (self.parts[length], self.share) if part else (self.batches[length], 1.0)
         self.trainer.bf16 = timing.candidate.bf16
         torch.manual_seed(SEED)
         begin = self._now()
-        loss = self.trainer.training_step(self.trainer.model, dict(self.batches[length]))
+        loss = self.trainer.training_step(self.trainer.model, dict(batch))
         middle = self._now()
         nn.utils.clip_grad_norm_(self.weights, self.trainer.args.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         timing.update = min(timing.update, self._now() - middle)
-        timing.passes[length] = min(timing.passes.get(length, float("inf")), middle - begin)
+        timing.passes[length] = min(timing.passes.get(length, float("inf")), (middle - begin) / share)
         timing.losses.append(float(loss))
 
     def _now(self) -> float:

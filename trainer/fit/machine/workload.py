@@ -10,6 +10,9 @@ import numpy as np
 from trainer.fit.machine.trial import Timing
 from trainer.recipe.training import Training
 
+PART_TOKENS = 256
+"""Of a batch, with which a CPU's arithmetic units are busy."""
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -42,6 +45,13 @@ class Workload:
             steps=round(steps_an_epoch * epochs) * trainings,
             trainings=trainings,
         )
+
+    def part(self) -> tuple[dict[int, list[int]], float]:
+        """The longest rows of the usual batch, and their share of its rows: enough to compare ways to compute."""
+        usual = self.probes[0]
+        rows = self.examples[usual]
+        count = min(len(rows), -(-PART_TOKENS // usual))
+        return {usual: rows[-count:]}, count / len(rows)
 
     def repeated(self, factor: float) -> Workload:
         """With so many times the rows, of the same lengths."""

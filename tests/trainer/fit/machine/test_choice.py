@@ -19,14 +19,22 @@ WORKLOAD = Workload(lengths=(USUAL,) * 90 + (LONG,) * 10, examples={USUAL: [0], 
 
 @dataclass
 class ScriptedTrial(Trial):
-    """Steps that take the seconds and have the losses of a script, by candidate; text is a problem."""
+    """Steps that take the seconds and have the losses of a script, by candidate; text is a problem.
+
+    ``too_large``: of those, each has memory for a part of a batch only.
+    """
 
     seconds: dict[Candidate, float | str]
     losses: dict[Candidate, float] = field(default_factory=dict)
+    too_large: Sequence[Candidate] = ()
     spent: float = 0.0
+    steps: list[tuple[Candidate, bool]] = field(default_factory=list)
 
-    def run(self, timing: Timing, lengths: Sequence[int]) -> float:
+    def run(self, timing: Timing, lengths: Sequence[int], part: bool = False) -> float:
         step = self.seconds[timing.candidate]
+        self.steps.append((timing.candidate, part))
+        if timing.candidate in self.too_large and not part:
+            step = "out of memory"
         if isinstance(step, str):
             timing.problem = step
             return 0.0
@@ -76,6 +84,22 @@ def test_problem_is_told() -> None:
     """The record says why a faster precision was not chosen."""
     choice = chosen({("fp32", 1): 0.3, ("bf16", 1): 0.1}, {("bf16", 1): 4.5})
     assert choice.to_record(WORKLOAD)["timings"][1]["problem"] == "its loss is 4.5, and 4 in fp32"
+
+
+def test_parts() -> None:
+    """The slower precision makes no whole step, and where the difference is clear, neither makes more than it must."""
+    fp32, bf16 = Candidate(False, 2), Candidate(True, 2)
+    trial = ScriptedTrial({fp32: 0.3, bf16: 0.1})
+    choose(trial, WORKLOAD, [False, True], [2])
+    assert trial.steps == [(fp32, True), (fp32, True), (bf16, True), (fp32, True), (bf16, True), *[(bf16, False)] * 4]
+
+
+def test_too_large_as_a_whole() -> None:
+    """A precision in which only a part of a batch has room gives way to the other."""
+    fp32, bf16 = Candidate(False, 2), Candidate(True, 2)
+    choice = choose(ScriptedTrial({fp32: 0.1, bf16: 0.2}, too_large=[fp32]), WORKLOAD, [False, True], [2])
+    assert choice.chosen.candidate == bf16
+    assert [each["problem"] for each in choice.to_record(WORKLOAD)["timings"]] == ["out of memory", None]
 
 
 def test_short_training() -> None:

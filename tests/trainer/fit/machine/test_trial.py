@@ -35,6 +35,17 @@ def test_same_steps(tiny_backbone: Path, tmp_path: Path) -> None:
     assert all(torch.equal(before[name], weight) for name, weight in trial.trainer.model.state_dict().items())
 
 
+def test_part(tiny_backbone: Path, tmp_path: Path) -> None:
+    """A step on a part of a batch counts as a whole one: by the part's share of the rows."""
+    whole = trial_of(tiny_backbone, tmp_path)
+    part = {8: {name: value[:1] for name, value in whole.batches[8].items()}}
+    trial, timing = Trial(whole.trainer, whole.batches, part, 1e-6), Timing(Candidate(False, 1))
+    trial.run(timing, [8], part=True)
+    assert timing.passes[8] > 60
+    trial.run(timing, [8])
+    assert timing.passes[8] < 60
+
+
 def test_no_number(tiny_backbone: Path, tmp_path: Path) -> None:
     """A loss that is no finite number is the candidate's problem, and stops nothing."""
     trial, timing = trial_of(tiny_backbone, tmp_path), Timing(Candidate(True, 1))
