@@ -117,7 +117,7 @@ def push(
     Only what is unaltered is uploaded. Nobody sees half of it; an interrupted push is repeated.
     """
     from stores.push import push as push_bundle
-    from stores.runs import is_run, push_run
+    from stores.runs.finished import is_run, push_run
     from stores.targets import parse_target
 
     place, upload = parse_target(target), push_bundle
@@ -140,7 +140,7 @@ def pull(
 
     TARGET#sha256=DIGEST is this one and no other. Files are cached; repeat the command to resume.
     """
-    from stores.runs import pull_any
+    from stores.runs.finished import pull_any
     from stores.targets import parse_target
 
     place = parse_target(target)

@@ -15,6 +15,7 @@ from commands.terminal import err, out
 from stores.locate import local
 
 if TYPE_CHECKING:
+    from stores.runs.states import StatesPlace
     from trainer.fit.machine.forecast import Forecast
 
 LONG_SECONDS = 15 * 60
@@ -28,15 +29,21 @@ def train(
     overwrite: Annotated[bool, Option("--overwrite", help="Replace another run in that folder.")] = False,
     forecast: Annotated[bool, Option("--forecast", help="Only tell what it would take; write nothing.")] = False,
     yes: Annotated[bool, Option("--yes", "-y", help="Do not ask, on a terminal, before a long training.")] = False,
+    state_to: Annotated[
+        str | None,
+        Option("--state-to", metavar="URL", help="Keep states, and the finished run, at s3://…, gs://… or the like."),
+    ] = None,
 ) -> None:
     """Fine-tune a model as a recipe says.
 
     To resume an interrupted run, repeat the command; on SIGTERM or Ctrl-C, its state is saved first. Before a fresh
-    one, a few timed steps choose precision and threads and tell time and memory.
+    one, a few timed steps choose precision and threads and tell time and memory. With --state-to, the command goes on
+    from there on another machine.
     """
     from trainer.recipe.recipe import load_recipe
 
     settings = load_recipe(recipe, set_ or [])
+    place = _place(state_to) if state_to is not None else None
     from export.rehearsal import rehearse  # imports torch; a mistake in the recipe shows before
     from trainer.fit.stopping import StopOnSignal
     from trainer.train import forecast_training
@@ -47,8 +54,16 @@ def train(
         return
     confirm = _accept if yes or not (out.is_terminal and sys.stdin.isatty()) else _ask
     with StopOnSignal(err).handle() as stop:
-        run = run_training(settings, output, overwrite=overwrite, check=rehearse, confirm=confirm, callbacks=[stop])
+        run = run_training(
+            settings, output, overwrite=overwrite, check=rehearse, confirm=confirm, callbacks=[stop], place=place
+        )
     out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
+
+
+def _place(url: str) -> StatesPlace:
+    from stores.runs.states import open_place
+
+    return open_place(url)
 
 
 def _accept(forecast: Forecast) -> bool:

@@ -119,8 +119,7 @@ def _download_file(
             return
     path.unlink()
     raise StoreError(
-        f"{target}: {name} is not the file that its {MANIFEST} names: it was altered, or only half of it is there;"
-        " push the bundle again"
+        f"{target}: {name} is not the file that was pushed: it was altered, or only half of it is there; push it again"
     )
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from transformers import TrainerCallback
 
 from serving.errors import InputError
+from stores.runs.states import StatesPlace
 from trainer.fit.begin import Begun, begin, go_on, resume
 from trainer.fit.evaluate_run import evaluate_run
 from trainer.fit.folds import cross_validate
@@ -21,11 +22,12 @@ from trainer.fit.machine.forecast import Forecast
 from trainer.fit.machine.meters import EnergyMeter, energy_meter, peak_memory, reset_peak
 from trainer.fit.part import fit
 from trainer.fit.progress import show_summary
+from trainer.fit.uploading import kept_at
 from trainer.recipe.recipe import Recipe
 from trainer.run import environment
 from trainer.run.folder_lock import folder_lock, new_folder
 from trainer.run.lock import locked_environment
-from trainer.run.run import FINISHED, RUNNING, Run, check_folder, claim
+from trainer.run.run import FINISHED, RUNNING, Run, changes_between, check_folder, claim
 from trainer.run.tracking.session import require_packages, track
 from trainer.setup.training_setup import TrainingSetup, prepare_setup
 
@@ -53,13 +55,14 @@ def train(
     callbacks: Sequence[TrainerCallback] = (),
     check: Callable[[TrainingSetup], None] = lambda setup: None,
     confirm: Callable[[Forecast], bool] = lambda forecast: True,
+    place: StatesPlace | None = None,
 ) -> Run:
     """Train by ``recipe`` and leave a finished run folder at ``output``; raises InputError or FolderInUse.
 
     An interrupted run of the same recipe and data is resumed, to the same weights; a finished one is returned.
     ``overwrite`` replaces another run, never anything else. ``threads`` are torch's, of a fresh run; a resumed one
     keeps its own, as sums depend on them. ``check`` may raise InputError, and ``confirm`` say no to a fresh run, before
-    anything is written.
+    anything is written. ``place`` keeps the states, and the finished run, so that another machine can go on.
     """
     console, clock, run = console or Console(), Stopwatch(), Run(output)
     _require_trainable(recipe)
@@ -69,7 +72,16 @@ def train(
         setup = prepare_setup(recipe, output)
         check(setup)
     check_folder(run)
-    with new_folder(output), folder_lock(output), energy_meter() as meter:
+
+    def changes(record: dict[str, Any]) -> list[str]:
+        return changes_between(record, go_on(setup, record).to_record(output))
+
+    with (
+        new_folder(output),
+        folder_lock(output),
+        energy_meter() as meter,
+        kept_at(place, run, changes, console, overwrite=overwrite) as uploads,
+    ):
         before = None if overwrite or run.status() is None else run.read_record()
         setup = setup if before is None else go_on(setup, before)
         if before is not None and claim(run, setup.to_record(output), overwrite=False) == FINISHED:
@@ -80,6 +92,7 @@ def train(
                 claim(run, begun.record, overwrite)
             else:
                 begun = resume(setup, output, before, console)
+        callbacks = [*uploads, *callbacks]  # a signal ends the training in one of the others
         record = _train_and_report(begun, run, clock, console, callbacks, meter if before is None else None)
         run.write_record(record)
         shutil.rmtree(run.state, ignore_errors=True)

@@ -54,14 +54,21 @@ class Folder:
             yield iter(lambda: file.read(BYTES_AT_ONCE), b"")
 
     def write(self, folder: Path, names: Sequence[str], stale: Sequence[str]) -> None:
+        self.remove([names[-1], *stale])  # first, so that nobody reads a mixture
+        self.add(folder, names)
+
+    def add(self, folder: Path, names: Sequence[str]) -> None:
+        """Upload files that nobody reads yet, in this order; raises StoreError."""
         with readable(self.target, explain):
-            with suppress(FileNotFoundError):  # first, so that nobody reads a mixture
-                self.files.rm_file(self._path(names[-1]))
-            for name in stale:
-                with suppress(FileNotFoundError):
-                    self.files.rm_file(self._path(name))
             for name in names:
                 self._put(folder / name, self._path(name))
+
+    def remove(self, names: Sequence[str]) -> None:
+        """In this order, those that are there; raises StoreError."""
+        with readable(self.target, explain):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    self.files.rm_file(self._path(name))
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"

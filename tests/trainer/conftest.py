@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 
 from tests import tiny
 from tests.sharing import made_once
+from tests.stores.conftest import memory, s3, s3_server  # noqa: F401
 from trainer.data.rows import Rows, same_text
 from trainer.recipe.recipe import Recipe, load_recipe
 from trainer.run.run import Run

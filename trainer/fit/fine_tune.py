@@ -20,7 +20,7 @@ from trainer.fit.linear_probe import check_probe, fit_head
 from trainer.fit.model_soup import ModelSoup, Record, Train
 from trainer.fit.optimisation.unfreezing import GradualUnfreezing
 from trainer.fit.progress import TrainingProgress
-from trainer.fit.resume import newest_state
+from trainer.fit.resume import newest_state, readable_state
 from trainer.fit.stopping import SaveBetween
 from trainer.fit.trainer import TaskTrainer, arguments
 from trainer.fit.validation import Datasets, tune_and_save
@@ -166,7 +166,8 @@ def _train_or_resume(trainer: TaskTrainer, state: Path, console: Console) -> Non
         if trainer.ema:
             trainer.ema.load(saved.folder, trainer.args.device)
         return
-    trainer.train(resume_from_checkpoint=str(saved.folder.absolute()))
+    with readable_state(saved):
+        trainer.train(resume_from_checkpoint=str(saved.folder.absolute()))
 
 
 def _history(trainer: TaskTrainer) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ class Run:
         self.figures = root / "figures"  # the report's
         self.tracking = root / "tracking"  # what trackers without a server keep
         self.state = root / "state"  # Trainer's own, while the run is not finished
+        self.uploading = root / "uploading"  # states on their way to another place
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -131,6 +132,7 @@ class Run:
         """What a killed process was writing."""
         for file in (*self.root.glob(TEMPORARY), *self.figures.glob(TEMPORARY)):
             file.unlink()
+        shutil.rmtree(self.uploading, ignore_errors=True)
 
 
 def format_record(record: dict[str, Any]) -> str:
@@ -192,6 +194,11 @@ def training_settings(recipe: dict[str, Any]) -> dict[str, Any]:
     """A resolved recipe without export, card, file paths and what has hashes: base model and rows."""
     settings = {key: value for key, value in comparable({"recipe": recipe}).items() if key != "model"}
     return {**settings, "data": {key: value for key, value in settings["data"].items() if key != "rows"}}
+
+
+def changes_between(record: dict[str, Any], setup: dict[str, Any]) -> list[str]:
+    """A line for each difference of recipe or data between a run's record and a setup's."""
+    return differences(comparable(record), comparable(setup))
 
 
 def _require_same(run: Run, setup: dict[str, Any]) -> None:

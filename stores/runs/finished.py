@@ -5,42 +5,30 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from serving.bundle.bundle import MOST_MANIFEST_BYTES, sha256_of
-from serving.bundle.manifest import FileEntry
-from serving.errors import InputError, first_problem
+from serving.errors import InputError
 from serving.files import TEMPORARY, open_regular
 from stores.cache import Cache
 from stores.errors import Missing, StoreError
 from stores.folders import check_output, replace_folder, staging_folder
-from stores.pull import Advance, download, pull, read_bounded
+from stores.pull import Advance, download, pull
 from stores.push import HARMLESS
+from stores.runs.index import INDEX, Index, entry_of, read_index
 from stores.store import Store, open_store
 from stores.targets import Target
 
-INDEX = "files.json"
 RECORD = "run.json"
 LEFT_OUT = ("training.lock", INDEX, TEMPORARY)
 """What belongs to this machine."""
 
+STATES = "states"
+"""The folder of an unfinished run's states, beside which the finished one may lie."""
+
 TRACKING = "tracking"
 """The folder of experiment trackers, which have their own ways to a server, and links inside."""
-
-
-class Index(BaseModel):
-    """The content of files.json; its sha256 is the run's digest."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: Literal[1] = 1
-    files: dict[str, FileEntry]
-
-    def to_bytes(self) -> bytes:
-        return (self.model_dump_json(indent=2) + "\n").encode()
 
 
 def is_run(folder: Path) -> bool:
@@ -48,7 +36,10 @@ def is_run(folder: Path) -> bool:
 
 
 def push_run(folder: Path, target: Target, *, overwrite: bool = False) -> str:
-    """Upload a finished run; returns its digest. Raises InputError for a link, StoreError."""
+    """Upload a finished run, unless it is there already; returns its digest.
+
+    Raises InputError for a link, StoreError.
+    """
     store = open_store(target)
     with tempfile.TemporaryDirectory(prefix="tuneship-") as parent:
         copy = Path(parent) / "run"
@@ -57,7 +48,10 @@ def push_run(folder: Path, target: Target, *, overwrite: bool = False) -> str:
         digest = hashlib.sha256(content).hexdigest()
         if target.digest not in (None, digest):
             raise StoreError(f"{folder}: has sha256 {digest}, and the target asks for {target.digest}")
-        stale = _refuse_other(store, target, content, index, overwrite)
+        present = _Present.at(store, target)
+        if present.holds(index):
+            return digest
+        stale = _refuse_other(present, store, target, index, overwrite)
         (copy / INDEX).write_bytes(content)
         store.write(copy, [*index.files, INDEX], stale)
     return digest
@@ -77,8 +71,7 @@ def pull_any(target: Target, output: Path, advance: Advance = lambda _: None) ->
 def _pull_run(target: Target, output: Path, advance: Advance) -> str:
     check_output(output, "run", RECORD)
     snapshot = open_store(target).snapshot()
-    content = read_bounded(snapshot, INDEX, MOST_MANIFEST_BYTES)
-    digest, index = hashlib.sha256(content).hexdigest(), _parse(content, target)
+    index, digest = read_index(snapshot, INDEX, target)
     if target.digest not in (None, digest):
         raise StoreError(f"{target}: has the run sha256 {digest}, asked for is {target.digest}")
     cache = Cache.of_user()
@@ -105,27 +98,36 @@ def _copy(folder: Path, copy: Path) -> Index:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         with open_regular(path, follow=False) as source, (copy / name).open("wb") as file:
             shutil.copyfileobj(source, file)
-        files[name.as_posix()] = FileEntry(sha256=sha256_of(copy / name), size=(copy / name).stat().st_size)
+        files[name.as_posix()] = entry_of(copy / name)
     return Index(files=files)
 
 
-def _parse(content: bytes, target: Target) -> Index:
-    try:
-        return Index.model_validate_json(content)
-    except ValidationError as error:
-        raise StoreError(f"{target}: {INDEX} lists no files ({first_problem(error)}); push the run again") from None
+@dataclass(frozen=True)
+class _Present:
+    """What a target has: the list of a run, if any, and the bytes of every file by name, states left out."""
+
+    index: Index | None
+    sizes: Mapping[str, int]
+
+    @classmethod
+    def at(cls, store: Store, target: Target) -> _Present:
+        try:
+            snapshot = store.snapshot()
+            sizes = {name: size for name, size in snapshot.sizes().items() if not name.startswith(f"{STATES}/")}
+        except Missing:
+            return cls(None, {})
+        return cls(read_index(snapshot, INDEX, target)[0] if INDEX in sizes else None, sizes)
+
+    def holds(self, index: Index) -> bool:
+        files = {name: entry.size for name, entry in index.files.items()}
+        return self.index == index and files.items() <= self.sizes.items()
 
 
-def _refuse_other(store: Store, target: Target, content: bytes, index: Index, overwrite: bool) -> list[str]:
+def _refuse_other(present: _Present, store: Store, target: Target, index: Index, overwrite: bool) -> list[str]:
     """The names that an older run has and this one has not; an interrupted push of this run goes on."""
-    try:
-        snapshot = store.snapshot()
-        present = snapshot.sizes().keys() - {*HARMLESS}
-    except Missing:
-        return []
-    older = _parse(read_bounded(snapshot, INDEX, MOST_MANIFEST_BYTES), target) if INDEX in present else None
-    same = older is not None and older.to_bytes() == content
-    foreign = present - index.files.keys() - ({*older.files, INDEX} if older else set())
-    if not overwrite and not same and ((older and not store.versioned) or foreign):
+    older = present.index
+    named = {*older.files, INDEX} if older else set()
+    foreign = present.sizes.keys() - index.files.keys() - named - {*HARMLESS}
+    if not overwrite and older != index and ((older and not store.versioned) or foreign):
         raise StoreError(f"{target}: has another run or something else already; give another target, or --overwrite")
-    return sorted((present & (older.files.keys() if older else set())) - index.files.keys())
+    return sorted((present.sizes.keys() & (older.files.keys() if older else set())) - index.files.keys())

@@ -11,7 +11,8 @@ import pytest
 from serving.errors import InputError
 from stores.cache import Cache
 from stores.errors import StoreError
-from stores.runs import INDEX, pull_any, push_run
+from stores.runs.finished import pull_any, push_run
+from stores.runs.index import INDEX
 from stores.targets import parse_target
 from tests.stores.test_round_trip import contents
 from tests.test_cli import assert_refused, tuneship_here
