@@ -33,7 +33,7 @@ def _train(recipe: str, console: Console) -> Run:
 def _measure(name: str, run: Run, console: Console) -> list[Figure]:
     from export.console import show_progress, variants_table
     from export.exporter import export_run
-    from export.selection.search import select_best
+    from export.selection.candidate import select_best
 
     start, cpu = time.monotonic(), time.process_time()
     with show_progress(console):

@@ -30,6 +30,13 @@ def export(
     device: Annotated[
         str, Option(metavar="cpu|cuda|auto", help="Where it is proven, and then serves; auto: a GPU if there is one.")
     ] = "cpu",
+    student: Annotated[
+        list[Path] | None,
+        Option(metavar="RUN", parser=local, help="With auto: a run distilled from RUN, which may serve. Repeatable."),
+    ] = None,
+    max_metric_drop: Annotated[
+        float | None, Option(min=0, max=1, metavar="X", help="Replaces export.max_metric_drop of the recipe.")
+    ] = None,
     threads: Threads = None,
 ) -> None:
     """Convert a run to ONNX, prove its answers, and write a bundle.
@@ -49,6 +56,9 @@ def export(
     proven_on = parse_device(device)
     if layout == "hub" and proven_on != "cpu":
         raise InputError(f"--device {device}: --layout hub is proven on the CPU; leave it out", field="--device")
+    for option, value in (("--student", student), ("--max-metric-drop", max_metric_drop)):
+        if layout == "hub" and value is not None:
+            raise InputError(f"{option}: is for bundles; leave out {option} or --layout hub", field=option)
     threads = threads or available_cpus()
     if layout == "hub":
         with show_progress(err):
@@ -60,11 +70,20 @@ def export(
         out.print(f"hub     {escape(str(output))}  {made.bytes / 1e6:.1f} MB", soft_wrap=True)
         return
     with show_progress(err):
-        result = export_run(trained, output, variant or "fp32", threads=threads, fallback=fallback, device=proven_on)
+        result = export_run(
+            trained,
+            output,
+            variant or "fp32",
+            threads=threads,
+            fallback=fallback,
+            device=proven_on,
+            students=student or [],
+            max_metric_drop=max_metric_drop,
+        )
     for warning in result.warnings:
         err.print(f"[yellow]warning[/] {escape(warning)}", soft_wrap=True, highlight=False)
     if result.candidates:
-        out.print(variants_table(result.candidates, result.parity.variant))
+        out.print(variants_table(result.candidates, result.served))
     out.print(parity_table(result.parity))
     out.print(f"bundle  {escape(str(output))}  {result.bytes / 1e6:.1f} MB  sha256 {result.digest}", soft_wrap=True)
 

@@ -18,7 +18,7 @@ from export.proof.display import change_unit, format_change
 from export.proof.gate import Gate
 from export.proof.prove import Parity
 from export.proof.statistics.metric_change import MetricChange
-from export.selection.search import Candidate
+from export.selection.candidate import Candidate
 from trainer.metrics.display import format_score, metric_title
 
 STEP_WIDTH, PART_WIDTH, BAR_WIDTH = 66, 40, 20
@@ -95,15 +95,16 @@ def _metric_figures(metric: str, change: MetricChange) -> Iterator[tuple[str, st
 
 
 def variants_table(candidates: Sequence[Candidate], selected: str) -> Table:
+    """``selected``: the name of the candidate that serves."""
     table = Table(title="variants on one core; → is served", title_justify="left", box=SIMPLE_HEAD, width=80)
     table.add_column("variant", no_wrap=True)
     for heading in ("MB", "per second", "× fp32", "equal", "score"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", ratio=1)
     for each in candidates:
-        mark = "→ " if each.variant.name == selected else "  "
+        mark = "→ " if each.name == selected else "  "
         verdict = f"[red]{escape(each.reason)}[/]" if each.reason else "[green]passed[/]"
-        table.add_row(f"{mark}{each.variant.name}", *_variant_cells(each), verdict)
+        table.add_row(escape(f"{mark}{each.name}"), *_variant_cells(each), verdict)
     return table
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ from export.graphs.graph_file import PROTOBUF_LIMIT, copy_graph, data_file
 from export.proof.answers.progress import begin_step
 from export.proof.gates import TEACHER_KEY
 from export.proof.prove import Parity
+from export.selection.candidate import Candidate, select_best, to_record
 from export.selection.figure import draw_figure
-from export.selection.search import Candidate, search_variants, select_best, to_record
+from export.selection.search import search_variants
+from export.selection.students import describe, open_beside, open_students, override_budget
 from export.variants.registry import AUTO, FP32, PORTABLE_INT8, Variant, variant_named
 from export.workspace import BuiltVariant, Workspace, generates
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import describe_machine
-from serving.bundle.manifest import MANIFEST, REFERENCE, Alternative, Device, GoldenSpec, Provider
+from serving.bundle.manifest import MANIFEST, REFERENCE, Alternative, Device, GoldenSpec, Provider, ServesFor
 from serving.errors import InputError, UserError
 from serving.inference.device import choose_provider
 from serving.inference.predictor import Predictor
@@ -53,7 +56,10 @@ class ProvenVariant:
 
 @dataclass(frozen=True)
 class Export:
-    """``candidates`` are those of ``--variant auto``; ``warnings`` of trackers that could not be told."""
+    """``candidates`` are those of ``--variant auto``; ``warnings`` of trackers that could not be told.
+
+    ``served``: the name of the candidate that serves.
+    """
 
     bundle: Path
     digest: str
@@ -61,6 +67,7 @@ class Export:
     parity: Parity
     candidates: list[Candidate]
     warnings: list[str]
+    served: str
 
 
 def export_run(
@@ -72,6 +79,8 @@ def export_run(
     fallback: bool = False,
     max_bytes: int = PROTOBUF_LIMIT,
     device: Device = "cpu",
+    students: Sequence[Path] = (),
+    max_metric_drop: float | None = None,
 ) -> Export:
     """Convert a run, prove it, and write the bundle. Steps are reported through `export.proof.answers.progress`.
 
@@ -82,6 +91,8 @@ def export_run(
         fallback: add fp32, for machines that do not reproduce an approximate variant's answers.
         max_bytes: a larger graph has its tensors in a data file.
         device: where variants are proven, and then serve.
+        students: with ``auto``, the folders of runs distilled from this one, which may serve for it.
+        max_metric_drop: replaces ``export.max_metric_drop`` of the recipe, also for what a student loses to the run.
 
     Raises:
         InputError: the device is missing, ``output`` has something else, there is no such variant, or the run is not
@@ -90,27 +101,34 @@ def export_run(
     """
     provider = choose_provider(device)
     variant = None if variant_name == AUTO else variant_named(variant_name, generates(run), provider)
+    budget = override_budget(max_metric_drop, variant)
     check_output(output)
     require_locked(run)
+    taught = open_students(run, students, variant)
     begin_step("converting, and computing the checkpoint's answers to every test row…")
-    with staging_folder(output) as folder, Workspace.open(run, threads, max_bytes, provider) as workspace:
+    with staging_folder(output) as folder, ExitStack() as stack:
+        workspace = stack.enter_context(Workspace.open(run, threads, max_bytes, provider, overrides=budget))
+        selected = None
         if variant is None:
-            proven, candidates = _prove_fastest(workspace, folder)
+            beside = [stack.enter_context(open_beside(workspace, each, budget)) for each in taught]
+            proven, candidates, selected = _prove_fastest(workspace, folder, beside)
         else:
             begin_step(f"{variant.name}: converting and proving…")
             variants = [variant, *([FP32] if fallback and not variant.exact else [])]
             proven, candidates = [_prove_variant(workspace, each, folder) for each in variants], []
             _write_facts(proven[0], folder)
         begin_step("writing the bundle and answering its golden rows…")
-        write_bundle(workspace, proven, folder)
-        workspace.reference.model.release()
+        serving = selected.student if selected and selected.student else workspace
+        write_bundle(serving, proven, folder, describe(run, selected) if selected else None)
+        serving.reference.model.release()
         Predictor.load(OwnBundle.open(folder), threads)
-        workspace.reference.model.release()
+        serving.reference.model.release()
         replace_folder(output, folder)
     bundle = Bundle.open(output)
     size = sum(path.stat().st_size for path in output.iterdir())
-    warnings = log_bundle(run, bundle.digest, proven[0].parity.variant)
-    return Export(output, bundle.digest, size, proven[0].parity, candidates, warnings)
+    warnings = log_bundle(serving.run, bundle.digest, proven[0].parity.variant)
+    served = selected.name if selected else proven[0].parity.variant
+    return Export(output, bundle.digest, size, proven[0].parity, candidates, warnings, served)
 
 
 @dataclass(frozen=True)
@@ -180,14 +198,18 @@ def _hub_variants(name: str | None, generates: bool) -> list[Variant]:
     return [HUB_VARIANTS[each] for each in accepted if name in (None, each) or each == FP32.name]
 
 
-def write_bundle(workspace: Workspace, proven: Sequence[ProvenVariant], folder: Path) -> None:
+def write_bundle(
+    workspace: Workspace, proven: Sequence[ProvenVariant], folder: Path, serves_for: ServesFor | None = None
+) -> None:
     """Write all files. The first variant serves; its fallbacks' files are marked with their names."""
     built = proven[0].built
     served = _write_variant(workspace, proven[0], folder, "")
     fallbacks = [_write_variant(workspace, each, folder, each.built.variant.name) for each in proven[1:]]
     shutil.copyfile(built.folder / TOKENIZER, folder / TOKENIZER)
     data = built.manifest.data | _describe_unlabelled(proven[0].parity)
-    manifest = built.manifest.model_copy(update={**dict(served), "fallbacks": fallbacks, "data": data})
+    manifest = built.manifest.model_copy(
+        update={**dict(served), "fallbacks": fallbacks, "data": data, "serves_for": serves_for}
+    )
     reference = workspace.drift_references[built.variant.name]
     (folder / REFERENCE).write_text(reference.model_dump_json(indent=2) + "\n", encoding="utf-8")
     if reliability := proven[0].parity.reliability:
@@ -203,16 +225,21 @@ def _describe_unlabelled(parity: Parity) -> dict[str, Any]:
     return {"unlabelled": {key: getattr(unlabelled, key) for key in ("source", "rows", "sha256")}} if unlabelled else {}
 
 
-def _prove_fastest(workspace: Workspace, folder: Path) -> tuple[list[ProvenVariant], list[Candidate]]:
-    candidates = search_variants(workspace, folder.parent, generates(workspace.run))
+def _prove_fastest(
+    workspace: Workspace, folder: Path, students: Sequence[Workspace]
+) -> tuple[list[ProvenVariant], list[Candidate], Candidate]:
+    """The best candidate serves, with fp32 of the same run behind it."""
+    candidates = search_variants(workspace, folder.parent, generates(workspace.run), students)
     fp32, best = candidates[0], select_best(candidates)
     if fp32.parity is None:
         raise ProofFailed(f"fp32, which every bundle needs, cannot be proven: {fp32.reason}")
     _require_passed(fp32.parity, workspace.run, FP32)
     _write_json(folder / SEARCH, to_record(candidates, best) | {"figure": FIGURE})
     draw_figure(candidates, best, folder / FIGURE)
-    selected = [best, *([fp32] if best is not fp32 else [])]
-    return [ProvenVariant(each.built, each.parity) for each in selected if each.built and each.parity], candidates
+    behind = next(each for each in candidates if each.student is best.student and each.variant is fp32.variant)
+    selected = [best, *([behind] if best is not behind else [])]
+    proven = [ProvenVariant(each.built, each.parity) for each in selected if each.built and each.parity]
+    return proven, candidates, best
 
 
 def _write_facts(proven: ProvenVariant, folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,9 +21,15 @@ from export.bundle.samples import create_drift_reference
 from export.graphs.convert import Graphs, write_graphs
 from export.graphs.graph_file import PROTOBUF_LIMIT, data_file
 from export.graphs.inline import inline_tensors
-from export.proof.answers.reference import ReferenceAnswers, compute_reference_answers, load_reference
+from export.proof.answers.reference import (
+    ReferenceAnswers,
+    TeacherAnswers,
+    compute_reference_answers,
+    load_reference,
+)
 from export.proof.answers.served_answers import compute_served_answers
 from export.proof.checks.unlabelled import answer_unlabelled
+from export.proof.gates import TEACHER_KEY
 from export.proof.prove import Judgement, Parity, judge, prove_served
 from export.proof.recalibrate import recalibrate
 from export.proof.statistics.metric_change import LEVEL
@@ -40,9 +46,12 @@ from trainer.run.lock import LOCKED, NOW, read_lock
 from trainer.run.run import Run, differences
 from trainer.setup.splits import Splits, fingerprint, load_splits
 from trainer.tasks import create_training_task
+from trainer.tasks.base import TrainingTask
 
 VALIDATION_PROMPTS = 64
 """Validation rows that judge a generating model: an answer takes as many passes as it has tokens."""
+
+Teacher = Callable[[Rows], TeacherAnswers]
 
 WINDOW_ATTRIBUTES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 """By graph input, the attribute of a window."""
@@ -76,6 +85,7 @@ class Workspace:
         threads: predictor calls that run at once.
         max_bytes: a variant's graph that is larger keeps its data file.
         provider: where variants run.
+        teacher: of a student's run, where another run's answers replace those that it has.
         drift_references: of each proven variant.
     """
 
@@ -86,25 +96,38 @@ class Workspace:
     threads: int
     max_bytes: int = PROTOBUF_LIMIT
     provider: Provider = "cpu"
+    teacher: Teacher | None = None
     drift_references: dict[str, Reference] = field(default_factory=dict)
 
     @classmethod
     @contextmanager
     def open(
-        cls, run: Run, threads: int, max_bytes: int = PROTOBUF_LIMIT, provider: Provider = "cpu"
+        cls,
+        run: Run,
+        threads: int,
+        max_bytes: int = PROTOBUF_LIMIT,
+        provider: Provider = "cpu",
+        *,
+        overrides: Sequence[str] = (),
+        teacher: Teacher | None = None,
     ) -> Iterator[Workspace]:
-        """Convert the checkpoint and compute the reference's answers. A graph above ``max_bytes`` gets a data file."""
+        """Convert the checkpoint and compute the reference's answers. A graph above ``max_bytes`` gets a data file.
+
+        Args:
+            overrides: of the recipe's section export, ``KEY=VALUE`` each.
+            teacher: gives the answers that replace those which a student's run has of its teacher.
+        """
         with tempfile.TemporaryDirectory() as folder:
             graphs = _convert(run, Path(folder))
-            training_task = create_training_task(load_recipe(run.recipe))
+            training_task = create_training_task(load_recipe(run.recipe, overrides))
             model = load_reference(run.checkpoint, generates(run))
             training_task.read_with(model.checkpoint_tokenizer, str(run.checkpoint))
             answers = compute_reference_answers(model, training_task, run.read_evaluation())
             files = run.read_record()["data"].get("files", {})
             unlabelled = answer_unlabelled(model, training_task, answers.evaluation, files)
-            teacher = run.read_teacher_answers()
-            reference = replace(answers, test_sets=run.read_test_sets(), unlabelled=unlabelled, teacher=teacher)
-            yield cls(run, graphs, Path(folder), reference, threads, max_bytes, provider)
+            taught = teacher(answers.evaluation) if teacher else _read_teacher(run, training_task)
+            reference = replace(answers, test_sets=run.read_test_sets(), unlabelled=unlabelled, teacher=taught)
+            yield cls(run, graphs, Path(folder), reference, threads, max_bytes, provider, teacher)
 
     @cached_property
     def splits(self) -> Splits:
@@ -130,7 +153,9 @@ class Workspace:
     @cached_property
     def validation(self) -> ReferenceAnswers:
         """The reference's answers to validation rows, for selecting a variant; generated ones are greedy."""
-        return compute_reference_answers(self.reference.model, self.reference.training_task, self.validation_rows)
+        rows = self.validation_rows
+        answers = compute_reference_answers(self.reference.model, self.reference.training_task, rows)
+        return replace(answers, teacher=self.teacher(rows)) if self.teacher else answers
 
     @cached_property
     def validation_rows(self) -> Rows:
@@ -216,6 +241,14 @@ class Workspace:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.save(str(path), pretty=False)
+
+
+def _read_teacher(run: Run, training_task: TrainingTask) -> TeacherAnswers | None:
+    """As a student's run has it."""
+    answers = run.read_teacher_answers()
+    return (
+        None if answers is None else TeacherAnswers(answers, training_task.recipe.export.max_teacher_drop, TEACHER_KEY)
+    )
 
 
 def _convert(run: Run, folder: Path) -> Graphs:

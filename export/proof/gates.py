@@ -159,10 +159,10 @@ def _within_budget(change: MetricChange, where: str, key: str = BUDGET_KEY) -> G
 
 
 def keeps_to_teacher(served: ServedAnswers) -> Iterator[Gate]:
-    """Of a student, unless its recipe accepts any drop."""
-    change = served.teacher_change
-    if change and served.reference.training_task.recipe.export.max_teacher_drop < ANY_DROP:
-        yield _within_budget(change, " from the teacher's", TEACHER_KEY)
+    """Of a student, unless any drop is accepted."""
+    change, teacher = served.teacher_change, served.reference.teacher
+    if change and teacher and teacher.budget < ANY_DROP:
+        yield _within_budget(change, " from the teacher's", teacher.key)
 
 
 def budget_advice(change: MetricChange, key: str = BUDGET_KEY) -> str:

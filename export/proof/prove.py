@@ -32,6 +32,7 @@ class Judgement:
     Attributes:
         answers_equal: None if the answers are no decisions.
         score, reference_score, change: None if the rows have no labels.
+        teacher: the change from a student's teacher.
         gates: of the answers.
     """
 
@@ -41,6 +42,7 @@ class Judgement:
     score: float | None
     reference_score: float | None
     change: MetricChange | None
+    teacher: MetricChange | None
     gates: list[Gate]
 
     @property
@@ -64,10 +66,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Parity(Judgement):
-    """The whole proof, as in ``parity.json``; ``rows`` are test rows, and ``gates`` all of them.
-
-    ``teacher``: the change from a student's teacher.
-    """
+    """The whole proof, as in ``parity.json``; ``rows`` are test rows, and ``gates`` all of them."""
 
     variant: str
     rows: int
@@ -76,7 +75,6 @@ class Parity(Judgement):
     max_abs_logit_difference: float
     mean_abs_logit_difference: float
     test_sets: dict[str, MetricChange]
-    teacher: MetricChange | None
     flips: Flips
     calibration: CalibrationDrift | None
     reliability: dict[str, Any]
@@ -101,6 +99,7 @@ def _figures(served: ServedAnswers) -> dict[str, Any]:
         "score": change.served if change else None,
         "reference_score": change.reference if change else None,
         "change": change,
+        "teacher": served.teacher_change,
     }
 
 
@@ -128,7 +127,6 @@ def prove_served(served: ServedAnswers, promise: Promise) -> Parity:
         max_abs_logit_difference=largest_of(largest for largest, _ in served.differences),
         mean_abs_logit_difference=float(np.mean([mean for _, mean in served.differences])),
         test_sets=served.test_set_changes,
-        teacher=served.teacher_change,
         flips=count_flips(served.changed_rows, *served.correct_rows),
         calibration=calibration_drift(*judged) if (judged := served.judged_confidences) else None,
         reliability=measure_reliability(served),

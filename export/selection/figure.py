@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from export.selection.search import Candidate
+from export.selection.candidate import Candidate
 
 PROVEN, FAILED, SLOWER, INK, LEADER = "#1f77b4", "#c44e52", "#7b8794", "#22303c", "#c3cad1"
 KEY = "ringed: served · blue: proven · grey: too slow to be proven · red: failed"
@@ -48,9 +48,17 @@ def _draw_candidate(axes: Axes, candidate: Candidate, name_height: float, ringed
     if ringed:
         axes.plot(x, y, "o", color=INK, markersize=15, fillstyle="none")
     agreement = candidate.result.agreement if candidate.result else None
-    name = candidate.variant.name + ("" if agreement is None else f", {agreement:.2%} equal")
+    name = candidate.name + ("" if agreement is None else f", {agreement:.2%} equal")
     axes.annotate(
-        name, place, (4, 0), textcoords="offset points", va="center", fontsize=9, color=colour, annotation_clip=False
+        name,
+        place,
+        (4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=9,
+        color=colour,
+        annotation_clip=False,
+        parse_math=False,
     )
 
 

@@ -1,136 +1,107 @@
-"""Finds the fastest variant that passes: times and judges each, then proves from the fastest on."""
+"""Finds the fastest candidate that passes: times and judges each, then proves from the fastest on."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from export.proof.answers.progress import begin_step
-from export.proof.prove import Judgement, Parity
-from export.selection.speed import CLEARLY_FASTER, ROUNDS, Pace, measure_pace
+from export.proof.display import change_unit, format_change
+from export.proof.prove import Judgement
+from export.selection.candidate import Candidate
+from export.selection.speed import CLEARLY_FASTER, Pace, measure_pace
 from export.variants.registry import Variant, variants_for
 from export.workspace import BuiltVariant, Workspace
 from serving.errors import UserError
+from trainer.metrics.display import metric_title
 
 MOST_PROVEN = 2
-"""Variants that may reach the test rows. They share the level of the metric's test."""
+"""Variants of the run that may reach the test rows, beside one of each student: all of them share the level of the
+metric's test."""
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """None for results that were not reached.
+def search_variants(
+    workspace: Workspace, folder: Path, generates: bool, students: Sequence[Workspace] = ()
+) -> list[Candidate]:
+    """Try every variant of this model and of its students.
 
-    Attributes:
-        reason: why it may not serve; empty if it may.
-        slower: the reason is its speed.
+    The result starts with fp32, and has nothing else if that fails.
     """
-
-    variant: Variant
-    built: BuiltVariant | None = None
-    judgement: Judgement | None = None
-    pace: Pace | None = None
-    parity: Parity | None = None
-    reason: str = ""
-    slower: bool = False
-
-    @property
-    def size(self) -> int | None:
-        return self.built.size if self.built else None
-
-    @property
-    def megabytes(self) -> float:
-        return (self.size or 0) / 1e6
-
-    @property
-    def result(self) -> Judgement | None:
-        """On test rows if proven, else on validation rows."""
-        return self.parity or self.judgement
-
-    @property
-    def ratio(self) -> float:
-        return self.pace.ratio if self.pace else 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        result = self.result
-        return {
-            "variant": self.variant.name,
-            "about": self.variant.about,
-            "proven": self.parity is not None,
-            "holds": self.parity is not None and not self.reason,
-            "reason": self.reason,
-            "bytes": self.size,
-            "speed": dataclasses.asdict(self.pace) if self.pace else None,
-            **{name: getattr(result, name, None) for name in ("answers_equal", "compared", "score", "reference_score")},
-            "level": self.parity.change.level if self.parity and self.parity.change else None,
-            "rows": ("test" if self.parity else "validation") if result else None,
-            "row_independent": self.variant.row_independent,
-            "facts": self.built.facts if self.built else {},
-        }
-
-
-def search_variants(workspace: Workspace, folder: Path, generates: bool) -> list[Candidate]:
-    """Try every variant of this model. The result starts with fp32, and has nothing else if that fails."""
     exact, *others = {each.name: each for each in variants_for(generates, workspace.provider).values()}.values()
     begin_step(f"{exact.name}: converting, proving, timing…")
-    fp32 = _prove_candidate(workspace, _build_candidate(workspace, exact, folder / exact.name))
+    fp32 = _prove_candidate(workspace, _build_candidate(workspace, Candidate(exact), folder / exact.name))
     if fp32.reason or fp32.built is None:
         return [fp32]
     fp32 = dataclasses.replace(fp32, pace=_measure_pace(workspace, fp32.built, None))
     candidates = []
     for number, variant in enumerate(others, 2):
         begin_step(f"variant {number} of {len(others) + 1}, {variant.name}: converting, timing, judging…")
-        candidates.append(_try_variant(workspace, variant, folder / variant.name, fp32))
+        candidates.append(_try_variant(workspace, Candidate(variant), folder / variant.name, fp32))
+    for number, student in enumerate(students, 1):
+        home = folder / f"student {number}"
+        home.mkdir()
+        candidates += _try_student(workspace, student, [exact, *others], home, fp32)
     return [fp32, *_prove_until_passed(workspace, candidates)]
 
 
-def select_best(candidates: Sequence[Candidate]) -> Candidate:
-    """The first, fp32, if no other is faster."""
-    return max(candidates, key=lambda each: 0.0 if each.reason else each.ratio)
+def _try_student(
+    workspace: Workspace, student: Workspace, variants: Sequence[Variant], folder: Path, fp32: Candidate
+) -> list[Candidate]:
+    tried = []
+    for number, variant in enumerate(variants, 1):
+        candidate = Candidate(variant, student=student)
+        begin_step(f"{candidate.name}, {number} of {len(variants)}: converting, timing, judging…")
+        tried.append(_try_variant(workspace, candidate, folder / variant.name, fp32))
+    return tried
 
 
-def to_record(candidates: Sequence[Candidate], selected: Candidate) -> dict[str, Any]:
-    """The content of ``variants.json``."""
-    return {
-        "chosen": selected.variant.name,
-        "asked": f"every gate of the proof and, at the lower end of the interval, {CLEARLY_FASTER} × the speed of fp32",
-        "speed": "items per second of CPU time on one core, and relative to fp32; medians of alternating rounds, "
-        f"with the 96 % interval of {ROUNDS}; fewer rounds, with their range, where that is not reached",
-        "candidates": [each.to_json() for each in candidates],
-    }
-
-
-def _build_candidate(workspace: Workspace, variant: Variant, folder: Path) -> Candidate:
+def _build_candidate(workspace: Workspace, candidate: Candidate, folder: Path) -> Candidate:
     folder.mkdir()
     try:
-        return Candidate(variant, workspace.build(variant, folder))
+        return dataclasses.replace(candidate, built=(candidate.student or workspace).build(candidate.variant, folder))
     except UserError as error:
-        return Candidate(variant, reason=_first_line(error))
+        return dataclasses.replace(candidate, reason=_first_line(error))
 
 
-def _try_variant(workspace: Workspace, variant: Variant, folder: Path, fp32: Candidate) -> Candidate:
+def _try_variant(workspace: Workspace, candidate: Candidate, folder: Path, fp32: Candidate) -> Candidate:
     """Timed and, if it is clearly faster, judged on validation rows."""
-    candidate = _build_candidate(workspace, variant, folder)
+    candidate, own = _build_candidate(workspace, candidate, folder), candidate.student or workspace
     if candidate.built is None:
         return candidate
-    pace = _measure_pace(workspace, candidate.built, fp32.built)
+    pace = _measure_pace(workspace, candidate.built, fp32.built, own)
     if not pace.clearly_faster:
         low = f"{pace.interval[0]:.2f} × at least, {CLEARLY_FASTER} required"
         reason = f"not clearly faster than fp32: {low}; not judged"
         return dataclasses.replace(candidate, pace=pace, reason=reason, slower=True)
     try:
-        built = workspace.calibrate(candidate.built)
-        candidate, judgement = dataclasses.replace(candidate, built=built), workspace.judge(built)
+        built = own.calibrate(candidate.built)
+        candidate, judgement = dataclasses.replace(candidate, built=built), own.judge(built)
     except UserError as error:
         return dataclasses.replace(candidate, pace=pace, reason=_first_line(error))
-    return dataclasses.replace(candidate, pace=pace, judgement=judgement, reason="; ".join(judgement.failures))
+    reasons = [*judgement.failures, *_loss_to_teacher(candidate, judgement)]
+    return dataclasses.replace(candidate, pace=pace, judgement=judgement, reason="; ".join(reasons))
 
 
-def _measure_pace(workspace: Workspace, built: BuiltVariant, fp32: BuiltVariant | None) -> Pace:
+def _loss_to_teacher(candidate: Candidate, judgement: Judgement) -> list[str]:
+    """A student that loses too much on validation rows is kept from the test rows."""
+    change = judgement.teacher if candidate.student else None
+    if change is None or change.change > -change.budget:
+        return []
+    lost, budget = format_change(change.metric, -change.change, change.budget)
+    unit = change_unit(change.metric)
+    return [
+        f"{metric_title(change.metric)} on validation rows {lost.lstrip('+')}{unit} below the run's, less than"
+        f" {budget.lstrip('+')} accepted"
+    ]
+
+
+def _measure_pace(
+    workspace: Workspace, built: BuiltVariant, fp32: BuiltVariant | None, own: Workspace | None = None
+) -> Pace:
+    """Relative to the run's ``fp32``; ``own``: the student's workspace, of its variant."""
     baseline = workspace.create_predictor(fp32) if fp32 else None
-    return measure_pace(workspace.create_predictor(built), baseline, workspace.reference.row_items)
+    return measure_pace((own or workspace).create_predictor(built), baseline, workspace.reference.row_items)
 
 
 def _prove_until_passed(workspace: Workspace, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -139,20 +110,51 @@ def _prove_until_passed(workspace: Workspace, candidates: Sequence[Candidate]) -
     Which variants may reach the test rows is settled before any does, so that Bonferroni's correction holds: if all of
     them lose more than the budget, one passes with a probability of LEVEL at most.
     """
-    eligible = sorted((each for each in candidates if not each.reason), key=lambda each: -each.ratio)[:MOST_PROVEN]
-    proven, best = dict[str, Candidate](), None
-    for each in eligible:
+    found, eligible = list(candidates), _eligible(candidates)
+    best = None
+    for place in eligible:
+        each = found[place]
         if best is None:
-            begin_step(f"{each.variant.name}: proving on the test rows…")
-            proven[each.variant.name] = each = _prove_candidate(workspace, each, len(eligible))
+            begin_step(f"{each.name}: proving on the test rows…")
+            found[place] = each = _prove_candidate(workspace, each, len(eligible))
+            if each.student and not each.reason:
+                each = _prove_fp32_behind(workspace, found, place, len(eligible))
             best = None if each.reason else each
-    return [proven.get(each.variant.name) or _not_proven(each, best) for each in candidates]
+    return [each if each.parity else _not_proven(each, best, len(eligible)) for each in found]
 
 
-def _not_proven(candidate: Candidate, best: Candidate | None) -> Candidate:
+def _eligible(candidates: Sequence[Candidate]) -> list[int]:
+    """Their places, the highest rank first: MOST_PROVEN of the run, and one of each student."""
+    places = sorted((at for at, each in enumerate(candidates) if not each.reason), key=lambda at: -candidates[at].rank)
+    counts, chosen = dict[int, int](), []
+    for place in places:
+        student = candidates[place].student
+        counts[id(student)] = counts.get(id(student), 0) + 1
+        if counts[id(student)] <= (1 if student else MOST_PROVEN):
+            chosen.append(place)
+    return chosen
+
+
+def _prove_fp32_behind(workspace: Workspace, found: list[Candidate], place: int, tried: int) -> Candidate:
+    """A student's variant serves with the student's fp32 behind it: both must pass, which needs no correction."""
+    each = found[place]
+    if each.variant.exact:
+        return each
+    behind = next(at for at, other in enumerate(found) if other.student is each.student and other.variant.exact)
+    begin_step(f"{found[behind].name}: proving on the test rows…")
+    found[behind] = _prove_candidate(workspace, found[behind], tried)
+    if found[behind].reason:
+        reason = f"its fp32, which every bundle needs, cannot be proven: {found[behind].reason}"
+        found[place] = dataclasses.replace(each, reason=reason)
+    return found[place]
+
+
+def _not_proven(candidate: Candidate, best: Candidate | None, tried: int) -> Candidate:
     if candidate.reason:
         return candidate
-    faster = f"slower than {best.variant.name}" if best else f"slower than the {MOST_PROVEN} that were"
+    faster = f"slower than {best.name}" if best else f"slower than the {tried} that were"
+    if best and candidate.ratio >= best.ratio:
+        faster = f"not clearly faster than {best.name}"
     return dataclasses.replace(candidate, reason=f"{faster}; not proven", slower=True)
 
 
@@ -161,7 +163,7 @@ def _prove_candidate(workspace: Workspace, candidate: Candidate, tried: int = 1)
     if candidate.built is None:
         return candidate
     try:
-        parity = workspace.prove(candidate.built, tried)
+        parity = (candidate.student or workspace).prove(candidate.built, tried)
     except UserError as error:
         return dataclasses.replace(candidate, reason=_first_line(error))
     return dataclasses.replace(candidate, parity=parity, reason="; ".join(parity.failures))

@@ -68,7 +68,6 @@ def _sample_rounds(predictor: Predictor, items: Sequence[Any]) -> list[Sequence[
 
 
 def _seconds(predictor: Predictor, items: Sequence[Any]) -> float:
-    windows = [window for each in predictor.encode(items) for window in each.windows]
     start = time.process_time()
-    predictor.run(windows)
+    predictor.run([window for each in predictor.encode(items) for window in each.windows])
     return time.process_time() - start

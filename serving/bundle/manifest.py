@@ -146,6 +146,23 @@ class Verdict(_Model):
     reliability: Reliability | None = Field(default=None, description="of tasks that answer probabilities")
 
 
+class ServesFor(_Model):
+    """The run that a student serves for, as the export measured both that chose it."""
+
+    run: str = Field(description="the name of the student's teacher")
+    lock_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of its lock.json")
+    metric: str = Field(description="what the scores are")
+    run_score: float = Field(description="of the run's checkpoint on the test rows")
+    score: float = Field(description="of the student's answers as served, on the same rows")
+    change: float = Field(description="from the first to the second")
+    change_interval: tuple[float, float] = Field(
+        description="each end is exceeded with a probability of `level` at most"
+    )
+    level: float = Field(description="of the one-sided test that the proof makes of the change")
+    speed: float = Field(description="items a second of CPU time, relative to the run's own fp32 graph")
+    speed_interval: tuple[float, float] = Field(description="of its rounds")
+
+
 class Alternative(_Model):
     """A further variant with its own golden answers and proof."""
 
@@ -171,6 +188,11 @@ class Manifest(_Model):
         default=[], description="in the order they are tried where a machine does not answer as the graph was proven to"
     )
     model: dict[str, Any] = Field(description="the base model and the checkpoint: names, revision, sha256")
+    serves_for: ServesFor | None = Field(
+        default=None,
+        exclude_if=lambda run: run is None,
+        description="where `--variant auto` chose a student of the exported run; absent: the run itself serves",
+    )
     data: dict[str, Any] = Field(description="the files, the splits, the unlabelled rows of the proof: rows, sha256")
     training: dict[str, Any] = Field(description="recipe keys, seconds a stage, hardware, the checkpoint's figures")
     data_warnings: list[str] = Field(

@@ -118,6 +118,20 @@ class UnlabelledAnswers:
 
 
 @dataclass(frozen=True)
+class TeacherAnswers:
+    """A student's teacher's answers to the rows.
+
+    Attributes:
+        budget: the largest accepted drop of the metric from theirs.
+        key: what moves the budget.
+    """
+
+    answers: list[Any]
+    budget: float
+    key: str
+
+
+@dataclass(frozen=True)
 class ReferenceAnswers:
     """Answers to every evaluation row and hard input; lists by item.
 
@@ -127,7 +141,7 @@ class ReferenceAnswers:
         results: what the task decodes, by item and window.
         test_sets: the rows of each named test set, if there are several.
         unlabelled: the answers to rows without labels.
-        teacher: of a student's run, its teacher's answers to the rows.
+        teacher: of a student's run.
     """
 
     model: ReferenceModel
@@ -139,7 +153,7 @@ class ReferenceAnswers:
     results: list[list[Any]]
     test_sets: Mapping[str, range] = field(default_factory=dict)
     unlabelled: UnlabelledAnswers | None = None
-    teacher: list[Any] | None = None
+    teacher: TeacherAnswers | None = None
 
     @cached_property
     def answers(self) -> ItemAnswers:

@@ -102,9 +102,8 @@ class ServedAnswers:
         teacher, task = self.reference.teacher, self.reference.training_task
         if teacher is None or not self.reference.evaluation.labelled:
             return None
-        budget = task.recipe.export.max_teacher_drop
-        budget = min(budget, LARGEST_DROP) if task.proof_metric in task.shares else budget
-        return replace(self._change(teacher, budget=budget), unlabelled_rows_needed=None)
+        budget = min(teacher.budget, LARGEST_DROP) if task.proof_metric in task.shares else teacher.budget
+        return replace(self._change(teacher.answers, budget=budget), unlabelled_rows_needed=None)
 
     @cached_property
     def test_set_changes(self) -> dict[str, MetricChange]:
@@ -126,7 +125,8 @@ class ServedAnswers:
             return unmeasured_change(metric, score, len(rows), budget, self.level)
         sides = [task.weighted_metric(metric, rows, each) for each in (before, after)]
         floor = task.floor(metric, rows)
-        unlabelled = None if before is self.reference.teacher else self._changed_unlabelled
+        teacher = self.reference.teacher
+        unlabelled = None if teacher and before is teacher.answers else self._changed_unlabelled
         return measure_change(metric, (score, served), (sides[0], sides[1]), budget, self.level, floor, unlabelled)
 
     @cached_property

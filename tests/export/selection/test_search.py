@@ -19,7 +19,7 @@ from export.proof.gate import Gate
 from export.proof.prove import Parity
 from export.proof.statistics.metric_change import LEVEL
 from export.selection import search
-from export.selection.search import Candidate, select_best
+from export.selection.candidate import Candidate, select_best
 from export.selection.speed import Pace
 from export.variants.registry import VARIANTS
 from export.workspace import BuiltVariant, Workspace

@@ -276,7 +276,7 @@ def answers_that_differ(*counts: int) -> Callable[[], Any]:
     def judge() -> Judgement:
         different = next(left)
         gate = Gate("answers equal", different <= 1, different, "at most 1 of 100 differs")
-        return Judgement(100, 100 - different, "accuracy", 1.0, 1.0, change, [gate])
+        return Judgement(100, 100 - different, "accuracy", 1.0, 1.0, change, None, [gate])
 
     return judge
 
