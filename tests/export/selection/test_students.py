@@ -26,6 +26,7 @@ from export.workspace import Workspace
 from serving.bundle.bundle import Bundle, sha256_of
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
+from tests.test_cli import assert_refused, tuneship_here
 from tests.trainer.conftest import fit
 from tests.trainer.fit.distil.test_students import student_of
 from trainer.run.lock import read_lock
@@ -157,6 +158,11 @@ def test_options_that_would_do_nothing_are_refused(tiny_run: Run, tmp_path: Path
         export_run(tiny_run, tmp_path / "bundle", "int8", students=[tiny_run.root])
     with pytest.raises(InputError, match="--max-metric-drop: fp32 loses nothing"):
         export_run(tiny_run, tmp_path / "bundle", "fp32", max_metric_drop=0.01)
+    for option, value in (("--student", tiny_run.root), ("--max-metric-drop", 0.0)):
+        hub = "export", tiny_run.root, "-o", tmp_path / "bundle", "--layout", "hub", option, value
+        assert_refused(tuneship_here(*hub), f"{option}: is for bundles")
+    auto = "export", tiny_run.root, "-o", tmp_path / "bundle", "--variant", "auto", "--student", tiny_run.root
+    assert_refused(tuneship_here(*auto), "is no student: its lock names no teacher")
     assert not (tmp_path / "bundle").exists()
 
 
