@@ -159,10 +159,12 @@ def _within_budget(change: MetricChange, where: str, key: str = BUDGET_KEY) -> G
 
 
 def keeps_to_teacher(served: ServedAnswers) -> Iterator[Gate]:
-    """Of a student, unless any drop is accepted."""
+    """Of a student, unless any drop is accepted: for each named test set, or for all rows."""
     change, teacher = served.teacher_change, served.reference.teacher
     if change and teacher and teacher.budget < ANY_DROP:
-        yield _within_budget(change, " from the teacher's", teacher.key)
+        sets = {f" on {name}": each for name, each in served.teacher_set_changes.items()} or {"": change}
+        for where, each in sets.items():
+            yield _within_budget(each, f"{where} from the teacher's", teacher.key)
 
 
 def budget_advice(change: MetricChange, key: str = BUDGET_KEY) -> str:

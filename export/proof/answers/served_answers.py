@@ -11,7 +11,7 @@ from typing import Any
 from export.proof.answers.item_answers import ItemAnswers
 from export.proof.answers.logit_difference import logit_difference
 from export.proof.answers.progress import track
-from export.proof.answers.reference import ReferenceAnswers, run_in_batches
+from export.proof.answers.reference import ReferenceAnswers, TeacherAnswers, run_in_batches
 from export.proof.answers.stored_window import same_tokens
 from export.proof.statistics.metric_change import LEVEL, ChangedAnswers, MetricChange, measure_change, unmeasured_change
 from serving.inference.predictor import Predictor
@@ -99,11 +99,19 @@ class ServedAnswers:
     @cached_property
     def teacher_change(self) -> MetricChange | None:
         """From a student's teacher, over all rows."""
-        teacher, task = self.reference.teacher, self.reference.training_task
-        if teacher is None or not self.reference.evaluation.labelled:
-            return None
+        teacher = self.reference.teacher
+        return self._change_from(teacher) if teacher and self.reference.evaluation.labelled else None
+
+    @cached_property
+    def teacher_set_changes(self) -> dict[str, MetricChange]:
+        """The same of each named test set."""
+        teacher, sets = self.reference.teacher, self.reference.test_sets
+        return {name: self._change_from(teacher, places) for name, places in sets.items()} if teacher else {}
+
+    def _change_from(self, teacher: TeacherAnswers, places: range | None = None) -> MetricChange:
+        task = self.reference.training_task
         budget = min(teacher.budget, LARGEST_DROP) if task.proof_metric in task.shares else teacher.budget
-        return replace(self._change(teacher.answers, budget=budget), unlabelled_rows_needed=None)
+        return replace(self._change(teacher.answers, places, budget), unlabelled_rows_needed=None)
 
     @cached_property
     def test_set_changes(self) -> dict[str, MetricChange]:
@@ -114,6 +122,7 @@ class ServedAnswers:
     def _change(self, before: list[Any], places: range | None = None, budget: float | None = None) -> MetricChange:
         """NaN if the answers cannot be scored. By default of all rows, with the budget of a variant."""
         task, rows, after = self.reference.training_task, self.reference.evaluation, self.row_answers
+        of_teacher = self.reference.teacher is not None and before is self.reference.teacher.answers
         if places is not None:
             part = slice(places.start, places.stop)
             rows, before, after = rows.take(places), before[part], after[part]
@@ -125,8 +134,7 @@ class ServedAnswers:
             return unmeasured_change(metric, score, len(rows), budget, self.level)
         sides = [task.weighted_metric(metric, rows, each) for each in (before, after)]
         floor = task.floor(metric, rows)
-        teacher = self.reference.teacher
-        unlabelled = None if teacher and before is teacher.answers else self._changed_unlabelled
+        unlabelled = None if of_teacher else self._changed_unlabelled
         return measure_change(metric, (score, served), (sides[0], sides[1]), budget, self.level, floor, unlabelled)
 
     @cached_property

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.proof.answers.reference import ReferenceAnswers, compute_reference_answers, load_reference
+from export.proof.answers.reference import ReferenceAnswers, TeacherAnswers, compute_reference_answers, load_reference
 from export.proof.answers.served_answers import compute_served_answers
 from export.proof.checks.answer_changes import Total
 from export.proof.checks.sampling import measure_sampling
@@ -173,7 +173,7 @@ def test_how_many_answers_are_drawn_changes_none_of_them(
 def test_each_named_test_set_has_its_own_metric_gate(
     reference: ReferenceAnswers, tiny_bundle: Path, tmp_path: Path
 ) -> None:
-    """What a small set loses is not hidden by a large one."""
+    """What a small set loses is not hidden by a large one, to the checkpoint or to a student's teacher."""
     first, second, *others = manifest_of(tiny_bundle).labels
     renamed = Predictor(Bundle.open(forge(tiny_bundle, tmp_path / "b", labels=[second, first, *others])))
     recipe = reference.training_task.recipe.model_copy(update={"export": Export(max_metric_drop=0.6)})
@@ -182,9 +182,15 @@ def test_each_named_test_set_has_its_own_metric_gate(
     task = create_training_task(recipe)
     answers = compute_reference_answers(reference.model, task, rows)
     sets = {"spared": range(len(spared)), "hit": range(len(spared), len(rows))}
-    parity = prove(dataclasses.replace(answers, test_sets=sets), renamed, VARIANTS["int8"])
+    teacher = TeacherAnswers(answers.row_answers, 0.6, "export.max_teacher_drop")
+    parity = prove(dataclasses.replace(answers, test_sets=sets, teacher=teacher), renamed, VARIANTS["int8"])
     gates = [(gate.name.split(",")[0], gate.passed) for gate in parity.gates if gate.name.startswith("change of acc")]
-    assert gates == [("change of accuracy on spared", True), ("change of accuracy on hit", False)]
+    assert gates == [
+        ("change of accuracy on spared from the teacher's", True),
+        ("change of accuracy on hit from the teacher's", False),
+        ("change of accuracy on spared", True),
+        ("change of accuracy on hit", False),
+    ]
     assert {name: change.rows for name, change in parity.test_sets.items()} == {n: len(r) for n, r in sets.items()}
 
 

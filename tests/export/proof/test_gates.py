@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from export.proof.answers.reference import TeacherAnswers
 from export.proof.checks.invariance import Compositions, Invariance
 from export.proof.checks.sampling import Sampling
 from export.proof.checks.tokenizer import TokenizerComparison
@@ -52,6 +53,7 @@ class Served(SimpleNamespace):
             test_set_changes={},
             change=change(),
             teacher_change=None,
+            teacher_set_changes={},
         )
         self.__dict__.update(figures)
 
@@ -292,7 +294,6 @@ def test_bounds_are_reached_by_the_bound_itself() -> None:
 def test_a_student_keeps_to_its_teacher(accepted: float, low: float, passed: bool | None) -> None:
     """The same test of the same rows as that of a variant, exact ones too; a recipe that accepts any drop asks none."""
     served = Served(teacher_change=change(low=low, budget=accepted))
-    export = SimpleNamespace(max_teacher_drop=accepted)
-    served.reference.training_task = SimpleNamespace(recipe=SimpleNamespace(export=export))
+    served.reference.teacher = TeacherAnswers([], accepted, "export.max_teacher_drop")
     gates = {gate.name: gate.passed for gate in check_gates(evidence(served), FP32)}
     assert gates.get("change of accuracy from the teacher's, lower end (one-sided 2.5 %)") is passed
