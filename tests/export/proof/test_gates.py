@@ -43,6 +43,7 @@ class Served(SimpleNamespace):
                 items=[each.item for each in encoded],
                 encoded=encoded,
                 model=SimpleNamespace(encode=lambda items, side: self.encode(items, side)),
+                teacher=None,
             ),
             encoded=encoded,
             results=[[[float(at)]] for at in range(12)],
