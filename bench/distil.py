@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from bench.distil_figure import Point, draw_figure
 from bench.figures import Figure, median_of
 from bench.process import ROOT
 from bench.subject import WORK
@@ -15,23 +20,59 @@ from serving.inference.predictor import Predictor
 from trainer.run.run import Run
 
 RECIPES = ("banking77", "sst2")
+FIGURE = "students.svg"
+
+
+@dataclass(frozen=True)
+class Student:
+    """``options`` are its recipe's beside the teacher's; ``spans``: it learns parts of the texts too."""
+
+    variant: str
+    options: Mapping[str, Any]
+    spans: bool = False
+
+    def overrides(self) -> list[str]:
+        return [f"{option}={json.dumps(value)}" for option, value in self.options.items()]
+
+
 STUDENTS = {
-    "3 layers": ("int8", ["distil.layers=3"]),
-    "static": (
-        "fp32",
-        ["distil.student=static", "training.learning_rate=2e-3", "training.freeze_embeddings=false"],
+    "3 layers": Student(
+        "int8",
+        {
+            "distil.layers": 3,
+            "distil.vector_weight": 1.0,
+            "training.learning_rate": 2e-4,
+            "training.num_train_epochs": 6,
+        },
+        spans=True,
+    ),
+    "static": Student(
+        "fp32", {"distil.student": "static", "training.learning_rate": 2e-3, "training.freeze_embeddings": False}
     ),
 }
-"""By name, the variant that serves and what its recipe has beside the teacher's."""
 
 ROUNDS, TEXTS = 9, 256
 
+SHORTEST_SPAN = 3
+
 
 def measure_distil(run: Path | None, console: Console) -> list[Figure]:
-    """Raises InputError, or ProofFailed."""
-    if run:
-        return _measure(run.resolve().name, Run.open(run), console)
-    return [figure for recipe in RECIPES for figure in _measure(recipe, _train(recipe, console), console)]
+    """Also draws FIGURE in build/; raises InputError, or ProofFailed."""
+    teachers = {run.resolve().name: Run.open(run)} if run else {each: _train(each, console) for each in RECIPES}
+    figures, points = [], {}
+    for name, teacher in teachers.items():
+        measured = dict(_measure(name, teacher, console))
+        figures += [figure for pair in measured.values() for figure in pair]
+        points[name] = [Point(student, *_values(pair)) for student, pair in measured.items()]
+    draw_figure(points, WORK / "distil" / FIGURE)
+    return figures
+
+
+def _values(figures: Sequence[Figure]) -> tuple[float, float]:
+    speed, lost = (figure.value for figure in figures)
+    assert speed is not None
+    assert lost is not None
+    return speed, lost
 
 
 def _train(recipe: str, console: Console) -> Run:
@@ -41,21 +82,25 @@ def _train(recipe: str, console: Console) -> Run:
     return train(load_recipe(ROOT / "recipes" / f"{recipe}.yaml"), WORK / "tasks" / recipe / "run", console=console)
 
 
-def _measure(name: str, teacher: Run, console: Console) -> list[Figure]:
+def _measure(name: str, teacher: Run, console: Console) -> Iterator[tuple[str, tuple[Figure, Figure]]]:
+    """Each student's speed, and what it loses."""
     folder = WORK / "distil" / name
     texts = teacher.read_evaluation().inputs[:TEXTS]
     score, bundle = _export(teacher, folder / "teacher", "int8")
-    figures = []
-    for student, (variant, overrides) in STUDENTS.items():
-        run = _distil(teacher, folder / f"{student} run", overrides, console)
-        theirs, served = _export(run, folder / student, variant)
+    for title, student in STUDENTS.items():
+        run = _distil(teacher, folder / f"{title} run", student, console)
+        theirs, served = _export(run, folder / title, student.variant)
         ratios = compare_speed(Predictor.open(served, threads=1), Predictor.open(bundle, threads=1), texts)
-        about = f"{name}, {student}, {variant}"
-        figures += [
-            median_of(f"{about}, throughput ÷ the teacher's int8, one core", ratios, "×"),
-            Figure(f"{about}, points lost to the teacher's int8", 100 * (score - theirs), "", note=f"of {score:.2%}"),
-        ]
-    return figures
+        about = f"{name}, {title}, {student.variant}"
+        yield (
+            title,
+            (
+                median_of(f"{about}, throughput ÷ the teacher's int8, one core", ratios, "×"),
+                Figure(
+                    f"{about}, points lost to the teacher's int8", 100 * (score - theirs), "", note=f"of {score:.2%}"
+                ),
+            ),
+        )
 
 
 def compare_speed(candidate: Predictor, baseline: Predictor, texts: Sequence[str]) -> list[float]:
@@ -71,14 +116,39 @@ def _seconds(predictor: Predictor, texts: Sequence[str]) -> float:
     return time.process_time() - start
 
 
-def _distil(teacher: Run, output: Path, overrides: Sequence[str], console: Console) -> Run:
+def _distil(teacher: Run, output: Path, student: Student, console: Console) -> Run:
     """By the teacher's recipe, whatever the drop: that is what is measured."""
     from trainer.recipe.recipe import load_recipe
     from trainer.train import train
 
     own = [f"model={teacher.checkpoint.resolve()}", f"distil.teacher={teacher.root.resolve()}"]
     plain = ["training.weight_soup_runs=null", "training.weight_interpolation=false", "export.max_teacher_drop=2"]
-    return train(load_recipe(teacher.recipe, [*own, *plain, *overrides]), output, console=console)
+    more = [f"distil.rows={write_spans(teacher, output.with_name('spans.jsonl'))}"] if student.spans else []
+    return train(load_recipe(teacher.recipe, [*own, *plain, *student.overrides(), *more]), output, console=console)
+
+
+def write_spans(teacher: Run, path: Path) -> Path:
+    """A part of each training text as a row without a label, for ``distil.rows``."""
+    from trainer.recipe.recipe import load_recipe
+    from trainer.setup.splits import load_splits
+    from trainer.tasks import create_training_task
+
+    recipe = load_recipe(teacher.recipe)
+    texts, column = load_splits(create_training_task(recipe)).train.inputs, recipe.data.text or "text"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({column: span}) + "\n" for span in cut_spans(texts)), encoding="utf-8")
+    return path
+
+
+def cut_spans(texts: Sequence[str], seed: int = 0) -> list[str]:
+    """Of each text with more words than SHORTEST_SPAN, that many or more words in a row, and never all."""
+    draw, spans = random.Random(seed), []
+    for words in (text.split() for text in texts):
+        if len(words) > SHORTEST_SPAN:
+            length = draw.randint(SHORTEST_SPAN, len(words) - 1)
+            start = draw.randint(0, len(words) - length)
+            spans.append(" ".join(words[start : start + length]))
+    return spans
 
 
 def _export(run: Run, output: Path, variant: str) -> tuple[float, Path]:

@@ -143,6 +143,7 @@ OPTIONS: dict[str, list[Condition]] = {
     ],
     "training.freeze_embeddings": [where("training.trainable", "all")],
     "training.lora": [where("training.trainable", "lora")],
+    "distil.vector_weight": [where("task", *_TEXTS)],
     "export.max_teacher_drop": [with_section("distil")],
     "export.min_agreement": [where("task", *_SCORED)],
     "export.max_probability_change": [where("task", *_SCORED)],

@@ -34,6 +34,13 @@ class Distil(Section):
     label_weight: float = Field(
         default=0.5, ge=0, le=1, description="the labels' share of the loss; the rest is the teachers'"
     )
+    vector_weight: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="weight of a further loss: how far the student's vector of a text, which its classifier reads, is"
+        " from the first teacher's; needs heads of this project of equal width",
+    )
     rows: Name | None = Field(
         default=None,
         description="file of further rows without labels, with the columns of data: the student learns the teachers'"

@@ -21,7 +21,7 @@ from trainer.recipe.recipe import Recipe, load_recipe
 from trainer.run.lock import require_locked
 from trainer.run.run import Run
 
-KEY = "distil.teacher"
+KEY, VECTORS_KEY = "distil.teacher", "distil.vector_weight"
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,24 @@ def require_same_answers(teachers: Sequence[Teacher], student: Student) -> None:
     for teacher in teachers:
         if problem := _misfit(teacher, student):
             raise InputError(f"{KEY}: {teacher.run.root.name} {problem}", field=KEY)
+
+
+def require_same_vectors(teacher: Teacher, student: Student) -> None:
+    """Raise InputError unless both classifiers read a vector of this project's heads, of one width."""
+    for who, spec in ((teacher.run.root.name, teacher.spec), ("the student", student.spec)):
+        if not spec.own_head:
+            raise InputError(
+                f"{VECTORS_KEY}: {who} has transformers' own head, which shows no vector; set model_head.pooling to"
+                " mean, or leave it out",
+                field=VECTORS_KEY,
+            )
+    widths = teacher.width(), vector_size(student.config, student.spec)
+    if widths[0] != widths[1]:
+        raise InputError(
+            f"{VECTORS_KEY}: {teacher.run.root.name} has vectors of {widths[0]} numbers, and the student of"
+            f" {widths[1]}; leave it out, or take a base model of the teacher's width",
+            field=VECTORS_KEY,
+        )
 
 
 def _misfit(teacher: Teacher, student: Student) -> str:

@@ -26,7 +26,7 @@ from trainer.recipe.recipe import Recipe
 from trainer.run.run import DISTIL_ROWS
 from trainer.setup.sources import InputCheck
 from trainer.setup.splits import Splits, fingerprint, load_splits
-from trainer.setup.teachers import Student, Teacher, open_teachers, require_same_answers
+from trainer.setup.teachers import Student, Teacher, open_teachers, require_same_answers, require_same_vectors
 from trainer.setup.unlabelled import UnlabelledRows, read_further_rows, read_unlabelled
 from trainer.tasks import create_training_task
 from trainer.tasks.base import TrainingTask
@@ -134,6 +134,8 @@ def _check_student(setup: TrainingSetup) -> None:
         _ = setup.kept_layers
         student = Student(setup.task, setup.model_spec, setup.tokenizer, setup.base.config)
         require_same_answers(setup.teachers, student)
+        if setup.recipe.distil and setup.recipe.distil.vector_weight:
+            require_same_vectors(setup.teachers[0], student)
 
 
 def _read_distil_rows(setup: TrainingSetup) -> UnlabelledRows | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from pathlib import Path
@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from serving.files import replace_file
-from serving.tasks.base import Task
+from serving.tasks.base import Logits, Task
 from trainer.fit.batches import Examples
+from trainer.fit.distil.pooled_vectors import vectors_of
 from trainer.fit.distil.static_student import token_vectors
 from trainer.fit.encoding import ROWS_AT_ONCE, encode_blocks
 from trainer.fit.validation import Datasets
@@ -31,24 +32,25 @@ from trainer.setup.teachers import KEY, Teacher
 from trainer.setup.training_setup import TrainingSetup
 from trainer.tasks.base import Example
 
-FILE = "teacher.safetensors"
+FILE, VECTORS_FILE = "teacher.safetensors", "teacher-vectors.safetensors"
 
 
 @dataclass(frozen=True)
 class TaughtExample(Example):
-    """``teacher``: logits of each window; ``labelled``: the label counts."""
+    """``teacher``: logits of each window; ``labelled``: the label counts; ``vectors``: the first teacher's, if any."""
 
     teacher: tuple[Tensor, ...]
     labelled: bool
+    vectors: tuple[Tensor, ...] = ()
 
 
 class TaughtExamples(Dataset[Example]):
     """The training rows', then those of rows without labels."""
 
-    def __init__(self, parts: Sequence[Examples], logits: Sequence[Tensor]) -> None:
+    def __init__(self, parts: Sequence[Examples], logits: Sequence[Tensor], vectors: Sequence[Tensor] = ()) -> None:
         self.parts = parts
-        self._logits = logits
-        self._first_logits = [0, *accumulate(len(example.windows) for part in parts for example in part)]
+        self._logits, self._vectors = logits, vectors
+        self._first_windows = [0, *accumulate(len(example.windows) for part in parts for example in part)]
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
@@ -59,8 +61,9 @@ class TaughtExamples(Dataset[Example]):
             if place < len(part):
                 break
             place, labelled = place - len(part), False
-        example, logits = part[place], self._logits[self._first_logits[index] : self._first_logits[index + 1]]
-        return TaughtExample(example.windows, example.label, tuple(logits), labelled)
+        example, windows = part[place], slice(*self._first_windows[index : index + 2])
+        logits, vectors = tuple(self._logits[windows]), tuple(self._vectors[windows])
+        return TaughtExample(example.windows, example.label, logits, labelled, vectors)
 
     def lengths(self) -> list[int]:
         return [length for part in self.parts for length in part.lengths()]
@@ -77,10 +80,21 @@ def teach(setup: TrainingSetup, datasets: Datasets, state: Path, console: Consol
         console.print(f"computing the answers of {names} to {sum(map(len, parts)):,} examples…", highlight=False)
         logits = _mean_logits(setup, datasets.task, parts)
         _write(state / FILE, digest, logits)
-    datasets = replace(datasets, train=TaughtExamples(parts, logits))
+    datasets = replace(datasets, train=TaughtExamples(parts, logits, _read_vectors(setup, parts, state, digest)))
     if not is_static(setup.base.config):
         return datasets
     return replace(datasets, token_vectors=token_vectors(setup, datasets, state, console))
+
+
+def _read_vectors(setup: TrainingSetup, parts: Sequence[Examples], state: Path, digest: str) -> Sequence[Tensor]:
+    """Of each window by the first teacher, where the recipe weighs them; computed once."""
+    if not setup.recipe.distil or not setup.recipe.distil.vector_weight:
+        return ()
+    vectors = _read(state / VECTORS_FILE, digest)
+    if vectors is None:
+        vectors = list(_run_teacher(setup, setup.teachers[0], parts, vectors_of))
+        _write(state / VECTORS_FILE, digest, vectors)
+    return vectors
 
 
 def _unlabelled_examples(setup: TrainingSetup, datasets: Datasets) -> Iterator[Examples]:
@@ -100,16 +114,22 @@ def _mean_logits(setup: TrainingSetup, task: Task, parts: Sequence[Examples]) ->
 
 
 def _teacher_logits(setup: TrainingSetup, task: Task, teacher: Teacher, parts: Sequence[Examples]) -> list[Tensor]:
+    order, (mean, std), (our_mean, our_std) = _columns(teacher.task, task), teacher.task.unit, task.unit
+    found = _run_teacher(setup, teacher, parts, logits_of)
+    return [(each[..., order] if order else each) * (std / our_std) + (mean - our_mean) / our_std for each in found]
+
+
+def _run_teacher(
+    setup: TrainingSetup, teacher: Teacher, parts: Sequence[Examples], run: Callable[..., list[Logits]]
+) -> Iterator[Tensor]:
+    """What ``run`` gives of each window."""
     checkpoint = teacher.load()
     checkpoint.model.to(best_device())
     # as tasks with an answer per text may have it, the teacher reads other tokens
     windows = _windows(parts) if teacher.reads_as(setup.tokenizer) else _encode_again(setup, checkpoint, parts)
     batch_size = setup.recipe.training.per_device_eval_batch_size
-    order, (mean, std), (our_mean, our_std) = _columns(teacher.task, task), teacher.task.unit, task.unit
-    blocks = iter(lambda: list(islice(windows, ROWS_AT_ONCE)), [])
-    logits = (logits_of(checkpoint.model, checkpoint.tokenizer, block, batch_size) for block in blocks)
-    found = (torch.from_numpy(each) for block in logits for each in block)
-    return [(each[..., order] if order else each) * (std / our_std) + (mean - our_mean) / our_std for each in found]
+    for block in iter(lambda: list(islice(windows, ROWS_AT_ONCE)), []):
+        yield from map(torch.from_numpy, run(checkpoint.model, checkpoint.tokenizer, block, batch_size))
 
 
 def _columns(teacher: Task, student: Task) -> list[int] | None:
