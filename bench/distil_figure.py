@@ -32,7 +32,7 @@ def draw_figure(points: Mapping[str, Sequence[Point]], path: Path) -> None:
         figure, axes = plt.subplots(figsize=(8.6, 4.2), layout="constrained")
         axes.set_title("dashed: the aim, right of it and above", fontsize=9, loc="left")
         axes.plot(1, 0, "o", color=INK, markersize=8)
-        axes.annotate("teacher, int8", (1, 0), (0, 8), textcoords="offset points", ha="center", fontsize=9)
+        axes.annotate("teacher, int8", (1, 0), (8, 0), textcoords="offset points", va="center", fontsize=9)
         for (name, each), colour in zip(points.items(), COLOURS, strict=False):
             axes.plot([p.faster for p in each], [-p.lost for p in each], "o", color=colour, markersize=8, label=name)
             for point in each:
