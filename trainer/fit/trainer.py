@@ -31,6 +31,7 @@ from transformers import (
 from serving.errors import UserError
 from trainer.fit.batches import LengthBucketSampler, collator
 from trainer.fit.compilation import compile_steps
+from trainer.fit.machine.dropout import quicken_dropout
 from trainer.fit.optimisation.ema import WeightEma
 from trainer.fit.optimisation.parameter_groups import parameter_groups
 from trainer.fit.optimisation.schedule import create_schedule
@@ -116,6 +117,8 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         )
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)
+        if self.args.device.type == "cpu" and not self.settings.torch_compile:
+            quicken_dropout(self.model)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """By groups of their own: backbone and head, layers, with and without decay."""

