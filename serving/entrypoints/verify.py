@@ -33,6 +33,9 @@ def check_files(bundle: Bundle, key: Path | None, created_after: datetime | None
     yield Finding("holds", f"{len(bundle.manifest.files)} files and the manifest are unaltered")
     for warning in bundle.manifest.data_warnings:
         yield Finding("warns", f"training data: {warning}")
+    if run := bundle.manifest.serves_for:
+        scores = f"{run.metric} {run.run_score:.4g} → {run.score:.4g}"
+        yield Finding("holds", f"{bundle.manifest.name}, a student, serves for the run {run.run}: {scores}")
     if key:
         require_signature(bundle, key)
         yield Finding("holds", f"every file was signed with {key}")

@@ -144,6 +144,7 @@ def describe_model(predictor: Predictor, server_limits: ServerLimits) -> dict[st
         "variants_passed_over": [asdict(each) for each in choice.rejected],
         "warnings": choice.warnings,
         "data_warnings": manifest.data_warnings,
+        "serves_for": manifest.serves_for.model_dump() if manifest.serves_for else None,
         "bundle_sha256": manifest.digest,
         "created": manifest.created,
         "parity": manifest.verdict.model_dump(),

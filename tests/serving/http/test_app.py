@@ -20,6 +20,8 @@ from tokenizers import Encoding
 
 from serving.batching.batch_shape import QueueLimits
 from serving.bundle.bundle import Bundle
+from serving.bundle.manifest import ServesFor
+from serving.entrypoints.verify import check_files
 from serving.errors import BundleError
 from serving.http.app import create_app
 from serving.http.models.model import INLINE_CHARACTERS
@@ -444,6 +446,21 @@ def test_info(client: TestClient, tiny_bundle: Path) -> None:
     assert info["parity"]["max_abs_logit_difference"] <= 1e-4
     assert {"id", "sha256"} <= info["model"].keys()
     assert info["proven_on"]["architecture"]
+    assert info["serves_for"] is None
+
+
+def test_a_student_says_whom_it_serves_for(tiny_bundle: Path, tmp_path: Path) -> None:
+    """/info and verify have the run, and what the student loses to it."""
+    run = {
+        "run": "support", "lock_sha256": "0" * 64, "metric": "accuracy", "run_score": 0.94, "score": 0.935,
+        "change": -0.005, "change_interval": [-0.01, 0.001], "level": 0.0125, "speed": 4.1,
+        "speed_interval": [4.0, 4.2],
+    }  # fmt: skip
+    bundle = forge(tiny_bundle, tmp_path / "bundle", serves_for=ServesFor.model_validate(run))
+    with TestClient(create_app(lambda: Predictor.open(bundle))) as client:
+        assert client.get("/info").json()["serves_for"] == run
+    told = [each.text for each in check_files(Bundle.open(bundle), None)]
+    assert any("a student, serves for the run support: accuracy 0.94 → 0.935" in text for text in told)
 
 
 def test_unavailable(tiny_bundle: Path) -> None:
