@@ -21,6 +21,7 @@ from trainer.fit.machine.allocator import keep_freed_memory
 from trainer.fit.machine.forecast import Forecast
 from trainer.fit.machine.meters import EnergyMeter, energy_meter, peak_memory, reset_peak
 from trainer.fit.part import fit
+from trainer.fit.privacy.accounting import require_opacus
 from trainer.fit.progress import show_summary
 from trainer.fit.uploading import kept_at
 from trainer.recipe.recipe import Recipe
@@ -109,6 +110,7 @@ def _require_trainable(recipe: Recipe) -> None:
             field="imported",
         )
     require_packages(recipe)
+    require_opacus(recipe)
 
 
 def _keep_finished(setup: TrainingSetup, run: Run, console: Console) -> Run:

@@ -25,19 +25,24 @@ _BATCHES_A_BUCKET = 50
 
 
 class Examples(Dataset[Example]):
-    """Of encoded rows, as flat arrays; ``truncated`` is the share of rows that were cut."""
+    """Of encoded rows, as flat arrays.
+
+    ``truncated`` is the share of rows that were cut, ``counts`` are the examples of each row.
+    """
 
     def __init__(self, training_task: TrainingTask, task: Task, tokenizer: PreTrainedTokenizerFast, rows: Rows) -> None:
         small = max(tokenizer.get_vocab().values()) < _SMALL_IDS
         self._tokens, self._segments = NumberLists(SMALL if small else INTEGER), NumberLists(_SEGMENT)
         self._windows, self._labels = array("i", [0]), Labels()
         self._segmented = False
-        truncated = 0
+        self.counts, truncated = array("i"), 0
         for block in encode_blocks(training_task, task, tokenizer, rows):
             for encoded, target in zip(block.by_row(), block.rows.targets, strict=True):
                 truncated += any(each.truncated for each in encoded)
+                before = len(self)
                 for example in training_task.examples(task, encoded, target):
                     self._append(example)
+                self.counts.append(len(self) - before)
         self.rows = rows
         self.truncated = truncated / max(len(rows), 1)
         if not self._segmented:

@@ -33,6 +33,7 @@ from trainer.model.heads import Model, set_bias
 from trainer.model.quiet import quiet_transformers
 from trainer.model.trainable import choose_weights, merge_adapters
 from trainer.model.trained_head import carry_head
+from trainer.recipe.applicability import adds_noise
 from trainer.recipe.training import EPOCHS
 from trainer.run.run import Run
 from trainer.setup.training_setup import TrainingSetup
@@ -80,6 +81,8 @@ def _train_one(
     trainer = create_trainer(setup, datasets, seed, state, [*([epochs] if epochs else []), *callbacks])
     if trainer.args.device.type == "mps":
         console.print(f"[yellow]warning[/yellow] {APPLE}", highlight=False)
+    if note := trainer.note():
+        console.print(note, highlight=False, markup=False)
     if settings.probe_examples_per_label and newest_state(state) is None:
         fit_head(setup, trainer)
     _train_or_resume(trainer, state, console)
@@ -87,7 +90,8 @@ def _train_one(
     ema = {"decay": trainer.ema.decay, **_try_mean(trainer, trainer.ema.weights)} if trainer.ema else None
     merge_adapters(trainer.model)
     best_step = None if any(mean and mean["kept"] for mean in (averaged, ema)) else _kept_step(trainer)
-    return trainer, {"best_step": best_step, "averaged": averaged, "ema": ema, "history": _history(trainer)}
+    record = {"best_step": best_step, "averaged": averaged, "ema": ema, "history": _history(trainer)}
+    return trainer, record | trainer.to_record()
 
 
 def _train_soup(
@@ -108,7 +112,9 @@ def create_trainer(
     settings = setup.recipe.training
     set_seed(settings.seed)
     model = _fresh_model(setup, datasets)
-    if bias := setup.training_task.initial_bias(setup.splits.train, setup.splits.labels):
+    private = adds_noise(setup.recipe)
+    bias = None if private else setup.training_task.initial_bias(setup.splits.train, setup.splits.labels)
+    if bias:
         set_bias(model, bias)
     if setup.trained_head and setup.carried:
         carry_head(model, setup.task, setup.base, setup.trained_head, setup.carried)
@@ -120,11 +126,20 @@ def create_trainer(
     layers = settings.gradual_unfreezing
     first: list[TrainerCallback] = [GradualUnfreezing(model, layers)] if layers else []
     first += [SaveBetween(settings.save_steps)] if settings.save_steps else []
+    if private:  # a batch is the rows of a step, and rows are clipped, not their mean
+        settings = settings.model_copy(update={"gradient_accumulation_steps": 1, "max_grad_norm": 0.0})
     args = arguments(settings, setup.recipe.metric, state, steps, seed)
     if settings.torch_compile:
         require_compiler(args.device)
-    trainer = DistilTrainer if setup.teachers else TaskTrainer
-    return trainer(model, args, datasets, [*first, *callbacks])
+    return _kind_of_trainer(setup)(model, args, datasets, [*first, *callbacks])
+
+
+def _kind_of_trainer(setup: TrainingSetup) -> type[TaskTrainer]:
+    if adds_noise(setup.recipe):
+        from trainer.fit.privacy.private_trainer import PrivateTrainer  # with Opacus, which is an extra
+
+        return PrivateTrainer
+    return DistilTrainer if setup.teachers else TaskTrainer
 
 
 def _fresh_model(setup: TrainingSetup, datasets: Datasets) -> Model:
@@ -163,8 +178,7 @@ def _train_or_resume(trainer: TaskTrainer, state: Path, console: Console) -> Non
         trainer.state = trainer.state.load_from_json(str(saved.folder / "trainer_state.json"))
         kept = (trainer.args.load_best_model_at_end and saved.best) or saved.folder
         trainer.model.load_state_dict(load_file(kept / "model.safetensors"))
-        if trainer.ema:
-            trainer.ema.load(saved.folder, trainer.args.device)
+        trainer.load_beside(saved.folder)
         return
     with readable_state(saved):
         trainer.train(resume_from_checkpoint=str(saved.folder.absolute()))

@@ -183,8 +183,21 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if self.ema and checkpoint:
-            self.ema.load(Path(checkpoint), self.args.device)
+        if checkpoint:
+            self.load_beside(Path(checkpoint))
+
+    def load_beside(self, state: Path) -> None:
+        """What this class saves beside Trainer's own."""
+        if self.ema:
+            self.ema.load(state, self.args.device)
+
+    def note(self) -> str:
+        """What is worth telling before the first step."""
+        return ""
+
+    def to_record(self) -> dict[str, Any]:
+        """What the run's record says of this kind of training."""
+        return {}
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.validate().items()}

@@ -52,9 +52,9 @@ class Condition:
 def where(option: str, *values: Any) -> Condition:
     """The option has one of these values; one that the recipe leaves to its default has that."""
     return Condition(
-        lambda recipe: _value_of(recipe, option) in values,
+        lambda recipe: value_of(recipe, option) in values,
         f"{option}: {', '.join(map(str, values[:-1]))}{' or ' * (len(values) > 1)}{values[-1]}",
-        lambda recipe: f"under {option}: {_value_of(recipe, option)}",
+        lambda recipe: f"under {option}: {value_of(recipe, option)}",
     )
 
 
@@ -98,6 +98,17 @@ _SPLITS = Condition(
     lambda recipe: "where both are files",
 )
 
+_NOISE = Condition(
+    lambda recipe: adds_noise(recipe),
+    "a recipe with privacy.target_epsilon or privacy.noise_multiplier",
+    lambda recipe: "without either",
+)
+_WITHOUT_NOISE = Condition(
+    lambda recipe: not adds_noise(recipe),
+    "a recipe without noise (privacy.max_grad_norm is that of one row)",
+    lambda recipe: "beside it",
+)
+
 SECTIONS: dict[str, list[Condition]] = {"training": _FINE_TUNES}
 """For all options of a section, unless they are in `ANYWHERE`."""
 
@@ -131,6 +142,7 @@ OPTIONS: dict[str, list[Condition]] = {
     ],
     "training.head_learning_rate": [where("task", *LAYERED, "question-answering")],
     "training.gradient_checkpointing": [_BACKBONE_LEARNS],
+    "training.max_grad_norm": [_WITHOUT_NOISE],
     "training.momentum": [where("training.optim", "sgd")],
     "training.adam_beta1": [where("training.optim", "adamw")],
     "training.adam_beta2": [where("training.optim", "adamw")],
@@ -144,6 +156,9 @@ OPTIONS: dict[str, list[Condition]] = {
     "training.freeze_embeddings": [where("training.trainable", "all")],
     "training.lora": [where("training.trainable", "lora")],
     "distil.vector_weight": [where("task", *_TEXTS)],
+    "privacy.target_delta": [_NOISE],
+    "privacy.max_grad_norm": [_NOISE],
+    "privacy.accountant": [_NOISE],
     "export.max_teacher_drop": [with_section("distil")],
     "export.min_agreement": [where("task", *_SCORED)],
     "export.max_probability_change": [where("task", *_SCORED)],
@@ -201,6 +216,12 @@ def _set_options(recipe: Recipe) -> Iterator[tuple[str, Any, Any]]:
                     yield f"{section}.{name}", getattr(values, name), type(values).model_fields[name].default
 
 
+def adds_noise(recipe: Recipe) -> bool:
+    """Whether the training is differentially private."""
+    privacy = value_of(recipe, "privacy")
+    return privacy is not None and privacy.adds_noise
+
+
 def _conditions(option: str) -> list[Condition]:
     general = [] if option in ANYWHERE else SECTIONS.get(option.partition(".")[0], [])
     return [*general, *OPTIONS.get(option, [])]
@@ -212,7 +233,8 @@ def _describe(options: list[str], needed: str, found: str) -> str:
     return f"{', '.join(options)}: {verb} to {needed}, and {does} nothing {found}; leave {pronoun} out"
 
 
-def _value_of(recipe: Recipe, option: str) -> Any:
+def value_of(recipe: Recipe, option: str) -> Any:
+    """That of the recipe, or its default."""
     if option == "model_head.loss":
         return recipe.loss
     value: Any = recipe

@@ -21,6 +21,7 @@ from trainer.recipe.defaults import with_defaults
 from trainer.recipe.distil import Distil
 from trainer.recipe.errors import explain, list_problems
 from trainer.recipe.loader import apply_overrides, read_mapping
+from trainer.recipe.privacy import Privacy, check_privacy
 from trainer.recipe.search import Search
 from trainer.recipe.section import Metric, Name, Section, to_tuples
 from trainer.recipe.sections import (
@@ -89,6 +90,9 @@ class Recipe(Section):
     training: Training = Training()
     few_shot: FewShot | None = Field(default=None, description="classify by sentence vectors, without training them")
     distil: Distil | None = Field(default=None, description="train a smaller student of finished runs")
+    privacy: Privacy | None = Field(
+        default=None, description="train with differential privacy, and measure what the model tells of its rows"
+    )
     export: Export = Export()
     card: Card = Card()
     search: Search | None = Field(default=None, description="what tuneship tune may change; no other command reads it")
@@ -120,6 +124,11 @@ class Recipe(Section):
             raise ValueError(f"distil.rows: belongs to {', '.join(ANSWERED_ONCE)}, not to task: {self.task}")
         if self.distil.student == "static":
             _require_static(self)
+        return self
+
+    @model_validator(mode="after")
+    def _check_privacy(self) -> Recipe:
+        check_privacy(self)
         return self
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from trainer.model.heads import vector_width
 from trainer.model.sentence_modules import SUPPORTED, SentenceModules
 from trainer.model.static_vectors import INPUTS, StaticConfig
 from trainer.model.trained_head import Carried, TrainedHead, plan_head, read_trained_head
+from trainer.recipe.applicability import adds_noise
 from trainer.recipe.defaults import with_defaults
 from trainer.recipe.recipe import Recipe
 from trainer.run.run import DISTIL_ROWS
@@ -50,9 +51,11 @@ class TrainingSetup:
     @property
     def task(self) -> Task:
         """The answering task, with its settings before training."""
-        settings = self.training_task.settings(self.splits.train, self.splits.labels, self.tokenizer.model_max_length)
-        rows: int = self.base.config.vocab_size
-        embeddings = rows if len(self.tokenizer) > rows else None
+        # statistics of the training rows, such as the mean of their numbers, would have no noise
+        rows = self.splits.validation if adds_noise(self.recipe) else self.splits.train
+        settings = self.training_task.settings(rows, self.splits.labels, self.tokenizer.model_max_length)
+        size: int = self.base.config.vocab_size
+        embeddings = size if len(self.tokenizer) > size else None
         return self.training_task.task(self.splits.labels, settings.model_copy(update={"vocabulary": embeddings}))
 
     @property

@@ -22,6 +22,7 @@ from trainer.fit.machine.workload import Workload
 from trainer.fit.trainer import preserve_randomness, state_bytes
 from trainer.fit.validation import Datasets
 from trainer.model.quiet import quiet_transformers
+from trainer.recipe.applicability import adds_noise
 from trainer.setup.training_setup import TrainingSetup
 
 
@@ -57,7 +58,9 @@ def plan_training(setup: TrainingSetup, datasets: Datasets, console: Console, th
         parts = {length: collate([datasets.train[at] for at in each]) for length, each in rows.items()}
         device = trainer.args.device.type
         trial = Trial(trainer, probes, *((parts, share) if device == "cpu" else ()))  # a GPU needs whole batches
-        choice = choose(trial, workload, precisions(training.bf16, device), thread_counts(threads, device))
+        # to compare losses would read the training rows without noise, and rows are clipped in fp32
+        bf16 = False if adds_noise(setup.recipe) else training.bf16
+        choice = choose(trial, workload, precisions(bf16, device), thread_counts(threads, device))
         written = state_bytes(trainer.model, training)
         joules, seconds = meter.joules, time.perf_counter() - start
         told = None
