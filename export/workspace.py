@@ -41,6 +41,7 @@ from serving.inference.memory import return_freed_memory
 from serving.inference.predictor import Predictor
 from trainer.data.rows import Rows
 from trainer.model.checkpoint import load_checkpoint
+from trainer.recipe.applicability import adds_noise
 from trainer.recipe.recipe import load_recipe
 from trainer.run.lock import LOCKED, NOW, read_lock
 from trainer.run.run import Run, differences
@@ -191,7 +192,8 @@ class Workspace:
 
     def _read_feeds(self) -> Feeds:
         training_task, model = self.reference.training_task, self.reference.model
-        rows = _sample_rows(self.splits.train, ROWS)
+        private = adds_noise(training_task.recipe)  # scales of training rows would have no noise
+        rows = _sample_rows(self.splits.validation if private else self.splits.train, ROWS)
         items = [item for inputs in rows.inputs for item in training_task.items(model.task, inputs)]
         return [
             {

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from serving.errors import InputError
 from trainer.imports.importer import import_checkpoint
+from trainer.recipe.applicability import adds_noise
 from trainer.recipe.recipe import Recipe, load_recipe
 from trainer.run.lock import (
     LOCKED,
@@ -32,6 +33,10 @@ from trainer.setup.training_setup import TrainingSetup, prepare_setup
 from trainer.train import train
 
 REPEATED = "when repeated"
+NOT_REPEATED = (
+    "not trained again: the noise of a private training is stored nowhere, so that it has other weights each time, and"
+    " each time tells more of its rows"
+)
 
 
 class Check(BaseModel):
@@ -51,7 +56,8 @@ class Check(BaseModel):
 class Replay(BaseModel):
     """The content of replay.json.
 
-    ``trained`` is False where recipe, base model or data differ, so that repeating would be pointless.
+    ``trained`` is False where recipe, base model or data differ, so that repeating would be pointless, and where the
+    run is ``private``, so that it is impossible.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,6 +65,7 @@ class Replay(BaseModel):
     schema_version: Literal[1] = 1
     equal: bool
     trained: bool
+    private: bool = False
     checks: list[Check]
 
 
@@ -78,9 +85,19 @@ def replay(
     inputs = _check_inputs(lock, setup, run)
     checks = [*inputs, *_check_environment(lock)]
     repeatable = all(check.equal for check in inputs)
-    if repeatable:
+    if repeatable and adds_noise(recipe):
+        checks += [
+            Check(name="files", differences=changes_since(lock, run)),
+            Check(name="weights", differences=[NOT_REPEATED], decides=False),
+        ]
+    elif repeatable:
         checks += _repeat(run, lock, locked, setup.recipe, output, console)
-    result = Replay(equal=all(c.equal for c in checks if c.decides), trained=repeatable, checks=checks)
+    result = Replay(
+        equal=all(c.equal for c in checks if c.decides),
+        trained=repeatable and not adds_noise(recipe),
+        private=adds_noise(recipe),
+        checks=checks,
+    )
     write_atomically(run.replay, result.model_dump_json(indent=2) + "\n")
     return result
 

@@ -22,6 +22,7 @@ from trainer.fit.machine.forecast import Forecast
 from trainer.fit.machine.meters import EnergyMeter, energy_meter, peak_memory, reset_peak
 from trainer.fit.part import fit
 from trainer.fit.privacy.accounting import require_opacus
+from trainer.fit.privacy.membership import attack_run
 from trainer.fit.progress import show_summary
 from trainer.fit.uploading import kept_at
 from trainer.recipe.recipe import Recipe
@@ -170,4 +171,5 @@ def _train_and_evaluate(
         record = fit(begun, run, console, callbacks) | folds
     with clock.stage("evaluation"):
         record |= evaluate_run(begun.setup, run)
+        record |= attack_run(begun.setup, run, record.get("privacy"))
     return record | {"status": FINISHED, "versions": environment.versions(), "hardware": environment.hardware()}

@@ -99,7 +99,7 @@ def _model_card(manifest: Manifest) -> dict[str, Any]:
 
 def _dataset(name: str, split: dict[str, Any]) -> dict[str, Any]:
     values = {"split": name, "rows": split["rows"], "sha256": split["sha256"]}
-    properties = [{"name": f"tuneship:{key}", "value": str(value)} for key, value in values.items()]
+    properties = [{"name": f"tuneship:{key}", "value": str(value)} for key, value in values.items() if value]
     return {"type": "dataset", "name": f"{split['source']} ({name})", "contents": {"properties": properties}}
 
 

@@ -20,7 +20,8 @@ from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import CARD, MANIFEST, Manifest
 from serving.errors import BundleError
 from serving.tasks import TASKS
-from trainer.metrics.display import CALIBRATION, format_score, metric_title
+from trainer.metrics.display import CALIBRATION, NAMES, format_score, metric_title
+from trainer.run.report.privacy import describe_score, membership_lines, membership_table, privacy_lines
 
 Record = dict[str, Any]
 
@@ -85,8 +86,25 @@ def render_card(manifest: Manifest, folder: Path, template: str = TEMPLATE, **mo
         recipe=sorted(_flatten(manifest.training.get("recipe", {}))),
         calibration_figures=CALIBRATION,
         reliability=RELIABILITY,
+        **_describe_privacy(manifest.training),
         uses_windows=TASKS[manifest.task].uses_windows,
         **more,
+    )
+
+
+def _describe_privacy(training: Mapping[str, Any]) -> Record:
+    """Paragraphs and figures; none of a run that was neither private nor attacked."""
+    membership = training.get("membership") or {}
+    lines = [*_describe_guarantee(training), *(membership_lines(membership) if membership else [])]
+    table = membership_table(membership) if membership.get("attacks") else None
+    return {"privacy": lines, "membership": membership, "membership_table": table}
+
+
+def _describe_guarantee(training: Mapping[str, Any]) -> list[str]:
+    test = training.get("test", {})
+    metric = next((name for name in NAMES if name in test), None)
+    return privacy_lines(
+        training.get("privacy"), describe_score(metric, test) if metric else "its test rows are unlabelled"
     )
 
 

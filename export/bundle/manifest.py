@@ -53,14 +53,26 @@ def draft_manifest(run: Run, model: ReferenceModel, graph: GraphSpec, files: dic
         limits=Limits(),
         verdict=UNPROVEN,
         model=record["model"] | {"checkpoint": weight_hashes(run)},
-        data=record["data"],
+        data=_describe_data(record),
         training=_describe_training(record),
-        data_warnings=record["warnings"],
+        data_warnings=[] if "privacy" in record else record["warnings"],
         card=load_recipe(run.recipe).card.model_dump(mode="json", exclude_none=True),
         versions=record["versions"] | package_versions(),
         proven_on=describe_machine(),
         files=files,
     )
+
+
+def _describe_data(record: dict[str, Any]) -> dict[str, Any]:
+    """Of a private training's rows, their number and source alone: counts, hashes and warnings have no noise."""
+    data: dict[str, Any] = record["data"]
+    if "privacy" not in record:
+        return data
+    train = data["splits"]["train"]
+    return {
+        "files": {role: file for role, file in data.get("files", {}).items() if not role.startswith("train")},
+        "splits": {**data["splits"], "train": {"source": train["source"], "rows": train["rows"], "sha256": None}},
+    }
 
 
 def _describe_training(record: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +81,8 @@ def _describe_training(record: dict[str, Any]) -> dict[str, Any]:
     imported = {"imported": record["imported"]} if "imported" in record else {}
     return {
         **imported,
-        "recipe": {name: recipe[name] for name in ("model_head", "training", "few_shot") if name in recipe},
+        "recipe": {name: recipe[name] for name in ("model_head", "training", "few_shot", "privacy") if name in recipe},
+        **{name: record[name] for name in ("privacy", "membership") if name in record},
         "best_step": record["best_step"],
         "seconds": record["seconds"],
         "hardware": record["hardware"],

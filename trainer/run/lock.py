@@ -48,12 +48,13 @@ class Environment(_Record):
 class Result(_Record):
     """The sha256 of the checkpoint's ``weights``, and of the run's other ``files``, by path in its folder.
 
-    Locks of earlier versions have weights only.
+    Locks of earlier versions have weights only. ``privacy`` is what the steps of a private training have spent.
     """
 
     weights: dict[str, str]
     files: dict[str, str] = {}
     metrics: dict[str, Any]
+    privacy: dict[str, Any] | None = None
 
 
 class Lock(_Record):
@@ -92,7 +93,12 @@ class Lock(_Record):
 
     def with_result(self, run: Run, record: dict[str, Any]) -> Lock:
         """``record`` is what run.json will hold."""
-        result = Result(weights=weight_hashes(run), files=_other_hashes(run, record), metrics=record["metrics"])
+        result = Result(
+            weights=weight_hashes(run),
+            files=_other_hashes(run, record),
+            metrics=record["metrics"],
+            privacy=record.get("privacy"),
+        )
         return self.model_copy(update={"result": result})
 
     def write(self, run: Run) -> None:

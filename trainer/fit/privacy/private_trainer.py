@@ -20,7 +20,7 @@ from serving.errors import InputError
 from trainer.fit.batches import Examples, collator
 from trainer.fit.privacy.accounting import Ledger, plan_mechanism
 from trainer.fit.privacy.row_gradients import choose_gradients
-from trainer.fit.privacy.rows import RowExamples, collate_rows, private_loader, take_sizes
+from trainer.fit.privacy.rows import RowExamples, collate_rows, private_loader, row_losses, take_sizes
 from trainer.fit.trainer import TaskTrainer, TrainingDiverged, preserve_randomness
 from trainer.fit.validation import Datasets
 from trainer.model.heads import Model
@@ -113,15 +113,7 @@ class PrivateTrainer(TaskTrainer):
         return torch.cat(losses).mean() if losses else torch.zeros((), device=self.args.device)
 
     def row_losses(self, logits: Tensor, labels: Tensor, sizes: Sequence[int]) -> Tensor:
-        """[rows]: each from its own logits and labels alone, the mean over its labels."""
-        task, windows = self.datasets.training_task, len(logits) // len(labels)
-        losses, start = [], 0
-        for size in sizes:
-            of_row = labels[start : start + size]
-            loss = task.loss(logits[start * windows : (start + size) * windows], of_row, training=self.model.training)
-            losses.append(loss / max(1, task.label_count(of_row)))
-            start += size
-        return torch.stack(losses)
+        return row_losses(self.datasets.training_task, logits, labels, sizes, training=self.model.training)
 
     def _add_part(self, part: Mapping[str, Tensor]) -> Tensor:
         batch = dict(self._prepare_inputs(dict(part)))

@@ -15,6 +15,7 @@ from trainer.fit.batches import Examples
 from trainer.fit.privacy.accounting import Mechanism
 from trainer.model.inputs import Batch, cut
 from trainer.tasks.base import Example
+from trainer.tasks.objective import Objective
 
 SIZES = "examples_of_rows"
 """In a batch: how many of its labels belong to each row, in order."""
@@ -23,11 +24,12 @@ Row = list[Example]
 
 
 class RowExamples(Dataset[Row]):
-    """The examples of each row that has some."""
+    """The examples of each row that has some, or of all with ``keep_empty``."""
 
-    def __init__(self, examples: Examples) -> None:
+    def __init__(self, examples: Examples, keep_empty: bool = False) -> None:
         counts = examples.counts
-        self._rows = [range(end - count, end) for end, count in zip(accumulate(counts), counts, strict=True) if count]
+        rows = [range(end - count, end) for end, count in zip(accumulate(counts), counts, strict=True)]
+        self._rows = [row for row in rows if row or keep_empty]
         self._examples = examples
 
     def __len__(self) -> int:
@@ -87,6 +89,17 @@ def take_sizes(batch: dict[str, Tensor]) -> list[int]:
     """Removes them from the batch; one example a row where it has none."""
     sizes = batch.pop(SIZES, None)
     return [1] * len(batch["labels"]) if sizes is None else sizes.tolist()
+
+
+def row_losses(objective: Objective, logits: Tensor, labels: Tensor, sizes: Sequence[int], *, training: bool) -> Tensor:
+    """[rows]: each from its own logits and labels alone, the mean over its labels."""
+    windows, losses, start = len(logits) // max(1, len(labels)), [], 0
+    for size in sizes:
+        of_row = labels[start : start + size]
+        loss = objective.loss(logits[start * windows : (start + size) * windows], of_row, training=training)
+        losses.append(loss / max(1, objective.label_count(of_row)))
+        start += size
+    return torch.stack(losses)
 
 
 def _longest(row: Row) -> int:

@@ -25,6 +25,7 @@ from trainer.run.report.figures import MOST_LABELS, confusion_figure, learning_c
 from trainer.run.report.import_facts import import_facts
 from trainer.run.report.marks import mark_words
 from trainer.run.report.page import render_page
+from trainer.run.report.privacy import describe_score, membership_lines, membership_table, privacy_lines
 from trainer.run.report.tables import labels_table, measure_title, slices_table
 from trainer.run.run import Run, write_atomically
 
@@ -66,6 +67,7 @@ def _template(name: str) -> jinja2.Template:
         "calibration_note": calibration_note,
         "labels_table": partial(labels_table, code=_code),
         "measure_title": measure_title,
+        "privacy_lines": _describe_privacy,
         "slices_table": slices_table,
         "calibration_table": calibration_table,
         "cost_note": cost_note,
@@ -75,6 +77,8 @@ def _template(name: str) -> jinja2.Template:
         "import_facts": import_facts,
         "leaks_note": leaks_note,
         "main_metric": main_metric,
+        "membership_lines": membership_lines,
+        "membership_table": membership_table,
         "metric_title": metric_title,
         "most_labels": MOST_LABELS,
         "student": _describe_student,
@@ -90,6 +94,11 @@ def _summary(record: dict[str, Any]) -> str:
     seconds = ", ".join(f"{stage} {spent:.0f} s" for stage, spent in record["seconds"].items())
     done = "Imported" if "imported" in record else "Trained"
     return f"{done} on {device} with {versions}. Time: {seconds}. Base weights sha256 {record['model']['sha256']}."
+
+
+def _describe_privacy(record: dict[str, Any]) -> list[str]:
+    name, test = main_metric(record), record["metrics"]["test"]
+    return privacy_lines(record.get("privacy"), describe_score(name, test))
 
 
 def _describe_student(record: dict[str, Any]) -> str:
