@@ -9,7 +9,7 @@ import os
 
 import typer
 
-from commands import bundles, checks, search, serving, training
+from commands import bundles, checks, privacy, search, serving, training
 from commands.terminal import readable_errors
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ for verb in (
     checks.check,
     training.train,
     training.replay,
+    privacy.privacy,
     search.baseline,
     search.tune,
     training.import_,

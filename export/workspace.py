@@ -167,7 +167,8 @@ class Workspace:
         """Raises UserError if this model cannot be written so."""
         self.reference.model.release()
         self._write_tokenizer(folder / TOKENIZER)
-        calibration = Calibration(self._read_feeds, lambda: self.judge(self._describe(variant, folder, {})))
+        split = "validation" if self._private else "training"
+        calibration = Calibration(self._read_feeds, lambda: self.judge(self._describe(variant, folder, {})), split)
         facts: dict[str, Any] = {}
         for name in self.graphs.files:
             facts |= variant.build(self.folder / name, folder / name, calibration)
@@ -190,10 +191,14 @@ class Workspace:
         manifest = built.manifest.model_copy(update={"settings": settings.model_dump(mode="json")})
         return replace(built, manifest=manifest, facts=built.facts | {"scores": record})
 
+    @property
+    def _private(self) -> bool:
+        """Scales that are fitted to training rows would have no noise."""
+        return adds_noise(self.reference.training_task.recipe)
+
     def _read_feeds(self) -> Feeds:
         training_task, model = self.reference.training_task, self.reference.model
-        private = adds_noise(training_task.recipe)  # scales of training rows would have no noise
-        rows = _sample_rows(self.splits.validation if private else self.splits.train, ROWS)
+        rows = _sample_rows(self.splits.validation if self._private else self.splits.train, ROWS)
         items = [item for inputs in rows.inputs for item in training_task.items(model.task, inputs)]
         return [
             {

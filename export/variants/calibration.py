@@ -25,15 +25,17 @@ ROWS, VALIDATION_ROWS, SEED = 256, 1000, 0
 
 @dataclass(frozen=True)
 class Calibration:
-    """Training and validation rows, never test rows.
+    """Training and validation rows, never test rows; of a private run, validation rows alone.
 
     Attributes:
-        read_feeds: ROWS training rows, drawn by SEED; raises InputError.
+        read_feeds: ROWS rows, drawn by SEED; raises InputError.
+        split: whose rows these are.
         judge: compares the variant as written so far with the checkpoint.
     """
 
     read_feeds: Callable[[], Feeds]
     judge: Callable[[], Judgement]
+    split: str = "training"
 
     @cached_property
     def feeds(self) -> Feeds:

@@ -50,7 +50,11 @@ def static_int8(source: Path, target: Path, calibration: Calibration, *, unsigne
     quantize = partial(quantize_layers, ranges=ranges, unsigned=unsigned)
     reverted, judgement = _quantize_until_accepted(tables, source, groups, quantize, target, calibration)
     return {
-        "calibration": {"training_rows": len(calibration.feeds), "seed": SEED, "judged_by": "validation rows"},
+        "calibration": {
+            f"{calibration.split}_rows": len(calibration.feeds),
+            "seed": SEED,
+            "judged_by": "validation rows",
+        },
         "groups": {name: {"alpha": each.alpha, "clip": each.clip} for name, each in ranges.items()},
         "reverted": reverted,
         "validation": {name: getattr(judgement, name) for name in ("answers_equal", "compared", "score")},

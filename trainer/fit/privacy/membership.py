@@ -22,6 +22,7 @@ from trainer.metrics.membership import Attack, largest_auc, largest_share, relat
 from trainer.model.checkpoint import Checkpoint, load_checkpoint
 from trainer.model.device import best_device
 from trainer.model.inputs import longest_first
+from trainer.recipe.recipe import Recipe
 from trainer.run.run import Run
 from trainer.setup.training_setup import TrainingSetup
 from trainer.tasks.base import TrainingTask
@@ -40,8 +41,7 @@ def attack_run(setup: TrainingSetup, run: Run, privacy: dict[str, Any] | None) -
 
 
 def attack_model(setup: TrainingSetup, checkpoint: Checkpoint, privacy: dict[str, Any] | None) -> dict[str, Any]:
-    """Its part of the run's record; ``privacy`` is what the record says of noise. Raises InputError."""
-    require_row_losses(setup)
+    """Its part of the run's record; ``privacy`` is what the record says of noise."""
     others, same_file = _other_rows(setup)
     sides = [_sample(rows) for rows in (setup.splits.train, others)]
     if min(map(len, sides)) < FEWEST_ROWS:
@@ -60,9 +60,8 @@ def attack_model(setup: TrainingSetup, checkpoint: Checkpoint, privacy: dict[str
     }
 
 
-def require_row_losses(setup: TrainingSetup) -> None:
+def require_row_losses(recipe: Recipe) -> None:
     """Raise InputError where there is no model that was trained here, or no loss of a single row."""
-    recipe = setup.recipe
     problem = (
         "an imported model was not trained here: which rows it has seen is unknown" if recipe.imported
         else "a few-shot classifier has its examples inside" if recipe.few_shot
