@@ -76,7 +76,8 @@ class Hooked:
 
         self._model, self.weights, self._losses = model, weights, losses
         self._windows = 0
-        self._handles = [
+        self._handles = [model.register_forward_pre_hook(self._count_windows, with_kwargs=True)]
+        self._handles += [
             layer.register_forward_pre_hook(self._repeat)
             for layer in model.modules()
             if isinstance(layer, nn.Embedding) and layer.weight.requires_grad
@@ -87,14 +88,13 @@ class Hooked:
     def __call__(self, batch: Batch, sizes: Sequence[int]) -> Tensor:
         inputs = dict(batch)
         labels = inputs.pop("labels")
-        self._windows = len(inputs["input_ids"])
         for weight in self.weights:
             weight.grad_sample = None  # type: ignore[attr-defined]
         losses = self._losses(self._model(**inputs)["logits"].float(), labels, sizes)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", _NO_FAULT)
             losses.sum().backward()  # type: ignore[no-untyped-call]
-        rows = rows_of_windows(sizes, self._windows).to(losses.device)
+        rows = rows_of_windows(sizes, len(inputs["input_ids"])).to(losses.device)
         for weight in self.weights:
             weight.grad = None
             weight.grad_sample = _sum_windows(weight, rows, len(sizes))  # type: ignore[attr-defined]
@@ -104,6 +104,9 @@ class Hooked:
         self._hooks.cleanup()
         for handle in self._handles:
             handle.remove()
+
+    def _count_windows(self, model: nn.Module, _: tuple[Any, ...], inputs: dict[str, Any]) -> None:
+        self._windows = len(inputs["input_ids"])
 
     def _repeat(self, layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """Numbers of places are often given once for all texts: Opacus would see one text."""
@@ -121,9 +124,10 @@ def choose_gradients(
     Weights that get no gradient at all are frozen: noise would be all that they learn. Where no ``most_rows`` but one
     fit into memory, hooks would be of no use.
     """
-    _require_no_statistics(model, batch)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
-    with _without_dropout(model, weights), _moved(weights):
+    with _same_modes(model), _moved(weights):
+        _require_no_statistics(model, batch)
+        _leave_dropout(model, weights)
         weights = _freeze_unused(model, weights, losses, batch, sizes)
         slow = OneByOne(model, weights, losses)
         if most_rows > 1:
@@ -223,17 +227,19 @@ def _moved(weights: Sequence[nn.Parameter]) -> Iterator[None]:
                 weight.copy_(value)
 
 
-@contextlib.contextmanager
-def _without_dropout(model: Model, weights: Sequence[nn.Parameter]) -> Iterator[None]:
+def _leave_dropout(model: Model, weights: Sequence[nn.Parameter]) -> None:
     """Layers with weights of their own are in training, as hooks act there alone, and all others in evaluation."""
-    before = {module: module.training for module in model.modules()}
     learning = {id(weight) for weight in weights}
+    model.eval()
+    for module in model.modules():
+        own = module.parameters(recurse=False)
+        module.training = module is model or any(id(weight) in learning for weight in own)
+
+
+@contextlib.contextmanager
+def _same_modes(model: Model) -> Iterator[None]:
+    before = {module: module.training for module in model.modules()}
     try:
-        model.eval()
-        model.training = True
-        for module in model.modules():
-            if any(id(weight) in learning for weight in module.parameters(recurse=False)):
-                module.training = True
         yield
     finally:
         for module, training in before.items():

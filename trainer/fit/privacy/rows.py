@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -27,16 +26,18 @@ class RowExamples(Dataset[Row]):
     """The examples of each row that has some, or of all with ``keep_empty``."""
 
     def __init__(self, examples: Examples, keep_empty: bool = False) -> None:
-        counts = examples.counts
-        rows = [range(end - count, end) for end, count in zip(accumulate(counts), counts, strict=True)]
-        self._rows = [row for row in rows if row or keep_empty]
+        self._counts = np.asarray(examples.counts)
+        self._ends = np.cumsum(self._counts)
+        self._places = np.arange(len(self._counts)) if keep_empty else np.flatnonzero(self._counts)
         self._examples = examples
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._places)
 
     def __getitem__(self, index: int) -> Row:
-        return [self._examples[at] for at in self._rows[index]]
+        place = self._places[index]
+        end = int(self._ends[place])
+        return [self._examples[at] for at in range(end - int(self._counts[place]), end)]
 
 
 class PoissonBatches(Sampler[list[int]]):
