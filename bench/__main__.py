@@ -25,6 +25,7 @@ from bench.latency import measure_latency
 from bench.lengths import measure_lengths
 from bench.memory import measure_memory
 from bench.overload import measure_overload
+from bench.privacy import measure_privacy
 from bench.process import MeasurementError
 from bench.results import write_results
 from bench.scale import measure_scale
@@ -45,8 +46,8 @@ err = Console(stderr=True)
 Section = StrEnum(
     "Section",
     [
-        "tasks", "checks", "variants", "distil", "accuracy", "size", "startup", "lambda", "image", "batching",
-        "serving", "lengths", "latency", "overload", "memory", "scale", "training", "all",
+        "tasks", "checks", "variants", "distil", "privacy", "accuracy", "size", "startup", "lambda", "image",
+        "batching", "serving", "lengths", "latency", "overload", "memory", "scale", "training", "all",
     ],
 )  # fmt: skip
 
@@ -101,6 +102,7 @@ class Bench:
             Section.checks: self._measure_checks,
             Section.variants: lambda: measure_variants(self.run, err),
             Section.distil: lambda: measure_distil(self.run, err),
+            Section.privacy: lambda: measure_privacy(self.quick, err),
             Section.accuracy: lambda: measure_accuracy(self.subject),
             Section.size: lambda: measure_size(self.subject),
             Section.startup: lambda: measure_startup(self.subject, self.repeats, logs),
@@ -157,7 +159,8 @@ def main(
     overload: Annotated[float, typer.Option(min=0.1, help="Seconds of overload.")] = 60.0,
     large: Annotated[bool, typer.Option("--large", help="For scale, XLM-R-large's size too: 7 GB, minutes.")] = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="For training, 300 of Trainer's 1,878 steps, and the others reckoned.")
+        bool,
+        typer.Option("--quick", help="For training, 300 of Trainer's 1,878 steps; for privacy, the classifier alone."),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the order of the texts.")] = 0,
 ) -> None:

@@ -51,6 +51,7 @@ def test_all_is_every_section() -> None:
         "checks",
         "variants",
         "distil",
+        "privacy",
         "accuracy",
         "size",
         "startup",
