@@ -63,7 +63,7 @@ def test_it_asks_for_no_rights() -> None:
     }
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod().keys()
     assert pod()["automountServiceAccountToken"] is False
-    assert all(set(each) - {"name"} <= {"emptyDir", "configMap"} for each in pod()["volumes"])
+    assert all(set(each) - {"name"} <= {"emptyDir", "configMap", "persistentVolumeClaim"} for each in pod()["volumes"])
 
 
 def test_it_has_limits_and_no_secrets() -> None:
@@ -109,6 +109,14 @@ def test_the_pods_find_each_other() -> None:
     policy = found["NetworkPolicy"]["spec"]
     assert policy["podSelector"]["matchLabels"] == labels
     assert policy["ingress"] == [{"from": [{"podSelector": {"matchLabels": labels}}]}]
+
+
+def test_the_machines_share_the_run() -> None:
+    """All read the states that the first one writes."""
+    claim = objects()["PersistentVolumeClaim"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    runs = next(each for each in pod()["volumes"] if each["name"] == "runs")
+    assert runs["persistentVolumeClaim"] == {"claimName": claim["metadata"]["name"]}
 
 
 def test_the_recipe_is_one(tmp_path: Path) -> None:
