@@ -68,6 +68,8 @@ def options(tmp_path: Path) -> tuple[str, ...]:
     tiny.make_backbone(recipe / "tiny-bert")
     path = tiny.write_recipe(recipe, Path("tiny-bert"), training={"num_train_epochs": 100})
     assert path.name == "recipe.yaml"
+    for file in (recipe / "tiny-bert").iterdir():
+        file.chmod(0o644)  # transformers writes weights for their owner alone
     for name in ("runs", "bucket"):
         (tmp_path / name).mkdir()
         (tmp_path / name).chmod(0o777)
