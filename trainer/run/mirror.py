@@ -86,6 +86,7 @@ class Mirror:
     def wait(self) -> str | None:
         """Until nothing is uploaded; returns why the newest state is not there, or None."""
         self._waiting.join()
+        shutil.rmtree(self._run.uploading, ignore_errors=True)
         return self._failure
 
     def finish(self, changes: Changes) -> None:
