@@ -72,9 +72,10 @@ def drop_idle(recipe: dict[str, Any], chosen: dict[str, Any]) -> None:
 
     from trainer.recipe.applicability import idle_options
     from trainer.recipe.recipe import Recipe
+    from trainer.recipe.section import to_tuples
 
     try:
-        idle = idle_options(Recipe.model_validate_json(json.dumps(recipe)))
+        idle = idle_options(Recipe.model_validate(to_tuples(recipe)))
     except ValidationError:  # the test is about it
         return
     for section, _, name in (option.partition(".") for option in idle):

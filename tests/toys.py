@@ -61,6 +61,18 @@ def similarity(folder: Path) -> dict[str, Any]:
     return {"train": "rows.csv", **SPLIT, "text_pair": "other", "label": "score"}
 
 
+def answered(folder: Path) -> dict[str, Any]:
+    """Texts and what a shop notes of them: 18 notes of four texts each; every third text has a wrong note beside it."""
+    things = ("parcel", "lamp", "order", "subscription", "purchase", "thing")
+    notes = [f"{label} the {things[at % 6]}" for at, (_, label) in enumerate(toy_rows())]
+    rows = [
+        (text, note, "" if at % 3 else notes[(at + 31) % len(notes)])
+        for at, ((text, _), note) in enumerate(zip(toy_rows(), notes, strict=True))
+    ]
+    write_csv(folder / "rows.csv", rows, ("text", "note", "wrong"))
+    return {"train": "rows.csv", **SPLIT, "text_pair": "note", "negative": "wrong"}
+
+
 def entities(folder: Path) -> dict[str, Any]:
     """People and places in CoNLL columns."""
     sentences = [
@@ -116,8 +128,13 @@ GENERATING_TOYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
 MORE_TOYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     "two labels": ("text-classification", two_labels),
     "scored pairs": ("regression", similarity),
+    "pairs without scores": ("feature-extraction", answered),
+    "ranked pairs": ("regression", answered),
 }
 """What few tests need."""
+
+LOSSES = {"pairs without scores": "multiple-negatives-ranking", "ranked pairs": "binary-cross-entropy"}
+"""Those of toys that need another than their task's."""
 
 
 def write_toy(folder: Path, backbone: Path, toy: str, **sections: Any) -> Path:
@@ -131,6 +148,8 @@ def write_toy(folder: Path, backbone: Path, toy: str, **sections: Any) -> Path:
         "bf16": False,
     }
     recipe: dict[str, Any] = {"task": task, "model": str(backbone), "data": write(folder), "training": training}
+    if toy in LOSSES:
+        recipe["model_head"] = {"loss": LOSSES[toy]}
     recipe["export"] = {"max_metric_drop": 0.5}  # no smaller drop can be shown on so few test rows
     for name, values in sections.items():
         recipe[name] = {**recipe.get(name, {}), **values}

@@ -98,9 +98,8 @@ def _unique(pairs: Iterable[Pair]) -> Iterator[Pair]:
 
 
 def _by_letters(subject: Subject) -> Iterator[Pair]:
-    """Questions about one context share most of their characters: only equal ones count."""
     rows, earlier = subject.rows, NearDuplicates()
-    equal_only = subject.task == "question-answering"
+    equal_only = subject.setup.training_task.shares_passages
     for places in _places_of_splits(rows):
         own, sketches = NearDuplicates(), [sketch(rows[at].text) for at in places]
         for at, each in zip(places, sketches, strict=True):

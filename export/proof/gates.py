@@ -132,11 +132,12 @@ def equal_answers(evidence: Evidence, promise: Promise) -> Gate:
 
 
 def metric_gates(served: ServedAnswers) -> list[Gate]:
-    """For each named test set, or for all rows."""
+    """For each named test set, or for all rows; and for the parts of answers that callers may ask for."""
     if served.change is None:
         title = metric_title(served.reference.training_task.proof_metric)
         return [not_applicable(f"change of {title}", NO_LABELS)]
     sets = {f" on {name}": change for name, change in served.test_set_changes.items()} or {"": served.change}
+    sets |= {f" of {name}": change for name, change in served.cut_changes.items()}
     return [gate(change, where) for where, change in sets.items() for gate in (_above_floor, _within_budget)]
 
 

@@ -66,7 +66,10 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Parity(Judgement):
-    """The whole proof, as in ``parity.json``; ``rows`` are test rows, and ``gates`` all of them."""
+    """The whole proof, as in ``parity.json``; ``rows`` are test rows, and ``gates`` all of them.
+
+    ``cut``: the changes of the parts of answers that callers may ask for.
+    """
 
     variant: str
     rows: int
@@ -75,6 +78,7 @@ class Parity(Judgement):
     max_abs_logit_difference: float
     mean_abs_logit_difference: float
     test_sets: dict[str, MetricChange]
+    cut: dict[str, MetricChange]
     flips: Flips
     calibration: CalibrationDrift | None
     reliability: dict[str, Any]
@@ -127,6 +131,7 @@ def prove_served(served: ServedAnswers, promise: Promise) -> Parity:
         max_abs_logit_difference=largest_of(largest for largest, _ in served.differences),
         mean_abs_logit_difference=float(np.mean([mean for _, mean in served.differences])),
         test_sets=served.test_set_changes,
+        cut=served.cut_changes,
         flips=count_flips(served.changed_rows, *served.correct_rows),
         calibration=calibration_drift(*judged) if (judged := served.judged_confidences) else None,
         reliability=measure_reliability(served),

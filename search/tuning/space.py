@@ -12,7 +12,7 @@ from optuna.trial import Trial
 from serving.errors import InputError
 from trainer.model.architecture import kind_of
 from trainer.recipe.defaults import SMOOTHING
-from trainer.recipe.recipe import LOSSES, Recipe, create_recipe, drop_idle
+from trainer.recipe.recipe import Recipe, create_recipe, drop_idle
 from trainer.recipe.search import Range, Value
 from trainer.recipe.training import EPOCHS
 from trainer.setup.training_setup import TrainingSetup
@@ -62,8 +62,8 @@ def _default_space(setup: TrainingSetup) -> Space:
     if recipe.loss == "cross-entropy" and recipe.task == "text-classification":
         own = SMOOTHING if training.label_smoothing_factor is None else training.label_smoothing_factor
         space["training.label_smoothing_factor"] = _with_own(_SMOOTHING, own)
-    elif len(LOSSES[recipe.task]) > 1 and recipe.task != "text-classification":
-        space["model_head.loss"] = LOSSES[recipe.task]
+    elif len(recipe.losses) > 1 and recipe.task != "text-classification":
+        space["model_head.loss"] = recipe.losses
     if setup.training_task.head == "sequence" and kind_of(setup.base.config) == "encoder" and not setup.trained_head:
         space["model_head.pooling"] = _with_own(_POOLINGS, recipe.model_head.pooling)
     return space

@@ -16,6 +16,12 @@ from serving.tasks.redaction import redact
 
 class FeatureExtractionSettings(RedactedSettings):
     dimensions: int = Field(ge=1, description="numbers a vector")
+    matryoshka_dims: tuple[int, ...] = Field(
+        default=(),
+        exclude_if=lambda dims: not dims,
+        description="to which sizes vectors may be cut, besides the whole, for which they were trained and proven;"
+        " absent: to any",
+    )
 
 
 class FeatureExtractionParameters(CutParameters):
@@ -46,15 +52,27 @@ class FeatureExtraction(TextTask):
     def decode(
         self, encoded: Encoded, logits: Sequence[Logits], parameters: FeatureExtractionParameters | None = None
     ) -> list[float]:
-        """The vector; ``logits``: one [dimensions]. Raises InputError for more dimensions than it has."""
+        """The vector; ``logits``: one [dimensions]. Raises InputError for a size that it cannot have."""
         options = parameters or DEFAULT
-        if options.dimensions and options.dimensions > self.settings.dimensions:
-            raise InputError(f"dimensions: {options.dimensions} asked; vectors have {self.settings.dimensions}")
+        self._check_size(options.dimensions or self.settings.dimensions)
         vector = logits[0].astype(np.float64)[: options.dimensions]
         if options.normalize:
             vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
         numbers: list[float] = vector.astype(np.float32).tolist()
         return numbers
+
+    def _check_size(self, asked: int) -> None:
+        whole, trained = self.settings.dimensions, self.settings.matryoshka_dims
+        if asked > whole:
+            raise InputError(f"dimensions: {asked} asked; vectors have {whole}", field="dimensions")
+        if trained and asked not in (whole, *trained):
+            sizes = ", ".join(map(str, sorted({whole, *trained})))
+            raise InputError(f"dimensions: {asked} asked; this model was trained for {sizes}", field="dimensions")
+
+    def validate_settings(self) -> str:
+        whole, trained = self.settings.dimensions, self.settings.matryoshka_dims
+        wrong = [each for each in trained if not 0 < each < whole]
+        return f"matryoshka_dims: {wrong[0]} is no size below {whole} dimensions" if wrong else ""
 
     def row(self, answer: list[float]) -> dict[str, list[Any]]:
         return {"embedding": answer}

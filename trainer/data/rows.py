@@ -66,8 +66,15 @@ def hash_rows(rows: Rows) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()
 
 
+NEGATIVE = "negative_"
+"""Before the number of a wrong answer, among a row's inputs."""
+
+
 def texts_of(inputs: Any) -> tuple[str, ...]:
-    return (inputs,) if isinstance(inputs, str) else tuple(inputs.values())
+    """Without wrong answers, which are beside the row's own texts to train and to rank."""
+    if isinstance(inputs, str):
+        return (inputs,)
+    return tuple(text for name, text in inputs.items() if not name.startswith(NEGATIVE))
 
 
 def normalize(text: str) -> str:

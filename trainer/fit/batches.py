@@ -88,13 +88,14 @@ def collator(tokenizer: PreTrainedTokenizerFast, objective: Objective) -> Callab
 
     def collate(examples: Sequence[Example]) -> Batch:
         windows = [window for example in examples for window in example.windows]
-        labels = _pad_labels([example.label for example in examples], tokenizer.padding_side)
+        labels = pad_labels([example.label for example in examples], tokenizer.padding_side)
         return objective.batch({**pad(windows), "labels": labels})
 
     return collate
 
 
-def _pad_labels(labels: Sequence[Any], side: str) -> Tensor:
+def pad_labels(labels: Sequence[Any], side: str) -> Tensor:
+    """Those that are lists are padded by -100."""
     if not isinstance(labels[0], list) or len({len(label) for label in labels}) == 1:
         return torch.tensor(labels)
     longest = max(map(len, labels))

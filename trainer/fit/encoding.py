@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
+from itertools import accumulate, islice
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
@@ -47,14 +49,20 @@ class EncodedItems(Sequence[Encoded]):
     def __init__(self, training_task: TrainingTask, task: Task, tokenizer: PreTrainedTokenizerFast, rows: Rows) -> None:
         self._parts = training_task, task, tokenizer
         self._rows = rows
-        self._items_a_row = len(training_task.items(task, rows.inputs[0])) if len(rows) else 1
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Of each row, the place behind its last item."""
+        training_task, task, _ = self._parts
+        return list(accumulate(len(training_task.items(task, inputs)) for inputs in self._rows.inputs))
 
     def __len__(self) -> int:
-        return len(self._rows) * self._items_a_row
+        return self._ends[-1] if self._ends else 0
 
     def __iter__(self) -> Iterator[Encoded]:
         return (each for block in encode_blocks(*self._parts, self._rows) for each in block.encoded)
 
     def __getitem__(self, index: Any) -> Any:
-        row, item = divmod(range(len(self))[index], self._items_a_row)
-        return next(encode_blocks(*self._parts, self._rows.take([row]))).encoded[item]
+        place = range(len(self))[index]
+        row = bisect_right(self._ends, place)
+        return next(encode_blocks(*self._parts, self._rows.take([row]))).encoded[place - self._ends[row]]

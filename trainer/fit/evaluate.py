@@ -73,6 +73,7 @@ class Evaluation:
         intervals = {name: wilson_interval(metrics[name], n) for name in self.scoring.shares if name in metrics}
         if "pearson" in metrics:
             intervals["pearson"] = pearson_interval(metrics["pearson"], n)
+        intervals |= self.scoring.intervals(self.rows, self.answers)
         return {f"{name}_interval_95": list(interval) for name, interval in intervals.items()}
 
 

@@ -12,7 +12,7 @@ from trainer.fit.evaluate import Evaluation, evaluate
 from trainer.fit.explain_mistakes import explain_mistakes
 from trainer.fit.leaks import measure_without_leaks
 from trainer.model.checkpoint import Checkpoint, load_checkpoint
-from trainer.run.run import Run, write_atomically
+from trainer.run.run import Run, answer_to_json, write_atomically
 from trainer.run.size import measure_size
 from trainer.setup.teachers import best_teacher
 from trainer.setup.training_setup import TrainingSetup
@@ -35,7 +35,7 @@ def evaluate_run(setup: TrainingSetup, run: Run) -> dict[str, Any]:
         **(_evaluate_teacher(setup, run) if setup.teachers else {}),
         "metrics": {name: evaluation.metrics() for name, evaluation in evaluations.items()},
         "test_sets": {name: evaluation.metrics() for name, evaluation in test_sets.items()},
-        "leaks": measure_without_leaks(evaluations["test"], splits, setup.recipe.task),
+        "leaks": measure_without_leaks(evaluations["test"], splits, setup.training_task),
         **describe_errors(checkpoint, evaluations["test"]),
         "size": measure_size(checkpoint.model, run.checkpoint),
     }
@@ -54,7 +54,8 @@ def _evaluate_teacher(setup: TrainingSetup, run: Run) -> dict[str, Any]:
 
 
 def _write_lines(path: Path, values: Iterable[Any]) -> None:
-    write_atomically(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in values))
+    lines = (json.dumps(each, ensure_ascii=False, default=answer_to_json) for each in values)
+    write_atomically(path, "".join(f"{line}\n" for line in lines))
 
 
 def describe_errors(checkpoint: Checkpoint, evaluation: Evaluation) -> dict[str, Any]:

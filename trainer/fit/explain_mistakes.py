@@ -9,7 +9,7 @@ from serving.errors import InputError
 from serving.explain.explainer import Explainer
 from serving.explain.parameters import ExplainParameters
 from serving.explain.targets import unsupported_reason
-from serving.tasks.base import Encoded, Logits
+from serving.tasks.base import Encoded, Logits, Task
 from trainer.data.rows import Rows
 from trainer.model.checkpoint import Checkpoint
 from trainer.model.inference import logits_of
@@ -46,7 +46,7 @@ def explain_mistakes(checkpoint: Checkpoint, rows: Rows, mistakes: Sequence[dict
     predictor, left = CheckpointPredictor(checkpoint), MOST_TOKENS
     explainer, options, explained = Explainer(predictor), ExplainParameters(), []
     for each in mistakes:
-        inputs = rows.inputs[each["line"] - 1]
+        inputs = _served(checkpoint.task, rows.inputs[each["line"] - 1])
         (encoded,) = predictor.encode([predictor.check(inputs)], options)
         try:
             left -= explainer.cost(encoded, options)
@@ -55,6 +55,11 @@ def explain_mistakes(checkpoint: Checkpoint, rows: Rows, mistakes: Sequence[dict
             words = []
         explained.append({**each, "words": words} if words else each)
     return explained
+
+
+def _served(task: Task, inputs: Any) -> Any:
+    """What a client sends of them: no wrong answers."""
+    return {key: inputs[key] for key in task.input_keys} if isinstance(inputs, dict) else inputs
 
 
 def _words(explanation: dict[str, Any]) -> list[dict[str, Any]]:

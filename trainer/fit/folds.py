@@ -24,7 +24,7 @@ from trainer.fit.model_soup import Record
 from trainer.fit.part import train_part
 from trainer.fit.score import score_answers, score_checkpoint
 from trainer.metrics.display import format_score, metric_title
-from trainer.run.run import Run, write_atomically
+from trainer.run.run import Run, answer_to_json, write_atomically
 from trainer.setup.training_setup import TrainingSetup
 
 
@@ -88,7 +88,7 @@ def _fold(
     if not file.is_file():
         with FoldProgress(console, title) as progress:
             found = _train_fold(_setup_of(setup, rows, fold), place, [progress, *callbacks])
-        write_atomically(file, json.dumps(found, ensure_ascii=False))
+        write_atomically(file, json.dumps(found, ensure_ascii=False, default=answer_to_json))
     shutil.rmtree(place, ignore_errors=True)
     found = json.loads(file.read_text(encoding="utf-8"))
     metric = setup.training_task.proof_metric

@@ -10,6 +10,7 @@ from trainer.data.near_duplicates import NearDuplicates, plain, sketch
 from trainer.data.rows import Rows, texts_of
 from trainer.fit.evaluate import Evaluation
 from trainer.setup.splits import Splits
+from trainer.tasks.row_reader import RowReader
 
 MOST_ROWS = 100_000
 """Of more rows only equal texts are looked for."""
@@ -17,9 +18,9 @@ FEWEST_ROWS = 10
 _DETAILS = ("confusion_matrix", "per_label", "calibration")
 
 
-def measure_without_leaks(evaluation: Evaluation, splits: Splits, task: str) -> dict[str, Any]:
+def measure_without_leaks(evaluation: Evaluation, splits: Splits, reader: RowReader) -> dict[str, Any]:
     """What the record says of them; ``test`` is None where too few rows are left to measure."""
-    equal_only = task == "question-answering" or len(splits.train) + len(splits.test) > MOST_ROWS
+    equal_only = reader.shares_passages or len(splits.train) + len(splits.test) > MOST_ROWS
     leaked = find_leaks([splits.train, splits.validation], splits.test, equal_only=equal_only)
     kept = [at for at in range(len(splits.test)) if at not in leaked]
     metrics = _measure(evaluation, kept) if leaked and len(kept) >= FEWEST_ROWS else None

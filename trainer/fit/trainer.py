@@ -29,9 +29,10 @@ from transformers import (
 )
 
 from serving.errors import UserError
-from trainer.fit.batches import LengthBucketSampler, collator
+from trainer.fit.batches import collator
 from trainer.fit.compilation import compile_steps
 from trainer.fit.machine.dropout import quicken_dropout
+from trainer.fit.no_duplicates import create_sampler
 from trainer.fit.optimisation.ema import WeightEma
 from trainer.fit.optimisation.parameter_groups import parameter_groups
 from trainer.fit.optimisation.schedule import create_schedule
@@ -136,9 +137,15 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         return self.lr_scheduler
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        batch = self.args.train_batch_size
-        self.order = LengthBucketSampler(self.train_dataset.lengths(), batch, self.args.seed)
+        task, batch = self.datasets.training_task, self.args.train_batch_size
+        self.order = create_sampler(task, self.train_dataset, batch, self.args.seed)
         return self.order
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        """As `Objective.label_count` has it."""
+        counted = self.datasets.training_task.counted
+        samples = [{**batch, "labels": counted(batch["labels"])} for batch in batch_samples]
+        return super()._get_num_items_in_batch(samples, device)
 
     def _run_epoch(self, *, epoch: int, **options: Any) -> None:
         # only some of Accelerate's wrappers pass the epoch on, and that of a resumed epoch does not

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from serving.tasks.base import Logits, Task
 from trainer.data.rows import Rows, hash_rows
-from trainer.fit.batches import Examples, collator
+from trainer.fit.batches import Examples, collator, pad_labels
 from trainer.fit.encoding import Block, EncodedItems, encode_blocks
 from trainer.fit.progress import show_data
 from trainer.model.checkpoint import save_checkpoint
@@ -152,7 +152,7 @@ def _losses(datasets: Datasets, block: Block, logits: Sequence[list[Logits]]) ->
     every = [each for row in pairs for each in datasets.training_task.examples(datasets.task, *row)]
     for examples in cut(every, LOSS_BATCH):
         for batch in _stackable(examples, logits_of):
-            labels = torch.tensor([example.label for example in batch])
+            labels = pad_labels([example.label for example in batch], datasets.tokenizer.padding_side)
             values = torch.from_numpy(np.stack([logits_of[id(window)] for each in batch for window in each.windows]))
             loss = datasets.training_task.loss(values, labels, training=False)
             yield float(loss), datasets.training_task.label_count(labels)

@@ -62,12 +62,23 @@ def score_changes(before: Mapping[Any, float], after: Mapping[Any, float], missi
     return np.array([abs(after.get(key, missing) - score) for key, score in before.items()], dtype=np.float64)
 
 
-def vector_changes(before: Sequence[float], after: Sequence[float]) -> Changes:
-    """1 - cosine, and |length / length before - 1|, of vectors that are not normalised."""
+def vector_changes(before: Sequence[float], after: Sequence[float], sizes: Sequence[int] = ()) -> Changes:
+    """1 - cosine, and |length / length before - 1|, of vectors that are not normalised.
+
+    ``sizes``: cosines of the vectors' beginnings too, as of vectors that callers cut.
+    """
     ours, theirs = np.asarray(after, dtype=np.float64), np.asarray(before, dtype=np.float64)
     lengths = [max(float(np.linalg.norm(side)), 1e-12) for side in (theirs, ours)]
-    cosine = float(theirs @ ours) / (lengths[0] * lengths[1]) if len(ours) == len(theirs) else -1.0
-    return {COSINE: np.array([1 - cosine]), LENGTH: np.array([abs(lengths[1] / lengths[0] - 1)])}
+    cosines = [_cosine(theirs[:size], ours[:size]) for size in (*sizes, max(len(ours), len(theirs)))]
+    return {COSINE: 1 - np.array(cosines), LENGTH: np.array([abs(lengths[1] / lengths[0] - 1)])}
+
+
+def _cosine(one: Floats, other: Floats) -> float:
+    """-1 for vectors that cannot be compared."""
+    if len(one) != len(other):
+        return -1.0
+    lengths = [max(float(np.linalg.norm(side)), 1e-12) for side in (one, other)]
+    return float(one @ other) / (lengths[0] * lengths[1])
 
 
 def token_probability_changes(before: Logits, after: Logits) -> Floats:

@@ -14,13 +14,20 @@ NAMES = {
     "spearman": "Spearman",
     "rmse": "RMSE",
     "coverage": "inside the interval",
+    "recall_at_1": "recall@1",
+    "recall_at_5": "recall@5",
+    "recall_at_10": "recall@10",
+    "mrr_at_10": "MRR@10",
+    "ndcg_at_10": "nDCG@10",
     "precision": "precision",
     "recall": "recall",
     "token_accuracy": "token accuracy",
     "perplexity": "perplexity",
 }
 CALIBRATION = {"ece": "calibration error", "nll": "negative log-likelihood", "brier": "Brier score"}
-PERCENT = frozenset({"accuracy", "exact_match", "coverage"})
+MOST_INTERVALS = 3
+"""In a table; of more, the main metric's alone."""
+PERCENT = frozenset({"accuracy", "exact_match", "coverage", "recall_at_1", "recall_at_5", "recall_at_10"})
 
 
 def metric_title(metric: str) -> str:
@@ -78,15 +85,18 @@ def figures_table(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     sets |= {"test, its teacher": record["teacher"]["metrics"]} if "teacher" in record else {}
     if without := record.get("leaks", {}).get("test"):
         sets["test, unseen rows"] = without
+    sets |= {f"test, {name}": each for name, each in record["metrics"]["test"].get("cut", {}).items()}
     names = [name for name in NAMES if all(name in figures for figures in sets.values())]
     headings = ["set", "rows"]
     rows = [[name, str(figures["rows"])] for name, figures in sets.items()]
+    told = [name for name in names if f"{name}_interval_95" in sets["test"]]
+    told = told if len(told) <= MOST_INTERVALS else [main_metric(record)]
     for metric in sorted(names, key=lambda name: name != main_metric(record)):
         interval = f"{metric}_interval_95"
-        headings += [metric_title(metric), *(["95 % interval"] if interval in sets["test"] else [])]
+        headings += [metric_title(metric), *(["95 % interval"] if metric in told else [])]
         for row, figures in zip(rows, sets.values(), strict=True):
             row.append(format_score(metric, figures[metric]))
-            if interval in sets["test"]:
+            if metric in told:
                 low, high = figures[interval]
                 row.append(f"{format_score(metric, low)} – {format_score(metric, high)}")
     return headings, rows

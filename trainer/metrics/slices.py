@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -47,6 +48,8 @@ def measure_slices(metric: WeightedMetric, slices: dict[str, Mask]) -> list[dict
     measured = []
     for (name, mask), (inside, outside) in zip(slices.items(), resampled, strict=True):
         value, rest = (float(metric(every * part)[0]) for part in (mask, ~mask))
+        if math.isnan(value + rest):  # rows that stand for no query of their own
+            continue
         low, high = np.nanquantile(inside, (0.025, 0.975))
         weaker = np.nanquantile(inside - outside, 1 - 0.025 / len(slices)) < 0
         figures = {"name": name, "rows": int(mask.sum()), "value": value, "interval_95": [float(low), float(high)]}

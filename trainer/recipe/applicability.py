@@ -89,6 +89,20 @@ _SETS_A_RATE = Condition(
     "a backbone that learns, or to a head whose own rate is left out",
     lambda recipe: "under training.trainable: classifier beside training.head_learning_rate",
 )
+RANKING_LOSSES = {"feature-extraction": "multiple-negatives-ranking", "regression": "binary-cross-entropy"}
+"""By task, the loss of pairs without scores."""
+_RANKS = Condition(
+    lambda recipe: RANKING_LOSSES.get(recipe.task) == recipe.loss,
+    "pairs without scores ("
+    + ", ".join(f"task: {task} with model_head.loss: {loss}" for task, loss in RANKING_LOSSES.items())
+    + ")",
+    lambda recipe: f"under task: {recipe.task} with model_head.loss: {recipe.loss}",
+)
+_HAS_TARGETS = Condition(
+    lambda recipe: RANKING_LOSSES.get(recipe.task) != recipe.loss,
+    "rows with an answer of their own",
+    lambda recipe: f"under model_head.loss: {recipe.loss}, where the second text is the answer",
+)
 _SPLITS = Condition(
     lambda recipe: (
         not isinstance(recipe.data.validation, str)
@@ -123,10 +137,15 @@ OPTIONS: dict[str, list[Condition]] = {
     "model_head.loss": _FINE_TUNES,
     "model_head.focal_gamma": [*_FINE_TUNES, where("model_head.loss", "focal")],
     "model_head.class_weights": [*_FINE_TUNES, where("task", *_LABELS)],
-    "model_head.interval_coverage": [without("imported"), where("task", "regression")],
+    "model_head.interval_coverage": [without("imported"), where("task", "regression"), _HAS_TARGETS],
+    "model_head.scale": [*_FINE_TUNES, where("model_head.loss", "cosent", "multiple-negatives-ranking")],
+    "model_head.symmetric": [*_FINE_TUNES, where("model_head.loss", "multiple-negatives-ranking")],
+    "model_head.matryoshka_dims": [*_FINE_TUNES, where("task", "feature-extraction")],
     "data.text": [where("task", *_TEXTS, "token-classification", "feature-extraction", *_GENERATED)],
     "data.text_pair": [where("task", *_TEXTS, "feature-extraction")],
-    "data.label": [where("task", *_TEXTS, "token-classification", "feature-extraction", *_GENERATED)],
+    "data.label": [where("task", *_TEXTS, "token-classification", "feature-extraction", *_GENERATED), _HAS_TARGETS],
+    "data.negative": [_RANKS],
+    "data.sampled_negatives": [where("task", "regression"), where("model_head.loss", "binary-cross-entropy")],
     "data.label_separator": [where("task", "multi-label-classification")],
     "data.label_names": [where("task", *_LABELS)],
     "data.word_separator": [where("task", "token-classification")],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -16,14 +16,14 @@ from pydantic import Field, ValidationError, model_validator
 from serving.errors import InputError, shorten
 from serving.files import replace_file
 from stores.targets import is_target
-from trainer.recipe.applicability import describe_idle, without_idle
+from trainer.recipe.applicability import RANKING_LOSSES, describe_idle, without_idle
 from trainer.recipe.defaults import with_defaults
 from trainer.recipe.distil import Distil
 from trainer.recipe.errors import explain, list_problems
 from trainer.recipe.loader import apply_overrides, read_mapping
 from trainer.recipe.privacy import Privacy, check_privacy
 from trainer.recipe.search import Search
-from trainer.recipe.section import Metric, Name, Section, to_tuples
+from trainer.recipe.section import Metric, Name, Ranking, Section, to_tuples
 from trainer.recipe.sections import (
     Card,
     Data,
@@ -51,16 +51,19 @@ TaskName = Literal[
 _CHOICES: dict[TaskName, tuple[tuple[Loss, ...], tuple[Metric, ...]]] = {
     "text-classification": (("cross-entropy", "focal", "binary-cross-entropy"), ("accuracy", "macro_f1")),
     "multi-label-classification": (("binary-cross-entropy", "focal"), ("macro_f1", "micro_f1")),
-    "regression": (("mse", "huber"), ("pearson", "spearman")),
+    "regression": (("mse", "huber", "binary-cross-entropy"), ("pearson", "spearman")),
     "token-classification": (("cross-entropy", "focal"), ("f1",)),
     "question-answering": (("cross-entropy",), ("f1", "exact_match")),
-    "feature-extraction": (("cosent", "cosine"), ("spearman", "pearson")),
+    "feature-extraction": (("cosent", "cosine", "multiple-negatives-ranking"), ("spearman", "pearson")),
     "text2text-generation": (("cross-entropy",), ("token_accuracy",)),
     "text-generation": (("cross-entropy",), ("token_accuracy",)),
 }
 """The losses and the metrics that may choose the checkpoint; the defaults come first."""
 LOSSES = {task: losses for task, (losses, _) in _CHOICES.items()}
 METRICS = {task: metrics for task, (_, metrics) in _CHOICES.items()}
+
+RANKINGS: tuple[Metric, ...] = get_args(Ranking)
+"""The metrics of pairs without scores."""
 
 REDACTED = ("text-classification", "multi-label-classification", "regression", "feature-extraction")
 """The tasks of ``data.redact``."""
@@ -135,7 +138,7 @@ class Recipe(Section):
     def _check_task(self) -> Recipe:
         loss, metric = self.model_head.loss, self.training.metric_for_best_model
         _require_choice("model_head.loss", loss, LOSSES[self.task], self.task)
-        _require_choice("training.metric_for_best_model", metric, METRICS[self.task], self.task)
+        _require_choice("training.metric_for_best_model", metric, self.metrics, self.task)
         if self.few_shot and self.task != "text-classification":
             raise ValueError(f"few_shot: belongs to task: text-classification, not to {self.task}")
         if self.few_shot and self.data.text_pair:
@@ -144,6 +147,10 @@ class Recipe(Section):
             raise ValueError(
                 "data.folds: the teacher of distil has seen the rows of every fold, which flatters the scores; leave"
                 " one of the two out"
+            )
+        if self.ranks and self.task == "feature-extraction" and self.data.folds:
+            raise ValueError(
+                "data.folds: the vectors of one fold's model cannot be searched with those of another; leave it out"
             )
         if self.imported and self.data.folds:
             raise ValueError("data.folds: an imported model is not trained, so that there is nothing to cross-validate")
@@ -172,9 +179,25 @@ class Recipe(Section):
         return self.model_head.loss or LOSSES[self.task][0]
 
     @property
+    def ranks(self) -> bool:
+        """Whether rows are pairs without scores: the second text is a right answer to the first."""
+        return RANKING_LOSSES.get(self.task) == self.loss
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """Those that learn from such rows."""
+        ranking = RANKING_LOSSES.get(self.task)
+        return (self.loss,) if self.ranks else tuple(loss for loss in LOSSES[self.task] if loss != ranking)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Those that may choose the checkpoint, the default first."""
+        return RANKINGS if self.ranks else METRICS[self.task]
+
+    @property
     def metric(self) -> Metric:
         """The one that chooses the checkpoint."""
-        return self.training.metric_for_best_model or METRICS[self.task][0]
+        return self.training.metric_for_best_model or self.metrics[0]
 
     def to_mapping(self, folder: Path | None = None) -> dict[str, Any]:
         """JSON values of the options that act; local paths are relative to ``folder``, if one is given."""

@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1)]
 
-Metric = Literal["accuracy", "macro_f1", "micro_f1", "f1", "exact_match", "pearson", "spearman", "token_accuracy"]
+Ranking = Literal["recall_at_1", "recall_at_5", "recall_at_10", "mrr_at_10", "ndcg_at_10"]
+Metric = (
+    Literal["accuracy", "macro_f1", "micro_f1", "f1", "exact_match", "pearson", "spearman", "token_accuracy"] | Ranking
+)
 
 
 class Section(BaseModel):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from serving.tasks.redaction import PersonalData
 from trainer.recipe.section import Fraction, Name, Section
 
-Loss = Literal["cross-entropy", "focal", "binary-cross-entropy", "mse", "huber", "cosent", "cosine"]
+Loss = Literal[
+    "cross-entropy", "focal", "binary-cross-entropy", "mse", "huber", "cosent", "cosine", "multiple-negatives-ranking"
+]
+Dimensions = Annotated[int, Field(ge=1, le=2**17)]
 Pooling = Literal["mean", "cls", "last", "max", "mean_sqrt_len_tokens", "weightedmean"]
 """A text's vector, as sentence-transformers has it (its ``lasttoken`` is ``last``)."""
 
@@ -35,7 +38,17 @@ class ModelHead(Section):
     loss: Loss | None = Field(
         default=None,
         description="what training minimises; null: the task's first in the table of tasks;"
-        " binary-cross-entropy gives two labels a single logit",
+        " binary-cross-entropy gives two labels a single logit, and under regression learns pairs without scores",
+    )
+    scale: float = Field(
+        default=20.0, gt=0, le=1000, description="times the cosines, under cosent and multiple-negatives-ranking"
+    )
+    symmetric: bool = Field(
+        default=False, description="multiple-negatives-ranking: rank the first texts beside each second one too"
+    )
+    matryoshka_dims: tuple[Dimensions, ...] | None = Field(
+        default=None,
+        description="of vectors: sizes below the whole to which callers may cut them; each is trained and proven",
     )
     focal_gamma: float = Field(default=2.0, gt=0, le=10, description="of the focal loss: how little easy rows count")
     class_weights: Literal["balanced"] | dict[str, float] | None = Field(
@@ -64,6 +77,14 @@ class Data(Section):
         default=None, description="column of the text; null: text, or tokens where tokens have tags"
     )
     text_pair: Name | None = Field(default=None, description="column of the second text of a pair")
+    negative: Name | tuple[Name, ...] | None = Field(
+        default=None,
+        description="of pairs without scores: column, or list of columns, of texts that do not answer the first one"
+        " (hard negatives): a text, a list of texts, or nothing",
+    )
+    sampled_negatives: int = Field(
+        default=9, ge=1, le=100, description="of a cross-encoder: other rows' second texts beside each row's own"
+    )
     label: Name | tuple[Name, ...] | None = Field(
         default=None,
         description="column of the expected answer: a label, a number, tags or a text; null: label, or tags; for"
@@ -147,11 +168,17 @@ class Data(Section):
             raise ValueError(f"data.text and data.label: both name the column {self.text!r}; an answer needs its own")
         if isinstance(self.label, tuple) and len(self.label) != len(set(self.label)):
             raise ValueError("data.label: a column is named twice; name each label's column once")
+        if self.text_pair is not None and self.text_pair in (self.text, self.label):
+            raise ValueError(f"data.text_pair: {self.text_pair!r} is named twice; the second text needs its own column")
         if isinstance(self.label, tuple) and (self.label_names or self.label_separator):
             raise ValueError("data.label: a list of columns names the labels; leave data.label_names out")
         if self.dataset is not None and self.column_names:
             raise ValueError("data.column_names: names the columns of files; data.dataset has its own")
         return self
+
+    def negatives(self) -> tuple[str, ...]:
+        """The columns of hard negatives."""
+        return (self.negative,) if isinstance(self.negative, str) else self.negative or ()
 
     def test_sets(self) -> list[tuple[str, float | str]]:
         """Each set's name and its file, split or fraction."""

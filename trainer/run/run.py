@@ -135,6 +135,11 @@ class Run:
         shutil.rmtree(self.uploading, ignore_errors=True)
 
 
+def answer_to_json(vectors: Any) -> Any:
+    """An answer that is an array, for `json.dumps`."""
+    return vectors.tolist()
+
+
 def format_record(record: dict[str, Any]) -> str:
     """run.json's text."""
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"

@@ -9,6 +9,8 @@ from trainer.tasks.generation import Text2TextGeneration, TextGeneration
 from trainer.tasks.multi_label_classification import MultiLabelClassification
 from trainer.tasks.question_answering import QuestionAnswering
 from trainer.tasks.regression import Regression
+from trainer.tasks.reranking import Reranking
+from trainer.tasks.retrieval import Retrieval
 from trainer.tasks.text_classification import TextClassification
 from trainer.tasks.token_classification import TokenClassification
 
@@ -27,5 +29,9 @@ TRAINING_TASKS: dict[str, type[TrainingTask]] = {
 }
 
 
+RANKING_TASKS: dict[str, type[TrainingTask]] = {kind.serves.name: kind for kind in (Retrieval, Reranking)}
+"""The same for rows that are pairs without scores."""
+
+
 def create_training_task(recipe: Recipe) -> TrainingTask:
-    return TRAINING_TASKS[recipe.task](recipe)
+    return (RANKING_TASKS if recipe.ranks else TRAINING_TASKS)[recipe.task](recipe)

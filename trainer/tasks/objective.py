@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,9 +43,17 @@ class Objective(ABC):
         The two windows of a pair are neighbours. ``training``: label smoothing and class weights apply.
         """
 
+    def counted(self, labels: Tensor) -> Tensor:
+        """The labels of which `loss` sums over each that is not -100."""
+        return labels
+
     def label_count(self, labels: Tensor) -> int:
         """How many labels `loss` sums over."""
-        return int(labels.ne(IGNORED).sum())
+        return int(self.counted(labels).ne(IGNORED).sum())
+
+    def text_ids(self, example: Example) -> Collection[int]:
+        """Of the texts that should come once in a batch, where its examples are compared; empty: they are not."""
+        return ()
 
     def soft_answers(self) -> SoftAnswers | None:
         """How a student learns from a teacher's logits; None: it cannot."""

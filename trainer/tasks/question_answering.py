@@ -41,6 +41,7 @@ class QuestionAnswering(WordScoring, TrainingTask):
     serves = serving.QuestionAnswering
     head = "span"
     default_label = "answers"
+    shares_passages = True
 
     def arrange(self, table: Table, labelled: bool | None) -> Table:
         return with_answers(super().arrange(table, labelled))

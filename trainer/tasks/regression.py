@@ -63,7 +63,7 @@ class Regression(TrainingTask):
     def without_calibration(self, settings: TaskSettings) -> TaskSettings:
         return settings.model_copy(update={"radius": None})
 
-    def calibrate(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Calibrated:
+    def calibrate(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Calibrated | None:
         """An interval around every number, of `model_head.interval_coverage`."""
         coverage = interval_coverage(self.recipe)
         answers: list[Any] = [task.decode(*pair) for pair in zip(encoded, logits, strict=True)]
@@ -71,7 +71,7 @@ class Regression(TrainingTask):
         settings = task.settings.model_copy(update={"radius": radius, "coverage": coverage})
         return Calibrated(settings, radius is not None)
 
-    def examples(self, task: Task, encoded: list[Encoded], target: float) -> list[Example]:
+    def examples(self, task: Task, encoded: list[Encoded], target: Any) -> list[Example]:
         settings: Any = task.settings
         return [Example((encoded[0].windows[0],), [(target - settings.mean) / settings.std])]
 

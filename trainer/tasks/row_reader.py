@@ -29,6 +29,8 @@ class RowReader(ABC):
     recipe: Recipe
     default_text: ClassVar[str] = "text"
     default_label: ClassVar[str] = "label"
+    shares_passages: ClassVar[bool] = False
+    """Whether different rows may share most of their characters: then only equal ones are the same."""
     annotation: ClassVar[Annotation] = "choices"
     _tokenizer: PreTrainedTokenizerFast | None = None
     _model = ""
@@ -95,9 +97,10 @@ class RowReader(ABC):
     def _read_texts(self, table: Table, key: str, name: str) -> list[Any]:
         """Without the personal data that ``data.redact`` names, as the server will read them."""
         texts = columns.texts(table, key, name)
-        return (
-            columns.map_rows(table, lambda text: redact(text, self.data.redact), texts) if self.data.redact else texts
-        )
+        return columns.map_rows(table, self.redacted, texts) if self.data.redact else texts
+
+    def redacted(self, text: str) -> str:
+        return redact(text, self.data.redact)
 
     def has_targets(self, table: Table) -> bool:
         """Always where a model is trained; the rows of an imported one may lack the column."""

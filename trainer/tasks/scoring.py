@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from trainer.model.inference import RowLogits
 from trainer.recipe.recipe import Recipe
 
 MetricValues = dict[str, float]
+Interval = tuple[float, float]
 
 
 class Scoring(ABC):
@@ -45,6 +46,14 @@ class Scoring(ABC):
     @abstractmethod
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         """A metric that may choose the checkpoint, or that a proof compares, as a function of row weights."""
+
+    def intervals(self, rows: Rows, answers: Sequence[Any]) -> Mapping[str, Interval]:
+        """The 95 % intervals of metrics that are neither shares of rows nor correlations."""
+        return {}
+
+    def cut_answers(self, answers: Sequence[Any]) -> Mapping[str, Sequence[Any]]:
+        """The answers as callers may ask for less of each, by what a proof calls that; the metric is proven of each."""
+        return {}
 
     def floor(self, metric: str, rows: Rows) -> float:
         """The best score of an answer that is the same for every row; a correlation with a constant is 0."""

@@ -119,10 +119,27 @@ class ServedAnswers:
         sets = self.reference.test_sets
         return {name: self._change(self.reference.row_answers, places) for name, places in sets.items()}
 
-    def _change(self, before: list[Any], places: range | None = None, budget: float | None = None) -> MetricChange:
-        """NaN if the answers cannot be scored. By default of all rows, with the budget of a variant."""
-        task, rows, after = self.reference.training_task, self.reference.evaluation, self.row_answers
+    @cached_property
+    def cut_changes(self) -> dict[str, MetricChange]:
+        """Of answers of which callers may ask for a part: vectors cut to each trained size."""
+        task = self.reference.training_task
+        if not self.reference.evaluation.labelled:
+            return {}
+        sides = (task.cut_answers(answers) for answers in (self.reference.row_answers, self.row_answers))
+        before, after = map(dict, sides)
+        return {name: self._change(list(before[name]), after=list(after[name])) for name in before}
+
+    def _change(
+        self,
+        before: list[Any],
+        places: range | None = None,
+        budget: float | None = None,
+        after: list[Any] | None = None,
+    ) -> MetricChange:
+        """NaN if the answers cannot be scored. By default of the whole answers to all rows, with a variant's budget."""
+        task, rows = self.reference.training_task, self.reference.evaluation
         of_teacher = self.reference.teacher is not None and before is self.reference.teacher.answers
+        after = self.row_answers if after is None else after
         if places is not None:
             part = slice(places.start, places.stop)
             rows, before, after = rows.take(places), before[part], after[part]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tiny import toy_rows
+from tests.trainer.conftest import training_task
 from trainer.data.rows import Rows
 from trainer.fit.evaluate import evaluate
 from trainer.fit.leaks import find_leaks, measure_without_leaks
@@ -41,7 +42,7 @@ def test_the_score_without_them(tiny_run: Run) -> None:
     test = rows_of([*TEST, *((text, "track") for text, _ in SEEN)])  # wrong labels: they cost accuracy
     splits = Splits(TRAIN, TRAIN, test, checkpoint.labels, {})
     plain = evaluate(checkpoint, task, test, 8)
-    leaks = measure_without_leaks(plain, splits, "text-classification")
+    leaks = measure_without_leaks(plain, splits, training_task("text-classification"))
     unseen = [at for at in range(len(test)) if at not in find_leaks([TRAIN], test, equal_only=False)]
     assert leaks["rows"] == len(test) - len(unseen)
     assert leaks["equal"] == 1

@@ -14,7 +14,7 @@ from trainer.fit.distil.pooled_vectors import VectorTap, vector_distance
 from trainer.fit.trainer import TaskTrainer
 from trainer.model.inputs import Batch
 
-TEACHER, LABELLED, VECTORS = "teacher", "labelled", "teacher_vectors"
+TEACHER, LABELLED, WINDOWS, VECTORS = "teacher", "labelled", "windows", "teacher_vectors"
 
 
 class DistilTrainer(TaskTrainer):
@@ -30,7 +30,7 @@ class DistilTrainer(TaskTrainer):
 
     def compute_loss(self, model: nn.Module, inputs: Batch, *args: Any, **options: Any) -> Any:
         taught = TEACHER in inputs  # the timed steps before a training know no teacher yet
-        self._taught = (inputs.pop(TEACHER), inputs.pop(LABELLED)) if taught else None
+        self._taught = (inputs.pop(TEACHER), inputs.pop(LABELLED), inputs.pop(WINDOWS)) if taught else None
         self._vectors = inputs.pop(VECTORS, None)
         return super().compute_loss(model, inputs, *args, **options)
 
@@ -38,11 +38,11 @@ class DistilTrainer(TaskTrainer):
         """Rows without labels have the teachers' part alone, at its full weight."""
         if self._taught is None:
             return super().total_loss(logits, labels)
-        task, (teacher, labelled) = self.datasets.training_task, self._taught
+        task, (teacher, labelled, windows) = self.datasets.training_task, self._taught
         distil, soft = task.recipe.distil, task.soft_answers()
         assert distil is not None
         assert soft is not None
-        known = labelled.repeat_interleave(len(logits) // len(labels))
+        known = labelled.repeat_interleave(windows)
         weights = torch.where(known, 1 - distil.label_weight, 1.0)
         total = (soft.loss(logits, teacher, labels, distil.temperature) * weights).sum()
         if distil.label_weight and labelled.any():
@@ -55,7 +55,7 @@ class DistilTrainer(TaskTrainer):
 def with_teacher(collate: Callable[[Sequence[Any]], Batch]) -> Callable[[Sequence[TaughtExample]], Batch]:
     """Batches also have the teachers' logits [windows, …], padded by the lowest float, and which labels count.
 
-    With the first teacher's vectors [windows, width], where the examples have them.
+    With of how many windows each label is, and the first teacher's vectors [windows, width], where there are any.
     """
 
     def collate_taught(examples: Sequence[TaughtExample]) -> Batch:
@@ -67,6 +67,7 @@ def with_teacher(collate: Callable[[Sequence[Any]], Batch]) -> Callable[[Sequenc
             **batch,
             TEACHER: torch.stack(padded),
             LABELLED: torch.tensor([example.labelled for example in examples]),
+            WINDOWS: torch.tensor([len(example.windows) for example in examples]),
             **({VECTORS: torch.stack(vectors)} if vectors else {}),
         }
 

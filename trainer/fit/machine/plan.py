@@ -12,13 +12,14 @@ from typing import Any
 
 from rich.console import Console
 
-from trainer.fit.batches import LengthBucketSampler, collator
+from trainer.fit.batches import collator
 from trainer.fit.fine_tune import create_trainer
 from trainer.fit.machine.choice import Choice, choose, precisions, thread_counts
 from trainer.fit.machine.forecast import Forecast, forecast
 from trainer.fit.machine.meters import energy_meter
 from trainer.fit.machine.trial import Trial
 from trainer.fit.machine.workload import Workload
+from trainer.fit.no_duplicates import create_sampler
 from trainer.fit.trainer import preserve_randomness, state_bytes
 from trainer.fit.validation import Datasets
 from trainer.model.quiet import quiet_transformers
@@ -45,7 +46,8 @@ def plan_training(setup: TrainingSetup, datasets: Datasets, console: Console, th
     """Time a few steps; weights and random states stay as they were. ``threads`` None: as many as pay."""
     training = setup.recipe.training
     lengths = datasets.train.lengths()
-    order = list(LengthBucketSampler(lengths, training.per_device_train_batch_size, training.seed))
+    batch = training.per_device_train_batch_size
+    order = list(create_sampler(datasets.training_task, datasets.train, batch, training.seed))
     further = len(setup.unlabelled.rows) if setup.unlabelled else 0
     workload = Workload.of(lengths, order, training).repeated(1 + further / len(lengths))
     with tempfile.TemporaryDirectory() as state, preserve_randomness(), quiet_transformers(), energy_meter() as meter:

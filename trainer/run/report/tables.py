@@ -9,7 +9,7 @@ from trainer.metrics.display import format_score, metric_title
 
 Cells = tuple[list[str], list[list[str]]]
 
-_MEASURES = {"confidence": "confidence", "error": "off by", "missed_words": "1 − F1 of words"}
+_MEASURES = {"confidence": "confidence", "error": "off by", "missed_words": "1 − F1 of words", "rank": "rank"}
 
 
 def measure_title(measure: str) -> str:

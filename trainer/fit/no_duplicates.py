@@ -1,0 +1,73 @@
+"""Batches in which no text comes twice, for losses that take the other texts of a batch as wrong answers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+
+import torch
+from torch.utils.data import Sampler
+
+from trainer.fit.batches import LengthBucketSampler
+from trainer.fit.validation import TrainingExamples
+from trainer.tasks.objective import Objective
+
+LOOK_BACK = 20
+"""Batches' worth of the examples that were put off, which a batch looks at; all of them would take quadratic time."""
+
+
+class NoDuplicatesSampler(Sampler[int]):
+    """A shuffled order, cut into batches of examples that share no key.
+
+    An example that shares one with its batch is put off to a later one. Those that are left at the end, when no whole
+    batch can be made of them, come last. As for `LengthBucketSampler`, the order depends on seed and epoch
+    alone.
+    """
+
+    def __init__(self, keys: Sequence[Collection[int]], batch_size: int, seed: int) -> None:
+        self.keys = keys
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        fresh, waiting = deque(torch.randperm(len(self.keys), generator=generator).tolist()), deque[int]()
+        rest: list[int] = []
+        while fresh or waiting:
+            batch = self._fill(fresh, waiting)
+            if len(batch) < self.batch_size:
+                rest += batch
+            else:
+                yield from batch
+        yield from rest
+
+    def _fill(self, fresh: deque[int], waiting: deque[int]) -> list[int]:
+        """What was put off is looked at first; what does not fit is put off, behind the others."""
+        batch, seen = list[int](), set[int]()
+        looks = min(len(waiting), LOOK_BACK * self.batch_size)
+        while len(batch) < self.batch_size and (looks or fresh):
+            index = waiting.popleft() if looks else fresh.popleft()
+            looks = max(looks - 1, 0)
+            if seen.isdisjoint(self.keys[index]):
+                batch.append(index)
+                seen.update(self.keys[index])
+            else:
+                waiting.append(index)
+        return batch
+
+
+def create_sampler(
+    objective: Objective, examples: TrainingExamples, batch_size: int, seed: int
+) -> NoDuplicatesSampler | LengthBucketSampler:
+    """By text where the objective compares a batch's texts, else by length."""
+    if objective.text_ids(examples[0]):
+        keys = [objective.text_ids(examples[at]) for at in range(len(examples))]
+        return NoDuplicatesSampler(keys, batch_size, seed)
+    return LengthBucketSampler(examples.lengths(), batch_size, seed)
