@@ -20,6 +20,8 @@ PLACES = ("Oslo", "Kyoto", "北京", "São Paulo", "Graz", "Tel Aviv")
 VERBS = ("flew to", "lives in", "wrote from", "will leave", "grew up in")
 NOISE = "the parcel was shipped and the order is paid back 🎉 " * 6
 
+THINGS = ("parcel", "lamp", "order", "subscription", "purchase", "thing")
+
 SPLIT = {"test": 0.25, "validation": 0.2}
 
 
@@ -63,14 +65,23 @@ def similarity(folder: Path) -> dict[str, Any]:
 
 def answered(folder: Path) -> dict[str, Any]:
     """Texts and what a shop notes of them: 18 notes of four texts each; every third text has a wrong note beside it."""
-    things = ("parcel", "lamp", "order", "subscription", "purchase", "thing")
-    notes = [f"{label} the {things[at % 6]}" for at, (_, label) in enumerate(toy_rows())]
+    notes = [f"{label} the {THINGS[at % 6]}" for at, (_, label) in enumerate(toy_rows())]
     rows = [
         (text, note, "" if at % 3 else notes[(at + 31) % len(notes)])
         for at, ((text, _), note) in enumerate(zip(toy_rows(), notes, strict=True))
     ]
     write_csv(folder / "rows.csv", rows, ("text", "note", "wrong"))
     return {"train": "rows.csv", **SPLIT, "text_pair": "note", "negative": "wrong"}
+
+
+def ranked(folder: Path) -> dict[str, Any]:
+    """The same texts and notes, each beside three wrong ones that never are right, and one of another text."""
+    notes = [f"{label} the {THINGS[at % 6]}" for at, (_, label) in enumerate(toy_rows())]
+    wrong = [[f"order {number} {at % 6}" for number in ("seven", "17", "my")] for at in range(len(notes))]
+    rows = [(text, note, *others) for (text, _), note, others in zip(toy_rows(), notes, wrong, strict=True)]
+    write_csv(folder / "rows.csv", rows, ("text", "note", "wrong", "worse", "worst"))
+    negative = ["wrong", "worse", "worst"]
+    return {"train": "rows.csv", **SPLIT, "text_pair": "note", "negative": negative, "sampled_negatives": 1}
 
 
 def entities(folder: Path) -> dict[str, Any]:
@@ -129,7 +140,7 @@ MORE_TOYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     "two labels": ("text-classification", two_labels),
     "scored pairs": ("regression", similarity),
     "pairs without scores": ("feature-extraction", answered),
-    "ranked pairs": ("regression", answered),
+    "ranked pairs": ("regression", ranked),
 }
 """What few tests need."""
 

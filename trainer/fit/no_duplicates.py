@@ -19,8 +19,8 @@ LOOK_BACK = 20
 class NoDuplicatesSampler(Sampler[int]):
     """A shuffled order, cut into batches of examples that share no key.
 
-    An example that shares one with its batch is put off to a later one. Those that are left at the end, when no whole
-    batch can be made of them, come last. As for `LengthBucketSampler`, the order depends on seed and epoch
+    An example that shares one with its batch is put off to a later one. Those of which no whole batch can be made come
+    last, as they are. As for `LengthBucketSampler`, the order depends on seed and epoch
     alone.
     """
 
@@ -39,14 +39,12 @@ class NoDuplicatesSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         fresh, waiting = deque(torch.randperm(len(self.keys), generator=generator).tolist()), deque[int]()
-        rest: list[int] = []
         while fresh or waiting:
             batch = self._fill(fresh, waiting)
+            yield from batch
             if len(batch) < self.batch_size:
-                rest += batch
-            else:
-                yield from batch
-        yield from rest
+                yield from waiting
+                return
 
     def _fill(self, fresh: deque[int], waiting: deque[int]) -> list[int]:
         """What was put off is looked at first; what does not fit is put off, behind the others."""

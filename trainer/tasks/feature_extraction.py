@@ -26,6 +26,7 @@ from trainer.model.heads import pooled_width
 from trainer.model.inference import RowLogits
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.soft_answers import VECTORS, SoftAnswers
+from trainer.tasks.unscored_pairs import require_scores
 
 
 class FeatureExtraction(TrainingTask):
@@ -44,6 +45,7 @@ class FeatureExtraction(TrainingTask):
         return super().read_inputs(table)
 
     def read_targets(self, table: Table) -> list[Any]:
+        require_scores(self, table)
         return columns.numbers(table, "data.label", self.label_column)
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:

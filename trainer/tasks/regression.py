@@ -25,6 +25,7 @@ from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.calibration import Calibrated
 from trainer.tasks.scoring import mistake
 from trainer.tasks.soft_answers import NUMBERS, SoftAnswers
+from trainer.tasks.unscored_pairs import require_scores
 
 LARGEST = 1e15
 
@@ -39,6 +40,7 @@ class Regression(TrainingTask):
 
     def read_targets(self, table: Table) -> list[Any]:
         """Of a size that float32 can square."""
+        require_scores(self, table)
         numbers = columns.numbers(table, "data.label", self.label_column)
         return columns.map_rows(table, self._check_size, numbers)
 

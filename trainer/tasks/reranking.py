@@ -39,7 +39,7 @@ class Reranking(UnscoredPairs, Regression):
 
     def _with_sampled(self, inputs: dict[str, str], pool: Sequence[str], answers: dict[str, set[str]]) -> Any:
         """A few more are drawn than needed, as some may be right answers."""
-        random, wanted = Random(f"{self.data.split_seed}/{inputs['text']}"), self.data.sampled_negatives
+        random, wanted = Random(inputs["text"]), self.data.sampled_negatives
         drawn = random.sample(pool, min(len(pool), 4 * wanted))
         wrong = dict.fromkeys(text for text in drawn if normalize(text) not in answers[normalize(inputs["text"])])
         text, text_pair, *hard = inputs.values()

@@ -11,11 +11,13 @@ from serving.errors import InputError, shorten
 from trainer.data import columns
 from trainer.data.pairs import group_pairs, negative_texts, to_inputs
 from trainer.data.rows import Rows, normalize
-from trainer.data.table import Table, with_nested
+from trainer.data.table import Table, join_some, with_nested
 from trainer.metrics.bootstrap import value_of
 from trainer.metrics.ranking import QueryMean, Ranks, query_means
 from trainer.metrics.resampling import WeightedMetric
+from trainer.recipe.applicability import RANKING_LOSSES
 from trainer.tasks.base import MetricValues, TrainingTask
+from trainer.tasks.row_reader import RowReader
 from trainer.tasks.scoring import Interval, mistake
 
 
@@ -109,3 +111,15 @@ def right_answers(rows: Rows) -> list[set[str]]:
     for inputs in rows.inputs:
         found.setdefault(normalize(inputs["text"]), set()).add(normalize(inputs["text_pair"]))
     return [found[normalize(inputs["text"])] for inputs in rows.inputs]
+
+
+def require_scores(reader: RowReader, table: Table) -> None:
+    """Raise InputError for pairs whose column of scores is neither there nor named."""
+    name, data = reader.label_column, reader.data
+    if data.text_pair and data.label is None and name not in table.columns:
+        raise InputError(
+            f"{table.name}: no column {name!r} (data.label) with the pairs' scores; columns there:"
+            f" {join_some(list(table.columns))}. Name it; pairs without scores are learned under model_head.loss:"
+            f" {RANKING_LOSSES[reader.recipe.task]}",
+            field="data.label",
+        )
