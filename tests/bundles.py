@@ -168,11 +168,16 @@ def forge(
 
 
 def trained_bundle(
-    toy: str, backbone: Path, folder: Path, model_head: Mapping[str, Any] | None = None, **training: Any
+    toy: str,
+    backbone: Path,
+    folder: Path,
+    model_head: Mapping[str, Any] | None = None,
+    variant: str = "fp32",
+    **training: Any,
 ) -> Path:
     """A proven bundle of a toy on a base model, trained as told."""
     run = _train(toy, backbone, folder, training=training, model_head=model_head or {})
-    return _export(run, folder / "bundle", "fp32")
+    return _export(run, folder / "bundle", variant)
 
 
 def with_limits(source: Path, target: Path, **limits: int) -> Path:

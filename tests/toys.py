@@ -67,10 +67,10 @@ def answered(folder: Path) -> dict[str, Any]:
     """Texts and what a shop notes of them: 18 notes of four texts each; every third text has a wrong note beside it."""
     notes = [f"{label} the {THINGS[at % 6]}" for at, (_, label) in enumerate(toy_rows())]
     rows = [
-        (text, note, "" if at % 3 else notes[(at + 31) % len(notes)])
+        (text, note, "" if at % 3 else notes[(at + 31) % len(notes)], notes[(at + 7) % len(notes)])
         for at, ((text, _), note) in enumerate(zip(toy_rows(), notes, strict=True))
     ]
-    write_csv(folder / "rows.csv", rows, ("text", "note", "wrong"))
+    write_csv(folder / "rows.csv", rows, ("text", "note", "wrong", "other"))
     return {"train": "rows.csv", **SPLIT, "text_pair": "note", "negative": "wrong"}
 
 
@@ -78,8 +78,8 @@ def ranked(folder: Path) -> dict[str, Any]:
     """The same texts and notes, each beside three wrong ones that never are right, and one of another text."""
     notes = [f"{label} the {THINGS[at % 6]}" for at, (_, label) in enumerate(toy_rows())]
     wrong = [[f"order {number} {at % 6}" for number in ("seven", "17", "my")] for at in range(len(notes))]
-    rows = [(text, note, *others) for (text, _), note, others in zip(toy_rows(), notes, wrong, strict=True)]
-    write_csv(folder / "rows.csv", rows, ("text", "note", "wrong", "worse", "worst"))
+    rows = [(text, note, *others, "") for (text, _), note, others in zip(toy_rows(), notes, wrong, strict=True)]
+    write_csv(folder / "rows.csv", rows, ("text", "note", "wrong", "worse", "worst", "other"))
     negative = ["wrong", "worse", "worst"]
     return {"train": "rows.csv", **SPLIT, "text_pair": "note", "negative": negative, "sampled_negatives": 1}
 

@@ -58,6 +58,18 @@ def test_too_many_dimensions() -> None:
         vector(3, 0, 4, dimensions=4)
 
 
+def test_trained_dimensions() -> None:
+    """A Matryoshka model gives the sizes that it was trained and proven for, and the whole vector."""
+    task = FeatureExtraction([], FeatureExtractionSettings(dimensions=3, matryoshka_dims=(1,)), LIMITS)
+    for size in (1, 3, None):
+        answer = task.decode(SHORT, [row(3, 0, 4)], FeatureExtractionParameters(dimensions=size))
+        assert len(answer) == (size or 3)
+    with pytest.raises(InputError, match=r"^dimensions: 2 asked; this model was trained for 1, 3$"):
+        task.decode(SHORT, [row(3, 0, 4)], FeatureExtractionParameters(dimensions=2))
+    wrong = FeatureExtraction([], FeatureExtractionSettings(dimensions=3, matryoshka_dims=(1, 3)), LIMITS)
+    assert wrong.validate_settings() == "matryoshka_dims: 3 is no size below 3 dimensions"
+
+
 def test_cut_text() -> None:
     """A text past the window is cut: one window stands for it."""
     assert TASK.truncates(CUT.windows[0])

@@ -30,6 +30,7 @@ from trainer.setup.training_setup import prepare_setup
 TOYS_BY_TASK = (
     "text-classification", "multi-label-classification", "regression", "token-classification",
     "question-answering", "feature-extraction", "text2text-generation", "text-generation", "few-shot",
+    "pairs without scores", "ranked pairs",
 )  # fmt: skip
 
 CHANGES: dict[str, Any] = {
@@ -40,8 +41,13 @@ CHANGES: dict[str, Any] = {
     "model_head.focal_gamma": 5.0,
     "model_head.class_weights": "balanced",
     "model_head.interval_coverage": 0.5,
+    "model_head.scale": 3.0,
+    "model_head.symmetric": True,
+    "model_head.matryoshka_dims": [8],
     "data.validation": 0.3,
     "data.text_pair": "text",
+    "data.negative": "other",
+    "data.sampled_negatives": 2,
     "data.label_separator": "|",
     "data.case_markers": True,
     "data.word_separator": "",
