@@ -52,6 +52,7 @@ class Served(SimpleNamespace):
             same_answers=[True] * 12,
             differences=[(1e-5 * at, 0.0) for at in range(10)],
             test_set_changes={},
+            cut_changes={},
             change=change(),
             teacher_change=None,
             teacher_set_changes={},
@@ -233,6 +234,16 @@ def test_each_named_test_set_is_named() -> None:
         ("the checkpoint's accuracy on tweets, above that of a constant answer", True),
         ("change of accuracy on tweets, lower end (one-sided 2.5 %)", True),
     ]
+
+
+def test_each_size_of_a_vector_has_a_gate() -> None:
+    """Callers may cut a Matryoshka model's vectors: what the whole one keeps, its beginning may lose."""
+    sizes = {"16 dimensions": change(low=-0.005), "8 dimensions": change(low=-0.02)}
+    found = metric_gates(Served(change=change(low=-0.005), cut_changes=sizes))
+    assert (len(found), [gate.name for gate in found if gate.failed]) == (
+        6,
+        ["change of accuracy of 8 dimensions, lower end (one-sided 2.5 %)"],
+    )
 
 
 def test_the_budgets_gate_says_what_would_help() -> None:
