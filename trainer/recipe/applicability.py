@@ -91,15 +91,27 @@ _SETS_A_RATE = Condition(
 )
 RANKING_LOSSES = {"feature-extraction": "multiple-negatives-ranking", "regression": "binary-cross-entropy"}
 """By task, the loss of pairs without scores."""
+
+
+def ranks(recipe: Recipe) -> bool:
+    """Whether rows are pairs without scores: the second text is a right answer to the first."""
+    return RANKING_LOSSES.get(recipe.task) == recipe.loss
+
+
+def compares_rows(recipe: Recipe) -> bool:
+    """Whether a row is learned beside others, so that none has a loss of its own."""
+    return recipe.loss == "cosent" or ranks(recipe)
+
+
 _RANKS = Condition(
-    lambda recipe: RANKING_LOSSES.get(recipe.task) == recipe.loss,
+    ranks,
     "pairs without scores ("
     + ", ".join(f"task: {task} with model_head.loss: {loss}" for task, loss in RANKING_LOSSES.items())
     + ")",
     lambda recipe: f"under task: {recipe.task} with model_head.loss: {recipe.loss}",
 )
 _HAS_TARGETS = Condition(
-    lambda recipe: RANKING_LOSSES.get(recipe.task) != recipe.loss,
+    lambda recipe: not ranks(recipe),
     "rows with an answer of their own",
     lambda recipe: f"under model_head.loss: {recipe.loss}, where the second text is the answer",
 )

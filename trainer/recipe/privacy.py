@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from trainer.recipe.applicability import Recipe, adds_noise, value_of
+from trainer.recipe.applicability import Recipe, adds_noise, compares_rows, value_of
 from trainer.recipe.section import Fraction, Section
 
 _WITHOUT_NOISE = "reads the training rows without noise"
@@ -75,7 +75,8 @@ def check_privacy(recipe: Recipe) -> None:
     problems = [f"{option}: {why}" for option, why in options.items() if value_of(recipe, option)]
     if adds_noise(recipe) and recipe.model_head.class_weights == "balanced":
         problems.append(f"model_head.class_weights: balanced: {_WITHOUT_NOISE}; give the weights themselves")
-    if recipe.loss == "cosent":
-        problems.append("model_head.loss: cosent: compares rows, so that none has a loss of its own; give cosine")
+    if compares_rows(recipe):
+        other = "; give cosine" if recipe.task == "feature-extraction" else "; give pairs with scores"
+        problems.append(f"model_head.loss: {recipe.loss}: compares rows, so that none has a loss of its own{other}")
     if problems:
         raise ValueError(f"privacy: cannot stand beside {'; '.join(problems)}")

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from serving.errors import InputError, shorten
 from serving.files import replace_file
 from stores.targets import is_target
-from trainer.recipe.applicability import RANKING_LOSSES, describe_idle, without_idle
+from trainer.recipe.applicability import RANKING_LOSSES, describe_idle, ranks, without_idle
 from trainer.recipe.defaults import with_defaults
 from trainer.recipe.distil import Distil
 from trainer.recipe.errors import explain, list_problems
@@ -181,7 +181,7 @@ class Recipe(Section):
     @property
     def ranks(self) -> bool:
         """Whether rows are pairs without scores: the second text is a right answer to the first."""
-        return RANKING_LOSSES.get(self.task) == self.loss
+        return ranks(self)
 
     @property
     def losses(self) -> tuple[Loss, ...]:

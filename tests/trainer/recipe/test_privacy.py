@@ -37,6 +37,22 @@ def recipe(task: str = "text-classification", **sections: Any) -> Recipe:
         ({"training": {"gradual_unfreezing": 1}}, "training.gradual_unfreezing"),
         ({"training": {"max_grad_norm": 2.0}}, "training.max_grad_norm"),
         ({"task": "feature-extraction", "data": {"train": "r.csv", "test": 0.2, "text_pair": "b"}}, "cosent"),
+        (
+            {
+                "task": "feature-extraction",
+                "model_head": {"loss": "multiple-negatives-ranking"},
+                "data": {"train": "r.csv", "test": 0.2, "text_pair": "b"},
+            },
+            "multiple-negatives-ranking",
+        ),
+        (
+            {
+                "task": "regression",
+                "model_head": {"loss": "binary-cross-entropy"},
+                "data": {"train": "r.csv", "test": 0.2, "text_pair": "b"},
+            },
+            "binary-cross-entropy",
+        ),
     ],
 )
 def test_untrue_guarantees(sections: dict[str, Any], named: str) -> None:

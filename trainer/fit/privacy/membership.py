@@ -22,6 +22,7 @@ from trainer.metrics.membership import Attack, largest_auc, largest_share, relat
 from trainer.model.checkpoint import Checkpoint, load_checkpoint
 from trainer.model.device import best_device
 from trainer.model.inputs import longest_first
+from trainer.recipe.applicability import compares_rows
 from trainer.recipe.recipe import Recipe
 from trainer.run.run import Run
 from trainer.setup.training_setup import TrainingSetup
@@ -65,7 +66,7 @@ def require_row_losses(recipe: Recipe) -> None:
     problem = (
         "an imported model was not trained here: which rows it has seen is unknown" if recipe.imported
         else "a few-shot classifier has its examples inside" if recipe.few_shot
-        else "the loss cosent compares rows, so that none has one of its own" if recipe.loss == "cosent"
+        else f"the loss {recipe.loss} compares rows, so that none has one of its own" if compares_rows(recipe)
         else None
     )  # fmt: skip
     if problem:
