@@ -10,6 +10,7 @@ from rich.console import Console
 from tests.tiny_generators import make_gpt2, make_t5
 from tests.toys import write_toy
 from trainer.fit import validation
+from trainer.fit.encoding import EncodedItems
 from trainer.fit.validation import encode_datasets, validate
 from trainer.model.checkpoint import build_model
 from trainer.recipe.recipe import load_recipe
@@ -32,3 +33,16 @@ def test_few_logits_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tas
     assert validate(model, datasets, 64) == pytest.approx(whole, rel=1e-5)
     assert len(sizes) > 1
     assert max(sizes) <= most
+
+
+def test_rows_may_have_different_numbers_of_items(tiny_backbone: Path, tmp_path: Path) -> None:
+    """Such as pairs of which some have hard negatives: each item is where its place says."""
+    recipe = load_recipe(write_toy(tmp_path, tiny_backbone, "pairs without scores"))
+    setup = prepare_setup(recipe, tmp_path)
+    rows = setup.splits.train
+    items = EncodedItems(setup.training_task, setup.task, setup.tokenizer, rows)
+    texts = [text for inputs in rows.inputs for text in inputs.values()]
+    assert len({len(inputs) for inputs in rows.inputs}) == 2
+    assert [each.item for each in items] == texts
+    assert [items[at].item for at in (0, 2, 3, 5, -1)] == [texts[at] for at in (0, 2, 3, 5, -1)]
+    assert len(items) == len(texts)
