@@ -21,7 +21,7 @@ VERBS = ("flew to", "lives in", "wrote from", "will leave", "grew up in")
 NOISE = "the parcel was shipped and the order is paid back 🎉 " * 6
 
 THINGS = ("parcel", "lamp", "order", "subscription", "purchase", "thing")
-
+WINDOWS = {"long_text": "windows", "max_length": 24, "stride": 6, "max_windows": 12}
 SPLIT = {"test": 0.25, "validation": 0.2}
 
 
@@ -35,6 +35,31 @@ def two_labels(folder: Path) -> dict[str, Any]:
     """One of two labels, which has a threshold."""
     write_csv(folder / "rows.csv", [row for row in toy_rows() if row[1] != "track"])
     return {"train": "rows.csv", **SPLIT}
+
+
+def long_texts(folder: Path) -> dict[str, Any]:
+    """One of three labels, which the end tells; of most texts it is behind what one window holds."""
+    rows = [(f"{NOISE[start : start + 48 * (at % 6)]}{text}", label) for start in (0, 17, 31)
+            for at, (text, label) in enumerate(toy_rows())]  # fmt: skip
+    write_csv(folder / "rows.csv", rows)
+    return {"train": "rows.csv", **SPLIT, **WINDOWS}
+
+
+def long_texts_of_several_labels(folder: Path) -> dict[str, Any]:
+    """The label of the beginning and that of the end."""
+    both = [(f"{a}, {NOISE[:200]} {b}", "|".join(sorted({x, y}))) for a, x, b, y in _pairs()[::4]]
+    write_csv(folder / "rows.csv", both)
+    return {"train": "rows.csv", **SPLIT, "label_separator": "|", **WINDOWS, "window_aggregation": "max"}
+
+
+def long_texts_with_numbers(folder: Path) -> dict[str, Any]:
+    """How often a text asks for money, of windows that each have a part of them."""
+    texts = [
+        (" ".join(["where is it?", *["refund it!"] * count, NOISE[:space]]), count)
+        for count, space in product(range(12), range(40, 160, 20))
+    ]
+    write_csv(folder / "rows.csv", [(text, str(count)) for text, count in texts])
+    return {"train": "rows.csv", **SPLIT, **WINDOWS}
 
 
 def text_pairs(folder: Path) -> dict[str, Any]:
@@ -137,6 +162,9 @@ GENERATING_TOYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
 
 
 MORE_TOYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
+    "long texts": ("text-classification", long_texts),
+    "long texts of several labels": ("multi-label-classification", long_texts_of_several_labels),
+    "long texts with numbers": ("regression", long_texts_with_numbers),
     "two labels": ("text-classification", two_labels),
     "scored pairs": ("regression", similarity),
     "pairs without scores": ("feature-extraction", answered),
@@ -154,7 +182,7 @@ def write_toy(folder: Path, backbone: Path, toy: str, **sections: Any) -> Path:
     training = {
         "learning_rate": 5.0e-3,
         "head_learning_rate": 2.0e-2,
-        "num_train_epochs": 12 if task in ("question-answering", "token-classification") else 6,
+        "num_train_epochs": 12 if task in ("question-answering", "token-classification") or "long" in toy else 6,
         "per_device_train_batch_size": 8,
         "bf16": False,
     }

@@ -15,6 +15,7 @@ from checks.finding import Example, Finding, Row, not_checked
 from checks.subject import Subject
 from serving.tasks.redaction import KINDS, find
 from trainer.model.inputs import cut
+from trainer.setup.training_setup import tokens_read
 
 CONFIDENCE, FEWEST_LETTERS = 0.9, 20
 _AT_ONCE = 1000
@@ -32,11 +33,11 @@ def find_text_problems(subject: Subject) -> Iterator[Finding]:
 def _truncation(subject: Subject) -> Finding:
     name, title = "truncation", "texts that are cut"
     task = subject.setup.task
-    if task.uses_windows:
+    if task.max_windows is None:
         return not_checked(name, title, "nothing is cut: texts are read in windows")
     if not subject.has_vectors:
         return not_checked(name, title, "train warns of prompts and targets that are too long")
-    most, lost, tokens = subject.setup.tokenizer.model_max_length, list[tuple[int, Row]](), 0
+    most, lost, tokens = tokens_read(subject.setup), list[tuple[int, Row]](), 0
     for part in cut(subject.rows, _AT_ONCE):
         for row, length in zip(part, _lengths(subject, part), strict=True):
             tokens += length
@@ -44,7 +45,8 @@ def _truncation(subject: Subject) -> Finding:
                 lost.append((length - most, row))
     lost.sort(key=lambda each: -each[0])
     share = sum(count for count, _ in lost) / max(tokens, 1)
-    how = f"longer than data.max_length, {most}; {share:.2%} of the tokens"
+    limit = f"data.max_windows windows, {most} tokens" if task.uses_windows else f"data.max_length, {most}"
+    how = f"longer than {limit}; {share:.2%} of the tokens"
     examples = [Example(f"{count:,} tokens are cut", (row,)) for count, row in lost]
     return Finding(name, title, len(lost), len(subject.rows), how, examples)
 

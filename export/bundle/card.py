@@ -19,7 +19,7 @@ from export.proof.display import change_unit, format_change
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import CARD, MANIFEST, Manifest
 from serving.errors import BundleError
-from serving.tasks import TASKS
+from serving.tasks import TASKS, task_of
 from trainer.metrics.display import CALIBRATION, NAMES, format_score, metric_title
 from trainer.run.report.privacy import describe_score, membership_lines, membership_table, privacy_lines
 
@@ -87,7 +87,8 @@ def render_card(manifest: Manifest, folder: Path, template: str = TEMPLATE, **mo
         calibration_figures=CALIBRATION,
         reliability=RELIABILITY,
         **_describe_privacy(manifest.training),
-        uses_windows=TASKS[manifest.task].uses_windows,
+        windows=manifest.settings.get("windows"),
+        uses_windows=task_of(manifest).uses_windows,
         **more,
     )
 

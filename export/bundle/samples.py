@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,20 @@ def select_golden_inputs(predictor: Predictor, evaluation: Sequence[Any]) -> lis
     step = max(1, len(evaluation) // GOLDEN_ROWS)
     inputs = (*evaluation[::step][:GOLDEN_ROWS], *hard_inputs(predictor.task))
     short = [each for each in inputs if sum(map(len, texts_of(each))) <= MAX_CHARACTERS]
-    return [each for each in short if passes(predictor.check, each)]
+    selected = [each for each in short if passes(predictor.check, each)]
+    return selected + _in_several_windows(predictor, selected, evaluation)
+
+
+def _in_several_windows(predictor: Predictor, selected: Sequence[Any], evaluation: Sequence[Any]) -> list[Any]:
+    """The shortest input that is, where there is one and none of the selected is."""
+    if not predictor.task.uses_windows or any(map(partial(_takes_several, predictor), selected)):
+        return []
+    by_length = sorted(evaluation, key=lambda each: sum(map(len, texts_of(each))))
+    return list(islice(filter(partial(_takes_several, predictor), by_length), 1))
+
+
+def _takes_several(predictor: Predictor, inputs: Any) -> bool:
+    return len(predictor.encode([predictor.check(inputs)])[0].windows) > 1
 
 
 def write_golden(predictor: Predictor, inputs: Sequence[Any], path: Path) -> None:

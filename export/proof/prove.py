@@ -65,10 +65,21 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class WindowCounts:
+    """Of the rows' items: how many were read in several windows, and the most windows of one."""
+
+    items: int
+    in_several: int
+    most: int
+
+
+@dataclass(frozen=True)
 class Parity(Judgement):
     """The whole proof, as in ``parity.json``; ``rows`` are test rows, and ``gates`` all of them.
 
-    ``cut``: the changes of the parts of answers that callers may ask for.
+    Attributes:
+        cut: the changes of the parts of answers that callers may ask for.
+        windows: of a task that reads long texts in windows.
     """
 
     variant: str
@@ -85,6 +96,7 @@ class Parity(Judgement):
     invariance: Invariance
     tokenizer: TokenizerComparison
     sampling: Sampling | None
+    windows: WindowCounts | None
     worst_rows: list[dict[str, Any]]
 
 
@@ -138,8 +150,16 @@ def prove_served(served: ServedAnswers, promise: Promise) -> Parity:
         invariance=evidence.invariance,
         tokenizer=evidence.tokenizer,
         sampling=evidence.sampling,
+        windows=count_windows(served),
         worst_rows=find_worst_rows(served),
     )
+
+
+def count_windows(served: ServedAnswers) -> WindowCounts | None:
+    if not served.predictor.task.uses_windows:
+        return None
+    counts = [len(each.windows) for each in served.encoded[: len(served.reference.row_items)]]
+    return WindowCounts(len(counts), sum(count > 1 for count in counts), max(counts, default=0))
 
 
 def find_worst_rows(served: ServedAnswers) -> list[dict[str, Any]]:

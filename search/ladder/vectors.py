@@ -85,7 +85,8 @@ class StaticVectors:
     def _ids(self, inputs: Sequence[Any]) -> list[list[int]]:
         task, training_task = self._setup.task, self._setup.training_task
         items = [item for each in inputs for item in training_task.items(task, each)]
-        return [_plain_ids(each.windows[0]) for each in encode(self._setup.tokenizer, task, items)]
+        encoded = encode(self._setup.tokenizer, task, items)
+        return [[token for window in each.windows for token in _plain_ids(window)] for each in encoded]
 
 
 def _plain_ids(window: Any) -> list[int]:

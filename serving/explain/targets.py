@@ -15,7 +15,7 @@ from serving.tasks.activations import apply_function
 from serving.tasks.base import Encoded, Logits, Task
 from serving.tasks.feature_extraction import FeatureExtraction
 from serving.tasks.generation import Generation
-from serving.tasks.inputs import RedactedSettings
+from serving.tasks.inputs import PairTask, RedactedSettings
 from serving.tasks.multi_label_classification import MultiLabelClassification
 from serving.tasks.question_answering import QuestionAnswering
 from serving.tasks.regression import Regression
@@ -62,31 +62,52 @@ def _text_classification(
     task: TextClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
 ) -> Target:
     label = _select_label(task, options, default=task.decode(encoded, results)[0]["label"])
-    at = task.labels.index(label)
-    if options.output == "probability":
-        return Target(lambda logits: float(task.scores(logits)[at]), {"label": label})
-    if task.settings.one_logit:  # the log odds of the second label; negated, of the first
-        sign = 1.0 if at else -1.0
-        return Target(lambda logits: sign * float(logits[0]), {"label": label})
-    return Target(lambda logits: float(logits[at]), {"label": label})
+    at, one_logit = task.labels.index(label), task.settings.one_logit
+
+    def score(logits: Logits) -> float:
+        return float(task.scores(logits)[at])
+
+    def logit(logits: Logits) -> float:
+        return float(logits[0] if at else -logits[0]) if one_logit else float(logits[at])  # one: the second's log odds
+
+    return _of_text(task, results, score, score if options.output == "probability" else logit, label)
 
 
 def _multi_label(
     task: MultiLabelClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
 ) -> Target:
     answered = task.decode(encoded, results)
-    likeliest = answered[0]["label"] if answered else task.labels[int(task.probabilities(results[0]).argmax())]
+    merged = task.merge(results)
+    likeliest = answered[0]["label"] if answered else task.labels[int(task.probabilities(merged).argmax())]
     label = _select_label(task, options, default=likeliest)
     at = task.labels.index(label)
-    if options.output == "probability":
-        return Target(lambda logits: float(task.probabilities(logits)[at]), {"label": label})
-    return Target(lambda logits: float(logits[at]), {"label": label})
+
+    def score(logits: Logits) -> float:
+        return float(task.probabilities(logits)[at])
+
+    def logit(logits: Logits) -> float:
+        return float(logits[at])
+
+    return _of_text(task, results, score, score if options.output == "probability" else logit, label)
 
 
 def _regression(task: Regression, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters) -> Target:
     _refuse_probability(options, "a regression's number is none")
     label = _select_label(task, options, default=task.labels[0])
-    return Target(lambda logits: float(logits[0]) * task.settings.std + task.settings.mean, {"label": label})
+    std, mean, usual = task.settings.std, task.settings.mean, float(np.mean(results))
+    aggregation = task.settings.windows.aggregation if task.settings.windows else "mean"
+
+    def distance(logits: Logits) -> float:
+        return float(logits[0]) if aggregation == "max" else abs(float(logits[0]) - usual)
+
+    return _of_text(task, results, distance, lambda logits: float(logits[0]) * std + mean, label)
+
+
+def _of_text(task: PairTask, results: Sequence[Logits], evidence: Read, read: Read, label: str) -> Target:
+    """Of a text in several windows, the one with the most ``evidence`` is masked; the others stay as they are."""
+    deciding = int(np.argmax([evidence(logits) for logits in results]))
+    before, after = results[:deciding], results[deciding + 1 :]
+    return Target(lambda logits: read(task.merge([*before, logits, *after])), {"label": label}, deciding)
 
 
 def _token_classification(

@@ -60,6 +60,11 @@ class Predictor:
     def pad_token_id(self) -> int:
         return self.manifest.tokenizer.pad_token_id
 
+    @property
+    def most_tokens(self) -> int:
+        """That are read of a text, special ones included; of entities and answers, in one window."""
+        return self._tokenization.most_tokens
+
     @classmethod
     def open(
         cls,
@@ -153,18 +158,16 @@ class Predictor:
         return [self._to_encoded(item, each, parameters, field) for item, each, field in each_with]
 
     def _truncation_side(self, parameters: Any) -> Side:
-        side: Side | None = parameters.truncation_direction if parameters and not self.task.uses_windows else None
+        side: Side | None = parameters.truncation_direction if parameters else None
         return side or self.task.truncation_side
 
     def _to_encoded(self, item: Any, tokenized: Tokenized, parameters: Any, field: str) -> Encoded:
-        encoding = tokenized.encoding
-        self.task.check_encoding(encoding, field)
+        self.task.check_encoding(tokenized.windows[0], field)
         if tokenized.cut and parameters and not parameters.truncate:
-            tokens = len(encoding.ids) + tokenized.cut
-            limit = min(self.manifest.tokenizer.max_length, _most(parameters) or tokens)
-            message = f"{field} has {tokens} tokens and {limit} of them are read; shorten it, or allow truncate"
+            tokens, read = tokenized.read + tokenized.cut, tokenized.read
+            message = f"{field} has {tokens} tokens and {read} of them are read; shorten it, or allow truncate"
             raise InputError(message, field=field)
-        windows = [self._engine.window(window, parameters) for window in self.task.windows(encoding)]
+        windows = [self._engine.window(window, parameters) for window in tokenized.windows]
         return Encoded(item, windows, tokenized.cut > 0)
 
     def run(self, windows: Sequence[Any]) -> list[Any]:

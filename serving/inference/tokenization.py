@@ -17,14 +17,18 @@ from serving.tasks.base import Segments, Side, Task
 
 @dataclass(frozen=True)
 class Tokenized:
-    """``cut`` counts the tokens that no window has."""
+    """An item's ``windows``. ``cut`` counts the tokens that none of them has, beside ``read`` ones."""
 
-    encoding: Encoding
+    windows: list[Encoding]
+    read: int
     cut: int = 0
 
 
 class Tokenization(Protocol):
+    """``most_tokens``: that an item's windows have together, special ones counted once; of any number, one window's."""
+
     tokenizer: Tokenizer
+    most_tokens: int
 
     def encode(
         self, segments: Sequence[Segments], side: Side, *, offsets: bool, whole: bool = False, most: int | None = None
@@ -39,8 +43,10 @@ class Tokenization(Protocol):
 def load_tokenization(bundle: Bundle, task: Task) -> Tokenization:
     """Raises BundleError."""
     tokenizer, max_length = _load(bundle), bundle.manifest.tokenizer.max_length
-    if task.uses_windows:
+    if task.max_windows is None:
         return WindowTokenization(tokenizer, max_length, task)
+    if task.uses_windows:
+        return BoundedWindowTokenization(tokenizer, max_length, task)
     return CutTokenization(tokenizer, max_length, pair=task.is_pair)
 
 
@@ -49,7 +55,7 @@ class WindowTokenization:
 
     def __init__(self, tokenizer: Tokenizer, max_length: int, task: Task) -> None:
         """Raises BundleError."""
-        self.tokenizer = tokenizer
+        self.tokenizer, self.most_tokens = tokenizer, max_length
         _check_stride(tokenizer, max_length, task)
         try:
             tokenizer.enable_truncation(
@@ -62,7 +68,8 @@ class WindowTokenization:
         self, segments: Sequence[Segments], side: Side, *, offsets: bool, whole: bool = False, most: int | None = None
     ) -> list[Tokenized]:
         """Nothing is lost."""
-        return [Tokenized(each) for each in _encoder(self.tokenizer, offsets)(segments)]
+        encodings = _encoder(self.tokenizer, offsets)(segments)
+        return [Tokenized([each, *each.overflowing], len(each)) for each in encodings]
 
 
 NO_SPECIAL_TOKENS = TemplateProcessing(single="$A", pair="$A $B:1", special_tokens=[])
@@ -76,7 +83,7 @@ class CutTokenization:
     """
 
     def __init__(self, tokenizer: Tokenizer, max_length: int, *, pair: bool) -> None:
-        self.tokenizer, self._pair = tokenizer, pair
+        self.tokenizer, self.most_tokens, self._pair = tokenizer, max_length, pair
         self._processor = tokenizer.post_processor or NO_SPECIAL_TOKENS
         self._special = tokenizer.num_special_tokens_to_add(is_pair=pair)
         self._most = max(max_length - self._special, 0)
@@ -120,13 +127,38 @@ class CutTokenization:
 
     def _finish(self, text: Encoding, content: int, side: Side) -> Tokenized:
         cut = max(len(text) - content, 0)
-        return Tokenized(self._processor.process(_cut(text, content, side)), cut)
+        whole = self._processor.process(_cut(text, content, side))
+        return Tokenized([whole], len(whole), cut)
 
     def _join(self, first: Encoding, second: Encoding, content: int, side: Side) -> Tokenized:
         lengths = len(first), len(second)
         kept = longest_first(*lengths, content)
         parts = _cut(first, kept[0], side), _cut(second, kept[1], side)
-        return Tokenized(self._processor.process(*parts), sum(lengths) - sum(kept))
+        whole = self._processor.process(*parts)
+        return Tokenized([whole], len(whole), sum(lengths) - sum(kept))
+
+
+class BoundedWindowTokenization(CutTokenization):
+    """Of texts that are read in so many overlapping windows at most: cut to what these hold, and split.
+
+    As transformers does with ``stride`` and ``return_overflowing_tokens``; ``side`` is the end that is lost.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, max_length: int, task: Task) -> None:
+        """Raises BundleError."""
+        _check_stride(tokenizer, max_length, task)
+        special = tokenizer.num_special_tokens_to_add(is_pair=False)
+        self._window, self._stride = max_length - special, task.stride
+        super().__init__(tokenizer, task.most_tokens(max_length, special), pair=False)
+
+    def _finish(self, text: Encoding, content: int, side: Side) -> Tokenized:
+        cut, text = max(len(text) - content, 0), _cut(text, content, side)
+        read, count = len(text) + self._special, 1
+        if len(text) > self._window:
+            text.truncate(self._window, stride=self._stride, direction=side)
+            count += len(text.overflowing)
+        whole = self._processor.process(text)
+        return Tokenized([whole, *whole.overflowing][:count], read, cut)  # a lone one may keep what was cut off
 
 
 def longest_first(first: int, second: int, most: int) -> tuple[int, int]:
@@ -174,7 +206,7 @@ def _load(bundle: Bundle) -> Tokenizer:
 def _check_stride(tokenizer: Tokenizer, max_length: int, task: Task) -> None:
     """The tokenizers library aborts the process if windows do not advance."""
     content = max_length - tokenizer.num_special_tokens_to_add(is_pair=task.truncation == "only_second")
-    if task.uses_windows and task.stride >= content:
+    if task.stride >= content:
         raise BundleError(
             f"manifest.json: stride {task.stride} must be smaller than the window's {content} content tokens. "
             "Export the bundle again."

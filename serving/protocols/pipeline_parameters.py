@@ -93,7 +93,7 @@ def parameters_schema(task: Task) -> dict[str, Any]:
 
 def _accepted(task: Task) -> dict[str, list[Any]]:
     """Each name's values, none if the parameter that it becomes knows them."""
-    only = [task.truncation] if task.is_pair or task.uses_windows else ["longest_first", "only_first"]
+    only = [task.truncation] if task.is_pair or task.max_windows is None else ["longest_first", "only_first"]
     names: dict[str, list[Any]] = {
         "truncation": [True, False, None, "do_not_truncate", *only],
         "padding": [True, False, None, "longest", "max_length", "do_not_pad"],

@@ -91,8 +91,6 @@ class Task(ABC):
     parameters_type: ClassVar[type[TaskParameters]] = TaskParameters
     truncation: ClassVar[Truncation] = "longest_first"
     truncation_side: ClassVar[Side] = "right"
-    uses_windows: ClassVar[bool] = False
-    """Whether long text is read in overlapping windows instead of truncated."""
     needs_offsets: ClassVar[bool] = False
     decides: ClassVar[bool] = True
     """Whether `decision` tells answers apart: it does not for numbers and vectors."""
@@ -117,6 +115,20 @@ class Task(ABC):
     def input_keys(self) -> list[str]:
         """Of an input that is an object; empty if it is a text."""
         return list(self.input_schema().get("properties", ()))
+
+    @property
+    def max_windows(self) -> int | None:
+        """Windows in which an item is read at most; None: as many as it takes."""
+        return 1
+
+    def most_tokens(self, window: int, special: int) -> int:
+        """Of an item, that are read together; ``window``: of one window, with its ``special`` tokens."""
+        return window
+
+    @property
+    def uses_windows(self) -> bool:
+        """Whether long text is read in overlapping windows."""
+        return self.max_windows != 1
 
     @property
     def stride(self) -> int:
@@ -206,16 +218,20 @@ class Task(ABC):
         parts = answer if isinstance(answer, list) else [answer]
         return {name: [part[name] for part in parts] for name in self.output_tensors}
 
+    def merge(self, logits: Sequence[Logits]) -> Logits:
+        """The logits of an item that is answered as a whole, from those of its windows."""
+        return logits[0]
+
     def golden_logits(self, logits: Logits) -> Logits:
         """What a golden row records."""
         return logits
 
     def truncates(self, encoding: Encoding) -> bool:
         """Whether no window has some part of the item."""
-        return not self.uses_windows and bool(encoding.overflowing)
+        return self.max_windows is not None and len(encoding.overflowing) >= self.max_windows
 
     def windows(self, encoding: Encoding) -> list[Encoding]:
-        return [encoding, *encoding.overflowing] if self.uses_windows else [encoding]
+        return [encoding] if self.max_windows == 1 else [encoding, *encoding.overflowing][: self.max_windows]
 
 
 def object_schema(properties: dict[str, Any], required: Sequence[str] | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -9,8 +10,9 @@ from pydantic import Field, model_validator
 from serving.bundle.manifest import Limits
 from serving.errors import InputError, InputTooLarge
 from serving.tasks.activations import SCORE_TENSORS, scores_schema
-from serving.tasks.base import Segments, Task, TaskSettings, object_schema
+from serving.tasks.base import Logits, Segments, Task, TaskSettings, object_schema
 from serving.tasks.redaction import VERSION, PersonalData, redact
+from serving.tasks.windows import Windows, aggregate
 
 PAIR = ("text", "text_pair")
 
@@ -56,6 +58,17 @@ class RedactedSettings(TaskSettings):
 
 class PairSettings(RedactedSettings):
     pair: bool = Field(default=False, description="whether an input is two texts")
+    windows: Windows | None = Field(
+        default=None,
+        exclude_if=lambda windows: windows is None,
+        description="how a long text is read in windows; absent: it is truncated to one",
+    )
+
+    @model_validator(mode="after")
+    def _check_windows(self) -> Self:
+        if self.pair and self.windows:
+            raise ValueError("windows: are read of a single text, and pair says that an input is two")
+        return self
 
 
 class PairTask(Task):
@@ -67,6 +80,21 @@ class PairTask(Task):
     @property
     def is_pair(self) -> bool:
         return self.settings.pair
+
+    @property
+    def max_windows(self) -> int:
+        return self.settings.windows.max_windows if self.settings.windows else 1
+
+    @property
+    def stride(self) -> int:
+        return self.settings.windows.stride if self.settings.windows else 0
+
+    def most_tokens(self, window: int, special: int) -> int:
+        return special + self.settings.windows.most_tokens(window - special) if self.settings.windows else window
+
+    def merge(self, logits: Sequence[Logits]) -> Logits:
+        windows = self.settings.windows
+        return aggregate(logits, windows.aggregation) if windows else logits[0]
 
     def check(self, inputs: Any, field: str = "inputs") -> Segments:
         segments = check_segments(inputs, field, self.limits, pair=self.settings.pair)

@@ -75,12 +75,12 @@ class MultiLabelClassification(PairTask):
     def decode(
         self, encoded: Encoded, logits: Sequence[Logits], parameters: MultiLabelParameters | None = None
     ) -> list[LabelScore]:
-        """The labels at or above their thresholds, best first; ``logits``: one [labels]."""
-        options = parameters or DEFAULT
-        probabilities = self.probabilities(logits[0])
+        """The labels at or above their thresholds, best first; ``logits``: [labels] a window."""
+        options, merged = parameters or DEFAULT, self.merge(logits)
+        probabilities = self.probabilities(merged)
         best = np.argsort(-probabilities, kind="stable")
         order = [index for index in best if probabilities[index] >= self._threshold(index, options)][: options.top_k]
-        scores = apply_function(logits[0], "none") if options.function_to_apply == "none" else probabilities
+        scores = apply_function(merged, "none") if options.function_to_apply == "none" else probabilities
         return rank_labels(self.labels, scores, order)
 
     def answered(self, probabilities: Scores) -> npt.NDArray[np.bool_]:

@@ -81,10 +81,13 @@ class QuestionAnswering(Task):
     settings_type = QuestionAnsweringSettings
     parameters_type = QuestionAnsweringParameters
     truncation = "only_second"
-    uses_windows = True
     needs_offsets = True
     lone_answer_in_list = False
     settings: QuestionAnsweringSettings
+
+    @property
+    def max_windows(self) -> None:
+        return None
 
     @property
     def stride(self) -> int:

@@ -69,8 +69,8 @@ class Regression(PairTask):
         return SCORE_TENSORS if self.settings.radius is None else {**SCORE_TENSORS, "low": "FP32", "high": "FP32"}
 
     def decode(self, encoded: Encoded, logits: Sequence[Logits], parameters: Any = None) -> list[Estimate]:
-        """The number, in the shape of Hugging Face's text-classification; ``logits``: one [1]."""
-        output = float(apply_function(logits[0], self.settings.function_to_apply)[0])
+        """The number, in the shape of Hugging Face's text-classification; ``logits``: [1] a window."""
+        output = float(apply_function(self.merge(logits), self.settings.function_to_apply)[0])
         score, radius = output * self.settings.std + self.settings.mean, self.settings.radius
         answer: Estimate = {"label": self.labels[0], "score": score}
         return [answer if radius is None else {**answer, "low": score - radius, "high": score + radius}]

@@ -68,10 +68,10 @@ class TextClassification(PairTask):
     def decode(
         self, encoded: Encoded, logits: Sequence[Logits], parameters: TextClassificationParameters | None = None
     ) -> list[LabelScore]:
-        """The answered label, then the others by falling score; ``logits``: one [labels]."""
-        options = parameters or DEFAULT
-        scores = self.scores(logits[0], options.function_to_apply or "softmax")
-        return rank_labels(self.labels, scores, self.order(logits[0])[: options.top_k])
+        """The answered label, then the others by falling score; ``logits``: [labels] a window."""
+        options, merged = parameters or DEFAULT, self.merge(logits)
+        scores = self.scores(merged, options.function_to_apply or "softmax")
+        return rank_labels(self.labels, scores, self.order(merged)[: options.top_k])
 
     def decision(self, answer: list[LabelScore]) -> Hashable:
         return answer[0]["label"]

@@ -92,10 +92,13 @@ class TokenClassification(TextTask):
     score_parameters = frozenset({"aggregation_strategy", "ignore_labels"})
     settings_type = TokenClassificationSettings
     parameters_type = TokenClassificationParameters
-    uses_windows = True
     needs_offsets = True
     lone_answer_in_list = False
     settings: TokenClassificationSettings
+
+    @property
+    def max_windows(self) -> None:
+        return None
 
     @property
     def stride(self) -> int:

@@ -15,6 +15,7 @@ from serving.tasks.base import Task
 from trainer.data.rows import Rows
 from trainer.fit.encoding import encode_blocks
 from trainer.fit.number_lists import INTEGER, SMALL, Labels, NumberLists
+from trainer.fit.window_merging import COUNTS
 from trainer.model.inputs import IGNORED, Batch, TokenWindow, cut, padder
 from trainer.tasks.base import Example, TrainingTask
 from trainer.tasks.objective import Objective
@@ -44,6 +45,7 @@ class Examples(Dataset[Example]):
                     self._append(example)
                 self.counts.append(len(self) - before)
         self.rows = rows
+        self._length_of = max if training_task.aggregation is None else sum
         self.truncated = truncated / max(len(rows), 1)
         if not self._segmented:
             self._segments = NumberLists(_SEGMENT)
@@ -72,8 +74,13 @@ class Examples(Dataset[Example]):
         return range(self._windows[index], self._windows[index + 1])
 
     def lengths(self) -> array[int]:
-        """Tokens of each longest window."""
-        return array("i", (max(map(self._tokens.length, self._places(index))) for index in range(len(self))))
+        """Tokens of each longest window; of examples in any number of windows, of all of them."""
+        lengths = (map(self._tokens.length, self._places(index)) for index in range(len(self)))
+        return array("i", map(self._length_of, lengths))
+
+    def most_windows(self) -> int:
+        """Of an example."""
+        return max((len(self._places(index)) for index in range(len(self))), default=0)
 
     @property
     def nbytes(self) -> int:
@@ -89,7 +96,10 @@ def collator(tokenizer: PreTrainedTokenizerFast, objective: Objective) -> Callab
     def collate(examples: Sequence[Example]) -> Batch:
         windows = [window for example in examples for window in example.windows]
         labels = pad_labels([example.label for example in examples], tokenizer.padding_side)
-        return objective.batch({**pad(windows), "labels": labels})
+        batch = objective.batch({**pad(windows), "labels": labels})
+        if objective.aggregation is None:
+            return batch
+        return {**batch, COUNTS: torch.tensor([len(example.windows) for example in examples])}
 
     return collate
 

@@ -21,7 +21,7 @@ from trainer.data.rows import Rows
 from trainer.fit.validation import Datasets, tune_and_save
 from trainer.model.checkpoint import build_model
 from trainer.model.heads import PooledClassifier, PooledModel
-from trainer.model.inference import logits_of
+from trainer.model.inference import rows_logits
 from trainer.model.inputs import encode
 from trainer.recipe.sections import FewShot
 from trainer.run.run import Run
@@ -89,18 +89,28 @@ def sample_examples(rows: Rows, labels: Sequence[str], count: int, seed: int) ->
 def sentence_vectors(
     model: PooledModel, tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any], batch_size: int
 ) -> Vectors:
-    """Vectors of length 1, [items, width]."""
-    return of_length_1(text_vectors(model, tokenizer, task, items, batch_size))
+    """Vectors of length 1, [items, width]; of a text in several windows, their mean."""
+    return text_vectors(model, tokenizer, task, items, batch_size, unit=True)
 
 
 def text_vectors(
-    model: PooledModel, tokenizer: PreTrainedTokenizerFast, task: Task, items: Sequence[Any], batch_size: int
+    model: PooledModel,
+    tokenizer: PreTrainedTokenizerFast,
+    task: Task,
+    items: Sequence[Any],
+    batch_size: int,
+    *,
+    unit: bool = False,
 ) -> Vectors:
-    """What the classifier reads, [items, width]."""
+    """What the classifier reads, [items, width]; of a text in several windows, their mean.
+
+    The mean of the windows' logits is the classifier's answer to it.
+    """
     encoder = PooledModel(model.backbone, model.pooling, model.layers).eval()
     encoder.dense = model.dense
-    windows = [each.windows[0] for each in encode(tokenizer, task, items)]
-    return np.stack(logits_of(encoder, tokenizer, windows, batch_size))
+    rows = rows_logits(encoder, tokenizer, encode(tokenizer, task, items), batch_size)
+    found = [of_length_1(np.stack(windows)) if unit else np.stack(windows) for windows in rows]
+    return np.stack([windows[0] if len(windows) == 1 else windows.mean(axis=0) for windows in found])
 
 
 def of_length_1(vectors: Vectors) -> Vectors:

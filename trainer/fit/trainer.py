@@ -37,6 +37,7 @@ from trainer.fit.optimisation.ema import WeightEma
 from trainer.fit.optimisation.parameter_groups import parameter_groups
 from trainer.fit.optimisation.schedule import create_schedule
 from trainer.fit.validation import Datasets, validate
+from trainer.fit.window_merging import merging
 from trainer.model.heads import Model
 from trainer.recipe.training import Training
 
@@ -158,6 +159,11 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         if self.bf16 and self.model.training:
             stack.enter_context(torch.autocast(self.args.device.type, dtype=torch.bfloat16))
         return stack
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **options: Any) -> Any:
+        """Of texts in several windows, over the texts' logits."""
+        of_texts = merging(model, inputs, self.datasets.training_task.aggregation, self.args.train_batch_size)
+        return super().compute_loss(of_texts, inputs, *args, **options)
 
     def training_step(self, model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Raises TrainingDiverged."""

@@ -18,6 +18,7 @@ from trainer.data.rows import Rows, hash_rows
 from trainer.fit.batches import Examples, collator, pad_labels
 from trainer.fit.encoding import Block, EncodedItems, encode_blocks
 from trainer.fit.progress import show_data
+from trainer.fit.window_warnings import window_warnings
 from trainer.model.checkpoint import save_checkpoint
 from trainer.model.heads import Model
 from trainer.model.inference import rows_logits
@@ -26,7 +27,7 @@ from trainer.model.tokenizer_warnings import tokenizer_warnings
 from trainer.run.run import Run
 from trainer.setup.data_warnings import warnings_of
 from trainer.setup.teachers import other_test_rows
-from trainer.setup.training_setup import TrainingSetup
+from trainer.setup.training_setup import TrainingSetup, tokens_read
 from trainer.tasks.base import Example, MetricValues, TrainingTask
 from trainer.tasks.generation import Generation
 
@@ -72,8 +73,9 @@ def encode_datasets(setup: TrainingSetup, record: dict[str, Any], console: Conso
     train, validation = (
         Examples(setup.training_task, task, setup.tokenizer, rows) for rows in (splits.train, splits.validation)
     )
-    lengths = train.truncated, setup.tokenizer.model_max_length
-    warnings = warnings_of(splits, *lengths)
+    limit = "data.max_windows windows" if task.uses_windows else "data.max_length"
+    warnings = warnings_of(splits, train.truncated, f"{limit} ({tokens_read(setup):,} tokens)")
+    warnings += window_warnings(setup, train)
     warnings += tokenizer_warnings(setup.tokenizer, setup.base.folder, setup.base.config.vocab_size)
     warnings += setup.training_task.warnings(task, splits.train)
     warnings += other_test_rows(setup.teachers, hash_rows(splits.test))
@@ -143,6 +145,9 @@ def _teacher_forced(model: Model, datasets: Datasets, training_task: Generation,
 
 def _losses(datasets: Datasets, block: Block, logits: Sequence[list[Logits]]) -> Iterator[tuple[float, int]]:
     """Sums, and over how many labels each is."""
+    if datasets.training_task.aggregation is not None:
+        yield _loss_of_texts(datasets, block, logits)
+        return
     logits_of = {
         id(window): values
         for each, windows in zip(block.encoded, logits, strict=True)
@@ -156,6 +161,14 @@ def _losses(datasets: Datasets, block: Block, logits: Sequence[list[Logits]]) ->
             values = torch.from_numpy(np.stack([logits_of[id(window)] for each in batch for window in each.windows]))
             loss = datasets.training_task.loss(values, labels, training=False)
             yield float(loss), datasets.training_task.label_count(labels)
+
+
+def _loss_of_texts(datasets: Datasets, block: Block, logits: Sequence[list[Logits]]) -> tuple[float, int]:
+    """Of texts that are answered as a whole, whatever the number of their windows."""
+    training_task, pairs = datasets.training_task, zip(block.by_row(), block.rows.targets, strict=True)
+    labels = torch.tensor([each.label for row in pairs for each in training_task.examples(datasets.task, *row)])
+    merged = torch.from_numpy(np.stack([datasets.task.merge(windows) for windows in logits]))
+    return float(training_task.loss(merged, labels, training=False)), training_task.label_count(labels)
 
 
 def _stackable(examples: Sequence[Example], logits_of: dict[int, Logits]) -> list[list[Example]]:

@@ -115,6 +115,14 @@ _HAS_TARGETS = Condition(
     "rows with an answer of their own",
     lambda recipe: f"under model_head.loss: {recipe.loss}, where the second text is the answer",
 )
+_LONE_TEXTS = Condition(
+    lambda recipe: recipe.data.text_pair is None, "single texts", lambda recipe: "beside data.text_pair"
+)
+_READS_WINDOWS = Condition(
+    lambda recipe: recipe.task in _WINDOWS or (recipe.task in _TEXTS and recipe.data.long_text == "windows"),
+    f"task: {' or '.join(_WINDOWS)}, or to data.long_text: windows",
+    lambda recipe: "under " + ("data.long_text: truncate" if recipe.task in _TEXTS else f"task: {recipe.task}"),
+)
 _SPLITS = Condition(
     lambda recipe: (
         not isinstance(recipe.data.validation, str)
@@ -163,13 +171,16 @@ OPTIONS: dict[str, list[Condition]] = {
     "data.word_separator": [where("task", "token-classification")],
     "data.prefix": [where("task", *_GENERATED)],
     "data.max_new_tokens": [where("task", *_GENERATED)],
-    "data.stride": [where("task", *_WINDOWS)],
+    "data.stride": [_READS_WINDOWS],
+    "data.long_text": [where("task", *_TEXTS), _LONE_TEXTS],
+    "data.max_windows": [where("data.long_text", "windows")],
+    "data.window_aggregation": [where("data.long_text", "windows")],
     "data.split_seed": [_SPLITS],
     "training.learning_rate": [_SETS_A_RATE],
     "training.probe_examples_per_label": [
         where("task", "text-classification"),
         where("model_head.loss", "cross-entropy", "focal"),
-        where("data.text_pair", None),
+        _LONE_TEXTS,
     ],
     "training.head_learning_rate": [where("task", *LAYERED, "question-answering")],
     "training.gradient_checkpointing": [_BACKBONE_LEARNS],
@@ -186,7 +197,7 @@ OPTIONS: dict[str, list[Condition]] = {
     ],
     "training.freeze_embeddings": [where("training.trainable", "all")],
     "training.lora": [where("training.trainable", "lora")],
-    "distil.vector_weight": [where("task", *_TEXTS)],
+    "distil.vector_weight": [where("task", *_TEXTS), where("data.long_text", "truncate")],
     "privacy.target_delta": [_NOISE],
     "privacy.max_grad_norm": [_NOISE],
     "privacy.accountant": [_NOISE],

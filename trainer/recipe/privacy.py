@@ -75,6 +75,8 @@ def check_privacy(recipe: Recipe) -> None:
     problems = [f"{option}: {why}" for option, why in options.items() if value_of(recipe, option)]
     if adds_noise(recipe) and recipe.model_head.class_weights == "balanced":
         problems.append(f"model_head.class_weights: balanced: {_WITHOUT_NOISE}; give the weights themselves")
+    if adds_noise(recipe) and recipe.data.long_text == "windows":
+        problems.append("data.long_text: windows: rows' gradients are computed of one window each; truncate them")
     if compares_rows(recipe):
         other = "; give cosine" if recipe.task == "feature-extraction" else "; give pairs with scores"
         problems.append(f"model_head.loss: {recipe.loss}: compares rows, so that none has a loss of its own{other}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from serving.tasks.redaction import PersonalData
+from serving.tasks.windows import Aggregation
 from trainer.recipe.section import Fraction, Name, Section
 
 Loss = Literal[
@@ -139,7 +140,18 @@ class Data(Section):
         default=None,
         ge=0,
         le=4096,
-        description="tokens that neighbouring windows share; null: a third of one, a quarter for tagged tokens",
+        description="tokens that neighbouring windows share; null: a quarter of one, a third for answers",
+    )
+    long_text: Literal["truncate", "windows"] = Field(
+        default="truncate",
+        description="truncate a text that is longer than data.max_length, or classify it over overlapping windows: of"
+        " classification and regression of single texts",
+    )
+    max_windows: int = Field(
+        default=32, ge=2, le=1024, description="windows of a text that are read; what is behind them is cut off"
+    )
+    window_aggregation: Aggregation = Field(
+        default="mean", description="what each of a text's logits is of its windows' logits, in training and serving"
     )
 
     @field_validator("delimiter")

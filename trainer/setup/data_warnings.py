@@ -18,8 +18,8 @@ STRONG_IMBALANCE = 20
 MANY_TRUNCATED = 0.02
 
 
-def warnings_of(splits: Splits, truncated: float, max_length: int) -> list[str]:
-    """``truncated`` is the share of training texts that are cut."""
+def warnings_of(splits: Splits, truncated: float, limit: str) -> list[str]:
+    """``truncated`` is the share of training texts that are cut, as they are longer than ``limit``."""
     warnings = [
         *splits.notes,
         *unusable_rows_warnings(splits.unusable_rows),
@@ -33,7 +33,7 @@ def warnings_of(splits: Splits, truncated: float, max_length: int) -> list[str]:
         _unmeasured_labels(splits),
         _uniform_test(splits),
         _imbalance(splits),
-        _truncation(truncated, max_length),
+        _truncation(truncated, limit),
     ]
     return [warning for warning in warnings if warning]
 
@@ -139,10 +139,10 @@ def _imbalance(splits: Splits) -> str:
     )
 
 
-def _truncation(share: float, max_length: int) -> str:
+def _truncation(share: float, limit: str) -> str:
     if share < MANY_TRUNCATED:
         return ""
-    return f"{share:.1%} of the training texts are longer than data.max_length ({max_length} tokens) and are cut"
+    return f"{share:.1%} of the training texts are longer than {limit} and are cut"
 
 
 def _join_some(names: list[str]) -> str:

@@ -120,9 +120,28 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     training_task.prepare(base, tokenizer)
     splits = load_splits(training_task, lambda train: _check_of(training_task, base, tokenizer, train, head))
     setup = TrainingSetup(training_task, base, tokenizer, splits, head, teachers)
+    _check_stride(setup)
     _check_student(setup)
     _check_export(setup)
     return replace(setup, unlabelled=_read_distil_rows(setup))
+
+
+def _check_stride(setup: TrainingSetup) -> None:
+    """Raise InputError for windows that do not move on; the tokenizers library would end the process."""
+    task, length = setup.task, setup.tokenizer.model_max_length
+    content = length - setup.tokenizer.num_special_tokens_to_add(pair=task.truncation == "only_second")
+    if task.uses_windows and task.stride >= content:
+        raise InputError(
+            f"data.stride: windows of {length} tokens, {content} of them a text's, cannot share {task.stride}; give at"
+            f" most {content - 1}",
+            field="data.stride",
+        )
+
+
+def tokens_read(setup: TrainingSetup) -> int:
+    """The most of a text."""
+    special = setup.tokenizer.num_special_tokens_to_add(pair=setup.task.is_pair)
+    return setup.task.most_tokens(setup.tokenizer.model_max_length, special)
 
 
 def _without_layers(base: BaseCheckpoint) -> BaseCheckpoint:

@@ -15,10 +15,12 @@ from transformers import PreTrainedTokenizerFast
 from serving.bundle.manifest import Limits
 from serving.tasks.base import Encoded, Task, TaskSettings
 from serving.tasks.redaction import to_settings
+from serving.tasks.windows import Windows
 from trainer.data.rows import Rows
 from trainer.model.base_model import BaseCheckpoint
 from trainer.model.heads import Head
 from trainer.model.inference import RowLogits
+from trainer.recipe.defaults import stride
 from trainer.recipe.recipe import Recipe
 from trainer.tasks.calibration import Calibration
 from trainer.tasks.objective import Example, Objective
@@ -58,9 +60,16 @@ class TrainingTask(RowReader, Objective, Scoring, Calibration):
         """Tokens per window of such a model: all of the ``longest`` row."""
         return min(base.max_length or LONGEST, max(USUAL_LENGTH, longest))
 
-    def pair_settings(self) -> dict[str, Any]:
+    def pair_settings(self, max_length: int) -> dict[str, Any]:
         """Settings of tasks that take a text or a pair."""
-        return {"pair": self.data.text_pair is not None, **to_settings(self.data.redact)}
+        pair, windows = self.data.text_pair is not None, self._windows(max_length)
+        return {"pair": pair, "windows": windows, **to_settings(self.data.redact)}
+
+    def _windows(self, max_length: int) -> Windows | None:
+        if self.aggregation is None:
+            return None
+        shared = stride(self.recipe, max_length)
+        return Windows(stride=shared, max_windows=self.data.max_windows, aggregation=self.aggregation)
 
     def task(self, labels: Sequence[str], settings: TaskSettings) -> Task:
         return self.serves(labels, settings, Limits())

@@ -82,10 +82,10 @@ class MultiLabelClassification(TrainingTask):
         return labels
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
-        return serving.MultiLabelSettings(**self.pair_settings(), thresholds=[0.5] * len(labels))
+        return serving.MultiLabelSettings(**self.pair_settings(max_length), thresholds=[0.5] * len(labels))
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
-        scores = np.stack([apply_function(windows[0], "sigmoid") for windows in logits])
+        scores = np.stack([apply_function(task.merge(windows), "sigmoid") for windows in logits])
         thresholds = best_thresholds(scores, indicators(rows.targets, task.labels).toarray())
         return task.settings.model_copy(update={"thresholds": [float(value) for value in thresholds]})
 
@@ -97,7 +97,7 @@ class MultiLabelClassification(TrainingTask):
         """A scale and a bias for each label that has enough positive rows, and one of each for all others together."""
         assert isinstance(task, serving.MultiLabelClassification)
         truth = indicators(rows.targets, task.labels).astype(np.bool_).toarray()
-        fits = fit_labels(np.stack([windows[0] for windows in logits]), truth, MIN_POSITIVES)
+        fits = fit_labels(np.stack([task.merge(windows) for windows in logits]), truth, MIN_POSITIVES)
         scales, biases, checked = zip(*fits, strict=True)
         kept = any(fit.pays for fit in checked)
         settings = scale_labels(task.settings, *((scales, biases) if kept else ([], [])))
@@ -108,7 +108,7 @@ class MultiLabelClassification(TrainingTask):
         assert isinstance(task, serving.MultiLabelClassification)
         numbers, parts = {label: at for at, label in enumerate(task.labels)}, []
         for windows, target in zip(logits, rows.targets, strict=True):
-            scores, right = task.probabilities(windows[0]), np.zeros(len(numbers), dtype=np.bool_)
+            scores, right = task.probabilities(task.merge(windows)), np.zeros(len(numbers), dtype=np.bool_)
             right[[numbers[label] for label in target]] = True
             answered = task.answered(scores)
             nll = nll_of(np.where(right, scores, 1 - scores)).sum()
@@ -122,7 +122,7 @@ class MultiLabelClassification(TrainingTask):
         return [math.log((counts[label] + 0.5) / (rows - counts[label] + 0.5)) for label in labels]
 
     def examples(self, task: Task, encoded: list[Encoded], target: list[str]) -> list[Example]:
-        return [Example((encoded[0].windows[0],), [float(label in target) for label in task.labels])]
+        return [Example(tuple(encoded[0].windows), [float(label in target) for label in task.labels])]
 
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         weight = self._weight if training else None
@@ -193,7 +193,7 @@ class MultiLabelClassification(TrainingTask):
         assert isinstance(task, serving.MultiLabelClassification)
         found = []
         for at, (windows, target, answer) in enumerate(zip(logits, rows.targets, answers, strict=True)):
-            scores, given = task.probabilities(windows[0]), set(_labels(answer))
+            scores, given = task.probabilities(task.merge(windows)), set(_labels(answer))
             answered = [label for label in task.labels if label in given]
             found += [
                 mistake(rows, at, expected=label, answered=", ".join(answered) or "none", confidence=score)

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from serving.tasks.base import Encoded, Task
+from serving.tasks.windows import Aggregation
 from trainer.data.rows import Rows
 from trainer.model.inputs import IGNORED, Batch
 from trainer.recipe.defaults import label_smoothing
@@ -28,6 +29,12 @@ class Example:
 class Objective(ABC):
     recipe: Recipe
 
+    @property
+    def aggregation(self) -> Aggregation | None:
+        """How the logits of an example's windows become one; None: each window has its own."""
+        data = self.recipe.data
+        return data.window_aggregation if data.long_text == "windows" else None
+
     @abstractmethod
     def examples(self, task: Task, encoded: list[Encoded], target: Any) -> list[Example]:
         """The training examples of one row."""
@@ -40,7 +47,8 @@ class Objective(ABC):
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         """The sum over all labels but -100, for logits [windows, …] and labels [examples, …].
 
-        The two windows of a pair are neighbours. ``training``: label smoothing and class weights apply.
+        With an `aggregation`, logits are [examples, …]; else the two windows of a pair are neighbours.
+        ``training``: label smoothing and class weights apply.
         """
 
     def counted(self, labels: Tensor) -> Tensor:

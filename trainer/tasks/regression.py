@@ -56,11 +56,11 @@ class Regression(TrainingTask):
         if len(set(train.targets)) < 2:
             raise InputError(f"{train.name}: every training row has the same number; there is nothing to learn")
         mean, std = float(np.mean(train.targets)), float(np.std(train.targets))
-        return serving.RegressionSettings(**self.pair_settings(), mean=mean, std=std)
+        return serving.RegressionSettings(**self.pair_settings(max_length), mean=mean, std=std)
 
     def imported_settings(self, rows: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """In the model's own unit."""
-        return serving.RegressionSettings(**self.pair_settings())
+        return serving.RegressionSettings(**self.pair_settings(max_length))
 
     def without_calibration(self, settings: TaskSettings) -> TaskSettings:
         return settings.model_copy(update={"radius": None})
@@ -75,7 +75,7 @@ class Regression(TrainingTask):
 
     def examples(self, task: Task, encoded: list[Encoded], target: Any) -> list[Example]:
         settings: Any = task.settings
-        return [Example((encoded[0].windows[0],), [(target - settings.mean) / settings.std])]
+        return [Example(tuple(encoded[0].windows), [(target - settings.mean) / settings.std])]
 
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         loss = huber_loss if self.recipe.loss == "huber" else mse_loss

@@ -74,14 +74,14 @@ class TextClassification(TrainingTask):
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         one_logit = self.recipe.loss == "binary-cross-entropy"
-        return serving.TextClassificationSettings(**self.pair_settings(), one_logit=one_logit)
+        return serving.TextClassificationSettings(**self.pair_settings(max_length), one_logit=one_logit)
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         """The second of two labels has a threshold, with the best validation accuracy."""
         if len(task.labels) != 2:
             return task.settings
         second = np.array(rows.targets) == task.labels[1]
-        scores = np.array([_second_probability(windows[0]) for windows in logits])
+        scores = np.array([_second_probability(task.merge(windows)) for windows in logits])
         return task.settings.model_copy(update={"threshold": best_accuracy_threshold(scores, second)})
 
     def without_calibration(self, settings: TaskSettings) -> TaskSettings:
@@ -91,7 +91,7 @@ class TextClassification(TrainingTask):
     def calibrate(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Calibrated:
         """One temperature."""
         assert isinstance(task, serving.TextClassification)
-        both = np.stack([windows[0] for windows in logits])
+        both = np.stack([task.merge(windows) for windows in logits])
         if both.shape[1] == 1:  # the log odds of the second label
             both = np.concatenate([np.zeros_like(both), both], axis=1)
         numbers = {label: at for at, label in enumerate(task.labels)}
@@ -104,7 +104,8 @@ class TextClassification(TrainingTask):
         numbers = {label: at for at, label in enumerate(task.labels)}
         found = np.empty((4, len(rows)))
         for at, (windows, target) in enumerate(zip(logits, rows.targets, strict=True)):
-            scores, answered, right = task.scores(windows[0]), task.order(windows[0])[0], numbers[target]
+            merged, right = task.merge(windows), numbers[target]
+            scores, answered = task.scores(merged), task.order(merged)[0]
             brier = (scores**2).sum() - 2 * scores[right] + 1
             found[:, at] = scores[answered], answered == right, scores[right], brier
         confidences, correct, probabilities, brier = found
@@ -112,7 +113,7 @@ class TextClassification(TrainingTask):
         return Forecasts(len(rows), confidences, correct > 0, row, nll_of(probabilities), brier, count)
 
     def examples(self, task: Task, encoded: list[Encoded], target: str) -> list[Example]:
-        return [Example((encoded[0].windows[0],), task.labels.index(target))]
+        return [Example(tuple(encoded[0].windows), task.labels.index(target))]
 
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         """Over one logit, 1 is the second label."""

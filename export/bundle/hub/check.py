@@ -75,7 +75,7 @@ class _Checker:
         names = [node.name for node in self.session.get_outputs()]
         feeds = {node.name: np.asarray(tokens[node.name], np.int64) for node in self.session.get_inputs()}
         outputs = dict(zip(names, self.session.run(names, feeds), strict=True))
-        encoding = self.tokenization.encode([segments], self.task.truncation_side, offsets=True)[0].encoding
+        encoding = self.tokenization.encode([segments], self.task.truncation_side, offsets=True)[0].windows[0]
         answer = self.reader.decode(Encoded(item, [encoding]), [_read_logits(outputs)])
         if not self._equal(answer, row.outputs):
             raise HubCheckFailed(

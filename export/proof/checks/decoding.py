@@ -56,7 +56,8 @@ def _follows(check: Check, task: Task, served: ServedAnswers, place: int) -> boo
 
 
 def follows_classification(task: Any, encoded: Encoded, logits: Sequence[Logits], answer: Any) -> bool:
-    settings, values = task.settings, _doubles(logits[0]) / getattr(task.settings, "temperature", 1.0)
+    settings = task.settings
+    values = _of_text(settings, logits) / getattr(settings, "temperature", 1.0)
     if settings.one_logit:
         values = torch.cat([torch.zeros(1, dtype=torch.float64), values])
     scores = dict(zip(task.labels, torch.softmax(values, dim=0).tolist(), strict=True))
@@ -69,7 +70,7 @@ def follows_classification(task: Any, encoded: Encoded, logits: Sequence[Logits]
 
 
 def follows_multi_label(task: Any, encoded: Encoded, logits: Sequence[Logits], answer: Any) -> bool:
-    settings, values = task.settings, _doubles(logits[0])
+    settings, values = task.settings, _of_text(task.settings, logits)
     if scales := getattr(settings, "scales", []):
         values = values * torch.tensor(scales) + torch.tensor(settings.biases)
     scores = dict(zip(task.labels, torch.sigmoid(values).tolist(), strict=True))
@@ -82,7 +83,7 @@ def follows_multi_label(task: Any, encoded: Encoded, logits: Sequence[Logits], a
 
 
 def follows_regression(task: Any, encoded: Encoded, logits: Sequence[Logits], answer: Any) -> bool:
-    output = _doubles(logits[0])[0]
+    output = _of_text(task.settings, logits)[0]
     output = torch.sigmoid(output) if task.settings.function_to_apply == "sigmoid" else output
     number = float(output) * task.settings.std + task.settings.mean
     return math.isclose(answer[0]["score"], number, rel_tol=TOLERANCE, abs_tol=TOLERANCE * task.settings.std)
@@ -143,6 +144,15 @@ CHECKS: dict[str, Check] = {
 
 def _doubles(values: Any) -> Tensor:
     return torch.tensor(np.asarray(values), dtype=torch.float64)
+
+
+def _of_text(settings: Any, logits: Sequence[Logits]) -> Tensor:
+    """Of a text's windows, the mean or the largest of each label's logits."""
+    if not settings.windows:
+        return _doubles(logits[0])
+    total = sum(map(_doubles, logits), start=torch.zeros(1, dtype=torch.float64))
+    largest = torch.stack([_doubles(each) for each in logits]).amax(dim=0)
+    return largest if settings.windows.aggregation == "max" else total / len(logits)
 
 
 def _same_scores(answer: Any, scores: dict[str, float]) -> bool:

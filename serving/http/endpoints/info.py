@@ -123,7 +123,7 @@ def describe_model(predictor: Predictor, server_limits: ServerLimits) -> dict[st
         "model_dtype": MODEL_DTYPES.get(manifest.graph.variant, manifest.graph.variant),
         **_model_type(predictor),
         "max_concurrent_requests": server_limits.bounds.rows,
-        "max_input_length": manifest.tokenizer.max_length,
+        "max_input_length": predictor.most_tokens,
         "max_batch_tokens": shape.tokens,
         "max_batch_requests": shape.rows,
         "max_client_batch_size": manifest.limits.max_inputs,

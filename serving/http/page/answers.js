@@ -82,6 +82,6 @@ function truncationNote(places, inputs) {
   const numbers = new Intl.ListFormat("en").format(places.map(place => `${place + 1}`));
   const which = inputs === 1 ? `This ${thing} is` : one ? `Text ${numbers} is` : `Texts ${numbers} are`;
   const part = state.info.task === "text-generation" ? "beginning" : "end";
-  const tokens = formatCount(state.info.limits.max_length);
+  const tokens = formatCount(state.info.max_input_length);
   return el("p", {class: "cut"}, `${which} longer than what the model reads, which is ${tokens} tokens: ${one ? "its" : "their"} ${part} was not read.`);
 }

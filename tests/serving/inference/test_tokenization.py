@@ -13,10 +13,19 @@ from tokenizers import Tokenizer
 
 from serving.bundle.manifest import Limits
 from serving.errors import InputError
-from serving.inference.tokenization import CutTokenization, Tokenized, WindowTokenization, longest_first
+from serving.inference.tokenization import (
+    BoundedWindowTokenization,
+    CutTokenization,
+    Tokenization,
+    Tokenized,
+    WindowTokenization,
+    longest_first,
+)
 from serving.tasks.base import Side
 from serving.tasks.question_answering import QuestionAnswering, QuestionAnsweringSettings
+from serving.tasks.text_classification import TextClassification, TextClassificationSettings
 from serving.tasks.token_classification import TokenClassification, TokenClassificationSettings
+from serving.tasks.windows import Windows
 from tests import tiny_generators, zoo_tokenizers
 
 MAKERS = {
@@ -59,6 +68,14 @@ def ours(kind: str) -> Tokenizer:
     return tokenizer
 
 
+def classifier(**windows: int) -> TextClassification:
+    return TextClassification("ab", TextClassificationSettings(windows=Windows(**windows)), Limits())
+
+
+def tokenization_of(kind: str, length: int, task: TextClassification) -> Tokenization:
+    return BoundedWindowTokenization(ours(kind), length, task)
+
+
 def by_transformers(kind: str, length: int, side: Side, *texts: Sequence[str], **options: Any) -> list[Any]:
     tokenizer = theirs(kind)
     tokenizer.truncation_side = side
@@ -78,10 +95,10 @@ def test_pairs(kind: str) -> None:
         tokenization = CutTokenization(ours(kind), length, pair=True)
         expected = by_transformers(kind, length, side, firsts, seconds, truncation="longest_first")
         served = tokenization.encode(list(zip(firsts, seconds, strict=True)), side, offsets=True)
-        assert [parts_of(each.encoding) for each in served] == [parts_of(each) for each in expected]
+        assert [parts_of(each.windows[0]) for each in served] == [parts_of(each) for each in expected]
         assert [each.cut > 0 for each in served] == [bool(each.overflowing) for each in expected]
         fast = tokenization.encode(list(zip(firsts, seconds, strict=True)), side, offsets=False)
-        assert [each.encoding.ids for each in fast] == [each.ids for each in expected]
+        assert [each.windows[0].ids for each in fast] == [each.ids for each in expected]
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -92,8 +109,8 @@ def test_lone_texts(kind: str) -> None:
         tokenization = CutTokenization(ours(kind), length, pair=False)
         served = tokenization.encode(TEXTS, side, offsets=True, whole=True)
         expected = by_transformers(kind, length, side, TEXTS)
-        assert [parts_of(each.encoding) for each in served] == [parts_of(each) for each in expected]
-        assert [len(each.encoding.ids) + each.cut for each in served] == whole
+        assert [parts_of(each.windows[0]) for each in served] == [parts_of(each) for each in expected]
+        assert [len(each.windows[0].ids) + each.cut for each in served] == whole
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -108,7 +125,7 @@ def test_a_request_reads_fewer_tokens(kind: str) -> None:
                     tokenization.encode(segments, side, offsets=False, most=length)
                 continue
             served = tokenization.encode(segments, side, offsets=False, most=length)
-            assert [each.encoding.ids for each in served] == [each.encoding.ids for each in fewer]
+            assert [each.windows[0].ids for each in served] == [each.windows[0].ids for each in fewer]
             assert [each.cut > 0 for each in served] == [each.cut > 0 for each in fewer]
 
 
@@ -124,12 +141,51 @@ def test_windows(kind: str) -> None:
     ):
         tokenization = WindowTokenization(ours(kind), 32, task)
         served = tokenization.encode(segments, "right", offsets=True)
-        windows = [[parts_of(window) for window in task.windows(each.encoding)] for each in served]
+        windows = [[parts_of(window) for window in each.windows] for each in served]
         expected = by_transformers(
             kind, 32, "right", *texts, stride=5, truncation=truncation, return_overflowing_tokens=True
         )
         assert [window for each in windows for window in each] == [parts_of(each) for each in expected]
         assert all(each.cut == 0 for each in served)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_windows_of_classified_texts(kind: str) -> None:
+    """The first so many of transformers' overflowing tokens, from either end; what none of them has is counted."""
+    whole = [len(each.ids) for each in by_transformers(kind, 10**6, "right", TEXTS, truncation=False)]
+    for most, side in product((2, 3, 9), SIDES):
+        task = classifier(stride=5, max_windows=most)
+        served = tokenization_of(kind, 16, task).encode(TEXTS, side, offsets=True, whole=True)
+        expected = by_transformers(kind, 16, side, TEXTS, stride=5, return_overflowing_tokens=True)
+        split = [[each, *each.overflowing] for each in by_transformers(kind, 16, side, TEXTS, stride=5)]
+        assert len(expected) == sum(map(len, split))
+        assert [list(map(parts_of, each.windows)) for each in served] == [
+            list(map(parts_of, windows[:most])) for windows in split
+        ]
+        assert [each.cut > 0 for each in served] == [len(windows) > most for windows in split]
+        assert [each.read + each.cut for each in served] == whole
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_request_reads_fewer_tokens_of_windows(kind: str) -> None:
+    """Of a long text in all, so that one window may be enough."""
+    tokenization, text = tokenization_of(kind, 16, classifier(stride=5, max_windows=9)), TEXTS[4]
+    special = ours(kind).num_special_tokens_to_add(is_pair=False)
+    for most in (special + 1, 12, 16, 17, 40):
+        [served] = tokenization.encode([text], "right", offsets=False, most=most, whole=True)
+        assert served.read == most
+        assert served.cut > 0
+        own = [len(each) - special for each in served.windows]
+        assert sum(own) - 5 * (len(own) - 1) == most - special
+        assert max(own) <= 16 - special
+
+
+def test_windows_of_a_very_long_text_are_cut_before_they_are_split() -> None:
+    """The characters behind the last window cost next to nothing."""
+    tokenization = tokenization_of("BERT", 16, classifier(stride=5, max_windows=3))
+    [served] = tokenization.encode(["where is my parcel? " * 5000], "right", offsets=False)
+    assert [len(each) for each in served.windows] == [16, 16, 16]
+    assert 0 < served.cut < 1000
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -139,7 +195,7 @@ def test_nothing_is_cut_in_silence(side: Side) -> None:
     [served] = tokenization.encode([(SPACES, "a dog")], side, offsets=False)
     assert isinstance(served, Tokenized)
     assert served.cut == 0
-    assert len(served.encoding.ids) == len(theirs("BERT")(SPACES, "a dog")["input_ids"])
+    assert len(served.windows[0].ids) == len(theirs("BERT")(SPACES, "a dog")["input_ids"])
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -149,9 +205,9 @@ def test_long_pairs_cost_the_sum(side: Side) -> None:
     tokenization = CutTokenization(ours("BERT"), 16, pair=True)
     [served] = tokenization.encode([(text, text)], side, offsets=False, whole=True)
     count = len(ours("BERT").encode(text, add_special_tokens=False).ids)
-    assert len(served.encoding.ids) == 16
+    assert len(served.windows[0].ids) == 16
     assert served.cut == 2 * count - 13
-    assert len(served.encoding.overflowing) == 0
+    assert len(served.windows[1:]) == 0
 
 
 def test_longest_first() -> None:
@@ -173,4 +229,4 @@ def test_without_a_post_processor() -> None:
     tokenizer = Tokenizer.from_str(json.dumps(state))
     expected = tokenizer.encode(TEXTS[3], TEXTS[4])
     [served] = CutTokenization(tokenizer, 2000, pair=True).encode([(TEXTS[3], TEXTS[4])], "right", offsets=True)
-    assert parts_of(served.encoding) == parts_of(expected)
+    assert parts_of(served.windows[0]) == parts_of(expected)

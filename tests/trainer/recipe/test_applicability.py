@@ -44,7 +44,11 @@ def load(folder: Path, *changes: str, **sections: Any) -> Recipe:
         (["task=question-answering", "model_head.pooling=cls"], "does nothing under task: question-answering"),
         (["task=token-classification", "model_head.pooling=cls"], "model_head.pooling: belongs to"),
         (["task=text-generation", "training.head_learning_rate=1.0"], "does nothing under task: text-generation"),
-        (["data.stride=8"], "belongs to task: token-classification or question-answering"),
+        (["data.stride=8"], "belongs to task: token-classification or question-answering, or to data.long_text: windows"
+         ", and does nothing under data.long_text: truncate"),
+        (["task=token-classification", "data.long_text=windows"], "does nothing under task: token-classification"),
+        (["data.text_pair=b", "data.long_text=windows"], "data.long_text: belongs to single texts, and does nothing"),
+        (["data.max_windows=4", "data.window_aggregation=max"], "belong to data.long_text: windows, and do nothing"),
         (["data.max_new_tokens=8", "data.prefix=x"], "data.prefix, data.max_new_tokens: belong to task: text2text"),
         (["data.test=b.csv", "data.validation=c.csv", "data.split_seed=1"], "does nothing where both are files"),
         (["training.trainable=lora", "training.freeze_embeddings=true"], "belongs to training.trainable: all"),

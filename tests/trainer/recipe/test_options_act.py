@@ -58,6 +58,9 @@ CHANGES: dict[str, Any] = {
         ("text-classification", "multi-label-classification", "regression", "token-classification",
          "feature-extraction"), 6)},
     "data.stride": 2,
+    "data.long_text": "windows",
+    "data.max_windows": 3,
+    "data.window_aggregation": "max",
     "training.head_learning_rate": 1.0e-4,
     "training.label_smoothing_factor": 0.4,
     "training.freeze_embeddings": True,
@@ -95,6 +98,9 @@ GENERAL: dict[str, Any] = {
 
 BESIDES: dict[str, dict[str, Any]] = {
     "model_head.focal_gamma": {"model_head.loss": "focal"},
+    "data.stride": {"data.long_text": "windows"},
+    "data.max_windows": {"data.long_text": "windows"},
+    "data.window_aggregation": {"data.long_text": "windows"},
     "training.momentum": {"training.optim": "sgd"},
     "training.lora": {"training.trainable": "lora"},
     "training.lr_scheduler_kwargs": {"training.lr_scheduler_type": "polynomial"},

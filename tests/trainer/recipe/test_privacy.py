@@ -28,6 +28,7 @@ def recipe(task: str = "text-classification", **sections: Any) -> Recipe:
         ({"few_shot": {"examples_per_label": 5}}, "few_shot"),
         ({"distil": {"teacher": "run"}}, "distil"),
         ({"data": {"train": "rows.csv", "test": 0.2, "folds": 5}}, "data.folds"),
+        ({"data": {"train": "rows.csv", "test": 0.2, "long_text": "windows"}}, "data.long_text: windows"),
         ({"model_head": {"class_weights": "balanced"}}, "model_head.class_weights"),
         ({"training": {"probe_examples_per_label": 5}}, "training.probe_examples_per_label"),
         ({"training": {"weight_soup_runs": 3}}, "training.weight_soup_runs"),

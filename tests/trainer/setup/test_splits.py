@@ -21,6 +21,8 @@ from trainer.tasks import create_training_task
 
 Pair = tuple[Any, Any]
 
+LIMIT = "data.max_length (64 tokens)"
+
 
 def load(data: Data) -> Splits:
     """The sets of a recipe of single labels."""
@@ -103,7 +105,7 @@ def test_skipped_rows(tmp_path: Path) -> None:
         {"file": "train.jsonl", "problem": "text is missing", "rows": [6]},
         {"file": "test.jsonl", "problem": "label 'c' is not among the training labels", "rows": [2]},
     ]
-    warnings = warnings_of(splits, 0.0, 64)
+    warnings = warnings_of(splits, 0.0, LIMIT)
     assert warnings[:2] == [
         "train.jsonl: 3 rows cannot be used and are left out",
         "test.jsonl: 1 row cannot be used and is left out",
@@ -231,7 +233,7 @@ def warned(train: Rows, test: Rows, truncated: float = 0.0) -> str:
     classes = training_task("text-classification")
     sets = {"train": train, "validation": test, "test": test}
     counts = {name: classes.label_counts(rows) for name, rows in sets.items()}
-    return "\n".join(warnings_of(Splits(**sets, labels=sorted(counts["train"]), counts=counts), truncated, 64))
+    return "\n".join(warnings_of(Splits(**sets, labels=sorted(counts["train"]), counts=counts), truncated, LIMIT))
 
 
 def test_warnings() -> None:

@@ -37,7 +37,12 @@ FILE, VECTORS_FILE = "teacher.safetensors", "teacher-vectors.safetensors"
 
 @dataclass(frozen=True)
 class TaughtExample(Example):
-    """``teacher``: logits of each window; ``labelled``: the label counts; ``vectors``: the first teacher's, if any."""
+    """``labelled``: the label counts.
+
+    Attributes:
+        teacher: logits of each window, or of the text.
+        vectors: the first teacher's, if any.
+    """
 
     teacher: tuple[Tensor, ...]
     labelled: bool
@@ -47,10 +52,14 @@ class TaughtExample(Example):
 class TaughtExamples(Dataset[Example]):
     """The training rows', then those of rows without labels."""
 
-    def __init__(self, parts: Sequence[Examples], logits: Sequence[Tensor], vectors: Sequence[Tensor] = ()) -> None:
+    def __init__(
+        self, parts: Sequence[Examples], logits: Sequence[Tensor], vectors: Sequence[Tensor] = (), *, merged: bool
+    ) -> None:
+        """``merged``: the logits are of texts, not of windows."""
         self.parts = parts
         self._logits, self._vectors = logits, vectors
-        self._first_windows = [0, *accumulate(len(example.windows) for part in parts for example in part)]
+        counts = (1 if merged else len(example.windows) for part in parts for example in part)
+        self._first_windows = [0, *accumulate(counts)]
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
@@ -80,7 +89,8 @@ def teach(setup: TrainingSetup, datasets: Datasets, state: Path, console: Consol
         console.print(f"computing the answers of {names} to {sum(map(len, parts)):,} examples…", highlight=False)
         logits = _mean_logits(setup, datasets.task, parts)
         _write(state / FILE, digest, logits)
-    datasets = replace(datasets, train=TaughtExamples(parts, logits, _read_vectors(setup, parts, state, digest)))
+    merged, vectors = setup.training_task.aggregation is not None, _read_vectors(setup, parts, state, digest)
+    datasets = replace(datasets, train=TaughtExamples(parts, logits, vectors, merged=merged))
     if not is_static(setup.base.config):
         return datasets
     return replace(datasets, token_vectors=token_vectors(setup, datasets, state, console))
@@ -106,7 +116,7 @@ def _unlabelled_examples(setup: TrainingSetup, datasets: Datasets) -> Iterator[E
 
 
 def _mean_logits(setup: TrainingSetup, task: Task, parts: Sequence[Examples]) -> list[Tensor]:
-    """Of each window, in the student's order of labels and its unit."""
+    """Of each window or text, in the student's order of labels and its unit."""
     every = [_teacher_logits(setup, task, teacher, parts) for teacher in setup.teachers]
     soft = setup.training_task.soft_answers()
     assert soft is not None
@@ -122,14 +132,18 @@ def _teacher_logits(setup: TrainingSetup, task: Task, teacher: Teacher, parts: S
 def _run_teacher(
     setup: TrainingSetup, teacher: Teacher, parts: Sequence[Examples], run: Callable[..., list[Logits]]
 ) -> Iterator[Tensor]:
-    """What ``run`` gives of each window."""
+    """What ``run`` gives of each window, or of each text in windows."""
     checkpoint = teacher.load()
     checkpoint.model.to(best_device())
-    # as tasks with an answer per text may have it, the teacher reads other tokens
-    windows = _windows(parts) if teacher.reads_as(setup.tokenizer) else _encode_again(setup, checkpoint, parts)
+    merges = any(each.max_windows not in (1, None) for each in (setup.task, teacher.task))
+    # as tasks with an answer per text may have it, the teacher reads other tokens or windows
+    own = teacher.reads_as(setup.tokenizer) and not merges
+    texts = ([window] for window in _windows(parts)) if own else _encode_again(setup, checkpoint, parts)
     batch_size = setup.recipe.training.per_device_eval_batch_size
-    for block in iter(lambda: list(islice(windows, ROWS_AT_ONCE)), []):
-        yield from map(torch.from_numpy, run(checkpoint.model, checkpoint.tokenizer, block, batch_size))
+    for block in iter(lambda: list(islice(texts, ROWS_AT_ONCE)), []):
+        windows = [window for text in block for window in text]
+        found = iter(run(checkpoint.model, checkpoint.tokenizer, windows, batch_size))
+        yield from (torch.from_numpy(teacher.task.merge([next(found) for _ in text])) for text in block)
 
 
 def _columns(teacher: Task, student: Task) -> list[int] | None:
@@ -143,11 +157,11 @@ def _windows(parts: Sequence[Examples]) -> Iterator[Any]:
     return (window for part in parts for example in part for window in example.windows)
 
 
-def _encode_again(setup: TrainingSetup, checkpoint: Checkpoint, parts: Sequence[Examples]) -> Iterator[Any]:
-    """The texts as the teacher reads them."""
+def _encode_again(setup: TrainingSetup, checkpoint: Checkpoint, parts: Sequence[Examples]) -> Iterator[list[Any]]:
+    """The texts' windows as the teacher reads them."""
     for part in parts:
         for block in encode_blocks(setup.training_task, checkpoint.task, checkpoint.tokenizer, part.rows):
-            yield from (each.windows[0] for each in block.encoded)
+            yield from (each.windows for each in block.encoded)
 
 
 def _digest(teachers: Sequence[Teacher], parts: Sequence[Examples]) -> str:

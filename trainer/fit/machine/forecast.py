@@ -15,6 +15,7 @@ from trainer.fit.machine.meters import peak_memory
 from trainer.fit.machine.trial import Timing, Trial
 from trainer.fit.machine.workload import Workload, pass_seconds
 from trainer.fit.validation import Datasets
+from trainer.fit.window_merging import COUNTS
 from trainer.fit.wise_ft import FRACTIONS
 from trainer.recipe.training import Training
 from trainer.run.environment import torch_threads
@@ -87,13 +88,14 @@ def _evaluation_pace(trial: Trial, datasets: Datasets) -> float:
     size = min(trainer.args.eval_batch_size, len(order))
     middle = (len(order) - size) // 2
     batch = _collate(datasets, datasets.validation, order[middle : middle + size])
-    inputs = trainer._prepare_inputs({name: value for name, value in batch.items() if name != "labels"})
+    windows = {name: value[:size] for name, value in batch.items() if name not in ("labels", COUNTS)}
+    inputs = trainer._prepare_inputs(windows)
     trainer.model.eval()
     for _ in range(2):
         start = time.perf_counter()
         float(trainer.model(**inputs)["logits"].sum())
         seconds = time.perf_counter() - start
-    return seconds / int(batch["input_ids"].numel())
+    return seconds / int(inputs["input_ids"].numel())
 
 
 def _tokens(datasets: Datasets) -> int:

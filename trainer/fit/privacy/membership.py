@@ -18,6 +18,7 @@ from serving.errors import InputError
 from trainer.data.rows import Rows, join_rows
 from trainer.fit.batches import Examples, collator
 from trainer.fit.privacy.rows import RowExamples, collate_rows, row_losses, take_sizes
+from trainer.fit.window_merging import merging
 from trainer.metrics.membership import Attack, largest_auc, largest_share, relative_to_label
 from trainer.model.checkpoint import Checkpoint, load_checkpoint
 from trainer.model.device import best_device
@@ -94,7 +95,8 @@ def _batch_losses(
         places = [usable[at] for at in batch_places]
         batch = {name: value.to(device) for name, value in collate_rows([rows[at] for at in places], collate).items()}
         sizes, labels = take_sizes(batch), batch.pop("labels")
-        logits: Tensor = checkpoint.model(**batch)["logits"].float()
+        model = merging(checkpoint.model, batch, training_task.aggregation, len(places))
+        logits: Tensor = model(**batch)["logits"].float()
         yield places, row_losses(training_task, logits, labels, sizes, training=False).cpu().numpy().astype(np.float64)
 
 

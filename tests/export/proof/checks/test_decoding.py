@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from export.proof.checks.decoding import CHECKS, check_decoding
 from export.proof.prove import prove
 from export.variants.registry import FP32
 from serving.inference.predictor import Predictor
-from serving.inference.tokenization import CutTokenization, Tokenized
+from serving.inference.tokenization import CutTokenization
 from serving.tasks import (
     feature_extraction,
     multi_label_classification,
@@ -138,6 +139,6 @@ def test_a_cut_that_is_not_told_is_found(
 ) -> None:
     """A server that cuts in silence fails the proof."""
     finish = CutTokenization._finish
-    monkeypatch.setattr(CutTokenization, "_finish", lambda *given: Tokenized(finish(*given).encoding))
+    monkeypatch.setattr(CutTokenization, "_finish", lambda *given: replace(finish(*given), cut=0))
     parity = prove(reference, Predictor.open(tiny_bundle), FP32)
     assert [gate.name for gate in parity.gates if gate.failed] == ["inputs that only one side says are cut"]
