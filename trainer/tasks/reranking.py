@@ -51,7 +51,7 @@ class Reranking(UnscoredPairs, Regression):
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
         """Scores from 0 to 1, as sentence-transformers' cross-encoders of one label give them."""
         self.require_answers(train)
-        return serving.RegressionSettings(**self.pair_settings(), function_to_apply="sigmoid")
+        return serving.RegressionSettings(**self.pair_settings(max_length), function_to_apply="sigmoid")
 
     def calibrate(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> Calibrated | None:
         """Ranks have no right number."""
