@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,35 +24,23 @@ FIGURE = "students.svg"
 
 @dataclass(frozen=True)
 class Student:
-    """``options`` are its recipe's beside the teacher's; ``spans``: it learns parts of the texts too."""
+    """``options`` are its recipe's beside the teacher's."""
 
     variant: str
     options: Mapping[str, Any]
-    spans: bool = False
 
     def overrides(self) -> list[str]:
         return [f"{option}={json.dumps(value)}" for option, value in self.options.items()]
 
 
 STUDENTS = {
-    "3 layers": Student(
-        "int8",
-        {
-            "distil.layers": 3,
-            "distil.vector_weight": 1.0,
-            "training.learning_rate": 2e-4,
-            "training.num_train_epochs": 6,
-        },
-        spans=True,
-    ),
+    "3 layers": Student("int8", {"distil.layers": 3, "training.learning_rate": 2e-4, "training.num_train_epochs": 10}),
     "static": Student(
         "fp32", {"distil.student": "static", "training.learning_rate": 2e-3, "training.freeze_embeddings": False}
     ),
 }
 
 ROUNDS, TEXTS = 9, 256
-
-SHORTEST_SPAN = 3
 
 
 def measure_distil(run: Path | None, console: Console) -> list[Figure]:
@@ -123,32 +110,7 @@ def _distil(teacher: Run, output: Path, student: Student, console: Console) -> R
 
     own = [f"model={teacher.checkpoint.resolve()}", f"distil.teacher={teacher.root.resolve()}"]
     plain = ["training.weight_soup_runs=null", "training.weight_interpolation=false", "export.max_teacher_drop=2"]
-    more = [f"distil.rows={write_spans(teacher, output.with_name('spans.jsonl'))}"] if student.spans else []
-    return train(load_recipe(teacher.recipe, [*own, *plain, *student.overrides(), *more]), output, console=console)
-
-
-def write_spans(teacher: Run, path: Path) -> Path:
-    """A part of each training text as a row without a label, for ``distil.rows``."""
-    from trainer.recipe.recipe import load_recipe
-    from trainer.setup.splits import load_splits
-    from trainer.tasks import create_training_task
-
-    recipe = load_recipe(teacher.recipe)
-    texts, column = load_splits(create_training_task(recipe)).train.inputs, recipe.data.text or "text"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps({column: span}) + "\n" for span in cut_spans(texts)), encoding="utf-8")
-    return path
-
-
-def cut_spans(texts: Sequence[str], seed: int = 0) -> list[str]:
-    """Of each text with more words than SHORTEST_SPAN, that many or more words in a row, and never all."""
-    draw, spans = random.Random(seed), []
-    for words in (text.split() for text in texts):
-        if len(words) > SHORTEST_SPAN:
-            length = draw.randint(SHORTEST_SPAN, len(words) - 1)
-            start = draw.randint(0, len(words) - length)
-            spans.append(" ".join(words[start : start + length]))
-    return spans
+    return train(load_recipe(teacher.recipe, [*own, *plain, *student.overrides()]), output, console=console)
 
 
 def _export(run: Run, output: Path, variant: str) -> tuple[float, Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -19,26 +18,13 @@ def test_students_of_a_run_of_ones_own(tiny_run: Run, tmp_path: Path, monkeypatc
     """Each student is trained, exported and timed beside the teacher's int8, and its loss is told."""
     monkeypatch.setattr(distil, "WORK", tmp_path)
     options = {"distil.layers": 1, "training.num_train_epochs": 2}
-    monkeypatch.setattr(distil, "STUDENTS", {"1 layer": distil.Student("fp32", options, spans=True)})
+    monkeypatch.setattr(distil, "STUDENTS", {"1 layer": distil.Student("fp32", options)})
     speed, lost = distil.measure_distil(tiny_run.root, Console(quiet=True))
     assert len(speed.samples) == distil.ROUNDS
     assert all(ratio > 0 for ratio in speed.samples)
     assert lost.value is not None
     assert -100 <= lost.value <= 100
     assert "1 layer" in (tmp_path / "distil" / distil.FIGURE).read_text(encoding="utf-8")
-    (spans,) = tmp_path.rglob("spans.jsonl")
-    assert all(json.loads(line)["text"] for line in spans.read_text(encoding="utf-8").splitlines())
-
-
-def test_spans_are_parts_of_the_texts() -> None:
-    """Words in a row, never the whole text; texts of few words have none; the draw is repeatable."""
-    texts = ["one two three four five six", "a short text", "four words are here"]
-    spans = distil.cut_spans(texts)
-    assert spans == distil.cut_spans(texts)
-    assert len(spans) == 2
-    for text, span in zip((texts[0], texts[2]), spans, strict=True):
-        assert f" {span} " in f" {text} "
-        assert distil.SHORTEST_SPAN <= len(span.split()) < len(text.split())
 
 
 def test_students_are_drawn_beside_their_teacher(tmp_path: Path) -> None:
