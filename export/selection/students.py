@@ -54,6 +54,12 @@ def open_students(run: Run, folders: Sequence[Path], variant: Variant | None = N
             " it out, or give data.test labels",
             field=OPTION,
         )
+    if students and "privacy" in run.read_record():
+        raise InputError(
+            f"{OPTION}: {run.root} is a private training, and its students have read the same rows without noise; leave"
+            " it out",
+            field=OPTION,
+        )
     for student in students:
         if problem := _misfit(run, student):
             raise InputError(f"{OPTION}: {student.root} {problem}", field=OPTION)

@@ -12,6 +12,7 @@ from rich.console import Console
 from serving.errors import UserError
 from trainer.fit.machine.forecast import Forecast
 from trainer.fit.machine.plan import plan_training, with_precision
+from trainer.fit.privacy.base import require_unseen_rows
 from trainer.fit.validation import Datasets, encode_datasets
 from trainer.run.disk import require_disk
 from trainer.setup.training_setup import TrainingSetup
@@ -40,6 +41,7 @@ def begin(
     confirm: Callable[[Forecast], bool] = lambda forecast: True,
 ) -> Begun:
     """A fresh run, of which nothing is written yet; raises InputError or NotConfirmed."""
+    require_unseen_rows(setup)
     record = setup.to_record(output)
     datasets, warnings = encode_datasets(setup, record, console)
     if setup.recipe.few_shot:

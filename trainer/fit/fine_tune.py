@@ -19,6 +19,7 @@ from trainer.fit.distil.static_student import build_static
 from trainer.fit.linear_probe import check_probe, fit_head
 from trainer.fit.model_soup import ModelSoup, Record, Train
 from trainer.fit.optimisation.unfreezing import GradualUnfreezing
+from trainer.fit.privacy.accounting import require_opacus
 from trainer.fit.progress import TrainingProgress
 from trainer.fit.resume import newest_state, readable_state
 from trainer.fit.stopping import SaveBetween
@@ -136,6 +137,7 @@ def create_trainer(
 
 def _kind_of_trainer(setup: TrainingSetup) -> type[TaskTrainer]:
     if adds_noise(setup.recipe):
+        require_opacus(setup.recipe)
         from trainer.fit.privacy.private_trainer import PrivateTrainer  # with Opacus, which is an extra
 
         return PrivateTrainer

@@ -133,6 +133,14 @@ def test_another_runs_student_is_refused(tiny_run: Run, tmp_path: Path) -> None:
         open_students(tiny_run, [tmp_path / "nowhere"])
 
 
+def test_a_private_runs_students_are_refused(tiny_run: Run, tmp_path: Path) -> None:
+    """They have read the training rows without noise, and would be served for a run with an ε."""
+    run = Run(Path(shutil.copytree(tiny_run.root, tmp_path / "private")))
+    run.write_record(run.read_record() | {"privacy": {"epsilon": 3.0}})
+    with pytest.raises(InputError, match="is a private training, and its students"):
+        open_students(run, [tiny_run.root])
+
+
 def test_a_student_is_measured_on_its_teachers_rows(tiny_run: Run, tmp_path: Path) -> None:
     """The same test rows, with labels, and each student once."""
     student = copied(tiny_run, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from math import exp
 from pathlib import Path
 from typing import Literal
@@ -11,8 +12,9 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from serving.errors import InputError
-from trainer.fit.privacy.accounting import Ledger, Mechanism, plan_mechanism
+from trainer.fit.privacy.accounting import Ledger, Mechanism, plan_mechanism, require_opacus
 from trainer.recipe.privacy import Privacy
+from trainer.recipe.recipe import Recipe
 from trainer.recipe.training import Training
 
 STEPS = Training(num_train_epochs=2, per_device_train_batch_size=32, gradient_accumulation_steps=2)
@@ -76,3 +78,12 @@ def test_saved_ledger(tmp_path: Path) -> None:
     resumed.count_step()
     assert resumed.steps == 6
     assert resumed.to_record() == spend(mechanism, 6).to_record()
+
+
+def test_without_opacus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe that needs it says what to install; one that only attacks does not need it."""
+    data = {"task": "text-classification", "data": {"train": "a.csv", "test": 0.2}}
+    monkeypatch.setitem(sys.modules, "opacus", None)
+    require_opacus(Recipe.model_validate(data | {"privacy": {}}))
+    with pytest.raises(InputError, match=r"pip install '\.\[privacy\]'"):
+        require_opacus(Recipe.model_validate(data | {"privacy": {"target_epsilon": 3.0}}))
