@@ -112,6 +112,10 @@ class PrivateTrainer(TaskTrainer):
         self.ledger.count_step()
         return torch.cat(losses).mean() if losses else torch.zeros((), device=self.args.device)
 
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        """A loss is divided by nothing but its row's labels."""
+        return None
+
     def row_losses(self, logits: Tensor, labels: Tensor, sizes: Sequence[int]) -> Tensor:
         return row_losses(self.datasets.training_task, logits, labels, sizes, training=self.model.training)
 
