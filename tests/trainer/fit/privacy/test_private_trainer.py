@@ -89,6 +89,15 @@ def test_noise_that_nobody_repeats(tiny_backbone: Path, tmp_path: Path) -> None:
     assert not torch.isclose(noise[0], noise[1]).any()
 
 
+def test_batches_of_the_loader(trainer: PrivateTrainer) -> None:
+    """Trainer's loop takes a batch in parts, and counts no labels, by which it would divide the loss."""
+    loader = trainer.get_train_dataloader()
+    batches, count = trainer.get_batch_samples(iter(loader), 1, trainer.args.device)
+    assert len(batches) == 1
+    assert isinstance(batches[0], list)
+    assert count is None
+
+
 def test_counted_steps(trainer: PrivateTrainer) -> None:
     """Each is counted, an empty one too."""
     step(trainer, [0]), step(trainer)
