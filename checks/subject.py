@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from checks.finding import Row, rows_of
+from trainer.data.rows import without_negatives
 from trainer.fit.few_shot import sentence_vectors
 from trainer.model.checkpoint import ModelSpec, build_model
 from trainer.model.heads import PooledModel
@@ -78,6 +79,6 @@ def _embed(setup: TrainingSetup, rows: list[Row]) -> Iterator[NDArray[np.float32
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     batch_size, task = setup.recipe.training.per_device_eval_batch_size, setup.task
     for part in cut(rows, _AT_ONCE):
-        items = [item for row in part for item in setup.training_task.items(task, row.inputs)]
+        items = [item for row in part for item in setup.training_task.items(task, without_negatives(row.inputs))]
         vectors = sentence_vectors(model, setup.tokenizer, task, items, batch_size)
         yield vectors.reshape(len(part), -1) / np.float32(np.sqrt(len(items) / len(part)))

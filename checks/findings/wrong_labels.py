@@ -31,6 +31,8 @@ class Suggestion:
 
 def suggest_labels(subject: Subject) -> list[Suggestion] | str:
     """The worst first, or why there are none to be had."""
+    if subject.setup.recipe.ranks:
+        return "pairs without scores have no label; see the report's worst mistakes"
     if reason := _NOT_CHECKED.get(subject.task):
         return reason
     rows = [subject.rows[at] for at in subject.embedded]

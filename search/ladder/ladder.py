@@ -60,10 +60,9 @@ def _cheap(
     wanted = [rung for rung in CHEAP if rung in rungs]
     if not wanted:
         return
-    if setup.recipe.task not in TASKS:
-        yield from (
-            Rung(key, key, note=f"is for texts with labels or numbers, not for {recipe.task}") for key in wanted
-        )
+    if setup.recipe.task not in TASKS or setup.recipe.ranks:
+        found = "pairs without scores" if setup.recipe.ranks else recipe.task
+        yield from (Rung(key, key, note=f"is for texts with labels or numbers, not for {found}") for key in wanted)
         return
     ladder = CheapRungs(setup, prepare_setup(_for_vectors(recipe), folder), examples, repeats)
     makers = {

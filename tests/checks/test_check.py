@@ -102,6 +102,8 @@ def test_failed_names_those_that_found_something(checked: Checked) -> None:
         ("regression", True),
         ("token-classification", False),
         ("question-answering", False),
+        ("pairs without scores", False),
+        ("ranked pairs", False),
     ],
 )
 def test_other_tasks(toy: str, checks_labels: bool, tiny_backbone: Path, tmp_path: Path) -> None:

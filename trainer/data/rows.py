@@ -72,9 +72,14 @@ NEGATIVE = "negative_"
 
 def texts_of(inputs: Any) -> tuple[str, ...]:
     """Without wrong answers, which are beside the row's own texts to train and to rank."""
-    if isinstance(inputs, str):
-        return (inputs,)
-    return tuple(text for name, text in inputs.items() if not name.startswith(NEGATIVE))
+    return (inputs,) if isinstance(inputs, str) else tuple(without_negatives(inputs).values())
+
+
+def without_negatives(inputs: Any) -> Any:
+    """A row's own texts alone."""
+    if not isinstance(inputs, dict):
+        return inputs
+    return {name: text for name, text in inputs.items() if not name.startswith(NEGATIVE)}
 
 
 def normalize(text: str) -> str:
