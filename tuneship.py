@@ -10,6 +10,7 @@ import os
 import typer
 
 from commands import bundles, checks, privacy, search, serving, training
+from commands.processes import require_one_process
 from commands.terminal import readable_errors
 
 app = typer.Typer(
@@ -38,6 +39,11 @@ for verb in (
     bundles.pull,
 ):
     app.command(verb.__name__.rstrip("_"))(verb)
+
+
+@app.callback()
+def start(context: typer.Context) -> None:
+    require_one_process(context.invoked_subcommand)
 
 
 def main() -> None:

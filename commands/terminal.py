@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.markup import escape
 
-from serving.errors import Interrupted, UserError
+from serving.errors import Interrupted, ToldByAnother, UserError
 from serving.files import explain as explain_file_error
 
 out = Console()
@@ -26,6 +26,8 @@ def readable_errors() -> Iterator[None]:
         yield
     except Interrupted as error:
         err.print(f"\n{escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(error.status)
+    except ToldByAnother as error:
         sys.exit(error.status)
     except Exception as error:
         message = str(error) if isinstance(error, UserError) else explain_file_error(error)

@@ -11,12 +11,14 @@ from rich.markup import escape
 from typer import Argument, Option
 
 from commands.arguments import Overrides, Run
+from commands.processes import all_processes
 from commands.terminal import err, out
 from stores.locate import local
 
 if TYPE_CHECKING:
     from stores.runs.states import StatesPlace
     from trainer.fit.machine.forecast import Forecast
+    from trainer.replay import Replay
 
 LONG_SECONDS = 15 * 60
 """From which on a terminal is asked."""
@@ -38,26 +40,30 @@ def train(
 
     To resume an interrupted run, repeat the command; on SIGTERM or Ctrl-C, its state is saved first. Before a fresh
     one, a few timed steps choose precision and threads and tell time and memory. With --state-to, the command goes on
-    from there on another machine.
+    from there on another machine. In several processes: torchrun --nproc-per-node N -m tuneship train RECIPE ….
     """
-    from trainer.recipe.recipe import load_recipe
+    with all_processes() as share:
+        with share():
+            from trainer.recipe.recipe import load_recipe
 
-    settings = load_recipe(recipe, set_ or [])
-    place = _place(state_to) if state_to is not None else None
-    from export.rehearsal import rehearse  # imports torch; a mistake in the recipe shows before
-    from trainer.fit.stopping import StopOnSignal
-    from trainer.train import forecast_training
-    from trainer.train import train as run_training
+            settings = load_recipe(recipe, set_ or [])
+            place = _place(state_to) if state_to is not None else None
+        from export.rehearsal import rehearse  # imports torch; a mistake in the recipe shows before
+        from trainer.fit.stopping import StopOnSignal
+        from trainer.run.processes import is_first
+        from trainer.train import forecast_training
+        from trainer.train import train as run_training
 
-    if forecast:
-        forecast_training(settings, output, check=rehearse)
-        return
-    confirm = _accept if yes or not (out.is_terminal and sys.stdin.isatty()) else _ask
-    with StopOnSignal(err).handle() as stop:
-        run = run_training(
-            settings, output, overwrite=overwrite, check=rehearse, confirm=confirm, callbacks=[stop], place=place
-        )
-    out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
+        if forecast:
+            forecast_training(settings, output, check=rehearse)
+            return
+        confirm = _accept if yes or not (out.is_terminal and sys.stdin.isatty()) else _ask
+        with StopOnSignal(err).handle() as stop:
+            run = run_training(
+                settings, output, overwrite=overwrite, check=rehearse, confirm=confirm, callbacks=[stop], place=place
+            )
+        if is_first():
+            out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
 
 
 def _place(url: str) -> StatesPlace:
@@ -90,16 +96,23 @@ def replay(
     Compares data, versions, metrics and weights, writes RUN/replay.json and exits with status 1 if something differs.
     If the data has moved, say where it is with --set data.train=FILE.
     """
-    from trainer.replay import replay as replay_run
+    with all_processes():
+        from trainer.replay import replay as replay_run
+        from trainer.run.processes import is_first
 
-    result = replay_run(run, output, set_ or [], out)
+        result = replay_run(run, output, set_ or [], out)
+        if is_first():
+            _show_replay(result)
+    if not result.equal:
+        raise typer.Exit(1)
+
+
+def _show_replay(result: Replay) -> None:
     for check in result.checks:
         mark = "[green]✓[/]" if check.equal else "[red]✗[/]" if check.decides else "[yellow]![/]"
         out.print(f"{mark} {check.name}: {escape('; '.join(check.differences) or 'as locked')}", soft_wrap=True)
     if not result.trained and not result.private:
         err.print("[red]error[/]  not repeated: the inputs differ from those in lock.json")
-    if not result.equal:
-        raise typer.Exit(1)
 
 
 def import_(

@@ -2,6 +2,7 @@
 
 UserError             the command line prints the message without a traceback and exits with 1
 ├── Interrupted       a signal; exits with 128 and its number
+├── ToldByAnother     of several processes another one prints the message
 ├── InputError        an input, file or setting cannot be used
 │   ├── MalformedInput    not JSON, not UTF-8
 │   └── InputTooLarge     above a limit
@@ -25,6 +26,15 @@ class Interrupted(UserError):
     def __init__(self, signal: int, message: str) -> None:
         super().__init__(message)
         self.status = 128 + signal
+
+
+class ToldByAnother(UserError):
+    """The process ``teller`` has the error, and ends with ``status`` too."""
+
+    def __init__(self, teller: int, status: int) -> None:
+        super().__init__(f"process {teller} says why")
+        self.teller = teller
+        self.status = status
 
 
 class InputError(UserError, ValueError):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ from trainer.run.lock import (
     read_result,
     weight_hashes,
 )
+from trainer.run.processes import count, from_first, is_first, shared_errors
 from trainer.run.run import Run, differences, teacher_hashes, training_settings, write_atomically
 from trainer.setup.training_setup import TrainingSetup, prepare_setup
 from trainer.train import train
@@ -76,13 +77,16 @@ def replay(
 
     ``output`` keeps the repeated run; ``overrides`` name the new paths of data or model.
     """
-    run = Run.open(run_folder)
-    lock, locked = read_result(run)
-    recipe = load_recipe(run.recipe, overrides or [])
-    if recipe.imported:
-        return _replay_import(run, lock, locked, recipe, output, console)
-    setup = prepare_setup(recipe, run.root)
-    inputs = _check_inputs(lock, setup, run)
+    with shared_errors():
+        run = Run.open(run_folder)
+        lock, locked = read_result(run)
+        recipe = load_recipe(run.recipe, overrides or [])
+        if recipe.imported and count() > 1:
+            raise InputError(f"{run_folder}: was imported, which one process does; start it without torchrun")
+        if recipe.imported:
+            return _replay_import(run, lock, locked, recipe, output, console)
+        setup = prepare_setup(recipe, run.root)
+        inputs = _check_inputs(lock, setup, run)
     checks = [*inputs, *_check_environment(lock)]
     repeatable = all(check.equal for check in inputs)
     if repeatable and adds_noise(recipe):
@@ -98,7 +102,8 @@ def replay(
         private=adds_noise(recipe),
         checks=checks,
     )
-    write_atomically(run.replay, result.model_dump_json(indent=2) + "\n")
+    if is_first():
+        write_atomically(run.replay, result.model_dump_json(indent=2) + "\n")
     return result
 
 
@@ -163,9 +168,24 @@ def _check_environment(lock: Lock) -> list[Check]:
 def _repeat(
     run: Run, lock: Lock, result: Result, recipe: Recipe, output: Path | None, console: Console | None
 ) -> list[Check]:
-    silent = recipe.model_copy(update={"training": recipe.training.model_copy(update={"report_to": ()})})
+    training = recipe.training.model_copy(update={"report_to": (), **_in_these_processes(lock, recipe)})
+    silent = recipe.model_copy(update={"training": training})
     with _output_folder(output) as folder:
-        return _compare_runs(run, lock, result, train(silent, folder, threads=lock.threads, console=console))
+        repeated = train(silent, folder, threads=lock.threads, console=console)
+        return from_first(lambda: _compare_runs(run, lock, result, repeated))
+
+
+def _in_these_processes(lock: Lock, recipe: Recipe) -> dict[str, Any]:
+    """The settings by which these make the steps of the lock's processes, to rounding; raises InputError."""
+    processes, training = lock.environment.hardware.get("processes", 1), recipe.training
+    if processes == count():
+        return {}
+    batches, rest = divmod(training.gradient_accumulation_steps * processes, count())
+    if rest:
+        raise InputError(
+            f"{processes} processes have trained the run, and {count()} cannot share its steps; start as many, or one"
+        )
+    return {"gradient_accumulation_steps": batches, "fsdp": training.fsdp and count() > 1}
 
 
 def _compare_runs(run: Run, lock: Lock, result: Result, repeated: Run) -> list[Check]:
@@ -177,15 +197,19 @@ def _compare_runs(run: Run, lock: Lock, result: Result, repeated: Run) -> list[C
     ]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _output_folder(output: Path | None) -> Iterator[Path]:
     if output is not None:
         if Run(output).record.exists():
             raise InputError(f"{output}: holds a run already; give --output a new folder")
         yield output
         return
-    with tempfile.TemporaryDirectory(prefix="tuneship-replay-") as folder:
-        yield Path(folder) / "run"
+    with contextlib.ExitStack() as stack:
+        yield Path(from_first(lambda: stack.enter_context(_temporary_folder()))) / "run"
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tuneship-replay-")
 
 
 def _compare_weights(locked: dict[str, str], run: Run, repeated: Run) -> list[str]:

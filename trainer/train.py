@@ -15,6 +15,8 @@ from transformers import TrainerCallback
 from serving.errors import InputError
 from stores.runs.states import StatesPlace
 from trainer.fit.begin import Begun, begin, go_on, resume
+from trainer.fit.distributed.follow import begin_behind, follow_first, help_to_fit
+from trainer.fit.distributed.requirements import require_parallel, require_same_rows
 from trainer.fit.evaluate_run import evaluate_run
 from trainer.fit.folds import cross_validate
 from trainer.fit.machine.allocator import keep_freed_memory
@@ -29,6 +31,7 @@ from trainer.recipe.recipe import Recipe
 from trainer.run import environment
 from trainer.run.folder_lock import folder_lock, new_folder
 from trainer.run.lock import locked_environment
+from trainer.run.processes import broadcast, from_first, is_first, shared_errors
 from trainer.run.run import FINISHED, RUNNING, Run, changes_between, check_folder, claim
 from trainer.run.tracking.session import require_packages, track
 from trainer.setup.training_setup import TrainingSetup, prepare_setup
@@ -66,40 +69,77 @@ def train(
     keeps its own, as sums depend on them. ``check`` may raise InputError, and ``confirm`` say no to a fresh run, before
     anything is written. ``place`` keeps the states, and the finished run, so that another machine can go on.
     """
-    console, clock, run = console or Console(), Stopwatch(), Run(output)
-    _require_trainable(recipe)
+    console, clock, run = (console or Console()) if is_first() else Console(quiet=True), Stopwatch(), Run(output)
     reset_peak()
     keep_freed_memory()
-    with clock.stage("data"):
+    with clock.stage("data"), shared_errors():
+        _require_trainable(recipe)
         setup = prepare_setup(recipe, output)
-        check(setup)
-    check_folder(run)
+        if is_first():
+            check(setup)
+            check_folder(run)
+    require_same_rows(setup)
 
     def changes(record: dict[str, Any]) -> list[str]:
         return changes_between(record, go_on(setup, record).to_record(output))
 
-    with (
-        new_folder(output),
-        folder_lock(output),
-        energy_meter() as meter,
-        kept_at(place, run, changes, console, overwrite=overwrite) as uploads,
-    ):
-        before = None if overwrite or run.status() is None else run.read_record()
-        setup = setup if before is None else go_on(setup, before)
-        if before is not None and claim(run, setup.to_record(output), overwrite=False) == FINISHED:
-            return _keep_finished(setup, run, console)
-        with clock.stage("preparation"):
-            if before is None:
-                begun = begin(setup, output, console, threads, confirm)
-                claim(run, begun.record, overwrite)
-            else:
-                begun = resume(setup, output, before, console)
+    def keep() -> contextlib.AbstractContextManager[Sequence[TrainerCallback]]:
+        return kept_at(place, run, changes, console, overwrite=overwrite)
+
+    with _own_folder(output, keep) as uploads, energy_meter() as meter:
+        with clock.stage("preparation"), shared_errors():
+            begun = (
+                _begin(setup, run, console, threads, confirm, overwrite) if is_first() else begin_behind(setup, output)
+            )
+        begun = follow_first(begun, run)
+        if begun is None:
+            return run
+        if not is_first():
+            help_to_fit(begun, run, callbacks)
+            return run
         callbacks = [*uploads, *callbacks]  # a signal ends the training in one of the others
-        record = _train_and_report(begun, run, clock, console, callbacks, meter if before is None else None)
+        record = _train_and_report(begun, run, clock, console, callbacks, None if begun.resumed else meter)
         run.write_record(record)
         shutil.rmtree(run.state, ignore_errors=True)
+        broadcast(FINISHED)
     show_summary(console, record)
     return run
+
+
+def _begin(
+    setup: TrainingSetup,
+    run: Run,
+    console: Console,
+    threads: int | None,
+    confirm: Callable[[Forecast], bool],
+    overwrite: bool,
+) -> Begun | None:
+    """Claim the folder, for a fresh run or one to resume; None: it is finished."""
+    if overwrite or run.status() is None:
+        begun = begin(setup, run.root, console, threads, confirm)
+        claim(run, begun.record, overwrite)
+        return begun
+    before = run.read_record()
+    setup = go_on(setup, before)
+    if claim(run, setup.to_record(run.root), overwrite=False) == FINISHED:
+        _keep_finished(setup, run, console)
+        return None
+    return resume(setup, run.root, before, console)
+
+
+@contextlib.contextmanager
+def _own_folder(
+    output: Path, keep: Callable[[], contextlib.AbstractContextManager[Sequence[TrainerCallback]]]
+) -> Iterator[Sequence[TrainerCallback]]:
+    """The first process's, for all; gives the callbacks by which it is kept elsewhere."""
+    uploads: Sequence[TrainerCallback] = ()
+    with contextlib.ExitStack() as stack:
+        with shared_errors():
+            if is_first():
+                stack.enter_context(new_folder(output))
+                stack.enter_context(folder_lock(output))
+                uploads = stack.enter_context(keep())
+        yield uploads
 
 
 def _require_trainable(recipe: Recipe) -> None:
@@ -112,22 +152,26 @@ def _require_trainable(recipe: Recipe) -> None:
         )
     require_packages(recipe)
     require_opacus(recipe)
+    require_parallel(recipe)
 
 
-def _keep_finished(setup: TrainingSetup, run: Run, console: Console) -> Run:
+def _keep_finished(setup: TrainingSetup, run: Run, console: Console) -> None:
     shutil.rmtree(run.state, ignore_errors=True)
     setup.recipe.save(run.recipe)  # its sections export and card may have changed, and train nothing
     console.print(f"{run.root} is finished already, with this recipe and data; nothing to do", soft_wrap=True)
-    return run
 
 
 def forecast_training(
     recipe: Recipe, output: Path, *, console: Console | None = None, check: Callable[[TrainingSetup], None]
 ) -> Forecast | None:
     """Show what a training at ``output`` would take, and write nothing; None for a few-shot recipe."""
-    setup = prepare_setup(recipe, output)
-    check(setup)
-    return begin(setup, output, console or Console()).forecast
+
+    def tell() -> Forecast | None:
+        setup = prepare_setup(recipe, output)
+        check(setup)
+        return begin(setup, output, console or Console()).forecast
+
+    return from_first(tell)
 
 
 def _train_and_report(

@@ -31,6 +31,7 @@ class Begun:
     threads: int | None
     record: dict[str, Any]
     forecast: Forecast | None = None
+    resumed: bool = False
 
 
 def begin(
@@ -59,7 +60,7 @@ def resume(setup: TrainingSetup, output: Path, before: dict[str, Any], console: 
     """A run whose record is there; ``setup`` is that of `go_on`."""
     record = before | setup.to_record(output)
     datasets, warnings = encode_datasets(setup, record, console)
-    return Begun(setup, datasets, None, record | {"warnings": warnings})
+    return Begun(setup, datasets, None, record | {"warnings": warnings}, resumed=True)
 
 
 def go_on(setup: TrainingSetup, before: dict[str, Any]) -> TrainingSetup:

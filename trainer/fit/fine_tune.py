@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from safetensors.torch import load_file
 from torch import Tensor
@@ -21,7 +22,7 @@ from trainer.fit.model_soup import ModelSoup, Record, Train
 from trainer.fit.optimisation.unfreezing import GradualUnfreezing
 from trainer.fit.privacy.accounting import require_opacus
 from trainer.fit.progress import TrainingProgress
-from trainer.fit.resume import newest_state, readable_state
+from trainer.fit.resume import SavedState, newest_state, readable_state
 from trainer.fit.stopping import SaveBetween
 from trainer.fit.trainer import TaskTrainer, arguments
 from trainer.fit.validation import Datasets, tune_and_save
@@ -36,6 +37,7 @@ from trainer.model.trainable import choose_weights, merge_adapters
 from trainer.model.trained_head import carry_head
 from trainer.recipe.applicability import adds_noise
 from trainer.recipe.training import EPOCHS
+from trainer.run.processes import count, first_goes_ahead, from_first, is_first, rank, told_losses
 from trainer.run.run import Run
 from trainer.setup.training_setup import TrainingSetup
 
@@ -47,7 +49,9 @@ def fine_tune(
 ) -> Record:
     """Train or resume, and save the best checkpoint; returns its part of the run's record."""
     settings = setup.recipe.training
-    datasets = teach(setup, datasets, run.state, console) if setup.teachers else datasets
+    if setup.teachers:
+        with first_goes_ahead():
+            datasets = teach(setup, datasets, run.state, console)
     with TrainingProgress(console, setup.recipe.metric) as progress, quiet_transformers():
         train = partial(_train_one, setup, datasets, console, [progress, *callbacks])
         if runs := settings.weight_soup_runs:
@@ -57,6 +61,8 @@ def fine_tune(
         interpolated = (
             interpolate(trainer, _fresh_model(setup, datasets).backbone) if settings.weight_interpolation else None
         )
+    if not is_first():
+        return record
     return {
         **tune_and_save(setup, run, trainer.model, datasets),
         "seed": settings.seed,
@@ -84,9 +90,13 @@ def _train_one(
         console.print(f"[yellow]warning[/yellow] {APPLE}", highlight=False)
     if note := trainer.note():
         console.print(note, highlight=False, markup=False)
-    if settings.probe_examples_per_label and newest_state(state) is None:
+    saved = from_first(lambda: newest_state(state))
+    if settings.probe_examples_per_label and saved is None:
         fit_head(setup, trainer)
-    _train_or_resume(trainer, state, console)
+    if rank():
+        torch.manual_seed(seed + rank())  # or each process would drop the same places of other rows
+    with told_losses():
+        _train_or_resume(trainer, saved, console)
     averaged = {"epochs": list(epochs.epochs), **_try_mean(trainer, epochs.mean())} if epochs else None
     ema = {"decay": trainer.ema.decay, **_try_mean(trainer, trainer.ema.weights)} if trainer.ema else None
     merge_adapters(trainer.model)
@@ -122,8 +132,7 @@ def create_trainer(
     if settings.probe_examples_per_label:
         check_probe(setup, model)
     choose_weights(model, settings)
-    rows_a_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
-    steps = -(-len(datasets.train) // rows_a_step)
+    steps = -(-len(datasets.train) // settings.rows_a_step(count()))
     layers = settings.gradual_unfreezing
     first: list[TrainerCallback] = [GradualUnfreezing(model, layers)] if layers else []
     first += [SaveBetween(settings.save_steps)] if settings.save_steps else []
@@ -169,9 +178,8 @@ def _kept_step(trainer: TaskTrainer) -> int:
     return int(state.best_global_step if trainer.args.load_best_model_at_end else state.global_step)
 
 
-def _train_or_resume(trainer: TaskTrainer, state: Path, console: Console) -> None:
+def _train_or_resume(trainer: TaskTrainer, saved: SavedState | None, console: Console) -> None:
     """After it the trainer's model has the best checkpoint's weights, or the last ones where the recipe keeps them."""
-    saved = newest_state(state)
     if saved is None:
         trainer.train()
         return

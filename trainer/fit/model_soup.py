@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from trainer.fit.trainer import TaskTrainer
 from trainer.fit.weight_averaging import mean_of
+from trainer.run.processes import from_first, is_first, wait
 from trainer.run.run import write_atomically
 
 Record = dict[str, Any]
@@ -32,11 +33,14 @@ class ModelSoup:
 
     def train_members(self, train: Train) -> None:
         """Run the trainings that are not finished."""
+        missing = from_first(lambda: [seed for seed in self.seeds if not self._record_path(seed).exists()])
         for seed in self.seeds:
             state = self._folder / f"seed-{seed}"
-            if not self._record_path(seed).exists():
+            if seed in missing:
                 self._add(seed, *train(seed, state))
-            shutil.rmtree(state, ignore_errors=True)
+            if is_first():
+                shutil.rmtree(state, ignore_errors=True)
+        wait()
 
     def apply(self, trainer: TaskTrainer) -> Record:
         """Give the model the mean, or the best member's weights; returns the run's record.
@@ -57,11 +61,14 @@ class ModelSoup:
         return {**members[best]["record"], "soup": soup} | ({"best_step": None} if kept else {})
 
     def _add(self, seed: int, trainer: TaskTrainer, record: Record) -> None:
+        validation = trainer.validate()
+        if not is_first():
+            return
         self._folder.mkdir(parents=True, exist_ok=True)
         weights = {name: weight.detach().clone().contiguous() for name, weight in trainer.model.state_dict().items()}
         save_file(weights, self._weights_path(seed))
         # written last: where it is, the training is complete
-        write_atomically(self._record_path(seed), json.dumps({"record": record, "validation": trainer.validate()}))
+        write_atomically(self._record_path(seed), json.dumps({"record": record, "validation": validation}))
 
     def _weights_path(self, seed: int) -> Path:
         return self._folder / f"seed-{seed}.safetensors"

@@ -12,6 +12,7 @@ from rich.console import Console
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from serving.errors import Interrupted
+from trainer.run.processes import count, is_first, largest, raised_by_all
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 RESUME = "repeat the command to go on"
@@ -49,10 +50,14 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
                 signal.signal(each, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._signal or not self._trains:
+        if not self._trains or (self._signal and count() == 1):
             raise Interrupted(number, f"stopped by {signal.Signals(number).name}; {RESUME}")
+        if self._signal:
+            return  # a launcher passes on what the processes get anyway, and kills those that take too long
         self._signal = signal.Signals(number)
-        self._console.print(f"{self._signal.name}: saving the state; a second one stops at once", highlight=False)
+        second = "; a second one stops at once" if count() == 1 else ""
+        if is_first():
+            self._console.print(f"{self._signal.name}: saving the state{second}", highlight=False)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._trains = True
@@ -60,7 +65,7 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, train_dataloader: Sized, **_: Any
     ) -> None:
-        if self._signal and _is_inside_epoch(args, state, train_dataloader):
+        if self._agree() and _is_inside_epoch(args, state, train_dataloader):
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -70,9 +75,17 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
         self._trains = False
         self._stop("the training is over, and its state is saved")
 
+    def _agree(self) -> bool:
+        """Whether any process was told to stop: then all do, at the same step."""
+        if number := largest(self._signal or 0):
+            self._signal = signal.Signals(number)
+        return bool(number)
+
     def _stop(self, saved: str) -> None:
-        if self._signal:
-            raise Interrupted(self._signal, f"stopped by {self._signal.name}: {saved}; {RESUME}")
+        if self._agree():
+            assert self._signal
+            error = Interrupted(self._signal, f"stopped by {self._signal.name}: {saved}; {RESUME}")
+            raise raised_by_all(error)
 
 
 def _is_inside_epoch(args: TrainingArguments, state: TrainerState, batches: Sized) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader
 from transformers import (
     EarlyStoppingCallback,
     PrinterCallback,
@@ -31,15 +31,19 @@ from transformers import (
 from serving.errors import UserError
 from trainer.fit.batches import collator
 from trainer.fit.compilation import compile_steps
+from trainer.fit.distributed.empty_batches import EMPTY, with_empty_batches
+from trainer.fit.distributed.sharding import ShardedModel, WholeOptimizer
 from trainer.fit.machine.dropout import quicken_dropout
 from trainer.fit.no_duplicates import create_sampler
 from trainer.fit.optimisation.ema import WeightEma
 from trainer.fit.optimisation.parameter_groups import parameter_groups
 from trainer.fit.optimisation.schedule import create_schedule
+from trainer.fit.step_batches import StepBatches
 from trainer.fit.validation import Datasets, validate
 from trainer.fit.window_merging import merging
 from trainer.model.heads import Model
 from trainer.recipe.training import Training
+from trainer.run.processes import broadcast, count, largest, raised_by_all, rank, wait
 
 LOGS_AN_EPOCH = 10
 _OPTIMISERS = {"adamw": "adamw_torch_fused"}
@@ -56,7 +60,7 @@ class TrainingDiverged(UserError):
 
 def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int, seed: int) -> TrainingArguments:
     """``seed`` is that of dropout and batch order."""
-    return TrainingArguments(
+    args = TrainingArguments(
         **settings.model_dump(include=_SAME_NAMES, exclude_none=True),
         output_dir=str(state.absolute()),
         activation_checkpointing=settings.gradient_checkpointing,
@@ -77,7 +81,11 @@ def arguments(settings: Training, metric: str, state: Path, steps_an_epoch: int,
         disable_tqdm=True,
         report_to="none",
         label_names=["labels"],
+        use_cpu=count() > 1 and not torch.cuda.is_available(),  # or accelerate would not see the other processes
+        ddp_find_unused_parameters=True,  # poolers that no task reads, and layers that are frozen for an epoch
     )
+    args._n_gpu = min(args.n_gpu, 1)  # a GPU a process: two in one would double the batch
+    return args
 
 
 _NOT_WRITTEN = ("inline_container", "iostream error")
@@ -98,6 +106,9 @@ def state_bytes(model: nn.Module, settings: Training) -> int:
 
 
 class TaskTrainer(Trainer):  # type: ignore[misc]
+    model: Any
+    optimizer: Any
+
     def __init__(
         self, model: Model, args: TrainingArguments, datasets: Datasets, callbacks: list[TrainerCallback]
     ) -> None:
@@ -107,6 +118,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         self.compiled: nn.Module | None = None
         patience, decay = self.settings.early_stopping_patience, self.settings.ema_decay
         self.ema = WeightEma(decay) if decay else None
+        self.sharded: ShardedModel | None = None
         own = [*([self.ema] if self.ema else []), *([EarlyStoppingCallback(patience)] if patience else [])]
         super().__init__(
             model=model,
@@ -137,16 +149,18 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         self.lr_scheduler = create_schedule(self.settings, optimizer or self.optimizer, num_training_steps, warmup)
         return self.lr_scheduler
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        task, batch = self.datasets.training_task, self.args.train_batch_size
-        self.order = create_sampler(task, self.train_dataset, batch, self.args.seed)
-        return self.order
-
-    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
-        """As `Objective.label_count` has it."""
-        counted = self.datasets.training_task.counted
-        samples = [{**batch, "labels": counted(batch["labels"])} for batch in batch_samples]
-        return super()._get_num_items_in_batch(samples, device)
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Of this process; accelerate's shards would repeat rows where the last step has too few."""
+        order = create_sampler(
+            self.datasets.training_task, self.train_dataset, self.settings.rows_a_step(count()), self.args.seed
+        )
+        self.order = StepBatches(order, self.args.gradient_accumulation_steps, rank(), count())
+        return DataLoader(
+            self.train_dataset,
+            batch_sampler=self.order,
+            collate_fn=with_empty_batches(self.data_collator, self.train_dataset),
+            pin_memory=self.args.dataloader_pin_memory,
+        )
 
     def _run_epoch(self, *, epoch: int, **options: Any) -> None:
         # only some of Accelerate's wrappers pass the epoch on, and that of a resumed epoch does not
@@ -161,21 +175,73 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
         return stack
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **options: Any) -> Any:
-        """Of texts in several windows, over the texts' logits."""
+        """Of texts in several windows, over the texts' logits; of an empty batch zero, with a gradient of zero."""
+        empty = inputs.pop(EMPTY, None) is not None
         of_texts = merging(model, inputs, self.datasets.training_task.aggregation, self.args.train_batch_size)
-        return super().compute_loss(of_texts, inputs, *args, **options)
+        loss = super().compute_loss(of_texts, inputs, *args, **options)
+        return loss * 0.0 if empty else loss
 
     def training_step(self, model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Raises TrainingDiverged."""
         if self.settings.torch_compile:
             self.compiled = model = compile_steps(model) if self.compiled is None else self.compiled
         loss: Tensor = super().training_step(model, *args, **kwargs)
-        if not torch.isfinite(loss):
-            raise TrainingDiverged(
-                f"training: the loss is {loss.item()} at step {self.state.global_step + 1};"
-                " lower training.learning_rate or lengthen training.warmup_ratio"
+        diverged = not bool(torch.isfinite(loss))
+        if largest(diverged) if self.is_in_train else diverged:
+            raise raised_by_all(
+                TrainingDiverged(
+                    f"training: the loss is {loss.item()} at step {self.state.global_step + 1};"
+                    " lower training.learning_rate or lengthen training.warmup_ratio"
+                )
             )
         return loss
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> Tensor | None:
+        """The labels of a step, in all processes."""
+        if any("labels" not in batch for batch in batch_samples):  # they are of parts that count for themselves
+            return None
+        task = self.datasets.training_task
+        labels = sum(task.label_count(batch["labels"]) for batch in batch_samples if EMPTY not in batch)
+        found: Tensor = self.accelerator.gather(torch.tensor(labels, device=device)).sum()
+        return found
+
+    def _prepare_for_training(self, *args: Any, **options: Any) -> Any:
+        if self.settings.fsdp and count() > 1:
+            self.sharded = ShardedModel(self.model, self.args.device)
+        self.is_distributed_loading_by_transformers = bool(self.sharded)  # the model needs no wrapper then
+        prepared = super()._prepare_for_training(*args, **options)
+        self.is_distributed_loading_by_transformers = False  # transformers would not let such a model be resumed
+        return prepared
+
+    @contextlib.contextmanager
+    def _whole_model(self) -> Iterator[None]:
+        parts = self.model
+        self.model = self.sharded.gather() if self.sharded else parts
+        try:
+            yield
+        finally:
+            self.model = parts
+
+    def _finalize_training(self, *args: Any, **options: Any) -> Any:
+        """From here on the model is whole, in each process."""
+        if self.sharded:
+            self.model = self.model_wrapped = self.callback_handler.model = self.sharded.gather()
+            self.sharded = None
+        return super()._finalize_training(*args, **options)
+
+    @contextlib.contextmanager
+    def _whole_optimizer(self) -> Iterator[WholeOptimizer | None]:
+        parts = self.optimizer
+        whole = WholeOptimizer(self.sharded.model, parts) if self.sharded else None
+        self.optimizer = whole or parts
+        try:
+            yield whole
+        finally:
+            self.optimizer = parts
+
+    def save_model(self, *args: Any, **options: Any) -> None:
+        with self._whole_model():
+            super().save_model(*args, **options)
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """Raises StateNotWritten."""
@@ -190,12 +256,21 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
             ) from error
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        super()._save_optimizer_and_scheduler(output_dir)
-        if self.ema:
+        with self._whole_optimizer() as whole:
+            if whole:
+                whole.gather()
+            super()._save_optimizer_and_scheduler(output_dir)
+        if self.ema and self.args.should_save:
             self.ema.save(Path(output_dir))
 
+    def _save_rng_state(self, output_dir: str) -> None:
+        """All processes', before the state is told to be complete."""
+        super()._save_rng_state(output_dir)
+        wait()
+
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
+        with self._whole_optimizer():
+            super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint:
             self.load_beside(Path(checkpoint))
 
@@ -220,9 +295,9 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
 
     def validate(self) -> dict[str, float]:
         """Random states stay as they were."""
-        with preserve_randomness():
+        with preserve_randomness(), self._whole_model():
             self.model.eval()
-            return validate(self.model, self.datasets, self.args.eval_batch_size)
+            return broadcast(validate(self.model, self.datasets, self.args.eval_batch_size))
 
     def _loss(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         total = self.total_loss(outputs["logits"].float(), labels)

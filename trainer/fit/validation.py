@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from serving.tasks.base import Logits, Task
 from trainer.data.rows import Rows, hash_rows
 from trainer.fit.batches import Examples, collator, pad_labels
+from trainer.fit.distributed.shared_logits import shared_rows_logits
 from trainer.fit.encoding import Block, EncodedItems, encode_blocks
 from trainer.fit.progress import show_data
 from trainer.fit.window_warnings import window_warnings
@@ -24,6 +25,8 @@ from trainer.model.heads import Model
 from trainer.model.inference import rows_logits
 from trainer.model.inputs import cut, longest_first
 from trainer.model.tokenizer_warnings import tokenizer_warnings
+from trainer.run.processes import count as processes
+from trainer.run.processes import gather, rank
 from trainer.run.run import Run
 from trainer.setup.data_warnings import warnings_of
 from trainer.setup.teachers import other_test_rows
@@ -116,7 +119,7 @@ def validate(model: Model, datasets: Datasets, batch_size: int) -> MetricValues:
         return _teacher_forced(model, datasets, datasets.training_task, batch_size)
     training_task, answers, losses = datasets.training_task, list[Any](), list[tuple[float, int]]()
     for block in datasets.validation_blocks():
-        logits = rows_logits(model, datasets.tokenizer, block.encoded, batch_size)
+        logits = shared_rows_logits(model, datasets.tokenizer, block.encoded, batch_size)
         answers += training_task.decode_rows(datasets.task, block.encoded, logits, block.counts)
         losses += _losses(datasets, block, logits)
     total, count = map(sum, zip(*losses, strict=True))
@@ -131,7 +134,7 @@ def _teacher_forced(model: Model, datasets: Datasets, training_task: Generation,
     # a logit for each token and each token of the vocabulary: more rows at once are no faster, and fill the memory
     most_tokens = max(1, MOST_LOGITS // model.config.vocab_size)
     lengths = [max(len(each.windows[0].ids), len(each.label)) for each in iter(examples)]
-    for indices in longest_first(lengths, batch_size, most_tokens):
+    for indices in list(longest_first(lengths, batch_size, most_tokens))[rank() :: processes()]:
         batch = {name: value.to(device) for name, value in collate([examples[at] for at in indices]).items()}
         labels = batch.pop("labels")
         logits = model(**batch)["logits"]
@@ -139,6 +142,7 @@ def _teacher_forced(model: Model, datasets: Datasets, training_task: Generation,
         predicted, expected = training_task.align(logits, labels)
         hits += int((predicted.argmax(-1) == expected).sum())
         count += training_task.label_count(labels)
+    loss, hits, count = map(sum, zip(*gather((loss, hits, count)), strict=True))
     mean = loss / max(count, 1)
     return {"token_accuracy": hits / max(count, 1), "perplexity": math.exp(min(mean, 50.0)), "loss": mean}
 

@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from trainer.run.processes import is_first, wait
+
 FOLDER = "epochs"
 
 
@@ -29,13 +31,14 @@ class EpochWeights(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **_: Any
     ) -> None:
         epoch = round(state.epoch or 0)
-        if epoch in self.epochs:
+        if epoch in self.epochs and is_first():
             self.folder.mkdir(parents=True, exist_ok=True)
             partial = self.folder / "partial"
             save_file({name: weight.detach().contiguous() for name, weight in _trainable(model)}, partial)
             partial.replace(self._file(epoch))
 
     def mean(self) -> dict[str, Tensor]:
+        wait()
         return mean_of([load_file(self._file(epoch)) for epoch in self.epochs])
 
     def _file(self, epoch: int) -> Path:

@@ -30,17 +30,17 @@ def distances_from_top(backbone: nn.Module, field: str) -> dict[int, int]:
     if count == 1 and getattr(backbone.config, "num_hidden_layers", 1) > 1:
         raise InputError(f"{field}: the base model's layers share their weights; leave it out", field=field)
     distances: dict[int, int] = {}
-    for stack in _stacks(backbone):
+    for stack in stacks_of(backbone):
         for distance, layer in enumerate(reversed(stack)):
             distances |= {id(weight): distance for weight in layer.parameters()}
     outside = ((name, weight) for name, weight in backbone.named_parameters() if id(weight) not in distances)
     return distances | {id(weight): count if _EMBEDDING.search(name) else 0 for name, weight in outside}
 
 
-def _stacks(module: nn.Module) -> Iterator[nn.ModuleList]:
+def stacks_of(module: nn.Module) -> Iterator[nn.ModuleList]:
     """The lists of modules that are in no other list."""
     for child in module.children():
         if isinstance(child, nn.ModuleList):
             yield child
         else:
-            yield from _stacks(child)
+            yield from stacks_of(child)

@@ -11,8 +11,9 @@ from trainer.recipe.section import Metric, Name, Section
 
 EPOCHS, WARMUP = 3, 0.06
 """What is meant where the recipe is silent."""
-WITHOUT_WEIGHTS = ("logging_steps", "save_steps", "save_total_limit", "report_to")
+WITHOUT_WEIGHTS = ("logging_steps", "save_steps", "save_total_limit", "report_to", "fsdp")
 """What no weight depends on: a resumed or repeated run may have others."""
+_NOT_SHARDED = ("ema_decay", "weight_averaging_epochs", "gradual_unfreezing", "torch_compile")
 ADAM = {"adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8}
 
 Tracker = Literal["tensorboard", "mlflow", "wandb", "trackio"]
@@ -90,6 +91,10 @@ class Training(Section):
         ge=1,
         le=1000,
         description="training rows a label to whose vectors the classifier is fitted first (LP-FT): fewer steps needed",
+    )
+    fsdp: bool = Field(
+        default=False,
+        description="FSDP2: several processes divide weights, gradients and the optimiser's moments among them",
     )
     torch_compile: bool = Field(
         default=False,
@@ -177,6 +182,10 @@ class Training(Section):
             )
         if self.ema_decay and averaged:
             raise ValueError("training.ema_decay: averages too; leave training.weight_averaging_epochs out")
+        if clash := self.fsdp and next((name for name in _NOT_SHARDED if getattr(self, name)), None):
+            raise ValueError(f"training.fsdp: goes with whole weights under training.{clash}; leave one of them out")
+        if self.fsdp and self.optim == "adafactor":
+            raise ValueError("training.fsdp: divides the moments of adamw and sgd; give training.optim: adamw")
         if self.gradual_unfreezing and epochs == 1 and not self.max_steps:
             raise ValueError(
                 "training.gradual_unfreezing: one epoch would train the head alone; give more epochs, or"
@@ -189,6 +198,10 @@ class Training(Section):
         if self.weight_interpolation and self.trainable == "classifier":
             raise ValueError("training.weight_interpolation: the backbone does not learn under trainable: classifier")
         return self
+
+    def rows_a_step(self, processes: int) -> int:
+        """The total train batch size, as transformers calls it."""
+        return self.per_device_train_batch_size * self.gradient_accumulation_steps * processes
 
     def resolve(self) -> Training:
         """With every default that depends on other keys."""

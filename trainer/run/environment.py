@@ -17,6 +17,7 @@ import torch
 from serving.bundle.bundle import sha256_of
 from serving.bundle.cpu import describe_machine
 from trainer.model.device import accelerator_name
+from trainer.run.processes import count
 
 _LIBRARIES = (
     "torch", "transformers", "datasets", "tokenizers", "safetensors", "accelerate", "peft", "numpy", "scipy",
@@ -44,6 +45,7 @@ def hardware() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "accelerator": accelerator_name(),
+        **({"processes": count()} if count() > 1 else {}),
     }
 
 

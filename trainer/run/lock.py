@@ -22,7 +22,7 @@ from trainer.model.base_model import BaseCheckpoint
 from trainer.recipe.recipe import load_recipe
 from trainer.run import environment
 from trainer.run.records import MOST_BYTES, DataRecord, RecipeRecord
-from trainer.run.run import Run, differences, format_record, training_settings, write_atomically
+from trainer.run.run import Run, batch_sizes, differences, format_record, training_settings, write_atomically
 
 LOCKED, IN_FOLDER, NOW = "in the lock", "in the folder", "now"
 _MOST_CHANGES = 5
@@ -180,7 +180,7 @@ def locked_environment(
     """Write the run's lock, and use its number of threads inside the block."""
     before = read_lock(run) if run.lock.is_file() else None
     with environment.torch_threads(before.threads if before else threads or torch.get_num_threads()):
-        lock = _resume(before, console) if before else _create(record, base)
+        lock = _resume(before, record, console) if before else _create(record, base)
         lock.write(run)
         yield lock
 
@@ -196,12 +196,20 @@ def _create(record: dict[str, Any], base: BaseCheckpoint) -> Lock:
     )
 
 
-def _resume(lock: Lock, console: Console) -> Lock:
+def _resume(lock: Lock, record: dict[str, Any], console: Console) -> Lock:
+    """Steps may be computed in other batches and processes: both are the last ones'."""
     changes = differences(lock.environment.model_dump(), Environment.here().model_dump())
+    was, now = (batch_sizes(recipe.get("training", {})) for recipe in (lock.recipe, record["recipe"]))
+    changes += differences(was, now, "training")
     if changes:
         console.print(
             f"[yellow]warning[/yellow] resuming in a different environment; weights may differ: "
             f"{'; '.join(changes[:3])}",
             highlight=False,
         )
-    return lock.model_copy(update={"resumed": [*lock.resumed, *changes]})
+    recipe = lock.recipe | ({"training": lock.recipe["training"] | now} if now else {})
+    hardware = {name: value for name, value in lock.environment.hardware.items() if name != "processes"}
+    hardware |= {name: value for name, value in environment.hardware().items() if name == "processes"}
+    machine = lock.environment.model_copy(update={"hardware": hardware})
+    update = {"recipe": recipe, "environment": machine, "resumed": [*lock.resumed, *changes]}
+    return lock.model_copy(update=update)

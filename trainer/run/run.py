@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from itertools import accumulate
 from pathlib import Path
@@ -22,6 +23,7 @@ AFTERWARDS = ("export", "card", "search")
 """The sections of a recipe on which no weight depends."""
 DISTIL_ROWS = "distil.rows"
 """The role of a student's rows without labels, among a run's files."""
+TOTAL_BATCH = "rows a step"
 _MOST_CHARACTERS = 40
 
 
@@ -207,7 +209,7 @@ def changes_between(record: dict[str, Any], setup: dict[str, Any]) -> list[str]:
 
 
 def _require_same(run: Run, setup: dict[str, Any]) -> None:
-    was, now = comparable(run.read_record()), comparable(setup)
+    was, now = (_with_total_batch(record) for record in (run.read_record(), setup))
     if changes := differences(was, now):
         more = now["training"].get("num_train_epochs", 0) - was["training"].get("num_train_epochs", 0)
         if len(changes) == 1 and more > 0 and run.status() == FINISHED:
@@ -217,10 +219,32 @@ def _require_same(run: Run, setup: dict[str, Any]) -> None:
                 f" on: tuneship train RECIPE --set model={run.checkpoint.resolve()}"
                 f" --set training.num_train_epochs={more} --output ANOTHER"
             )
+        if any(TOTAL_BATCH in change for change in changes):
+            raise InputError(
+                f"{run.root}: goes on with as many rows a step as it began with ({'; '.join(changes[:3])}): that is"
+                " training.per_device_train_batch_size × training.gradient_accumulation_steps × processes; change one"
+                " of them, or give another --output"
+            )
         raise InputError(
             f"{run.root}: holds a run of another recipe or other data ({'; '.join(changes[:3])});"
             " give another --output, or --overwrite to replace it"
         )
+
+
+def _with_total_batch(record: dict[str, Any]) -> dict[str, Any]:
+    """In how many batches and processes a step is computed may change: its rows stay the same."""
+    found = comparable(record)
+    training = found.get("training", {})
+    if not (factors := batch_sizes(training)):
+        return found
+    rest = {name: value for name, value in training.items() if name not in factors}
+    return found | {"training": rest | {TOTAL_BATCH: math.prod(factors.values()) * record.get("processes", 1)}}
+
+
+def batch_sizes(training: dict[str, Any]) -> dict[str, int]:
+    """Of one process; empty where nothing is trained by steps."""
+    names = ("per_device_train_batch_size", "gradient_accumulation_steps")
+    return {name: training[name] for name in names if name in training}
 
 
 def comparable(record: dict[str, Any]) -> dict[str, Any]:

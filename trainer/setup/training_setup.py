@@ -24,6 +24,7 @@ from trainer.model.trained_head import Carried, TrainedHead, plan_head, read_tra
 from trainer.recipe.applicability import adds_noise
 from trainer.recipe.defaults import with_defaults
 from trainer.recipe.recipe import Recipe
+from trainer.run.processes import count
 from trainer.run.run import DISTIL_ROWS
 from trainer.setup.sources import InputCheck
 from trainer.setup.splits import Splits, fingerprint, load_splits
@@ -101,6 +102,8 @@ class TrainingSetup:
             "model": self.base.to_record() | ({"teachers": teachers} if teachers else {}),
             "recipe": self.recipe.to_mapping(output),
             "data": data,
+            "processes": count(),
+            **({} if self.recipe.few_shot else {"total_train_batch_size": self.recipe.training.rows_a_step(count())}),
         }
 
 

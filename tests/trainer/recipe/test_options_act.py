@@ -121,6 +121,7 @@ SEEN_ELSEWHERE = {
     "training.save_total_limit",
     "training.report_to",
     "training.torch_compile",
+    "training.fsdp",
 }  # fmt: skip
 """Which rows and columns are read (tests of `trainer.data`), memory, which of a run's checkpoints is best, folds."""
 

@@ -19,6 +19,7 @@ from trainer.fit.window_merging import COUNTS
 from trainer.fit.wise_ft import FRACTIONS
 from trainer.recipe.training import Training
 from trainer.run.environment import torch_threads
+from trainer.run.processes import count
 from trainer.setup.splits import Splits
 
 LONGEST_SHARE = 0.02
@@ -58,7 +59,7 @@ def forecast(
     tests = sum(map(len, [splits.test, *splits.tests.values()])) / max(len(splits.validation), 1)
     training = datasets.training_task.recipe.training
     seconds = {
-        "training": workload.training_seconds(timing) + validation * _evaluations(training, workload),
+        "training": workload.training_seconds(timing) + validation / count() * _evaluations(training, workload),
         "evaluation": validation * (1 + tests),
     }
     _try_longest(trial, timing, workload, datasets)

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from trainer.fit.machine.meters import energy_meter
 from trainer.fit.machine.trial import Trial
 from trainer.fit.machine.workload import Workload
 from trainer.fit.no_duplicates import create_sampler
+from trainer.fit.step_batches import StepBatches
 from trainer.fit.trainer import preserve_randomness, state_bytes
 from trainer.fit.validation import Datasets
 from trainer.model.quiet import quiet_transformers
 from trainer.recipe.applicability import adds_noise
+from trainer.run.processes import count, rank
 from trainer.setup.training_setup import TrainingSetup
 
 
@@ -46,8 +49,8 @@ def plan_training(setup: TrainingSetup, datasets: Datasets, console: Console, th
     """Time a few steps; weights and random states stay as they were. ``threads`` None: as many as pay."""
     training = setup.recipe.training
     lengths = datasets.train.lengths()
-    batch = training.per_device_train_batch_size
-    order = list(create_sampler(datasets.training_task, datasets.train, batch, training.seed))
+    steps = create_sampler(datasets.training_task, datasets.train, training.rows_a_step(count()), training.seed)
+    order = list(chain.from_iterable(StepBatches(steps, training.gradient_accumulation_steps, rank(), count())))
     further = len(setup.unlabelled.rows) if setup.unlabelled else 0
     workload = Workload.of(lengths, order, training).repeated(1 + further / len(lengths))
     with tempfile.TemporaryDirectory() as state, preserve_randomness(), quiet_transformers(), energy_meter() as meter:

@@ -90,6 +90,7 @@ def _template(name: str) -> jinja2.Template:
 def _summary(record: dict[str, Any]) -> str:
     machine = record["hardware"]
     device = machine["accelerator"] or f"{machine['cpu']}, {machine['threads']} threads"
+    device += f", in {record['processes']} processes" if record.get("processes", 1) > 1 else ""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     seconds = ", ".join(f"{stage} {spent:.0f} s" for stage, spent in record["seconds"].items())
     done = "Imported" if "imported" in record else "Trained"

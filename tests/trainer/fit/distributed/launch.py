@@ -1,0 +1,32 @@
+"""Real processes, as torchrun starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.paths import ROOT
+
+PROCESSES = 2
+
+
+def torchrun(*command: str) -> subprocess.CompletedProcess[str]:
+    """A module and its arguments in two processes, on this machine and a free port."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(PROCESSES), "--standalone"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*launcher, "-m", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
+    )
+
+
+def train_in_processes(folder: Path, jobs: Sequence[dict[str, Any]]) -> None:
+    """The trainings of ``jobs``: ``recipe``, ``output`` and, of one to stop, the step ``stop_at``."""
+    listed = folder / "jobs.json"
+    listed.write_text(json.dumps(jobs), encoding="utf-8")
+    done = torchrun("tests.trainer.fit.distributed.worker", str(listed))
+    assert done.returncode == 0, done.stderr[-5000:]
