@@ -30,6 +30,7 @@ from bench.process import MeasurementError
 from bench.results import write_results
 from bench.scale import measure_scale
 from bench.startup import measure_lambda, measure_startup
+from bench.streaming import measure_streaming
 from bench.subject import WORK, Subject, prepare
 from bench.tasks import TaskFigures, measure_tasks, tasks_table
 from bench.throughput import LoadPlan, measure_serving
@@ -47,7 +48,8 @@ Section = StrEnum(
     "Section",
     [
         "tasks", "checks", "variants", "distil", "privacy", "accuracy", "size", "startup", "lambda", "image",
-        "batching", "serving", "lengths", "latency", "overload", "memory", "scale", "training", "all",
+        "batching", "serving", "lengths", "latency", "overload", "memory", "scale", "training",
+        "streaming", "all",
     ],
 )  # fmt: skip
 
@@ -116,6 +118,7 @@ class Bench:
             Section.memory: lambda: measure_memory(self.subject, self.plan, self.requests, logs, err),
             Section.scale: lambda: measure_scale(self.large),
             Section.training: lambda: measure_training(self.quick, logs),
+            Section.streaming: lambda: measure_streaming(logs),
         }
 
     def _measure_checks(self) -> list[Figure]:

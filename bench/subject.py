@@ -28,11 +28,11 @@ class Subject:
 
     @property
     def texts(self) -> list[str]:
-        return self.run.read_evaluation().inputs
+        return list(self.run.read_evaluation().inputs)
 
     @property
     def truth(self) -> list[str]:
-        return self.run.read_evaluation().targets
+        return list(self.run.read_evaluation().targets)
 
     def answers(self, variant: str) -> list[str]:
         """The best label of each test text."""

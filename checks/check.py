@@ -17,7 +17,7 @@ from checks.findings.wrong_labels import Suggestion, suggest_labels, to_finding
 from checks.names import NAMES
 from checks.subject import Status, Subject
 from trainer.recipe.recipe import Recipe
-from trainer.setup.training_setup import prepare_setup
+from trainer.setup.training_setup import prepare_setup, require_rows_in_memory
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Checked:
 def check_recipe(recipe: Recipe, status: Status | None = None) -> Checked:
     """Raises InputError for rows that cannot be read, as training does; nothing is written."""
     start = time.monotonic()
+    require_rows_in_memory(recipe, "tuneship check")
     setup = prepare_setup(recipe, Path.cwd())
     checked = check_subject(Subject(setup, status) if status else Subject(setup))
     return replace(checked, seconds=round(time.monotonic() - start, 1))

@@ -140,7 +140,8 @@ class Workspace:
                 " --rows, or with --calibration-rows FILE"
             )
         training_task, model = self.reference.training_task, self.reference.model
-        splits = load_splits(training_task, lambda _: training_task.input_check(model.task, model.tokenizer))
+        check = training_task.input_check(model.task, model.tokenizer)
+        splits = load_splits(training_task, lambda _: check, self.run.root)
         current = fingerprint(self.reference.training_task.data, splits)["splits"]
         locked = read_lock(self.run).data["splits"]
         for name in ("train", "validation"):

@@ -13,7 +13,7 @@ from search.ladder.rung import Rung
 from serving.errors import InputError
 from trainer.recipe.recipe import Recipe
 from trainer.recipe.sections import FewShot
-from trainer.setup.training_setup import TrainingSetup, prepare_setup
+from trainer.setup.training_setup import TrainingSetup, prepare_setup, require_rows_in_memory
 
 CHEAP = ("majority", "tf-idf", "static", "few-shot", "frozen")
 RUNGS = (*CHEAP, *NAMES)
@@ -38,6 +38,7 @@ def climb(
         raise InputError(f"--rungs {unknown[0]}: is unknown; accepted are: {', '.join(RUNGS)}", field="--rungs")
     if recipe.imported:
         raise InputError("imported: such a recipe trains nothing; write one with the training's rows", field="imported")
+    require_rows_in_memory(recipe, "tuneship baseline")
     own = recipe.model_copy(update={"few_shot": None})
     setup = prepare_setup(own, folder)
     found = list(_cheap(recipe, setup, folder, rungs, examples, repeats, begin))

@@ -29,7 +29,7 @@ from trainer.recipe.recipe import Recipe
 from trainer.recipe.search import Range, Search
 from trainer.run.folder_lock import LOCK_FILE, folder_lock
 from trainer.run.run import comparable, write_atomically
-from trainer.setup.training_setup import TrainingSetup, prepare_setup
+from trainer.setup.training_setup import TrainingSetup, prepare_setup, require_rows_in_memory
 
 BEST, REPORT, RECORD = "best.yaml", "report.md", "study.json"
 
@@ -65,6 +65,7 @@ def tune(
 
 
 def _require_searchable(recipe: Recipe, folder: Path, pruner: str) -> None:
+    require_rows_in_memory(recipe, "tuneship tune")
     if recipe.few_shot or recipe.imported:
         section = "few_shot" if recipe.few_shot else "imported"
         raise InputError(

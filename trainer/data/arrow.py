@@ -40,10 +40,10 @@ def _read(path: Path, kind: str, read: Callable[[BytesIO], Any]) -> Table:
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise InputError(f"{path.name}: cannot be read as {kind} ({str(error).splitlines()[0]})") from error
     table = Table(path.name, {name: loaded[name].to_pylist() for name in loaded.column_names})
-    return name_classes(table, _features(loaded.schema))
+    return name_classes(table, features_of(loaded.schema))
 
 
-def _features(schema: Any) -> Mapping[str, Any] | None:
+def features_of(schema: Any) -> Mapping[str, Any] | None:
     """What ``datasets`` wrote beside the columns, if it wrote the file."""
     if b"huggingface" not in (schema.metadata or {}):
         return None

@@ -53,15 +53,15 @@ def map_rows(table: Table, function: Callable[..., Any], *columns: Sequence[Any]
 
     UNUSABLE is the result for such a row, and for one with an UNUSABLE value.
     """
-
-    results = []
+    results: list[Any] = []
+    unusable, add = table.problems.rows(), table.problems.add
     for number, values in enumerate(zip(*columns, strict=True), 1):
         result: Any = UNUSABLE
-        if number not in table.problems or not any(value is UNUSABLE for value in values):
+        if number not in unusable or not any(value is UNUSABLE for value in values):
             try:
                 result = function(*values)
             except InputError as error:
-                table.problems.add(number, str(error))
+                add(number, str(error))
         results.append(result)
     return results
 

@@ -27,9 +27,9 @@ def read_dataset(
     """One split of a hub data set, of a folder, or of what ``save_to_disk`` wrote; raises InputError."""
     folder, name = Path(dataset), f"{Path(dataset).name}[{split}]"
     if not folder.is_dir():
-        return _load(dataset, name, config_name, split, {"revision": revision})
-    if (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file():
-        return _load_from_disk(folder, name, split)
+        return from_dataset(name, _load(dataset, config_name, split, {"revision": revision}))
+    if _is_saved(folder):
+        return from_dataset(name, _load_from_disk(folder, split, keep_in_memory=True))
     with tempfile.TemporaryDirectory() as cache:
         return _read_folder(folder, name, config_name, split, options, cache)
 
@@ -43,7 +43,8 @@ def _read_folder(
         builder = datasets.load_dataset_builder(str(folder), config_name, cache_dir=cache)
     files = {str(key): [Path(file) for file in of_split] for key, of_split in (builder.config.data_files or {}).items()}
     if type(builder).__module__.split(".")[-1] not in _OURS:
-        return _load(str(folder), name, config_name, split, {"cache_dir": cache, "keep_in_memory": True})
+        options_of_files = {"cache_dir": cache, "keep_in_memory": True}
+        return from_dataset(name, _load(str(folder), config_name, split, options_of_files))
     if split not in files:
         raise InputError(f"data.dataset: {folder}: no split {split!r}; splits there: {', '.join(files)}")
     options = _options_of(builder.config, options)
@@ -76,24 +77,41 @@ def _join(name: str, tables: Sequence[Table]) -> Table:
     return joined
 
 
-def _load_from_disk(folder: Path, name: str, split: str) -> Table:
+def open_dataset(dataset: str, config_name: str | None, split: str, revision: str | None) -> tuple[str, Any]:
+    """Its name, and the rows as ``datasets`` reads them from disk; raises InputError for a folder of files."""
+    folder, name = Path(dataset), f"{Path(dataset).name}[{split}]"
+    if not folder.is_dir():
+        return name, _load(dataset, config_name, split, {"revision": revision})
+    if _is_saved(folder):
+        return name, _load_from_disk(folder, split, keep_in_memory=False)
+    raise InputError(
+        f"data.dataset: {folder}: a folder of files cannot be streamed; name the files by data.train and data.test",
+        field="data.dataset",
+    )
+
+
+def _is_saved(folder: Path) -> bool:
+    """By ``save_to_disk``."""
+    return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
+
+
+def _load_from_disk(folder: Path, split: str, *, keep_in_memory: bool) -> Any:
     import datasets
 
     with _refusing(str(folder), split):
-        loaded = datasets.load_from_disk(str(folder), keep_in_memory=True)
+        loaded = datasets.load_from_disk(str(folder), keep_in_memory=keep_in_memory)
     splits = loaded if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
     if split not in splits:
         raise InputError(f"data.dataset: {folder}: no split {split!r}; splits there: {', '.join(splits)}")
-    return from_dataset(name, splits[split])
+    return splits[split]
 
 
-def _load(dataset: str, name: str, config_name: str | None, split: str, options: dict[str, Any]) -> Table:
+def _load(dataset: str, config_name: str | None, split: str, options: dict[str, Any]) -> Any:
     import datasets
 
     datasets.disable_progress_bars()
     with _refusing(dataset, split):
-        loaded = datasets.load_dataset(dataset, config_name, split=split, **options)
-    return from_dataset(name, loaded)
+        return datasets.load_dataset(dataset, config_name, split=split, **options)
 
 
 @contextmanager

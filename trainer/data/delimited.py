@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,28 @@ def _read(path: Path, options: ReadOptions, usual: str) -> Table:
     return _to_table(path, records, names, notes)
 
 
+def records_table(
+    path: Path, records: Iterable[list[tuple[int, list[str]]]], names: Sequence[str] | None
+) -> Iterator[Table]:
+    """A table for each part of the records, which have their lines; the first begins with the header, without names."""
+    for part in records:
+        header = names or _name_columns(part[0][1])
+        yield _to_table(path, part, names, [])
+        names = header
+
+
+def csv_records(path: Path, text: Iterable[str], beginning: str, options: ReadOptions) -> Iterator[_Record]:
+    """Of a file that is read as the records are; the first 64 KB tell the separator."""
+    csv.field_size_limit(_LONGEST_FIELD)
+    _refuse_json(path, beginning)
+    excel = _EXCEL.match(beginning)
+    delimiter = options.delimiter or (
+        excel[1] if excel else _find_delimiter(beginning[: beginning.rfind("\n") + 1], ",", options.column_names)
+    )
+    records = _iterate_records(path, text, 1, delimiter)
+    return islice(records, 1, None) if excel else records
+
+
 def _refuse_json(path: Path, text: str) -> None:
     if text.startswith(('{"', "[{", "[\n")):
         raise InputError(f"{path.name}: holds JSON; name it .json, or .jsonl where it has an object a line")
@@ -79,17 +102,20 @@ def _find_delimiter(text: str, usual: str, names: Sequence[str] | None) -> str:
 
 
 def _quoted_records(path: Path, text: str, line: int, delimiter: str) -> list[_Record]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
-    records: list[_Record] = []
+    return list(_iterate_records(path, io.StringIO(text, newline=""), line, delimiter))
+
+
+def _iterate_records(path: Path, text: Iterable[str], line: int, delimiter: str) -> Iterator[_Record]:
+    """Raises InputError."""
+    reader = csv.reader(text, strict=True, delimiter=delimiter)
     first = line
     try:
         for record in reader:
             if record:
-                records.append((line, record))
+                yield line, record
             line = reader.line_num + first
     except csv.Error as error:
         raise InputError(f"{path.name}, line {line}: not valid CSV ({error}); check the quotes") from None
-    return records
 
 
 def _tab_records(text: str, line: int, names: Sequence[str] | None) -> tuple[list[_Record], int]:

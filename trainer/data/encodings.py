@@ -75,6 +75,12 @@ def decode(name: str, content: bytes, encoding: str | None) -> str:
     return _decode(name, content, "utf-8", "UTF-8")
 
 
+def codec_of(beginning: bytes, encoding: str | None) -> str:
+    """Of a file that begins so: what a byte order mark says, else the recipe's, else UTF-8."""
+    marked = next((codec for mark, codec, _ in _MARKS if beginning.startswith(mark)), None)
+    return marked or encoding or "utf-8"
+
+
 def describe_encoding(content: bytes, encoding: str | None) -> str:
     """What was recognised and is no plain UTF-8, nor what the recipe says; empty otherwise."""
     spelled = next((spelled for mark, _, spelled in _MARKS[1:] if content.startswith(mark)), "")

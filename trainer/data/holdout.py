@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from serving.errors import InputError
-from trainer.data.rows import Rows
+from trainer.data.rows import Rows, number_groups
+
+Integers = NDArray[np.integer[Any]]
 
 
 def hold_out(rows: Rows, strata: Sequence[str], fraction: float, seed: int, name: str) -> tuple[Rows, Rows]:
@@ -15,48 +23,82 @@ def hold_out(rows: Rows, strata: Sequence[str], fraction: float, seed: int, name
 
     ``strata`` names each row's stratum, which keeps at least one row.
     """
-    held_out: set[int] = set()
-    groups = _groups_by_stratum(rows, strata, random.Random(f"{name}/{seed}"))
-    quotas = _quotas({label: sum(map(len, of_label)) for label, of_label in groups.items()}, fraction)
-    for label, of_label in groups.items():
-        held_out.update(_take_groups(of_label, quotas[label]))
-    if not held_out:
+    groups = _Groups.of(rows, strata, random.Random(f"{name}/{seed}"))
+    quotas = _quotas({stratum: groups.rows_of(stratum) for stratum in groups.by_stratum}, fraction)
+    held_out = np.zeros(len(rows), dtype=np.bool_)
+    for stratum in groups.by_stratum:
+        for group in groups.up_to(stratum, quotas[stratum]):
+            held_out[groups.members(group)] = True
+    if not held_out.any():
         raise InputError(
             f"data.{name}: {fraction:g} of {len(rows)} rows holds out none;"
             " give a larger fraction, a file, or more rows with differing texts"
         )
-    stay = [at for at in range(len(rows)) if at not in held_out]
-    return rows.take(stay), rows.take(sorted(held_out))
+    stay, held = (array("i", np.flatnonzero(side).astype(np.int32).tobytes()) for side in (~held_out, held_out))
+    return rows.take(stay), rows.take(held)
 
 
 def divide_folds(rows: Rows, strata: Sequence[str], count: int, seed: int) -> list[list[int]]:
     """The places of ``count`` parts, each in order, as equal as groups allow, also by stratum; raises InputError."""
     folds: list[list[int]] = [[] for _ in range(count)]
-    groups = _groups_by_stratum(rows, strata, random.Random(f"folds/{seed}"))
-    for stratum in sorted(groups):
+    groups = _Groups.of(rows, strata, random.Random(f"folds/{seed}"))
+    for stratum in sorted(groups.by_stratum):
         taken = [0] * count
-        for group in groups[stratum]:
+        for group in groups.by_stratum[stratum]:
+            members = groups.members(group).tolist()
             smallest = min(range(count), key=lambda at: (taken[at], len(folds[at])))
-            taken[smallest] += len(group)
-            folds[smallest] += group
+            taken[smallest] += len(members)
+            folds[smallest] += members
     if not all(folds):
         raise InputError(
-            f"data.folds: {len(rows)} rows with {sum(map(len, groups.values()))} differing texts do not fill {count}"
+            f"data.folds: {len(rows)} rows with {len(groups.sizes)} differing texts do not fill {count}"
             " folds; give fewer, or more rows"
         )
     return [sorted(fold) for fold in folds]
 
 
-def _groups_by_stratum(rows: Rows, strata: Sequence[str], rng: random.Random) -> dict[str, list[list[int]]]:
-    groups: dict[str, list[int]] = defaultdict(list)
-    for at, group in enumerate(rows.groups):
-        groups[group].append(at)
-    by_stratum: dict[str, list[list[int]]] = defaultdict(list)
-    for members in groups.values():
-        by_stratum[strata[members[0]]].append(members)
-    for stratum in sorted(by_stratum):
-        rng.shuffle(by_stratum[stratum])
-    return dict(by_stratum)
+@dataclass(frozen=True)
+class _Groups:
+    """Groups by their numbers, in arrays: there may be millions.
+
+    Attributes:
+        order: the rows' places, those of one group together.
+        ends, sizes: [groups], of each in ``order``.
+        by_stratum: the groups in a random order; a stratum's name is that of its groups' first rows.
+    """
+
+    order: Integers
+    ends: Integers
+    sizes: Integers
+    by_stratum: dict[str, array[int]]
+
+    @classmethod
+    def of(cls, rows: Rows, strata: Sequence[str], rng: random.Random) -> _Groups:
+        numbers = number_groups(rows.groups)
+        order, sizes = np.argsort(numbers, kind="stable").astype(np.int32), np.bincount(numbers)
+        ends = np.cumsum(sizes)
+        is_first = np.zeros(len(rows), dtype=np.bool_)
+        is_first[order[ends - sizes]] = True
+        by_stratum: dict[str, array[int]] = {}
+        for group, stratum in enumerate(compress(strata, is_first)):
+            by_stratum.setdefault(stratum, array("i")).append(group)
+        for stratum in sorted(by_stratum):
+            rng.shuffle(by_stratum[stratum])
+        return cls(order, ends, sizes, by_stratum)
+
+    def members(self, group: int) -> Integers:
+        return self.order[self.ends[group] - self.sizes[group] : self.ends[group]]
+
+    def rows_of(self, stratum: str) -> int:
+        return int(self.sizes[self.by_stratum[stratum]].sum())
+
+    def up_to(self, stratum: str, quota: int) -> Iterator[int]:
+        """Groups of at most ``quota`` rows in all, without the last group."""
+        groups, taken = self.by_stratum[stratum], 0
+        for group, size in zip(groups[:-1], self.sizes[groups[:-1]].tolist(), strict=True):
+            if taken + size <= quota:
+                taken += size
+                yield group
 
 
 def _quotas(sizes: dict[str, int], fraction: float) -> dict[str, int]:
@@ -67,11 +109,3 @@ def _quotas(sizes: dict[str, int], fraction: float) -> dict[str, int]:
     for label in by_remainder[: max(missing, 0)]:
         quotas[label] += 1
     return quotas
-
-
-def _take_groups(groups: list[list[int]], quota: int) -> list[int]:
-    taken: list[int] = []
-    for group in groups[:-1]:
-        if len(taken) + len(group) <= quota:
-            taken += group
-    return taken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+"""Made once: json.loads makes one a call, which takes longer than a row."""
+
+
 def _loads(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique)
+    return _DECODER.decode(text)
 
 
 def _parse(path: Path, text: str) -> Any:
@@ -72,10 +76,10 @@ def _parse(path: Path, text: str) -> Any:
 
 def _parse_stream(text: str) -> list[Any] | None:
     """Values that follow one another, perhaps with commas between them; None for anything else."""
-    decoder, values, at = json.JSONDecoder(object_pairs_hook=_unique), [], _skip(text, 0)
+    values, at = [], _skip(text, 0)
     try:
         while at < len(text):
-            value, end = decoder.raw_decode(text, at)
+            value, end = _DECODER.raw_decode(text, at)
             values.append(value)
             at = _skip(text, end)
     except (ValueError, RecursionError):
@@ -189,6 +193,11 @@ def _from_rows(path: Path, items: Sequence[Any]) -> Table:
     return _to_table(path, [(_row_of(item), "") for item in items])
 
 
+def lines_table(path: Path, lines: Iterable[tuple[int, str]], names: Sequence[str] = ()) -> Table:
+    """Of lines with their numbers; with columns of these ``names`` at least."""
+    return _to_table(path, [(_parse_line(line), f"line {at}") for at, line in lines], names)
+
+
 def _read_lines(path: Path, text: str) -> Table:
     lines = [(at, line) for at, line in enumerate(lines_of(text), 1) if line.strip()]
     rows = [(_parse_line(line), f"line {at}") for at, line in lines]
@@ -198,12 +207,12 @@ def _read_lines(path: Path, text: str) -> Table:
     return _to_table(path, rows)
 
 
-def _to_table(path: Path, rows: Sequence[tuple[dict[str, Any] | str, str]]) -> Table:
+def _to_table(path: Path, rows: Sequence[tuple[dict[str, Any] | str, str]], known: Sequence[str] = ()) -> Table:
     """From objects, or what is wrong in place of one, each with its place."""
     if not rows:
         raise InputError(f"{path.name}: is empty; give one JSON object a line, or an array of objects")
     first, place = rows[0]
-    names = list(dict.fromkeys(name for row, _ in rows if isinstance(row, dict) for name in row))
+    names = list(dict.fromkeys([*known, *(name for row, _ in rows if isinstance(row, dict) for name in row)]))
     if not names:
         where = f"{path.name}, {place}" if place else path.name
         raise InputError(f"{where}: {first or 'has no keys'}")

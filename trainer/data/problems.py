@@ -6,7 +6,7 @@ files or leaves the rows out, as ``data.unusable_rows`` says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final
 
 
@@ -52,6 +52,13 @@ class RowProblems:
                 for problem in by_row.get(row, ()):
                     self.add(number, problem, place)
 
+    def append(self, others: RowProblems, rows_before: int) -> None:
+        """With those of the next part of the file."""
+        for row, problems in others._by_row.items():
+            for problem in problems:
+                self.add(row + rows_before, problem, others._places.get(row, ""))
+        self._hints += [hint for hint in others._hints if hint not in self._hints]
+
     def extend(self, others: RowProblems, rows_before: int, file: str) -> None:
         """With those of a further file."""
         for row, problems in others._by_row.items():
@@ -67,6 +74,10 @@ class RowProblems:
 
     def __contains__(self, row: int) -> bool:
         return row in self._by_row
+
+    def rows(self) -> Container[int]:
+        """Those with a problem, also with one that is added later."""
+        return self._by_row
 
     def __len__(self) -> int:
         """Rows with a problem."""

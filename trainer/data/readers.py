@@ -49,23 +49,24 @@ def options_for(path: Path) -> frozenset[str]:
 
 
 def _reader_of(path: Path) -> Callable[[Path, ReadOptions], Table]:
-    suffix = _suffix_of(path.name)
+    suffix = suffix_of(path.name)
     if suffix in _READERS or suffix == "":
-        _require_file(path)
-        suffix = suffix or _suffix_of(name_inside(path.name, packed_content_of(path)))
+        require_file(path)
+        suffix = suffix or suffix_of(name_inside(path.name, packed_content_of(path)))
     if suffix not in _READERS:
         problem = _UNREAD.get(suffix, f"{suffix} is not supported")
         raise InputError(f"{path.name}: {problem}; read are {', '.join(_READERS)}")
     return _READERS[suffix]
 
 
-def _suffix_of(name: str) -> str:
+def suffix_of(name: str) -> str:
     """The last that is none of a compression."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     return next((each for each in reversed(suffixes) if each not in COMPRESSED), "")
 
 
-def _require_file(path: Path) -> None:
+def require_file(path: Path) -> None:
+    """Raises InputError."""
     if path.is_file():
         return
     there = sorted(each.name for each in path.parent.iterdir() if each.is_file()) if path.parent.is_dir() else []

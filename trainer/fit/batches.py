@@ -6,7 +6,9 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedTokenizerFast
@@ -16,10 +18,11 @@ from trainer.data.rows import Rows
 from trainer.fit.encoding import encode_blocks
 from trainer.fit.number_lists import INTEGER, SMALL, Labels, NumberLists
 from trainer.fit.window_merging import COUNTS
-from trainer.model.inputs import IGNORED, Batch, TokenWindow, cut, padder
+from trainer.model.inputs import IGNORED, Batch, TokenWindow, padder
 from trainer.tasks.base import Example, TrainingTask
 from trainer.tasks.objective import Objective
 
+Places = NDArray[np.int32]
 _SMALL_IDS = 2**16
 _SEGMENT = "B"
 _BATCHES_A_BUCKET = 50
@@ -115,15 +118,39 @@ def pad_labels(labels: Sequence[Any], side: str) -> Tensor:
     )
 
 
+class StreamedLengths(Sequence[int]):
+    """Tokens of examples that are measured when they are asked for: 2 bytes each.
+
+    ``measure`` gives the lengths at some places.
+    """
+
+    def __init__(self, count: int, measure: Callable[[Places], Sequence[int]]) -> None:
+        self._known = np.zeros(count, dtype=np.uint16)
+        self._measure = measure
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __getitem__(self, places: Any) -> Any:
+        """Of a place, or of an array of them."""
+        if isinstance(places, int):
+            return int(self[np.array([places])][0])
+        unknown = places[self._known[places] == 0]
+        if len(unknown):
+            self._known[unknown] = self._measure(unknown)
+        return self._known[places]
+
+
 class LengthBucketSampler(Sampler[int]):
     """A shuffled order whose batches hold examples of similar length.
 
     Shuffled buckets of 50 batches are sorted by length and cut into batches, which are shuffled. The order depends on
-    seed and epoch alone, so that a resumed run sees the same batches.
+    seed and epoch alone, so that a resumed run sees the same batches. Lengths are asked for a bucket at a time.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
         self.lengths = lengths
+        self._lengths: Any = lengths if isinstance(lengths, StreamedLengths) else np.asarray(lengths)
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
@@ -136,14 +163,19 @@ class LengthBucketSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        batches = [
-            batch
-            for bucket in cut(order, self.batch_size * _BATCHES_A_BUCKET)
-            for batch in cut(sorted(bucket, key=self.lengths.__getitem__), self.batch_size)
-        ]
-        partial = [batch for batch in batches if len(batch) < self.batch_size]
-        whole = [batch for batch in batches if len(batch) == self.batch_size]
-        shuffled = torch.randperm(len(whole), generator=generator).tolist()
+        order = torch.randperm(len(self.lengths), generator=generator).numpy().astype(np.int32)
+        whole, rest = divmod(len(order), self.batch_size)
+        for batch in torch.randperm(whole, generator=generator).tolist():
+            yield from self._batch(order, batch)
         # the short batch comes last: anywhere else it would shift every batch behind it
-        yield from (index for batch in [*(whole[at] for at in shuffled), *partial] for index in batch)
+        if rest:
+            yield from self._batch(order, whole)
+
+    def _batch(self, order: Places, number: int) -> list[int]:
+        """Of all batches in the order before they are shuffled."""
+        bucket, place = divmod(number, _BATCHES_A_BUCKET)
+        size = self.batch_size * _BATCHES_A_BUCKET
+        rows = order[bucket * size : (bucket + 1) * size]
+        by_length = rows[np.argsort(self._lengths[rows], kind="stable")]
+        batch: list[int] = by_length[place * self.batch_size : (place + 1) * self.batch_size].tolist()
+        return batch

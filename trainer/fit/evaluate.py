@@ -9,6 +9,7 @@ from typing import Any
 
 from serving.tasks.base import Encoded
 from trainer.data.rows import Rows
+from trainer.fit.answers import PackedAnswers
 from trainer.fit.encoding import encode_blocks
 from trainer.metrics.calibration import Forecasts, join, measure_both
 from trainer.metrics.correlation import pearson_interval
@@ -83,14 +84,14 @@ def evaluate(checkpoint: Checkpoint, training_task: TrainingTask, rows: Rows, ba
     if isinstance(training_task, Generation):
         return Evaluation(training_task, rows, checkpoint.labels, _generate_answers(checkpoint, rows))
     tasks = {"before": training_task.uncalibrated(checkpoint.task), "after": checkpoint.task}
-    answers, forecasts = list[Any](), defaultdict[str, list[Forecasts]](list)
+    answers, forecasts = PackedAnswers(), defaultdict[str, list[Forecasts]](list)
     misses, truncated = list[dict[str, Any]](), list[bool]()
     for block in encode_blocks(training_task, checkpoint.task, checkpoint.tokenizer, rows):
         logits = rows_logits(checkpoint.model, checkpoint.tokenizer, block.encoded, batch_size)
         answered = list(training_task.decode_rows(checkpoint.task, block.encoded, logits, block.counts))
         found_misses = training_task.misses(checkpoint.task, block.encoded, logits, block.rows, answered)
         misses = _least_likely([*misses, *({**each, "line": each["line"] + len(answers)} for each in found_misses)])
-        answers += answered
+        answers.extend(answered)
         truncated += [any(each.truncated for each in of_row) for of_row in block.by_row()]
         for when, task in tasks.items():
             if found := training_task.forecasts(task, block.encoded, logits, block.rows):

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from serving.files import replace_file
 from trainer.data.rows import Rows
 from trainer.fit.evaluate import Evaluation, evaluate
 from trainer.fit.explain_mistakes import explain_mistakes
 from trainer.fit.leaks import measure_without_leaks
 from trainer.model.checkpoint import Checkpoint, load_checkpoint
-from trainer.run.run import Run, answer_to_json, write_atomically
+from trainer.run.run import Run, answer_to_json
 from trainer.run.size import measure_size
 from trainer.setup.teachers import best_teacher
 from trainer.setup.training_setup import TrainingSetup
@@ -54,8 +55,9 @@ def _evaluate_teacher(setup: TrainingSetup, run: Run) -> dict[str, Any]:
 
 
 def _write_lines(path: Path, values: Iterable[Any]) -> None:
-    lines = (json.dumps(each, ensure_ascii=False, default=answer_to_json) for each in values)
-    write_atomically(path, "".join(f"{line}\n" for line in lines))
+    with replace_file(path) as file:
+        lines = (json.dumps(each, ensure_ascii=False, default=answer_to_json) for each in values)
+        file.writelines(f"{line}\n".encode() for line in lines)
 
 
 def describe_errors(checkpoint: Checkpoint, evaluation: Evaluation) -> dict[str, Any]:

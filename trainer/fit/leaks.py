@@ -30,10 +30,11 @@ def measure_without_leaks(evaluation: Evaluation, splits: Splits, reader: RowRea
 
 def find_leaks(seen: Sequence[Rows], held_out: Rows, *, equal_only: bool) -> dict[int, float]:
     """The places of the held-out rows that are nearly equal to a row that was seen, with how similar they are."""
-    texts = [_text(inputs) for rows in seen for inputs in rows.inputs]
+    texts = (_text(inputs) for rows in seen for inputs in rows.inputs)
     if equal_only:  # such as questions about one context, which share most of their characters
-        known = {plain(text) for text in texts}
-        return {at: 1.0 for at, inputs in enumerate(held_out.inputs) if plain(_text(inputs)) in known}
+        held = [plain(_text(inputs)) for inputs in held_out.inputs]
+        shared = set(held).intersection(map(plain, texts))
+        return {at: 1.0 for at, text in enumerate(held) if text in shared}
     index = NearDuplicates()
     for text in texts:
         index.add(sketch(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,10 +15,12 @@ from transformers import PreTrainedTokenizerFast
 
 from serving.tasks.base import Logits, Task
 from trainer.data.rows import Rows, hash_rows
+from trainer.fit.answers import PackedAnswers
 from trainer.fit.batches import Examples, collator, pad_labels
 from trainer.fit.distributed.shared_logits import shared_rows_logits
 from trainer.fit.encoding import Block, EncodedItems, encode_blocks
 from trainer.fit.progress import show_data
+from trainer.fit.streamed_examples import StreamedExamples, sample_of
 from trainer.fit.window_warnings import window_warnings
 from trainer.model.checkpoint import save_checkpoint
 from trainer.model.heads import Model
@@ -40,7 +42,7 @@ MOST_LOGITS = 2**25
 
 
 class TrainingExamples(Protocol):
-    """With what a teacher says of them, where there is one."""
+    """In memory or streamed, with what a teacher says of them, where there is one."""
 
     def __len__(self) -> int: ...
 
@@ -57,9 +59,16 @@ class Datasets:
     task: Task
     tokenizer: PreTrainedTokenizerFast
     train: TrainingExamples
-    validation: Examples
+    validation: Examples | StreamedExamples
     validation_rows: Rows
     token_vectors: Tensor | None = None
+
+    def sample(self) -> Datasets:
+        """Few examples that stand for streamed ones, to time steps before a training; all of those in memory."""
+        if not isinstance(self.train, StreamedExamples) or not isinstance(self.validation, StreamedExamples):
+            return self
+        validation = self.validation.sample
+        return replace(self, train=self.train.sample, validation=validation, validation_rows=validation.rows)
 
     def validation_blocks(self) -> Iterator[Block]:
         return encode_blocks(self.training_task, self.task, self.tokenizer, self.validation_rows)
@@ -73,14 +82,16 @@ class Datasets:
 def encode_datasets(setup: TrainingSetup, record: dict[str, Any], console: Console) -> tuple[Datasets, list[str]]:
     """Encode the rows and show the data, as ``record`` has it; returns its warnings too."""
     task, splits = setup.task, setup.splits
+    kind = StreamedExamples if setup.recipe.data.streaming else Examples
     train, validation = (
-        Examples(setup.training_task, task, setup.tokenizer, rows) for rows in (splits.train, splits.validation)
+        kind(setup.training_task, task, setup.tokenizer, rows) for rows in (splits.train, splits.validation)
     )
     limit = "data.max_windows windows" if task.uses_windows else "data.max_length"
     warnings = warnings_of(splits, train.truncated, f"{limit} ({tokens_read(setup):,} tokens)")
-    warnings += window_warnings(setup, train)
+    warnings += window_warnings(setup, train) if isinstance(train, Examples) else []  # no windows are streamed
     warnings += tokenizer_warnings(setup.tokenizer, setup.base.folder, setup.base.config.vocab_size)
-    warnings += setup.training_task.warnings(task, splits.train)
+    told = sample_of(splits.train) if kind is StreamedExamples else splits.train
+    warnings += setup.training_task.warnings(task, told)
     warnings += other_test_rows(setup.teachers, hash_rows(splits.test))
     carried = setup.carried
     warnings += [carried.text] if carried and carried.partly else []
@@ -117,10 +128,10 @@ def validate(model: Model, datasets: Datasets, batch_size: int) -> MetricValues:
     """
     if isinstance(datasets.training_task, Generation):
         return _teacher_forced(model, datasets, datasets.training_task, batch_size)
-    training_task, answers, losses = datasets.training_task, list[Any](), list[tuple[float, int]]()
+    training_task, answers, losses = datasets.training_task, PackedAnswers(), list[tuple[float, int]]()
     for block in datasets.validation_blocks():
         logits = shared_rows_logits(model, datasets.tokenizer, block.encoded, batch_size)
-        answers += training_task.decode_rows(datasets.task, block.encoded, logits, block.counts)
+        answers.extend(training_task.decode_rows(datasets.task, block.encoded, logits, block.counts))
         losses += _losses(datasets, block, logits)
     total, count = map(sum, zip(*losses, strict=True))
     return {**training_task.metrics(datasets.validation_rows, answers), "loss": total / max(count, 1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,7 @@ def auc_with_interval(members: Floats, others: Floats) -> tuple[float, list[floa
     return auc, [max(0.0, auc - margin), min(1.0, auc + margin)]
 
 
-def relative_to_label(losses: Floats, labels: list[str], others: Floats, labels_of_others: list[str]) -> Attack:
+def relative_to_label(losses: Floats, labels: Sequence[str], others: Floats, labels_of_others: Sequence[str]) -> Attack:
     """Losses beside the mean of other rows of the label: a label may be hard for training rows and others alike.
 
     A row is not part of its own mean.

@@ -30,9 +30,10 @@ _LOOKS: dict[str, Callable[[str], bool]] = {
 
 def find_slices(rows: Rows, truncated: Sequence[bool]) -> dict[str, Mask]:
     """Those that have enough rows: quarters by length, looks, and inputs that were cut."""
-    texts = ["\n".join(texts_of(inputs)) for inputs in rows.inputs]
-    looks = {name: np.array([look(text) for text in texts], dtype=bool) for name, look in _LOOKS.items()}
-    found = {**_quarters([len(text) for text in texts]), **looks, "cut at max_length": np.array(truncated, dtype=bool)}
+    texts = ("\n".join(texts_of(inputs)) for inputs in rows.inputs)
+    lengths, *seen = zip(*((len(text), *(look(text) for look in _LOOKS.values())) for text in texts), strict=True)
+    looks = {name: np.array(each, dtype=bool) for name, each in zip(_LOOKS, seen, strict=True)}
+    found = {**_quarters(lengths), **looks, "cut at max_length": np.array(truncated, dtype=bool)}
     return {name: mask for name, mask in found.items() if LEAST_ROWS <= mask.sum() <= len(rows) - LEAST_ROWS}
 
 

@@ -176,6 +176,15 @@ OPTIONS: dict[str, list[Condition]] = {
     "data.max_windows": [where("data.long_text", "windows")],
     "data.window_aggregation": [where("data.long_text", "windows")],
     "data.split_seed": [_SPLITS],
+    "data.streaming": [
+        *_FINE_TUNES,
+        without("distil"),
+        Condition(lambda recipe: not adds_noise(recipe), "a recipe without noise", lambda recipe: "beside privacy"),
+        where("task", *_TEXTS, "feature-extraction", *_GENERATED),
+        _HAS_TARGETS,
+        where("data.long_text", "truncate"),
+        where("data.folds", None),
+    ],
     "training.learning_rate": [_SETS_A_RATE],
     "training.probe_examples_per_label": [
         where("task", "text-classification"),

@@ -115,6 +115,11 @@ class Data(Section):
         description="rows without a text, without a label and the like: refuse the file, with all of them named, or"
         " leave them out, counted and listed in the report",
     )
+    streaming: bool = Field(
+        default=False,
+        description="read the rows from disk as they are needed, where the files are larger than the memory; the run is"
+        " the same",
+    )
     redact: tuple[PersonalData, ...] = Field(
         default=(),
         exclude_if=lambda kinds: not kinds,

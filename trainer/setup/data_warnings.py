@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer.data.rows import Rows, normalize, same_text
+import numpy as np
+
+from trainer.data.rows import Rows, are_among, concatenate, normalize, number_groups
 from trainer.setup.splits import Splits
 from trainer.tasks.labels import find_joined
 
@@ -39,8 +40,7 @@ def warnings_of(splits: Splits, truncated: float, limit: str) -> list[str]:
 
 
 def _shared_inputs(train: Rows, held_out: Rows, name: str) -> str:
-    known = {same_text(inputs) for inputs in train.inputs}
-    shared = sum(same_text(inputs) in known for inputs in held_out.inputs)
+    shared = sum(are_among(held_out.text_keys(), train.text_keys()))
     return f"{shared} of {len(held_out)} {name} texts are in the training set too" if shared else ""
 
 
@@ -62,14 +62,27 @@ def unusable_rows_warnings(record: Sequence[Mapping[str, Any]]) -> list[str]:
 def _conflicts(splits: Splits) -> str:
     if not splits.counts["train"]:
         return ""
-    places: dict[str, dict[str, str]] = defaultdict(dict)  # by text and target, the first place
-    for _, rows in splits.by_name():
-        for (file, number), (inputs, target) in zip(rows.places(), rows.pairs(), strict=True):
-            places[same_text(inputs)].setdefault(json.dumps(target), f"row {number} of {file}")
-    conflicts = [list(each.values()) for each in places.values() if len(each) > 1]
-    if not conflicts:
+    every = [rows for _, rows in splits.by_name()]
+    texts = number_groups(concatenate([rows.text_keys() for rows in every]))
+    targets = number_groups(concatenate([rows.target_keys() for rows in every]))
+    first_of = np.unique(texts, return_index=True)[1]  # of each text
+    differing = np.flatnonzero(targets != targets[first_of[texts]])
+    conflicts = np.unique(texts[differing])
+    if not len(conflicts):
         return ""
-    return f"{len(conflicts)} texts occur with different labels, such as {' and '.join(conflicts[0][:2])}"
+    pair = first_of[conflicts[0]], differing[texts[differing] == conflicts[0]][0]
+    examples = " and ".join(_place_of(every, int(place)) for place in pair)
+    return f"{len(conflicts)} texts occur with different labels, such as {examples}"
+
+
+def _place_of(parts: Sequence[Rows], place: int) -> str:
+    """Of all parts' rows."""
+    for rows in parts:
+        if place < len(rows):
+            break
+        place -= len(rows)
+    file = rows.files[place] if len(rows.files) else rows.name
+    return f"row {rows.numbers[place]} of {file}"
 
 
 def _look_alike_labels(labels: Sequence[str]) -> str:
@@ -117,7 +130,7 @@ def _unmeasured_labels(splits: Splits) -> str:
 
 def _uniform_test(splits: Splits) -> str:
     """The proof of int8 would refuse them after the training, whatever the model."""
-    answers = {json.dumps(target) for target in splits.test.targets}
+    answers = set(splits.test.target_keys())
     if len(answers) > 1 and splits.counts["test"].keys() != {"O"}:
         return ""
     return (

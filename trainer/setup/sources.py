@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from trainer.data.data_sets import read_dataset
 from trainer.data.problems import REMEDY, RowProblems, describe
 from trainer.data.readers import OPTION_FILES, options_for, read_file
 from trainer.data.rows import Rows
+from trainer.data.streamed.blocks import dataset_blocks, file_blocks
+from trainer.data.streamed.row_store import RowStore
 from trainer.data.table import ReadOptions, Table
 from trainer.recipe.sections import Data
+from trainer.setup.streamed_source import stream_rows
 from trainer.tasks.row_reader import RowReader
 
 InputCheck = Callable[[Any], None]
@@ -26,10 +30,12 @@ class Sources:
     """What was read.
 
     Attributes:
+        store: where the rows are streamed from, if so.
         problems: of each file, by its name in messages.
     """
 
     reader: RowReader
+    store: RowStore | None = None
     rows: dict[str, Rows] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     problems: dict[str, RowProblems] = field(default_factory=dict)
@@ -54,18 +60,24 @@ class Sources:
             _require_used(read_options(self.reader.data), names)
 
     def _read(self, name: str) -> None:
-        table = _read_table(self.reader.data, name)
-        if table.name in self.problems:  # two files of one name, in two folders
-            folder = name if self.reader.data.dataset else Path(name).parent.name
-            table = replace(table, name=f"{folder}/{table.name}")
-        self.tables[name] = table
-        self.problems[table.name] = table.problems
-        self.rows[name] = self.reader.rows(table)
+        if self.store is not None:
+            table, rows = stream_rows(self.reader, _blocks(self.reader.data, name), self.store, self._rename(name))
+        else:
+            table = _read_table(self.reader.data, name)
+            table = replace(table, name=self._rename(name)(table.name))
+            rows = self.reader.rows(table)
+        self.tables[name], self.problems[table.name], self.rows[name] = table, table.problems, rows
+
+    def _rename(self, name: str) -> Callable[[str], str]:
+        """With its folder where two files have one name."""
+        folder = name if self.reader.data.dataset else Path(name).parent.name
+        return lambda file: f"{folder}/{file}" if file in self.problems else file
 
     def check(self, check: InputCheck) -> None:
         """Take out the rows whose inputs are refused."""
         for name, rows in self.rows.items():
-            self.rows[name] = rows.take(usable_inputs(check, rows.inputs, rows.numbers, self.problems[rows.name]))
+            usable = usable_inputs(check, rows.inputs, rows.numbers, self.problems[rows.name])
+            self.rows[name] = rows if len(usable) == len(rows) else rows.take(usable)
 
     def require_rows(self) -> None:
         """Raise InputError for a file of which none is left."""
@@ -93,9 +105,11 @@ class Sources:
         return [f"{table.name}: {note}" for table in self.tables.values() for note in table.notes]
 
 
-def usable_inputs(check: InputCheck, inputs: Sequence[Any], numbers: Sequence[int], problems: RowProblems) -> list[int]:
+def usable_inputs(
+    check: InputCheck, inputs: Sequence[Any], numbers: Sequence[int], problems: RowProblems
+) -> Sequence[int]:
     """The places of those that are not refused; ``problems`` gets the others, by their rows' numbers."""
-    usable = []
+    usable = array("i")
     for at, each in enumerate(inputs):
         try:
             check(each)
@@ -120,6 +134,12 @@ def _require_used(options: ReadOptions, names: Sequence[str]) -> None:
                 f"data.{key}: is for {OPTION_FILES[key]} files, and changes nothing in {files}; leave it out",
                 field=f"data.{key}",
             )
+
+
+def _blocks(data: Data, name: str) -> Iterator[Table]:
+    if data.dataset:
+        return dataset_blocks(data.dataset, data.config_name, name, data.revision)
+    return file_blocks(local_file(name), read_options(data))
 
 
 def _read_table(data: Data, name: str) -> Table:

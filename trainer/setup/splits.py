@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from stores.data import local_file
 from trainer.data.holdout import hold_out
-from trainer.data.rows import Rows, hash_rows, join_rows
+from trainer.data.rows import Rows, are_among, hash_rows, join_rows
+from trainer.data.streamed.row_store import RowStore
 from trainer.recipe.sections import Data
 from trainer.setup.sources import InputCheck, Sources
 from trainer.tasks.row_reader import RowReader
@@ -47,14 +49,18 @@ class Splits:
         return [self.train, self.validation, *(self.tests.values() or [self.test])]
 
 
-def load_splits(reader: RowReader, check_of: Callable[[Rows], InputCheck] | None = None) -> Splits:
+def load_splits(
+    reader: RowReader, check_of: Callable[[Rows], InputCheck] | None = None, folder: Path | None = None
+) -> Splits:
     """Read, check and split the rows; raises InputError, with the problems of all rows of all files.
+
+    Streamed rows are kept in the nearest folder above ``folder`` that is there, while the process lives.
 
     ``check_of`` the usable training rows gives a check of inputs. The test set is held out first, so that the
     validation fraction never moves a test row. Where one of several test sets is a fraction of the training rows, the
     others lose rows whose text or article stays in training.
     """
-    sources = Sources(reader)
+    sources = Sources(reader, RowStore(_existing(folder)) if reader.data.streaming else None)
     sources.read(list(dict.fromkeys([*train_files(reader.data), *held_out_files(reader.data)])))
     try:
         splits = _split(sources, check_of)
@@ -67,6 +73,10 @@ def load_splits(reader: RowReader, check_of: Callable[[Rows], InputCheck] | None
     absent = reader.without_rows(splits.labels)
     notes = [f"labels without a training row, which are not learned: {', '.join(absent)}"] if absent else []
     return replace(splits, unusable_rows=sources.to_record(), notes=[*sources.notes(), *notes])
+
+
+def _existing(folder: Path | None) -> Path:
+    return next((each for each in folder.absolute().parents if each.is_dir()), Path.cwd()) if folder else Path.cwd()
 
 
 def _split(sources: Sources, check_of: Callable[[Rows], InputCheck] | None) -> Splits:
@@ -121,12 +131,12 @@ def _test_sets(everything: Rows, sources: Sources) -> tuple[Rows, dict[str, Rows
     excluded: dict[str, int] = {}
     if len(rest) < len(everything):
         for name, rows in tests.items():
-            tests[name], excluded[name] = _exclude_groups(rows, set(rest.groups), name)
+            tests[name], excluded[name] = _exclude_groups(rows, rest, name)
     return rest, tests, {name: count for name, count in excluded.items() if count}
 
 
-def _exclude_groups(rows: Rows, groups: set[str], name: str) -> tuple[Rows, int]:
-    unknown = [at for at, group in enumerate(rows.groups) if group not in groups]
+def _exclude_groups(rows: Rows, train: Rows, name: str) -> tuple[Rows, int]:
+    unknown = [at for at, known in enumerate(are_among(rows.groups, train.groups)) if not known]
     if not unknown:
         raise InputError(
             f"data.test: {name}: every text or article of {rows.name} is among the training rows; give other rows",

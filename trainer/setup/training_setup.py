@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class TrainingSetup:
         """The resolved recipe."""
         return self.training_task.recipe
 
-    @property
+    @cached_property
     def task(self) -> Task:
         """The answering task, with its settings before training."""
         # statistics of the training rows, such as the mean of their numbers, would have no noise
@@ -121,7 +122,7 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     tokenizer = load_tokenizer(base.folder, training_task.data.max_length, inputs)
     tokenizer = with_case_markers(tokenizer) if training_task.data.case_markers else tokenizer
     training_task.prepare(base, tokenizer)
-    splits = load_splits(training_task, lambda train: _check_of(training_task, base, tokenizer, train, head))
+    splits = load_splits(training_task, lambda train: _check_of(training_task, base, tokenizer, train, head), output)
     setup = TrainingSetup(training_task, base, tokenizer, splits, head, teachers)
     _check_stride(setup)
     _check_student(setup)
@@ -145,6 +146,16 @@ def tokens_read(setup: TrainingSetup) -> int:
     """The most of a text."""
     special = setup.tokenizer.num_special_tokens_to_add(pair=setup.task.is_pair)
     return setup.task.most_tokens(setup.tokenizer.model_max_length, special)
+
+
+def require_rows_in_memory(recipe: Recipe, verb: str) -> None:
+    """Raises InputError."""
+    if recipe.data.streaming:
+        raise InputError(
+            f"data.streaming: {verb} compares rows with one another, and needs them in memory; give a part of the rows"
+            " as data.train, with data.streaming=false",
+            field="data.streaming",
+        )
 
 
 def _without_layers(base: BaseCheckpoint) -> BaseCheckpoint:

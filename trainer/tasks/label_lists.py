@@ -20,6 +20,7 @@ from trainer.tasks.labels import find_joined
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 _ROW_OF_FLAGS = re.compile(r"[01](?:[ ,;|]+[01])+|[01]{3,}")
 _FLAGS_SHOWN = "a 0 or a 1"
+_MOST_PLAIN = 10_000
 
 
 def flag_of(value: Any) -> bool | None:
@@ -67,8 +68,17 @@ def _refuse_joined(table: Table, name: str, values: Sequence[Any]) -> None:
 
 def read_single(table: Table, name: str) -> list[Any]:
     """The one label of each row, also where it is alone in a list."""
+    plain: set[str] = set()  # labels occur again and again
 
     def alone(value: Any) -> Any:
+        if value.__class__ is str and value in plain:
+            return value
+        found = read(value)
+        if found is value and isinstance(value, str) and len(plain) < _MOST_PLAIN:
+            plain.add(value)
+        return found
+
+    def read(value: Any) -> Any:
         found = parse_list(value) if isinstance(value, str) else value
         if isinstance(flags := _parsed_object(value), dict):
             found = _read_flags(flags, name)

@@ -48,8 +48,11 @@ class RowReader(ABC):
         """Some rows are read as this tokenizer shows them to the model: conversations, words that it drops."""
         self._tokenizer, self._model = tokenizer, model
 
-    def rows(self, table: Table) -> Rows:
-        """Those without a problem; the table keeps the others'. Raises InputError where a column is missing."""
+    def rows(self, table: Table, *, whole: bool = True) -> Rows:
+        """Those without a problem; the table keeps the others'. Raises InputError where a column is missing.
+
+        ``whole``: the table has all rows of its file.
+        """
         table = self.arrange(table, labelled=None if self.recipe.imported else True)
         inputs = self.read_inputs(table)
         targets = self.read_targets(table) if self.has_targets(table) else [None] * len(inputs)
@@ -59,7 +62,7 @@ class RowReader(ABC):
         if self.recipe.imported and len(set(groups)) < FEWEST_GROUPS:  # nothing is learned from one side of a split
             groups = [str(at) for at in usable]
         rows = Rows(table.name, inputs, targets, [at + 1 for at in usable], groups)
-        if self.data.unusable_rows == "skip" and len(usable) < len(every):
+        if whole and self.data.unusable_rows == "skip" and len(usable) < len(every):
             self._note_lost_labels(table, rows, every)
         return rows
 
@@ -114,7 +117,7 @@ class RowReader(ABC):
         """A name for each row; a split keeps rows of one name on one side."""
         return [same_text(each) for each in inputs]
 
-    def strata(self, rows: Rows) -> list[str]:
+    def strata(self, rows: Rows) -> Sequence[str]:
         """A name for each row; a split keeps the shares of the names."""
         return [""] * len(rows)
 

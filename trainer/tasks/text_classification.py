@@ -43,7 +43,7 @@ class TextClassification(TrainingTask):
         labels = label_lists.read_single(table, self.label_column)
         return columns.map_rows(table, label_rows.naming(label_rows.read_label_names(self.data)), labels)
 
-    def strata(self, rows: Rows) -> list[str]:
+    def strata(self, rows: Rows) -> Sequence[str]:
         return rows.targets
 
     def row_labels(self, rows: Rows) -> Iterable[tuple[int, str]]:

@@ -27,8 +27,8 @@ class UnscoredPairs(TrainingTask):
     mistake_measure = "rank"
     shares_passages = True
 
-    def rows(self, table: Table) -> Rows:
-        rows = super().rows(table)
+    def rows(self, table: Table, *, whole: bool = True) -> Rows:
+        rows = super().rows(table, whole=whole)
         return replace(rows, targets=[inputs["text_pair"] for inputs in rows.inputs])
 
     def arrange(self, table: Table, labelled: bool | None) -> Table:

@@ -111,7 +111,7 @@ def _unlabelled_examples(setup: TrainingSetup, datasets: Datasets) -> Iterator[E
     """With the first training row's label, which does not count."""
     if setup.unlabelled:
         rows = setup.unlabelled.rows
-        rows = replace(rows, targets=setup.splits.train.targets[:1] * len(rows))
+        rows = replace(rows, targets=list(setup.splits.train.targets[:1]) * len(rows))
         yield Examples(setup.training_task, datasets.task, setup.tokenizer, rows)
 
 

@@ -53,16 +53,17 @@ class Forecast:
 def forecast(
     trial: Trial, timing: Timing, workload: Workload, datasets: Datasets, splits: Splits, watts: float | None
 ) -> Forecast:
+    sample = datasets.sample()
     with torch_threads(timing.candidate.threads):
-        pace = _evaluation_pace(trial, datasets)
-    validation = pace * _tokens(datasets)
+        pace = _evaluation_pace(trial, sample)
+    validation = pace * _tokens(sample) * len(datasets.validation) / max(len(sample.validation), 1)
     tests = sum(map(len, [splits.test, *splits.tests.values()])) / max(len(splits.validation), 1)
     training = datasets.training_task.recipe.training
     seconds = {
         "training": workload.training_seconds(timing) + validation / count() * _evaluations(training, workload),
         "evaluation": validation * (1 + tests),
     }
-    _try_longest(trial, timing, workload, datasets)
+    _try_longest(trial, timing, workload, sample)
     joules = watts * sum(seconds.values()) if watts is not None else None
     return Forecast(workload.steps, {name: round(each, 1) for name, each in seconds.items()}, peak_memory(), joules)
 

@@ -48,19 +48,20 @@ class Plan:
 def plan_training(setup: TrainingSetup, datasets: Datasets, console: Console, threads: int | None = None) -> Plan:
     """Time a few steps; weights and random states stay as they were. ``threads`` None: as many as pay."""
     training = setup.recipe.training
-    lengths = datasets.train.lengths()
-    steps = create_sampler(datasets.training_task, datasets.train, training.rows_a_step(count()), training.seed)
+    sample = datasets.sample()
+    lengths = sample.train.lengths()
+    steps = create_sampler(datasets.training_task, sample.train, training.rows_a_step(count()), training.seed)
     order = list(chain.from_iterable(StepBatches(steps, training.gradient_accumulation_steps, rank(), count())))
     further = len(setup.unlabelled.rows) if setup.unlabelled else 0
-    workload = Workload.of(lengths, order, training).repeated(1 + further / len(lengths))
+    workload = Workload.of(lengths, order, training, -(-(len(datasets.train) + further) // count()))
     with tempfile.TemporaryDirectory() as state, preserve_randomness(), quiet_transformers(), energy_meter() as meter:
         start = time.perf_counter()
         untaught = replace(setup, teachers=())  # their answers are computed later, and cost a step next to nothing
         trainer = create_trainer(untaught, datasets, training.seed, Path(state), [])
         collate = collator(datasets.tokenizer, datasets.training_task)
-        probes = {length: collate([datasets.train[at] for at in rows]) for length, rows in workload.examples.items()}
+        probes = {length: collate([sample.train[at] for at in rows]) for length, rows in workload.examples.items()}
         rows, share = workload.part()
-        parts = {length: collate([datasets.train[at] for at in each]) for length, each in rows.items()}
+        parts = {length: collate([sample.train[at] for at in each]) for length, each in rows.items()}
         device = trainer.args.device.type
         trial = Trial(trainer, probes, *((parts, share) if device == "cpu" else ()))  # a GPU needs whole batches
         # to compare losses would read the training rows without noise, and rows are clipped in fp32

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,26 +17,28 @@ PART_TOKENS = 256
 
 @dataclass(frozen=True)
 class Workload:
-    """``lengths`` are those of an epoch's batches; ``examples`` by the two ``probes``, a usual batch and a long one.
+    """``lengths`` are those of some batches; ``examples`` by the two ``probes``, a usual batch and a long one.
 
-    ``epochs`` and ``steps`` are those of all ``trainings``.
+    ``passes`` says how often such batches are computed, an epoch of all rows or less; it, ``epochs`` and ``steps`` are
+    those of all ``trainings``.
     """
 
     lengths: tuple[int, ...]
     examples: dict[int, list[int]]
     epochs: float
     steps: int
+    passes: float
     trainings: int = 1
 
     @classmethod
-    def of(cls, lengths: Sequence[int], order: Sequence[int], training: Training) -> Workload:
-        """Of examples with these ``lengths`` in this ``order``."""
+    def of(cls, lengths: Sequence[int], order: Sequence[int], training: Training, rows: int) -> Workload:
+        """Of so many ``rows``, for which examples with these ``lengths``, in this ``order``, stand."""
         size = training.per_device_train_batch_size
         batches = [list(order[start : start + size]) for start in range(0, len(order), size)]
         longest = [max(lengths[index] for index in batch) for batch in batches]
         ranks = np.argsort(longest, kind="stable")
         probes = [int(ranks[round(share * (len(ranks) - 1))]) for share in (0.5, 0.9)]
-        steps_an_epoch = -(-len(batches) // training.gradient_accumulation_steps)
+        steps_an_epoch = math.ceil(math.ceil(rows / size) / training.gradient_accumulation_steps)
         epochs = training.num_train_epochs or (training.max_steps or 0) / steps_an_epoch
         trainings = training.weight_soup_runs or 1
         return cls(
@@ -43,6 +46,7 @@ class Workload:
             examples={longest[at]: batches[at] for at in probes},
             epochs=epochs * trainings,
             steps=round(steps_an_epoch * epochs) * trainings,
+            passes=epochs * trainings * rows / len(order),
             trainings=trainings,
         )
 
@@ -53,10 +57,6 @@ class Workload:
         count = min(len(rows), -(-PART_TOKENS // usual))
         return {usual: rows[-count:]}, count / len(rows)
 
-    def repeated(self, factor: float) -> Workload:
-        """With so many times the rows, of the same lengths."""
-        return replace(self, epochs=self.epochs * factor, steps=round(self.steps * factor))
-
     @property
     def probes(self) -> list[int]:
         return list(self.examples)
@@ -66,7 +66,7 @@ class Workload:
 
     def training_seconds(self, timing: Timing) -> float:
         """Without evaluations."""
-        passes = sum(pass_seconds(timing, length) for length in self.lengths) * self.epochs
+        passes = sum(pass_seconds(timing, length) for length in self.lengths) * self.passes
         return passes + self.steps * timing.update
 
 

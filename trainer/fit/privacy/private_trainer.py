@@ -132,6 +132,7 @@ class PrivateTrainer(TaskTrainer):
 
     def _tried_rows(self) -> tuple[dict[str, Tensor], list[int]]:
         """Of validation: training rows are read by steps alone."""
+        assert isinstance(self.datasets.validation, Examples)
         rows = RowExamples(self.datasets.validation)
         collate = collator(self.datasets.tokenizer, self.datasets.training_task)
         batch = collate_rows([rows[at % len(rows)] for at in range(TRIED)], collate)

@@ -14,7 +14,9 @@ from trainer.fit.machine.workload import Workload
 from trainer.recipe.training import Training
 
 USUAL, LONG = 16, 64
-WORKLOAD = Workload(lengths=(USUAL,) * 90 + (LONG,) * 10, examples={USUAL: [0], LONG: [1]}, epochs=10, steps=1000)
+WORKLOAD = Workload(
+    lengths=(USUAL,) * 90 + (LONG,) * 10, examples={USUAL: [0], LONG: [1]}, epochs=10, steps=1000, passes=10
+)
 
 
 @dataclass
@@ -136,9 +138,9 @@ def test_cost() -> None:
     accumulated = Training(
         per_device_train_batch_size=1, num_train_epochs=2, gradient_accumulation_steps=2, weight_soup_runs=3
     )
-    workload = Workload.of([USUAL, USUAL, LONG], [2, 0, 1], accumulated)
+    workload = Workload.of([USUAL, USUAL, LONG], [2, 0, 1], accumulated, 3)
     assert (workload.lengths, workload.examples) == ((LONG, USUAL, USUAL), {USUAL: [1], LONG: [2]})
     assert workload.steps == 12
     assert workload.training_seconds(timing) == pytest.approx(6 * 6.0 + 12 * 0.5)
-    counted = Workload.of([USUAL, USUAL, LONG], [2, 0, 1], Training(per_device_train_batch_size=1, max_steps=30))
+    counted = Workload.of([USUAL, USUAL, LONG], [2, 0, 1], Training(per_device_train_batch_size=1, max_steps=30), 3)
     assert counted.training_seconds(timing) == pytest.approx(10 * 6.0 + 30 * 0.5)
