@@ -18,7 +18,7 @@ def privacy(
     json_: Annotated[bool, Option("--json", help="Print JSON.")] = False,
     set_: Overrides = None,
 ) -> None:
-    """Attack a run: can its training rows be told from others?
+    """Attack a run to see what it tells of its training rows.
 
     Membership inference by the model's loss, as AUC and as the share of training rows that are found at 1 % false
     alarms. Changes nothing. If the data has moved, say where it is with --set data.train=FILE.

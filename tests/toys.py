@@ -166,14 +166,19 @@ MORE_TOYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     "long texts of several labels": ("multi-label-classification", long_texts_of_several_labels),
     "long texts with numbers": ("regression", long_texts_with_numbers),
     "two labels": ("text-classification", two_labels),
+    "smoothed labels": ("text-classification", text_pairs),
     "scored pairs": ("regression", similarity),
     "pairs without scores": ("feature-extraction", answered),
     "ranked pairs": ("regression", ranked),
 }
 """What few tests need."""
 
-LOSSES = {"pairs without scores": "multiple-negatives-ranking", "ranked pairs": "binary-cross-entropy"}
-"""Those of toys that need another than their task's."""
+SECTIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "pairs without scores": {"model_head": {"loss": "multiple-negatives-ranking"}},
+    "ranked pairs": {"model_head": {"loss": "binary-cross-entropy"}},
+    "smoothed labels": {"training": {"label_smoothing_factor": 0.3}},  # so its scores are too low: calibration pays
+}
+"""What a toy's recipe has beside its data."""
 
 
 def write_toy(folder: Path, backbone: Path, toy: str, **sections: Any) -> Path:
@@ -187,10 +192,8 @@ def write_toy(folder: Path, backbone: Path, toy: str, **sections: Any) -> Path:
         "bf16": False,
     }
     recipe: dict[str, Any] = {"task": task, "model": str(backbone), "data": write(folder), "training": training}
-    if toy in LOSSES:
-        recipe["model_head"] = {"loss": LOSSES[toy]}
     recipe["export"] = {"max_metric_drop": 0.5}  # no smaller drop can be shown on so few test rows
-    for name, values in sections.items():
+    for name, values in [*SECTIONS.get(toy, {}).items(), *sections.items()]:
         recipe[name] = {**recipe.get(name, {}), **values}
     drop_idle(recipe, sections)
     path = folder / "recipe.yaml"

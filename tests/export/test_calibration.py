@@ -20,8 +20,8 @@ from trainer.run.run import Run
 
 @pytest.fixture(scope="module")
 def run(task_run: Callable[[str], Run]) -> Run:
-    """With enough validation rows."""
-    return task_run("text pairs")
+    """Whose scores are too low as the model gives them, with enough validation rows to see it."""
+    return task_run("smoothed labels")
 
 
 def settings_of(run: Run) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def settings_of(run: Run) -> dict[str, Any]:
 
 def test_fp32_keeps_the_checkpoints_settings(run: Run, task_bundle: Callable[[str], Path]) -> None:
     """What training has fitted is served."""
-    assert manifest_of(task_bundle("text pairs")).settings == settings_of(run)
+    assert manifest_of(task_bundle("smoothed labels")).settings == settings_of(run)
     assert settings_of(run)["temperature"] != 1
 
 
@@ -66,7 +66,7 @@ def test_an_approximate_variant_has_its_own(run: Run, tmp_path: Path, monkeypatc
 
 def test_the_proof_measures_the_served_scores(run: Run, task_bundle: Callable[[str], Path]) -> None:
     """Before and after, with intervals, as the report does; the card shows them, and the diagram is in the bundle."""
-    bundle = task_bundle("text pairs")
+    bundle = task_bundle("smoothed labels")
     parity = json.loads((bundle / "parity.json").read_text())
     reported, card = run.read_record()["metrics"]["test"]["calibration"], (bundle / "README.md").read_text()
     for when in ("before", "after"):

@@ -20,7 +20,7 @@ from trainer.setup.splits import load_splits
 from trainer.tasks import create_training_task
 from trainer.tasks.base import TrainingTask
 
-ROAD = "text pairs"
+ROAD = "smoothed labels"
 
 
 def validation_of(run: Run) -> tuple[TrainingTask, Rows]:

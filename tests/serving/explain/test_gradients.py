@@ -90,7 +90,7 @@ def test_words_rank_as_by_integrated_gradients(
     """On the toy, words rank as by integrated gradients, and the word that decides is the same."""
     ranks, first = agreement(tiny_run, predictor, TEXTS, ExplainParameters(method=method))
     assert ranks > correlation
-    assert first > 0.8
+    assert first >= 0.8
 
 
 @pytest.fixture(scope="module")
