@@ -1,4 +1,4 @@
-"""Real processes, as torchrun starts them."""
+"""Real processes, as torchrun and accelerate start them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.process import free_port
 from tests.paths import ROOT
 
 PROCESSES = 2
@@ -17,11 +18,29 @@ PROCESSES = 2
 
 def torchrun(*command: str) -> subprocess.CompletedProcess[str]:
     """A module and its arguments in two processes, on this machine and a free port."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(PROCESSES), "--standalone"]
+    return _launch("torch.distributed.run", "--nproc-per-node", str(PROCESSES), "--standalone", "-m", *command)
+
+
+def accelerate(*command: str) -> subprocess.CompletedProcess[str]:
+    """The same by ``accelerate launch``, which needs --multi_gpu to start several processes on CPUs too."""
+    ports = ["--main_process_port", str(free_port())]
+    return _launch(
+        "accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--num_processes", str(PROCESSES), *ports, "-m",
+        *command,
+    )  # fmt: skip
+
+
+def _launch(*module: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*launcher, "-m", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
-    )
+        [sys.executable, "-m", *module],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )  # fmt: skip
 
 
 def train_in_processes(folder: Path, jobs: Sequence[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from tests.sharing import made_once
 from tests.tiny_generators import make_gpt2
 from tests.toys import write_toy
 from tests.trainer.conftest import StopAt, Stopped, fit
-from tests.trainer.fit.distributed.launch import torchrun, train_in_processes
+from tests.trainer.fit.distributed.launch import accelerate, torchrun, train_in_processes
 from trainer.fit.resume import newest_state
 from trainer.recipe.recipe import load_recipe
 from trainer.run.lock import read_lock
@@ -215,7 +215,10 @@ def test_one_process_has_nothing_to_divide(backbones: Path, tmp_path: Path) -> N
 
 @pytest.mark.slow(first=True)
 def test_the_command(backbones: Path, tmp_path: Path) -> None:
-    """It trains and tells everything once; what is refused is told once too, and without a traceback of its own."""
+    """It trains and tells everything once; what is refused is told once too, and without a traceback of its own.
+
+    By torchrun and by ``accelerate launch``.
+    """
     recipe = str(recipe_of(tmp_path, backbones, "plain", 4))
     command = ["tuneship", "train", recipe, "--output", str(tmp_path / "run")]
     done = torchrun(*command, "--set", "training.num_train_epochs=1")
@@ -223,7 +226,7 @@ def test_the_command(backbones: Path, tmp_path: Path) -> None:
     assert done.stdout.count("base model") == done.stdout.count("report  ") == 1
     assert "Warning" not in done.stderr
     assert Run.open(tmp_path / "run").read_record()["processes"] == 2
-    refused = torchrun(*command, "--set", "data.folds=3")
+    refused = accelerate(*command, "--set", "data.folds=3")
     assert refused.returncode == 1
     assert refused.stderr.count("data.folds: trains its folds in one process, and 2 were started") == 1
     assert "trainer/train.py" not in refused.stderr
