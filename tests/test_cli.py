@@ -53,6 +53,7 @@ def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> Non
         assert word in result.stderr
 
 
+@pytest.mark.slow
 def test_the_whole_road(tiny_backbone: Path, tmp_path: Path) -> None:
     """A user trains, exports, verifies and predicts with four commands."""
     recipe = tiny.write_recipe(tmp_path, tiny_backbone)
@@ -136,6 +137,7 @@ def test_a_file_with_bad_lines_loses_nothing(tiny_bundle: Path, tmp_path: Path) 
     assert ["outputs" in row for row in rows] == [True, False, False, True]
 
 
+@pytest.mark.slow
 def test_explain_colours_words(tiny_bundle: Path) -> None:
     """`tuneship explain` prints the label, the text and the strongest words with their scores, in 80 columns."""
     result = tuneship("explain", tiny_bundle, "please cancel order 17", FORCE_COLOR="1")
@@ -161,6 +163,7 @@ def test_help_lists_every_command() -> None:
         assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_serving_verbs_never_load_torch(tiny_bundle: Path) -> None:
     """`tuneship verify` runs without torch and transformers in the process."""
     script = (

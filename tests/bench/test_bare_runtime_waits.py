@@ -39,6 +39,7 @@ def test_texts_that_arrive_together_share_a_batch(runtime: BareRuntime, batches:
     assert len(set(found)) == 1
 
 
+@pytest.mark.slow
 def test_an_idle_runtime_does_not_wait(runtime: BareRuntime, batches: list[int]) -> None:
     """A text runs alone as soon as it arrives; its wait starts then."""
     found = measure_waits(runtime, [(0.0, "where is it?"), (0.5, "where is it?")])
@@ -59,6 +60,7 @@ def test_one_by_one(runtime: BareRuntime, batches: list[int]) -> None:
     assert len(found) > 2
 
 
+@pytest.mark.slow
 def test_in_its_own_process(tiny_int8_bundle: Path, tmp_path: Path) -> None:
     """A process on the given core measures a round."""
     found = BareRuntimeProcess("int8", tiny_int8_bundle, 4).measure_waits(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
 from bench.checks import ALTERED, leak_figures, plant
 from checks.check import check_subject
 from checks.subject import Subject
@@ -13,6 +15,7 @@ from trainer.recipe.recipe import load_recipe
 from trainer.setup.training_setup import prepare_setup
 
 
+@pytest.mark.slow
 def test_planted_faults(tiny_backbone: Path, tmp_path: Path) -> None:
     """A twentieth of the labels is wrong, and each alteration of a training row is found or counted as missed."""
     setup = prepare_setup(load_recipe(write_recipe(tmp_path, tiny_backbone)), tmp_path)

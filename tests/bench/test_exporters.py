@@ -17,6 +17,7 @@ def test_every_tested_family_is_compared() -> None:
     assert types == TESTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["BERT", "Llama", "GPT-2, generating", "T5, generating"])
 def test_a_graph_is_compared_with_torch_and_run(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of classifiers, causal models and encoder-decoders."""

@@ -124,6 +124,7 @@ def test_number_of_requests(scripted: Start, connections: int, requests: int) ->
     assert (found.answered, found.errors.total()) == (requests, 0)
 
 
+@pytest.mark.slow
 def test_against_the_noop_server(tmp_path: Path) -> None:
     """The generator makes more load than any classifier can answer."""
     port = free_port()

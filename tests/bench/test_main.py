@@ -127,6 +127,7 @@ def test_accuracy_and_size(tiny_run: Run, bundles: Path, tmp_path: Path) -> None
     assert json.loads(output.read_text())["about"]["bundles"]["int8"] == Bundle.open(bundles / "int8").digest
 
 
+@pytest.mark.slow
 def test_the_lambda_handler_answers(tiny_run: Run, bundles: Path, tmp_path: Path) -> None:
     """The time until the real runtime loop posts the predictor's answer is measured."""
     output = tmp_path / "bench.json"
@@ -154,6 +155,7 @@ def test_a_run_of_another_task(tiny_run: Run, tmp_path: Path) -> None:
             prepare(other.root, None, Console(stderr=True))
 
 
+@pytest.mark.slow
 def test_a_users_mistake_is_one_line(tmp_path: Path) -> None:
     """A missing run is an error message and exit status 1, without a traceback."""
     words = [sys.executable, "-m", "bench", "size", "--run", str(tmp_path / "nowhere")]

@@ -23,6 +23,7 @@ def arrivals(port: int, seed: int = 0, rate: float = 400.0) -> ArrivalResult:
     return run_arrivals(port, [query], best_label, rate=rate, seconds=0.3, seed=seed)
 
 
+@pytest.mark.slow
 def test_every_request_is_counted(scripted: Start) -> None:
     """The number of requests depends on the seed alone, and each is answered."""
     port = scripted(answer(RIGHT))
@@ -62,6 +63,7 @@ def test_errors_are_named(scripted: Start, reply: bytes, error: str) -> None:
     assert found.errors == {error: found.sent}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reads", [False, True], ids=["refused unasked", "closed after an answer"])
 def test_a_server_that_ends_connections(reads: bool) -> None:
     """A request on a connection that the server closes is counted as an error."""

@@ -35,6 +35,7 @@ def test_without_won_rows_it_is_a_binomial() -> None:
     assert ExactGate(1500).probability(BUDGET, 0.0) == pytest.approx(binom.cdf(2, 1500, BUDGET))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("won", [0.0, 0.002])
 def test_rows_without_labels_keep_the_level(won: float) -> None:
     """On 150 test rows and 1,000 others, a variant at the budget passes rarely; one that changes nothing always."""
@@ -42,6 +43,7 @@ def test_rows_without_labels_keep_the_level(won: float) -> None:
     assert unlabelled_probability(150, 1000, 0.0, 0.0) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
@@ -58,6 +60,7 @@ def test_the_others_pass_rarely_too(name: str, rows: int) -> None:
     assert share <= LEVEL + 3 * error
 
 
+@pytest.mark.slow
 def test_the_figure_has_a_line_for_each_number_of_rows(tmp_path: Path) -> None:
     """Named, with the budget and the level."""
     drops = np.linspace(0, 0.008, 5).tolist()

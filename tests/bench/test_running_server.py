@@ -16,6 +16,7 @@ from bench.systems import noop_system
 CORES = Cores({0}, {0})
 
 
+@pytest.mark.slow
 def test_load_and_arrivals(tmp_path: Path) -> None:
     """Both kinds of load count the answers; the log is named after the server."""
     with run_server(noop_system(), [("a", LABEL), ("b", LABEL)], CORES, tmp_path) as server:
@@ -36,6 +37,7 @@ def test_a_wrong_answer_is_an_error(tmp_path: Path) -> None:
         assert server.load(1, requests=3).errors == {"wrong label": 3}
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_early(tmp_path: Path) -> None:
     """A server that ends during the measurement is an error with its last log lines."""
     script = (

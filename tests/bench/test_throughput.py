@@ -51,6 +51,7 @@ def test_a_peer_that_does_not_start_is_skipped(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_round(tmp_path: Path) -> None:
     """A round of a real server adds a sample to each list."""
     result = Measurements([noop_system()], [])

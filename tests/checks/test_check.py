@@ -95,6 +95,7 @@ def test_failed_names_those_that_found_something(checked: Checked) -> None:
     assert checked.failed(["leaks", "unusable-rows"]) == ["leaks"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("toy", "checks_labels"),
     [

@@ -12,6 +12,7 @@ from serving.errors import InputError
 from tuneship import app
 
 
+@pytest.mark.slow
 def test_json_output_and_exit_status(planted: Path, tmp_path: Path) -> None:
     """One run: findings as JSON on standard output alone, the file, and status 1 for the named check that found."""
     again = tmp_path / "again.jsonl"

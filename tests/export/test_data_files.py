@@ -78,6 +78,7 @@ def test_the_bill_of_materials_lists_them(tiny_split_bundle: Path) -> None:
     assert {name: listed[name] for name in DATA_FILES} == {name: files[name].sha256 for name in DATA_FILES}
 
 
+@pytest.mark.slow
 def test_it_is_served(tiny_split_bundle: Path, tmp_path: Path) -> None:
     """A server answers with them, in a folder that has none of them."""
     with serving(tiny_split_bundle, folder=tmp_path) as server:
@@ -85,6 +86,7 @@ def test_it_is_served(tiny_split_bundle: Path, tmp_path: Path) -> None:
     assert (status, json.loads(body)["variant"]) == (200, "int8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATA_FILES)
 def test_an_altered_one_is_refused(bundle: Path, name: str) -> None:
     """When the bundle is opened, and by the command."""

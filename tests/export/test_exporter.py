@@ -109,6 +109,7 @@ def test_a_failed_proof_writes_a_report_and_keeps_the_older_bundle(
     assert json.loads((own_run.root / "failed-parity-fp32.json").read_text())["worst_rows"]
 
 
+@pytest.mark.slow
 def test_weights_changed_behind_the_reference_fail(
     own_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

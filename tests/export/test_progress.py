@@ -47,6 +47,7 @@ def test_a_terminal_shows_the_step_the_share_and_the_time_left(monkeypatch: pyte
     assert ":" in shown.split("50 %")[1]
 
 
+@pytest.mark.slow
 def test_an_export_tells_every_step_and_part(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every long part has as many units as it announced."""
     parts: dict[str, tuple[int, int]] = {}

@@ -90,6 +90,7 @@ def test_verify_refuses(tuneship: Tuneship, bundle: Path, keys: KeyPair, tmp_pat
     assert_refused(refused, "model.sig was not made with the private key")
 
 
+@pytest.mark.slow
 def test_serve_and_predict_refuse(tuneship: Tuneship, bundle: Path, keys: KeyPair, tmp_path: Path) -> None:
     """`tuneship serve` and `predict` do not start on an unsigned bundle if a signature is required."""
     required = ("--require-signature", keys.public)

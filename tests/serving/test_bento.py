@@ -66,6 +66,7 @@ def test_the_bundle_travels_inside(home: Path, tiny_bundle: Path) -> None:
     assert not (source / "trainer").exists()
 
 
+@pytest.mark.slow
 def test_it_serves_the_bundles_answers(home: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     """`bentoml serve TAG` uses the Bento's code and bundle, not the checkout's."""
     port = free_port()
@@ -74,6 +75,7 @@ def test_it_serves_the_bundles_answers(home: Path, tiny_bundle: Path, tmp_path: 
         assert ask(port) == Predictor.open(tiny_bundle).predict(TEXTS)
 
 
+@pytest.mark.slow
 def test_it_is_not_built_without_a_bundle(tmp_path: Path) -> None:
     """`bentoml build` without a bundle fails with a message that says where to put one."""
     result = bentoml("build", cwd=checkout(tmp_path), home=tmp_path / "home")

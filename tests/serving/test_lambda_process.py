@@ -47,6 +47,7 @@ def api(tiny_bundle: Path) -> Iterator[RuntimeApi]:
         yield api
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["function_url", "http_api", "rest_api"])
 def test_http_events(api: RuntimeApi, client: TestClient, kind: str) -> None:
     """An HTTP event gets exactly the body of HTTP."""
@@ -97,6 +98,7 @@ def test_get_info(api: RuntimeApi, client: TestClient) -> None:
     assert json.loads(outcome.payload["body"]) == client.get("/info").json()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("initialization", "restores"), [("on-demand", 0), ("snap-start", 1)])
 def test_snap_start(tiny_bundle: Path, predictor: Predictor, initialization: str, restores: int) -> None:
     """With SnapStart the bundle is loaded before the snapshot, and the restored process answers."""
@@ -105,6 +107,7 @@ def test_snap_start(tiny_bundle: Path, predictor: Predictor, initialization: str
         assert api.restores == restores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["altered", "absent"])
 def test_bad_bundle(tiny_bundle: Path, tmp_path: Path, damage: str) -> None:
     """The bundle is loaded in the init phase: an invalid one is an init error, and the exit status is 1."""

@@ -179,6 +179,7 @@ def test_bentomls_client_is_refused(service: ServerProcess) -> None:
     assert "inputs is empty; a text needs at least one visible character" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_stops(service: ServerProcess) -> None:
     """SIGTERM ends the service and its workers with status 0. This is the last test with this process."""
     assert service.stop() == 0
@@ -237,6 +238,7 @@ def test_sighup(tiny_bundle: Path, tmp_path: Path) -> None:
         assert process.stop() == 0
 
 
+@pytest.mark.slow
 def test_no_bundle(tmp_path: Path) -> None:
     """Without a bundle the import fails, so that no Bento without one is built."""
     result = run_python("import serving.service", TUNESHIP_BUNDLE=tmp_path)
@@ -252,6 +254,7 @@ def test_malformed_keys(tiny_bundle: Path, tmp_path: Path) -> None:
     assert "absent cannot be read as a file of API keys" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_parent_holds_no_model(tiny_bundle: Path) -> None:
     """The parent process of `bentoml serve` loads neither the runtime nor the app."""
     result = run_python("import sys, serving.service; print(*sys.modules)", TUNESHIP_BUNDLE=tiny_bundle)
@@ -259,6 +262,7 @@ def test_the_parent_holds_no_model(tiny_bundle: Path) -> None:
     assert {"onnxruntime", "tokenizers", "numpy", "serving.http.app"}.isdisjoint(result.stdout.split())
 
 
+@pytest.mark.slow
 def test_requires_a_signature(tiny_bundle: Path, tmp_path: Path) -> None:
     """If a signature is required, the service does not load an unsigned bundle."""
     key = make_keys(tmp_path / "keys").public
@@ -301,6 +305,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_bentoml_keeps_no_request(tiny_bundle: Path) -> None:
     """A finished request leaves no timer in memory, and BentoML adds no access log, metric or span to a request."""
     result = run_python(TIMERS, TUNESHIP_BUNDLE=tiny_bundle, BENTOML_DO_NOT_TRACK="True")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.bundles import manifest_of
 from tests.stores.hub import Hub
 from tests.test_cli import assert_refused, tuneship_here
 
 
+@pytest.mark.slow
 def test_push_and_pull(tiny_bundle: Path, tmp_path: Path, hub: Hub) -> None:
     """`push` prints the target with its digest, which `pull` takes."""
     pushed = tuneship_here("push", tiny_bundle, "hf:team/one")
@@ -31,6 +34,7 @@ def test_refusals(tiny_bundle: Path, tmp_path: Path, memory: dict[str, object]) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_commands_take_a_target(tiny_bundle: Path, tmp_path: Path, memory: dict[str, object]) -> None:
     """`verify`, `card`, `predict` and `explain` pull it to the cache."""
     tuneship_here("push", tiny_bundle, "memory://a")

@@ -38,6 +38,7 @@ def log_in(folder: Path, address: str, name: str, password: str) -> None:
     (folder / "config.json").write_text(json.dumps({"auths": {address: {"auth": auth}}}))
 
 
+@pytest.mark.slow
 def test_a_tag_stays(registry: str, tiny_bundle: Path, tmp_path: Path) -> None:
     """It is moved only when told; what it had is still there by its digest, which takes no push."""
     older = forge(tiny_bundle, tmp_path / "older", name="older", files={"old.txt": b""})

@@ -290,6 +290,7 @@ def test_a_hub_repository_of_something_else(hub: Hub, tiny_bundle: Path) -> None
     assert len(hub.repos["team/one"].commits) == 1
 
 
+@pytest.mark.slow
 def test_a_hub_has_versions(hub: Hub, tiny_bundle: Path, tmp_path: Path) -> None:
     """A second push is a second commit; the first can still be had by its commit, and a branch is of its own."""
     older = forge(tiny_bundle, tmp_path / "older", name="older", files={"old.txt": b"old"})

@@ -30,6 +30,7 @@ def start_pull(output: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_a_killed_pull_goes_on(hub: Hub, tiny_bundle: Path, tmp_path: Path, cache: Cache) -> None:
     """What arrived stays in the cache; nothing is seen at --output until all is there."""
     digest, size = push(tiny_bundle, parse_target(TARGET)), (tiny_bundle / LARGE).stat().st_size
@@ -88,6 +89,7 @@ def test_a_lock_waits(cache: Cache) -> None:
     assert order == [1, 2]
 
 
+@pytest.mark.slow
 def test_no_room_for_a_cache(hub: Hub, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that cannot be written is a message."""
     push(tiny_bundle, parse_target(TARGET))

@@ -6,6 +6,8 @@ import json
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from stores.cache import Cache
 from stores.push import push
 from stores.targets import parse_target
@@ -19,6 +21,7 @@ def digest_of(url: str, path: str = "") -> str:
     return str(json.loads(get(f"{url}{path}/info")[1])["bundle_sha256"])
 
 
+@pytest.mark.slow
 def test_served_and_watched(hub: Hub, tiny_bundle: Path, tmp_path: Path, cache: Cache) -> None:
     """The bundle of a target answers under a name; a push brings the next version, and an outage leaves it serving."""
     first, target = manifest_of(tiny_bundle).digest, parse_target("hf:team/one")
@@ -40,6 +43,7 @@ def test_served_and_watched(hub: Hub, tiny_bundle: Path, tmp_path: Path, cache: 
     assert {folder.name for folder in (cache.root / "bundles").iterdir()} == {first, second}
 
 
+@pytest.mark.slow
 def test_not_there(hub: Hub, tmp_path: Path) -> None:
     """The start ends with a message."""
     from tests.test_cli import assert_refused, tuneship

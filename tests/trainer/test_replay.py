@@ -63,6 +63,7 @@ def test_lock(trained: Run, tiny_backbone: Path) -> None:
     assert lock.result.metrics == record["metrics"]
 
 
+@pytest.mark.slow
 def test_equal(run: Run, tmp_path: Path) -> None:
     """Repeated here, a run has the same weights to the bit; the repeated one is kept where it is asked for."""
     found = replay(run.root, tmp_path / "again")
@@ -115,6 +116,7 @@ def test_a_lock_of_another_seed(run: Run) -> None:
     assert "2 of 2 tensors differ, the most by 0." in messages
 
 
+@pytest.mark.slow
 def test_perturbed_weight(run: Run) -> None:
     """One number of the checkpoint changed since training is found, and the repeated weights are the lock's."""
     path = run.checkpoint / "head.safetensors"
@@ -167,6 +169,7 @@ def test_without_a_lock(run: Run) -> None:
         replay(run.root)
 
 
+@pytest.mark.slow
 def test_resumed_in_another_environment(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A resumed run keeps its lock's threads and records what has changed of the environment."""
     recipe = toy(training={"num_train_epochs": 2})

@@ -77,6 +77,7 @@ def test_resolved(tiny_run: Run) -> None:
     assert recipe.training.head_learning_rate == 0.02
 
 
+@pytest.mark.slow
 def test_train_again(whole: WholeRun, tmp_path: Path) -> None:
     """The saved recipe trains the same weights again."""
     assert weights(fit(load_recipe(whole().recipe), tmp_path / "again")) == weights(whole())
@@ -177,6 +178,7 @@ def test_finished(tiny_run: Run) -> None:
     assert tiny_run.record.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_other_recipe(toy: MakeRecipe, tmp_path: Path) -> None:
     """Another recipe never writes over a run by itself; the first differing key is named."""
     run = fit(toy(training={"num_train_epochs": 1}), tmp_path / "run")
@@ -198,6 +200,7 @@ def test_more_epochs(toy: MakeRecipe, tmp_path: Path) -> None:
     assert read_lock(fit(again, tmp_path / "more")).model["extended_from"] == sha256_of(run.lock)
 
 
+@pytest.mark.slow
 def test_other_data(toy: MakeRecipe, tmp_path: Path) -> None:
     """Changed rows under an unchanged recipe make another run; the same rows in another file do not."""
     recipe = toy(training={"num_train_epochs": 1})
@@ -223,6 +226,7 @@ def test_foreign_folder(toy: MakeRecipe, tmp_path: Path, overwrite: bool) -> Non
         fit(toy(), home / "thesis.txt", overwrite=overwrite)
 
 
+@pytest.mark.slow
 def test_overwrite_keeps_strangers(toy: MakeRecipe, tmp_path: Path) -> None:
     """--overwrite removes the run's own files only."""
     recipe = toy(training={"num_train_epochs": 1})
@@ -239,6 +243,7 @@ def test_bad_data_leaves_nothing(toy: MakeRecipe, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_max_length(toy: MakeRecipe, tmp_path: Path) -> None:
     """A length that the backbone cannot take is refused; a smaller one reaches the checkpoint's tokenizer."""
     with pytest.raises(InputError, match=r"data\.max_length: 65 is more than .* takes; give at most 64"):
@@ -250,6 +255,7 @@ def test_max_length(toy: MakeRecipe, tmp_path: Path) -> None:
     assert (tokenizer["truncation"], tokenizer["padding"]) == (None, None)
 
 
+@pytest.mark.slow
 def test_screen(toy: MakeRecipe, tmp_path: Path) -> None:
     """Without a terminal there is a line an epoch and a table, none wider than 80 columns, and no noise."""
     screen = io.StringIO()
@@ -261,6 +267,7 @@ def test_screen(toy: MakeRecipe, tmp_path: Path) -> None:
     assert "\x1b" not in screen.getvalue()
 
 
+@pytest.mark.slow
 def test_terminal(toy: MakeRecipe, tmp_path: Path) -> None:
     """On a terminal there is a bar with epoch, loss, validation metric and time left, in 80 columns."""
     screen = io.StringIO()

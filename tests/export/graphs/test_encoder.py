@@ -103,6 +103,7 @@ def check(encoder: Encoder, session: onnxruntime.InferenceSession) -> None:
             np.testing.assert_allclose(session.run(["logits"], alone)[0][0], found[row], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRACED)
 def test_traced_graphs_give_torchs_logits(name: str, tmp_path: Path) -> None:
     """From one token to past the windows, alone and padded."""

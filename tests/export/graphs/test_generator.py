@@ -156,6 +156,7 @@ def test_a_causal_graph_gives_torchs_logits(kind: str, tmp_path: Path) -> None:
         assert difference.max() < 1e-4, (rows, past, new)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SEQ2SEQ)
 def test_seq2seq_graphs_give_torchs_logits(kind: str, seq2seq_graphs: Callable[[str], tuple[Graph, Graph]]) -> None:
     """The encoder once and the decoder in steps agree with the whole model, also with a padded source."""
@@ -190,6 +191,7 @@ def test_rows_may_share_a_source(kind: str, seq2seq_graphs: Callable[[str], tupl
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_names_are_those_of_optimum(tmp_path: Path) -> None:
     """Other runtimes find the inputs and outputs by Optimum's names."""
     export_causal(causal(gpt2(n_layer=1)), tmp_path / "model.onnx")
@@ -220,6 +222,7 @@ def test_only_the_last_logits_are_computed_on_request(tmp_path: Path) -> None:
     np.testing.assert_allclose(logits[4], logits[0][:, -4:], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_source_is_projected_once(tmp_path: Path) -> None:
     """The weights for the source's keys and values are only in the encoder's graph."""
     model = seq2seq(t5())

@@ -136,6 +136,7 @@ def test_a_distance_of_distributions_is_the_mass_that_moves() -> None:
     assert token_probability_changes(before, after) == pytest.approx([0.25])
 
 
+@pytest.mark.slow
 def test_a_generators_answers_are_compared_as_texts(
     task_run: Callable[[str], Run], task_bundle: Callable[[str], Path]
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_generators_answers_are_compared_as_texts(
     assert not [name for name in failed(parity) if not any(part in name for part in expected)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("toy", ["text-generation", "text2text-generation"])
 def test_how_many_answers_are_drawn_changes_none_of_them(
     task_run: Callable[[str], Run], tmp_path: Path, toy: str

@@ -230,6 +230,7 @@ def test_a_saturating_layer_is_refused(tiny_run: Run, tiny_int8_bundle: Path, tm
         Predictor(Bundle.open(forged)).replay_golden()
 
 
+@pytest.mark.slow
 def test_the_most_sensitive_layers_go_back(
     graph: Callable[..., onnx.ModelProto], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,6 +158,7 @@ def wait_for(found: Any, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("nothing to wait for")
 
 
+@pytest.mark.slow
 def test_too_few_minutes_are_told_and_a_study_belongs_to_its_recipe(tiny_backbone: Path, tmp_path: Path) -> None:
     """Nothing is trained after the deadline; another recipe's study and another folder are refused."""
     recipe, folder = write_recipe(tmp_path, tiny_backbone), tmp_path / "study"

@@ -69,6 +69,7 @@ def test_other_size(bundle: Path, name: str, change: Callable[[bytes], bytes]) -
         Bundle.open(bundle)
 
 
+@pytest.mark.slow
 def test_every_byte_of_the_manifest(bundle: Path) -> None:
     """No byte of the manifest can change unnoticed."""
     path = bundle / MANIFEST

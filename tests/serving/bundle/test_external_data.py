@@ -55,6 +55,7 @@ def test_refused_when_signed(outside: Path, tmp_path: Path) -> None:
         Predictor.open(outside, trusted_key=keys.public)
 
 
+@pytest.mark.slow
 def test_refused_by_verify(outside: Path) -> None:
     """``tuneship verify`` says so, without a traceback."""
     assert_refused(tuneship("verify", str(outside)), "weights.bin", "manifest.json does not name")

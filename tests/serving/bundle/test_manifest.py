@@ -97,6 +97,7 @@ def open_as(bundle: Path, content: Content) -> Bundle | None:
         return None
 
 
+@pytest.mark.slow
 def test_every_field(content: Content) -> None:
     """Whatever stands in a field, the manifest is read or refused; a number that no library takes is refused."""
     for place, value in changes(content):

@@ -190,6 +190,7 @@ def test_every_file_must_be_covered(tiny_bundle: Path, keys: KeyPair, tmp_path: 
         Predictor.open(bundle, trusted_key=keys.public)
 
 
+@pytest.mark.slow
 def test_the_packages_command_verifies_ours(copy: Path, keys: KeyPair) -> None:
     """`model_signing verify key` takes what `tuneship sign` makes, and finds what was altered."""
     command = ("verify", "key", copy, "--public_key", keys.public, "--signature", copy / SIGNATURE)
@@ -200,6 +201,7 @@ def test_the_packages_command_verifies_ours(copy: Path, keys: KeyPair) -> None:
         verifying.Config().use_elliptic_key_verifier(public_key=keys.public).verify(copy, copy / SIGNATURE)
 
 
+@pytest.mark.slow
 def test_we_verify_the_packages_commands(tiny_bundle: Path, keys: KeyPair, tmp_path: Path) -> None:
     """A server takes what `model_signing sign key` makes."""
     bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")

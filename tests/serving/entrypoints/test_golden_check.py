@@ -104,6 +104,7 @@ def test_every_channel(
     assert [difference for report in reports for difference in report.differences] == []
 
 
+@pytest.mark.slow
 def test_tuneship_serve(tiny_bundle: Path, tiny_int8_bundle: Path, tmp_path: Path) -> None:
     """`tuneship verify --url` finds the bundle and its answers at `tuneship serve`, each model at its address."""
     port = free_port()
@@ -285,6 +286,7 @@ def test_fewer_answers_than_inputs(tiny_bundle: Path) -> None:
     assert len(report.differences) == report.rows
 
 
+@pytest.mark.slow
 def test_a_fallen_back_server(tiny_fallback_bundle: Path, tmp_path: Path) -> None:
     """A server with a fallback is compared with the golden answers of the variant it serves; its warning is shown."""
 

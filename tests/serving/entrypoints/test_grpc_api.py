@@ -168,6 +168,7 @@ def test_truncation_is_reported(asked: Asked, name: str) -> None:
     assert answer.parameters["truncated"].string_param == "1"
 
 
+@pytest.mark.slow
 def test_refusals(asked: Asked, name: str) -> None:
     """Errors have gRPC's status code and the server's message."""
     one_more = infer_request(name, "a")
@@ -344,6 +345,7 @@ def is_closed(connection: socket.socket) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_keys(tiny_bundle: Path, tmp_path: Path, name: str) -> None:
     """API keys are in the metadata, as in HTTP's headers; health needs none, and Host names do not matter.
 
@@ -383,6 +385,7 @@ def test_keys(tiny_bundle: Path, tmp_path: Path, name: str) -> None:
         assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_port_in_use(tiny_bundle: Path, asked: Asked) -> None:
     """A port that is taken is a message that names it."""
     port = asked.address.partition(":")[2]
@@ -395,6 +398,7 @@ def test_port_in_use(tiny_bundle: Path, asked: Asked) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_without_the_packages(tiny_bundle: Path) -> None:
     """Where grpcio is missing, the message says what to install."""
     arguments = ["tuneship", "serve", str(tiny_bundle), "--port", str(free_port()), "--grpc-port", str(free_port())]
@@ -408,6 +412,7 @@ def test_without_the_packages(tiny_bundle: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_lazy_import() -> None:
     """Serving without the port loads neither grpcio nor protobuf."""
     loaded = loaded_after("tuneship", "serving.entrypoints.serve", "serving.http", "serving.settings.settings")

@@ -62,6 +62,7 @@ def test_watch_unknown(health: Any) -> None:
     watch.cancel()
 
 
+@pytest.mark.slow
 def test_draining(served: tuple[ServerProcess, int], health: Any) -> None:
     """At SIGTERM a watcher hears it, a check is answered so, and the watch does not hold up the end."""
     server, _ = served

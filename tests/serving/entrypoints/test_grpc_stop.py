@@ -70,6 +70,7 @@ def run_until_stopped(grace: float, answered: str) -> None:
         runner.run(stop_with_calls_in_hand(grace, answered=answered == "answered"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("grace", "answered", "status"),
     [

@@ -149,6 +149,7 @@ def test_answers_of_before(score: Score) -> None:
     assert all(value != "old" for row in rows for value in row.values())
 
 
+@pytest.mark.slow
 def test_nested_keys(score: Score) -> None:
     """A deeply nested line fails at most by itself."""
     nested = [b'{"inputs": "stop", "extra": ' + b"[" * depth + b"]" * depth + b"}\n" for depth in range(700, 1010)]

@@ -39,6 +39,7 @@ def refusal(*arguments: object, **variables: object) -> str:
     return result.stderr
 
 
+@pytest.mark.slow
 def test_no_thread_for_the_engine(tiny_bundle: Path) -> None:
     """A server whose engine cannot start ends with a message, in place of answering nothing."""
     script = f"""
@@ -59,6 +60,7 @@ serve_bundles([{str(tiny_bundle)!r}], host="127.0.0.1", port={free_port()})
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_bundle_that_never_answers(tiny_bundle: Path, tmp_path: Path) -> None:
     """A server whose bundle hangs ends with a message once the time for loading is over."""
     bundle = forge(tiny_bundle, tmp_path / "bundle", files={"model.onnx": endless_graph(tiny_bundle)})
@@ -66,6 +68,7 @@ def test_a_bundle_that_never_answers(tiny_bundle: Path, tmp_path: Path) -> None:
     assert "did not repeat its golden answers in time" in " ".join(message.split())
 
 
+@pytest.mark.slow
 def test_stopped_while_loading(tiny_bundle: Path, tmp_path: Path) -> None:
     """SIGTERM ends a server that still loads, though its graph runs on, as it ends one that serves."""
     bundle = forge(tiny_bundle, tmp_path / "bundle", files={"model.onnx": endless_graph(tiny_bundle)})
@@ -86,6 +89,7 @@ serve_bundles([{str(bundle)!r}], host="127.0.0.1", port={free_port()})
     assert time.monotonic() - start < 20
 
 
+@pytest.mark.slow
 def test_stopped_while_a_new_version_hangs(tiny_bundle: Path, tmp_path: Path) -> None:
     """SIGTERM ends a server in time whose new version never answers."""
     bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
@@ -152,6 +156,7 @@ def test_no_server_header(server: ServerProcess) -> None:
         assert b"server:" not in read_all(connection).lower()
 
 
+@pytest.mark.slow
 def test_port_variable(tiny_bundle: Path, tmp_path: Path) -> None:
     """The server listens on $PORT, as Cloud Run and others set it."""
     port = free_port()
@@ -179,6 +184,7 @@ def begin_request(port: int, body: bytes) -> socket.socket:
     return connection
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop(tiny_bundle: Path, tmp_path: Path, number: signal.Signals, predictor: Predictor) -> None:
     """After a signal, an accepted request is answered, no new one is accepted, and the exit status is 0."""
@@ -207,6 +213,7 @@ def wait_until_refused(port: int) -> None:
     raise AssertionError("new connections are still taken")
 
 
+@pytest.mark.slow
 def test_port_in_use(tiny_bundle: Path) -> None:
     """A port in use is an error that names the port and says what to do."""
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -217,11 +224,13 @@ def test_port_in_use(tiny_bundle: Path) -> None:
     assert "Choose another --port or --host" in message
 
 
+@pytest.mark.slow
 def test_no_such_host(tiny_bundle: Path) -> None:
     """An address of another machine is an error."""
     assert "cannot listen on 192.0.2.1:" in refusal(tiny_bundle, "--host", "192.0.2.1", "--port", free_port())
 
 
+@pytest.mark.slow
 def test_altered_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
     """An altered bundle is an error that names the file."""
     bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
@@ -229,11 +238,13 @@ def test_altered_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
     assert "README.md was altered" in refusal(bundle, "--port", free_port())
 
 
+@pytest.mark.slow
 def test_no_bundle(tmp_path: Path) -> None:
     """A folder without a bundle is an error with the command that makes one."""
     assert "tuneship export RUN" in refusal(tmp_path, "--port", free_port())
 
 
+@pytest.mark.slow
 def test_bad_variable(tiny_bundle: Path) -> None:
     """A malformed variable is an error that names it."""
     message = refusal(tiny_bundle, "--port", free_port(), TUNESHIP_MAX_QUEUE="many")
@@ -248,6 +259,7 @@ def test_bad_port(tiny_bundle: Path, port: str) -> None:
     assert "--port" in result.stderr
 
 
+@pytest.mark.slow
 def test_sighup(tiny_bundle: Path, tmp_path: Path) -> None:
     """SIGHUP looks for new versions; an invalid one is logged, and the old one is served on."""
     bundle, port = shutil.copytree(tiny_bundle, tmp_path / "bundle"), free_port()
@@ -263,6 +275,7 @@ def test_sighup(tiny_bundle: Path, tmp_path: Path) -> None:
         assert get(f"{server.url}/readyz") == (200, "ready\n")
 
 
+@pytest.mark.slow
 def test_sighup_while_starting(tiny_bundle: Path, tmp_path: Path) -> None:
     """A SIGHUP before the server is ready is handled when it is ready."""
     bundle, port, log = shutil.copytree(tiny_bundle, tmp_path / "bundle"), free_port(), tmp_path / "log"

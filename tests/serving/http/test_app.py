@@ -308,6 +308,7 @@ def test_overload(tiny_bundle: Path) -> None:
     serve(slow, scenario, server_limits=ServerLimits(QueueLimits(rows=2)))
 
 
+@pytest.mark.slow
 def test_would_be_late(tiny_bundle: Path) -> None:
     """A request that would miss its deadline gets 429 at once, not 504 at its deadline."""
     slow = Slow(Bundle.open(tiny_bundle))

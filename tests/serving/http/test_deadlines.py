@@ -77,6 +77,7 @@ def test_no_time_at_all(pausable: PausableServer, value: str) -> None:
     assert response.json()["error"] == told
 
 
+@pytest.mark.slow
 def test_a_slow_sender(pausable: PausableServer) -> None:
     """A slow body is a 408, and the connection is closed: its rest would be read as a request."""
     with begin(pausable.server.port, "/predict", TEXT, length=1000) as connection:

@@ -170,6 +170,7 @@ def test_a_time_that_is_over(bundle: Path, steps: Steps, path: str, by: str) -> 
     run(main)
 
 
+@pytest.mark.slow
 def test_others_do_not_wait(bundle: Path) -> None:
     """Beside an endless generation and a request of many prompts, another is answered as when alone."""
 

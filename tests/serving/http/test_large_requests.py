@@ -150,6 +150,7 @@ def test_same_answers(
         assert response.json() == (answers if isinstance(inputs, list) else answers[0])
 
 
+@pytest.mark.slow
 def test_the_event_loop_stays_free(task_bundle: Callable[[str], Path]) -> None:
     """While a megabyte of entities is found, and while bodies of a million values are refused."""
     app = create_app(lambda: Predictor.open(task_bundle("token-classification")))

@@ -125,6 +125,7 @@ def test_hugging_faces_client(server: ServerProcess) -> None:
     assert InferenceClient(f"{server.url}/support").text_classification("where is my parcel?", top_k=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["/support", "/support/", "/"])
 def test_page(browser: Browser, server: ServerProcess, address: str) -> None:
     """It calls its own server below the address that it has, with a slash at the end or without."""

@@ -87,6 +87,7 @@ def parts_of(encoding: Any) -> dict[str, Any]:
     return {name: getattr(encoding, name) for name in PARTS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MAKERS)
 def test_pairs(kind: str) -> None:
     """Every pair of texts, at every length, from either end: tokens, types, places and what is told."""

@@ -90,6 +90,7 @@ def test_metric_at_home(client: TestClient) -> None:
     assert "0.0" in metric(client.get("/metrics").text, "tuneship_fallback")
 
 
+@pytest.mark.slow
 def test_a_real_server_tells(fallen: Path, tmp_path: Path) -> None:
     """`tuneship serve` warns in its log, and serves."""
     port = free_port()

@@ -129,6 +129,7 @@ print("done", flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lines", "read"), [(50, True), (500, False)])
 def test_exit(lines: int, read: bool) -> None:
     """At exit the last lines are written; where nobody reads them, the exit waits a second and no longer."""

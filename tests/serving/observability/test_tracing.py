@@ -87,6 +87,7 @@ def test_resource(received: Receiver) -> None:
     assert received.paths == {"/v1/traces"}
 
 
+@pytest.mark.slow
 def test_no_import_without_an_endpoint() -> None:
     """Without an endpoint OpenTelemetry is not imported."""
     script = (

@@ -85,6 +85,7 @@ def test_any_value(client: TestClient, protocol: str, parameters: dict[str, Any]
     require_good(client, protocol, parameters)
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(parameters=parameters_of(completions._Body, "prompt", "stream"))
 def test_any_value_of_openai(client: TestClient, parameters: dict[str, Any]) -> None:

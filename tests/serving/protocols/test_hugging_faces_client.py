@@ -13,6 +13,7 @@ from tests.serving.processes import ServerProcess
 Servers = Callable[[str], ServerProcess]
 
 
+@pytest.mark.slow
 def test_generation(task_server: Servers) -> None:
     """It sends ``stream: false``; a stream is at /v1/completions."""
     client = InferenceClient(task_server("text-generation").url)
@@ -22,6 +23,7 @@ def test_generation(task_server: Servers) -> None:
         list(client.text_generation("track order 5", max_new_tokens=4, stream=True))
 
 
+@pytest.mark.slow
 def test_summaries_and_translations(task_server: Servers) -> None:
     """Of a model that turns a text into a text, under each client's own name."""
     client = InferenceClient(task_server("text2text-generation").url)

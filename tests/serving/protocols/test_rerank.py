@@ -72,6 +72,7 @@ def test_refused(task_client: Clients, body: Any, status: int, message: str) -> 
     assert (response.status_code, response.json()["error"][: len(message)]) == (status, message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("toy", "message"),
     [

@@ -34,6 +34,7 @@ def test_cosines(task_client: Clients, cosines: list[float], path: str) -> None:
     assert max(answer) <= 1.0
 
 
+@pytest.mark.slow
 def test_hugging_faces_client(task_server: Callable[[str], ServerProcess], cosines: list[float]) -> None:
     """As it is, against a real server."""
     client = InferenceClient(task_server("feature-extraction").url)

@@ -86,6 +86,7 @@ def test_pairs(task_client: Clients, task_predictor: Predictors, path: str) -> N
     assert post(task_client(PAIRS), "/predict", inputs=pairs) == [one, other]
 
 
+@pytest.mark.slow
 def test_every_label_of_many(task_client: Clients) -> None:
     """Multi-label answers have all labels, not only those above the threshold; raw scores are the logits."""
     toy = "multi-label-classification"
@@ -178,6 +179,7 @@ def test_health(client: TestClient, tiny_bundle: Any) -> None:
     assert (early.status_code, early.json()["error_type"]) == (503, "unhealthy")
 
 
+@pytest.mark.slow
 def test_info(client: TestClient, predictor: Predictor, task_client: Clients) -> None:
     """/info has the protocol's keys beside ours; its clients use /tei/info and /tei/metrics."""
     info = client.get("/info").json()

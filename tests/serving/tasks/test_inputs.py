@@ -71,6 +71,7 @@ def test_ligatures_that_are_spelled_out() -> None:
         check_text("\ufdfa" * 100_000, "inputs[2]", LIMITS)
 
 
+@pytest.mark.slow
 def test_every_ligature_of_many_letters() -> None:
     """No other character becomes more than seven letters."""
     characters = (chr(code) for code in range(0x110000))

@@ -27,6 +27,7 @@ def copied(run: Run, folder: Path) -> Path:
     return Path(shutil.copytree(run.root, folder / "copy"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "file", "s3", "hf", "oci"])
 def test_there_and_back(kind: str, place: Callable[[str], str], tiny_run: Run, tmp_path: Path, cache: Cache) -> None:
     """What arrives is the run, and it is downloaded once."""

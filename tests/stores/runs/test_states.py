@@ -32,6 +32,7 @@ def fetched(kept: KeptRun, folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "file", "s3", "gs"])
 def test_there_and_back(kind: str, place: Callable[[str], str], tmp_path: Path) -> None:
     """The newest comes first, with exactly its files; of the older ones one is kept, and its own files go with it."""

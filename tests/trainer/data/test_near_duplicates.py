@@ -47,6 +47,7 @@ def test_what_is_said_otherwise_is_no_duplicate(number: int) -> None:
     assert match is None or match.similarity < 1.0
 
 
+@pytest.mark.slow
 def test_thousands_of_one_pattern_take_no_square_of_the_time() -> None:
     """20,000 rows that differ in a number are compared within some seconds, not for each pair."""
     start, index = time.process_time(), NearDuplicates()

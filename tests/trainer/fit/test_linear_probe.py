@@ -14,6 +14,7 @@ from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, fit, weights
 PROBE = {"probe_examples_per_label": 8, "learning_rate": 1e-9, "head_learning_rate": 1e-9, "num_train_epochs": 2}
 
 
+@pytest.mark.slow
 def test_knows_the_labels(toy: MakeRecipe, tmp_path: Path) -> None:
     """Without learning more, the fitted head knows most rows; a drawn one does not. A resumed run ends alike."""
     probed = fit(toy(training=PROBE), tmp_path / "probed")

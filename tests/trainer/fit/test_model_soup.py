@@ -40,6 +40,7 @@ def with_losses(monkeypatch: pytest.MonkeyPatch, *losses: float) -> None:
     monkeypatch.setattr("trainer.fit.model_soup.ModelSoup.apply", patched(serve))
 
 
+@pytest.mark.slow
 def test_mean(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first training is the recipe's own; the run's weights are the mean of all, each with the next seed."""
     alone = tensors(whole(seed=3).checkpoint)

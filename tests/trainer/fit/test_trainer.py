@@ -23,6 +23,7 @@ from trainer.run.run import Run
 from trainer.tasks.base import Example
 
 
+@pytest.mark.slow
 def test_evaluating_more_often(toy: MakeRecipe, tmp_path: Path) -> None:
     """Evaluating every other step gives the last weights that evaluating every epoch gives."""
     last: list[dict[str, torch.Tensor]] = []
@@ -141,6 +142,7 @@ def test_states_on_disk(tiny_backbone: Path, tmp_path: Path, limit: int, expecte
     assert {int(path.name.rpartition("-")[2]) for path in tmp_path.glob("checkpoint-*")} == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"gradient_checkpointing": True}, {"bf16": True}])
 def test_options(toy: MakeRecipe, tmp_path: Path, options: dict[str, Any]) -> None:
     """Gradient checkpointing and bfloat16 train through to a finished run."""
@@ -167,6 +169,7 @@ def _batches(values: list[int], size: int) -> list[list[int]]:
     return [values[start : start + size] for start in range(0, len(values), size)]
 
 
+@pytest.mark.slow
 def test_order_without_accelerate(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The batch order changes from epoch to epoch even where Accelerate's wrappers do not pass the epoch on."""
     monkeypatch.setattr("accelerate.data_loader.DataLoaderShard.set_epoch", lambda *_: None)
@@ -222,6 +225,7 @@ def test_checkpoint_type(tiny_run: Run) -> None:
     assert {weight.dtype for weight in checkpoint.model.parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", ["[enforce fail at inline_container.cc:672]", "basic_ios::clear: iostream error"])
 def test_unwritable_state(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     """Torch's words about a full disk become a message, and the training goes on later."""

@@ -37,6 +37,7 @@ def worse_and_worse(trainer: TaskTrainer, **_: Any) -> dict[str, float]:
     return found
 
 
+@pytest.mark.slow
 def test_mean(toy: MakeRecipe, tmp_path: Path) -> None:
     """With load_best_model_at_end: false the run's weights are the mean of those at the last two epochs' ends."""
     ends = Ends()
@@ -60,6 +61,7 @@ def plain(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
         return fit(toy_recipe(folder, tiny_backbone), folder / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("better", [True, False])
 def test_validation_chooses(
     toy: MakeRecipe, plain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better: bool
@@ -93,6 +95,7 @@ def test_evaluating_more_often(toy: MakeRecipe, whole: WholeRun, tmp_path: Path)
     assert weights(often) == weights(whole(**MEANS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("toy_settings", [{"trainable": "lora"}, {"freeze_embeddings": True}])
 def test_what_learns_is_averaged(toy: MakeRecipe, tmp_path: Path, toy_settings: dict[str, Any]) -> None:
     """Adapters are averaged before they are merged; frozen weights are left alone."""

@@ -37,6 +37,7 @@ def backbone(folder: Path) -> dict[str, Tensor]:
     return {name: weight for name, weight in load_file(folder / "model.safetensors").items() if weight.numel()}
 
 
+@pytest.mark.slow
 def test_chosen(
     toy: MakeRecipe, whole: WholeRun, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,6 +55,7 @@ def test_chosen(
     assert "the backbone at 0.7 of the way from the base model's weights" in run.report.read_text()
 
 
+@pytest.mark.slow
 def test_none_better(toy: MakeRecipe, whole: WholeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where validation prefers the fine-tuned weights, they are kept to the bit."""
     plain = whole()
@@ -73,6 +75,7 @@ def test_resume(toy: MakeRecipe, tmp_path: Path) -> None:
     assert resumed.read_record()["interpolated"] == whole.read_record()["interpolated"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"trainable": "lora"}, {"freeze_embeddings": True}])
 def test_what_learned_goes_back(
     toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]

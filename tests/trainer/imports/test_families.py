@@ -76,6 +76,7 @@ def test_a_tagger_answers_as_the_pipeline(family: str, tags: Any, tmp_path: Path
             assert [each["score"] for each in answer] == pytest.approx([each["score"] for each in theirs], abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["DistilBERT", "BART"])
 def test_a_reader_has_the_models_own_logits(family: str, tmp_path: Path) -> None:
     """transformers 5 has no pipeline for it: the import compares start and end with the model's own, row by row."""

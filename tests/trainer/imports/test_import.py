@@ -76,6 +76,7 @@ def change(path: Path, **values: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
+@pytest.mark.slow
 def test_a_classifier_goes_the_whole_road(classifier: Path, imported: Import, tmp_path: Path) -> None:
     """Labels and scores of every row are those of transformers' pipeline; the card says where the model is from."""
     run = imported(classifier)
@@ -96,6 +97,7 @@ def test_a_classifier_goes_the_whole_road(classifier: Path, imported: Import, tm
     assert "Scores are not calibrated." in card
 
 
+@pytest.mark.slow
 def test_rows_without_labels_prove_equality_alone(classifier: Path, imported: Import, tmp_path: Path) -> None:
     """No metric stands anywhere, int8's gates on it do not apply, and the card says that quality was not measured."""
     run = imported(classifier, [(text,) for text, _ in ROWS], header=("text",))

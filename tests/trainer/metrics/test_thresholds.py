@@ -116,6 +116,7 @@ TABLE = st.integers(2, 3).flatmap(
 )
 
 
+@pytest.mark.slow
 @given(TABLE)
 @settings(deadline=None)
 def test_macro_f1_is_not_below_that_of_one_half(table: tuple[NDArray[Any], NDArray[Any], int]) -> None:

@@ -93,6 +93,7 @@ def test_loads_elsewhere(tiny_run: Run) -> None:
     assert (facts["logits"], facts["normalized"]) == (3, False)
 
 
+@pytest.mark.slow
 def test_cls_run(toy: MakeRecipe, tmp_path: Path) -> None:
     """A run with the library's own head ends in what AutoModelForSequenceClassification loads."""
     from transformers import AutoModelForSequenceClassification

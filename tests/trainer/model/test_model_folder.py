@@ -213,6 +213,7 @@ def test_missing_weights_of_a_run(tiny_run: Run, tmp_path: Path) -> None:
         load_checkpoint(folder)
 
 
+@pytest.mark.slow
 def test_unknown_counts(copy: Path) -> None:
     """A model that grows by a key that nobody checks is refused while transformers builds it."""
     put(CONFIG, model_type="albert", num_hidden_groups=200, inner_group_num=10**6)(copy)

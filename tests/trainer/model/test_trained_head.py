@@ -160,6 +160,7 @@ def again_recipe(toy: MakeRecipe, run: Run, **sections: Any) -> Recipe:
     return recipe.model_copy(update={"model": str(run.checkpoint)})
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on(toy: MakeRecipe, tmp_path: Path) -> None:
     """Where the recipe is silent it reads as the first did; at a rate of nothing it scores as before; it replays."""
     first = fit(toy(model_head={"layers": 2}, data={"max_length": 20}), tmp_path / "first")
@@ -175,6 +176,7 @@ def test_a_run_that_goes_on(toy: MakeRecipe, tmp_path: Path) -> None:
     assert replay(run.root, console=Console(file=io.StringIO())).equal
 
 
+@pytest.mark.slow
 def test_warned_of(toy: MakeRecipe, tiny_run: Run, tmp_path: Path) -> None:
     """The report names the labels that begin anew."""
     recipe = again_recipe(toy, tiny_run)

@@ -136,6 +136,7 @@ def as_written_before(recipe: dict[str, Any]) -> dict[str, Any]:
     return old
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_is_repeated(tiny_backbone: Path, tmp_path: Path) -> None:
     """Its recipe and lock have options that do nothing, and lack defaults that act."""
     run = fit(load_recipe(write_recipe(tmp_path, tiny_backbone, training={"num_train_epochs": 1})), tmp_path / "run")

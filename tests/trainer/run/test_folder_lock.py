@@ -39,6 +39,7 @@ def test_another_process(tmp_path: Path) -> None:
     assert not (tmp_path / LOCK_FILE).exists()
 
 
+@pytest.mark.slow
 def test_training_beside_training(toy: MakeRecipe, tmp_path: Path) -> None:
     """A second training into the same folder is refused; the first finishes undisturbed."""
     recipe, seen = toy(training={"num_train_epochs": 1}), []
@@ -54,6 +55,7 @@ def test_training_beside_training(toy: MakeRecipe, tmp_path: Path) -> None:
     assert not (tmp_path / "run" / LOCK_FILE).exists()
 
 
+@pytest.mark.slow
 def test_after_an_interruption(toy: MakeRecipe, tmp_path: Path) -> None:
     """A stopped training leaves the folder free, and a folder with a dead process's lock file can be used."""
     recipe = toy(training={"num_train_epochs": 1})

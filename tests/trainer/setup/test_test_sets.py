@@ -24,6 +24,7 @@ def splits_of(recipe: Recipe) -> Splits:
     return load_splits(create_training_task(recipe))
 
 
+@pytest.mark.slow
 def test_each_has_its_score(toy: MakeRecipe, tmp_path: Path) -> None:
     """Named files are each measured; their rows together are the test set that the proof takes."""
     rows = tiny.toy_rows()
@@ -54,6 +55,7 @@ def test_list(toy: MakeRecipe, tmp_path: Path) -> None:
     assert splits.excluded == {}  # the user's own split is taken as it is
 
 
+@pytest.mark.slow
 def test_nothing_learned_is_asked(toy: MakeRecipe, tmp_path: Path) -> None:
     """Beside a held-out fraction, a file loses the texts that stay in training."""
     tiny.write_csv(tmp_path / "again.csv", tiny.toy_rows())

@@ -59,6 +59,7 @@ def certain_logits(width: int, label: Any, tokens: int) -> np.ndarray[Any, Any]:
     return logits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("language", "least"), [("en", 0.98), ("de", 0.95), ("zh", 0.95)])
 @pytest.mark.parametrize("family", ["mBERT", "XLM-R"])
 def test_answers_of_every_language_survive_the_tokens(tmp_path: Path, family: str, language: str, least: float) -> None:
@@ -75,6 +76,7 @@ def test_answers_of_every_language_survive_the_tokens(tmp_path: Path, family: st
         assert training_task.metrics(test, answers)["exact_match"] >= least
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["BERT", "RoBERTa", "DeBERTa-v3"])
 def test_entities_survive_the_tokens(tmp_path: Path, family: str) -> None:
     """CoNLL's tags become tags of pieces and come back as entities of the data's own words."""

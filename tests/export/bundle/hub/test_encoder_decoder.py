@@ -51,6 +51,7 @@ def bundle(task_bundle: Callable[[str], Path]) -> Path:
     return task_bundle("text2text-generation")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dummy", [0, 1])
 @pytest.mark.parametrize("split", [False, True])
 def test_both_steps(bundle: Path, tmp_path: Path, dummy: int, split: bool) -> None:

@@ -88,6 +88,7 @@ def golden_rows(folder: Path, name: str = "golden.jsonl") -> list[dict[str, Any]
     return [row for row in rows if len(row["input_ids"]) == 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "toy", ["text-classification", "two labels", "multi-label-classification", "regression", "text pairs"]
 )
@@ -167,6 +168,7 @@ def test_a_classifier_without_weights_says_so(hub_folder: Make) -> None:
         AutoModelForSequenceClassification.from_pretrained(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("toy", ["text-generation", "text2text-generation"])
 def test_a_generating_model_has_its_weights(hub_folder: Make, toy: str) -> None:
     """transformers generates with them; ONNX graphs have the names that others look for."""
@@ -182,6 +184,7 @@ def test_a_generating_model_has_its_weights(hub_folder: Make, toy: str) -> None:
         AutoModelForCausalLM.from_pretrained(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("toy", TOYS)
 def test_the_hub_reads_the_card(hub_folder: Make, toy: str) -> None:
     """Valid metadata with the proof's score, and examples for both languages."""
@@ -222,6 +225,7 @@ def test_labels_are_no_markup(tiny_bundle: Path, tiny_run: Run, tmp_path: Path) 
     assert AutoConfig.from_pretrained(tmp_path / "hub").id2label == dict(enumerate(labels))
 
 
+@pytest.mark.slow
 def test_both_variants_and_data_files(tiny_split_bundle: Path, tiny_run: Run, tmp_path: Path) -> None:
     """int8 is model_quantized.onnx; tensors of large graphs are where transformers.js and onnxruntime look for them."""
     (folder := tmp_path / "hub").mkdir()

@@ -26,6 +26,7 @@ def predictor(tiny_bundle: Path) -> Predictor:
     return Predictor(Bundle.open(tiny_bundle))
 
 
+@pytest.mark.slow
 def test_ten_thousand_strings_are_the_same_tokens(
     reference: ReferenceAnswers, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def test_no_key_is_no_rows(reference: ReferenceAnswers) -> None:
     assert answer_unlabelled(reference.model, reference.training_task, reference.evaluation, {}) is None
 
 
+@pytest.mark.slow
 def test_unchanged_answers_prove_what_few_labels_cannot(
     answer: Answer, reference: ReferenceAnswers, tiny_bundle: Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_only_losses_are_clopper_and_pearson() -> None:
     assert binomial - 1e-5 <= limit < 1.05 * binomial
 
 
+@pytest.mark.slow
 def test_the_p_value_is_the_multinomials() -> None:
     """All outcomes of 12 rows, summed at every probability of a won row: none exceeds the p-value."""
     rows, budget, observed = 12, 0.3, PairedCounts(12, 1, 2)

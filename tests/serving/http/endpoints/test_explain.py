@@ -120,6 +120,7 @@ def test_a_regression_in_its_unit(task_client: Clients) -> None:
     assert target == {"label": answered["label"], "score": pytest.approx(answered["score"], rel=1e-5)}
 
 
+@pytest.mark.slow
 def test_probabilities_are_those_answered(task_client: Clients) -> None:
     """As a probability, the target's score is the one that /predict answers, of a label and of an entity."""
     for toy in ("text-classification", "multi-label-classification"):

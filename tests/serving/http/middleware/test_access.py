@@ -243,6 +243,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.sampled_from(["/predict", "/", "/embed", "/v1/embeddings", "/v1/completions", "/explain"]), body=VALUES)
 def test_any_json(client: TestClient, path: str, body: Any) -> None:

@@ -130,6 +130,7 @@ def statuses_of_documented_answers(client: TestClient, at: str = "/openapi.json"
     return seen
 
 
+@pytest.mark.slow
 def test_one_model(client: TestClient) -> None:
     """A classifier's server; every error that a request can cause occurs."""
     assert statuses_of_documented_answers(client) >= {200, 400, 404, 413, 415, 422}
@@ -142,12 +143,14 @@ def test_other_tasks(task_client: Clients, toy: str) -> None:
     assert statuses_of_documented_answers(task_client(toy)) >= {200, 400, 404, 413, 415, 422}
 
 
+@pytest.mark.slow
 def test_two_models(two: TestClient) -> None:
     """A server of two models, where a body may name an unknown one."""
     assert statuses_of_documented_answers(two) >= {200, 404}
     assert two.post("/v1/embeddings", json={"input": "a", "model": "nobody"}).status_code == 404
 
 
+@pytest.mark.slow
 def test_own_documents(two: TestClient) -> None:
     """Each model's own document."""
     for name in ("vectors", "the labels"):
@@ -184,6 +187,7 @@ def test_bodies_other_than_json(client: TestClient, task_client: Clients) -> Non
         assert undocumented(response, document["paths"][path]["post"], document) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("open_metrics", [False, True])
 def test_keys(tiny_bundle: Path, open_metrics: bool) -> None:
     """With API keys, the document says which operations need one, in which headers, and that they may be 401."""

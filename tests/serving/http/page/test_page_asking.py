@@ -70,6 +70,7 @@ def submit_by_keyboard(page: Page, routes: list[Route], times: int) -> None:
             page.wait_for_timeout(5)
 
 
+@pytest.mark.slow
 def test_keyboard_alone(visit: Visit) -> None:
     """Skip link, text, answer and explanation work by Tab, Enter and Control-Enter, with visible focus."""
     page = visit.open()
@@ -104,6 +105,7 @@ def test_several_inputs(visit: Visit) -> None:
     assert sum(each.endswith("/predict") for each in visit.requests) == 1
 
 
+@pytest.mark.slow
 def test_an_input_is_removed(visit: Visit) -> None:
     """An input can be removed, but not the last one."""
     page = visit.open()
@@ -137,6 +139,7 @@ def test_a_refusal_is_shown(visit: Visit) -> None:
     assert "is empty; a text needs" in visit.text("[role=alert]")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
     """Without an answer the page says so, and what to check."""
     with visiting(browser, "") as visit:
@@ -215,6 +218,7 @@ def test_links_are_followed_with_the_key(locked: Visit, path: str) -> None:
     assert opened.value.evaluate("document.body.textContent")[:100] == served[:100]
 
 
+@pytest.mark.slow
 def test_one_of_several_models(browser: Browser, several: ServerProcess) -> None:
     """The chosen model's own endpoints answer, explain and describe it."""
     with visiting(browser, several.url) as visit:
@@ -242,6 +246,7 @@ def test_one_of_several_models(browser: Browser, several: ServerProcess) -> None
         assert visit.complaints == []
 
 
+@pytest.mark.slow
 def test_another_model_aborts_the_request(browser: Browser, several: ServerProcess) -> None:
     """Choosing another model aborts the request to the one before."""
     with visiting(browser, several.url) as visit:
@@ -272,6 +277,7 @@ def test_the_last_choice_holds(browser: Browser, several: ServerProcess) -> None
         assert page.locator("textarea").count() == 1
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_answer_is_not_chosen(browser: Browser, several: ServerProcess) -> None:
     """If the chosen model cannot be loaded, the page keeps the one before."""
     with visiting(browser, several.url) as visit:

@@ -71,6 +71,7 @@ def count_refused(server: ServerProcess, reason: str) -> float:
     return float(found[1]) if found else 0.0
 
 
+@pytest.mark.slow
 def test_slow_head(strict: ServerProcess) -> None:
     """A slow head is a 408, and counted."""
     before = count_refused(strict, "slow_head")
@@ -86,6 +87,7 @@ def test_slow_head(strict: ServerProcess) -> None:
     assert count_refused(strict, "slow_head") == before + 1
 
 
+@pytest.mark.slow
 def test_slow_head_of_a_later_request(strict: ServerProcess) -> None:
     """So is that of a later request on the connection."""
     with connect(strict) as connection:
@@ -94,12 +96,14 @@ def test_slow_head_of_a_later_request(strict: ServerProcess) -> None:
         assert rest(connection).startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.slow
 def test_no_request(strict: ServerProcess) -> None:
     """A connection without a request is closed silently."""
     with connect(strict) as connection:
         assert rest(connection) == b""
 
 
+@pytest.mark.slow
 def test_blank_lines(strict: ServerProcess) -> None:
     """Blank lines, which the parser skips, do not keep a connection open."""
     with connect(strict) as connection:
@@ -107,6 +111,7 @@ def test_blank_lines(strict: ServerProcess) -> None:
         until(lambda: not still_reads(connection, b"\r\n"))
 
 
+@pytest.mark.slow
 def test_quick_heads_are_not_counted_together(strict: ServerProcess) -> None:
     """The time limit is each head's, not the connection's."""
     with connect(strict) as connection:
@@ -143,6 +148,7 @@ def test_head_of_allowed_size(server: ServerProcess) -> None:
         assert rest(connection).startswith(b"HTTP/1.1 200 OK")
 
 
+@pytest.mark.slow
 def test_slow_reader(strict: ServerProcess) -> None:
     """A caller that sends requests and reads no answers is disconnected."""
     before = count_refused(strict, "slow_reader")
@@ -204,6 +210,7 @@ def test_answered_before_the_body_and_closed(strict: ServerProcess) -> None:
     assert answer.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.slow
 def test_an_endless_body_after_its_answer(strict: ServerProcess) -> None:
     """The rest of a body that was answered early is read for a head's time at most."""
     with connect(strict) as connection:
@@ -212,6 +219,7 @@ def test_an_endless_body_after_its_answer(strict: ServerProcess) -> None:
         until(lambda: not still_reads(connection, b"a" * 1000))
 
 
+@pytest.mark.slow
 def test_expect_continue(strict: ServerProcess) -> None:
     """After an early answer to Expect: 100-continue the connection is closed: body or request may follow."""
     with connect(strict) as connection:
@@ -267,6 +275,7 @@ def test_large_head_at_once(server: ServerProcess) -> None:
         assert rest(connection).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.slow
 def test_too_large_with_expect_continue(strict: ServerProcess) -> None:
     """With Expect: 100-continue a large body is a 413 by its length alone."""
     with connect(strict) as connection:
@@ -303,6 +312,7 @@ def test_no_host_before_http_1_1(server: ServerProcess) -> None:
         assert b" 200 OK" in rest(connection)
 
 
+@pytest.mark.slow
 def test_descriptors_for_all(tiny_bundle: Path, tmp_path: Path) -> None:
     """The limit of open files is raised to fit the connections."""
     port = free_port()
@@ -312,6 +322,7 @@ def test_descriptors_for_all(tiny_bundle: Path, tmp_path: Path) -> None:
         assert all(b" 200 OK" in ask(each) for each in callers)
 
 
+@pytest.mark.slow
 def test_idle_between_requests(tiny_bundle: Path, tmp_path: Path) -> None:
     """An idle connection is closed silently after the keep-alive time."""
     port = free_port()

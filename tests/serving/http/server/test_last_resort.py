@@ -26,6 +26,7 @@ threading.Event().wait({seconds})
 """
 
 
+@pytest.mark.slow
 def test_ends_by_force() -> None:
     """The process ends at the earliest of the times, with a line that says what still ran."""
     begun = time.monotonic()
@@ -36,6 +37,7 @@ def test_ends_by_force() -> None:
     assert "ending now, while MainThread run" in result.stderr
 
 
+@pytest.mark.slow
 def test_another_process_is_left_alone() -> None:
     """A process that does not run the server is not ended."""
     result = run_python(SCRIPT.format(start="", seconds=1))

@@ -191,6 +191,7 @@ def test_half_closed_without_a_request() -> None:
     listening(PlainTextResponse("hello"), scenario)
 
 
+@pytest.mark.slow
 def test_half_closed_within_an_answer() -> None:
     """No second answer follows one that has begun."""
 

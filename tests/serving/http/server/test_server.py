@@ -31,6 +31,7 @@ def test_many_in_a_turn() -> None:
     listening(PlainTextResponse("hello"), scenario)
 
 
+@pytest.mark.slow
 def test_unaccepted_connections_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests on connections that the server has not accepted at shutdown are answered."""
     monkeypatch.setattr(connections, "LAST_SECONDS", 2.0)
@@ -46,6 +47,7 @@ def test_unaccepted_connections_are_answered(monkeypatch: pytest.MonkeyPatch) ->
     listening(PlainTextResponse("hello"), scenario)
 
 
+@pytest.mark.slow
 def test_late_requests_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request on an idle connection during shutdown is answered, then the connection is closed."""
     monkeypatch.setattr(connections, "LAST_SECONDS", 2.0)

@@ -78,6 +78,7 @@ def test_loses_nothing(tiny_bundle: Path, tmp_path: Path, command) -> None:  # t
         assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_draining(tiny_bundle: Path, tmp_path: Path) -> None:
     """While draining the server is alive, not ready and logs it; a second SIGTERM stops it at once."""
     port = free_port()
@@ -93,6 +94,7 @@ def test_draining(tiny_bundle: Path, tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_interrupt(tiny_bundle: Path, tmp_path: Path) -> None:
     """Control-C stops the server at once."""
     port = free_port()

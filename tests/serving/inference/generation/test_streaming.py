@@ -160,6 +160,7 @@ def test_an_answer_is_the_text_of_its_tokens(tiny: TinyGenerator, settings: dict
             assert answer.text == whole(tiny, answer.token_ids, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beams", [1, 3])
 def test_generation_ends_at_a_stop_text(tiny: TinyGenerator, beams: int) -> None:
     """The tokens are those that transformers stops at; the text ends before the stop text."""

@@ -18,6 +18,7 @@ from trainer.train import train
 from tuneship import app
 
 
+@pytest.mark.slow
 def test_chosen_by_the_machine(toy: MakeRecipe, tmp_path: Path) -> None:
     """Where the recipe is silent, the run's recipe, lock and record say what was chosen, by which figures."""
     run = fit(toy(training={"bf16": None, "num_train_epochs": 1}), tmp_path / "run")
@@ -36,6 +37,7 @@ def test_chosen_by_the_machine(toy: MakeRecipe, tmp_path: Path) -> None:
     assert "| peak memory |" in run.report.read_text()
 
 
+@pytest.mark.slow
 def test_resumed_in_its_precision(toy: MakeRecipe, whole: WholeRun, tmp_path: Path) -> None:
     """A run that began in bfloat16 goes on in it, and a finished one is the run of a silent recipe."""
     with pytest.raises(Stopped):
@@ -45,6 +47,7 @@ def test_resumed_in_its_precision(toy: MakeRecipe, whole: WholeRun, tmp_path: Pa
     assert fit(toy(training={"bf16": None}), tmp_path / "run").read_record() == resumed.read_record()
 
 
+@pytest.mark.slow
 def test_trial_changes_nothing(
     toy: MakeRecipe, whole: WholeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,6 +56,7 @@ def test_trial_changes_nothing(
     assert weights(fit(toy(), tmp_path / "run")) == weights(whole())
 
 
+@pytest.mark.slow
 def test_not_confirmed(toy: MakeRecipe, tmp_path: Path) -> None:
     """Who says no to the forecast finds everything as it was, an earlier run too."""
     told: list[Forecast] = []

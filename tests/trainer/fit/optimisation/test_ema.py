@@ -28,6 +28,7 @@ class Steps(TrainerCallback):  # type: ignore[misc]
         self.seen.append(model.classifier.weight.detach().clone())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [True, False])
 def test_average(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
     """Each step's weights count less than the next one's; validation chooses between them and the best ones."""

@@ -78,6 +78,7 @@ def test_trainer_follows_it(tiny_backbone: Path, tmp_path: Path) -> None:
     assert {group["initial_lr"] for group in trainer.optimizer.param_groups} == {1e-3, 2.5e-2}
 
 
+@pytest.mark.slow
 def test_plateau(toy: MakeRecipe, tmp_path: Path) -> None:
     """The rates fall where validation no longer gets better, and a better metric is a higher one."""
     optimizer = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (1.0, 8.0)])

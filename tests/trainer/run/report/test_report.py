@@ -22,6 +22,7 @@ def rewritten(tiny_run: Run, tmp_path: Path) -> tuple[Run, dict[str, Any]]:
     return run, tiny_run.read_record()
 
 
+@pytest.mark.slow
 def test_from_record(tiny_run: Run, rewritten: tuple[Run, dict[str, Any]]) -> None:
     """The record and the recipe are enough to write the same report again."""
     run, record = rewritten
@@ -49,6 +50,7 @@ def test_content(tiny_run: Run) -> None:
     assert "tuneship replay ." in text
 
 
+@pytest.mark.slow
 def test_hostile_text(rewritten: tuple[Run, dict[str, Any]]) -> None:
     """Markdown, HTML or line ends in a text stay in one cell of its table; long texts are shortened."""
     run, record = rewritten
@@ -77,6 +79,7 @@ def test_hostile_text(rewritten: tuple[Run, dict[str, Any]]) -> None:
     assert not any(line.startswith("# head") for line in lines)
 
 
+@pytest.mark.slow
 def test_no_mistakes(rewritten: tuple[Run, dict[str, Any]]) -> None:
     """A run without a mistake says so."""
     run, record = rewritten
@@ -102,6 +105,7 @@ def test_confusion_figure(tmp_path: Path, labels: int) -> None:
     assert ((pixels[:, 0] - pixels[:, 2]) > 60).any()
 
 
+@pytest.mark.slow
 def test_untuned_settings_are_not_called_tuned(rewritten: tuple[Run, dict[str, Any]]) -> None:
     """Only what validation changed stands among the tuned settings."""
     run, record = rewritten
@@ -111,6 +115,7 @@ def test_untuned_settings_are_not_called_tuned(rewritten: tuple[Run, dict[str, A
     assert 'Tuned on validation, and used by the server: `{"temperature": 1.5}`' in run.report.read_text()
 
 
+@pytest.mark.slow
 def test_legends_stand_beside_the_curves(rewritten: tuple[Run, dict[str, Any]]) -> None:
     """Whatever the curves do, no legend covers them."""
     from matplotlib import pyplot as plt
