@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 from torch import nn
 
 from serving.errors import InputError
+from trainer.model.four_bits import dequantise, quantise
 from trainer.model.heads import Model, backbone_of
 from trainer.model.layers import layers_of
 from trainer.recipe.training import Lora, Training
@@ -25,9 +27,24 @@ def choose_weights(model: Model, settings: Training) -> None:
 
 
 def merge_adapters(model: Model) -> None:
+    """In fp32, also of a backbone of 4 bits: peft would round the sum to 4 bits again."""
     backbone = backbone_of(model)
+    if getattr(backbone, "is_loaded_in_4bit", False):
+        backbone = _on_dequantised(backbone)
     if hasattr(backbone, "merge_and_unload"):
         model.put_backbone(backbone.merge_and_unload())  # type: ignore[operator]
+
+
+def _on_dequantised(adapted: Any) -> nn.Module:
+    """The same adapters on the backbone in fp32."""
+    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+
+    config, weights = adapted.peft_config["default"], get_peft_model_state_dict(adapted)
+    backbone = adapted.unload()
+    dequantise(backbone)
+    found: nn.Module = get_peft_model(backbone, config)
+    set_peft_model_state_dict(found, weights)
+    return found
 
 
 def _train_head_only(model: Model) -> None:
@@ -64,6 +81,8 @@ def _add_adapters(model: Model, lora: Lora) -> None:
         use_dora=lora.use_dora,
         target_modules=list(lora.target_modules) if lora.target_modules else "all-linear",
     )
+    if lora.load_in_4bit:
+        quantise(backbone_of(model), lora)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of peft's own use of transformers

@@ -32,6 +32,26 @@ class Lora(Section):
     target_modules: tuple[Name, ...] | None = Field(
         default=None, description="names of the layers that get one; null: every linear layer of the backbone"
     )
+    load_in_4bit: bool = Field(
+        default=False,
+        description="QLoRA (Dettmers et al. 2023): the backbone's linear layers have 4 bits a weight in the training,"
+        " by bitsandbytes; the run has them in fp32, as they were read",
+    )
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] = Field(
+        default="nf4", description="of load_in_4bit: numbers as normally distributed weights need them, or floats"
+    )
+    bnb_4bit_use_double_quant: bool = Field(
+        default=True, description="of load_in_4bit: the scales of the weights have 8 bits"
+    )
+
+    @model_validator(mode="after")
+    def _check_bits(self) -> Lora:
+        default = self.bnb_4bit_quant_type == "nf4" and self.bnb_4bit_use_double_quant
+        if not self.load_in_4bit and not default:
+            raise ValueError(
+                "training.lora.bnb_4bit_…: belong to training.lora.load_in_4bit: true, and do nothing without it"
+            )
+        return self
 
 
 class Training(Section):
