@@ -14,6 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_PINNED = ("pip", "tuneship")
+APART = ("gpu", "qlora")
+"""Extras of some machines: onnxruntime's other build, and what peft would load in every training."""
 
 
 def main() -> None:
@@ -23,7 +25,7 @@ def main() -> None:
     # With traces, which a cluster can switch on for all containers without a new image.
     served = [*serve, *extras["otel"]]
     write("requirements.txt", "Everything a server needs", served, leave_out=("setuptools",))
-    everything = [*serve, *(pin for name, extra in extras.items() if name != "gpu" for pin in extra)]
+    everything = [*serve, *(pin for name, extra in extras.items() if name not in APART for pin in extra)]
     write("requirements-dev.txt", "Everything: serving, training, signing, tests", everything)
 
 

@@ -27,6 +27,7 @@ from trainer.fit.privacy.accounting import require_opacus
 from trainer.fit.privacy.membership import attack_run
 from trainer.fit.progress import show_summary
 from trainer.fit.uploading import kept_at
+from trainer.model.four_bits.library import require_four_bits
 from trainer.recipe.recipe import Recipe
 from trainer.run import environment
 from trainer.run.folder_lock import folder_lock, new_folder
@@ -152,6 +153,7 @@ def _require_trainable(recipe: Recipe) -> None:
         )
     require_packages(recipe)
     require_opacus(recipe)
+    require_four_bits(recipe.training)
     require_parallel(recipe)
 
 

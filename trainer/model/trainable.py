@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from serving.errors import InputError
-from trainer.model.four_bits import dequantise, quantise
+from trainer.model.four_bits.backbone import dequantise, is_quantised, quantise
 from trainer.model.heads import Model, backbone_of
 from trainer.model.layers import layers_of
 from trainer.recipe.training import Lora, Training
@@ -29,7 +29,7 @@ def choose_weights(model: Model, settings: Training) -> None:
 def merge_adapters(model: Model) -> None:
     """In fp32, also of a backbone of 4 bits: peft would round the sum to 4 bits again."""
     backbone = backbone_of(model)
-    if getattr(backbone, "is_loaded_in_4bit", False):
+    if is_quantised(backbone):
         backbone = _on_dequantised(backbone)
     if hasattr(backbone, "merge_and_unload"):
         model.put_backbone(backbone.merge_and_unload())  # type: ignore[operator]
@@ -72,7 +72,9 @@ def _freeze_but_last(backbone: nn.Module, count: int) -> None:
 
 
 def _add_adapters(model: Model, lora: Lora) -> None:
-    from peft import LoraConfig, get_peft_model
+    if lora.load_in_4bit:
+        quantise(backbone_of(model), lora)
+    from peft import LoraConfig, get_peft_model  # which would import bitsandbytes in its own way
 
     config = LoraConfig(
         r=lora.r,
@@ -81,8 +83,6 @@ def _add_adapters(model: Model, lora: Lora) -> None:
         use_dora=lora.use_dora,
         target_modules=list(lora.target_modules) if lora.target_modules else "all-linear",
     )
-    if lora.load_in_4bit:
-        quantise(backbone_of(model), lora)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of peft's own use of transformers

@@ -77,6 +77,8 @@ def check_privacy(recipe: Recipe) -> None:
         problems.append(f"model_head.class_weights: balanced: {_WITHOUT_NOISE}; give the weights themselves")
     if adds_noise(recipe) and recipe.data.long_text == "windows":
         problems.append("data.long_text: windows: rows' gradients are computed of one window each; truncate them")
+    if adds_noise(recipe) and recipe.training.in_4bit:
+        problems.append("training.lora.load_in_4bit: rows' gradients were not tested with weights of 4 bits")
     if compares_rows(recipe):
         other = "; give cosine" if recipe.task == "feature-extraction" else "; give pairs with scores"
         problems.append(f"model_head.loss: {recipe.loss}: compares rows, so that none has a loss of its own{other}")

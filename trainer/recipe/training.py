@@ -14,6 +14,7 @@ EPOCHS, WARMUP = 3, 0.06
 WITHOUT_WEIGHTS = ("logging_steps", "save_steps", "save_total_limit", "report_to", "fsdp")
 """What no weight depends on: a resumed or repeated run may have others."""
 _NOT_SHARDED = ("ema_decay", "weight_averaging_epochs", "gradual_unfreezing", "torch_compile")
+BITS = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
 ADAM = {"adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8}
 
 Tracker = Literal["tensorboard", "mlflow", "wandb", "trackio"]
@@ -34,24 +35,29 @@ class Lora(Section):
     )
     load_in_4bit: bool = Field(
         default=False,
-        description="QLoRA (Dettmers et al. 2023): the backbone's linear layers have 4 bits a weight in the training,"
-        " by bitsandbytes; the run has them in fp32, as they were read",
+        description="QLoRA (Dettmers et al. 2023): the backbone's linear layers have 4 bits a weight while adapters"
+        " learn, by bitsandbytes; the run has what these stand for in fp32",
     )
-    bnb_4bit_quant_type: Literal["nf4", "fp4"] = Field(
-        default="nf4", description="of load_in_4bit: numbers as normally distributed weights need them, or floats"
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] | None = Field(
+        default=None, description="of load_in_4bit: for normally distributed weights, or floats; null: nf4"
     )
-    bnb_4bit_use_double_quant: bool = Field(
-        default=True, description="of load_in_4bit: the scales of the weights have 8 bits"
+    bnb_4bit_use_double_quant: bool | None = Field(
+        default=None, description="of load_in_4bit: the scales of the weights have 8 bits; null: true"
     )
 
     @model_validator(mode="after")
     def _check_bits(self) -> Lora:
-        default = self.bnb_4bit_quant_type == "nf4" and self.bnb_4bit_use_double_quant
-        if not self.load_in_4bit and not default:
+        idle = [f"training.lora.{name}" for name in BITS if getattr(self, name) is not None]
+        if idle and not self.load_in_4bit:
             raise ValueError(
-                "training.lora.bnb_4bit_…: belong to training.lora.load_in_4bit: true, and do nothing without it"
+                f"{', '.join(idle)}: without training.lora.load_in_4bit: true it does nothing; leave it out"
             )
         return self
+
+    def resolve(self) -> Lora:
+        """With every default that depends on other keys."""
+        silent = {name: value for name, value in BITS.items() if getattr(self, name) is None}
+        return self.model_copy(update=silent) if self.load_in_4bit else self
 
 
 class Training(Section):
@@ -206,6 +212,8 @@ class Training(Section):
             raise ValueError(f"training.fsdp: goes with whole weights under training.{clash}; leave one of them out")
         if self.fsdp and self.optim == "adafactor":
             raise ValueError("training.fsdp: divides the moments of adamw and sgd; give training.optim: adamw")
+        if self.fsdp and self.in_4bit:
+            raise ValueError("training.fsdp: divides no weights of 4 bits; leave it or training.lora.load_in_4bit out")
         if self.gradual_unfreezing and epochs == 1 and not self.max_steps:
             raise ValueError(
                 "training.gradual_unfreezing: one epoch would train the head alone; give more epochs, or"
@@ -218,6 +226,11 @@ class Training(Section):
         if self.weight_interpolation and self.trainable == "classifier":
             raise ValueError("training.weight_interpolation: the backbone does not learn under trainable: classifier")
         return self
+
+    @property
+    def in_4bit(self) -> bool:
+        """Whether frozen weights have 4 bits."""
+        return bool(self.lora and self.lora.load_in_4bit)
 
     def rows_a_step(self, processes: int) -> int:
         """The total train batch size, as transformers calls it."""
@@ -234,4 +247,5 @@ class Training(Section):
         }
         silent = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         schedule = resolve_schedule(self.lr_scheduler_type, self.lr_scheduler_kwargs)
-        return self.model_copy(update={**silent, "lr_scheduler_kwargs": schedule})
+        lora = self.lora and self.lora.resolve()
+        return self.model_copy(update={**silent, "lr_scheduler_kwargs": schedule, "lora": lora})

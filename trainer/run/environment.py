@@ -9,6 +9,7 @@ import platform
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ _LIBRARIES = (
     "torch", "transformers", "datasets", "tokenizers", "safetensors", "accelerate", "peft", "numpy", "scipy",
     "scikit-learn",
 )  # fmt: skip
+_IF_INSTALLED = ("bitsandbytes",)
 _PACKAGES = ("serving", "stores", "trainer")
 
 
 @cache
 def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
+    names = [*_LIBRARIES, *(name for name in _IF_INSTALLED if find_spec(name))]
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 def sources() -> str:
