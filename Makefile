@@ -15,7 +15,7 @@ WORKERS ?= 2
 DOCKER_BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train export verify serve bento image check lint types test mutants bench peers mlflow docs lock clean
+.PHONY: help setup demo train export verify serve bento image check lint types test mutants bench peers mlflow qlora docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,13 @@ peers: setup  ## make .venv-peers, the other servers for `make bench`
 mlflow:  ## make .venv-mlflow, an MLflow server for the tests of mlflow: targets
 	$(PYTHON) -m venv .venv-mlflow
 	.venv-mlflow/bin/python -m pip install --quiet $(PIP_ARGS) mlflow==3.17.2
+
+PURELIB = import sysconfig; print(sysconfig.get_path("purelib"))
+qlora: setup  ## make .venv-qlora, bitsandbytes beside what .venv has, and test training.lora.load_in_4bit in it
+	$(PYTHON) -m venv .venv-qlora
+	$(BIN)/python -c '$(PURELIB)' > "$$(.venv-qlora/bin/python -c '$(PURELIB)')/shared.pth"
+	.venv-qlora/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps bitsandbytes==0.50.2
+	.venv-qlora/bin/python -m pytest -q tests/trainer/model/four_bits tests/trainer/fit/test_four_bits.py
 
 bench: setup  ## measure the figures of docs/benchmarks.md
 	$(BIN)/python -m bench all $(ARGS)

@@ -51,6 +51,7 @@ def test_the_locks_agree_with_pyproject() -> None:
     everything = set().union(*(group for name, group in groups.items() if name not in APART))
     assert everything <= pins("requirements-dev.txt")
     assert not pins("requirements-dev.txt") & groups["qlora"]  # peft would load it in every training
+    assert all(pin in (ROOT / "Makefile").read_text() for pin in groups["qlora"])
 
 
 def test_serving_is_lean() -> None:

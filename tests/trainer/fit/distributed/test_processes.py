@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 Where a gradient is zero but for rounding (keys' biases), adafactor makes whole steps of it, as adamw does of GPT-2's.
 """
+if find_spec("bitsandbytes"):
+    VARIANTS["4 bits"] = (CLASSES, {"trainable": "lora", "lora": {"r": 4, "load_in_4bit": True}})
 WITHOUT_DROPOUT = dict.fromkeys(
     ("hidden_dropout_prob", "attention_probs_dropout_prob", "embd_pdrop", "resid_pdrop", "attn_pdrop"), 0.0
 )

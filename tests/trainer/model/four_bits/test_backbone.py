@@ -14,6 +14,7 @@ from serving.errors import InputError
 from tests import tiny, tiny_generators
 from tests.toys import write_toy
 from tests.trainer.model.four_bits.installed import needs_bitsandbytes
+from tests.zoo import FAMILIES
 from trainer.model.checkpoint import build_model
 from trainer.model.four_bits.backbone import is_quantised
 from trainer.model.four_bits.library import layer_class
@@ -82,6 +83,18 @@ def test_merged_in_fp32(tmp_path: Path, toy: str, make: Callable[[Path], Path], 
     assert not is_quantised(backbone_of(model))
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     assert torch.allclose(logits(model, **more), adapted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "GPT-2"])
+def test_every_family(tmp_path: Path, family: str) -> None:
+    """Some models read a layer's weights, or cast to their type, beside calling it."""
+    model, plain = build(tmp_path, FAMILIES[family](tmp_path / "base"))
+    learn(model)
+    adapted = logits(model)
+    merge_adapters(model)
+    assert sorted(model.state_dict()) == plain
+    assert torch.allclose(logits(model), adapted, rtol=1e-4, atol=1e-4)
 
 
 def test_states_leave_frozen_weights_out(tiny_backbone: Path, tmp_path: Path) -> None:
