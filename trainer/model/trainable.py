@@ -37,12 +37,12 @@ def merge_adapters(model: Model) -> None:
 
 def _on_dequantised(adapted: Any) -> nn.Module:
     """The same adapters on the backbone in fp32."""
-    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
     config, weights = adapted.peft_config["default"], get_peft_model_state_dict(adapted)
     backbone = adapted.unload()
     dequantise(backbone)
-    found: nn.Module = get_peft_model(backbone, config)
+    found = _with_adapters(backbone, config)
     set_peft_model_state_dict(found, weights)
     return found
 
@@ -74,7 +74,7 @@ def _freeze_but_last(backbone: nn.Module, count: int) -> None:
 def _add_adapters(model: Model, lora: Lora) -> None:
     if lora.load_in_4bit:
         quantise(backbone_of(model), lora)
-    from peft import LoraConfig, get_peft_model  # which would import bitsandbytes in its own way
+    from peft import LoraConfig  # which would import bitsandbytes in its own way
 
     config = LoraConfig(
         r=lora.r,
@@ -84,8 +84,15 @@ def _add_adapters(model: Model, lora: Lora) -> None:
         target_modules=list(lora.target_modules) if lora.target_modules else "all-linear",
     )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of peft's own use of transformers
-            model.put_backbone(get_peft_model(backbone_of(model), config))
+        model.put_backbone(_with_adapters(backbone_of(model), config))
     except ValueError as error:
         raise InputError(f"training.lora: {str(error).splitlines()[0]}", field="training.lora") from error
+
+
+def _with_adapters(backbone: nn.Module, config: Any) -> nn.Module:
+    from peft import get_peft_model
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of peft's own use of transformers
+        found: nn.Module = get_peft_model(backbone, config)
+    return found
