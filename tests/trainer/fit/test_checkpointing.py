@@ -61,4 +61,6 @@ def test_layers_run_twice(tmp_path: Path, toy: str, make: Callable[[Path], Path]
     (once, expected), (twice, gradients) = found
     assert (once, twice) == (1, 2)
     assert gradients.keys() == expected.keys()
-    assert all(torch.allclose(gradients[name], expected[name], atol=1e-6) for name in expected)
+    for name, gradient in expected.items():
+        rounding = 1e-6 * max(1.0, float(gradient.abs().max()))  # those of T5's first layer are in the hundreds
+        assert torch.allclose(gradients[name], gradient, atol=rounding), name
