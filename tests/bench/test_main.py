@@ -65,6 +65,7 @@ def test_all_is_every_section() -> None:
         "memory",
         "scale",
         "training",
+        "streaming",
     ]
     assert command.sections_of(command.Section["lambda"]) == [command.Section["lambda"]]
 
