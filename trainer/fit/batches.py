@@ -141,16 +141,14 @@ class StreamedLengths(Sequence[int]):
         return self._known[places]
 
 
-class LengthBucketSampler(Sampler[int]):
-    """A shuffled order whose batches hold examples of similar length.
+class BatchOrder(Sampler[int]):
+    """A shuffled order of ``count`` examples, in which batches lie one behind another.
 
-    Shuffled buckets of 50 batches are sorted by length and cut into batches, which are shuffled. The order depends on
-    seed and epoch alone, so that a resumed run sees the same batches. Lengths are asked for a bucket at a time.
+    It depends on seed and epoch alone, so that a resumed run sees the same batches.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        self.lengths = lengths
-        self._lengths: Any = lengths if isinstance(lengths, StreamedLengths) else np.asarray(lengths)
+    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+        self._count = count
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
@@ -159,11 +157,27 @@ class LengthBucketSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return self._count
+
+    def generator(self) -> torch.Generator:
+        """Of the epoch."""
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+
+
+class LengthBucketSampler(BatchOrder):
+    """Batches hold examples of similar length.
+
+    Shuffled buckets of 50 batches are sorted by length and cut into batches, which are shuffled. Lengths are asked for
+    a bucket at a time.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        super().__init__(len(lengths), batch_size, seed)
+        self._lengths: Any = lengths if isinstance(lengths, StreamedLengths) else np.asarray(lengths)
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).numpy().astype(np.int32)
+        generator = self.generator()
+        order = torch.randperm(len(self), generator=generator).numpy().astype(np.int32)
         whole, rest = divmod(len(order), self.batch_size)
         for batch in torch.randperm(whole, generator=generator).tolist():
             yield from self._batch(order, batch)

@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 
 import torch
-from torch.utils.data import Sampler
 
-from trainer.fit.batches import LengthBucketSampler
+from trainer.fit.batches import BatchOrder, LengthBucketSampler
 from trainer.fit.validation import TrainingExamples
 from trainer.tasks.objective import Objective
 
@@ -16,29 +15,19 @@ LOOK_BACK = 20
 """Batches' worth of the examples that were put off, which a batch looks at; all of them would take quadratic time."""
 
 
-class NoDuplicatesSampler(Sampler[int]):
-    """A shuffled order, cut into batches of examples that share no key.
+class NoDuplicatesSampler(BatchOrder):
+    """Batches are of examples that share no key.
 
     An example that shares one with its batch is put off to a later one. Those of which no whole batch can be made come
-    last, as they are. As for `LengthBucketSampler`, the order depends on seed and epoch
-    alone.
+    last, as they are.
     """
 
     def __init__(self, keys: Sequence[Collection[int]], batch_size: int, seed: int) -> None:
+        super().__init__(len(keys), batch_size, seed)
         self.keys = keys
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.keys)
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        fresh, waiting = deque(torch.randperm(len(self.keys), generator=generator).tolist()), deque[int]()
+        fresh, waiting = deque(torch.randperm(len(self), generator=self.generator()).tolist()), deque[int]()
         while fresh or waiting:
             batch = self._fill(fresh, waiting)
             yield from batch
@@ -61,9 +50,7 @@ class NoDuplicatesSampler(Sampler[int]):
         return batch
 
 
-def create_sampler(
-    objective: Objective, examples: TrainingExamples, batch_size: int, seed: int
-) -> NoDuplicatesSampler | LengthBucketSampler:
+def create_sampler(objective: Objective, examples: TrainingExamples, batch_size: int, seed: int) -> BatchOrder:
     """By text where the objective compares a batch's texts, else by length."""
     if objective.text_ids(examples[0]):
         keys = [objective.text_ids(examples[at]) for at in range(len(examples))]
