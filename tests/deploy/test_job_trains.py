@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from trainer.run.run import Run
 def start_pods(folder: Path) -> list[subprocess.Popen[str]]:
     """Both pods of the job; the folder has the recipe, the volume that they share, and the bucket."""
     script = container()["args"][0].replace("/recipe/", f"{folder}/recipe/").replace("/runs/", f"{folder}/runs/")
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # torchrun, as in the image
     environment = {
-        **os.environ, "NODES": "2", "RENDEZVOUS": f"127.0.0.1:{free_port()}", "STATE_TO": f"file://{folder}/bucket/one",
-        "OMP_NUM_THREADS": "1",
+        **os.environ, "PATH": programs, "NODES": "2", "RENDEZVOUS": f"127.0.0.1:{free_port()}",
+        "STATE_TO": f"file://{folder}/bucket/one", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     return [
         subprocess.Popen(
