@@ -17,8 +17,9 @@ from typing import Self
 
 import numpy as np
 
-from bench.arrival_times import DURATION, LOAD, arrival_times
+from bench.arrival_times import DURATION, LOAD
 from bench.bare_runtime import BareRuntime, measure
+from deploy.capacity.arrivals import arrival_times
 from serving.batching.batch_shape import QueueLimits
 from serving.batching.scheduler import Queue, Row
 from serving.bundle.bundle import Bundle

@@ -15,8 +15,8 @@ from typing import cast
 
 import httptools
 
-from bench.arrival_times import arrival_times
-from bench.load import GRACE_SECONDS, BestLabel, Query, check_answer, run_undisturbed
+from deploy.capacity.arrivals import arrival_times
+from deploy.measurement.load import GRACE_SECONDS, BestLabel, Query, check_answer, run_undisturbed
 
 LATE_SECONDS = 0.05
 """A request sent this long after its due time is late: the generator cannot keep up."""

@@ -15,13 +15,13 @@ from rich.console import Console
 from bench.bare_runtime_process import BULK, BareRuntimeProcess
 from bench.comparison import compare
 from bench.figures import Figure, ServerFigures, skipped
-from bench.load import LoadResult
 from bench.noop_server import LABEL
 from bench.peers.registry import peers
 from bench.process import Cores, MeasurementError
 from bench.running_server import run_server
 from bench.subject import Subject
 from bench.systems import Kind, System, noop_system, own_systems
+from deploy.measurement.load import LoadResult
 
 
 @dataclass(frozen=True)

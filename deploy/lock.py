@@ -34,8 +34,8 @@ def write(name: str, title: str, requirements: list[str], leave_out: tuple[str, 
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder) / "bin" / "python"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
-        freeze = [python, "-m", "pip", "freeze", "--all"]
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *requirements], check=True)
+        freeze = [str(python), "-m", "pip", "freeze", "--all"]
         listing = subprocess.run(freeze, check=True, capture_output=True, text=True).stdout.splitlines()
     kept = [pin(line) for line in listing if line.partition("==")[0] not in (*NOT_PINNED, *leave_out)]
     head = f"# {title}, with all dependencies. Written by `make lock` from pyproject.toml."

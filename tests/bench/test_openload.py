@@ -8,11 +8,11 @@ import socket
 
 import pytest
 
-from bench.load import Query, render
 from bench.openload import ArrivalResult, run_arrivals
 from bench.process import free_port
+from deploy.measurement.load import Query, render
 from tests.bench.conftest import Start
-from tests.bench.test_load import RIGHT, answer, best_label
+from tests.deploy.measurement.test_load import RIGHT, answer, best_label
 
 BUSY = "429 Too Many Requests"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-import bench.load
-from bench.load import LoadResult, Query, render, run_load
+import deploy.measurement.load
 from bench.noop_server import LABEL
-from bench.process import free_port, spawned, wait_ready
+from deploy.measurement.load import LoadResult, Query, render, run_load
+from deploy.measurement.process import free_port, spawned, wait_ready
 from tests.bench.conftest import Start
 
 
@@ -94,7 +94,7 @@ def test_refusals_are_no_answers(scripted: Start) -> None:
 
 def test_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the server never answers, the load ends after the grace period."""
-    monkeypatch.setattr(bench.load, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(deploy.measurement.load, "GRACE_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         found = load(listener.getsockname()[1])
     assert found.answered == 0

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from bench.arrival_times import arrival_times
+from deploy.capacity.arrivals import arrival_times
 
 
 def test_a_rate_on_average() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import bench.process
-from bench.process import MeasurementError, descendants, free_port, pinned, spawned, wait_ready
+import deploy.measurement.process
+from deploy.measurement.process import MeasurementError, descendants, free_port, pinned, spawned, wait_ready
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 PARENT = """
@@ -39,7 +39,7 @@ def _wait_for(path: Path) -> str:
 
 def test_descendants_are_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that ignores SIGTERM is killed, and so is its child in a session of its own."""
-    monkeypatch.setattr(bench.process, "STOP_SECONDS", 0.2)
+    monkeypatch.setattr(deploy.measurement.process, "STOP_SECONDS", 0.2)
     log = tmp_path / "log"
     with spawned("parent", [sys.executable, "-c", PARENT], log=log) as child:
         grandchild = int(_wait_for(log))
@@ -84,7 +84,7 @@ def test_memory_counts_the_family(tmp_path: Path) -> None:
         "parent", [sys.executable, "-c", PARENT.replace("signal.SIG_IGN", "signal.SIG_DFL")], log=log
     ) as child:
         grandchild = int(_wait_for(log))
-        assert child.memory() > bench.process._memory(grandchild) > 1e6
+        assert child.memory() > deploy.measurement.process._memory(grandchild) > 1e6
 
 
 def test_pinned(tmp_path: Path) -> None:

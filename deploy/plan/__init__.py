@@ -1,0 +1,1 @@
+"""Measurement → sizes, costs and a written deployment."""
