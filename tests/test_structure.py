@@ -21,15 +21,6 @@ PACKAGES = {
     "export": 10,
     "search": 10,
 }
-    "checks": 10,
-    "commands": 10,
-    "deploy": 20,
-    "serving": 15,
-    "stores": 12,
-    "trainer": 12,
-    "export": 10,
-    "search": 10,
-}
 """The most entries at the top of each package, ``__init__.py`` not counted."""
 
 Imports = Mapping[str, Set[str]]
