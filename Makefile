@@ -15,7 +15,7 @@ WORKERS ?= 2
 DOCKER_BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train export verify serve bento image check lint types test mutants bench peers mlflow qlora docs lock clean
+.PHONY: help setup demo train export verify serve bento image check lint types test mutants bench peers mlflow validators qlora docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,13 @@ peers: setup  ## make .venv-peers, the other servers for `make bench`
 mlflow:  ## make .venv-mlflow, an MLflow server for the tests of mlflow: targets
 	$(PYTHON) -m venv .venv-mlflow
 	.venv-mlflow/bin/python -m pip install --quiet $(PIP_ARGS) mlflow==3.17.2
+
+# SAM CLI and checkov ask for different versions of boto3: checkov has an environment of its own, inside.
+validators:  ## make .venv-validators, what checks the files of deploy/ in the tests
+	$(PYTHON) -m venv .venv-validators
+	.venv-validators/bin/python -m pip install --quiet $(PIP_ARGS) aws-sam-cli==1.170.0 cfn-lint==1.58.0 'moto[cloudformation,server]==5.2.5'
+	$(PYTHON) -m venv .venv-validators/checkov
+	.venv-validators/checkov/bin/python -m pip install --quiet $(PIP_ARGS) checkov==3.3.30
 
 PURELIB = import sysconfig; print(sysconfig.get_path("purelib"))
 qlora: setup  ## make .venv-qlora, bitsandbytes beside what .venv has, and test training.lora.load_in_4bit in it
