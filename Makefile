@@ -15,7 +15,7 @@ WORKERS ?= 2
 DOCKER_BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train export verify serve bento image check lint types test mutants bench peers mlflow validators qlora docs lock clean
+.PHONY: help setup demo train export verify serve bento image check lint types test mutants bench peers mlflow validators bentoml qlora docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,11 @@ qlora: setup  ## make .venv-qlora, bitsandbytes beside what .venv has, and test 
 	$(BIN)/python -c '$(PURELIB)' > "$$(.venv-qlora/bin/python -c '$(PURELIB)')/shared.pth"
 	.venv-qlora/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps bitsandbytes==0.50.2
 	.venv-qlora/bin/python -m pytest -q tests/trainer/model/four_bits tests/trainer/fit/test_four_bits.py
+
+bentoml: setup  ## make .venv-bentoml, the newest BentoML 1.4 beside what .venv has, for the tests of it
+	$(PYTHON) -m venv .venv-bentoml
+	$(BIN)/python -c '$(PURELIB)' > "$$(.venv-bentoml/bin/python -c '$(PURELIB)')/shared.pth"
+	.venv-bentoml/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps bentoml==1.4.40
 
 bench: setup  ## measure the figures of docs/benchmarks.md
 	$(BIN)/python -m bench all $(ARGS)

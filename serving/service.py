@@ -15,7 +15,9 @@ import bentoml
 import httpx
 from bentoml.exceptions import BentoMLException
 
-from serving import bentoml_workarounds as workarounds
+from serving.bento import changes
+from serving.bento.direct_routing import DirectRouting
+from serving.bento.lazy_app import LazyApp
 from serving.bundle.manifest import MANIFEST
 from serving.errors import BundleError
 from serving.http.models.sources import find_bundles
@@ -49,17 +51,18 @@ server_limits = fit_connections(settings.server_limits)
 def _create_app() -> App:
     from serving.http.app import create_app  # in the worker only, see `LazyApp`
 
-    workarounds.disable_spans()
+    changes.disable_spans()
     return create_app(
         *bundles, watch=settings.watch, server_limits=server_limits,
         log=settings.log, access_policy=settings.access_policy, traces=settings.traces, root_path=settings.root_path,
     )  # fmt: skip
 
 
-lazy_app = workarounds.LazyApp(_create_app)
-workarounds.disable_timeouts()
-workarounds.watch_worker(server_limits)
-workarounds.use_server(server_limits, lazy_app)
+lazy_app = LazyApp(_create_app)
+changes.disable_timeouts()
+changes.watch_worker(server_limits)
+changes.use_connection(server_limits, lazy_app)
+changes.use_server(server_limits)
 
 if settings.log != LogSettings():  # by default the log has BentoML's format and no line per request
     set_up_logs(settings.log)
@@ -90,5 +93,5 @@ class Tuneship:
 
 
 Tuneship.add_asgi_middleware(  # type: ignore[attr-defined]
-    workarounds.DirectRouting, lazy_app=lazy_app, access_policy=settings.access_policy, root_path=settings.root_path
+    DirectRouting, lazy_app=lazy_app, access_policy=settings.access_policy, root_path=settings.root_path
 )
