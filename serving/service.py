@@ -61,7 +61,7 @@ def _create_app() -> App:
 lazy_app = LazyApp(_create_app)
 changes.disable_timeouts()
 changes.watch_worker(server_limits)
-changes.use_connection(server_limits, lazy_app)
+changes.use_connection(server_limits, lambda reason: lazy_app.app.server_state.metrics.count_refused_connection(reason))
 changes.use_server(server_limits)
 
 if settings.log != LogSettings():  # by default the log has BentoML's format and no line per request

@@ -13,7 +13,7 @@ import inspect
 import logging
 from collections.abc import Callable
 from types import CodeType
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any, ParamSpec
 
 import uvicorn
 from uvicorn.config import HTTP_PROTOCOLS
@@ -21,9 +21,6 @@ from uvicorn.config import HTTP_PROTOCOLS
 from serving.http.server.connection import connection_class
 from serving.http.server.server import Server
 from serving.settings.limits import ServerLimits
-
-if TYPE_CHECKING:
-    from serving.bento.lazy_app import LazyApp
 
 logger = logging.getLogger("tuneship")
 
@@ -116,14 +113,12 @@ def watch_worker(server_limits: ServerLimits) -> None:
 
 
 @change(without="limits of connections, heads and idle times are uvicorn's")
-def use_connection(server_limits: ServerLimits, lazy_app: LazyApp) -> None:
+def use_connection(server_limits: ServerLimits, on_refused: Callable[[str], None]) -> None:
     """BentoML configures uvicorn with ``http="auto"``: it gets the project's connection."""
     protocols: dict[str, Any] = HTTP_PROTOCOLS  # typed as names, but classes are accepted
     expect("auto" in protocols, "uvicorn has no http='auto'")
     expect("HTTP_PROTOCOLS" in _names(uvicorn.Config.load.__code__), "uvicorn looks its connections up elsewhere")
-    protocols["auto"] = connection_class(
-        server_limits, lambda reason: lazy_app.app.server_state.metrics.count_refused_connection(reason)
-    )
+    protocols["auto"] = connection_class(server_limits, on_refused)
 
 
 class WatchedServer(Server):

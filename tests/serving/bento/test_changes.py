@@ -24,12 +24,11 @@ EACH = """
 import logging
 logging.basicConfig()
 from serving.bento import changes
-from serving.bento.lazy_app import LazyApp
 from serving.settings.limits import ServerLimits
 limits = ServerLimits()
 print(
     changes.disable_timeouts(), changes.disable_spans(), changes.watch_worker(limits),
-    changes.use_connection(limits, LazyApp(lambda: None)), changes.use_server(limits),
+    changes.use_connection(limits, print), changes.use_server(limits),
 )
 """
 
