@@ -18,7 +18,7 @@ from typing import Any, ParamSpec
 import uvicorn
 from uvicorn.config import HTTP_PROTOCOLS
 
-from serving.http.server.connection import connection_class
+from serving.http.server.connection import OnRefused, connection_class
 from serving.http.server.server import Server
 from serving.settings.limits import ServerLimits
 
@@ -113,7 +113,7 @@ def watch_worker(server_limits: ServerLimits) -> None:
 
 
 @change(without="limits of connections, heads and idle times are uvicorn's")
-def use_connection(server_limits: ServerLimits, on_refused: Callable[[str], None]) -> None:
+def use_connection(server_limits: ServerLimits, on_refused: OnRefused) -> None:
     """BentoML configures uvicorn with ``http="auto"``: it gets the project's connection."""
     protocols: dict[str, Any] = HTTP_PROTOCOLS  # typed as names, but classes are accepted
     expect("auto" in protocols, "uvicorn has no http='auto'")
