@@ -88,7 +88,7 @@ mlflow:  ## make .venv-mlflow, an MLflow server for the tests of mlflow: targets
 # SAM CLI and checkov ask for different versions of boto3: checkov has an environment of its own, inside.
 validators:  ## make .venv-validators, what checks the files of deploy/ in the tests
 	$(PYTHON) -m venv .venv-validators
-	.venv-validators/bin/python -m pip install --quiet $(PIP_ARGS) aws-sam-cli==1.170.0 cfn-lint==1.58.0 'moto[cloudformation,server]==5.2.5'
+	.venv-validators/bin/python -m pip install --quiet $(PIP_ARGS) aws-sam-cli==1.170.0 cfn-lint==1.58.0 'moto[cloudformation,server]==5.2.5' helm-python-sdk==0.2.2
 	$(PYTHON) -m venv .venv-validators/checkov
 	.venv-validators/checkov/bin/python -m pip install --quiet $(PIP_ARGS) checkov==3.3.30
 
@@ -111,6 +111,12 @@ docs: setup  ## write docs/recipe.md, docs/bundle.md and the tables of docs/proo
 	$(BIN)/python -m trainer.recipe.reference > docs/recipe.md
 	$(BIN)/python -m export.bundle.reference_docs > docs/bundle.md
 	$(BIN)/python -m tests.mutations
+
+.PHONY: alerts
+RULE := deploy/kubernetes/components/monitoring/prometheus-rule.yaml
+alerts:  ## write the alerts of Kubernetes and of the chart from deploy/alerts.yaml
+	cp deploy/alerts.yaml deploy/helm/tuneship/files/alerts.yaml
+	@{ sed '/^spec:/q' $(RULE); sed -n '/^groups:/,$$s/^/  /p' deploy/alerts.yaml; } > $(RULE).new && mv $(RULE).new $(RULE)
 
 lock: setup  ## write the requirement files from pyproject.toml
 	$(BIN)/python deploy/lock.py
