@@ -92,15 +92,20 @@ def _multi_label(
 
 
 def _regression(task: Regression, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters) -> Target:
-    _refuse_probability(options, "a regression's number is none")
+    if task.settings.function_to_apply == "none":
+        _refuse_probability(options, "a regression's number is none")
     label = _select_label(task, options, default=task.labels[0])
     std, mean, usual = task.settings.std, task.settings.mean, float(np.mean(results))
+    log_odds = task.settings.function_to_apply == "sigmoid" and options.output == "logit"
     aggregation = task.settings.windows.aggregation if task.settings.windows else "mean"
 
     def distance(logits: Logits) -> float:
         return float(logits[0]) if aggregation == "max" else abs(float(logits[0]) - usual)
 
-    return _of_text(task, results, distance, lambda logits: float(logits[0]) * std + mean, label)
+    def number(logits: Logits) -> float:
+        return float(apply_function(logits, task.settings.function_to_apply)[0]) * std + mean
+
+    return _of_text(task, results, distance, (lambda logits: float(logits[0])) if log_odds else number, label)
 
 
 def _of_text(task: PairTask, results: Sequence[Logits], evidence: Read, read: Read, label: str) -> Target:
