@@ -11,6 +11,7 @@ from safetensors import safe_open
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError, quote
 from trainer.model.config_checks import check_tokenizer_config
+from trainer.model.four_bits.library import import_peft
 from trainer.model.heads import Head
 from trainer.model.model_folder import TOKENIZER_CONFIG, read_json
 from trainer.model.refusal import refusing
@@ -77,11 +78,10 @@ def classifier_size(shapes: dict[str, list[int]]) -> int | None:
 
 def merge_adapter(model: Any, folder: Path, name: str) -> Any:
     """The model with the adapter's weights in its own; raises InputError."""
-    from peft import PeftModel
-
     with refusing(name, "the adapter cannot be merged into its base model"):
         _resize_embeddings(model, adapter_shapes(folder))
-        return PeftModel.from_pretrained(model, folder, local_files_only=True, use_safetensors=True).merge_and_unload()
+        adapted = import_peft().PeftModel.from_pretrained(model, folder, local_files_only=True, use_safetensors=True)
+        return adapted.merge_and_unload()
 
 
 def _resize_embeddings(model: Any, shapes: dict[str, list[int]]) -> None:

@@ -9,6 +9,7 @@ from torch import nn
 
 from serving.errors import InputError
 from trainer.model.four_bits.backbone import dequantise, is_quantised, quantise
+from trainer.model.four_bits.library import import_peft
 from trainer.model.heads import Model, backbone_of
 from trainer.model.layers import layers_of
 from trainer.recipe.training import Lora, Training
@@ -37,13 +38,12 @@ def merge_adapters(model: Model) -> None:
 
 def _on_dequantised(adapted: Any) -> nn.Module:
     """The same adapters on the backbone in fp32."""
-    from peft import get_peft_model_state_dict, set_peft_model_state_dict
-
-    config, weights = adapted.peft_config["default"], get_peft_model_state_dict(adapted)
+    peft = import_peft()
+    config, weights = adapted.peft_config["default"], peft.get_peft_model_state_dict(adapted)
     backbone = adapted.unload()
     dequantise(backbone)
     found = _with_adapters(backbone, config)
-    set_peft_model_state_dict(found, weights)
+    peft.set_peft_model_state_dict(found, weights)
     return found
 
 
@@ -74,9 +74,7 @@ def _freeze_but_last(backbone: nn.Module, count: int) -> None:
 def _add_adapters(model: Model, lora: Lora) -> None:
     if lora.load_in_4bit:
         quantise(backbone_of(model), lora)
-    from peft import LoraConfig  # which would import bitsandbytes in its own way
-
-    config = LoraConfig(
+    config = import_peft().LoraConfig(
         r=lora.r,
         lora_alpha=lora.lora_alpha,
         lora_dropout=lora.lora_dropout,
@@ -90,9 +88,7 @@ def _add_adapters(model: Model, lora: Lora) -> None:
 
 
 def _with_adapters(backbone: nn.Module, config: Any) -> nn.Module:
-    from peft import get_peft_model
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of peft's own use of transformers
-        found: nn.Module = get_peft_model(backbone, config)
+        found: nn.Module = import_peft().get_peft_model(backbone, config)
     return found

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -35,6 +36,14 @@ def require_bitsandbytes() -> None:
     except Exception as error:  # whatever its native library finds wrong with the machine
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"{FIELD}: bitsandbytes does not work here ({reason}); {_ADVICE}", field=FIELD) from error
+
+
+def import_peft() -> Any:
+    """peft imports bitsandbytes wherever it is installed, also for adapters of plain layers."""
+    with _without_hub_kernels():
+        if find_spec("bitsandbytes"):
+            import_module("bitsandbytes")
+        return import_module("peft")
 
 
 def layer_class() -> Any:

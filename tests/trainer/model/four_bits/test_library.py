@@ -15,6 +15,14 @@ from trainer.model.four_bits import library
 from trainer.model.four_bits.library import require_four_bits
 from trainer.recipe.training import Lora, Training
 
+BITSANDBYTES = """
+try:
+    from kernels import get_kernel
+except ImportError:
+    nn = None
+else:
+    get_kernel("its own")
+"""
 IN_4BIT = Training(trainable="lora", lora=Lora(load_in_4bit=True))
 
 
@@ -43,13 +51,15 @@ def test_broken_library(monkeypatch: pytest.MonkeyPatch) -> None:
         require_four_bits(IN_4BIT)
 
 
-@needs_bitsandbytes
 @pytest.mark.slow
-def test_no_code_of_the_hub(tmp_path: Path) -> None:
-    """Where the package kernels is installed, bitsandbytes would have it load a library."""
+@pytest.mark.parametrize("call", ["import_peft", pytest.param("require_bitsandbytes", marks=needs_bitsandbytes)])
+def test_no_code_of_the_hub(call: str, tmp_path: Path) -> None:
+    """Where the package kernels is installed, bitsandbytes would have it load a library; peft imports bitsandbytes."""
     (tmp_path / "kernels.py").write_text("def get_kernel(*_, **__): raise SystemExit('asked the hub')\n")
+    if call == "import_peft":
+        (tmp_path / "bitsandbytes.py").write_text(BITSANDBYTES)
     code = (
-        "from trainer.model.four_bits.library import require_bitsandbytes as require; require();"
+        f"from trainer.model.four_bits.library import {call} as call; call();"
         f"import kernels; assert kernels.__file__.startswith({str(tmp_path)!r})"
     )
     path = [str(tmp_path), *sys.path]
