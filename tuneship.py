@@ -9,7 +9,7 @@ import os
 
 import typer
 
-from commands import bundles, checks, privacy, search, serving, training
+from commands import bundles, checks, deploy, privacy, search, serving, training
 from commands.processes import require_one_process
 from commands.terminal import readable_errors
 
@@ -39,6 +39,8 @@ for verb in (
     bundles.pull,
 ):
     app.command(verb.__name__.rstrip("_"))(verb)
+
+app.add_typer(deploy.app, name="deploy")
 
 
 @app.callback()

@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from bench.accuracy import measure_accuracy, measure_size
 from bench.batching import measure_batching
+from bench.capacity import measure_capacity
 from bench.distil import measure_distil
 from bench.figures import Figure, ServerFigures, failed, figures_table, servers_table
 from bench.image import measure_image
@@ -48,7 +49,7 @@ Section = StrEnum(
     "Section",
     [
         "tasks", "checks", "variants", "distil", "privacy", "accuracy", "size", "startup", "lambda", "image",
-        "batching", "serving", "lengths", "latency", "overload", "memory", "scale", "training",
+        "batching", "serving", "lengths", "latency", "capacity", "overload", "memory", "scale", "training",
         "streaming", "all",
     ],
 )  # fmt: skip
@@ -114,6 +115,7 @@ class Bench:
             Section.serving: lambda: self._add_servers(measure_serving(self.subject, self.plan, logs, err)),
             Section.lengths: lambda: self._add_servers(measure_lengths(self.subject, self.plan, logs, err)),
             Section.latency: lambda: measure_latency(self.subject, self.plan, logs, err),
+            Section.capacity: lambda: measure_capacity(self.subject, self.plan, logs, err),
             Section.overload: lambda: measure_overload(self.subject, self.plan, self.overload, logs, err),
             Section.memory: lambda: measure_memory(self.subject, self.plan, self.requests, logs, err),
             Section.scale: lambda: measure_scale(self.large),

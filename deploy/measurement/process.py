@@ -44,6 +44,10 @@ class Child:
         """The highest resident bytes since the start, of the process and its descendants."""
         return sum(_status_bytes(pid, "VmHWM") for pid in [self.process.pid, *descendants(self.process.pid)])
 
+    def cpu_seconds(self) -> float:
+        """User and system time so far, of the process and its living descendants."""
+        return sum(map(_cpu_seconds, [self.process.pid, *descendants(self.process.pid)]))
+
     def require_alive(self) -> None:
         """Raise MeasurementError if the process has ended."""
         status = self.process.poll()
@@ -73,6 +77,7 @@ def spawned(
     *,
     log: Path,
     environment: Mapping[str, str] | None = None,
+    inherited: Mapping[str, str] = os.environ,
     cpus: set[int] | None = None,
 ) -> Iterator[Child]:
     """Start a command in `ROOT`, and stop it with its descendants at the end."""
@@ -80,7 +85,7 @@ def spawned(
     with log.open("wb") as output, pinned(cpus):
         started = time.monotonic()
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, stdout=output,
+            command, cwd=ROOT, env={**inherited, **(environment or {})}, stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
@@ -145,6 +150,15 @@ def _status_bytes(pid: int, field: str) -> int:
         return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), 0)
     except OSError:  # it ended since it was listed
         return 0
+
+
+def _cpu_seconds(pid: int) -> float:
+    """See proc_pid_stat(5)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except OSError:  # it ended since it was listed
+        return 0.0
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

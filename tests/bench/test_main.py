@@ -61,6 +61,7 @@ def test_all_is_every_section() -> None:
         "serving",
         "lengths",
         "latency",
+        "capacity",
         "overload",
         "memory",
         "scale",

@@ -1,0 +1,108 @@
+"""Bundle → deployment: ``tuneship deploy measure`` and ``tuneship deploy plan``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from typer import Argument, Option
+
+from commands.arguments import Bundle, TrustedKey
+from commands.terminal import err, out
+from stores.locate import locate
+
+if TYPE_CHECKING:
+    from deploy.measurement.measurement import Measurement
+    from deploy.plan.plan import Plan
+    from serving.bundle.bundle import Bundle as OpenBundle
+
+app = typer.Typer(help="Plan deployments of a bundle.", no_args_is_help=True, rich_markup_mode=None)
+
+Cpus = Annotated[int, Option(min=1, metavar="N", help="CPUs of a replica, and threads.")]
+Seconds = Annotated[float, Option(min=0.5, metavar="SECONDS", help="Seconds of load on the server.")]
+
+
+@app.command()
+def measure(
+    bundle: Bundle,
+    output: Annotated[Path, Option("--output", "-o", metavar="FILE", help="JSON file for the measurement.")],
+    cpus: Cpus = 1,
+    seconds: Seconds = 8.0,
+) -> None:
+    """Serve a bundle on some CPUs of this machine and measure memory and times under load."""
+    from serving.bundle.bundle import Bundle as OpenBundle
+
+    measured = _measure(OpenBundle.open(locate(bundle)), cpus, seconds)
+    output.write_text(measured.to_json(), encoding="utf-8")
+    rate, peak = measured.full_requests_per_second, measured.memory_bytes / 2**20
+    out.print(f"{rate:,.0f} requests/s, {peak:,.0f} MiB  →  {escape(str(output))}", soft_wrap=True)
+
+
+@app.command()
+def plan(
+    target: Annotated[str, Argument(metavar="TARGET", help="Such as lambda-sam or helm: docs/deploy/plan.md.")],
+    bundle: Bundle,
+    image: Annotated[str, Option(metavar="NAME@sha256:DIGEST", help="The pushed image, with the bundle inside.")],
+    output: Annotated[
+        Path | None, Option("--output", "-o", metavar="DIR", help="New folder. [default: deployments/NAME-TARGET]")
+    ] = None,
+    name: Annotated[str | None, Option(metavar="NAME", help="Of the deployment. [default: the bundle's]")] = None,
+    requests_per_second: Annotated[
+        float | None, Option(min=0.001, metavar="N", help="Plan replicas for this load, and one more.")
+    ] = None,
+    p99_ms: Annotated[
+        float | None, Option(min=0.001, metavar="M", help="Most milliseconds of 99 of 100 requests.")
+    ] = None,
+    cpus: Cpus = 1,
+    seconds: Seconds = 8.0,
+    measurement: Annotated[
+        Path | None, Option(metavar="FILE", help="Measured before (see measure). [default: measure here]")
+    ] = None,
+    prices: Annotated[Path | None, Option(metavar="FILE", help="Price file. [default: deploy/prices.json]")] = None,
+    require_signature: TrustedKey = None,
+    as_json: Annotated[bool, Option("--json", help="Print every figure as JSON.")] = False,
+) -> None:
+    """Write a deployment of a bundle: its files, sizes from a measurement, and what a million requests cost.
+
+    Verifies the bundle. Touches no cloud: PLAN.md in the folder has the commands that do.
+    """
+    from deploy.measurement.measurement import Measurement
+    from deploy.plan.check import check_bundle
+    from deploy.plan.folder import require_empty
+    from deploy.plan.plan import Plan, Request
+    from deploy.plan.prices import PRICES, Prices
+
+    request = Request.of(target, image, name, requests_per_second, p99_ms)
+    price_list = Prices.read(prices or PRICES)
+    opened, signature = check_bundle(locate(bundle), require_signature)
+    folder = output or Path("deployments") / f"{request.name_for(opened)}-{target}"
+    require_empty(folder)
+    measured = Measurement.read(measurement, opened) if measurement else _measure(opened, cpus, seconds)
+    made = Plan(request, opened, measured, price_list, signature)
+    made.write(folder)
+    _show(made, folder, as_json)
+
+
+def _measure(bundle: OpenBundle, cpus: int, seconds: float) -> Measurement:
+    from deploy.measurement.measure import measure as measure_bundle
+
+    with err.status(f"serving the bundle on {cpus} CPUs and measuring…"):
+        return measure_bundle(bundle, cpus, seconds)
+
+
+def _show(made: Plan, folder: Path, as_json: bool) -> None:
+    for warning in made.warnings():
+        err.print(f"[yellow]![/] {escape(warning)}", soft_wrap=True, highlight=False)
+    if as_json:
+        typer.echo(json.dumps(made.to_json() | {"folder": str(folder)}, indent=2))
+        return
+    deployment, service = made.deployment, made.service
+    out.print(f"{deployment.memory_mb:,} MiB, {deployment.cpus} CPUs, {deployment.min_replicas} replicas or more")
+    out.print(f"a replica holds {made.replica_rate:,.4g} requests/s", highlight=False)
+    if service:
+        cost = service.cost(made.replica_rate)
+        out.print(f"{cost:,.2f} {made.prices.currency} a million requests on {escape(service.name)}", highlight=False)
+    out.print(f"plan  →  {escape(str(folder / 'PLAN.md'))}", soft_wrap=True)

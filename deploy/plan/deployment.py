@@ -1,0 +1,90 @@
+"""What a target is given: the same values for each, under its own names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from serving.errors import InputError, quote
+
+IMAGE = re.compile(r"(?:[a-z0-9.-]+(?::\d+)?/)?[a-z0-9._-]+(?:/[a-z0-9._-]+)*@sha256:[0-9a-f]{64}")
+NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
+"""What every target accepts: Helm, Cloud Run and Lambda's aliases leave room for suffixes."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """``cpus`` and ``memory_mb`` (MiB) are of a replica; ``concurrency``: requests that it, or Lambda, has at once."""
+
+    name: str
+    image: str
+    bundle_digest: str
+    cpus: int
+    memory_mb: int
+    threads: int
+    concurrency: int
+    min_replicas: int
+    max_replicas: int
+    instance_type: str = ""
+    timeout_seconds: int = 30
+    log_retention_days: int = 30
+
+    @property
+    def image_digest(self) -> str:
+        return self.image.partition("@")[2]
+
+    @property
+    def image_name(self) -> str:
+        return self.image.partition("@")[0]
+
+
+@dataclass(frozen=True)
+class Need:
+    """Of one replica: CPUs as measured, memory in MiB with its margin."""
+
+    cpus: int
+    memory_mb: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a target offers for a need; an instance's name where it lets instances."""
+
+    cpus: int
+    memory_mb: int
+    instance_type: str = ""
+
+    @classmethod
+    def exactly(cls, need: Need, step: int = 64) -> Self:
+        """Where any size can be had, in steps of so many MiB."""
+        return cls(need.cpus, round_up(need.memory_mb, step))
+
+
+def round_up(value: int, step: int) -> int:
+    return -(-value // step) * step
+
+
+def check_image(image: str) -> str:
+    """Raises InputError for an image that is not named by its digest."""
+    if not IMAGE.fullmatch(image):
+        raise InputError(
+            f"--image {quote(image)}: NAME@sha256:DIGEST is accepted, as a tag may be another image tomorrow. "
+            "docker push prints the digest; docker inspect --format '{{index .RepoDigests 0}}' IMAGE shows it",
+            field="image",
+        )
+    return image
+
+
+def check_name(name: str) -> str:
+    """Raises InputError for a name that some target refuses."""
+    if not NAME.fullmatch(name):
+        accepted = "2 to 40 of a-z, 0-9 and -, the first a letter, the last none of -"
+        raise InputError(f"--name {quote(name)}: {accepted} are accepted", field="name")
+    return name
+
+
+def name_of(text: str) -> str:
+    """A name of the accepted form, from a bundle's."""
+    found = re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789")[:40].strip("-")
+    return found if NAME.fullmatch(found) else "tuneship"

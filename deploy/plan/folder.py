@@ -1,0 +1,36 @@
+"""Static files and a values file, written into a folder whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from serving.errors import InputError
+
+DEPLOY = Path(__file__).resolve().parent.parent
+NEVER = ("__pycache__", "*.pyc", ".terraform*", ".aws-sam", "*.tfstate*")
+
+
+def require_empty(folder: Path) -> None:
+    """Raise InputError for a path at which something is."""
+    if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
+        raise InputError(
+            f"--output {folder} is not empty; a plan is written into a new or an empty folder. "
+            "Name another, or remove what is there",
+            field="output",
+        )
+
+
+def write_folder(source: Path, left_out: tuple[str, ...], files: Mapping[str, str], output: Path) -> None:
+    """Copy ``source`` but ``left_out``, add ``files`` by their relative paths; raises OSError."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as staging:
+        made = Path(staging) / "made"
+        shutil.copytree(source, made, ignore=shutil.ignore_patterns(*NEVER, *left_out))
+        for name, text in files.items():
+            path = made / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        made.rename(output)  # onto an empty folder too, and never onto another

@@ -1,0 +1,59 @@
+"""What a target is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.plan.deployment import Deployment, Need, Size
+from deploy.plan.prices import Prices
+
+
+@dataclass(frozen=True)
+class Target:
+    """Static files, and how one more file fills them in.
+
+    Attributes:
+        name: on the command line.
+        folder: of deploy/, copied as it is.
+        size: what it offers for a need; raises InputError.
+        values: the name of the values file in the folder, and its text.
+        commands: what to run in the written folder, one a line.
+        service: the way of billing, the beginning of a `costs.Service`'s name.
+        left_out: names in the folder that belong to other targets.
+    """
+
+    name: str
+    folder: str
+    size: Callable[[Need, Prices], Size]
+    values: Callable[[Deployment], tuple[str, str]]
+    commands: Callable[[Deployment], list[str]]
+    service: str
+    left_out: tuple[str, ...] = ()
+
+
+def exact_size(need: Need, _: Prices) -> Size:
+    """Where any size can be had."""
+    return Size.exactly(need)
+
+
+def to_json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=2) + "\n"
+
+
+def to_yaml(values: Mapping[str, Any]) -> str:
+    """Of names and scalars: JSON's scalars are YAML's."""
+    return "".join(f"{name}: {json.dumps(value)}\n" for name, value in values.items())
+
+
+def camel_case(name: str) -> str:
+    """As ``memoryMb``."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def pascal_case(name: str) -> str:
+    """As ``MemoryMb``."""
+    return "".join(word.capitalize() for word in name.split("_"))
