@@ -73,7 +73,18 @@ def measure_capacity(subject: Subject, plan: LoadPlan, logs: Path, console: Cons
     with console.status("capacity: the engine alone, requests one after another…"):
         measurement = measure(bundle, 1, 2 * plan.seconds)
     compared = _compare(subject, bundle, measurement.server_model(), plan, logs, console)
-    return [*(figure for each in compared for figure in each.figures), *_sizing(measurement, _lengths(subject, bundle))]
+    after = measure(bundle, 1, 2 * plan.seconds)
+    return [
+        *(figure for each in compared for figure in each.figures),
+        _drift(measurement, after),
+        *_sizing(measurement, _lengths(subject, bundle)),
+    ]
+
+
+def _drift(before: Measurement, after: Measurement) -> Figure:
+    """Far from 1, the machine was busy, and the differences say nothing of the simulation."""
+    value = after.lone_p50_seconds / before.lone_p50_seconds
+    return Figure(f"{NAME}: lone median after the loads ÷ before", value, "×")
 
 
 def _compare(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deploy.plan.plan import Plan
     from serving.bundle.bundle import Bundle as OpenBundle
 
-app = typer.Typer(help="Plan deployments of a bundle.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Measure a bundle's server; write its deployment.", no_args_is_help=True, rich_markup_mode=None)
 
 Cpus = Annotated[int, Option(min=1, metavar="N", help="CPUs of a replica, and threads.")]
 Seconds = Annotated[float, Option(min=0.5, metavar="SECONDS", help="Seconds of load on the server.")]
@@ -32,7 +32,10 @@ def measure(
     cpus: Cpus = 1,
     seconds: Seconds = 8.0,
 ) -> None:
-    """Serve a bundle on some CPUs of this machine and measure memory and times under load."""
+    """Measure a bundle's server on this machine.
+
+    Serves the bundle on some CPUs and loads it from others: start, memory, times.
+    """
     from serving.bundle.bundle import Bundle as OpenBundle
 
     measured = _measure(OpenBundle.open(locate(bundle)), cpus, seconds)
@@ -65,9 +68,10 @@ def plan(
     require_signature: TrustedKey = None,
     as_json: Annotated[bool, Option("--json", help="Print every figure as JSON.")] = False,
 ) -> None:
-    """Write a deployment of a bundle: its files, sizes from a measurement, and what a million requests cost.
+    """Write a folder that deploys a bundle to a target.
 
-    Verifies the bundle. Touches no cloud: PLAN.md in the folder has the commands that do.
+    Verifies the bundle; takes sizes and costs from a measurement. Touches no cloud: PLAN.md in the folder has the
+    commands that do.
     """
     from deploy.measurement.measurement import Measurement
     from deploy.plan.check import check_bundle

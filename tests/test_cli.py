@@ -157,9 +157,13 @@ def test_help_lists_every_command() -> None:
     result = tuneship("--help")
     commands = result.stdout.partition("Commands:")[2]
     listed = re.findall(r"^  (\w+) +\S.*\.$", commands, re.MULTILINE)
-    assert listed == [command.callback.__name__.rstrip("_") for command in app.registered_commands if command.callback]
+    verbs = [command.callback.__name__.rstrip("_") for command in app.registered_commands if command.callback]
+    groups = [group.name for group in app.registered_groups]
+    assert listed == [*verbs, *groups]
     assert "..." not in commands
-    for text in (result.stdout, *(tuneship_here(command, "--help").stdout for command in listed)):
+    nested = [("deploy", command) for command in ("measure", "plan")]
+    for each in ((), *((command,) for command in listed), *nested):
+        text = tuneship_here(*each, "--help").stdout
         assert max(map(len, text.splitlines())) <= 80
 
 

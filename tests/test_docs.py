@@ -23,7 +23,7 @@ from tests.paths import ROOT
 from tests.sharing import made_once
 
 README = ROOT / "README.md"
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [README, *DOCS]
 WRITTEN = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 
@@ -32,6 +32,7 @@ LANGUAGES = {"sh", "console", "python", "yaml", "js", ""}
 README_LINES, SENTENCE_WORDS, LINE_WIDTH = 160, 38, 120
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PAGE_LINK = re.compile(r"\]\(([^)#]+)")
 MAKE = re.compile(r"^make ", re.MULTILINE)
 NO_SETUP = "make -o setup -o .venv/.ready "
 """The environment of these tests is the one that `make setup` has made."""
@@ -148,8 +149,9 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_the_readme_links_every_page() -> None:
-    """No page of docs/ is out of reach."""
-    assert {name_of(page) for page in DOCS} <= set(re.findall(r"\]\((docs/[^)#]+)", README.read_text()))
+    """No page of docs/ is out of reach: the README links those at the top, docs/deploy.md those of docs/deploy/."""
+    top, deploy = (PAGE_LINK.findall(page.read_text()) for page in (README, ROOT / "docs" / "deploy.md"))
+    assert {name_of(page) for page in DOCS} <= {*top, *(f"docs/{link}" for link in deploy)}
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=name_of)
