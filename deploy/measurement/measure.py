@@ -148,9 +148,11 @@ def _load(
             port, queries, lambda answers: task.decision(answers[0]), connections=connections, seconds=seconds
         )
     child.require_alive()
-    if load.errors or not load.answered:
+    if load.errors:
         found = ", ".join(f"{count} × {error}" for error, count in load.errors.items())
-        raise MeasurementError(child.explain(f"answered {load.answered} requests in {seconds:g} s ({found or 'none'})"))
+        raise MeasurementError(child.explain(f"did not answer as its bundle does: {found}"))
+    if not load.answered:
+        raise MeasurementError(child.explain(f"answered nothing within {seconds:g} s; give more --seconds"))
     return _Round(load, child.cpu_seconds() - before)
 
 

@@ -17,7 +17,7 @@ from trainer.run.run import Run
 def test_a_real_server(tiny_run: Run, tiny_bundle: Path, tiny_int8_bundle: Path, tmp_path: Path) -> None:
     """Each load has what was predicted, what was measured and the difference; every answer was right."""
     subject = Subject(tiny_run, {"fp32": tiny_bundle, "int8": tiny_int8_bundle})
-    plan = LoadPlan(connections=4, rounds=1, seconds=1.0, warmup=0.2)
+    plan = LoadPlan(connections=4, rounds=1, seconds=2.0, warmup=0.2)
     figures = {each.name: each for each in measure_capacity(subject, plan, tmp_path, Console(quiet=True))}
     for load in ("4 connections", *(f"{load:.0%} load" for load in LOADS)):
         for what in ("p50", "p99", "answers"):

@@ -29,7 +29,7 @@ def measured(tiny_bundle: Path, tmp_path: Path) -> Path:
 def test_measured_and_planned(tiny_bundle: Path, tmp_path: Path) -> None:
     """The two commands after one another; the folder has the page, the values and the measurement."""
     path, folder = tmp_path / "measured.json", tmp_path / "plan"
-    made = tuneship_here("deploy", "measure", tiny_bundle, "--output", path, "--seconds", 1)
+    made = tuneship_here("deploy", "measure", tiny_bundle, "--output", path, "--seconds", 4)
     assert (made.returncode, made.stderr) == (0, "")
     measured = Measurement.read(path, Bundle.open(tiny_bundle))
     planned = tuneship_here(
