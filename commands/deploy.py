@@ -75,7 +75,7 @@ def plan(
     """
     from deploy.measurement.measurement import Measurement
     from deploy.plan.check import check_bundle
-    from deploy.plan.folder import require_empty
+    from deploy.plan.folder import require_empty, write_plan
     from deploy.plan.plan import Plan, Request
     from deploy.plan.prices import PRICES, Prices
 
@@ -86,7 +86,7 @@ def plan(
     require_empty(folder)
     measured = Measurement.read(measurement, opened) if measurement else _measure(opened, cpus, seconds)
     made = Plan(request, opened, measured, price_list, signature)
-    made.write(folder)
+    write_plan(made, folder)
     _show(made, folder, as_json)
 
 

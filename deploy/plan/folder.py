@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.plan.page import plan_page
+from deploy.plan.plan import Plan
 from serving.errors import InputError
 
 DEPLOY = Path(__file__).resolve().parent.parent
@@ -21,6 +23,19 @@ def require_empty(folder: Path) -> None:
             "Name another, or remove what is there",
             field="output",
         )
+
+
+def write_plan(plan: Plan, output: Path) -> Path:
+    """The target's files, the values, PLAN.md and the measurement; raises InputError if something is there.
+
+    Returns the values file's path.
+    """
+    require_empty(output)
+    target = plan.request.target
+    name, text = target.values(plan.deployment)
+    files = {name: text, "measurement.json": plan.measurement.to_json(), "PLAN.md": plan_page(plan, name)}
+    write_folder(DEPLOY / target.folder, target.left_out, files, output)
+    return output / name
 
 
 def write_folder(source: Path, left_out: tuple[str, ...], files: Mapping[str, str], output: Path) -> None:

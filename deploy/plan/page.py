@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
+from deploy.plan.plan import Plan
 from deploy.plan.sizing import MEMORY_MARGIN
-
-if TYPE_CHECKING:
-    from deploy.plan.plan import Plan
 
 
 def plan_page(plan: Plan, values_file: str) -> str:

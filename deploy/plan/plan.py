@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from deploy.capacity.replicas import HeldLoad, held_load, replicas_of
 from deploy.measurement.measurement import Measurement
 from deploy.plan.costs import Service, break_even, services
 from deploy.plan.deployment import Deployment, Size, check_image, check_name, name_of
-from deploy.plan.folder import DEPLOY, require_empty, write_folder
 from deploy.plan.prices import OLD_DAYS, Prices
 from deploy.plan.sizing import (
     LEAST_REPLICAS,
@@ -167,20 +164,6 @@ class Plan:
             },
             "break_even": even and {"container": even[0].name, "requests_per_second": _rounded(even[1])},
         }
-
-    def write(self, output: Path) -> Path:
-        """Write the folder; raises InputError if something is there. Returns the values file's path."""
-        from deploy.plan.page import plan_page
-
-        require_empty(output)
-        target, (name, text) = self.request.target, self.request.target.values(self.deployment)
-        files: Mapping[str, str] = {
-            name: text,
-            "measurement.json": self.measurement.to_json(),
-            "PLAN.md": plan_page(self, name),
-        }
-        write_folder(DEPLOY / target.folder, target.left_out, files, output)
-        return output / name
 
 
 def _rounded(value: float | None) -> float | None:

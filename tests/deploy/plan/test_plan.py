@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.plan.folder import write_plan
 from deploy.plan.plan import Request
 from deploy.plan.targets import TARGETS
 from serving.errors import InputError
@@ -23,14 +24,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_the_same_plan_twice(make_plan: MakePlan, tmp_path: Path, target: str) -> None:
     """One measurement gives one folder, byte for byte."""
     for name in ("one", "two"):
-        make_plan(target, rate=800.0).write(tmp_path / name)
+        write_plan(make_plan(target, rate=800.0), tmp_path / name)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_static_files_are_copied_unchanged(make_plan: MakePlan, tmp_path: Path, target: str) -> None:
     """The values file, the page and the measurement are all that is new; no cache or state comes along."""
-    values = make_plan(target).write(tmp_path / "plan")
+    values = write_plan(make_plan(target), tmp_path / "plan")
     folder = Path("deploy") / TARGETS[target].folder
     for name, content in contents(tmp_path / "plan").items():
         if tmp_path / "plan" / name != values and name not in {"PLAN.md", "measurement.json"}:
@@ -42,7 +43,7 @@ def test_static_files_are_copied_unchanged(make_plan: MakePlan, tmp_path: Path, 
 def test_the_page(make_plan: MakePlan, tmp_path: Path, target: str) -> None:
     """PLAN.md names bundle, image, measured figures, costs and the next commands, and that nothing is deployed."""
     plan = make_plan(target, rate=800.0)
-    plan.write(tmp_path / "plan")
+    write_plan(plan, tmp_path / "plan")
     page = (tmp_path / "plan" / "PLAN.md").read_text()
     for text in (
         "Rendered and validated, not deployed", plan.bundle.digest, IMAGE, "not signed", "300 MiB", "AWS Lambda",
@@ -109,10 +110,10 @@ def test_a_folder_with_something_in_it(make_plan: MakePlan, tmp_path: Path) -> N
     """It is refused and left as it was; an empty one is taken."""
     used = tmp_path / "used"
     used.mkdir()
-    make_plan("helm").write(used)
+    write_plan(make_plan("helm"), used)
     before = contents(used)
     with pytest.raises(InputError, match="is not empty"):
-        make_plan("helm", rate=5.0).write(used)
+        write_plan(make_plan("helm", rate=5.0), used)
     assert contents(used) == before
 
 
@@ -124,7 +125,7 @@ def test_nothing_half_written(make_plan: MakePlan, tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr("deploy.plan.folder.Path.write_text", fail)
     with pytest.raises(OSError, match="No space"):
-        make_plan("helm").write(tmp_path / "plan")
+        write_plan(make_plan("helm"), tmp_path / "plan")
     assert list(tmp_path.iterdir()) == []
 
 

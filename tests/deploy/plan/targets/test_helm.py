@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.plan.folder import write_plan
 from tests.deploy.helm.test_chart import canonical
 from tests.deploy.manifests import (
     VERSIONS,
@@ -25,7 +26,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def values(make_plan: MakePlan, tmp_path: Path) -> dict[str, object]:
     """Of the written file."""
-    found: dict[str, object] = yaml.safe_load(make_plan("helm", rate=3_000.0).write(tmp_path / "helm").read_text())
+    found: dict[str, object] = yaml.safe_load(
+        write_plan(make_plan("helm", rate=3_000.0), tmp_path / "helm").read_text()
+    )
     return found
 
 
@@ -39,6 +42,6 @@ def test_valid(values: dict[str, object]) -> None:
 
 def test_the_overlays_server(values: dict[str, object], make_plan: MakePlan, tmp_path: Path) -> None:
     """Both ways to Kubernetes make the same objects of one plan."""
-    overlay = make_plan("kubernetes", rate=3_000.0).write(tmp_path / "kubernetes").parent
+    overlay = write_plan(make_plan("kubernetes", rate=3_000.0), tmp_path / "kubernetes").parent
     rendered = without_helm_labels(render_chart(values | {"name": "tuneship-support"}))
     assert canonical(rendered) == canonical(kustomize(overlay))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.plan.folder import write_plan
 from tests.deploy.manifests import VERSIONS, Objects, assert_valid, kustomize, pods, violations
 from tests.deploy.plan.conftest import IMAGE, MakePlan
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def objects(make_plan: MakePlan, tmp_path: Path) -> Objects:
     """What would be applied."""
-    return kustomize(make_plan("kubernetes", rate=3_000.0).write(tmp_path / "plan").parent)
+    return kustomize(write_plan(make_plan("kubernetes", rate=3_000.0), tmp_path / "plan").parent)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
