@@ -1,6 +1,6 @@
 # One image, two ways to run: an HTTP server, or an AWS Lambda function.
 #
-#   docker run -p 3000:3000 tuneship            serve over HTTP (tuneship serve)
+#   docker run -p 3000:3000 tuneship            serve over HTTP (tuneship serve); on SageMaker and Vertex AI at their ports
 #   docker run tuneship lambda                  the Lambda runtime loop (awslambdaric)
 #   docker run -p 3000:3000 tuneship bentoml    the same app inside BentoML's server
 #   docker run tuneship verify                  re-check the bundle in the image
@@ -35,7 +35,6 @@ COPY deploy/entrypoint.sh ./
 COPY bundle ./bundle
 ENV PYTHONPATH=/opt/packages:/app \
     PYTHONUNBUFFERED=1 \
-    TUNESHIP_BUNDLE=/app/bundle \
     TUNESHIP_CACHE_DIR=/var/cache/tuneship \
     ORT_DISABLE_TELEMETRY=1 \
     BENTOML_DO_NOT_TRACK=True \
@@ -48,8 +47,10 @@ RUN find /app ! -perm -o=r -exec chmod a+rX {} + \
  && install --directory --owner 10001 --group 10001 /var/cache/tuneship
 ENV PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
-EXPOSE 3000
+EXPOSE 3000 8080
+# SageMaker may tell the port, of which an inference pipeline needs several.
+LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '3000') + '/readyz', timeout=2)"]
+    CMD ["python", "-m", "serving.entrypoints.health_check"]
 ENTRYPOINT ["/app/entrypoint.sh"]
 CMD ["serve"]

@@ -130,12 +130,16 @@ def explain(
 
 def serve(
     bundles: Annotated[
-        list[str],
+        list[str] | None,
         Argument(
-            metavar="[NAME=]BUNDLE...", help="Bundles, targets, or a folder of bundles; the first is the default."
+            metavar="[NAME=]BUNDLE...",
+            help="Bundles, targets, or a folder of bundles; the first is the default. [default: TUNESHIP_BUNDLE]",
         ),
-    ],
-    port: Annotated[int, Option(envvar="PORT", min=1, max=65535, metavar="PORT", help="Port to listen on.")] = 3000,
+    ] = None,
+    port: Annotated[
+        int | None,
+        Option(envvar="PORT", min=1, max=65535, metavar="PORT", help="Port to listen on. [default: 3000]"),
+    ] = None,
     host: Annotated[str, Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     grpc_port: Annotated[
         int | None, Option(min=1, max=65535, metavar="PORT", help="Port for gRPC. [default: no gRPC]")
@@ -173,6 +177,7 @@ def serve(
     of the old one. Each option can be set by an environment variable: see docs/settings.md.
     """
     from serving.entrypoints.serve import serve_bundles
+    from serving.settings.platforms import listening_port, served_bundle
 
     options = {
         "TUNESHIP_GRPC_PORT": grpc_port,
@@ -191,4 +196,11 @@ def serve(
         "TUNESHIP_ALLOWED_HOSTS": " ".join(allowed_host or []) or None,
     }
     variables = {name: str(value) for name, value in options.items() if value is not None}
-    serve_bundles(bundles, host=host, port=port, threads=threads, options=variables, reach=reach)
+    serve_bundles(
+        bundles or [served_bundle()],
+        host=host,
+        port=port or listening_port(),
+        threads=threads,
+        options=variables,
+        reach=reach,
+    )

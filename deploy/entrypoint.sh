@@ -8,16 +8,16 @@ mode=${1:-serve}
 
 case $mode in
     serve)
-        exec python -m tuneship serve "$TUNESHIP_BUNDLE" --host 0.0.0.0 "$@" ;;
+        exec python -m tuneship serve --host 0.0.0.0 "$@" ;;
     lambda)
         exec python -m awslambdaric "${1:-serving.lambda_handler.handler}" ;;
     bentoml)
         # BentoML needs files for sockets and counters; with a read-only root they go to shared memory.
         [ -w "${TMPDIR:-/tmp}" ] || export TMPDIR=/dev/shm
         export BENTOML_HOME="${BENTOML_HOME:-${TMPDIR:-/tmp}/bentoml}"
-        exec python -m bentoml serve serving.service:Tuneship --host 0.0.0.0 --port "${PORT:-3000}" "$@" ;;
+        exec python -m bentoml serve serving.service:Tuneship --host 0.0.0.0 --port "$(python -m serving.settings.platforms)" "$@" ;;
     verify)
-        exec python -m tuneship verify "$TUNESHIP_BUNDLE" "$@" ;;
+        exec python -m tuneship verify "${TUNESHIP_BUNDLE:-/app/bundle}" "$@" ;;
     *)
         exec "$mode" "$@" ;;
 esac

@@ -55,6 +55,7 @@ def _create_app() -> App:
     return create_app(
         *bundles, watch=settings.watch, server_limits=server_limits,
         log=settings.log, access_policy=settings.access_policy, traces=settings.traces, root_path=settings.root_path,
+        platform=settings.platform,
     )  # fmt: skip
 
 

@@ -44,12 +44,17 @@ class Store(Protocol):
 
 def open_store(target: Target) -> Store:
     """Raises InputError for a kind that does not exist, StoreError where its client is not installed."""
-    module = MODULES[target.kind] if target.kind in OWN else "paths"
     try:
-        store: Store = importlib.import_module(f"stores.kinds.{module}").open_store(target)
+        store: Store = importlib.import_module(f"stores.kinds.{_module(target)}").open_store(target)
     except ImportError as error:
         raise StoreError(f"{target}: {describe_missing(error)}") from error
     return store
+
+
+def _module(target: Target) -> str:
+    if target.kind in OWN:
+        return MODULES[target.kind]
+    return "archive" if target.name.endswith(".tar.gz") else "paths"
 
 
 def describe_missing(error: ImportError) -> str:

@@ -18,6 +18,7 @@ from trainer.recipe.reference import recipe_reference
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = sorted((ROOT / "commands").glob("*.py"))
+VARIABLE = re.compile(r"\b(?:TUNESHIP|OTEL|AIP|SAGEMAKER)(?:_[A-Z]+)+\b")
 
 
 def tracked_files() -> list[Path]:
@@ -73,10 +74,10 @@ def test_the_recipe_reference_is_current() -> None:
 def test_every_variable_is_documented() -> None:
     """docs/settings.md lists each variable that the code reads, once, and no other; each option it names exists."""
     code = [*(ROOT / "serving").rglob("*.py"), *(ROOT / "export").rglob("*.py"), *COMMANDS]
-    read = {name for path in code for name in re.findall(r"\b(?:TUNESHIP|OTEL)(?:_[A-Z]+)+\b", path.read_text())}
+    read = {name for path in code for name in re.findall(VARIABLE, path.read_text())}
     page = (ROOT / "docs" / "settings.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("| `")]
-    listed = [name for row in rows for name in re.findall(r"`((?:TUNESHIP|OTEL)_[A-Z_]+)`", row.split(" | ")[0])]
+    listed = [name for row in rows for name in re.findall(VARIABLE, row.split(" | ")[0])]
     assert len(listed) == len(set(listed))
     assert set(listed) == read - {"OTEL_SERVICE_NAME"}
     options = set(re.findall(r"`(--[a-z-]+)`", page))

@@ -75,6 +75,7 @@ def serve_bundles(
         access_policy=settings.access_policy,
         traces=settings.traces,
         root_path=settings.root_path,
+        platform=settings.platform,
     )
     if settings.grpc_port:
         _serve_grpc(app, host, settings)

@@ -20,6 +20,7 @@ from serving.http.errors import HANDLED, handle_error
 from serving.http.middleware.access import access_middleware
 from serving.http.middleware.observe import ObservabilityMiddleware
 from serving.http.models.sources import PredictorSource, Source
+from serving.http.platform_routes import Aliases
 from serving.http.root_path import strip_root_path
 from serving.http.state import ServerState
 from serving.inference.predictor import Predictor
@@ -30,6 +31,7 @@ from serving.protocols.openai_models import PREDICT
 from serving.settings.access import AccessPolicy
 from serving.settings.limits import DEFAULT, ServerLimits
 from serving.settings.log_settings import LogSettings
+from serving.settings.platforms import Platform
 
 ENDPOINTS = {decide.PATH: DecisionsEndpoint}
 """By path, where a protocol's endpoint is not `PredictEndpoint`."""
@@ -43,10 +45,12 @@ class App(Starlette):
 
     server_state: ServerState
     observers: Observers
+    aliases: Aliases
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             strip_root_path(scope, self.server_state.root_path)
+            self.aliases.apply(scope)
         await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -65,14 +69,16 @@ def create_app(
     access_policy: AccessPolicy = AccessPolicy(),  # noqa: B008 - frozen
     traces: bool = False,
     root_path: str = "",
+    platform: Platform = Platform(),  # noqa: B008 - frozen
 ) -> App:
     """The app over one model or several, the first of them the default.
 
     ``sources`` are opened at start-up, which may raise BundleError; ``watch`` is the interval in seconds at which they
-    are checked for a new version; ``root_path`` is a prefix of the paths. Raises InputError for a malformed API key.
+    are checked for a new version; ``root_path`` is a prefix of the paths; ``platform`` adds
+    paths of its own. Raises InputError for a malformed API key.
     """
     opened_later = [PredictorSource(each) if callable(each) else each for each in sources]
-    state = ServerState(opened_later, server_limits, access_policy, watch, root_path)
+    state = ServerState(opened_later, server_limits, access_policy, watch, root_path, platform)
     observers = Observers(state.metrics, log, traces=traces)
 
     @asynccontextmanager
@@ -97,7 +103,7 @@ def create_app(
         exception_handlers=dict.fromkeys(HANDLED, handle_error),
     )
     app.router.redirect_slashes = False  # a redirect would repeat the caller's Host, with http:// behind TLS
-    app.server_state, app.observers = state, observers
+    app.server_state, app.observers, app.aliases = state, observers, Aliases(platform, app.routes)
     return app
 
 

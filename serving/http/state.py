@@ -26,6 +26,7 @@ from serving.observability.metrics import Metrics
 from serving.observability.model_metrics import ModelMetrics
 from serving.settings.access import AccessPolicy
 from serving.settings.limits import ServerLimits
+from serving.settings.platforms import Platform
 
 
 class ServerState:
@@ -41,8 +42,10 @@ class ServerState:
         access_policy: AccessPolicy,
         watch: float | None,
         root_path: str = "",
+        platform: Platform = Platform(),  # noqa: B008 - frozen
     ) -> None:
         self.server_limits, self.access_policy, self.root_path = server_limits, access_policy, root_path
+        self.platform = platform
         self.bodies = BodiesInHand(server_limits.max_bodies_bytes)
         self.metrics = Metrics()
         self.draining = self._open = False

@@ -19,9 +19,7 @@ from serving.settings.access import AccessPolicy
 from serving.settings.environment import choice, date, positive, seconds
 from serving.settings.limits import DEFAULT, ServerLimits
 from serving.settings.log_settings import LogSettings
-
-DEFAULT_BUNDLE = Path(__file__).resolve().parents[2] / "bundle"
-"""Beside the package, as in the image and the Bento."""
+from serving.settings.platforms import DEFAULT_BUNDLE, Platform, served_bundle, with_platform
 
 ROOT_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]{1,64}){1,8}")
 """No empty segment: ``//host`` would be another host's address."""
@@ -47,6 +45,7 @@ class ServerSettings:
         grpc_port: None for no gRPC.
         root_path: a prefix of the paths, such as ``/support``.
         device: which variants may serve: those proven on the CPU, on a GPU, or ``auto`` for all.
+        platform: what the hosting platform asks of the endpoints.
     """
 
     bundle: Path = DEFAULT_BUNDLE
@@ -62,18 +61,19 @@ class ServerSettings:
     grpc_port: int | None = None
     root_path: str = ""
     device: Device = "auto"
+    platform: Platform = field(default_factory=Platform)
 
     @classmethod
     def from_environment(
         cls, environment: Mapping[str, str] = os.environ, *, options: Mapping[str, str] = MappingProxyType({})
     ) -> Self:
         """From docs/settings.md's variables; ``options`` override them. Raises InputError."""
-        environment = {**environment, **options}
+        environment = with_platform({**environment, **options})
         if required_date(environment) and not required_key(environment):
             name = "TUNESHIP_CREATED_AFTER"
             raise InputError(f"{name} needs TUNESHIP_REQUIRE_SIGNATURE: else anybody can date a bundle", field=name)
         return cls(
-            bundle=Path(environment.get("TUNESHIP_BUNDLE") or DEFAULT_BUNDLE),
+            bundle=Path(served_bundle(environment)),
             threads=positive(environment, "TUNESHIP_THREADS", MOST_THREADS) or available_cpus(environment),
             server_limits=_server_limits(environment),
             trusted_key=required_key(environment),
@@ -86,6 +86,7 @@ class ServerSettings:
             grpc_port=positive(environment, "TUNESHIP_GRPC_PORT", 65_535),
             root_path=_root_path(environment),
             device=cast("Device", choice(environment, "TUNESHIP_DEVICE", DEVICES)),
+            platform=Platform.from_environment(environment),
         )
 
 

@@ -61,7 +61,7 @@ class Folder:
         """Upload files that nobody reads yet, in this order; raises StoreError."""
         with readable(self.target, explain):
             for name in names:
-                self._put(folder / name, self._path(name))
+                put_whole(self.files, folder / name, self._path(name))
 
     def remove(self, names: Sequence[str]) -> None:
         """In this order, those that are there; raises StoreError."""
@@ -73,14 +73,15 @@ class Folder:
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
 
-    def _put(self, source: Path, path: str) -> None:
-        """Whole or not at all, which object stores do by themselves."""
-        if not isinstance(self.files, LocalFileSystem):
-            self.files.put_file(str(source), path)
-            return
-        self.files.makedirs(path.rpartition("/")[0], exist_ok=True)
-        self.files.put_file(str(source), f"{path}.part")
-        Path(f"{path}.part").replace(path)
+
+def put_whole(files: Any, source: Path, path: str) -> None:
+    """Whole or not at all, which object stores do by themselves."""
+    if not isinstance(files, LocalFileSystem):
+        files.put_file(str(source), path)
+        return
+    files.makedirs(path.rpartition("/")[0], exist_ok=True)
+    files.put_file(str(source), f"{path}.part")
+    Path(f"{path}.part").replace(path)
 
 
 def open_store(target: Target) -> Folder:

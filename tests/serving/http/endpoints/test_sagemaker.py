@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from serving.http.app import create_app
 from serving.inference.predictor import Predictor
+from serving.settings.platforms import Platform
 
 LINES = {"Content-Type": "application/jsonlines"}
 
@@ -22,9 +25,75 @@ def rounded(answer: str) -> Any:
     return json.loads(answer, parse_float=lambda number: round(float(number), 4))
 
 
+@pytest.fixture
+def job(predictor: Predictor) -> Iterator[TestClient]:
+    """A client of an app that a batch transform job has started."""
+    with TestClient(create_app(lambda: predictor, platform=Platform(transforms=True))) as client:
+        yield client
+
+
 def test_ping(client: TestClient) -> None:
-    """A ready server answers 200."""
-    assert client.get("/ping").status_code == 200
+    """A ready server answers 200, and nothing with it."""
+    answer = client.get("/ping")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_execution_parameters(client: TestClient) -> None:
+    """What a job takes for what it leaves open: bodies of the bundle's size, within SageMaker's 100 MB together."""
+    assert client.get("/execution-parameters").json() == {
+        "MaxConcurrentTransforms": 25, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 4,
+    }  # fmt: skip
+
+
+def test_a_jobs_refusals(job: TestClient, client: TestClient) -> None:
+    """A line that cannot be answered gets an error in its place: a job would end with the first status of 400."""
+    rows = [{"inputs": "stop it"}, {"inputs": ""}, {"inputs": ["refund it"]}, {"input": "a"}]
+    body = lines_of(*rows[:2]) + "{\n" + lines_of(*rows[2:])
+    answers = [json.loads(line) for line in job.post("/invocations", content=body, headers=LINES).text.splitlines()]
+    errors = [(each["error"], each["error_type"]) for each in answers if isinstance(each, dict)]
+    assert [isinstance(each, list) for each in answers] == [True, False, False, True, False]
+    assert errors[0] == ("line 2: inputs is empty; a text needs at least one visible character", "validation")
+    assert (errors[1][0][:7], errors[1][1]) == ("line 3:", "malformed")
+    found = [rounded(json.dumps(answers[at])) for at in (0, 3)]
+    assert found == [rounded(client.post("/predict", json=rows[at]).text) for at in (0, 2)]
+
+
+@pytest.mark.parametrize("body", ["", "{}\n", lines_of({"inputs": "a " * 500, "truncate": False})])
+def test_a_jobs_only_line(job: TestClient, body: str) -> None:
+    """One record, one line."""
+    answer = job.post("/invocations", content=body, headers=LINES)
+    (line,) = answer.text.splitlines()
+    assert (answer.status_code, json.loads(line).keys()) == (200, {"error", "error_type"})
+
+
+def test_a_long_text_of_a_job(job: TestClient) -> None:
+    """One that may not be truncated is told, and the others are answered."""
+    texts = ["stop it", "a " * 500, "refund it"]
+    body = lines_of(*({"inputs": text, "truncate": False} for text in texts))
+    answers = [json.loads(line) for line in job.post("/invocations", content=body, headers=LINES).text.splitlines()]
+    assert ["error" in each for each in answers] == [False, True, False]
+    parameters = lines_of({"inputs": "a"}, {"inputs": "b", "parameters": {"top_k": 1}})
+    assert '{"error": "line 2: its parameters' in job.post("/invocations", content=parameters, headers=LINES).text
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "answered"),
+    [
+        (None, "stop it", None),
+        (None, "stop it " * 99, None),
+        ("trace-17", "stop it", "trace-17"),
+        ("trace-17", "stop it " * 99, "trace-17;X-Truncated=0"),
+        ("a" * 1024, "stop it", "a" * 1024),
+        ("a" * 1025, "stop it", None),
+        ("\u00e9", "stop it", None),
+    ],
+)
+def test_custom_attributes(client: TestClient, given: str | None, text: str, answered: str | None) -> None:
+    """Come back, with what SageMaker would not hand on: which inputs were cut."""
+    name = "X-Amzn-SageMaker-Custom-Attributes"
+    headers = {name: given.encode("latin-1")} if given else {}
+    answer = client.post("/invocations", json={"inputs": text}, headers=headers)
+    assert (answer.status_code, answer.headers.get(name)) == (200, answered)
 
 
 def test_json(client: TestClient) -> None:
