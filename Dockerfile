@@ -28,6 +28,7 @@ FROM ${BASE}
 COPY --from=packages /opt/packages /opt/packages
 WORKDIR /app
 COPY tuneship.py ./
+COPY batch ./batch
 COPY commands ./commands
 COPY serving ./serving
 COPY stores ./stores
@@ -41,7 +42,7 @@ ENV PYTHONPATH=/opt/packages:/app \
     HF_HUB_DISABLE_TELEMETRY=1
 # Make all files readable for the user below, compile them (the root may be read-only later), and verify the bundle.
 RUN find /app ! -perm -o=r -exec chmod a+rX {} + \
- && python -m compileall -q commands serving stores tuneship.py \
+ && python -m compileall -q batch commands serving stores tuneship.py \
  && python -m tuneship verify bundle \
  && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tuneship \
  && install --directory --owner 10001 --group 10001 /var/cache/tuneship

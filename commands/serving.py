@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from commands.arguments import Bundle, Threads, TrustConfig, TrustedKey
 from commands.terminal import err, out
 from serving.errors import InputError
 from stores.locate import locate, reach
+from stores.targets import scrub
 
 if TYPE_CHECKING:
     from serving.entrypoints.verify import Finding
@@ -71,37 +73,63 @@ def show_findings(findings: Iterable[Finding]) -> None:
 def predict(
     bundle: Bundle,
     input_: Annotated[
-        Path, Option("--input", "-i", metavar="FILE", help='JSON Lines such as {"inputs": "a text"}, or a table.')
+        str,
+        Option("--input", "-i", metavar="PLACE", help="JSON Lines, CSV or Parquet: file, folder, pattern or URL."),
     ],
-    output: Annotated[Path, Option("--output", "-o", metavar="FILE", help='The same lines with "outputs" or "error".')],
+    output: Annotated[
+        str, Option("--output", "-o", metavar="PLACE", help='The same rows with "outputs" or "error": FILE or FOLDER/.')
+    ],
+    text_column: Annotated[
+        list[str] | None,
+        Option(metavar="NAME", help="Column of the text; repeat it for a pair. [default: inputs, text, …]"),
+    ] = None,
+    output_format: Annotated[
+        str | None, Option(metavar="jsonl|csv|parquet", help="Form of a folder's parts. [default: as the input's]")
+    ] = None,
+    engine: Annotated[str, Option(metavar="process|ray", help="One process, or workers on Ray.")] = "process",
+    workers: Annotated[int | None, Option(min=1, metavar="N", help="Workers on Ray. [default: a CPU each]")] = None,
+    rows_per_part: Annotated[
+        int | None, Option(min=1, metavar="N", help="Rows that are done or not. [default: 10,000; 200 of generations]")
+    ] = None,
+    restart: Annotated[bool, Option("--restart", help="Discard what a stopped command has done.")] = False,
     require_signature: TrustedKey = None,
     threads: Threads = None,
 ) -> None:
-    """Answer a file of texts. Exits with status 1 if a line could not be answered."""
-    from serving.entrypoints.predict_file import predict_file, progress_bar
-    from serving.inference.predictor import Predictor
-    from serving.settings.settings import available_cpus, required_date, required_key
+    """Answer files of texts. Exits with status 1 if a row could not be answered.
 
-    key, date = require_signature or required_key(), required_date()
-    predictor = Predictor.open(locate(bundle), threads=threads or available_cpus(), trusted_key=key, created_after=date)
-    with _as_json_lines(input_) as lines, progress_bar(lines, err) as advance:
-        tally = predict_file(predictor, lines, output, advance)
-    out.print(f"{tally.answered:,} answered, {tally.refused:,} refused  →  {escape(str(output))}", soft_wrap=True)
+    A command that was stopped goes on when it is repeated. See docs/deploy/batch.md.
+    """
+    from batch.command import Request, run
+    from batch.progress import progress_bar
+
+    request = Request(
+        bundle, input_, output, engine, tuple(text_column or ()), output_format, workers, threads, rows_per_part,
+        require_signature,
+    )  # fmt: skip
+    with _stand_in(input_) as found:
+        tally = run(request, partial(progress_bar, err), found, restart=restart)
+    out.print(f"{tally.answered:,} answered, {tally.refused:,} refused  →  {escape(scrub(output))}", soft_wrap=True)
     if tally.refused:
         err.print(f"[red]first refusal[/]  {escape(tally.first_refusal)}", soft_wrap=True)
         raise typer.Exit(1)
 
 
 @contextmanager
-def _as_json_lines(path: Path) -> Iterator[Path]:
-    """Tables too, where the trainer is installed."""
+def _stand_in(place: str) -> Iterator[dict[str, str]]:
+    """JSON lines in the place of a table that only the trainer reads, where it is installed."""
+    from batch.forms import form_of
+
+    path = Path(place)
     try:
         from trainer.data.prediction_rows import as_json_lines
     except ImportError:  # an image that only serves
-        yield path
+        yield {}
+        return
+    if form_of(place) or not path.is_file():
+        yield {}
         return
     with as_json_lines(path) as lines:
-        yield lines
+        yield {} if lines == path else {place: str(lines)}
 
 
 def explain(

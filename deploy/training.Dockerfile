@@ -20,6 +20,7 @@ print('\n'.join([*project['dependencies'], *extras['train'], *extras['s3'], *ext
  && rm /tmp/pyproject.toml /tmp/requirements.txt /tmp/requirements-dev.txt
 WORKDIR /app
 COPY tuneship.py ./
+COPY batch ./batch
 COPY checks ./checks
 COPY commands ./commands
 COPY export ./export
@@ -38,7 +39,7 @@ ENV PYTHONPATH=/app \
     BENTOML_DO_NOT_TRACK=True \
     HF_HUB_DISABLE_TELEMETRY=1
 RUN find /app ! -perm -o=r -exec chmod a+rX {} + \
- && python -m compileall -q checks commands export search serving stores trainer tuneship.py \
+ && python -m compileall -q batch checks commands export search serving stores trainer tuneship.py \
  && python -m tuneship train --help > /dev/null \
  && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tuneship
 ENV PYTHONDONTWRITEBYTECODE=1

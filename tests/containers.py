@@ -42,7 +42,7 @@ def build_image(bundle: Path, folder: Path) -> str:
     for name in ("Dockerfile", ".dockerignore", "requirements.txt", "tuneship.py"):
         context.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, context / name)
-    for package in ("commands", "serving", "stores"):
+    for package in ("batch", "commands", "serving", "stores"):
         shutil.copytree(ROOT / package, context / package, ignore=shutil.ignore_patterns("__pycache__"))
     (context / "deploy").mkdir()
     shutil.copy(ROOT / "deploy" / "entrypoint.sh", context / "deploy")

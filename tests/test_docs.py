@@ -27,7 +27,7 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [README, *DOCS]
 WRITTEN = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 
-FOLDERS = ("serving", "stores", "trainer", "export", "search", "bench", "tests", "deploy", "docs", "recipes")
+FOLDERS = ("batch", "serving", "stores", "trainer", "export", "search", "bench", "tests", "deploy", "docs", "recipes")
 LANGUAGES = {"sh", "console", "python", "yaml", "js", ""}
 README_LINES, SENTENCE_WORDS, LINE_WIDTH = 160, 38, 120
 

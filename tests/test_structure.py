@@ -12,6 +12,7 @@ import pytest
 from tests.paths import ROOT
 
 PACKAGES = {
+    "batch": 13,
     "checks": 10,
     "commands": 10,
     "deploy": 20,

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from export.exporter import export_run
 from export.workspace import Workspace
-from serving.entrypoints.predict_file import predict_file
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
+from tests.batch.predicting import predict_file
 from tests.tiny import toy_rows, write_csv, write_recipe
 from trainer.model.base_model import find_base_model
 from trainer.recipe.recipe import load_recipe

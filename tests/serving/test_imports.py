@@ -1,4 +1,4 @@
-"""Imports run one way: export → trainer → stores → serving → numpy, tokenizers, onnxruntime. Serving stands alone."""
+"""Imports run one way: export → trainer, batch → stores → serving → numpy, tokenizers. Serving stands alone."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from tests.serving.processes import environment, python
 TRAINING = {"torch", "transformers", "datasets", "accelerate", "safetensors", "sklearn", "matplotlib", "onnx"}
 ADAPTORS = {"bentoml", "uvicorn", "uvloop", "awslambdaric", "typer", "rich", "starlette", "prometheus_client"}
 FORBIDDEN = {
-    "serving": {"stores", "trainer", "export", "bench", "tests", "tuneship", *TRAINING},
-    "stores": {"trainer", "export", "bench", "tests", "tuneship", *TRAINING},
-    "trainer": {"export", "bench", "tests", "tuneship"},
-    "export": {"bench", "tests", "tuneship"},
+    "serving": {"batch", "stores", "trainer", "export", "bench", "tests", "tuneship", *TRAINING},
+    "stores": {"batch", "trainer", "export", "bench", "tests", "tuneship", *TRAINING},
+    "batch": {"commands", "trainer", "export", "bench", "tests", "tuneship", *TRAINING},
+    "trainer": {"batch", "export", "bench", "tests", "tuneship"},
+    "export": {"batch", "bench", "tests", "tuneship"},
 }
 CORE = ("errors", "bundle.bundle", "tasks", "inference.session", "inference.predictor", "batching.batcher", "protocols")
 

@@ -17,13 +17,13 @@ from starlette.testclient import TestClient
 from bench.process import free_port
 from serving.bundle.bundle import Bundle
 from serving.entrypoints.golden_check import Ask, check_golden, select_variant
-from serving.entrypoints.predict_file import predict_file
 from serving.entrypoints.remote_client import RemoteServer, RemoteServerError, infer_request
 from serving.errors import BundleError, InputError
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
 from serving.lambda_handler import Function
 from serving.settings.settings import ServerSettings
+from tests.batch.predicting import predict_file
 from tests.bundles import forge, golden_with
 from tests.containers import build_image, container, docker, wait_until_ready, why_no_engine
 from tests.serving.processes import python, running

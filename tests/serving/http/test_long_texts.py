@@ -14,8 +14,8 @@ from rich.console import Console
 from starlette.testclient import TestClient
 
 from serving.bundle.bundle import Bundle
-from serving.entrypoints.predict_file import predict_file
 from serving.inference.predictor import Predictor
+from tests.batch.predicting import predict_file
 from tests.toys import MORE_TOYS, NOISE, write_toy
 from trainer.fit.privacy.attack_run import attack_finished_run
 from trainer.model.checkpoint import load_checkpoint

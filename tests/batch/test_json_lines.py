@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from tokenizers import Encoding
 
+from batch.answers import Tally
+from batch.rows import ROWS_AT_ONCE
 from serving.bundle.bundle import Bundle
-from serving.entrypoints.predict_file import ROWS_PER_CHUNK, Tally, predict_file
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
 from serving.tasks.base import Logits
+from tests.batch.predicting import predict_file
 
 Score = Callable[..., tuple[Tally, list[dict[str, Any]]]]
 
@@ -40,7 +42,7 @@ def line(content: dict[str, Any]) -> bytes:
 
 def test_order(score: Score, predictor: Predictor, texts: list[str]) -> None:
     """Each line gives one line with the predictor's answer, in order, across chunks too."""
-    many = (texts * (2 * ROWS_PER_CHUNK // len(texts) + 1))[: 2 * ROWS_PER_CHUNK + 3]
+    many = (texts * (2 * ROWS_AT_ONCE // len(texts) + 1))[: 2 * ROWS_AT_ONCE + 3]
     tally, rows = score(*({"inputs": text, "id": number} for number, text in enumerate(many)))
     assert (tally.answered, tally.refused, tally.first_refusal) == (len(many), 0, "")
     assert [row["id"] for row in rows] == [*range(len(many))]
@@ -64,7 +66,7 @@ def test_byte_order_mark(score: Score) -> None:
             "is UTF-16; --input takes UTF-8. Convert it: iconv",
         ),
         (line({"inputs": "a"}).decode().encode("utf-16-le"), "is UTF-16; --input takes UTF-8"),
-        (b"\x1f\x8b\x08\0", "is compressed; --input takes JSON lines. Unpack it"),
+        (b"\x1f\x8b\x08\0", "cannot be unpacked: .*; pack it again with gzip"),
     ],
 )
 def test_whole_files_of_another_kind(score: Score, tmp_path: Path, content: bytes, message: str) -> None:
@@ -181,12 +183,11 @@ def test_no_newline_at_the_end(score: Score) -> None:
     assert tally.answered == 2
 
 
-def test_progress(score: Score, tmp_path: Path) -> None:
-    """Progress adds up to the bytes of the file."""
+def test_progress(score: Score) -> None:
+    """Progress adds up to the rows of the file."""
     told: list[int] = []
-    score(*({"inputs": f"text {number}"} for number in range(ROWS_PER_CHUNK + 1)), on_progress=told.append)
-    assert len(told) == 2
-    assert sum(told) == (tmp_path / "in.jsonl").stat().st_size
+    score(*({"inputs": f"text {number}"} for number in range(ROWS_AT_ONCE + 1)), on_progress=told.append)
+    assert told == [ROWS_AT_ONCE, 1]
 
 
 class Failing(Predictor):
@@ -206,7 +207,7 @@ class Failing(Predictor):
 def test_interrupted(tiny_bundle: Path, tmp_path: Path, before: str | None) -> None:
     """After a failure the target is unchanged, and no partial file is left."""
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    source.write_bytes(line({"inputs": "stop"}) * (ROWS_PER_CHUNK + 1))
+    source.write_bytes(line({"inputs": "stop"}) * (ROWS_AT_ONCE + 1))
     if before:
         target.write_text(before)
     with pytest.raises(RuntimeError, match="no memory"):
@@ -218,7 +219,7 @@ def test_interrupted(tiny_bundle: Path, tmp_path: Path, before: str | None) -> N
 def test_target_appears_at_the_end(predictor: Predictor, tmp_path: Path) -> None:
     """The target appears at the end; an older one stays until then."""
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    source.write_bytes(line({"inputs": "stop"}) * (ROWS_PER_CHUNK + 1))
+    source.write_bytes(line({"inputs": "stop"}) * (ROWS_AT_ONCE + 1))
     seen: list[bool] = []
     predict_file(predictor, source, target, lambda _: seen.append(target.exists()))
     assert seen == [False, False]
@@ -227,7 +228,7 @@ def test_target_appears_at_the_end(predictor: Predictor, tmp_path: Path) -> None
         predict_file(predictor, source, target, lambda _: seen.append(target.read_text() == "older"))
         assert seen[2:] == [True, True]
         assert reader.read() == "older", "the old file was written into, not replaced"
-    assert len(target.read_text().splitlines()) == ROWS_PER_CHUNK + 1
+    assert len(target.read_text().splitlines()) == ROWS_AT_ONCE + 1
 
 
 def test_missing_source(predictor: Predictor, tmp_path: Path) -> None:
@@ -244,12 +245,20 @@ def test_empty_source(predictor: Predictor, tmp_path: Path) -> None:
     assert not (tmp_path / "out.jsonl").exists()
 
 
-@pytest.mark.parametrize("name", ["", "absent/out.jsonl"])
-def test_bad_target(predictor: Predictor, tmp_path: Path, name: str) -> None:
-    """A target that is a folder, or in a missing folder, is an error before any prediction."""
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "holds the --input .*in.jsonl; choose another folder"),
+        ("absent/out.jsonl", "cannot be written: --output takes a regular file in a folder that exists"),
+        ("absent/out/", "cannot be written: --output takes a folder that exists, or a new one in a folder that exists"),
+        ("in.jsonl/", "is a file; --output takes a folder"),
+    ],
+)
+def test_bad_target(predictor: Predictor, tmp_path: Path, name: str, message: str) -> None:
+    """A target that holds something else, or is in a missing folder, is an error before any prediction."""
     (tmp_path / "in.jsonl").write_bytes(line({"inputs": "stop"}))
-    with pytest.raises(InputError, match="cannot be written: --output takes a regular file in a folder that exists"):
-        predict_file(predictor, tmp_path / "in.jsonl", tmp_path / name)
+    with pytest.raises(InputError, match=message):
+        predict_file(predictor, tmp_path / "in.jsonl", f"{tmp_path}/{name}")
 
 
 def test_pipe(predictor: Predictor, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Many texts, answered from files to files: in one process, or on Ray."""
