@@ -43,7 +43,8 @@ def test_predict(tiny_bundle: Path, tmp_path: Path) -> None:
     target.write_text("older")
     with files_of(5000):
         assert_refused(
-            tuneship_here("predict", tiny_bundle, "-i", source, "-o", target), f"{target}: file too large; allow larger"
+            tuneship_here("predict", tiny_bundle, "-i", source, "-o", target),
+            f"{target}.partial/part-00000.jsonl: file too large",
         )
     assert files_in(tmp_path) == {"in.jsonl": source.read_bytes(), "out.jsonl": b"older"}
 
@@ -99,4 +100,4 @@ def test_read_only(tiny_run: Run, tiny_bundle: Path, tmp_path: Path) -> None:
         pytest.skip(f"no mount namespaces here: {result.stderr}")
     assert "Traceback" not in result.stderr
     assert result.stderr.count("read-only file system; write elsewhere") == 3
-    assert f"{folder / 'out.jsonl'}: read-only" in result.stderr
+    assert f"{folder / 'out.jsonl.partial'}: read-only" in result.stderr
