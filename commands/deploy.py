@@ -49,6 +49,9 @@ def plan(
     target: Annotated[str, Argument(metavar="TARGET", help="Such as lambda-sam or helm: docs/deploy/plan.md.")],
     bundle: Bundle,
     image: Annotated[str, Option(metavar="NAME@sha256:DIGEST", help="The pushed image, with the bundle inside.")],
+    model_image: Annotated[
+        str | None, Option(metavar="NAME@sha256:DIGEST", help="For kserve: an image with the bundle alone.")
+    ] = None,
     output: Annotated[
         Path | None, Option("--output", "-o", metavar="DIR", help="New folder. [default: deployments/NAME-TARGET]")
     ] = None,
@@ -79,7 +82,7 @@ def plan(
     from deploy.plan.plan import Plan, Request
     from deploy.plan.prices import PRICES, Prices
 
-    request = Request.of(target, image, name, requests_per_second, p99_ms)
+    request = Request.of(target, image, name, requests_per_second, p99_ms, model_image)
     price_list = Prices.read(prices or PRICES)
     opened, signature = check_bundle(locate(bundle), require_signature)
     folder = output or Path("deployments") / f"{request.name_for(opened)}-{target}"

@@ -15,7 +15,11 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
 
 @dataclass(frozen=True)
 class Deployment:
-    """``cpus`` and ``memory_mb`` (MiB) are of a replica; ``concurrency``: requests that it, or Lambda, has at once."""
+    """``cpus`` and ``memory_mb`` (MiB) are of a replica.
+
+    ``concurrency``: requests that it has at once; of a Lambda function, in all, 0 for no limit. ``p99_ms``: asked for,
+    0 if not. ``model_image``: with the bundle alone, where a target has one.
+    """
 
     name: str
     image: str
@@ -29,6 +33,8 @@ class Deployment:
     instance_type: str = ""
     timeout_seconds: int = 30
     log_retention_days: int = 30
+    p99_ms: int = 0
+    model_image: str = ""
 
     @property
     def image_digest(self) -> str:
@@ -65,13 +71,13 @@ def round_up(value: int, step: int) -> int:
     return -(-value // step) * step
 
 
-def check_image(image: str) -> str:
+def check_image(image: str, option: str = "--image") -> str:
     """Raises InputError for an image that is not named by its digest."""
     if not IMAGE.fullmatch(image):
         raise InputError(
-            f"--image {quote(image)}: NAME@sha256:DIGEST is accepted, as a tag may be another image tomorrow. "
+            f"{option} {quote(image)}: NAME@sha256:DIGEST is accepted, as a tag may be another image tomorrow. "
             "docker push prints the digest; docker inspect --format '{{index .RepoDigests 0}}' IMAGE shows it",
-            field="image",
+            field=option[2:].replace("-", "_"),
         )
     return image
 

@@ -34,6 +34,7 @@ def _what(plan: Plan, values_file: str) -> list[str]:
                 ("bundle's sha256", f"`{deployment.bundle_digest}`"),
                 ("signature", plan.signature),
                 ("image", f"`{deployment.image}`"),
+                *([("bundle's image", f"`{deployment.model_image}`")] if deployment.model_image else []),
             ],
         ),
     ]
@@ -79,11 +80,18 @@ def _sizes(plan: Plan) -> list[str]:
                     f"{MEMORY_MARGIN} × the peak, and 64 MiB for bodies, as {plan.request.target.name} offers it",
                 ),
                 ("CPUs, threads", f"{deployment.cpus}, {deployment.threads}{instance}", "as measured"),
-                ("replicas", f"{deployment.min_replicas} to {deployment.max_replicas}", _why_replicas(plan)),
-                ("requests at once", f"{deployment.concurrency}", _why_concurrency(plan)),
+                *_replicas(plan),
+                ("requests at once", f"{deployment.concurrency or 'no limit'}", _why_concurrency(plan)),
             ],
         ),
     ]
+
+
+def _replicas(plan: Plan) -> list[tuple[str, str, str]]:
+    """Lambda makes its own."""
+    if plan.request.target.service == "AWS Lambda":
+        return []
+    return [("replicas", f"{plan.deployment.min_replicas} to {plan.deployment.max_replicas}", _why_replicas(plan))]
 
 
 def _why_replicas(plan: Plan) -> str:
@@ -100,7 +108,8 @@ def _held(plan: Plan) -> str:
 
 def _why_concurrency(plan: Plan) -> str:
     if plan.request.target.service == "AWS Lambda":
-        return "an environment has one request at a time" if plan.request.rate else "no load was given"
+        busy = "an environment has one request at a time: the load's, and four standard deviations more"
+        return busy if plan.request.rate else "no load was given"
     return "the rate that a replica holds × its p99"
 
 

@@ -16,7 +16,6 @@ from deploy.plan.prices import OLD_DAYS, Prices
 from deploy.plan.sizing import (
     LEAST_REPLICAS,
     MOST_REPLICAS,
-    USUAL_CONCURRENCY,
     concurrency_of,
     environments_of,
     need_of,
@@ -36,14 +35,24 @@ class Request:
     name: str | None = None
     rate: float | None = None
     p99: float | None = None
+    model_image: str = ""
 
     @classmethod
-    def of(cls, target: str, image: str, name: str | None, rate: float | None, p99_ms: float | None) -> Request:
+    def of(
+        cls,
+        target: str,
+        image: str,
+        name: str | None = None,
+        rate: float | None = None,
+        p99_ms: float | None = None,
+        model_image: str | None = None,
+    ) -> Request:
         """Raises InputError."""
         if target not in TARGETS:
             raise InputError(f"target {quote(target)}: accepted are {', '.join(TARGETS)}", field="target")
-        p99 = None if p99_ms is None else p99_ms / 1000
-        return cls(TARGETS[target], check_image(image), name and check_name(name), rate, p99)
+        found, p99 = TARGETS[target], None if p99_ms is None else p99_ms / 1000
+        _check_images(found, check_image(image), model_image)
+        return cls(found, image, name and check_name(name), rate, p99, model_image or "")
 
     def name_for(self, bundle: Bundle) -> str:
         """Of the deployment."""
@@ -91,7 +100,7 @@ class Plan:
         """Of a replica; of a Lambda function in all."""
         if self.request.target.service == "AWS Lambda":
             rate = self.request.rate
-            return environments_of(rate, self.request_seconds) if rate else USUAL_CONCURRENCY
+            return environments_of(rate, self.request_seconds) if rate else 0
         return concurrency_of(self.held) if self.held else self.measurement.connections
 
     @cached_property
@@ -107,6 +116,8 @@ class Plan:
             min_replicas=self.replicas,
             max_replicas=max(MOST_REPLICAS, 2 * self.replicas),
             instance_type=self.size.instance_type,
+            p99_ms=math.ceil(1000 * self.request.p99) if self.request.p99 else 0,
+            model_image=self.request.model_image,
         )
 
     @cached_property
@@ -164,6 +175,19 @@ class Plan:
             },
             "break_even": even and {"container": even[0].name, "requests_per_second": _rounded(even[1])},
         }
+
+
+def _check_images(target: Target, image: str, model_image: str | None) -> None:
+    if target.registry and not target.registry.fullmatch(image):
+        accepted = "ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:DIGEST is accepted"
+        raise InputError(f"--image {quote(image)}: {target.name} takes images of Amazon ECR; {accepted}", field="image")
+    if target.model_image and not model_image:
+        message = f"{target.name} needs --model-image: the bundle in an image of its own, as model.Dockerfile makes it"
+        raise InputError(message, field="model_image")
+    if model_image and not target.model_image:
+        raise InputError(f"--model-image: {target.name} serves the bundle that is in --image", field="model_image")
+    if model_image:
+        check_image(model_image, "--model-image")
 
 
 def _rounded(value: float | None) -> float | None:

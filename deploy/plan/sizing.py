@@ -14,9 +14,6 @@ MEMORY_MARGIN = 1.25
 
 MIB = 2**20
 
-USUAL_CONCURRENCY = 10
-"""Environments of a Lambda function, where no load is given."""
-
 LEAST_REPLICAS, MOST_REPLICAS = 2, 10
 """Where no load is given: one may go."""
 

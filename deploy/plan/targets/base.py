@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ class Target:
         commands: what to run in the written folder, one a line.
         service: the way of billing, the beginning of a `costs.Service`'s name.
         left_out: names in the folder that belong to other targets.
+        registry: of images that the service accepts, by a pattern; None: any.
+        model_image: whether the bundle is in an image of its own, beside the server's.
     """
 
     name: str
@@ -32,11 +35,27 @@ class Target:
     commands: Callable[[Deployment], list[str]]
     service: str
     left_out: tuple[str, ...] = ()
+    registry: re.Pattern[str] | None = None
+    model_image: bool = False
+
+
+ECR = re.compile(r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/.+")
+"""Lambda and SageMaker take images of this registry alone."""
 
 
 def exact_size(need: Need, _: Prices) -> Size:
     """Where any size can be had."""
     return Size.exactly(need)
+
+
+def terraform_values(names: Iterable[str]) -> Callable[[Deployment], tuple[str, str]]:
+    """Variables, which Terraform reads from a file of this name by itself."""
+    chosen = tuple(names)
+    return lambda each: ("terraform.tfvars.json", to_json({name: getattr(each, name) for name in chosen}))
+
+
+def terraform_commands(_: Deployment) -> list[str]:
+    return ["terraform init", "terraform plan -out=tfplan", "terraform apply tfplan"]
 
 
 def to_json(values: Mapping[str, Any]) -> str:

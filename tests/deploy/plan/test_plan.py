@@ -132,4 +132,4 @@ def test_nothing_half_written(make_plan: MakePlan, tmp_path: Path, monkeypatch: 
 def test_an_unknown_target() -> None:
     """The message lists the known ones."""
     with pytest.raises(InputError, match=r"'mainframe': accepted are .*helm"):
-        Request.of("mainframe", IMAGE, None, None, None)
+        Request.of("mainframe", IMAGE)
