@@ -8,8 +8,11 @@ from pathlib import Path
 
 from tests.paths import ROOT
 
-MADE = {".venv", ".venv-peers", ".git", "runs", "bundles", "bundle", "build", "dist"}
-"""What commands make at the top of a checkout; folders of these names further down are the project's own."""
+MADE = {".git", "runs", "bundles", "bundle", "build", "dist"}
+"""What commands make at the top of a checkout, besides environments, whose names begin with ``.venv``.
+
+Folders of these names further down are the project's own.
+"""
 
 
 def copy_of_the_project(folder: Path) -> Path:
@@ -21,4 +24,5 @@ def copy_of_the_project(folder: Path) -> Path:
 
 def _made_by_commands(folder: str, names: list[str]) -> set[str]:
     caches = {name for name in names if name == "__pycache__" or name.endswith(("_cache", ".egg-info"))}
-    return caches | (MADE & set(names) if Path(folder) == ROOT else set())
+    made = {name for name in names if name in MADE or name.startswith(".venv")}
+    return caches | (made if Path(folder) == ROOT else set())
