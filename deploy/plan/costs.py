@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from deploy.plan.deployment import Need, Size
 from deploy.plan.limits import cloud_run_size, fargate_size, lambda_size
-from deploy.plan.prices import Dated, Prices
+from deploy.plan.prices import Dated, InstancePrices, Prices
 from serving.errors import InputError
 
 MILLION = 1_000_000
@@ -87,12 +87,14 @@ def _node(prices: Prices, need: Need, _: float) -> Service:
 
 
 def _sagemaker(prices: Prices, need: Need, _: float) -> Service:
-    instance = prices.sagemaker.smallest(need.cpus, need.memory_mb)
-    size = Size(instance.cpus, int(instance.memory_gib * 1024), instance.name)
-    return Service(f"SageMaker ({instance.name})", size, instance.hour, 0.0, prices.sagemaker)
+    return _instance("SageMaker", prices.sagemaker, need)
 
 
 def _vertex(prices: Prices, need: Need, _: float) -> Service:
-    instance = prices.vertex.smallest(need.cpus, need.memory_mb)
-    size = Size(instance.cpus, int(instance.memory_gib * 1024), instance.name)
-    return Service(f"Vertex AI ({instance.name})", size, instance.hour, 0.0, prices.vertex)
+    return _instance("Vertex AI", prices.vertex, need)
+
+
+def _instance(name: str, prices: InstancePrices, need: Need) -> Service:
+    size = prices.size(need)
+    hour = prices.smallest(size.cpus, size.memory_mb).hour
+    return Service(f"{name} ({size.instance_type})", size, hour, 0.0, prices)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from deploy.plan.page import plan_page
 from deploy.plan.plan import Plan
+from deploy.plan.targets.base import DEPLOY
 from serving.errors import InputError
 
-DEPLOY = Path(__file__).resolve().parent.parent
 NEVER = ("__pycache__", "*.pyc", ".terraform*", ".aws-sam", "*.tfstate*")
 
 

@@ -14,9 +14,10 @@ def plan_page(plan: Plan, values_file: str) -> str:
         _measured(plan),
         _sizes(plan),
         _costs(plan),
+        _yours(plan),
         ["## Next", "", "```sh", *plan.request.target.commands(plan.deployment), "```"],
     ]
-    return "\n".join(line for section in sections for line in [*section, ""]).rstrip() + "\n"
+    return "\n".join(line for section in sections if section for line in [*section, ""]).rstrip() + "\n"
 
 
 def _what(plan: Plan, values_file: str) -> list[str]:
@@ -146,6 +147,11 @@ def _cost_row(plan: Plan, name: str) -> tuple[str, ...]:
         "–" if at_load is None else f"{at_load:,.2f}",
         service.dated.describe(),
     )
+
+
+def _yours(plan: Plan) -> list[str]:
+    names = ", ".join(f"`{name}`" for name in plan.request.target.yours)
+    return ["## Yours to give", "", f"{names}, such as in `yours.auto.tfvars`."] if names else []
 
 
 def _break_even(plan: Plan) -> str:

@@ -178,9 +178,10 @@ class Plan:
 
 
 def _check_images(target: Target, image: str, model_image: str | None) -> None:
-    if target.registry and not target.registry.fullmatch(image):
-        accepted = "ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:DIGEST is accepted"
-        raise InputError(f"--image {quote(image)}: {target.name} takes images of Amazon ECR; {accepted}", field="image")
+    registry = target.registry
+    if registry and not registry.names.fullmatch(image.partition("@")[0]):
+        accepted = f"{target.name} takes images that are named {registry.form}@sha256:DIGEST"
+        raise InputError(f"--image {quote(image)}: {accepted}", field="image")
     if target.model_image and not model_image:
         message = f"{target.name} needs --model-image: the bundle in an image of its own, as model.Dockerfile makes it"
         raise InputError(message, field="model_image")

@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from deploy.plan.deployment import Need, Size
 from serving.errors import InputError, first_problem
 from serving.files import read_regular
 
@@ -75,6 +76,11 @@ class InstancePrices(Dated):
                 field="prices",
             )
         return min(fitting, key=lambda each: each.hour)
+
+    def size(self, need: Need) -> Size:
+        """The cheapest instance that has what is needed; raises InputError."""
+        instance = self.smallest(need.cpus, need.memory_mb)
+        return Size(instance.cpus, int(instance.memory_gib * 1024), instance.name)
 
 
 class Prices(_Model):

@@ -7,15 +7,16 @@ import json
 from deploy.plan.deployment import Deployment, Need, Size
 from deploy.plan.limits import lambda_size
 from deploy.plan.prices import Prices
-from deploy.plan.targets.base import ECR, Target, pascal_case, terraform_commands, to_json
+from deploy.plan.targets.base import ECR, Target, given, pascal_case, terraform_commands, to_json
 
-NAMES = ("name", "image", "bundle_digest", "memory_mb", "threads", "timeout_seconds", "log_retention_days")
+NAMES = (
+    "name", "image", "bundle_digest", "memory_mb", "threads", "timeout_seconds", "log_retention_days", "p99_ms",
+)  # fmt: skip
 
 
 def parameters(deployment: Deployment) -> dict[str, str | int]:
-    """Reserved concurrency is ``max_replicas``; the alarm keeps its default where no p99 is asked for."""
-    found = {name: getattr(deployment, name) for name in NAMES} | {"max_replicas": deployment.concurrency}
-    return found | ({"p99_ms": deployment.p99_ms} if deployment.p99_ms else {})
+    """``max_replicas`` is the reserved concurrency."""
+    return given(deployment, NAMES) | {"max_replicas": deployment.concurrency}
 
 
 def sam_values(deployment: Deployment) -> tuple[str, str]:

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from deploy.plan.deployment import Deployment, Need, Size
 from deploy.plan.prices import Prices
+
+DEPLOY = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Registry:
+    """``names``: of its images, without the digest; ``form``: the same in words."""
+
+    names: re.Pattern[str]
+    form: str
+
+
+ECR = Registry(
+    re.compile(r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+"),
+    "ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY",
+)
+ARTIFACT_REGISTRY = Registry(
+    re.compile(r"[a-z0-9-]+-docker\.pkg\.dev/[a-z0-9._/-]+"), "REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME"
+)
 
 
 @dataclass(frozen=True)
@@ -24,8 +44,9 @@ class Target:
         commands: what to run in the written folder, one a line.
         service: the way of billing, the beginning of a `costs.Service`'s name.
         left_out: names in the folder that belong to other targets.
-        registry: of images that the service accepts, by a pattern; None: any.
+        registry: whose images the service takes; None: any.
         model_image: whether the bundle is in an image of its own, beside the server's.
+        yours: variables that only the user can give.
     """
 
     name: str
@@ -35,12 +56,9 @@ class Target:
     commands: Callable[[Deployment], list[str]]
     service: str
     left_out: tuple[str, ...] = ()
-    registry: re.Pattern[str] | None = None
+    registry: Registry | None = None
     model_image: bool = False
-
-
-ECR = re.compile(r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/.+")
-"""Lambda and SageMaker take images of this registry alone."""
+    yours: tuple[str, ...] = ()
 
 
 def exact_size(need: Need, _: Prices) -> Size:
@@ -48,10 +66,15 @@ def exact_size(need: Need, _: Prices) -> Size:
     return Size.exactly(need)
 
 
-def terraform_values(names: Iterable[str]) -> Callable[[Deployment], tuple[str, str]]:
+def terraform_values(*names: str) -> Callable[[Deployment], tuple[str, str]]:
     """Variables, which Terraform reads from a file of this name by itself."""
-    chosen = tuple(names)
-    return lambda each: ("terraform.tfvars.json", to_json({name: getattr(each, name) for name in chosen}))
+    return lambda deployment: ("terraform.tfvars.json", to_json(given(deployment, names)))
+
+
+def given(deployment: Deployment, names: Sequence[str]) -> dict[str, str | int]:
+    """Values by name, in this order; an alarm's ``p99_ms`` where one was asked for."""
+    chosen = [name for name in names if name != "p99_ms" or deployment.p99_ms]
+    return {name: getattr(deployment, name) for name in chosen}
 
 
 def terraform_commands(_: Deployment) -> list[str]:

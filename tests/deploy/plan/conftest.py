@@ -10,10 +10,18 @@ import pytest
 
 from deploy.plan.plan import Plan, Request
 from deploy.plan.prices import Prices
+from deploy.plan.targets import TARGETS
+from deploy.plan.targets.base import ARTIFACT_REGISTRY, ECR
 from serving.bundle.bundle import Bundle
 from tests.deploy.measured import measurement_of
 
-IMAGE = "registry.example.com/team/support@sha256:" + 64 * "a"
+DIGEST = "@sha256:" + 64 * "a"
+IMAGE = f"registry.example.com/team/support{DIGEST}"
+IMAGES = {
+    ECR: f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/support{DIGEST}",
+    ARTIFACT_REGISTRY: f"europe-west1-docker.pkg.dev/project/team/support{DIGEST}",
+}
+"""By the registry that a target's service asks for."""
 
 MakePlan = Callable[..., Plan]
 
@@ -24,7 +32,10 @@ def make_plan(tiny_bundle: Path) -> MakePlan:
     bundle = Bundle.open(tiny_bundle)
 
     def make(target: str, rate: float | None = None, p99_ms: float | None = None, **measured: Any) -> Plan:
-        request = Request.of(target, IMAGE, "support", rate, p99_ms)
+        found = TARGETS[target]
+        image = IMAGES[found.registry] if found.registry else IMAGE
+        model_image = f"registry.example.com/models/support{DIGEST}" if found.model_image else None
+        request = Request.of(target, image, "support", rate, p99_ms, model_image)
         return Plan(request, bundle, measurement_of(bundle.digest, **measured), Prices.read(), "not signed")
 
     return make

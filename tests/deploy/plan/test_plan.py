@@ -46,8 +46,8 @@ def test_the_page(make_plan: MakePlan, tmp_path: Path, target: str) -> None:
     write_plan(plan, tmp_path / "plan")
     page = (tmp_path / "plan" / "PLAN.md").read_text()
     for text in (
-        "Rendered and validated, not deployed", plan.bundle.digest, IMAGE, "not signed", "300 MiB", "AWS Lambda",
-        "2026-06-17", "800 requests/s and one more", "## Next", *plan.request.target.commands(plan.deployment),
+        "Rendered and validated, not deployed", plan.bundle.digest, plan.request.image, "not signed", "300 MiB",
+        "AWS Lambda", "2026-06-17", "## Next", *plan.request.target.commands(plan.deployment),
     ):  # fmt: skip
         assert text in page, text
 
