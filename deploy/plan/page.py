@@ -167,7 +167,12 @@ def _break_even(plan: Plan) -> str:
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (heading, ["---"] * len(heading), *rows)]
+    return [f"| {' | '.join(map(_cell, row))} |" for row in (heading, ["---"] * len(heading), *rows)]
+
+
+def _cell(text: str) -> str:
+    """A bundle's name may be any text."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _ms(seconds: float) -> str:

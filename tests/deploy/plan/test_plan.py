@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import date
 from pathlib import Path
@@ -133,3 +134,12 @@ def test_an_unknown_target() -> None:
     """The message lists the known ones."""
     with pytest.raises(InputError, match=r"'mainframe': accepted are .*helm"):
         Request.of("mainframe", IMAGE)
+
+
+def test_a_bundles_name_stays_in_its_cell(make_plan: MakePlan, tmp_path: Path) -> None:
+    """Whatever it holds."""
+    plan = make_plan("helm")
+    named = plan.bundle.manifest.model_copy(update={"name": "a | b\n# c"})
+    write_plan(dataclasses.replace(plan, bundle=dataclasses.replace(plan.bundle, manifest=named)), tmp_path / "plan")
+    page = (tmp_path / "plan" / "PLAN.md").read_text()
+    assert r"| bundle | a \| b # c, " in page
