@@ -68,6 +68,8 @@ class _Engine:
     requests: list[list[int]]
     lone_seconds: float
     lone_cpu_seconds: float
+    encoding_seconds: float
+    decoding_seconds: float
 
 
 def measure(bundle: Bundle, cpus: int, seconds: float) -> Measurement:
@@ -92,7 +94,9 @@ def _measure_server(bundle: Bundle, cpus: _Cpus, engine: _Engine, seconds: float
         lone = _load(child, bundle, queries, port, cpus, 1, seconds / 2)
         full = _load(child, bundle, queries, port, cpus, CONNECTIONS, seconds / 2)
         memory = child.peak_memory()
-    loop = max(1e-6, lone.cpu_seconds_a_request - engine.lone_cpu_seconds)
+    # HTTP, both ways, is what is left of the CPU time.
+    known = engine.encoding_seconds + engine.decoding_seconds
+    rest = max(0.0, lone.cpu_seconds_a_request - engine.lone_cpu_seconds - known)
     return Measurement(
         date=datetime.now(UTC).replace(microsecond=0),
         machine=describe_machine(),
@@ -107,8 +111,9 @@ def _measure_server(bundle: Bundle, cpus: _Cpus, engine: _Engine, seconds: float
         full_requests_per_second=round(full.load.rate, 2),
         full_p99_seconds=_percentile(full.load, 99),
         connections=CONNECTIONS,
-        loop_seconds=round(loop, 7),
-        transport_seconds=round(max(0.0, _percentile(lone.load, 50) - engine.lone_seconds - loop), 7),
+        receive_seconds=round(engine.encoding_seconds + rest / 2, 7),
+        answer_seconds=round(engine.decoding_seconds + rest / 2, 7),
+        transport_seconds=round(max(0.0, _percentile(lone.load, 50) - engine.lone_seconds - known - rest), 7),
         batch_rows=BatchShape().rows if bundle.manifest.graph.row_independent else 1,
         calls=engine.calls,
         requests=engine.requests,

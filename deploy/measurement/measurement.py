@@ -18,9 +18,6 @@ from serving.files import read_regular
 
 MOST_BYTES = 4 * 2**20
 
-RECEIVE_SHARE = 0.6
-"""Of the event loop's work on a request, what comes before the queue: reading, tokenizing."""
-
 
 class Measurement(BaseModel):
     """Seconds and bytes. ``requests`` has the tokens of each golden input's windows."""
@@ -41,7 +38,8 @@ class Measurement(BaseModel):
     full_requests_per_second: float = Field(gt=0, description="answers to `connections` connections")
     full_p99_seconds: float = Field(gt=0)
     connections: int = Field(ge=1)
-    loop_seconds: float = Field(gt=0, description="CPU time of a request outside of the engine")
+    receive_seconds: float = Field(ge=0, description="CPU time of a request before the queue")
+    answer_seconds: float = Field(ge=0, description="CPU time of a request after the engine")
     transport_seconds: float = Field(ge=0, description="of a lone request, neither engine nor CPU time outside of it")
     batch_rows: int = Field(ge=1, description="most rows of one call")
     calls: list[BatchTime] = Field(description="of the engine; none where texts are generated")
@@ -78,8 +76,8 @@ class Measurement(BaseModel):
             )
         return ServerModel(
             ServiceTimes(tuple(self.calls)),
-            receive=RECEIVE_SHARE * self.loop_seconds,
-            answer=(1 - RECEIVE_SHARE) * self.loop_seconds,
+            receive=self.receive_seconds,
+            answer=self.answer_seconds,
             transport=self.transport_seconds,
             shape=BatchShape(rows=self.batch_rows),
         )
