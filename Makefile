@@ -48,8 +48,9 @@ verify: setup need-bundle  ## BUNDLE=…: check its files and golden answers
 serve: setup need-bundle  ## BUNDLE=… [PORT=3000]: serve over HTTP
 	$(BIN)/tuneship serve $(BUNDLE) --port $(PORT)
 
-bento: bundle  ## BUNDLE=…: build the Bento, with the bundle inside
-	BENTOML_DO_NOT_TRACK=True $(BIN)/bentoml build
+bento: $(if $(MODEL),setup,bundle)  ## BUNDLE=… or MODEL=name:version: build the Bento of a bundle or of a model in BentoML's store
+	@$(if $(MODEL),rm -rf bundle,true)
+	BENTOML_DO_NOT_TRACK=True $(if $(MODEL),TUNESHIP_BENTO_MODEL=$(MODEL)) $(BIN)/bentoml build $(if $(MODEL),-f deploy/bentoml/bentofile.yaml)
 
 image: bundle  ## BUNDLE=…: build the Docker image tuneship:latest
 	docker build $(DOCKER_BUILD_ARGS) --tag tuneship:latest .

@@ -9,6 +9,8 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # before BentoML is impor
 # BentoML would have its worker count into files, which outlive it; there is one worker, and its counts stay in memory.
 os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
+from dataclasses import replace
+from functools import cache
 from http import HTTPStatus
 
 import bentoml
@@ -16,8 +18,10 @@ import httpx
 from bentoml.exceptions import BentoMLException
 
 from serving.bento import changes
+from serving.bento.batch_limits import BATCH, BatchLimits
 from serving.bento.direct_routing import DirectRouting
 from serving.bento.lazy_app import LazyApp
+from serving.bento.model import find_model, folder_of
 from serving.bundle.manifest import MANIFEST
 from serving.errors import BundleError
 from serving.http.models.sources import find_bundles
@@ -28,9 +32,13 @@ from serving.settings.log_settings import LogSettings
 from serving.settings.settings import ServerSettings
 
 if TYPE_CHECKING:
+    from serving.bento.batch_run import BatchRunner
     from serving.http.app import App
 
 settings = ServerSettings.from_environment()
+batch_limits = BatchLimits.from_environment(os.environ)
+if model := find_model(os.environ):
+    settings = replace(settings, bundle=folder_of(model))
 
 # Check at import: `bentoml build` must not build a Bento without a bundle.
 if not [*settings.bundle.glob(MANIFEST), *settings.bundle.glob(f"*/{MANIFEST}")]:
@@ -59,8 +67,16 @@ def _create_app() -> App:
     )  # fmt: skip
 
 
+@cache
+def _batches() -> BatchRunner:
+    from serving.bento.batch_run import BatchRunner  # in the worker only
+
+    return BatchRunner(lazy_app.app.server_state, batch_limits)
+
+
 lazy_app = LazyApp(_create_app)
 changes.disable_timeouts()
+changes.keep_results(batch_limits.retention_seconds)
 changes.watch_worker(server_limits)
 changes.use_connection(server_limits, lambda reason: lazy_app.app.server_state.metrics.count_refused_connection(reason))
 changes.use_server(server_limits)
@@ -92,7 +108,23 @@ class Tuneship:
             raise BentoMLException(response.json()["error"], error_code=HTTPStatus(response.status_code))
         return response.json()
 
+    @bentoml.task(route=BATCH)  # type: ignore[untyped-decorator]
+    async def batch(self, inputs: Any, parameters: dict[str, Any] | None = None) -> Any:
+        """Many inputs, answered in the background: submit them, ask for the status, get a list of answers."""
+        return await _batches().answer(inputs, parameters)
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    async def take_over_batches(self) -> None:
+        """Those that an earlier worker left."""
+        from serving.bento.batch_store import take_over  # in the worker only
+
+        await take_over()
+
+
+if model:
+    Tuneship.models.append(model)  # type: ignore[attr-defined]
 
 Tuneship.add_asgi_middleware(  # type: ignore[attr-defined]
-    DirectRouting, lazy_app=lazy_app, access_policy=settings.access_policy, root_path=settings.root_path
-)
+    DirectRouting, lazy_app=lazy_app, access_policy=settings.access_policy, batch_limits=batch_limits,
+    root_path=settings.root_path,
+)  # fmt: skip

@@ -112,6 +112,14 @@ def watch_worker(server_limits: ServerLimits) -> None:
     watcher.__init__ = init
 
 
+@change(without="batches are kept for BentoML's 24 hours")
+def keep_results(seconds: float) -> None:
+    """How long BentoML keeps a task after its end: no setting of BentoML's tells it."""
+    store = importlib.import_module("_bentoml_impl.tasks").Sqlite3Store
+    expect("RESULT_RETENTION" in _names(store.set_result.__code__), "Sqlite3Store has no RESULT_RETENTION")
+    store.RESULT_RETENTION = seconds
+
+
 @change(without="limits of connections, heads and idle times are uvicorn's")
 def use_connection(server_limits: ServerLimits, on_refused: OnRefused) -> None:
     """BentoML configures uvicorn with ``http="auto"``: it gets the project's connection."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from serving.bundle.manifest import Limits
 from serving.errors import InputError, InputTooLarge, MalformedInput, quote
 from serving.tasks.base import Task
 from serving.tasks.inputs import encodable
@@ -21,12 +22,16 @@ SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 """As JSON writes half of a character past U+FFFF; alone, it is none."""
 
 
-def load_json(body: bytes, task: Task) -> Any:
-    """Raises MalformedInput, InputTooLarge past the limits of bytes and values, InputError for a lone surrogate."""
-    limit = task.limits.max_body_bytes
+def load_json(body: bytes, task: Task, limits: Limits | None = None) -> Any:
+    """Within the task's limits, or other ones.
+
+    Raises MalformedInput, InputTooLarge past the limits of bytes and values, InputError for a lone surrogate.
+    """
+    limits = limits or task.limits
+    limit = limits.max_body_bytes
     if len(body) > limit:
         raise InputTooLarge(f"the body has {len(body):,} bytes; at most {limit:,} are accepted")
-    _require_few_values(body, MAX_VALUES + VALUES_PER_INPUT * task.limits.max_inputs)
+    _require_few_values(body, MAX_VALUES + VALUES_PER_INPUT * limits.max_inputs)
     try:
         content = json.loads(body.decode("utf-8-sig"))
         _require_encodable(body, content)

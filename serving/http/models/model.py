@@ -91,10 +91,12 @@ class Model:
         timing: Timing | None = None,
         deadline: float = math.inf,
         end: float = math.inf,
+        *,
+        background: bool = False,
     ) -> Reply:
         """Raises as `Batcher.submit`."""
         windows = [window for each in encoded for window in each.windows]
-        flat = iter(await self.batcher.submit(windows, timing, deadline, end))
+        flat = iter(await self.batcher.submit(windows, timing, deadline, end, background=background))
         results = [[next(flat) for _ in each.windows] for each in encoded]
         if not self.is_large(request):
             return self.decode(request, encoded, results)
