@@ -58,6 +58,10 @@ class GraphFile:
         check_external_tensors(self.content, self.name, {name: len(each) for name, each in self.data.items()})
 
 
+BENTOML = "model.yaml"
+"""What BentoML's store of models has beside a bundle; no bundle's file, and never read here."""
+
+
 @dataclass(frozen=True)
 class Bundle:
     """An opened bundle, whose manifest and files were checked.
@@ -191,7 +195,7 @@ class Bundle:
             raise BundleError(f"{self.root}: {missing[0]} is missing. Export the bundle again or copy it whole.")
         if (self.root / SIGNATURE).is_symlink():
             raise BundleError(f"{self.root}: {SIGNATURE} is a link. Copy the signature itself.")
-        if extra := sorted(present - named - {SIGNATURE}):
+        if extra := sorted(present - named - {SIGNATURE, BENTOML}):
             raise BundleError(
                 f"{self.root}: {extra[0]} is not named in {MANIFEST}. Remove it or export the bundle again."
             )

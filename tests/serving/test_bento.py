@@ -120,7 +120,7 @@ def test_a_reference(home: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("version", ["test", "python", "model"])
+@pytest.mark.parametrize("version", ["python", "model"])
 def test_it_serves_the_bundles_answers(home: Path, tiny_bundle: Path, tmp_path: Path, version: str) -> None:
     """`bentoml serve TAG` uses the Bento's code and bundle, not the checkout's."""
     with serving(home, version, tmp_path) as process:

@@ -28,7 +28,7 @@ def test_the_newest() -> None:
     outer = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID", "PYTEST_ADDOPTS")
     environment = {name: value for name, value in os.environ.items() if name not in outer}
     result = subprocess.run(
-        [*command, *TESTS], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
+        [*command, *TESTS], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1500, check=False
     )
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
     assert " passed" in result.stdout
