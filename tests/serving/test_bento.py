@@ -48,7 +48,7 @@ def checkout(folder: Path) -> Path:
     """What `bentoml build` reads, without a bundle."""
     shutil.copytree(ROOT / "serving", folder / "serving", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "deploy" / "bentoml").mkdir(parents=True)
-    for name in ("bentofile.yaml", "requirements.txt", IN_PYTHON):
+    for name in ("bentofile.yaml", "requirements.txt", IN_PYTHON, "deploy/bentoml/with_image.py"):
         shutil.copy(ROOT / name, folder / name)
     return folder
 
