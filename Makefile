@@ -92,6 +92,8 @@ validators:  ## make .venv-validators, what checks the files of deploy/ in the t
 	.venv-validators/bin/python -m pip install --quiet $(PIP_ARGS) aws-sam-cli==1.170.0 cfn-lint==1.58.0 'moto[cloudformation,server]==5.2.5' helm-python-sdk==0.2.2
 	$(PYTHON) -m venv .venv-validators/checkov
 	.venv-validators/checkov/bin/python -m pip install --quiet $(PIP_ARGS) checkov==3.3.30
+	.venv-validators/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps google-api-python-client==2.202.0
+	.venv-validators/bin/python -m pip download --quiet $(PIP_ARGS) --no-deps --dest .venv-validators/providers cdktf-cdktf-provider-aws==21.22.1 cdktf-cdktf-provider-google==16.12.1
 
 PURELIB = import sysconfig; print(sysconfig.get_path("purelib"))
 qlora: setup  ## make .venv-qlora, bitsandbytes beside what .venv has, and test training.lora.load_in_4bit in it
