@@ -90,6 +90,7 @@ mlflow:  ## make .venv-mlflow, an MLflow server for the tests of mlflow: targets
 validators:  ## make .venv-validators, what checks the files of deploy/ in the tests
 	$(PYTHON) -m venv .venv-validators
 	.venv-validators/bin/python -m pip install --quiet $(PIP_ARGS) aws-sam-cli==1.170.0 cfn-lint==1.58.0 'moto[cloudformation,server]==5.2.5' helm-python-sdk==0.2.2
+	.venv-validators/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps kserve==0.21.0 six==1.17.0
 	$(PYTHON) -m venv .venv-validators/checkov
 	.venv-validators/checkov/bin/python -m pip install --quiet $(PIP_ARGS) checkov==3.3.30
 	.venv-validators/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps google-api-python-client==2.202.0
