@@ -53,5 +53,7 @@ EXPOSE 3000 8080
 LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-m", "serving.entrypoints.health_check"]
+# AWS Lambda may take snapshots (SnapStart): awslambdaric's restore hooks renew what must differ
+LABEL com.amazonaws.lambda.feature.snapstart="Allow"
 ENTRYPOINT ["/app/entrypoint.sh"]
 CMD ["serve"]

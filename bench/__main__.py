@@ -19,6 +19,7 @@ from rich.markup import escape
 from bench.accuracy import measure_accuracy, measure_size
 from bench.batching import measure_batching
 from bench.capacity import measure_capacity
+from bench.coldstart import measure_coldstart
 from bench.distil import measure_distil
 from bench.figures import Figure, ServerFigures, failed, figures_table, servers_table
 from bench.image import measure_image
@@ -30,7 +31,7 @@ from bench.privacy import measure_privacy
 from bench.process import MeasurementError
 from bench.results import write_results
 from bench.scale import measure_scale
-from bench.startup import measure_lambda, measure_startup
+from bench.startup import measure_startup
 from bench.streaming import measure_streaming
 from bench.subject import WORK, Subject, prepare
 from bench.tasks import TaskFigures, measure_tasks, tasks_table
@@ -48,7 +49,7 @@ err = Console(stderr=True)
 Section = StrEnum(
     "Section",
     [
-        "tasks", "checks", "variants", "distil", "privacy", "accuracy", "size", "startup", "lambda", "image",
+        "tasks", "checks", "variants", "distil", "privacy", "accuracy", "size", "startup", "coldstart", "image",
         "batching", "serving", "lengths", "latency", "capacity", "overload", "memory", "scale", "training",
         "streaming", "all",
     ],
@@ -109,7 +110,7 @@ class Bench:
             Section.accuracy: lambda: measure_accuracy(self.subject),
             Section.size: lambda: measure_size(self.subject),
             Section.startup: lambda: measure_startup(self.subject, self.repeats, logs),
-            Section["lambda"]: lambda: measure_lambda(self.subject, self.repeats, logs),
+            Section.coldstart: lambda: measure_coldstart(self.subject, self.repeats, logs),
             Section.image: lambda: measure_image(self.repeats, logs),
             Section.batching: lambda: measure_batching(self.subject, self.repeats),
             Section.serving: lambda: self._add_servers(measure_serving(self.subject, self.plan, logs, err)),

@@ -10,7 +10,7 @@ case $mode in
     serve)
         exec python -m tuneship serve --host 0.0.0.0 "$@" ;;
     lambda)
-        exec python -m awslambdaric "${1:-serving.lambda_handler.handler}" ;;
+        exec python -m serving.entrypoints.aws_lambda "$@" ;;
     bentoml)
         # BentoML needs files for sockets and counters; with a read-only root they go to shared memory.
         [ -w "${TMPDIR:-/tmp}" ] || export TMPDIR=/dev/shm

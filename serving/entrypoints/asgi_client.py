@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Send
 
 Message = MutableMapping[str, Any]
 
@@ -47,19 +47,30 @@ class Reply:
 
 async def send(call: Call, app: ASGIApp) -> Reply:
     """Cancel this when the caller disconnects."""
-    reply, messages = Reply(), [{"type": "http.request", "body": call.body, "more_body": False}]
-
-    async def receive() -> Message:
-        if not messages:
-            await asyncio.Event().wait()  # the caller sends no more
-        return messages.pop()
+    reply = Reply()
 
     async def respond(message: Message) -> None:
         if message["type"] == "http.response.start":
-            reply.status = message["status"]
-            reply.headers = {name.decode(): value.decode("latin-1") for name, value in message["headers"]}
+            reply.status, reply.headers = message["status"], headers_of(message)
         else:
             reply.body += message.get("body", b"")
 
-    await app(call.scope(), receive, respond)
+    await stream(call, app, respond, asyncio.Event())
     return reply
+
+
+async def stream(call: Call, app: ASGIApp, respond: Send, gone: asyncio.Event) -> None:
+    """With the app's messages as they come; set ``gone`` when the caller disconnects."""
+    messages = [{"type": "http.request", "body": call.body, "more_body": False}]
+
+    async def receive() -> Message:
+        if not messages:  # the caller sends no more
+            await gone.wait()
+            return {"type": "http.disconnect"}
+        return messages.pop()
+
+    await app(call.scope(), receive, respond)
+
+
+def headers_of(message: Message) -> dict[str, str]:
+    return {name.decode(): value.decode("latin-1") for name, value in message["headers"]}

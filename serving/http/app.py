@@ -87,7 +87,7 @@ def create_app(
             yield
         await asyncio.to_thread(observers.close)
 
-    keys = access_policy.keys()
+    keys = state.keys = access_policy.keys()
     state.metrics.observe_keys(keys)
     models = _model_routes("") + _model_routes("/models/{model}")
     app = App(

@@ -24,13 +24,16 @@ from serving.http.server.signals import delay_sigterm, on_hangup
 from serving.inference.predictor import Predictor
 from serving.observability.metrics import Metrics
 from serving.observability.model_metrics import ModelMetrics
+from serving.observability.request_ids import RequestIds
 from serving.settings.access import AccessPolicy
+from serving.settings.api_keys import ApiKeys
 from serving.settings.limits import ServerLimits
 from serving.settings.platforms import Platform
 
 
 class ServerState:
     """Attributes:
+    keys: those that requests need, if any.
     draining: SIGTERM has come; requests are still answered, but ``ready`` is False.
     failure: why the models could not be opened, if a user can act on it.
     """
@@ -48,6 +51,8 @@ class ServerState:
         self.platform = platform
         self.bodies = BodiesInHand(server_limits.max_bodies_bytes)
         self.metrics = Metrics()
+        self.request_ids = RequestIds()
+        self.keys: ApiKeys | None = None
         self.draining = self._open = False
         self._stops_at = math.inf
         self.failure: UserError | None = None

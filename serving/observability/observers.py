@@ -41,6 +41,11 @@ class Observers:
         for handler in logging.getLogger().handlers:
             handler.flush()
 
+    def renew(self) -> None:
+        """Traces get ids and connections of their own: this process may be a copy."""
+        if self._tracing:
+            self._tracing.renew()
+
     def close(self) -> None:
         """Send pending traces."""
         if self._tracing:

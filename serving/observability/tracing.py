@@ -10,11 +10,13 @@ import importlib.util
 import logging
 import time
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from serving.observability.request_record import RequestRecord
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
 
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 
@@ -37,22 +39,20 @@ class Tracing:
     """In batches, from the SDK's thread."""
 
     def __init__(self) -> None:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        resource = Resource.create()
-        if str(resource.attributes["service.name"]).startswith("unknown_service"):  # the SDK's default
-            resource = resource.merge(Resource({"service.name": "tuneship"}))
-        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider = _make_provider()
         self._tracer = self._provider.get_tracer("tuneship")
         self._propagator = TraceContextTextMapPropagator()
         self._make_context = set_span_in_context
         self._kind, self._error = SpanKind.SERVER, Status(StatusCode.ERROR)
+
+    def renew(self) -> None:
+        """Send pending spans, and go on with another instance's id."""
+        self._provider.shutdown()
+        self._provider = _make_provider()
+        self._tracer = self._provider.get_tracer("tuneship")
 
     def record(self, record: RequestRecord) -> None:
         """A finished request, as part of the caller's trace if it sent one."""
@@ -94,6 +94,23 @@ class Tracing:
         state = ",".join(value.decode("latin-1") for name, value in headers if name == b"tracestate")
         carrier = {"traceparent": traceparent.decode("latin-1"), "tracestate": state}
         return self._propagator.extract(carrier)
+
+
+def _make_provider() -> TracerProvider:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, OTELResourceDetector, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    own = (
+        {} if SERVICE_INSTANCE_ID in OTELResourceDetector().detect().attributes else {SERVICE_INSTANCE_ID: uuid4().hex}
+    )
+    resource = Resource.create(own)
+    if str(resource.attributes["service.name"]).startswith("unknown_service"):  # the SDK's default
+        resource = resource.merge(Resource({"service.name": "tuneship"}))
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider
 
 
 def _attributes(record: RequestRecord) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -53,6 +54,10 @@ class ApiKeys:
         for each in (*self._given, *self._from_file):
             accepted |= hmac.compare_digest(digest, each)
         return accepted
+
+    def renew(self) -> None:
+        """Read the file again before the next key: this process may have been a snapshot for long."""
+        self._checked_at = -math.inf
 
     def _refresh(self) -> None:
         """Read the file again every few seconds; its time and size do not always show a change."""

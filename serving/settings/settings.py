@@ -17,6 +17,7 @@ from serving.bundle.manifest import DEVICES, LARGEST, Device
 from serving.errors import InputError
 from serving.settings.access import AccessPolicy
 from serving.settings.environment import choice, date, positive, seconds
+from serving.settings.lambda_settings import LambdaSettings
 from serving.settings.limits import DEFAULT, ServerLimits
 from serving.settings.log_settings import LogSettings
 from serving.settings.platforms import DEFAULT_BUNDLE, Platform, served_bundle, with_platform
@@ -62,6 +63,7 @@ class ServerSettings:
     root_path: str = ""
     device: Device = "auto"
     platform: Platform = field(default_factory=Platform)
+    aws_lambda: LambdaSettings = field(default_factory=LambdaSettings)
 
     @classmethod
     def from_environment(
@@ -87,6 +89,7 @@ class ServerSettings:
             root_path=_root_path(environment),
             device=cast("Device", choice(environment, "TUNESHIP_DEVICE", DEVICES)),
             platform=Platform.from_environment(environment),
+            aws_lambda=LambdaSettings.from_environment(environment),
         )
 
 

@@ -11,9 +11,9 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -31,17 +31,22 @@ class Outcome:
         payload: the JSON that was posted.
         failed: it came to ``…/error``, not to ``…/response``.
         error_type: the header Lambda-Runtime-Function-Error-Type, where there is one.
+        chunks: of a streamed response, in which the payload came.
+        trailers: of a streamed response, by their lower-case names.
     """
 
     payload: Any
     failed: bool = False
     error_type: str | None = None
+    chunks: Sequence[bytes] = ()
+    trailers: Mapping[str, str] = field(default_factory=dict)
 
 
 class RuntimeApi:
     """The stand-in, listening between ``with`` and its end; ``address`` is for AWS_LAMBDA_RUNTIME_API.
 
-    ``failures`` are statuses that it gives first to ``next`` and ``response``; 0 closes the connection.
+    ``failures`` are statuses that it gives first to ``next`` and ``response``; 0 closes the connection. After
+    ``most_chunks`` of a streamed response it closes the connection, as where the caller has gone.
     """
 
     def __init__(self) -> None:
@@ -50,6 +55,7 @@ class RuntimeApi:
         self.outcomes: dict[str, queue.Queue[Outcome]] = {}
         self.restores = 0
         self.failures: dict[str, list[int]] = {"next": [], "response": []}
+        self.most_chunks = 1_000_000
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
@@ -131,7 +137,9 @@ class _Handler(BaseHTTPRequestHandler):
         })  # fmt: skip
 
     def do_POST(self) -> None:
-        body = self._body()
+        streamed = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        chunked = self._read_chunks() if streamed else ([], {})
+        body = b"".join(chunked[0]) if streamed else self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == f"{RUNTIME}/init/error":
             self.server.api.init_errors.put(self._outcome(body, failed=True))
             return self._reply(202, {"status": "OK"})
@@ -141,6 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(404, {"errorType": "NotFound"})
         if self._fails("response"):
             return None
+        if self.headers.get("Lambda-Runtime-Function-Response-Mode") == "streaming":
+            return self._end_stream(outcomes, *chunked)
         if len(body) > MAX_RESPONSE_BYTES:
             return self._reply(413, {"errorType": "RequestEntityTooLarge"})
         outcomes.put(self._outcome(body, failed=kind == "error"))
@@ -162,15 +172,27 @@ class _Handler(BaseHTTPRequestHandler):
     def _outcome(self, body: bytes, *, failed: bool) -> Outcome:
         return Outcome(json.loads(body or b"null"), failed, self.headers.get("Lambda-Runtime-Function-Error-Type"))
 
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        parts = []
+    def _read_chunks(self) -> tuple[list[bytes], dict[str, str]]:
+        """A chunked body (RFC 9112, section 7.1) and its trailers; not all of it if the caller is to go."""
+        chunks: list[bytes] = []
         while size := int(self.rfile.readline().split(b";")[0], 16):
-            parts.append(self.rfile.read(size))
+            chunks.append(self.rfile.read(size))
             self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(parts)
+            if len(chunks) == self.server.api.most_chunks:
+                self.close_connection = True
+                return chunks, {}
+        trailers = {}
+        while line := self.rfile.readline().strip():
+            name, _, value = line.decode().partition(": ")
+            trailers[name.lower()] = value
+        return chunks, trailers
+
+    def _end_stream(self, outcomes: queue.Queue[Outcome], chunks: list[bytes], trailers: dict[str, str]) -> None:
+        prelude, _, body = b"".join(chunks).partition(bytes(8))
+        assert self.headers["Content-Type"] == "application/vnd.awslambda.http-integration-response"
+        outcomes.put(Outcome({**json.loads(prelude), "body": body.decode()}, chunks=chunks, trailers=trailers))
+        if not self.close_connection:
+            self._reply(202, {"status": "OK"})
 
     def _reply(self, status: int, content: dict[str, str]) -> None:
         self._send(status, json.dumps(content).encode(), {})

@@ -232,7 +232,7 @@ def test_gets(function: Function, client: TestClient, kind: str, path: str) -> N
 def test_openapi(function: Function, client: TestClient, kind: str) -> None:
     """The document names a stage that callers put before the paths."""
     document = json.loads(function(event_of(kind, "GET", "/openapi.json"))["body"])
-    assert document.pop("servers", None) == ([{"url": "/prod"}] if kind == "http_api" else None)
+    assert document.pop("servers", None) == ([{"url": "/prod"}] if kind in ("http_api", "rest_api") else None)
     assert document == client.get("/openapi.json").json()
 
 

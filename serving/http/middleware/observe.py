@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import re
-import secrets
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,16 +16,12 @@ from serving.observability.request_record import KEY, RequestRecord
 
 REQUEST_ID = b"x-request-id"
 
-VALID_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-"""No white space and no control character: the id goes into a header and a log line."""
-
 
 class ObservabilityMiddleware:
     """The app's outermost."""
 
     def __init__(self, app: ASGIApp, observers: Observers, state: ServerState) -> None:
         self._app, self._observers, self._state = app, observers, state
-        self._ids = RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """500 where the app raises and has sent nothing."""
@@ -36,7 +29,7 @@ class ObservabilityMiddleware:
             await self._app(scope, receive, self._without_traceback(send))
             return
         headers = dict(scope["headers"])
-        record = scope[KEY] = RequestRecord(scope, headers, self._ids.choose(headers.get(REQUEST_ID)))
+        record = scope[KEY] = RequestRecord(scope, headers, self._state.request_ids.choose(headers.get(REQUEST_ID)))
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -80,17 +73,3 @@ class ObservabilityMiddleware:
         if self._state.draining:  # the caller must open another connection for its next request
             headers.append((b"connection", b"close"))
         message["headers"] = add_security_headers(headers)
-
-
-class RequestIds:
-    """A random prefix and a count: random numbers cost more."""
-
-    def __init__(self) -> None:
-        self._prefix = secrets.token_hex(8)
-        self._count = itertools.count(1)
-
-    def choose(self, requested: bytes | None) -> str:
-        """The caller's if valid, else a new one."""
-        if requested is not None and VALID_ID.fullmatch(requested):
-            return requested.decode("ascii")
-        return f"{self._prefix}-{next(self._count):x}"

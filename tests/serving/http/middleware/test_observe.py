@@ -17,11 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.bundle.bundle import Bundle
 from serving.http.app import create_app
-from serving.http.middleware.observe import ObservabilityMiddleware, RequestIds
+from serving.http.middleware.observe import ObservabilityMiddleware
 from serving.http.state import ServerState
 from serving.inference.predictor import Predictor
 from serving.observability.metrics import Metrics
 from serving.observability.observers import Observers
+from serving.observability.request_ids import RequestIds
 from serving.observability.request_record import RequestRecord
 from serving.settings.log_settings import LogSettings
 from tests.serving.http.test_app import Broken
