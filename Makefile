@@ -52,8 +52,8 @@ bento: $(if $(MODEL),setup,bundle)  ## BUNDLE=… or MODEL=name:version: build t
 	@$(if $(MODEL),rm -rf bundle,true)
 	BENTOML_DO_NOT_TRACK=True $(if $(MODEL),TUNESHIP_BENTO_MODEL=$(MODEL)) $(BIN)/bentoml build $(if $(MODEL),-f deploy/bentoml/bentofile.yaml)
 
-image: bundle  ## BUNDLE=…: build the Docker image tuneship:latest
-	docker build $(DOCKER_BUILD_ARGS) --tag tuneship:latest .
+image: bundle  ## BUNDLE=…: build the Docker image tuneship:latest, and image.cdx.json, its bill of materials
+	$(BIN)/python -m deploy.image.build bundle tuneship:latest $(DOCKER_BUILD_ARGS)
 
 # The image and the Bento copy ./bundle; `verify` stops an altered bundle.
 .PHONY: bundle need-bundle
@@ -123,7 +123,7 @@ alerts:  ## write the alerts of Kubernetes and of the chart from deploy/alerts.y
 	@{ sed '/^spec:/q' $(RULE); sed -n '/^groups:/,$$s/^/  /p' deploy/alerts.yaml; } > $(RULE).new && mv $(RULE).new $(RULE)
 
 lock: setup  ## write the requirement files from pyproject.toml
-	$(BIN)/python deploy/lock.py
+	$(BIN)/python -m deploy.lock
 
 clean:  ## remove runs, bundles and builds, but not .venv
 	rm -rf runs bundles bundle build

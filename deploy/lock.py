@@ -1,6 +1,7 @@
 """`make lock`: install pyproject.toml's requirements in clean environments and write every version to a file.
 
-requirements.txt is for servers (image, Bento, Lambda); requirements-dev.txt adds training and tests.
+requirements.txt is for servers (Bento, Lambda); requirements-dev.txt adds training and tests. The image's files, in
+deploy/image, have the hashes of wheels too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import tempfile
 import tomllib
 import venv
 from pathlib import Path
+
+from deploy.image.lock import write_locked
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_PINNED = ("pip", "tuneship")
@@ -25,6 +28,7 @@ def main() -> None:
     # With traces, which a cluster can switch on for all containers without a new image.
     served = [*serve, *extras["otel"]]
     write("requirements.txt", "Everything a server needs", served, leave_out=("setuptools",))
+    write_image_locks(extras["gpu"])
     everything = [*serve, *(pin for name, extra in extras.items() if name not in APART for pin in extra)]
     write("requirements-dev.txt", "Everything: serving, training, signing, tests", everything)
 
@@ -41,6 +45,14 @@ def write(name: str, title: str, requirements: list[str], leave_out: tuple[str, 
     head = f"# {title}, with all dependencies. Written by `make lock` from pyproject.toml."
     (ROOT / name).write_text("\n".join([head, *kept]) + "\n")
     sys.stdout.write(f"{name}: {len(kept)} packages\n")
+
+
+def write_image_locks(gpu: list[str]) -> None:
+    """The versions of requirements.txt; for GPUs, with onnxruntime's other build and the CUDA libraries it needs."""
+    pins = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line]
+    write_locked("requirements-cpu.txt", pins, ("x86_64", "aarch64"))
+    others = [line for line in pins if not line.startswith("onnxruntime==")]
+    write_locked("requirements-cuda.txt", [*others, *gpu], ("x86_64",))
 
 
 def pin(line: str) -> str:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.process import free_port
+from deploy.image.build import create_labels
 from tests.paths import ROOT
 
 IMAGE = "tuneship-test:latest"
@@ -33,22 +34,21 @@ def docker(*arguments: str, timeout: float = 120) -> str:
     return result.stdout.strip()
 
 
-def build_image(bundle: Path, folder: Path) -> str:
-    """Build the image from the repository's Dockerfile with this bundle inside; gives its id.
+def build_image(bundle: Path, folder: Path, *options: str) -> str:
+    """Build the image as `make image` does, from copied files, with this bundle inside; gives its id.
 
     Its name is the newest one's, of whatever test run of this machine: another run's may take it away meanwhile.
     """
     context = folder / "context"
-    for name in ("Dockerfile", ".dockerignore", "requirements.txt", "tuneship.py"):
-        context.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, context / name)
-    for package in ("batch", "commands", "serving", "stores"):
+    for package in ("batch", "commands", "deploy/image", "serving", "stores"):
         shutil.copytree(ROOT / package, context / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (context / "deploy").mkdir()
-    shutil.copy(ROOT / "deploy" / "entrypoint.sh", context / "deploy")
+    for name in ("Dockerfile", ".dockerignore", "tuneship.py"):
+        shutil.copy(ROOT / name, context / name)
     shutil.copytree(bundle, context / "bundle")
     number = folder / "image-id"
-    docker("build", "--network", "host", "--tag", IMAGE, "--iidfile", str(number), str(context), timeout=900)
+    labels = [f"--label={name}={value}" for name, value in create_labels(bundle).items()]
+    places = ("--network", "host", "--tag", IMAGE, "--iidfile", str(number))
+    docker("build", *labels, *places, *options, str(context), timeout=1500)
     return number.read_text().strip()
 
 
@@ -63,7 +63,7 @@ def container(*options: str, image: str, command: tuple[str, ...] = ()) -> Itera
         subprocess.run(["docker", "stop", "--time", "10", name], capture_output=True, timeout=60, check=False)
 
 
-def wait_until_ready(port: int, name: str, seconds: float = 30) -> None:
+def wait_until_ready(port: int, name: str, seconds: float = 90) -> None:
     """Return when /readyz answers 200; an AssertionError with the container's log when it does not in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -11,10 +11,15 @@ from pathlib import Path
 import pytest
 
 from bench.process import free_port
+from deploy.image.bom import create_image_bom
+from deploy.image.build import create_labels, inspect, read_contents
+from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
 from stores.push import push
 from stores.targets import parse_target
 from tests.containers import build_image, container, docker, wait_until_ready, why_no_engine
+from tests.deploy.image.test_bom import parsed
+from tests.deploy.image.test_lock import hashes_of
 from tests.serving.runtime_api import RuntimeApi
 from tests.stores.registry import running_registry
 
@@ -24,9 +29,28 @@ TEXTS = ["where is my parcel?", "refund order 17", "stop the blue lamp now 🛑"
 
 
 @pytest.fixture(scope="module")
-def image(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def slim(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The image with the tiny bundle, built once."""
     return build_image(tiny_bundle, tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="module")
+def distroless(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same without shell and package manager."""
+    return build_image(tiny_bundle, tmp_path_factory.mktemp("distroless"), "--build-arg", "FINAL=distroless")
+
+
+@pytest.fixture(params=["slim", "distroless"])
+def image(request: pytest.FixtureRequest) -> str:
+    """Either of them."""
+    built: str = request.getfixturevalue(request.param)
+    return built
+
+
+def layers_of(image: str) -> list[str]:
+    """The digests of its layers' contents."""
+    layers: list[str] = inspect(image)["RootFS"]["Layers"]
+    return layers
 
 
 def ask(port: int) -> list[list[dict[str, float]]]:
@@ -58,7 +82,7 @@ def test_it_serves_with_a_read_only_root(mode: str, image: str, tiny_bundle: Pat
 
 def test_it_is_not_root(image: str) -> None:
     """The process runs as a user that cannot log in."""
-    assert docker("run", "--rm", image, "id", "-u") == "10001"
+    assert docker("run", "--rm", image, "python", "-c", "import os; print(os.getuid(), os.getgid())") == "10001 10001"
 
 
 def test_it_tells_docker_its_health(image: str) -> None:
@@ -90,6 +114,28 @@ def test_it_holds_no_training_and_no_compiler(image: str) -> None:
         "print(found)"
     )
     assert docker("run", "--rm", image, "python", "-c", script) == "[]"
+
+
+def test_distroless_has_no_shell_and_no_package_manager(distroless: str) -> None:
+    """Its only program is Python."""
+    script = (
+        "import os, pathlib\n"
+        "folders = [pathlib.Path(each) for each in os.environ['PATH'].split(':') + ['/bin', '/sbin', '/usr/sbin']]\n"
+        "print(*sorted({path.name for folder in folders if folder.is_dir() for path in folder.iterdir()}))"
+    )
+    programs = docker("run", "--rm", distroless, "python", "-c", script).split()
+    assert programs == ["python", "python3", "python3.11"]
+
+
+def test_every_library_loads(image: str) -> None:
+    """What was cut off the packages' libraries, and left out of a distroless root, is needed by none of them."""
+    script = (
+        "import ctypes, pathlib\n"
+        "libraries = [path for path in pathlib.Path('/opt/packages').rglob('*.so*') if path.is_file()]\n"
+        "for path in libraries: ctypes.CDLL(str(path), 2)\n"
+        "print(len(libraries))"
+    )
+    assert int(docker("run", "--rm", image, "python", "-c", script)) > 50
 
 
 def test_telemetry_is_off(image: str) -> None:
@@ -135,6 +181,38 @@ def test_it_serves_a_target(image: str, options: tuple[str, ...], tiny_bundle: P
 def test_it_verifies_its_bundle(image: str) -> None:
     """`docker run IMAGE verify` checks hashes and golden answers in the container."""
     assert "golden answers hold" in docker("run", "--rm", image, "verify")
+
+
+def test_two_builds_have_the_same_layers(slim: str, tiny_bundle: Path, tmp_path: Path) -> None:
+    """Of files that were written at another time, without a builder's cache."""
+    assert layers_of(build_image(tiny_bundle, tmp_path, "--no-cache")) == layers_of(slim)
+
+
+def test_another_bundle_moves_the_last_layer_alone(slim: str, tiny_dynamic_bundle: Path, tmp_path: Path) -> None:
+    """A server that holds an image fetches no more than the model of the next."""
+    *others, model = layers_of(build_image(tiny_dynamic_bundle, tmp_path))
+    *same, last = layers_of(slim)
+    assert others == same
+    assert model != last
+
+
+def test_labels_tell_what_is_inside(image: str, tiny_bundle: Path) -> None:
+    """OCI's labels, and the digest of the bundle."""
+    labels = inspect(image)["Config"]["Labels"]
+    assert create_labels(tiny_bundle).items() <= labels.items()
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert labels["dev.tuneship.bundle.digest"] == f"sha256:{Bundle.open(tiny_bundle).manifest.digest}"
+
+
+def test_its_bill_lists_what_is_installed(image: str, tiny_bundle: Path) -> None:
+    """Every package that the requirements pin, with the hash that they pin, and Debian's packages under Python."""
+    bill = parsed(create_image_bom(inspect(image), read_contents(image), tiny_bundle))
+    hashes = {digest for each in hashes_of("requirements-cpu.txt").values() for digest in each}
+    packages = {each["name"]: each for each in bill["components"] if each.get("purl", "").startswith("pkg:pypi/")}
+    assert {"onnxruntime", "bentoml", "tokenizers"} <= packages.keys()
+    assert "hf-xet" not in packages
+    assert {each["hashes"][0]["content"] for each in packages.values()} <= hashes
+    assert {"libc6", "zlib1g"} <= {each["name"] for each in bill["components"]}
 
 
 def test_an_altered_bundle_does_not_build(tiny_bundle: Path, tmp_path: Path) -> None:
