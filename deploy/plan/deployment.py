@@ -9,8 +9,8 @@ from typing import Self
 from serving.errors import InputError, quote
 
 IMAGE = re.compile(r"(?:[a-z0-9.-]+(?::\d+)?/)?[a-z0-9._-]+(?:/[a-z0-9._-]+)*@sha256:[0-9a-f]{64}")
-NAME = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
-"""What every target accepts; the narrowest is a service account's of Google Cloud."""
+NAME = re.compile(r"[a-z][a-z0-9-]{4,26}[a-z0-9]")
+"""What every target accepts: names that are made of it, such as a load balancer's on AWS, have 32 characters."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def check_image(image: str, option: str = "--image") -> str:
 def check_name(name: str) -> str:
     """Raises InputError for a name that some target refuses."""
     if not NAME.fullmatch(name):
-        accepted = "6 to 30 of a-z, 0-9 and -, the first a letter, the last none of -"
+        accepted = "6 to 28 of a-z, 0-9 and -, the first a letter, the last none of -"
         raise InputError(f"--name {quote(name)}: {accepted} are accepted", field="name")
     return name
 
@@ -93,5 +93,5 @@ def check_name(name: str) -> str:
 def name_of(text: str) -> str:
     """A name of the accepted form, from a bundle's."""
     plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789")
-    names = (plain[:30].strip("-"), f"tuneship-{plain}"[:30].strip("-"))
+    names = (plain[:28].strip("-"), f"tuneship-{plain}"[:28].strip("-"))
     return next(name for name in names if NAME.fullmatch(name))

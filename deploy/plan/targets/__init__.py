@@ -6,12 +6,13 @@ from deploy.plan.targets.aws_lambda import LAMBDA_SAM, LAMBDA_TERRAFORM
 from deploy.plan.targets.base import DEPLOY, Target
 from deploy.plan.targets.cloud_run import CLOUD_RUN
 from deploy.plan.targets.compose import COMPOSE
+from deploy.plan.targets.ecs import ECS
 from deploy.plan.targets.helm import HELM
 from deploy.plan.targets.kserve import KSERVE
 from deploy.plan.targets.kubernetes import KUBERNETES
 from deploy.plan.targets.sagemaker import SAGEMAKER
 from deploy.plan.targets.vertex import VERTEX
 
-ALL = (LAMBDA_SAM, LAMBDA_TERRAFORM, KUBERNETES, HELM, KSERVE, CLOUD_RUN, SAGEMAKER, VERTEX, COMPOSE)
+ALL = (LAMBDA_SAM, LAMBDA_TERRAFORM, ECS, KUBERNETES, HELM, KSERVE, CLOUD_RUN, SAGEMAKER, VERTEX, COMPOSE)
 
 TARGETS: dict[str, Target] = {target.name: target for target in ALL if (DEPLOY / target.folder).is_dir()}

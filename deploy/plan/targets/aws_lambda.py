@@ -57,5 +57,12 @@ LAMBDA_SAM = Target(
     "lambda-sam", "lambda", _size, sam_values, sam_commands, "AWS Lambda", left_out=("terraform",), registry=ECR
 )
 LAMBDA_TERRAFORM = Target(
-    "lambda-terraform", "lambda/terraform", _size, terraform_values, terraform_commands, "AWS Lambda", registry=ECR
+    "lambda-terraform",
+    "lambda/terraform",
+    _size,
+    terraform_values,
+    terraform_commands,
+    "AWS Lambda",
+    left_out=("tests",),
+    registry=ECR,
 )
