@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.measurement.process import free_port
 from stores.cache import Cache
 from stores.push import push
 from stores.targets import parse_target
 from tests.bundles import forge, manifest_of
-from tests.serving.processes import get, serving, until
+from tests.serving.processes import get, python, running, serving, until
+from tests.stores.gcs import Gcs
 from tests.stores.hub import Hub
 
 
@@ -49,3 +51,13 @@ def test_not_there(hub: Hub, tmp_path: Path) -> None:
     from tests.test_cli import assert_refused, tuneship
 
     assert_refused(tuneship("serve", "x=hf:team/none", "--port", "1"), "hf:team/none: there is no such repository")
+
+
+@pytest.mark.slow
+def test_vertexs_artifacts(gcs: Gcs, tiny_bundle: Path, tmp_path: Path) -> None:
+    """Where Vertex AI tells a copy in a bucket, a server without arguments pulls and serves it, at its port."""
+    target, port = "gs://models/copies/1", free_port()
+    digest = push(tiny_bundle, parse_target(target))
+    variables = {"AIP_STORAGE_URI": target, "AIP_HTTP_PORT": port, "STORAGE_EMULATOR_HOST": gcs.url}
+    with running(python("-m", "tuneship", "serve"), port, tmp_path / "log", **variables) as server:
+        assert digest_of(server.url) == digest
