@@ -20,6 +20,14 @@ resource "google_vertex_ai_endpoint" "this" {
   description                = "Tuneship ${var.name}"
   dedicated_endpoint_enabled = true
 
+  dynamic "encryption_spec" {
+    for_each = var.kms_key_name == "" ? [] : [var.kms_key_name]
+
+    content {
+      kms_key_name = encryption_spec.value
+    }
+  }
+
   # Deployed models come and go by deployModel.
   lifecycle {
     ignore_changes = [traffic_split]

@@ -130,6 +130,12 @@ variable "timeout_seconds" {
   }
 }
 
+variable "kms_key_name" {
+  description = "Key of what Vertex AI keeps of the endpoint; empty: Google's own keys."
+  type        = string
+  default     = ""
+}
+
 # Canary
 
 variable "model" {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from serving.settings.settings import ServerSettings
 from tests.deploy import google_apis, terraform, terraform_providers
 from tests.paths import ROOT
 
+CHECKOV = ROOT / ".venv-validators" / "checkov" / "bin" / "checkov"
 PROVIDERS = {"cloud-run": "google", "sagemaker": "aws", "vertex": "google"}
 FOLDERS = [ROOT / "deploy" / name for name in PROVIDERS]
 
@@ -124,6 +127,27 @@ def test_values(folder: Path, name: str, value: Any, told: str, tmp_path: Path) 
     values = values_of(folder, **({name: value} if told else {}))
     answer = terraform.evaluate(folder, ["variables.tf"], values, tmp_path / "variables")
     assert (told in answer and isinstance(answer, str)) if told else answer == {}
+
+
+LEFT_TO_VARIABLES: dict[str, set[str]] = {
+    "cloud-run": set(),
+    "sagemaker": {"CKV_AWS_338"},  # a log is kept for a year: log_retention_days
+    "vertex": {"CKV2_GCP_33"},  # a private network, which callers may not be in
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHECKOV.is_file(), reason="needs checkov in .venv-validators: make validators")
+@each_folder
+def test_checkov(folder: Path) -> None:
+    """It finds nothing but what a variable decides."""
+    command = [CHECKOV, "--framework", "terraform", "--directory", folder, "--skip-download", "--output", "json"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    told = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    report = json.loads(told.stdout)
+    assert report["summary"]["parsing_errors"] == 0, told.stdout
+    assert report["summary"]["passed"], told.stdout
+    assert {each["check_id"] for each in report["results"]["failed_checks"]} == LEFT_TO_VARIABLES[folder.name]
 
 
 def test_knatives_service_is_terraforms() -> None:
