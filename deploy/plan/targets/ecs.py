@@ -9,8 +9,9 @@ from deploy.plan.targets.base import Target, terraform_commands, terraform_value
 
 values = terraform_values(
     "name", "image", "bundle_digest", "memory_mb", "cpus", "threads", "concurrency", "min_replicas", "max_replicas",
-    "timeout_seconds", "log_retention_days", "p99_ms",
+    "log_retention_days", "p99_ms",
 )  # fmt: skip
+"""Without ``timeout_seconds``, which is the load balancer's there."""
 
 
 def _size(need: Need, _: Prices) -> Size:
