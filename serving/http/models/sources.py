@@ -78,7 +78,7 @@ class BundleFolder:
         """Any way to deploy changes a file's name, size, time or inode."""
         self.root = self.locate() if self.locate else self.root
         try:
-            files = sorted(path for path in self.root.resolve().rglob("*") if path.is_file())
+            files = sorted(path for path in _pin(self.root).rglob("*") if path.is_file())
             stats = [(str(path), path.stat()) for path in files]
             return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats)
         except OSError:  # the folder is being replaced
@@ -102,7 +102,7 @@ class BundleFolder:
 
         # Resolved once: a link that changes meanwhile must not mix the files of two versions.
         predictor = Predictor.open(
-            self.root.resolve(),
+            _pin(self.root),
             threads=self.threads,
             trusted_key=self.trusted_key,
             created_after=self.created_after,
@@ -111,6 +111,12 @@ class BundleFolder:
         )
         predictor.set_limits(self.limits)
         return predictor
+
+
+def _pin(root: Path) -> Path:
+    """The folder that a link leads to now. Through /proc/PID/root, a sidecar's, no resolved path leads there."""
+    resolved = root.resolve()
+    return resolved if resolved.exists() and resolved.samefile(root) else root
 
 
 @dataclass(frozen=True)

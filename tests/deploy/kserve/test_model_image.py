@@ -69,7 +69,7 @@ def test_an_image_volume_is_the_bundle(tiny_bundle: Path, image: str, tmp_path: 
         docker("rm", name)
     options = ("--volume", f"{mounted}:/mnt/models:ro", *RESTRICTED, *variables(port))
     with container(*options, image=image) as name:
-        wait_until_ready(port, name)
+        wait_until_ready(port, name, 60)
         assert f"serving {service()} " in logs(name)
 
 
@@ -86,7 +86,7 @@ def test_a_sidecar_shares_the_bundle(tiny_bundle: Path, image: str, tmp_path: Pa
             docker("exec", sidecar, "sh", "-c", "until [ -e /mnt/models ]; do sleep 0.1; done")
             options = ("--pid", f"container:{sidecar}", *mount, *RESTRICTED, *variables(port))
             with container(*options, image=image) as name:
-                wait_until_ready(port, name)
+                wait_until_ready(port, name, 60)
                 assert f"serving {service()} " in logs(name)
             other = docker("exec", "--user", "1010", sidecar, "sh", "-c", "ls /proc/1/root/models 2>&1 || true")
             assert "Permission denied" in other
