@@ -19,6 +19,8 @@ from tests.paths import ROOT
 
 pytestmark = [pytest.mark.docker, pytest.mark.skipif(bool(why_no_engine()), reason=why_no_engine() or "engine")]
 
+MODELS = "/models"
+"""In the image."""
 RESTRICTED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "10001:10001")
 
 
@@ -79,7 +81,7 @@ def test_a_sidecar_shares_the_bundle(tiny_bundle: Path, image: str, tmp_path: Pa
         (tmp_path / folder).mkdir()
     os.chown(tmp_path / "mnt", 10001, 10001)
     port, mount = free_port(), ("--volume", f"{tmp_path / 'mnt'}:/mnt")
-    share = ("-c", "ln -s /proc/$$/root/models /mnt/models && sleep 300; true")
+    share = ("-c", f"ln -s /proc/$$/root{MODELS} /mnt/models && sleep 300; true")
     with removed(build_model(tiny_bundle, tmp_path / "context", base=image)) as model:
         own = ("--user", "10001:10001", "--cap-drop", "ALL", "--entrypoint", "sh", *mount)
         with container(*own, image=model, command=share) as sidecar:
@@ -88,7 +90,7 @@ def test_a_sidecar_shares_the_bundle(tiny_bundle: Path, image: str, tmp_path: Pa
             with container(*options, image=image) as name:
                 wait_until_ready(port, name, 60)
                 assert f"serving {service()} " in logs(name)
-            other = docker("exec", "--user", "1010", sidecar, "sh", "-c", "ls /proc/1/root/models 2>&1 || true")
+            other = docker("exec", "--user", "1010", sidecar, "sh", "-c", f"ls /proc/1/root{MODELS} 2>&1 || true")
             assert "Permission denied" in other
 
 
