@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +22,7 @@ from batch import files
 from batch.answers import Tally
 from batch.plan import Job, Plan
 from serving.errors import InputError
+from serving.files import TEMPORARY
 from serving.tasks.strict_model import StrictModel
 
 PLAN, LOCK, MANIFEST, SUCCESS = "_plan.json", "_lock", "_manifest.json", "_SUCCESS"
@@ -111,7 +113,8 @@ class Parts:
         self.write(MANIFEST, manifest.model_dump_json(indent=1).encode())
         self.write(SUCCESS, b"")
         done = [f"_part-{record.number:05}.{end}" for record in manifest.parts for end in ("json", "try")]
-        files.remove(self.folder, [*done, LOCK, PLAN])
+        cut_off = [name for name in files.list_names(self.folder) if fnmatch(name, TEMPORARY)]
+        files.remove(self.folder, [*done, *cut_off, LOCK, PLAN])
 
     @contextmanager
     def lock(self) -> Iterator[None]:

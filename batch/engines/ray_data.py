@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from batch.plan import Block, Job
 from batch.stopping import stop_on_signals
 from serving.errors import BundleError, InputError, UserError
 from serving.inference.predictor import Predictor
+from serving.settings.settings import available_cpus
 from stores.locate import locate
 
 OBJECT_STORE_BYTES = 200 * 2**20
@@ -31,6 +33,11 @@ TRIES = 4
 """Of a block whose worker is lost each time."""
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+if not (CLUSTER := os.environ.get("RAY_ADDRESS")):
+    # Ray reads these when it is imported. The first makes it listen at the loopback address, as on other systems.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what goes wrong comes as an exception too
 try:
     import ray
     import ray.data
@@ -125,19 +132,33 @@ class _Actor:
 @contextmanager
 def _running(cpus: int) -> Iterator[None]:
     """Ray on this machine, which only it can reach, or the cluster that RAY_ADDRESS names."""
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what goes wrong comes as an exception too
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
-    alone = {
-        "num_cpus": cpus or None, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES,
-        "_node_ip_address": "127.0.0.1",
-    }  # fmt: skip
-    ray.init(**quiet, **({} if os.environ.get("RAY_ADDRESS") else alone))
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        alone = {
+            "num_cpus": cpus or available_cpus(), "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": folder,
+        }  # fmt: skip
+        _start({} if CLUSTER else alone)
+        try:
+            with stop_on_signals():  # Ray has set handlers of its own
+                yield
+        finally:
+            ray.shutdown()
+
+
+def _start(options: dict[str, Any]) -> None:
+    """Ray gives itself 30 seconds, which a busy machine can need more than once; raises UserError."""
+    for _ in range(TRIES):
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+            break
+        except Exception as error:  # it has no class of its own
+            ray.shutdown()
+            reason = str(error)
+            if "timed out during startup" not in reason:
+                raise UserError(f"Ray does not start: {reason}") from error
+    else:
+        raise UserError(f"Ray does not start, tried {TRIES} times: {reason}")
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    try:
-        with stop_on_signals():  # Ray has set handlers of its own
-            yield
-    finally:
-        ray.shutdown()
