@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.accuracy import measure_accuracy, measure_size
+from bench.batch import measure_batch
 from bench.batching import measure_batching
 from bench.capacity import measure_capacity
 from bench.coldstart import measure_coldstart
@@ -51,7 +52,7 @@ Section = StrEnum(
     [
         "tasks", "checks", "variants", "distil", "privacy", "accuracy", "size", "startup", "coldstart", "image",
         "batching", "serving", "lengths", "latency", "capacity", "overload", "memory", "scale", "training",
-        "streaming", "all",
+        "streaming", "batch", "all",
     ],
 )  # fmt: skip
 
@@ -122,6 +123,9 @@ class Bench:
             Section.scale: lambda: measure_scale(self.large),
             Section.training: lambda: measure_training(self.quick, logs),
             Section.streaming: lambda: measure_streaming(logs),
+            Section.batch: lambda: measure_batch(
+                self.subject.bundles["int8"], self.subject.texts, logs, quick=self.quick
+            ),
         }
 
     def _measure_checks(self) -> list[Figure]:
@@ -166,7 +170,10 @@ def main(
     large: Annotated[bool, typer.Option("--large", help="For scale, XLM-R-large's size too: 7 GB, minutes.")] = False,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="For training, 300 of Trainer's 1,878 steps; for privacy, the classifier alone."),
+        typer.Option(
+            "--quick",
+            help="For training, 300 of Trainer's 1,878 steps; for privacy, the classifier alone; for batch, a tenth.",
+        ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the order of the texts.")] = 0,
 ) -> None:
