@@ -67,6 +67,7 @@ def test_all_is_every_section() -> None:
         "scale",
         "training",
         "streaming",
+        "batch",
     ]
     assert command.sections_of(command.Section.coldstart) == [command.Section.coldstart]
 
