@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -28,6 +29,8 @@ def start() -> Function:
     global _function
     if _function is None:
         _function = Function(ServerSettings.from_environment(), os.environ)
+        gc.freeze()  # what is there now stays
+        gc.enable()
         if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
             from serving.entrypoints.aws_lambda.snapshot import register
 

@@ -24,7 +24,7 @@ SIGNATURE = "model.sig"
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 GraphInput = Literal["input_ids", "attention_mask", "token_type_ids"]

@@ -44,7 +44,7 @@ Base64 = Annotated[bytes, BeforeValidator(_decode)]
 class _StrictModel(BaseModel):
     """Strict outside the signed statement."""
 
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, defer_build=True)
 
 
 class _PublicKey(_StrictModel):

@@ -18,7 +18,6 @@ from serving.batching.batch_shape import BatchShape
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import describe_machine
 from serving.bundle.manifest import Device, GoldenRow
-from serving.bundle.signature import require_recent, require_signature
 from serving.errors import BundleError, InputError, Panics, UserError
 from serving.inference.engine import WindowEngine
 from serving.inference.generation.engine import GenerationEngine
@@ -92,10 +91,8 @@ class Predictor:
         """
         end = time.monotonic() + seconds
         bundle = Bundle.open(root)
-        if trusted_key is not None:
-            require_signature(bundle, trusted_key)
-        if created_after is not None:
-            require_recent(bundle, created_after)
+        if trusted_key is not None or created_after is not None:
+            _require_trust(bundle, trusted_key, created_after)
         return cls.load(bundle, threads, end - time.monotonic(), device)
 
     @classmethod
@@ -111,7 +108,7 @@ class Predictor:
     @classmethod
     def _load_proven(cls, bundle: Bundle, threads: int, end: float) -> Predictor:
         predictor = cls(bundle, threads=threads)
-        predictor.replay_golden(end - time.monotonic())
+        predictor.replay_golden(end - time.monotonic(), together=True)
         return predictor
 
     @property
@@ -203,14 +200,17 @@ class Predictor:
         """Make the runs under way fail."""
         self._engine.interrupt()
 
-    def replay_golden(self, seconds: float = LOAD_SECONDS) -> float:
+    def replay_golden(self, seconds: float = LOAD_SECONDS, *, together: bool = False) -> float:
         """Answer the golden rows; returns the largest absolute difference of a logit.
+
+        ``together``: in batches, as `run` makes them, in half the time; else each alone, as they were recorded.
 
         Raises:
             BundleError: a token id or decision differs, a logit by more than the tolerance, or it takes longer.
         """
         with self._proving(seconds), PANICS:
-            return max(self._replay(number, row) for number, row in enumerate(self.bundle.golden, 1))
+            rows = list(enumerate(self.bundle.golden, 1))
+            return max(map(self._replay, [rows] if together else [[row] for row in rows]))
 
     @contextmanager
     def _proving(self, seconds: float) -> Iterator[None]:
@@ -240,12 +240,24 @@ class Predictor:
             message = "did not repeat its golden answers in time: its graph is too slow for this machine, or has no end"
             raise BundleError(f"{self.bundle.root} {message}")
 
-    def _replay(self, number: int, golden: GoldenRow) -> float:
-        where = f"{self.manifest.golden.file}, row {number} ({str(golden.inputs)[:40]!r})"
+    def _replay(self, rows: Sequence[tuple[int, GoldenRow]]) -> float:
+        encoded = [self._encode_golden(golden, self._golden_place(number, golden)) for number, golden in rows]
+        results = iter(self.run([window for each in encoded for window in each.windows]))
+        return max(
+            self._compare(each, [next(results) for _ in each.windows], golden, self._golden_place(number, golden))
+            for (number, golden), each in zip(rows, encoded, strict=True)
+        )
+
+    def _golden_place(self, number: int, golden: GoldenRow) -> str:
+        return f"{self.manifest.golden.file}, row {number} ({str(golden.inputs)[:40]!r})"
+
+    def _encode_golden(self, golden: GoldenRow, where: str) -> Encoded:
         encoded = self.encode([self._golden_item(golden, where)])[0]
         if [window.ids for window in encoded.windows] != golden.input_ids:
             raise BundleError(f"{where}: this machine's token ids differ from the recorded ones. Do not serve it here.")
-        results = self.run(encoded.windows)
+        return encoded
+
+    def _compare(self, encoded: Encoded, results: list[Any], golden: GoldenRow, where: str) -> float:
         logits = [self.task.golden_logits(each) for each in self.logits(encoded.windows, results)]
         difference = _largest_difference(logits, golden.logits, where)
         same = self.task.decision(self.task.decode(encoded, results)) == self._golden_decision(golden, where)
@@ -269,6 +281,15 @@ class Predictor:
             return self.task.decision(golden.outputs)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise BundleError(f"{where} is not an answer of {self.task.name}. Export the bundle again.") from error
+
+
+def _require_trust(bundle: Bundle, trusted_key: Path | None, created_after: datetime | None) -> None:
+    from serving.bundle.signature import require_recent, require_signature
+
+    if trusted_key is not None:
+        require_signature(bundle, trusted_key)
+    if created_after is not None:
+        require_recent(bundle, created_after)
 
 
 def item_fields(field: str, items: int) -> list[str]:

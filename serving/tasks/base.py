@@ -35,7 +35,7 @@ Datatype = Literal["BYTES", "FP32", "INT64"]
 class TaskSettings(BaseModel):
     """What answers depend on besides weights; in the manifest."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     vocabulary: int | None = Field(
         default=None,

@@ -27,7 +27,7 @@ class Message:
 class Piece(BaseModel):
     """What is between two contents."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     after: Role | None = Field(description="the role of the message before it; null: the beginning")
     before: Role | None = Field(description="the role of the message behind it; null: the answer")
@@ -37,7 +37,7 @@ class Piece(BaseModel):
 class ChatFormat(BaseModel):
     """Which roles may follow each other, and what is written between them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     pieces: list[Piece]
     stripped: list[Role] = Field(default=[], description="whose contents lose white space at both ends")

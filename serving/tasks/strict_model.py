@@ -15,7 +15,8 @@ FailFastList = Annotated[list[Element], Field(fail_fast=True)]
 class StrictModel(BaseModel):
     """Refuses unknown keys, wrong types, and numbers that are not finite, which Python reads from ``1e999``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # Validators are built when they are first needed: a server needs a few of a hundred.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

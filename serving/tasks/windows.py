@@ -14,7 +14,7 @@ Aggregation = Literal["mean", "max"]
 
 
 class Windows(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     stride: int = Field(ge=0, description="tokens that neighbouring windows share")
     max_windows: int = Field(ge=2, description="windows of a text that are read; what is behind them is cut off")

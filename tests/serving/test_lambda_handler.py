@@ -326,9 +326,9 @@ class Broken(Predictor):
 
     opened = False
 
-    def replay_golden(self, *arguments: float) -> float:
+    def replay_golden(self, *arguments: float, **options: bool) -> float:
         """The real replay."""
-        difference = super().replay_golden(*arguments)
+        difference = super().replay_golden(*arguments, **options)
         self.opened = True
         return difference
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 
 from awslambdaric import __main__ as awslambdaric
@@ -14,6 +16,8 @@ HANDLER = "serving.lambda_handler.handler"
 
 
 def main(arguments: list[str]) -> None:
+    gc.disable()  # until the function is loaded: what is imported stays
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look through all packages for some
     given = [*arguments, HANDLER][:2]
     config = LambdaConfigProvider(given)
     if config.is_multi_concurrent:  # Lambda's managed instances: a process for each call at once

@@ -136,10 +136,11 @@ def test_bad_text(predictor: Predictor) -> None:
 
 @pytest.mark.parametrize("name", ["tiny_bundle", "tiny_int8_bundle"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_golden(request: pytest.FixtureRequest, name: str, threads: int) -> None:
-    """The golden answers hold on the machine that made them, on one thread and on two."""
+@pytest.mark.parametrize("together", [True, False])
+def test_golden(request: pytest.FixtureRequest, name: str, threads: int, together: bool) -> None:
+    """The golden answers hold on the machine that made them, on one thread and on two, in batches too."""
     predictor = Predictor(Bundle.open(request.getfixturevalue(name)), threads=threads)
-    assert 0 <= predictor.replay_golden() <= predictor.manifest.golden.tolerance
+    assert 0 <= predictor.replay_golden(together=together) <= predictor.manifest.golden.tolerance
 
 
 def other_label(row: dict[str, Any]) -> None:
