@@ -15,7 +15,7 @@ WORKERS ?= 2
 DOCKER_BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train export verify serve bento image check lint types test mutants bench peers mlflow validators bentoml qlora docs lock clean
+.PHONY: help setup demo train export verify serve bento image zip check lint types test mutants bench peers mlflow validators bentoml qlora docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bento: $(if $(MODEL),setup,bundle)  ## BUNDLE=… or MODEL=name:version: build t
 
 image: bundle  ## BUNDLE=…: build the Docker image tuneship:latest, and image.cdx.json, its bill of materials
 	$(BIN)/python -m deploy.image.build bundle tuneship:latest $(DOCKER_BUILD_ARGS)
+
+zip: setup need-bundle  ## BUNDLE=…: layer.zip and function.zip for AWS Lambda, in build/lambda
+	$(BIN)/python -m deploy.lambda_zip $(BUNDLE) build/lambda
 
 # The image and the Bento copy ./bundle; `verify` stops an altered bundle.
 .PHONY: bundle need-bundle

@@ -21,6 +21,7 @@ from tests.containers import build_image, container, docker, wait_until_ready, w
 from tests.deploy.image.test_bom import parsed
 from tests.deploy.image.test_lock import hashes_of
 from tests.serving.runtime_api import RuntimeApi
+from tests.serving.test_lambda_handler import function_url
 from tests.stores.registry import running_registry
 
 pytestmark = [pytest.mark.docker, pytest.mark.skipif(bool(why_no_engine()), reason=why_no_engine() or "engine")]
@@ -225,10 +226,20 @@ def test_an_altered_bundle_does_not_build(tiny_bundle: Path, tmp_path: Path) -> 
         build_image(bundle, tmp_path)
 
 
-def test_it_is_a_lambda_function(image: str, tiny_bundle: Path) -> None:
+AS_LAMBDA = (
+    "--user", "12345:0", "--memory", "512m", "--memory-swap", "512m", "--tmpfs", "/tmp:size=512m", "--cap-drop", "ALL",
+    "--env", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=512", "--env", "TUNESHIP_LAMBDA_INVOKE_MODE=RESPONSE_STREAM",
+)  # fmt: skip
+"""Any user, little memory, nothing to write to but /tmp."""
+
+
+@pytest.mark.parametrize("conditions", [(), AS_LAMBDA], ids=["as built", "as Lambda"])
+def test_it_is_a_lambda_function(image: str, tiny_bundle: Path, conditions: tuple[str, ...]) -> None:
     """On Lambda, with a read-only root, it answers events of the Runtime API as HTTP requests."""
     with RuntimeApi() as api:
-        options = ("--read-only", "--env", f"AWS_LAMBDA_RUNTIME_API={api.address}")
+        options = ("--read-only", *conditions, "--env", f"AWS_LAMBDA_RUNTIME_API={api.address}")
         with container(*options, image=image, command=("lambda",)):
-            answers = api.invoke({"inputs": TEXTS}).payload
+            answers = api.invoke({"inputs": TEXTS}, timeout=120).payload
+            page = api.invoke(function_url("GET", "/livez", None)).payload
+    assert page["statusCode"] == 200
     assert_same_labels_and_scores(answers, tiny_bundle)
