@@ -15,8 +15,8 @@ from tests.deploy.plan.conftest import IMAGE, MakePlan
 
 pytest.importorskip("tests.deploy.cloudformation", reason="deploy/lambda has not landed")
 
-from tests.deploy.cloudformation import source  # noqa: E402
-from tests.deploy.validators import MISSING, validator  # noqa: E402
+from tests.deploy.cloudformation import source
+from tests.deploy.validators import MISSING, validator
 
 
 def test_values_are_parameters(make_plan: MakePlan, tmp_path: Path) -> None:
