@@ -163,7 +163,7 @@ def test_a_canary_rolls_back() -> None:
     assert group["DeploymentConfigName"]["Fn::Sub"][1] == {"ConfigName": "Canary10Percent10Minutes"}
     assert group["AutoRollbackConfiguration"]["Enabled"]
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
-    named = [each["Name"]["Ref"] for each in group["AlarmConfiguration"]["Alarms"]["Fn::If"][1]]
+    named = [each["Name"]["Ref"] for each in group["AlarmConfiguration"]["Fn::If"][1]["Alarms"]]
     assert named == ["CanaryErrorsAlarm", "CanaryDurationAlarm", "UrlFailuresAlarm", "ApiFailuresAlarm"]
     for name in named[:2]:
         dimensions = {each["Name"]: each["Value"] for each in template["Resources"][name]["Properties"]["Dimensions"]}
