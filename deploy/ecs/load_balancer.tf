@@ -1,17 +1,30 @@
+data "aws_vpc" "this" {
+  id = var.vpc_id
+}
+
 locals {
-  https = var.certificate_arn != ""
+  https   = var.certificate_arn != ""
+  subnets = length(var.load_balancer_subnet_ids) == 0 ? var.subnet_ids : var.load_balancer_subnet_ids
+  clients = length(var.client_cidr_blocks) == 0 ? [data.aws_vpc.this.cidr_block] : var.client_cidr_blocks
 }
 
 resource "aws_lb" "this" {
   name                       = var.name
   load_balancer_type         = "application"
   internal                   = !var.public
-  subnets                    = var.load_balancer_subnet_ids
+  subnets                    = local.subnets
   security_groups            = [aws_security_group.load_balancer.id]
   idle_timeout               = var.timeout_seconds
   drop_invalid_header_fields = true
   enable_deletion_protection = var.deletion_protection
   tags                       = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = length(local.subnets) >= 2
+      error_message = "A load balancer needs subnets in two availability zones or more."
+    }
+  }
 }
 
 resource "aws_lb_target_group" "this" {
@@ -63,11 +76,11 @@ resource "aws_security_group" "service" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "clients" {
-  for_each = toset(var.client_cidr_blocks)
+  count = max(1, length(var.client_cidr_blocks))
 
   security_group_id = aws_security_group.load_balancer.id
   description       = "Clients"
-  cidr_ipv4         = each.key
+  cidr_ipv4         = local.clients[count.index]
   ip_protocol       = "tcp"
   from_port         = aws_lb_listener.this.port
   to_port           = aws_lb_listener.this.port

@@ -35,7 +35,7 @@ resource "aws_appautoscaling_policy" "queue" {
   resource_id        = aws_appautoscaling_target.this.resource_id
 
   target_tracking_scaling_policy_configuration {
-    target_value       = var.queue_depth
+    target_value       = var.concurrency
     scale_out_cooldown = 30
     scale_in_cooldown  = 300
 

@@ -119,14 +119,14 @@ variable "queue_metric_namespace" {
   default     = ""
 }
 
-variable "queue_depth" {
-  description = "Windows that wait in a task, on average, that autoscaling aims at."
+variable "concurrency" {
+  description = "Windows that wait in a task, on average, that autoscaling aims at; it needs queue_metric_namespace."
   type        = number
   default     = 16
 
   validation {
-    condition     = var.queue_depth >= 1
-    error_message = "queue_depth is 1 or more."
+    condition     = var.concurrency >= 1
+    error_message = "concurrency is 1 or more."
   }
 }
 
@@ -169,22 +169,18 @@ variable "vpc_id" {
 }
 
 variable "subnet_ids" {
-  description = "Private subnets of the tasks. They get no public address: the image and the logs go by a NAT gateway or VPC endpoints."
+  description = "Private subnets of the tasks, in two availability zones or more. Tasks get no public address: the image and the logs go by a NAT gateway or VPC endpoints."
   type        = list(string)
-
-  validation {
-    condition     = length(var.subnet_ids) >= 2
-    error_message = "subnet_ids has two or more, in different availability zones."
-  }
 }
 
 variable "load_balancer_subnet_ids" {
-  description = "Subnets of the load balancer: public ones where it is public."
+  description = "Subnets of the load balancer, public ones where it is public; empty: those of the tasks."
   type        = list(string)
+  default     = []
 
   validation {
-    condition     = length(var.load_balancer_subnet_ids) >= 2
-    error_message = "load_balancer_subnet_ids has two or more, in different availability zones."
+    condition     = length(var.load_balancer_subnet_ids) > 0 || !var.public
+    error_message = "A public load balancer needs load_balancer_subnet_ids, which are public."
   }
 }
 
@@ -195,13 +191,9 @@ variable "public" {
 }
 
 variable "client_cidr_blocks" {
-  description = "Addresses that may call the load balancer, such as the one of the virtual private cloud."
+  description = "Addresses that may call the load balancer; empty: those of the virtual private cloud."
   type        = list(string)
-
-  validation {
-    condition     = length(var.client_cidr_blocks) >= 1
-    error_message = "client_cidr_blocks has one or more."
-  }
+  default     = []
 }
 
 variable "certificate_arn" {

@@ -1,4 +1,4 @@
-"""Terraform over a module of deploy/: its own validation with the real provider, its tests, and what it makes in moto.
+"""Terraform with AWS' own provider: what it says of a module of deploy/, and what it makes in moto.
 
 The provider comes from a folder laid out as a mirror: ``TF_PLUGIN_DIR``, or one that the machine has.
 """
@@ -16,10 +16,22 @@ from typing import Any
 from tests.deploy.validators import AWS, REGION
 
 SYSTEM_MIRRORS = ("~/.terraform.d/plugins", "/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins")
-SERVICES = (
-    "apigatewayv2 applicationautoscaling cloudwatch cloudwatchevents cloudwatchlogs codedeploy ec2 ecr ecs elbv2 iam "
-    "lambda sqs sts"
-).split()
+SERVICES = [
+    "apigatewayv2",
+    "applicationautoscaling",
+    "cloudwatch",
+    "cloudwatchevents",
+    "cloudwatchlogs",
+    "codedeploy",
+    "ec2",
+    "ecr",
+    "ecs",
+    "elbv2",
+    "iam",
+    "lambda",
+    "sqs",
+    "sts",
+]
 
 
 @functools.cache
@@ -38,9 +50,15 @@ def why_no_terraform(provider: str = "hashicorp/aws") -> str:
     return "" if provider_folder(provider) else f"no folder has Terraform's provider {provider}: set TF_PLUGIN_DIR"
 
 
-def terraform(*arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """One command; an AssertionError has what it said."""
-    environment = {**os.environ, **AWS, "TF_CLI_CONFIG_FILE": os.devnull, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    environment = {
+        **os.environ,
+        **AWS,
+        "TF_CLI_CONFIG_FILE": os.devnull,
+        "CHECKPOINT_DISABLE": "1",
+        "TF_IN_AUTOMATION": "1",
+    }
     line = ["terraform", *arguments]
     told = subprocess.run(line, capture_output=True, text=True, timeout=600, check=False, cwd=cwd, env=environment)
     assert not check or told.returncode == 0, told.stdout[-6000:] + told.stderr[-6000:]
@@ -51,7 +69,7 @@ def initialized(module: Path, folder: Path) -> Path:
     """A copy of a module with its provider."""
     copy = folder / module.name
     shutil.copytree(module, copy, ignore=shutil.ignore_patterns(".terraform*"))
-    terraform("init", "-backend=false", "-input=false", f"-plugin-dir={provider_folder()}", "-no-color", cwd=copy)
+    run("init", "-backend=false", "-input=false", f"-plugin-dir={provider_folder()}", "-no-color", cwd=copy)
     return copy
 
 
@@ -72,20 +90,6 @@ def sent_to(address: str, module: Path) -> None:
 def applied(module: Path, **variables: Any) -> dict[str, Any]:
     """Make everything; gives the outputs."""
     (module / "test.auto.tfvars.json").write_text(json.dumps(variables))
-    terraform("apply", "-auto-approve", "-input=false", "-no-color", cwd=module)
-    outputs = json.loads(terraform("output", "-json", cwd=module).stdout)
+    run("apply", "-auto-approve", "-input=false", "-no-color", cwd=module)
+    outputs = json.loads(run("output", "-json", cwd=module).stdout)
     return {name: each["value"] for name, each in outputs.items()}
-
-
-def planned(module: Path, **variables: Any) -> dict[str, Any]:
-    """A plan as JSON."""
-    (module / "test.auto.tfvars.json").write_text(json.dumps(variables))
-    terraform("plan", "-out=plan", "-input=false", "-no-color", cwd=module)
-    plan: dict[str, Any] = json.loads(terraform("show", "-json", "plan", cwd=module).stdout)
-    return plan
-
-
-def planned_values(plan: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-    """What a plan sets of all resources of a type."""
-    resources = plan["planned_values"]["root_module"]["resources"]
-    return [each["values"] for each in resources if each["type"] == kind]

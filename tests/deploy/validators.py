@@ -36,11 +36,18 @@ def validator(*command: str | Path, cwd: Path | None = None) -> subprocess.Compl
     return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False, env=environment, cwd=cwd)
 
 
-def failed_checks(framework: str, path: Path, folder: Path) -> set[str]:
-    """The ids of checkov's checks, ours included, that a file or a folder fails, each with the resource."""
+def failed_checks(framework: str, path: Path, folder: Path, values: dict[str, Any] | None = None) -> set[str]:
+    """The ids of checkov's checks, ours included, that a file or a folder fails, each with the resource.
+
+    ``values``: of Terraform's variables.
+    """
+    (folder / "values.tfvars").write_text(
+        "".join(f"{name} = {json.dumps(each)}\n" for name, each in (values or {}).items())
+    )
     target = "--directory" if path.is_dir() else "--file"
     options = ("--external-checks-dir", POLICIES, "--skip-download", "--compact", "--quiet", "--output", "json")
-    told = validator(CHECKOV, "--framework", framework, target, path, *options, cwd=folder)
+    filled = ("--var-file", folder / "values.tfvars") if values else ()
+    told = validator(CHECKOV, "--framework", framework, target, path, *filled, *options, cwd=folder)
     reports = json.loads(told.stdout)
     assert "results" in reports, told.stdout + told.stderr
     assert reports["summary"]["parsing_errors"] == 0, told.stdout

@@ -6,14 +6,18 @@ mock_provider "aws" {
       json = "{\"Version\": \"2012-10-17\", \"Statement\": []}"
     }
   }
+
+  mock_data "aws_vpc" {
+    defaults = {
+      cidr_block = "10.0.0.0/16"
+    }
+  }
 }
 
 variables {
-  image                    = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/support@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-  vpc_id                   = "vpc-1"
-  subnet_ids               = ["subnet-1", "subnet-2"]
-  load_balancer_subnet_ids = ["subnet-3", "subnet-4"]
-  client_cidr_blocks       = ["10.0.0.0/16"]
+  image      = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/support@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+  vpc_id     = "vpc-1"
+  subnet_ids = ["subnet-1", "subnet-2"]
 }
 
 run "a_private_service" {
@@ -35,6 +39,11 @@ run "a_private_service" {
   }
 
   assert {
+    condition     = one(aws_vpc_security_group_ingress_rule.clients[*].cidr_ipv4) == "10.0.0.0/16"
+    error_message = "Only the virtual private cloud may call."
+  }
+
+  assert {
     condition     = length(aws_appautoscaling_policy.queue) == 0
     error_message = "There is no metric of queues to scale by."
   }
@@ -44,8 +53,9 @@ run "https" {
   command = plan
 
   variables {
-    public          = true
-    certificate_arn = "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
+    public                   = true
+    load_balancer_subnet_ids = ["subnet-3", "subnet-4"]
+    certificate_arn          = "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
   }
 
   assert {
@@ -74,7 +84,17 @@ run "a_public_address_needs_a_certificate" {
     public = true
   }
 
-  expect_failures = [var.certificate_arn]
+  expect_failures = [var.certificate_arn, var.load_balancer_subnet_ids]
+}
+
+run "one_zone_is_not_enough" {
+  command = plan
+
+  variables {
+    subnet_ids = ["subnet-1"]
+  }
+
+  expect_failures = [aws_lb.this]
 }
 
 run "a_tag_is_no_image" {
