@@ -15,7 +15,7 @@ PACKAGES = {
     "batch": 13,
     "checks": 10,
     "commands": 10,
-    "deploy": 20,
+    "deploy": 22,
     "serving": 15,
     "stores": 12,
     "trainer": 12,
