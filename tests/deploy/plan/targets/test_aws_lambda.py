@@ -11,11 +11,8 @@ import pytest
 from deploy.plan.folder import write_plan
 from deploy.plan.plan import Request
 from serving.errors import InputError
-from tests.deploy.plan.conftest import IMAGE, MakePlan
-
-pytest.importorskip("tests.deploy.cloudformation", reason="deploy/lambda has not landed")
-
 from tests.deploy.cloudformation import source
+from tests.deploy.plan.conftest import IMAGE, MakePlan
 from tests.deploy.validators import MISSING, validator
 
 
