@@ -20,7 +20,7 @@ MOST_TOKENS = 65_536
 
 MAX_STOP_CHARACTERS = 1000
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
-StopText = Annotated[str, Field(max_length=MAX_STOP_CHARACTERS)]
+StopText = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]
 
 Tokens = list[int]
 
@@ -79,8 +79,7 @@ class GenerationParameters(TaskParameters):
     return_full_text: bool = Field(default=False, description="the prompt and its continuation")
 
     def require_consistent(self) -> None:
-        """Raise InputError for contradictory values and empty stop texts."""
-        self._require(all(self.stop), "stop", "texts of one character or more")
+        """Raise InputError for contradictory values."""
         self._require(not (self.do_sample and self.num_beams > 1), "num_beams", "1 where do_sample is true")
         many = "at most num_beams, or any number where do_sample is true"
         self._require(self.do_sample or self.num_return_sequences <= self.num_beams, "num_return_sequences", many)

@@ -105,6 +105,7 @@ def test_any_value_of_openai(client: TestClient, parameters: dict[str, Any]) -> 
         ({"max_new_tokens": 65_536, "num_beams": 2}, "max_new_tokens"),
         ({"min_new_tokens": 65_537}, "min_new_tokens"),
         ({"stop": ["a" * 1001]}, "stop"),
+        ({"stop_sequences": [""]}, "parameters.stop"),
     ],
     ids=str,
 )
