@@ -66,7 +66,7 @@ def test_every_endpoint(tiny_bundle: Path, tmp_path: Path, end: Callable[[Path],
 
 
 OTHERS = {
-    "/livez", "/v2/health/live", "/v2/health/ready", "/tei/health", "/tei/metrics", "/ping",
+    "/livez", "/v2/health/live", "/v2/health/ready", "/tei/health", "/tei/metrics", "/ping", "/execution-parameters",
     "/rerank", "/tei/rerank", "/v1/rerank", "/v2/rerank",
 }  # fmt: skip
 """Endpoints that ask no model, or one of another task."""
