@@ -9,7 +9,7 @@ import os
 
 import typer
 
-from commands import bundles, checks, deploy, privacy, search, serving, training
+from commands import bundles, checks, deploy, privacy, projects, search, serving, training
 from commands.processes import require_one_process
 from commands.terminal import readable_errors
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for verb in (
+    projects.new,
     checks.check,
     training.train,
     training.replay,
@@ -29,6 +30,7 @@ for verb in (
     search.tune,
     training.import_,
     bundles.export,
+    bundles.compare,
     bundles.sign,
     bundles.card,
     serving.verify,

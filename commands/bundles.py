@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from typer import Option
+from typer import Argument, Option
 
 from commands.arguments import Bundle, Folder, Run, Target, Threads, TrustConfig
 from commands.terminal import err, out
@@ -86,6 +86,39 @@ def export(
         out.print(variants_table(result.candidates, result.served))
     out.print(parity_table(result.parity))
     out.print(f"bundle  {escape(str(output))}  {result.bytes / 1e6:.1f} MB  sha256 {result.digest}", soft_wrap=True)
+
+
+def compare(
+    run: Run,
+    bundle: Bundle,
+    production: Annotated[str, Argument(metavar="PRODUCTION", help="The bundle to compare with: folder or target.")],
+    max_metric_drop: Annotated[
+        float | None, Option(min=0, max=1, metavar="X", help="Replaces export.max_metric_drop of the recipe.")
+    ] = None,
+    threads: Threads = None,
+) -> None:
+    """Compare a run's bundle with the one in production.
+
+    Both answer the run's test rows. Exits with status 1 unless they show that the metric drops by less than the bound.
+    """
+    from trainer.run.run import Run as TrainedRun
+
+    trained = TrainedRun.open(run)
+    from export.proof.comparison import compare_bundles, describe, explain_failure  # imports torch
+    from serving.settings.settings import available_cpus
+
+    compared = compare_bundles(
+        trained, locate(bundle), locate(production), max_metric_drop, threads or available_cpus()
+    )
+    for line in describe(compared):
+        out.print(escape(line), soft_wrap=True, highlight=False)
+    if not compared.same_test_rows:
+        told = "production was proven on other test rows: it may have been trained on some of these"
+        err.print(f"[yellow]warning[/] {told}", soft_wrap=True, highlight=False)
+    if not compared.passed:
+        err.print(f"[red]failed[/]  {escape(explain_failure(compared))}", soft_wrap=True, highlight=False)
+        raise typer.Exit(1)
+    out.print("[green]passed[/]")
 
 
 def sign(

@@ -82,11 +82,11 @@ def check_image(image: str, option: str = "--image") -> str:
     return image
 
 
-def check_name(name: str) -> str:
+def check_name(name: str, option: str = "--name") -> str:
     """Raises InputError for a name that some target refuses."""
     if not NAME.fullmatch(name):
         accepted = "6 to 28 of a-z, 0-9 and -, the first a letter, the last none of -"
-        raise InputError(f"--name {quote(name)}: {accepted} are accepted", field="name")
+        raise InputError(f"{option} {quote(name)}: {accepted} are accepted", field="name")
     return name
 
 

@@ -1,0 +1,27 @@
+"""Nothing → project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from rich.markup import escape
+from typer import Argument, Option
+
+from commands.terminal import out
+from stores.locate import local
+
+
+def new(
+    name: Annotated[Path, Argument(metavar="NAME", parser=local, help="Folder to make; its name is the project's.")],
+    task: Annotated[str, Option(metavar="TASK", help="Task of the template.")] = "text-classification",
+) -> None:
+    """Make a project: data, a recipe, and CI that ships it.
+
+    Pull requests are trained, proven and compared with production; main is signed, pushed and deployed.
+    """
+    from templates.new import create_project
+
+    folder = name.absolute()
+    create_project(folder, task)
+    out.print(f"made  {escape(str(name))}; what to do next: {escape(str(name / 'README.md'))}", soft_wrap=True)
