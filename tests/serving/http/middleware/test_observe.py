@@ -102,7 +102,9 @@ def observe(app: ASGIApp, records: list[RequestRecord], *, draining: bool = Fals
     """An app whose requests' records are appended to a list."""
     observers = Observers(Metrics(), LogSettings(), traces=False)
     observers.on_request = [records.append]
-    return ObservabilityMiddleware(app, observers, cast(ServerState, SimpleNamespace(draining=draining)))
+    return ObservabilityMiddleware(
+        app, observers, cast(ServerState, SimpleNamespace(request_ids=RequestIds(), draining=draining))
+    )
 
 
 def test_failure_after_the_answer_started(caplog: pytest.LogCaptureFixture) -> None:
