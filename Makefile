@@ -89,13 +89,15 @@ mlflow:  ## make .venv-mlflow, an MLflow server for the tests of mlflow: targets
 	$(PYTHON) -m venv .venv-mlflow
 	.venv-mlflow/bin/python -m pip install --quiet $(PIP_ARGS) mlflow==3.17.2
 
-# SAM CLI and checkov ask for different versions of boto3: checkov has an environment of its own, inside.
+# SAM CLI and checkov ask for different versions of boto3: checkov has an environment of its own, inside. So has what checks CI.
 validators:  ## make .venv-validators, what checks the files of deploy/ in the tests
 	$(PYTHON) -m venv .venv-validators
 	.venv-validators/bin/python -m pip install --quiet $(PIP_ARGS) aws-sam-cli==1.170.0 cfn-lint==1.58.0 'moto[cloudformation,server]==5.2.5' helm-python-sdk==0.2.2
 	.venv-validators/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps kserve==0.21.0 six==1.17.0
 	$(PYTHON) -m venv .venv-validators/checkov
 	.venv-validators/checkov/bin/python -m pip install --quiet $(PIP_ARGS) checkov==3.3.30
+	$(PYTHON) -m venv .venv-validators/ci
+	.venv-validators/ci/bin/python -m pip install --quiet $(PIP_ARGS) check-jsonschema==0.39.0 zizmor==1.32.0 pre-commit==4.7.0
 	.venv-validators/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps google-api-python-client==2.202.0
 	.venv-validators/bin/python -m pip download --quiet $(PIP_ARGS) --no-deps --dest .venv-validators/providers cdktf-cdktf-provider-aws==21.22.1 cdktf-cdktf-provider-google==16.12.1
 

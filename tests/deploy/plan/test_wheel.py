@@ -5,30 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from deploy.plan.targets import TARGETS
 from serving.bundle.bundle import Bundle
-from tests.copies import copy_of_the_project
 from tests.deploy.measured import measurement_of
 from tests.deploy.plan.conftest import IMAGE
 from tests.paths import ROOT
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel's content in a folder of its own."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = copy_of_the_project(folder / "source")
-    command = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
-    subprocess.run([sys.executable, *command, str(source)], check=True, timeout=120)
-    [wheel] = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
 
 
 @pytest.mark.slow
