@@ -1,4 +1,4 @@
-"""Terraform with AWS' own provider: what it says of a module of deploy/, and what it makes in moto.
+"""Terraform with AWS' own provider: what it says of a module of deploy/.
 
 The provider comes from a folder laid out as a mirror: ``TF_PLUGIN_DIR``, or one that the machine has.
 """
@@ -6,32 +6,14 @@ The provider comes from a folder laid out as a mirror: ``TF_PLUGIN_DIR``, or one
 from __future__ import annotations
 
 import functools
-import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
-from tests.deploy.validators import AWS, REGION
+from tests.deploy.validators import AWS
 
 SYSTEM_MIRRORS = ("~/.terraform.d/plugins", "/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins")
-SERVICES = [
-    "apigatewayv2",
-    "applicationautoscaling",
-    "cloudwatch",
-    "cloudwatchevents",
-    "cloudwatchlogs",
-    "codedeploy",
-    "ec2",
-    "ecr",
-    "ecs",
-    "elbv2",
-    "iam",
-    "lambda",
-    "sqs",
-    "sts",
-]
 
 
 @functools.cache
@@ -71,25 +53,3 @@ def initialized(module: Path, folder: Path) -> Path:
     shutil.copytree(module, copy, ignore=shutil.ignore_patterns(".terraform*"))
     run("init", "-backend=false", "-input=false", f"-plugin-dir={provider_folder()}", "-no-color", cwd=copy)
     return copy
-
-
-def sent_to(address: str, module: Path) -> None:
-    """Write the provider's configuration that sends all calls to moto."""
-    settings = {
-        "region": REGION,
-        "access_key": "none",
-        "secret_key": "none",
-        "skip_credentials_validation": True,
-        "skip_metadata_api_check": True,
-        "skip_requesting_account_id": False,
-        "endpoints": [dict.fromkeys(SERVICES, address)],
-    }
-    (module / "moto_override.tf.json").write_text(json.dumps({"provider": {"aws": settings}}))
-
-
-def applied(module: Path, **variables: Any) -> dict[str, Any]:
-    """Make everything; gives the outputs."""
-    (module / "test.auto.tfvars.json").write_text(json.dumps(variables))
-    run("apply", "-auto-approve", "-input=false", "-no-color", cwd=module)
-    outputs = json.loads(run("output", "-json", cwd=module).stdout)
-    return {name: each["value"] for name, each in outputs.items()}
