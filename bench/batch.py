@@ -133,7 +133,8 @@ def _tiny_bundle(folder: Path) -> Path:
     from tests.bundles import trained_bundle
     from tests.tiny import make_backbone
 
-    return trained_bundle("text-classification", make_backbone(folder / "model"), folder / "tiny")
+    (toy := folder / "tiny").mkdir()
+    return trained_bundle("text-classification", make_backbone(folder / "model"), toy)
 
 
 def _peak(bundle: Path, folder: Path, rows: int, logs: Path) -> int:
