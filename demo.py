@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 from rich.console import Console
 from rich.table import Table
 
-from bench.process import MeasurementError, free_port, spawned, wait_ready
+from deploy.measurement.process import MeasurementError, free_port, spawned, wait_ready
 from serving.bundle.bundle import Bundle
 from serving.errors import BundleError
 from trainer.run.lock import weight_hashes

@@ -29,7 +29,6 @@ from bench.lengths import measure_lengths
 from bench.memory import measure_memory
 from bench.overload import measure_overload
 from bench.privacy import measure_privacy
-from bench.process import MeasurementError
 from bench.results import write_results
 from bench.scale import measure_scale
 from bench.startup import measure_startup
@@ -39,6 +38,7 @@ from bench.tasks import TaskFigures, measure_tasks, tasks_table
 from bench.throughput import LoadPlan, measure_serving
 from bench.training import measure_training
 from bench.variants import measure_variants
+from deploy.measurement.process import MeasurementError
 from serving.bundle.cpu import describe_machine
 from serving.errors import UserError
 

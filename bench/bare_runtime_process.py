@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.arrival_times import DURATION
 from bench.bare_runtime_waits import Waits
-from bench.process import MeasurementError, spawned
 from bench.subject import WORK
+from deploy.measurement.process import MeasurementError, spawned
 
 BULK = 512
 """Texts that are sorted at a time where connections do not limit them, as in a bulk job."""

@@ -22,10 +22,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bench.cores import Cores
 from bench.figures import Figure, format_figure
 from bench.page import table, wrapped, write_part
-from bench.process import ROOT, Child, Cores, MeasurementError, spawned
 from bench.subject import WORK
+from deploy.measurement.process import ROOT, Child, MeasurementError, spawned
 
 ROUNDS, ROWS, PARTS = 3, 24_000, 60
 LINEAR = 0.9

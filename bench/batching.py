@@ -9,8 +9,8 @@ from typing import Any
 
 from bench.comparison import ratios
 from bench.figures import Figure, median_of
-from bench.process import pinned
 from bench.subject import Subject
+from deploy.measurement.process import pinned
 from serving.inference.predictor import Predictor
 
 ROWS = 32

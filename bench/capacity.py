@@ -15,9 +15,9 @@ import numpy as np
 from rich.console import Console
 
 from bench.arrival_times import DURATION
+from bench.cores import Cores
 from bench.figures import Figure
 from bench.openload import ArrivalResult
-from bench.process import Cores
 from bench.running_server import RunningServer, run_server
 from bench.subject import Subject
 from bench.systems import tuneship_system

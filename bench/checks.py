@@ -14,10 +14,10 @@ from cleanlab.classification import CleanLearning
 from rich.console import Console
 
 from bench.figures import Figure
-from bench.process import ROOT
 from checks.check import Checked, check_subject
 from checks.finding import Row
 from checks.subject import Subject
+from deploy.measurement.process import ROOT
 from trainer.data.rows import Rows
 from trainer.recipe.recipe import load_recipe
 from trainer.setup.training_setup import TrainingSetup, prepare_setup

@@ -16,9 +16,9 @@ from typing import Any
 from bench.figures import Figure, median_of
 from bench.peers.checkpoint import export_checkpoint
 from bench.peers.dynamic_int8 import quantize_to_int8
-from bench.process import Child, MeasurementError, free_port, spawned
 from bench.subject import Subject
 from bench.systems import QUIET, bentoml_serve
+from deploy.measurement.process import Child, MeasurementError, free_port, spawned
 from serving.settings.settings import LAMBDA_MB_PER_CPU
 from tests.serving.runtime_api import RuntimeApi
 

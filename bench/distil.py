@@ -13,8 +13,8 @@ from rich.console import Console
 
 from bench.distil_figure import Point, draw_figure
 from bench.figures import Figure, median_of
-from bench.process import ROOT
 from bench.subject import WORK
+from deploy.measurement.process import ROOT
 from serving.inference.predictor import Predictor
 from trainer.run.run import Run
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.figures import Figure, median_of, skipped
-from bench.process import MeasurementError, free_port, spawned, wait_ready
+from deploy.measurement.process import MeasurementError, free_port, spawned, wait_ready
 
 IMAGE = "tuneship:latest"
 BASE = "python:3.11-slim-bookworm"

@@ -12,8 +12,8 @@ from rich.console import Console
 from bench.arrival_times import DURATION, LOAD
 from bench.bare_runtime_process import BareRuntimeProcess
 from bench.bare_runtime_waits import Waits
+from bench.cores import Cores
 from bench.figures import Figure, median_of
-from bench.process import Cores
 from bench.running_server import run_server
 from bench.subject import Subject
 from bench.systems import System, tuneship_in_bentoml_system, tuneship_system

@@ -14,8 +14,8 @@ from rich.console import Console
 from tokenizers import Tokenizer
 
 from bench.comparison import count_errors, ratios
+from bench.cores import Cores
 from bench.figures import Figure, ServerFigures, median_of
-from bench.process import Cores
 from bench.subject import WORK, Subject
 from bench.systems import Kind, System, tuneship_system
 from bench.throughput import LoadPlan, measure_round

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from bench.cores import Cores
 from bench.figures import Figure
-from bench.process import Cores
 from bench.running_server import run_server
 from bench.subject import Subject
 from bench.systems import System, tuneship_in_bentoml_system, tuneship_system

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.cores import Cores
 from bench.figures import Figure, median_of
 from bench.openload import ArrivalResult
-from bench.process import Cores
 from bench.running_server import RunningServer, run_server
 from bench.subject import Subject
 from bench.systems import System, noop_system, tuneship_system

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.process import ROOT
+from deploy.measurement.process import ROOT
 
 WIDTH = 120
 PAGE = ROOT / "docs" / "reliability.md"

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from bench.figures import Figure
-from bench.process import ROOT
 from bench.subject import WORK
+from deploy.measurement.process import ROOT
 
 EPSILONS = (1.0, 3.0, 8.0, None)
 """None: without noise and without clipping."""

@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from bench.process import ROOT, MeasurementError
+from deploy.measurement.process import ROOT, MeasurementError
 
 WORDS, WORDS_A_TEXT, ROWS_A_LABEL = 2000, 14, 4
 TASKS = ("text-classification", "multi-label-classification")

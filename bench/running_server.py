@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.cores import Cores
 from bench.openload import ArrivalResult, run_arrivals
-from bench.process import Child, Cores, free_port, pinned, spawned, wait_ready
 from bench.systems import System
 from deploy.measurement.load import LoadResult, Query, render, run_load
+from deploy.measurement.process import Child, free_port, pinned, spawned, wait_ready
 
 Pairs = Sequence[tuple[str, object]]
 """Texts and the best label of each."""

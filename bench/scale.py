@@ -22,7 +22,7 @@ import typer
 from rich.console import Console
 
 from bench.figures import Figure
-from bench.process import MeasurementError
+from deploy.measurement.process import MeasurementError
 from tests.tiny import toy_rows, write_csv, write_recipe
 from tests.zoo import FAMILIES
 

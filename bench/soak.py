@@ -28,12 +28,13 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from bench.cores import Cores
 from bench.figures import Figure, figures_table, format_figure
 from bench.hostile.inputs import SMALL_POST
 from bench.hostile.subject import TINY, Subject, prepare_one
 from bench.page import table, wrapped, write_part
-from bench.process import Cores, pinned
 from bench.running_server import RunningServer, run_server
+from deploy.measurement.process import pinned
 from serving.bundle.cpu import describe_machine
 
 HOME = Path("build/hostile")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.figures import Figure, median_of
-from bench.process import free_port, spawned, wait_ready
 from bench.subject import VARIANTS, Subject
 from bench.systems import tuneship_serve
+from deploy.measurement.process import free_port, spawned, wait_ready
 
 
 def measure_startup(subject: Subject, repeats: int, logs: Path) -> list[Figure]:

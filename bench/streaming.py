@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from bench.figures import Figure
-from bench.process import MeasurementError, spawned
+from deploy.measurement.process import MeasurementError, spawned
 
 ROWS = (500_000, 5_000_000)
 STEPS, BATCH, HELD_OUT = 200, 32, 5_000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.process import ROOT
+from deploy.measurement.process import ROOT
 from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 from serving.inference.predictor import Predictor

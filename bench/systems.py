@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.process import ROOT
 from bench.subject import Subject
 from deploy.measurement.load import BestLabel
+from deploy.measurement.process import ROOT
 
 QUIET = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
 BENTO_OPTIONS = ("--working-dir", str(ROOT), "--host", "127.0.0.1")

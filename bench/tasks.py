@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figures import STYLE, Figure
-from bench.process import ROOT
 from bench.subject import WORK
+from deploy.measurement.process import ROOT
 from serving.settings.settings import available_cpus
 
 

@@ -14,14 +14,15 @@ from rich.console import Console
 
 from bench.bare_runtime_process import BULK, BareRuntimeProcess
 from bench.comparison import compare
+from bench.cores import Cores
 from bench.figures import Figure, ServerFigures, skipped
 from bench.noop_server import LABEL
 from bench.peers.registry import peers
-from bench.process import Cores, MeasurementError
 from bench.running_server import run_server
 from bench.subject import Subject
 from bench.systems import Kind, System, noop_system, own_systems
 from deploy.measurement.load import LoadResult
+from deploy.measurement.process import MeasurementError
 
 
 @dataclass(frozen=True)

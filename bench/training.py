@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import Figure
-from bench.process import ROOT, MeasurementError, spawned
+from deploy.measurement.process import ROOT, MeasurementError, spawned
 
 RECIPES = ROOT / "recipes"
 FAST, PLAIN = RECIPES / "banking77-fast.yaml", RECIPES / "banking77.yaml"

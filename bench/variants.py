@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.figures import Figure
-from bench.process import ROOT
 from bench.subject import WORK
+from deploy.measurement.process import ROOT
 from serving.settings.settings import available_cpus
 from trainer.run.run import Run
 

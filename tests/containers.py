@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.process import free_port
 from deploy.image.build import create_labels
+from deploy.measurement.process import free_port
 from tests.paths import ROOT
 
 IMAGE = "tuneship-test:latest"

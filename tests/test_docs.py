@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from tests.copies import copy_of_the_project
 from tests.paths import ROOT
 from tests.sharing import made_once

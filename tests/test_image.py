@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.process import free_port
 from deploy.image.bom import create_image_bom
 from deploy.image.build import create_labels, inspect, read_contents
+from deploy.measurement.process import free_port
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
 from stores.push import push

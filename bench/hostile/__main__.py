@@ -28,7 +28,7 @@ from bench.hostile.inputs import HOSTILE, Hostile
 from bench.hostile.measure import MORE, MOST_MB, MOST_RATIO, STOP_SECONDS, Cost, Plan, measure
 from bench.hostile.subject import MAKERS, Subject, prepare_one
 from bench.page import table, wrapped, write_part
-from bench.process import MeasurementError
+from deploy.measurement.process import MeasurementError
 from serving.bundle.cpu import describe_machine
 
 HOME = Path("build/hostile")

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.cores import Cores
 from bench.hostile.attacker import attack
 from bench.hostile.inputs import Hostile
 from bench.hostile.subject import DRAIN, GRACE, Subject
 from bench.openload import ArrivalResult
-from bench.process import Cores, MeasurementError, descendants, pinned
 from bench.running_server import RunningServer, start_server
+from deploy.measurement.process import MeasurementError, descendants, pinned
 
 MOST_RATIO, MOST_MB, STOP_SECONDS = 2.0, 300.0, DRAIN + GRACE
 """What is promised of any input."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from bench.process import MeasurementError
 from bench.subject import WORK, Subject
+from deploy.measurement.process import MeasurementError
 
 FOLDER = WORK / "peers" / "checkpoint"
 MODEL = Path(__file__).with_name("mean_pooled.py")

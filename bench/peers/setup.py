@@ -7,7 +7,7 @@ import sys
 import venv
 from pathlib import Path
 
-from bench.process import ROOT
+from deploy.measurement.process import ROOT
 
 FOLDER = ROOT / ".venv-peers"
 PYTHON = FOLDER / "bin" / "python"

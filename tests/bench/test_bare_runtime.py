@@ -8,7 +8,7 @@ import pytest
 
 from bench.bare_runtime import BareRuntime, measure
 from bench.bare_runtime_process import BareRuntimeProcess
-from bench.process import MeasurementError
+from deploy.measurement.process import MeasurementError
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
 

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from bench import latency, memory, overload
+from bench.cores import Cores
 from bench.figures import Figure
-from bench.process import Cores
 from bench.subject import Subject
 from bench.systems import System, noop_system
 from bench.throughput import LoadPlan

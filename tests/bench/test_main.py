@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 import bench.__main__ as command
 from bench.figures import Figure
-from bench.process import MeasurementError
 from bench.subject import prepare
+from deploy.measurement.process import MeasurementError
 from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 from trainer.run.run import Run

@@ -9,8 +9,8 @@ import socket
 import pytest
 
 from bench.openload import ArrivalResult, run_arrivals
-from bench.process import free_port
 from deploy.measurement.load import Query, render
+from deploy.measurement.process import free_port
 from tests.bench.conftest import Start
 from tests.deploy.measurement.test_load import RIGHT, answer, best_label
 

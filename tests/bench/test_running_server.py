@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.cores import Cores
 from bench.noop_server import LABEL
-from bench.process import Cores, MeasurementError
 from bench.running_server import run_server
 from bench.systems import noop_system
+from deploy.measurement.process import MeasurementError
 
 CORES = Cores({0}, {0})
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.cores import Cores
 from bench.noop_server import LABEL
-from bench.process import Cores, MeasurementError
 from bench.systems import Kind, System, noop_system
 from bench.throughput import LoadPlan, Measurements, _measure_or_drop, shuffled
+from deploy.measurement.process import MeasurementError
 
 BROKEN = System(
     "peer", Kind.torch, lambda port: [sys.executable, "-c", "raise SystemExit('no such model')"], "fp32", "/",

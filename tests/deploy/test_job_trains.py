@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from stores.runs.finished import pull_any
 from stores.targets import parse_target
 from tests import tiny

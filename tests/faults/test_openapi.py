@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from tests.faults.callers import Rows, ask_all
 from tests.faults.results import record, times
 from tests.serving.processes import ServerProcess, running, serving

@@ -12,8 +12,8 @@ import pytest
 
 from bench.hostile.subject import Answer
 from bench.openload import run_arrivals
-from bench.process import descendants, free_port
 from deploy.measurement.load import Query, render, run_load
+from deploy.measurement.process import descendants, free_port
 from tests.faults.callers import Rows, Tally, asking
 from tests.faults.results import record, times
 from tests.serving.processes import ServerProcess, get, running, serving, until

@@ -15,7 +15,7 @@ import pytest
 
 from bench.hostile.attacker import attack
 from bench.hostile.inputs import BODIES
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from tests.faults.callers import Rows, ask_all, asking
 from tests.faults.results import record, times
 from tests.serving.processes import ServerProcess, environment, get, python, running, until

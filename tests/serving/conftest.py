@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 from starlette.testclient import TestClient
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
 from serving.tasks.text_classification import TextClassification

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from tests.paths import ROOT
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.bundle.bundle import Bundle
 from serving.inference.predictor import Predictor
 from tests.containers import container, wait_until_ready, why_no_engine

@@ -20,7 +20,7 @@ from bentoml.exceptions import BentoMLException
 from huggingface_hub import InferenceClient
 from starlette.testclient import TestClient
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.bundle.bundle import Bundle
 from serving.entrypoints.golden_check import check_golden
 from serving.entrypoints.remote_client import RemoteServer

@@ -9,7 +9,7 @@ import fsspec
 import huggingface_hub
 import pytest
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from stores.cache import Cache
 from tests.stores.gcs import BUCKET, Gcs, running_gcs
 from tests.stores.hub import TOKEN, Hub, running_hub

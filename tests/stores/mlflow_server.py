@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from tests.paths import ROOT
 
 COMMAND = ROOT / ".venv-mlflow" / "bin" / "mlflow"

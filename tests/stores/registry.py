@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 
 LOGIN = ("tuner", "pa55word")
 HTPASSWD = "tuner:$2b$04$bfZvkMXKrs2X0QCiXCCpm.DIFzfsgf371SQAjBVtGcK089rPWvY6e\n"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
 from stores.errors import Missing, StoreError

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from templates.new import create_project
 from tests.containers import container, docker, wait_until_ready, why_no_engine
 from tests.paths import ROOT

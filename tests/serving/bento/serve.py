@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from tests.serving.processes import ServerProcess, python, running
 
 

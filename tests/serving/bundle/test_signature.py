@@ -17,7 +17,7 @@ import pytest
 from model_signing import hashing, signing, verifying
 from starlette.testclient import TestClient
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from export.sign import sign_with_key
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import MANIFEST, SIGNATURE

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.bundle.bundle import Bundle
 from serving.entrypoints.golden_check import Ask, check_golden, select_variant
 from serving.entrypoints.remote_client import RemoteServer, RemoteServerError, infer_request

@@ -19,7 +19,7 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.entrypoints.grpc_api import messages
 from serving.entrypoints.grpc_api.messages import SERVICE, message
 from serving.entrypoints.grpc_api.server import STREAMS

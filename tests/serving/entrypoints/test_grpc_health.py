@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.entrypoints.grpc_api.messages import SERVICE
 from serving.inference.predictor import Predictor
 from tests.serving.processes import ServerProcess, python, running

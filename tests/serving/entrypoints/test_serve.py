@@ -17,7 +17,7 @@ import pytest
 from huggingface_hub import InferenceClient, TextClassificationOutputElement
 from huggingface_hub.errors import HfHubHTTPError
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.inference.predictor import Predictor
 from tests.bundles import endless_graph, forge
 from tests.paths import ROOT

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.errors import quote
 from tests.serving.http.middleware.pausable import PausableServer
 from tests.serving.processes import python, running

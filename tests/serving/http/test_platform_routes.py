@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
 from serving.settings.access import AccessPolicy

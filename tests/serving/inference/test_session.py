@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.process import pinned
+from deploy.measurement.process import pinned
 from serving.bundle.bundle import GraphFile
 from serving.inference.session import create_session, on_every_cpu
 from tests.bundles import endless_graph

@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import INSTRUCTIONS, Machine, cpu_mismatches, describe_machine
 from serving.errors import BundleError

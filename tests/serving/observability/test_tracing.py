@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.observability.tracing import make_tracing
 from serving.settings.settings import ServerSettings
 from tests.paths import ROOT

@@ -10,7 +10,7 @@ import numpy as np
 import openai
 import pytest
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.inference.predictor import Predictor
 from tests.serving.processes import ServerProcess, python, running
 

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from tokenizers import Encoding
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.entrypoints.aws_lambda.function import Function
 from serving.entrypoints.aws_lambda.queue import MOST_BYTES, Message, Queue
 from serving.entrypoints.aws_lambda.replies import InvocationError

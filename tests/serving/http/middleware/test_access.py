@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.http.app import create_app
 from serving.inference.predictor import Predictor
 from serving.settings.access import AccessPolicy

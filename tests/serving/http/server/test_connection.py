@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from serving.inference.predictor import Predictor
 from serving.settings.limits import MAX_HEAD_BYTES
 from tests.serving.processes import ServerProcess, get, python, running, until

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from tests.serving.http.server.test_connection import connect, post
 from tests.serving.processes import python, run_python, running
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from tests.serving.processes import ServerProcess, get, python, running, until
 
 DRAIN_SECONDS = 1.5

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.process import free_port
+from deploy.measurement.process import free_port
 from tests.paths import ROOT
 
 PROCESSES = 2

@@ -1,32 +1,11 @@
-"""The CPUs of a measurement, and the child processes of `deploy.measurement.process`."""
+"""The CPUs of a measurement."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
-from deploy.measurement.process import (
-    ROOT,
-    Child,
-    MeasurementError,
-    descendants,
-    free_port,
-    pinned,
-    spawned,
-    wait_ready,
-)
-
-__all__ = [
-    "ROOT",
-    "Child",
-    "Cores",
-    "MeasurementError",
-    "descendants",
-    "free_port",
-    "pinned",
-    "spawned",
-    "wait_ready",
-]
+from deploy.measurement.process import MeasurementError
 
 
 @dataclass(frozen=True)
