@@ -1,9 +1,10 @@
-"""Holding out a seeded fraction of the rows: stratified, and no group on both sides."""
+"""Holding out a fraction of the rows, no group on both sides: at random, seeded and stratified, or the latest."""
 
 from __future__ import annotations
 
 import random
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -16,26 +17,76 @@ from serving.errors import InputError
 from trainer.data.rows import Rows, number_groups
 
 Integers = NDArray[np.integer[Any]]
+Pair = tuple[Rows, Rows]
 
 
 def hold_out(rows: Rows, strata: Sequence[str], fraction: float, seed: int, name: str) -> tuple[Rows, Rows]:
     """The rows that stay, and about ``fraction`` of them as the set ``name``, both in order; raises InputError.
 
-    ``strata`` names each row's stratum, which keeps at least one row.
+    ``strata`` names each row's stratum, which keeps at least one row; of rows that have times, the latest are taken.
     """
-    groups = _Groups.of(rows, strata, random.Random(f"{name}/{seed}"))
+    if len(rows.times):
+        return _hold_out_latest(rows, fraction, name)
+    rng = random.Random(f"{name}/{seed}")
+    if len(rows.units):
+        held_out = _choose_units(rows, strata, fraction, rng)
+        return _divide(rows, ~held_out, held_out, fraction, name)
+    groups = _Groups.of(rows, strata, rng)
     quotas = _quotas({stratum: groups.rows_of(stratum) for stratum in groups.by_stratum}, fraction)
     held_out = np.zeros(len(rows), dtype=np.bool_)
     for stratum in groups.by_stratum:
         for group in groups.up_to(stratum, quotas[stratum]):
             held_out[groups.members(group)] = True
-    if not held_out.any():
+    return _divide(rows, ~held_out, held_out, fraction, name)
+
+
+def _choose_units(rows: Rows, strata: Sequence[str], fraction: float, rng: random.Random) -> NDArray[np.bool_]:
+    """Which rows are held out: those of each unit, in a random order, that brings the strata nearer to their shares.
+
+    A unit may have rows of several strata, and of any number. Each stratum keeps a row.
+    """
+    groups = _Groups.of(rows, [""] * len(rows), rng)
+    sizes, taken = Counter(strata), Counter[str]()
+    chosen = np.zeros(len(rows), dtype=np.bool_)
+    for group in groups.by_stratum[""]:
+        members = groups.members(group)
+        counts = Counter(strata[at] for at in members)
+        # the sum of squared distances to the quotas, each over its quota, must become smaller
+        change = sum(n * (2 * (taken[s] / (fraction * sizes[s]) - 1) + n / (fraction * sizes[s])) for s, n in counts.items())
+        if change < 0 and all(taken[s] + n < sizes[s] for s, n in counts.items()):
+            taken.update(counts)
+            chosen[members] = True
+    return chosen
+
+
+def _divide(rows: Rows, stay: NDArray[np.bool_], held: NDArray[np.bool_], fraction: float, name: str) -> Pair:
+    if not held.any() or not stay.any():
+        units = " and groups" if len(rows.units) else " and times" if len(rows.times) else ""
         raise InputError(
-            f"data.{name}: {fraction:g} of {len(rows)} rows holds out none;"
-            " give a larger fraction, a file, or more rows with differing texts"
+            f"data.{name}: {fraction:g} of {len(rows)} rows holds out {'all' if held.any() else 'none'};"
+            f" give {'another' if held.any() else 'a larger'} fraction, a file, or more rows with differing texts{units}"
         )
-    stay, held = (array("i", np.flatnonzero(side).astype(np.int32).tobytes()) for side in (~held_out, held_out))
-    return rows.take(stay), rows.take(held)
+    places = (array("i", np.flatnonzero(side).astype(np.int32).tobytes()) for side in (stay, held))
+    before, after = map(rows.take, places)
+    return before, after
+
+
+def _hold_out_latest(rows: Rows, fraction: float, name: str) -> Pair:
+    """Rows of one time stay together; the latest ones of a group that has earlier rows are in neither part."""
+    times = np.asarray(rows.times)
+    held = times >= _first_held_out(times, fraction)
+    groups = number_groups(rows.groups)
+    known = held & np.isin(groups, groups[~held])
+    return _divide(rows, ~held, held & ~known, fraction, name)
+
+
+def _first_held_out(times: NDArray[np.float64], fraction: float) -> float:
+    """The time from which on about ``fraction`` of the rows are; past the last one where there is a single time."""
+    distinct, firsts = np.unique(np.sort(times), return_index=True)
+    if len(distinct) < 2:
+        return np.inf
+    shares = 1 - firsts[1:] / len(times)
+    return float(distinct[1:][np.abs(shares - fraction).argmin()])
 
 
 def divide_folds(rows: Rows, strata: Sequence[str], count: int, seed: int) -> list[list[int]]:
@@ -74,7 +125,7 @@ class _Groups:
 
     @classmethod
     def of(cls, rows: Rows, strata: Sequence[str], rng: random.Random) -> _Groups:
-        numbers = number_groups(rows.groups)
+        numbers = _joined_groups(rows)
         order, sizes = np.argsort(numbers, kind="stable").astype(np.int32), np.bincount(numbers)
         ends = np.cumsum(sizes)
         is_first = np.zeros(len(rows), dtype=np.bool_)
@@ -99,6 +150,20 @@ class _Groups:
             if taken + size <= quota:
                 taken += size
                 yield group
+
+
+def _joined_groups(rows: Rows) -> NDArray[np.int32]:
+    """A number for each row; rows of one group or of one unit, directly or by way of others, have the same."""
+    texts = number_groups(rows.groups)
+    if not len(rows.units):
+        return texts
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    units = number_groups([at if unit is None else unit for at, unit in enumerate(rows.units)]) + texts.max() + 1
+    size = int(units.max()) + 1
+    links = coo_array((np.ones(len(rows), dtype=np.int8), (texts, units)), shape=(size, size))
+    return number_groups(connected_components(links, directed=False)[1][texts].tolist())
 
 
 def _quotas(sizes: dict[str, int], fraction: float) -> dict[str, int]:

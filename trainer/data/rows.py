@@ -22,6 +22,9 @@ class Rows:
         numbers: the rows' places in the file, counted from 1.
         groups: a split keeps the rows of one group on one side.
         files: the file of each row, where there are several.
+        units: those of ``data.group``, which a split keeps together too; None for a row of none.
+        times: those of ``data.time``, by which a split takes the latest rows.
+        parts: those of ``data.split``, which names each row's set.
     """
 
     name: str
@@ -30,6 +33,9 @@ class Rows:
     numbers: Sequence[int]
     groups: Sequence[str]
     files: Sequence[str] = field(default_factory=list)
+    units: Sequence[str | None] = field(default_factory=list)
+    times: Sequence[float] = field(default_factory=list)
+    parts: Sequence[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -69,7 +75,7 @@ class Rows:
 
 
 _HASHED_AT_ONCE, _SEARCHED_AT_ONCE = 1000, 2**17
-_COLUMNS = ("inputs", "targets", "numbers", "groups", "files")
+_COLUMNS = ("inputs", "targets", "numbers", "groups", "files", "units", "times", "parts")
 
 
 def join_rows(parts: Sequence[Rows]) -> Rows:
@@ -137,6 +143,12 @@ def are_among(groups: Sequence[Any], others: Sequence[Any]) -> Sequence[bool]:
         hits[places[wanted[places] == part]] = True
     found: list[bool] = np.isin(np.asarray(groups), wanted[hits]).tolist()
     return found
+
+
+def are_shared_units(rows: Rows, others: Rows) -> list[bool]:
+    """Of each row, whether another one is of its unit."""
+    known = {unit for unit in others.units if unit is not None}
+    return [unit in known for unit in rows.units]
 
 
 NEGATIVE = "negative_"

@@ -132,6 +132,27 @@ _SPLITS = Condition(
     lambda recipe: "where both are files",
 )
 
+_DIVIDES = Condition(
+    lambda recipe: _SPLITS.holds(recipe) or recipe.data.folds is not None,
+    f"{_SPLITS.needed}, or to data.folds",
+    _SPLITS.found,
+)
+_SPLITS_AT_RANDOM = Condition(
+    lambda recipe: recipe.data.time is None, "a split at random", lambda recipe: "beside data.time"
+)
+_NAMES_SETS = Condition(
+    lambda recipe: (
+        isinstance(recipe.data.validation, str) or any(isinstance(each, str) for _, each in recipe.data.test_sets())
+    ),
+    "a data.test or data.validation that is one of its values",
+    lambda recipe: "where both are fractions",
+)
+_KEEPS_TEXTS_ALONE = Condition(
+    lambda recipe: not (recipe.data.group or recipe.data.time or recipe.data.split),
+    "a recipe without data.group, data.time and data.split, whose values are kept in memory",
+    lambda recipe: "beside them",
+)
+
 _NOISE = Condition(
     lambda recipe: adds_noise(recipe),
     "a recipe with privacy.target_epsilon or privacy.noise_multiplier",
@@ -175,7 +196,10 @@ OPTIONS: dict[str, list[Condition]] = {
     "data.long_text": [where("task", *_TEXTS), _LONE_TEXTS],
     "data.max_windows": [where("data.long_text", "windows")],
     "data.window_aggregation": [where("data.long_text", "windows")],
-    "data.split_seed": [_SPLITS],
+    "data.group": [_DIVIDES],
+    "data.time": [_SPLITS],
+    "data.split": [_NAMES_SETS],
+    "data.split_seed": [_SPLITS, _SPLITS_AT_RANDOM],
     "data.streaming": [
         *_FINE_TUNES,
         without("distil"),
@@ -184,6 +208,7 @@ OPTIONS: dict[str, list[Condition]] = {
         _HAS_TARGETS,
         where("data.long_text", "truncate"),
         where("data.folds", None),
+        _KEEPS_TEXTS_ALONE,
     ],
     "training.learning_rate": [_SETS_A_RATE],
     "training.probe_examples_per_label": [

@@ -270,7 +270,7 @@ def _require_static(recipe: Recipe) -> None:
 def _map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
     data = recipe.data
     if data.dataset is None:
-        names = ("train", "test", "validation", "label_names")
+        names = ("train", "label_names") if data.split else ("train", "test", "validation", "label_names")
         moved = {name: _map_value(name, getattr(data, name), change) for name in names}
     else:
         moved = {"dataset": change(data.dataset)}

@@ -133,6 +133,21 @@ class Data(Section):
         description="cross-validate first: train so many times more, each without a part of the training and validation"
         " rows; the scores stand in the report",
     )
+    group: Name | None = Field(
+        default=None,
+        description="column of what belongs together, such as a customer or a document: no split and no fold divides"
+        " its rows; a row without a value stands alone",
+    )
+    time: Name | None = Field(
+        default=None,
+        description="column of dates or numbers: a fraction takes the latest rows, for test and then for validation;"
+        " without those whose text is among the earlier rows",
+    )
+    split: Name | None = Field(
+        default=None,
+        description="column that names each row's set: test and validation are then its values, or fractions of the"
+        " other rows, which are trained on",
+    )
     split_seed: int = Field(default=0, ge=0, lt=2**32, description="decides which rows a fraction or a fold takes")
     prefix: str = Field(default="", description="put before every input of a generating model, such as T5's summarize:")
     max_new_tokens: int = Field(
@@ -191,6 +206,21 @@ class Data(Section):
             raise ValueError("data.label: a list of columns names the labels; leave data.label_names out")
         if self.dataset is not None and self.column_names:
             raise ValueError("data.column_names: names the columns of files; data.dataset has its own")
+        return self
+
+    @model_validator(mode="after")
+    def _check_split_columns(self) -> Data:
+        labels = self.label if isinstance(self.label, tuple) else (self.label,)
+        used = {name: "the text" for name in (self.text, self.text_pair)} | {name: "the answer" for name in labels}
+        for key in ("group", "time", "split"):
+            if (name := getattr(self, key)) is not None and name in used:
+                raise ValueError(f"data.{key}: {name!r} is the column of {used[name]}; it needs its own")
+        if self.time is not None and self.group is not None:
+            raise ValueError("data.time: the latest rows are of groups that earlier ones have; leave data.group out")
+        if self.time is not None and self.folds is not None:
+            raise ValueError("data.folds: a fold has rows of every time; leave it out beside data.time")
+        if self.split is not None and self.dataset is not None:
+            raise ValueError("data.split: is for files; data.test and data.validation name a data set's splits")
         return self
 
     def negatives(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.rows import Rows, are_among, concatenate, normalize, number_groups
+from trainer.data.rows import Rows, are_among, are_shared_units, concatenate, normalize, number_groups
 from trainer.setup.splits import Splits
 from trainer.tasks.labels import find_joined
 
@@ -25,6 +25,7 @@ def warnings_of(splits: Splits, truncated: float, limit: str) -> list[str]:
         *splits.notes,
         *unusable_rows_warnings(splits.unusable_rows),
         *(_shared_inputs(splits.train, rows, name) for name, rows in splits.by_name()[1:]),
+        *(_shared_units(splits.train, rows, name) for name, rows in splits.by_name()[1:]),
         *(_excluded_rows(name, count) for name, count in splits.excluded.items()),
         _conflicts(splits),
         _look_alike_labels(splits.labels),
@@ -44,8 +45,14 @@ def _shared_inputs(train: Rows, held_out: Rows, name: str) -> str:
     return f"{shared} of {len(held_out)} {name} texts are in the training set too" if shared else ""
 
 
+def _shared_units(train: Rows, held_out: Rows, name: str) -> str:
+    shared = sum(are_shared_units(held_out, train))
+    return f"{shared} of {len(held_out)} {name} rows are of a data.group that training rows have too" if shared else ""
+
+
 def _excluded_rows(name: str, count: int) -> str:
-    return f"{count} rows of test set {name} are excluded: their text or article is among the training rows"
+    rows = "validation rows" if name == "validation" else f"rows of test set {name}"
+    return f"{count} {rows} are excluded: their text or article is among the training rows"
 
 
 def unusable_rows_warnings(record: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from stores.data import local_file
+from trainer.data.columns import require_columns
 from trainer.data.holdout import hold_out
-from trainer.data.rows import Rows, are_among, hash_rows, join_rows
+from trainer.data.rows import Rows, are_among, are_shared_units, hash_rows, join_rows
 from trainer.data.streamed.row_store import RowStore
+from trainer.data.table import with_nested
 from trainer.recipe.sections import Data
 from trainer.setup.sources import InputCheck, Sources
 from trainer.tasks.row_reader import RowReader
@@ -85,8 +88,11 @@ def _split(sources: Sources, check_of: Callable[[Rows], InputCheck] | None) -> S
     if check_of:
         sources.check(check_of(_join(sources, files)))
         sources.require_rows()
-    rest, tests, excluded = _test_sets(_join(sources, files), sources)
-    train, validation = _hold_out(rest, reader.data.validation, sources, "validation")
+    everything = _join(sources, files)
+    _require_split_columns(everything, sources)
+    rest, tests, excluded = _test_sets(everything, sources)
+    train, validation, lost = _hold_out(rest, reader.data.validation, sources, "validation")
+    excluded |= {"validation": lost} if lost else {}
     if reader.recipe.imported:  # the import has met them with the rows'
         labels = list(reader.recipe.imported.labels)
     else:
@@ -124,19 +130,39 @@ def fingerprint(data: Data, splits: Splits) -> dict[str, Any]:
 
 
 def _test_sets(everything: Rows, sources: Sources) -> tuple[Rows, dict[str, Rows], dict[str, int]]:
-    rest = everything
+    """The rows that are left, the test sets, and how many rows each of these lost."""
+    rest, choices = everything, sources.reader.data.test_sets()
     tests: dict[str, Rows] = {}
-    for name, choice in sources.reader.data.test_sets():
-        rest, tests[name] = _hold_out(rest, choice, sources, "test")
     excluded: dict[str, int] = {}
-    if len(rest) < len(everything):
+    for name, choice in choices:
+        rest, tests[name], excluded[name] = _hold_out(rest, choice, sources, "test")
+    if not all(isinstance(choice, str) for _, choice in choices):
         for name, rows in tests.items():
-            tests[name], excluded[name] = _exclude_groups(rows, rest, name)
+            tests[name], lost = _exclude_groups(rows, rest, name)
+            excluded[name] += lost
     return rest, tests, {name: count for name, count in excluded.items() if count}
 
 
+def _require_split_columns(rows: Rows, sources: Sources) -> None:
+    """Raise InputError where a training file lacks the column of groups, times or sets."""
+    data = sources.reader.data
+    for key, found in (("group", rows.units), ("time", rows.times), ("split", rows.parts)):
+        if (name := getattr(data, key)) and len(found) < len(rows):
+            tables = (with_nested(sources.tables[file], [name]) for file in train_files(data))
+            for table in tables:
+                require_columns(table, f"data.{key}", [name])
+            raise InputError(
+                f"{rows.name}: {name!r} (data.{key}) is of other rows than those that are trained on, as where a token"
+                " stands in each row; give a file with a text a row",
+                field=f"data.{key}",
+            )
+
+
 def _exclude_groups(rows: Rows, train: Rows, name: str) -> tuple[Rows, int]:
-    unknown = [at for at, known in enumerate(are_among(rows.groups, train.groups)) if not known]
+    known = [*are_among(rows.groups, train.groups)]
+    if len(rows.units) and len(train.units):
+        known = [one or other for one, other in zip(known, are_shared_units(rows, train), strict=True)]
+    unknown = [at for at, each in enumerate(known) if not each]
     if not unknown:
         raise InputError(
             f"data.test: {name}: every text or article of {rows.name} is among the training rows; give other rows",
@@ -145,12 +171,26 @@ def _exclude_groups(rows: Rows, train: Rows, name: str) -> tuple[Rows, int]:
     return rows.take(unknown), len(rows) - len(unknown)
 
 
-def _hold_out(rows: Rows, choice: float | str, sources: Sources, name: str) -> tuple[Rows, Rows]:
-    if isinstance(choice, str):
-        return rows, sources.rows[choice]
+def _hold_out(rows: Rows, choice: float | str, sources: Sources, name: str) -> tuple[Rows, Rows, int]:
+    """The rows that stay, those that are held out, and how many are neither, as their texts are known."""
     reader = sources.reader
+    if isinstance(choice, str):
+        return (*_take_part(rows, choice, name), 0) if reader.data.split else (rows, sources.rows[choice], 0)
     strata = reader.strata(rows) if rows.labelled else [""] * len(rows)
-    return hold_out(rows, strata, choice, reader.data.split_seed, name)
+    rest, held = hold_out(rows, strata, choice, reader.data.split_seed, name)
+    return rest, held, len(rows) - len(rest) - len(held)
+
+
+def _take_part(rows: Rows, part: str, name: str) -> tuple[Rows, Rows]:
+    """Raises InputError where no row, or each, is of it."""
+    held = [at for at, each in enumerate(rows.parts) if each == part]
+    if not held or len(held) == len(rows):
+        there = ", ".join(f"{each} ({count})" for each, count in Counter(rows.parts).most_common(20))
+        raise InputError(
+            f"data.{name}: {'no' if not held else 'every'} row is of {part!r} (data.split); there are: {there}",
+            field=f"data.{name}",
+        )
+    return rows.take([at for at, each in enumerate(rows.parts) if each != part]), rows.take(held)
 
 
 def train_files(data: Data) -> list[str]:
@@ -158,7 +198,7 @@ def train_files(data: Data) -> list[str]:
 
 
 def held_out_files(data: Data) -> list[str]:
-    choices = [*(choice for _, choice in data.test_sets()), data.validation]
+    choices = [] if data.split else [*(choice for _, choice in data.test_sets()), data.validation]
     return [choice for choice in choices if isinstance(choice, str)]
 
 
@@ -166,7 +206,7 @@ def _files(data: Data) -> dict[str, str]:
     first, *more = train_files(data)
     others = {f"train_{number}": path for number, path in enumerate(more, 2)}
     tests = {name if name == "test" else f"test_{name}": choice for name, choice in data.test_sets()}
-    roles = {"train": first, **others, "validation": data.validation, **tests}
+    roles = {"train": first, **others, **({} if data.split else {"validation": data.validation, **tests})}
     return {role: path for role, path in roles.items() if isinstance(path, str)}
 
 

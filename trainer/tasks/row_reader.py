@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from transformers import PreTrainedTokenizerFast
 
+from serving.errors import InputError, quote
 from serving.tasks.redaction import redact
 from trainer.data import columns
 from trainer.data.annotations import Annotation, without_argilla, without_label_studio, without_rejected
 from trainer.data.problems import UNUSABLE, RowProblems
 from trainer.data.rows import Rows, same_text
 from trainer.data.table import Table, join_some, with_nested
+from trainer.data.times import read_times
 from trainer.recipe.recipe import Recipe
 from trainer.recipe.sections import Data
 from trainer.tasks import labels as label_rows
+
+_SPLIT_COLUMNS = {"units": "group", "times": "time", "parts": "split"}
+"""By the field of `Rows` the recipe's key of its column."""
 
 FEWEST_GROUPS = 20
 """Of fewer groups, those of an imported model's rows are split row by row."""
@@ -53,7 +58,8 @@ class RowReader(ABC):
 
         ``whole``: the table has all rows of its file.
         """
-        table = self.arrange(table, labelled=None if self.recipe.imported else True)
+        source, table = table, self.arrange(table, labelled=None if self.recipe.imported else True)
+        split_columns = self._read_split_columns(source, table)
         inputs = self.read_inputs(table)
         targets = self.read_targets(table) if self.has_targets(table) else [None] * len(inputs)
         usable, every = table.usable(), targets
@@ -61,10 +67,26 @@ class RowReader(ABC):
         groups = self.groups(table.take(usable), inputs)
         if self.recipe.imported and len(set(groups)) < FEWEST_GROUPS:  # nothing is learned from one side of a split
             groups = [str(at) for at in usable]
-        rows = Rows(table.name, inputs, targets, [at + 1 for at in usable], groups)
+        kept = {name: [values[at] for at in usable] for name, values in split_columns.items()}
+        rows = Rows(table.name, inputs, targets, [at + 1 for at in usable], groups, **kept)
         if whole and self.data.unusable_rows == "skip" and len(usable) < len(every):
             self._note_lost_labels(table, rows, every)
         return rows
+
+    def _read_split_columns(self, source: Table, table: Table) -> dict[str, list[Any]]:
+        """Those of ``data.group``, ``data.time`` and ``data.split`` that the file has; the table gets the problems.
+
+        A task may keep other columns of ``source`` than its own, and may make one row of several.
+        """
+        found: dict[str, list[Any]] = {}
+        for field, key in _SPLIT_COLUMNS.items():
+            if name := getattr(self.data, key):
+                tables = [with_nested(each, [name]) for each in (table, source) if len(each) == len(table)]
+                values = next((each.columns[name] for each in tables if name in each.columns), None)
+                if values is not None:
+                    read = read_times(values, name) if key == "time" else _unit_reader(name, required=key == "split")
+                    found[field] = columns.map_rows(table, read, values)
+        return found
 
     def _note_lost_labels(self, table: Table, rows: Rows, targets: list[Any]) -> None:
         """``targets`` are of all rows."""
@@ -155,6 +177,21 @@ class RowReader(ABC):
     def label_counts(self, rows: Rows) -> dict[str, int]:
         """Rows per label."""
         return dict(Counter(label for _, label in self.row_labels(rows)))
+
+
+def _unit_reader(name: str, required: bool) -> Callable[[Any], str | None]:
+    """A function that gives a value as text, None for a missing one; it raises InputError."""
+
+    def read(value: Any) -> str | None:
+        if columns.is_missing(value):
+            if required:
+                raise InputError(f"{name} is missing; name the row's set")
+            return None
+        if isinstance(value, (list, dict)):
+            raise InputError(f"{name} is {quote(value)}; a text or a number is needed")
+        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+    return read
 
 
 def _listed(names: str | Sequence[str] | None) -> Sequence[str]:
