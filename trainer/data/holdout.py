@@ -52,7 +52,9 @@ def _choose_units(rows: Rows, strata: Sequence[str], fraction: float, rng: rando
         members = groups.members(group)
         counts = Counter(strata[at] for at in members)
         # the sum of squared distances to the quotas, each over its quota, must become smaller
-        change = sum(n * (2 * (taken[s] / (fraction * sizes[s]) - 1) + n / (fraction * sizes[s])) for s, n in counts.items())
+        change = sum(
+            n * (2 * (taken[s] / (fraction * sizes[s]) - 1) + n / (fraction * sizes[s])) for s, n in counts.items()
+        )
         if change < 0 and all(taken[s] + n < sizes[s] for s, n in counts.items()):
             taken.update(counts)
             chosen[members] = True
@@ -61,10 +63,11 @@ def _choose_units(rows: Rows, strata: Sequence[str], fraction: float, rng: rando
 
 def _divide(rows: Rows, stay: NDArray[np.bool_], held: NDArray[np.bool_], fraction: float, name: str) -> Pair:
     if not held.any() or not stay.any():
-        units = " and groups" if len(rows.units) else " and times" if len(rows.times) else ""
+        found, other = ("all", "smaller") if held.any() else ("none", "larger")
+        differing = "texts" + (" and groups" if len(rows.units) else " and times" if len(rows.times) else "")
         raise InputError(
-            f"data.{name}: {fraction:g} of {len(rows)} rows holds out {'all' if held.any() else 'none'};"
-            f" give {'another' if held.any() else 'a larger'} fraction, a file, or more rows with differing texts{units}"
+            f"data.{name}: {fraction:g} of {len(rows)} rows holds out {found};"
+            f" give a {other} fraction, a file, or more rows with differing {differing}"
         )
     places = (array("i", np.flatnonzero(side).astype(np.int32).tobytes()) for side in (stay, held))
     before, after = map(rows.take, places)

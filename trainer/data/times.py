@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, time, timezone
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from serving.errors import InputError, quote
@@ -54,7 +54,7 @@ def _moment(value: Any, day_first: bool | None) -> float | None:
         value = datetime.combine(value, time())
     if not isinstance(value, datetime):
         return None
-    return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
 
 
 def _parse(text: str, day_first: bool | None) -> datetime | None:

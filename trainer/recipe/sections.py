@@ -211,7 +211,7 @@ class Data(Section):
     @model_validator(mode="after")
     def _check_split_columns(self) -> Data:
         labels = self.label if isinstance(self.label, tuple) else (self.label,)
-        used = {name: "the text" for name in (self.text, self.text_pair)} | {name: "the answer" for name in labels}
+        used = dict.fromkeys((self.text, self.text_pair), "the text") | dict.fromkeys(labels, "the answer")
         for key in ("group", "time", "split"):
             if (name := getattr(self, key)) is not None and name in used:
                 raise ValueError(f"data.{key}: {name!r} is the column of {used[name]}; it needs its own")

@@ -36,7 +36,9 @@ def test_order(values: Sequence[Any]) -> None:
     assert len(set(found)) == len(found)
 
 
-@pytest.mark.parametrize("value", ["yesterday", "2024-13-01", "31.02.2024", "1/2/2024", "", None, True, ["2024"], "nan"])
+@pytest.mark.parametrize(
+    "value", ["yesterday", "2024-13-01", "31.02.2024", "1/2/2024", "", None, True, ["2024"], "nan"]
+)
 def test_no_time(value: Any) -> None:
     """What is no time, or might be two, is refused with what is accepted."""
     with pytest.raises(InputError, match=r"at is .*give dates such as 2024-05-31"):

@@ -36,7 +36,9 @@ def test_groups(tmp_path: Path) -> None:
     values = [f"customer {at % 12}" for at in range(72)]
     path, more = (write(tmp_path, values[:36], "a.csv", ROWS[:36]), write(tmp_path, values[36:], "b.csv", ROWS[36:]))
     splits = load_splits(
-        training_task("text-classification", {"train": (path, more), "test": 0.25, "validation": 0.2, "group": "column"})
+        training_task(
+            "text-classification", {"train": (path, more), "test": 0.25, "validation": 0.2, "group": "column"}
+        )
     )
     units = [set(rows.units) for _, rows in splits.by_name()]
     assert units[0] | units[1] | units[2] == set(values)
@@ -49,8 +51,8 @@ def test_a_test_file_with_known_groups(tmp_path: Path) -> None:
     """Groups that training rows have too are warned of where a file is the test set; it may lack the column."""
     path = write(tmp_path, [f"c{at}" for at in range(72)])
     test = write(tmp_path, ["c1", "c2", "other"], "test.csv", [("new", "track"), ("newer", "refund"), ("x", "cancel")])
-    splits = split(path, test=test, group="column")
-    assert "2 of 3 test rows are of a data.group that" in warned(splits).replace("1 of", "2 of")
+    splits = split(path, test=test, validation=test, group="column")
+    assert "2 of 3 test rows are of a data.group that training rows have too" in warned(splits)
     bare = write_csv(tmp_path / "bare.csv", [("new", "track")], ("text", "label"))
     assert len(split(path, test=str(bare), group="column").test) == 1
 
@@ -58,7 +60,9 @@ def test_a_test_file_with_known_groups(tmp_path: Path) -> None:
 def test_times(tmp_path: Path) -> None:
     """Test rows are later than validation rows, and these than training rows; what they lose is told."""
     rows = [*ROWS, ROWS[0], ROWS[30]]
-    path = write(tmp_path, [f"2024-{1 + at % 12:02}-{1 + at % 28:02}" for at in range(72)] + ["2025-01-01"] * 2, rows=rows)
+    path = write(
+        tmp_path, [f"2024-{1 + at % 12:02}-{1 + at % 28:02}" for at in range(72)] + ["2025-01-01"] * 2, rows=rows
+    )
     splits = split(path, test=0.25, time="column")
     train, validation, test = (rows.times for _, rows in splits.by_name())
     assert max(train) < min(validation) <= max(validation) < min(test)
@@ -74,7 +78,9 @@ def test_sets_of_a_column(tmp_path: Path) -> None:
     assert len(splits.test) == 16
     some = split(path, test="test", split="column")
     assert set(some.validation.parts) == {"train", "dev"}
-    files = fingerprint(training_task("text-classification", {"train": path, "test": "t", "split": "column"}).data, some)
+    files = fingerprint(
+        training_task("text-classification", {"train": path, "test": "t", "split": "column"}).data, some
+    )
     assert files["files"].keys() == {"train"}
 
 
@@ -88,7 +94,10 @@ def test_several_test_sets_of_a_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ({"test": "tset", "split": "column"}, r"data\.test: no row is of 'tset' \(data\.split\); there are: train \(72\)"),
+        (
+            {"test": "tset", "split": "column"},
+            r"data\.test: no row is of 'tset' \(data\.split\); there are: train \(72\)",
+        ),
         ({"test": "train", "split": "column"}, r"data\.test: every row is of 'train'"),
         ({"test": 0.2, "group": "colum"}, r"no column 'colum' \(data\.group\); .*did you mean 'column'\?"),
         ({"test": 0.2, "time": "column"}, r"row 1: column is 'train', no time that can be read; give dates such as"),
