@@ -14,10 +14,10 @@ from ftfy.badness import is_bad
 from checks.finding import Example, Finding, Row, not_checked
 from checks.subject import Subject
 from serving.tasks.redaction import KINDS, find
+from trainer.data.languages import CONFIDENCE, FEWEST_LETTERS, tell_languages
 from trainer.model.inputs import cut
 from trainer.setup.training_setup import tokens_read
 
-CONFIDENCE, FEWEST_LETTERS = 0.9, 20
 _AT_ONCE = 1000
 _CONFUSED = {"LATIN", "CYRILLIC", "GREEK"}
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -92,11 +92,9 @@ def _script(sign: str) -> str:
 
 def _language(subject: Subject) -> Finding:
     """Of texts that are long enough to tell."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
     with subject.status("telling languages…"):
-        identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        told = [(row, *identifier.classify(row.text)) for row in subject.rows if len(row.text) >= FEWEST_LETTERS]
+        rows = [row for row in subject.rows if len(row.text) >= FEWEST_LETTERS]
+        told = [(row, *each) for row, each in zip(rows, tell_languages(row.text for row in rows), strict=True)]
     sure = [(row, language, score) for row, language, score in told if score >= CONFIDENCE]
     counts = Counter(language for _, language, _ in sure)
     usual = counts.most_common(1)[0][0] if counts else ""

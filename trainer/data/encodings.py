@@ -75,6 +75,19 @@ def decode(name: str, content: bytes, encoding: str | None) -> str:
     return _decode(name, content, "utf-8", "UTF-8")
 
 
+def suggest_encoding(content: bytes) -> str | None:
+    """What a text that is no UTF-8 and has no byte order mark probably is; None for UTF-8, or no text at all."""
+    if any(content.startswith(mark) for mark, _, _ in _MARKS):
+        return None
+    if b"\0" in content:
+        return _utf16_of(content[:1000])
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None if _is_mostly_utf8(content) else _likely(content)
+    return None
+
+
 def codec_of(beginning: bytes, encoding: str | None) -> str:
     """Of a file that begins so: what a byte order mark says, else the recipe's, else UTF-8."""
     marked = next((codec for mark, codec, _ in _MARKS if beginning.startswith(mark)), None)
@@ -140,12 +153,16 @@ def _likely(content: bytes) -> str:
 
 
 def _nul_problem(name: str, content: bytes) -> str:
-    sample = content[:1000]
-    if 4 * sample.count(0) > len(sample):
-        codec = "utf-16-le" if sample[1::2].count(0) > sample[::2].count(0) else "utf-16-be"
+    if codec := _utf16_of(content[:1000]):
         return f"{name}: looks like UTF-16 without a byte order mark; give data.encoding: {codec}"
     line = content.count(b"\n", 0, content.index(0)) + 1
     return f"{name}, line {line}: holds a NUL byte, so it is no text; get the file again"
+
+
+def _utf16_of(sample: bytes) -> str | None:
+    if 4 * sample.count(0) <= len(sample):
+        return None
+    return "utf-16-le" if sample[1::2].count(0) > sample[::2].count(0) else "utf-16-be"
 
 
 @contextmanager

@@ -40,6 +40,12 @@ def read_json(path: Path, options: ReadOptions) -> Table:
     return _read_lines(path, text) if content is None else _from_content(path, content)
 
 
+def find_row_fields(path: Path, encoding: str | None = None) -> list[str]:
+    """Where an object has arrays of rows inside, the longest first, as ``data.field`` names them; raises InputError."""
+    content = _parse(path, text_of(path, encoding))
+    return _arrays(content) if isinstance(content, dict) else []
+
+
 class _Twice(ValueError):
     """A key that an object has twice: other readers keep the last value and drop the first."""
 

@@ -59,6 +59,11 @@ def _reader_of(path: Path) -> Callable[[Path, ReadOptions], Table]:
     return _READERS[suffix]
 
 
+def is_read(name: str) -> bool:
+    """Whether a file of this name can hold rows."""
+    return suffix_of(name) in _READERS
+
+
 def suffix_of(name: str) -> str:
     """The last that is none of a compression."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]

@@ -33,7 +33,7 @@ def is_word_table(table: Table, text: str) -> bool:
     """Whether a row is one token, of a table without tags."""
     words = [value for value in table.columns.get(text, []) if value is not UNUSABLE]
     alone = all(isinstance(word, (str, int, float)) and " " not in str(word) for word in words if word is not None)
-    return bool(words) and alone and any(map(_tells_sentences, table.columns))
+    return bool(words) and alone and any(map(tells_sentences, table.columns))
 
 
 def group_tokens(table: Table, text: str, label: str) -> Table:
@@ -55,14 +55,14 @@ def _gather(values: Sequence[Any], places: Sequence[int]) -> Any:
     return UNUSABLE if UNUSABLE in found else found
 
 
-def _tells_sentences(column: str) -> bool:
+def tells_sentences(column: str) -> bool:
     return "".join(filter(str.isalnum, column)).casefold() in _SENTENCE
 
 
 def _sentence_column(table: Table, text: str, label: str) -> str:
     others = [column for column in table.columns if column not in (text, label)]
     for column in others:
-        if _tells_sentences(column):
+        if tells_sentences(column):
             return column
     raise InputError(
         f"{table.name}: {text!r} has one token a row, and no column tells the sentences apart; give a column"
