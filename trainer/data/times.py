@@ -10,7 +10,6 @@ from typing import Any
 
 from serving.errors import InputError, quote
 from trainer.data.columns import is_missing
-from trainer.data.problems import UNUSABLE
 
 ACCEPTED = "give dates such as 2024-05-31 or 2024-05-31 18:30, or numbers"
 
@@ -85,7 +84,7 @@ def _two_digits(clock: str | None) -> str:
 def _day_comes_first(values: Sequence[Any]) -> bool | None:
     """Of dates such as 31/12/2024 and 12-31-2024; None where none has a day above 12."""
     for value in values:
-        parts = _PARTS.fullmatch(value.strip()) if isinstance(value, str) and value is not UNUSABLE else None
+        parts = _PARTS.fullmatch(value.strip()) if isinstance(value, str) else None
         if parts and len(parts[1]) < 4 and parts[2] != ".":
             if int(parts[1]) > 12:
                 return True
