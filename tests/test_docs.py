@@ -27,7 +27,11 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [README, *DOCS]
 WRITTEN = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 
-FOLDERS = ("batch", "serving", "stores", "trainer", "export", "search", "bench", "tests", "deploy", "docs", "recipes")
+FOLDERS = ("batch", "serving", "stores", "trainer", "export", "search", "bench", "tests", "deploy", "docs", "recipes",
+           "examples")  # fmt: skip
+CLIENTS = {"huggingface_hub"}
+OWN_CODE = {"library.md": {"serving", "trainer", "export"}}
+"""The pages whose Python blocks are this project's own, and what they import."""
 LANGUAGES = {"sh", "console", "python", "yaml", "js", ""}
 README_LINES, SENTENCE_WORDS, LINE_WIDTH = 160, 38, 120
 
@@ -127,10 +131,21 @@ def test_every_block_says_truly_what_it_is(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_python_examples_need_only_a_client(page: Path) -> None:
-    """The Python blocks compile, and need nothing but the package of a client."""
+    """The Python blocks compile, and need nothing but the package of a client, or what their page is about."""
     for block in blocks(page, "python"):
         compile(block, name_of(page), "exec")
-        assert set(re.findall(r"^(?:from|import) (\w+)", block, re.MULTILINE)) <= {"huggingface_hub"}
+        imported = set(re.findall(r"^(?:from|import) (\w+)", block, re.MULTILINE))
+        assert imported <= CLIENTS | OWN_CODE.get(page.name, set())
+
+
+@pytest.mark.slow(first=True)
+@pytest.mark.xdist_group("docs")
+@pytest.mark.parametrize("name", OWN_CODE)
+def test_a_pages_python_works_as_written(name: str, checkout: Path) -> None:
+    """Its Python blocks run in order as one program, where the README's commands have run before."""
+    program = "\n".join(blocks(ROOT / "docs" / name, "python"))
+    assert program
+    run(f"python - <<'EOF'\n{program}\nEOF\n", checkout)
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)

@@ -74,6 +74,7 @@ class Predictor:
         created_after: datetime | None = None,
         seconds: float = LOAD_SECONDS,
         device: Device = "auto",
+        replay: bool = True,
     ) -> Predictor:
         """Open a bundle and load the first variant that reproduces its golden answers.
 
@@ -84,6 +85,7 @@ class Predictor:
             created_after: refuse bundles that were exported before, if given.
             seconds: until the golden answers must be there.
             device: refuse variants that were proven elsewhere, unless ``auto``.
+            replay: False: take the first variant that may serve on this machine, with no golden answer repeated.
 
         Raises:
             BundleError: the bundle cannot be trusted, or no variant answers here in time.
@@ -93,14 +95,21 @@ class Predictor:
         bundle = Bundle.open(root)
         if trusted_key is not None or created_after is not None:
             _require_trust(bundle, trusted_key, created_after)
-        return cls.load(bundle, threads, end - time.monotonic(), device)
+        return cls.load(bundle, threads, end - time.monotonic(), device, replay=replay)
 
     @classmethod
     def load(
-        cls, bundle: Bundle, threads: int = 1, seconds: float = LOAD_SECONDS, device: Device = "auto"
+        cls,
+        bundle: Bundle,
+        threads: int = 1,
+        seconds: float = LOAD_SECONDS,
+        device: Device = "auto",
+        *,
+        replay: bool = True,
     ) -> Predictor:
         """The first variant of a checked bundle that reproduces its golden answers; see `open`."""
-        load = partial(cls._load_proven, threads=threads, end=time.monotonic() + seconds)
+        proven = partial(cls._load_proven, threads=threads, end=time.monotonic() + seconds)
+        load = proven if replay else partial(cls, threads=threads)
         predictor, choice = select_variant(bundle, load, describe_machine(), device)
         predictor.choice = choice
         return predictor
@@ -126,8 +135,13 @@ class Predictor:
         return [answer for _, answer in self.predict_encoded(inputs, parameters)]
 
     def predict_encoded(self, inputs: Sequence[Any], parameters: Any = None) -> list[tuple[Encoded, Any]]:
-        items = [self.check(each, f"inputs[{index}]") for index, each in enumerate(inputs)]
-        encoded = self.encode(items, parameters)
+        return self.answer([self.check(each, f"inputs[{index}]") for index, each in enumerate(inputs)], parameters)
+
+    def answer(
+        self, items: Sequence[Any], parameters: Any = None, fields: Sequence[str] = ()
+    ) -> list[tuple[Encoded, Any]]:
+        """Checked items, whose names are ``fields``, with their answers."""
+        encoded = self.encode(items, parameters, fields)
         results = iter(_require_finite(self.run([window for each in encoded for window in each.windows])))
         return [(each, self.task.decode(each, [next(results) for _ in each.windows], parameters)) for each in encoded]
 

@@ -64,6 +64,9 @@ class Run:
             raise InputError(f"{path}: is no finished run ({problem}); give the --output folder of tuneship train")
         return run
 
+    def __repr__(self) -> str:
+        return f"<Run {self.root}: {self.status() or 'not begun'}>"
+
     def status(self) -> str | None:
         """RUNNING, FINISHED, or None."""
         try:
@@ -71,6 +74,12 @@ class Run:
         except InputError:
             return None
         return status if status in (RUNNING, FINISHED) else None
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The figures of a finished run's test rows, as the report has them."""
+        metrics: dict[str, Any] = self.read_record()["metrics"]["test"]
+        return metrics
 
     def read_record(self) -> dict[str, Any]:
         """Raises InputError."""

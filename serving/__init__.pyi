@@ -1,0 +1,3 @@
+from serving.entrypoints.library import Predictor as Predictor
+
+VERSION: str
