@@ -103,7 +103,7 @@ class Predictor:
 
     async def predict_async(self, inputs: Any, **options: Any) -> Any:
         """As `predict`, on another thread: the event loop goes on meanwhile."""
-        return await asyncio.to_thread(self.predict, inputs, **options)
+        return await asyncio.to_thread(lambda: self.predict(inputs, **options))
 
     def replay_golden(self) -> float:
         """Repeat the recorded answers; returns the largest absolute difference of a logit.
