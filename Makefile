@@ -15,7 +15,7 @@ WORKERS ?= 2
 DOCKER_BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train export verify serve bento image zip check lint types test mutants bench peers mlflow validators bentoml qlora docs lock clean
+.PHONY: help setup demo train export verify serve bento image zip check lint types test mutants bench peers mlflow validators bentoml ray qlora docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,6 +112,11 @@ bentoml: setup  ## make .venv-bentoml, the newest BentoML 1.4 beside what .venv 
 	$(PYTHON) -m venv .venv-bentoml
 	$(BIN)/python -c '$(PURELIB)' > "$$(.venv-bentoml/bin/python -c '$(PURELIB)')/shared.pth"
 	.venv-bentoml/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps bentoml==1.4.40
+
+ray: setup  ## make .venv-ray, Ray Serve beside what .venv has, for the tests of it
+	$(PYTHON) -m venv .venv-ray
+	$(BIN)/python -c '$(PURELIB)' > "$$(.venv-ray/bin/python -c '$(PURELIB)')/shared.pth"
+	.venv-ray/bin/python -m pip install --quiet $(PIP_ARGS) 'ray[serve]==2.60.0'
 
 bench: setup  ## measure the figures of docs/benchmarks.md
 	$(BIN)/python -m bench all $(ARGS)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serving.tasks.redaction import KINDS, redact
+from serving.tasks.personal_data import KINDS
+from serving.tasks.redaction import redact
 from trainer.data.rows import Rows, texts_of
 from trainer.setup.splits import Splits
 

@@ -24,7 +24,7 @@ from serving.bento.lazy_app import LazyApp
 from serving.bento.model import find_model, folder_of
 from serving.bundle.manifest import MANIFEST
 from serving.errors import BundleError
-from serving.http.models.sources import find_bundles
+from serving.http.models.sources import find_served_bundles
 from serving.http.server.descriptors import fit_connections
 from serving.observability.log_queue import queue_streams
 from serving.observability.logs import set_up_logs
@@ -47,24 +47,16 @@ if not [*settings.bundle.glob(MANIFEST), *settings.bundle.glob(f"*/{MANIFEST}")]
     )
 
 # Read settings at import too: an error in the worker would restart it again and again.
-bundles = find_bundles(
-    [str(settings.bundle)], threads=settings.threads, limits=settings.limits,
-    trusted_key=settings.trusted_key, created_after=settings.created_after,
-    load_seconds=settings.server_limits.load_seconds, device=settings.device,
-)  # fmt: skip
+bundles = find_served_bundles(settings)
 settings.access_policy.keys()
-server_limits = fit_connections(settings.server_limits)
+settings = replace(settings, server_limits=fit_connections(settings.server_limits))
 
 
 def _create_app() -> App:
-    from serving.http.app import create_app  # in the worker only, see `LazyApp`
+    from serving.http.app import create_served_app  # in the worker only, see `LazyApp`
 
     changes.disable_spans()
-    return create_app(
-        *bundles, watch=settings.watch, server_limits=server_limits,
-        log=settings.log, access_policy=settings.access_policy, traces=settings.traces, root_path=settings.root_path,
-        platform=settings.platform,
-    )  # fmt: skip
+    return create_served_app(settings, bundles)
 
 
 @cache
@@ -77,9 +69,11 @@ def _batches() -> BatchRunner:
 lazy_app = LazyApp(_create_app)
 changes.disable_timeouts()
 changes.keep_results(batch_limits.retention_seconds)
-changes.watch_worker(server_limits)
-changes.use_connection(server_limits, lambda reason: lazy_app.app.server_state.metrics.count_refused_connection(reason))
-changes.use_server(server_limits)
+changes.watch_worker(settings.server_limits)
+changes.use_connection(
+    settings.server_limits, lambda reason: lazy_app.app.server_state.metrics.count_refused_connection(reason)
+)
+changes.use_server(settings.server_limits)
 
 if settings.log != LogSettings():  # by default the log has BentoML's format and no line per request
     set_up_logs(settings.log)

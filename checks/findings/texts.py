@@ -13,7 +13,8 @@ from ftfy.badness import is_bad
 
 from checks.finding import Example, Finding, Row, not_checked
 from checks.subject import Subject
-from serving.tasks.redaction import KINDS, find
+from serving.tasks.personal_data import KINDS
+from serving.tasks.redaction import find
 from trainer.data.languages import CONFIDENCE, FEWEST_LETTERS, tell_languages
 from trainer.model.inputs import cut
 from trainer.setup.training_setup import tokens_read

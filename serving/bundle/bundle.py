@@ -105,7 +105,8 @@ class Bundle:
     def read_graph(self, name: str) -> GraphFile:
         """A graph and those files of ``graph.data`` that its tensors are in, checked again; raises BundleError."""
         content = self.read(name)
-        used, graph = data_files(content, name), self.manifest.graph
+        graph = self.manifest.graph
+        used = data_files(content, name) if graph.data else ()  # else `open` has found no tensor outside
         return GraphFile(name, content, {each: self.read(each) for each in graph.data if each in used}, graph.provider)
 
     @cached_property

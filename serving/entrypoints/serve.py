@@ -7,12 +7,13 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import uvicorn
 
 from serving.errors import InputError
-from serving.http.app import App, create_app
-from serving.http.models.sources import Reach, find_bundles
+from serving.http.app import App, create_served_app
+from serving.http.models.sources import Reach, find_served_bundles
 from serving.http.server.connection import connection_class
 from serving.http.server.descriptors import fit_connections
 from serving.http.server.server import Server
@@ -46,20 +47,11 @@ def serve_bundles(
     settings = ServerSettings.from_environment(options=options or {})
     set_up_logs(settings.log)
     settings.access_policy.keys()  # report bad keys before loading models
-    server_limits = fit_connections(settings.server_limits)
+    settings = replace(settings, server_limits=fit_connections(settings.server_limits))
     listener = _listen(host, port, "--port")
     if settings.grpc_port:
         _listen(host, settings.grpc_port, "--grpc-port").close()
-    bundles = find_bundles(
-        specs,
-        threads=threads or settings.threads,
-        trusted_key=settings.trusted_key,
-        created_after=settings.created_after,
-        limits=settings.limits,
-        load_seconds=settings.server_limits.load_seconds,
-        reach=reach,
-        device=settings.device,
-    )
+    bundles = find_served_bundles(settings, specs, threads=threads, reach=reach)
     # Load the models here: an error in the app's start-up would be shown as a traceback.
     for bundle in bundles:
         manifest = bundle.preload().manifest
@@ -67,20 +59,11 @@ def serve_bundles(
             "serving %s (%s, %d labels, sha256 %s) on http://%s:%d",
             bundle.name, manifest.graph.variant, len(manifest.labels), manifest.digest[:12], host, port,
         )  # fmt: skip
-    app = create_app(
-        *bundles,
-        watch=settings.watch,
-        server_limits=server_limits,
-        log=settings.log,
-        access_policy=settings.access_policy,
-        traces=settings.traces,
-        root_path=settings.root_path,
-        platform=settings.platform,
-    )
+    app = create_served_app(settings, bundles)
     if settings.grpc_port:
         _serve_grpc(app, host, settings)
     trim_memory()
-    _run(app, server_limits, listener)
+    _run(app, settings.server_limits, listener)
 
 
 def _run(app: App, server_limits: ServerLimits, listener: socket.socket) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -25,15 +25,15 @@ from serving.http.root_path import strip_root_path
 from serving.http.state import ServerState
 from serving.inference.predictor import Predictor
 from serving.observability.observers import Observers
-from serving.protocols import HUGGING_FACE, INSTANCES, PROTOCOLS
-from serving.protocols.openai_decisions import decide
+from serving.protocols import DECISIONS, HUGGING_FACE, INSTANCES, PROTOCOLS
 from serving.protocols.openai_models import PREDICT
 from serving.settings.access import AccessPolicy
 from serving.settings.limits import DEFAULT, ServerLimits
 from serving.settings.log_settings import LogSettings
 from serving.settings.platforms import Platform
+from serving.settings.settings import ServerSettings
 
-ENDPOINTS = {decide.PATH: DecisionsEndpoint}
+ENDPOINTS = {DECISIONS: DecisionsEndpoint}
 """By path, where a protocol's endpoint is not `PredictEndpoint`."""
 
 
@@ -105,6 +105,15 @@ def create_app(
     app.router.redirect_slashes = False  # a redirect would repeat the caller's Host, with http:// behind TLS
     app.server_state, app.observers, app.aliases = state, observers, Aliases(platform, app.routes)
     return app
+
+
+def create_served_app(settings: ServerSettings, sources: Sequence[Source]) -> App:
+    """As the settings ask. Raises InputError for a malformed API key."""
+    return create_app(
+        *sources, watch=settings.watch, server_limits=settings.server_limits, log=settings.log,
+        access_policy=settings.access_policy, traces=settings.traces, root_path=settings.root_path,
+        platform=settings.platform,
+    )  # fmt: skip
 
 
 def _model_routes(prefix: str) -> list[Route]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -20,12 +20,14 @@ from serving.bundle.cpu import describe_machine
 from serving.bundle.manifest import Device, GoldenRow
 from serving.errors import BundleError, InputError, Panics, UserError
 from serving.inference.engine import WindowEngine
-from serving.inference.generation.engine import GenerationEngine
 from serving.inference.tokenization import Tokenized, load_tokenization
 from serving.inference.variant_choice import VariantChoice, select_variant
 from serving.tasks import task_of
 from serving.tasks.base import CutParameters, Encoded, Logits, Side
 from serving.tasks.generation import Generation
+
+if TYPE_CHECKING:
+    from serving.inference.generation.engine import GenerationEngine
 
 LOAD_SECONDS = 300.0
 """Until a bundle has repeated its golden answers; a graph can hold an endless loop."""
@@ -49,11 +51,14 @@ class Predictor:
         with Panics(BundleError, f"{bundle.manifest.tokenizer.file} makes the tokenizers library fail"):
             self._tokenization = load_tokenization(bundle, self.task)
         self.tokenizer = self._tokenization.tokenizer
-        self._engine: WindowEngine | GenerationEngine = (
-            GenerationEngine(bundle, self.task, self.tokenizer, threads)
-            if isinstance(self.task, Generation)
-            else WindowEngine(bundle, self.task, threads)
-        )
+        self._engine = self._make_engine(threads)
+
+    def _make_engine(self, threads: int) -> WindowEngine | GenerationEngine:
+        if not isinstance(self.task, Generation):
+            return WindowEngine(self.bundle, self.task, threads)
+        from serving.inference.generation.engine import GenerationEngine  # other tasks start sooner without
+
+        return GenerationEngine(self.bundle, self.task, self.tokenizer, threads)
 
     @property
     def pad_token_id(self) -> int:
@@ -192,15 +197,13 @@ class Predictor:
     @property
     def runs_in_slices(self) -> bool:
         """Whether `run_slice` may give UNFINISHED."""
-        return isinstance(self._engine, GenerationEngine)
+        return isinstance(self.task, Generation)
 
     def run_slice(self, windows: Sequence[Any]) -> list[Any]:
         """As `run_batch_finite`, for a short time: what is UNFINISHED is to be run again."""
-        return (
-            self._engine.run_slice(windows)
-            if isinstance(self._engine, GenerationEngine)
-            else self.run_batch_finite(windows)
-        )
+        if self.runs_in_slices:
+            return cast("GenerationEngine", self._engine).run_slice(windows)
+        return self.run_batch_finite(windows)
 
     def run_batch_finite(self, windows: Sequence[Any]) -> list[Any]:
         """As `run_batch`; raises RuntimeError for a NaN or infinite logit, which JSON cannot express."""

@@ -6,16 +6,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from serving.protocols import classify, hugging_face, instances, rerank, similarity, tei
-from serving.protocols import openai_embeddings as embeddings
+from serving.protocols import hugging_face, instances, similarity, tei
 from serving.protocols.base import Check, Reply, Request
-from serving.protocols.openai_decisions import decide as decisions
-from serving.protocols.openai_generation import chat, completions, sampling
+from serving.protocols.lazy_module import LazyModule
 from serving.protocols.openai_models import requested_model
 from serving.tasks import TASKS
 from serving.tasks.base import Encoded, Task
 from serving.tasks.feature_extraction import FeatureExtraction
 from serving.tasks.generation import Generation, TextGeneration, Token
+from serving.tasks.multi_label_classification import MultiLabelClassification
+from serving.tasks.text_classification import TextClassification
+
+classify, rerank, embeddings, decisions, completions, chat, sampling = (
+    LazyModule(f"serving.protocols.{name}")
+    for name in (
+        "classify",
+        "rerank",
+        "openai_embeddings",
+        "openai_decisions.decide",
+        "openai_generation.completions",
+        "openai_generation.chat",
+        "openai_generation.sampling",
+    )
+)
+
+DECISIONS = "/v1/decisions"
+"""Where an endpoint may ask several models."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +109,7 @@ PROTOCOLS = {
     ),
     "/v1/rerank": DOCUMENTS,
     "/v2/rerank": DOCUMENTS,
-    decisions.PATH: ApiProtocol(
+    DECISIONS: ApiProtocol(
         "Questions that a model's labels answer, as OpenAI's decisions",
         SCORING,
         decisions.parse,
@@ -102,7 +118,7 @@ PROTOCOLS = {
     ),
     "/classify": ApiProtocol(
         "Labels and scores, as vLLM; with raw_scores as Infinity",
-        frozenset(task.name for task in classify.TASKS),
+        frozenset({TextClassification.name, MultiLabelClassification.name}),
         classify.parse,
         classify.render,
         requested_model=requested_model,
@@ -110,7 +126,7 @@ PROTOCOLS = {
     "/v1/embeddings": ApiProtocol(
         "Sentence vectors, as OpenAI", VECTORS, embeddings.parse, embeddings.render, requested_model=requested_model
     ),
-    completions.PATH: ApiProtocol(
+    "/v1/completions": ApiProtocol(
         "Text generation, as OpenAI; streamed with stream: true",
         frozenset(name for name, kind in TASKS.items() if issubclass(kind, Generation)),
         completions.parse,
@@ -118,7 +134,7 @@ PROTOCOLS = {
         Events(completions.opening_events, completions.token_event, sampling.closing_events, sampling.error_event),
         requested_model,
     ),
-    chat.PATH: ApiProtocol(
+    "/v1/chat/completions": ApiProtocol(
         "Answers to conversations, as OpenAI, by a model with a chat template; streamed with stream: true",
         frozenset({TextGeneration.name}),
         chat.parse,

@@ -11,7 +11,6 @@ from pydantic import Field
 from serving.errors import InputError
 from serving.tasks.base import CutParameters, Datatype, Encoded, Logits
 from serving.tasks.inputs import RedactedSettings, TextTask
-from serving.tasks.redaction import redact
 
 
 class FeatureExtractionSettings(RedactedSettings):
@@ -43,7 +42,7 @@ class FeatureExtraction(TextTask):
     settings: FeatureExtractionSettings
 
     def check(self, inputs: Any, field: str = "inputs") -> str:
-        return redact(super().check(inputs, field), self.settings.redact)
+        return self.settings.redacted(super().check(inputs, field))
 
     @property
     def logits_per_window(self) -> int:

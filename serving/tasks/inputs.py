@@ -11,7 +11,7 @@ from serving.bundle.manifest import Limits
 from serving.errors import InputError, InputTooLarge
 from serving.tasks.activations import SCORE_TENSORS, scores_schema
 from serving.tasks.base import Logits, Segments, Task, TaskSettings, object_schema
-from serving.tasks.redaction import VERSION, PersonalData, redact
+from serving.tasks.personal_data import VERSION, PersonalData
 from serving.tasks.windows import Windows, aggregate
 
 PAIR = ("text", "text_pair")
@@ -54,6 +54,13 @@ class RedactedSettings(TaskSettings):
                 f" has version {VERSION}; serve it by the program that exported it, or train again"
             )
         return self
+
+    def redacted(self, text: str) -> str:
+        if not self.redact:
+            return text
+        from serving.tasks.redaction import redact  # its patterns take a while, and few models need them
+
+        return redact(text, self.redact)
 
 
 class PairSettings(RedactedSettings):
@@ -99,9 +106,9 @@ class PairTask(Task):
     def check(self, inputs: Any, field: str = "inputs") -> Segments:
         segments = check_segments(inputs, field, self.limits, pair=self.settings.pair)
         if isinstance(segments, str):
-            return redact(segments, self.settings.redact)
+            return self.settings.redacted(segments)
         first, second = segments
-        return redact(first, self.settings.redact), redact(second, self.settings.redact)
+        return self.settings.redacted(first), self.settings.redacted(second)
 
     def segments(self, item: Segments) -> Segments:
         return item

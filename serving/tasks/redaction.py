@@ -9,20 +9,9 @@ import ipaddress
 import re
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import NamedTuple
 
-PersonalData = Literal["email", "iban", "card", "ip", "phone"]
-KINDS: Final[tuple[PersonalData, ...]] = get_args(PersonalData)
-"""In the order they are looked for: a card's number is none of a telephone."""
-
-
-VERSION: Final = 1
-"""Of what is found. A model that was trained on texts without it has to read such texts."""
-
-
-def to_settings(kinds: Sequence[PersonalData]) -> dict[str, Any]:
-    """The settings of a task whose inputs lose them."""
-    return {"redact": tuple(kinds), "redaction": VERSION} if kinds else {}
+from serving.tasks.personal_data import KINDS, PersonalData
 
 
 class Found(NamedTuple):

@@ -16,7 +16,7 @@ from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 from serving.explain.explainer import Explainer
 from serving.inference.predictor import Predictor
-from serving.tasks.redaction import VERSION
+from serving.tasks.personal_data import VERSION
 from tests.tiny import toy_rows, write_csv, write_recipe
 from trainer.recipe.recipe import load_recipe
 from trainer.train import train

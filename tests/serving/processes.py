@@ -64,15 +64,17 @@ def environment(**variables: object) -> dict[str, str]:
 
 
 @contextmanager
-def running(command: list[str], port: int, log: Path, **variables: object) -> Iterator[ServerProcess]:
-    """A server process that is ready; at the end it and its children are gone."""
+def running(
+    command: list[str], port: int, log: Path, seconds: float = 40, **variables: object
+) -> Iterator[ServerProcess]:
+    """A server process that is ready in time; at the end it and its children are gone."""
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=stream, stderr=stream, start_new_session=True, env=environment(**variables)
         )
     server = ServerProcess(process, port, log)
     try:
-        server.wait_until_ready()
+        server.wait_until_ready(seconds)
         yield server
     finally:
         _end(process)

@@ -45,7 +45,12 @@ def imported_by(path: Path) -> set[str]:
 
 def loaded_after(*names: str) -> set[str]:
     """The top-level modules that a fresh interpreter has loaded after importing ``names``."""
-    script = f"import sys, {', '.join(names)}\nprint(*(name.partition('.')[0] for name in sys.modules))"
+    return {name.partition(".")[0] for name in modules_after(*names)}
+
+
+def modules_after(*names: str) -> set[str]:
+    """All modules that it has loaded then."""
+    script = f"import sys, {', '.join(names)}\nprint(*sys.modules)"
     result = subprocess.run(
         python("-c", script), cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=True
     )
@@ -62,8 +67,9 @@ def test_direction(room: str) -> None:
 
 
 def test_serving_loads_no_training() -> None:
-    """Importing all of serving but the BentoML service loads nothing that trains, and not BentoML."""
-    names = [name for name in modules("serving") if name != "serving.service" and not name.startswith("serving.bento.")]
+    """Importing all of serving but the doors of BentoML and Ray loads nothing that trains, and not BentoML."""
+    doors = ("serving.service", "serving.bento.", "serving.entrypoints.ray_serve")
+    names = [name for name in modules("serving") if not name.startswith(doors)]
     assert len(names) > 15
     loaded = loaded_after(*names)
     assert loaded & {*TRAINING, "bentoml", "trainer", "export"} == set()
@@ -83,7 +89,7 @@ def test_core_reads_no_environment() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
     }
-    assert readers <= {"settings", "platforms", "session", "service", "lambda_handler", "__main__"}
+    assert readers <= {"settings", "platforms", "session", "service", "lambda_handler", "__main__", "ray_serve"}
 
 
 def test_command_line_is_lean() -> None:
@@ -109,3 +115,12 @@ def test_onnxruntime_telemetry_is_off() -> None:
         cwd=ROOT, env=environment(ORT_DISABLE_TELEMETRY="0"), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert result.stdout == "True\n", result.stderr
+
+
+def test_rare_requests_load_later() -> None:
+    """A function that classifies starts without explanations, generation, OpenAI's protocols, page and redaction."""
+    rare = (
+        "serving.explain.explainer", "serving.inference.generation", "serving.protocols.openai_decisions.decide",
+        "serving.protocols.openai_generation", "serving.http.openapi", "serving.http.page", "serving.tasks.redaction",
+    )  # fmt: skip
+    assert not {name for name in modules_after("serving.lambda_handler") if name.startswith(rare)}

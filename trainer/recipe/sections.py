@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from serving.tasks.redaction import PersonalData
+from serving.tasks.personal_data import PersonalData
 from serving.tasks.windows import Aggregation
 from trainer.recipe.section import Fraction, Name, Section
 

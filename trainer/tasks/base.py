@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from serving.bundle.manifest import Limits
 from serving.tasks.base import Encoded, Task, TaskSettings
-from serving.tasks.redaction import to_settings
+from serving.tasks.personal_data import to_settings
 from serving.tasks.windows import Windows
 from trainer.data.rows import Rows
 from trainer.model.base_model import BaseCheckpoint

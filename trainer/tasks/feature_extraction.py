@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from serving.errors import InputError
 from serving.tasks import feature_extraction as serving
 from serving.tasks.base import Encoded, Task, TaskSettings
-from serving.tasks.redaction import to_settings
+from serving.tasks.personal_data import to_settings
 from trainer.data import columns
 from trainer.data.rows import Rows, texts_of
 from trainer.data.table import Table

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from serving.entrypoints.asgi_client import send
 from serving.entrypoints.aws_lambda.events import Event, is_http, is_queue, is_warm_up, parse_event
 from serving.entrypoints.aws_lambda.replies import refuse, result_of
 from serving.errors import InputError
-from serving.http.app import create_app
-from serving.http.models.sources import find_bundles
+from serving.http.app import create_served_app
+from serving.http.models.sources import find_served_bundles
 from serving.observability.logs import set_up_logs
 from serving.settings.log_settings import LogSettings
 from serving.settings.settings import ServerSettings
@@ -34,16 +35,8 @@ class Function:
         self._loop = asyncio.new_event_loop()
         if settings.log != LogSettings():  # by default the log has the runtime's format
             set_up_logs(settings.log, sys.stdout)
-        bundles = find_bundles(
-            [str(settings.bundle)], threads=settings.threads, limits=settings.limits,
-            trusted_key=settings.trusted_key, created_after=settings.created_after,
-            load_seconds=settings.server_limits.load_seconds, device=settings.device,
-        )  # fmt: skip
-        self.app = create_app(
-            *bundles,
-            server_limits=settings.server_limits, log=settings.log,
-            access_policy=settings.access_policy, traces=settings.traces, root_path=settings.root_path,
-        )  # fmt: skip
+        unwatched = replace(settings, watch=None)  # between events the process stands still
+        self.app = create_served_app(unwatched, find_served_bundles(settings))
         self._lifespan = self.app.router.lifespan_context(self.app)
         self._loop.run_until_complete(self._lifespan.__aenter__())
 

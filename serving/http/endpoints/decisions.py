@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -16,10 +17,14 @@ from serving.http.models.model import Model
 from serving.http.off_loop import parse_off_loop
 from serving.http.state import state_of
 from serving.observability.request_record import record_of
-from serving.protocols.openai_decisions.body import Body
-from serving.protocols.openai_decisions.decide import join, read, to_request
-from serving.protocols.openai_decisions.labels import resolve
+from serving.protocols import decisions
+from serving.protocols.lazy_module import LazyModule
 from serving.protocols.openai_models import requested_model
+
+if TYPE_CHECKING:
+    from serving.protocols.openai_decisions.body import Body
+
+labels_of = LazyModule("serving.protocols.openai_decisions.labels")
 
 Asked = dict[str, dict[int, list[int]]]
 """By a model's name, for its questions the indices of labels."""
@@ -33,7 +38,7 @@ class DecisionsEndpoint(PredictEndpoint):
         if len(state.models) == 1 or "model" in http.path_params:
             return await super().respond(http)
         async with model_call(http, requested_model=requested_model) as (model, body):
-            content = await parse_off_loop(read, body, model.predictor.task)
+            content = await parse_off_loop(decisions.read, body, model.predictor.task)
             models = {model.name: model} | {each.name: each.model for each in state.models if each.name != model.name}
             return await _answer(http, content, models)
 
@@ -46,14 +51,16 @@ async def _answer(http: HttpRequest, content: Body, models: Mapping[str, Model])
         for name in asked:
             stack.enter_context(models[name])
         tasks = {name: models[name].predictor.task for name in asked}
-        requests = {name: to_request(content, each, tasks[name], tasks[name].check) for name, each in asked.items()}
+        requests = {
+            name: decisions.to_request(content, each, tasks[name], tasks[name].check) for name, each in asked.items()
+        }
         for name, request in requests.items():
             encoded = await encode(request, models[name], record)
             parts.append((tasks[name], request, await answer(request, encoded, models[name], record)))
             tokens += record.tokens
     record.tokens = tokens
     cut = [each for _, _, reply in parts for each in reply.encoded if each.truncated]
-    return JSONResponse(join(content, parts), headers=truncation_header(cut[:1]))
+    return JSONResponse(decisions.join(content, parts), headers=truncation_header(cut[:1]))
 
 
 def assign(content: Body, models: Mapping[str, Model]) -> Asked:
@@ -72,7 +79,7 @@ def assign(content: Body, models: Mapping[str, Model]) -> Asked:
 def _find_model(content: Body, index: int, models: Mapping[str, Model]) -> tuple[str, list[int]]:
     first, *others = models
     try:
-        return first, resolve(content, index, models[first].predictor.task)
+        return first, labels_of.resolve(content, index, models[first].predictor.task)
     except InputError as error:
         found = _answerable(content, index, {name: models[name] for name in others})
         if not found:
@@ -87,7 +94,7 @@ def _answerable(content: Body, index: int, models: Mapping[str, Model]) -> dict[
     found = {}
     for name, model in models.items():
         try:
-            found[name] = resolve(content, index, model.predictor.task)
+            found[name] = labels_of.resolve(content, index, model.predictor.task)
         except InputError:
             continue
     return found

@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from serving.explain.explainer import Explainer
-from serving.explain.masking import MaskedWindow
 from serving.explain.parameters import parse
 from serving.http.endpoints.call_model import model_call
 from serving.http.endpoints.predict import encode, truncation_header
@@ -20,6 +18,12 @@ from serving.http.errors import JSONResponse
 from serving.http.off_loop import off_loop, parse_off_loop
 from serving.http.state import state_of
 from serving.observability.request_record import RequestRecord, record_of
+from serving.protocols.lazy_module import LazyModule
+
+if TYPE_CHECKING:
+    from serving.explain.masking import MaskedWindow
+
+explanations = LazyModule("serving.explain.explainer")
 
 ROWS_AT_ONCE = 16
 """Rows submitted together: after them a caller that has gone is noticed."""
@@ -32,7 +36,7 @@ async def explain(http: HttpRequest) -> Response:
     if not state_of(http).server_limits.max_explanations:
         raise HTTPException(404, "explanations are switched off on this server (TUNESHIP_MAX_EXPLANATIONS is 0)")
     async with model_call(http, explains=True) as (model, body):
-        record, explainer = record_of(http.scope), Explainer(model.predictor)
+        record, explainer = record_of(http.scope), explanations.Explainer(model.predictor)
         request = await parse_off_loop(parse, body, explainer.task, explainer.task.check)
         (encoded,) = await encode(request, model, record)
         cost = await off_loop(explainer.cost, encoded, request.parameters)

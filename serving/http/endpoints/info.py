@@ -15,8 +15,6 @@ from serving.bundle.manifest import CARD, Manifest
 from serving.explain.parameters import LIMITS
 from serving.http.errors import JSONResponse, error_response
 from serving.http.models.registry import ServedModel
-from serving.http.openapi.document import make_document
-from serving.http.page import PAGE, POLICY
 from serving.http.root_path import public_prefix
 from serving.http.state import state_of
 from serving.inference.predictor import Predictor
@@ -60,6 +58,8 @@ async def openai_model(http: HttpRequest) -> Response:
 
 async def page(_: HttpRequest) -> Response:
     """``GET /``."""
+    from serving.http.page import PAGE, POLICY  # few servers are asked for it
+
     return HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})
 
 
@@ -89,6 +89,8 @@ async def metrics(http: HttpRequest) -> Response:
 
 async def openapi(http: HttpRequest) -> Response:
     """``GET /openapi.json``, or a model's own."""
+    from serving.http.openapi.document import make_document  # few servers are asked for it
+
     state = state_of(http)
     served = state.find(http)
     bundle = served.model.predictor.bundle

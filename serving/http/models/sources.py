@@ -14,6 +14,7 @@ from serving.bundle.manifest import MANIFEST, Device
 from serving.errors import BundleError, InputError
 from serving.http.models.loading import begin
 from serving.settings.limits import DEFAULT
+from serving.settings.settings import ServerSettings
 
 if TYPE_CHECKING:  # BentoML's parent process must not load onnxruntime
     from serving.inference.predictor import Predictor
@@ -159,6 +160,17 @@ def find_bundles(
         paths = " and ".join(str(bundle.root) for bundle in bundles if bundle.name == twice)
         raise InputError(f"{paths} are both named {twice!r}. Name one of them: NAME=PATH")
     return bundles
+
+
+def find_served_bundles(
+    settings: ServerSettings, specs: Sequence[str] = (), *, threads: int | None = None, reach: Reach = lambda _: None
+) -> list[BundleFolder]:
+    """As the settings ask; ``specs`` stand for their bundle, ``threads`` for their threads. Raises as the above."""
+    return find_bundles(
+        specs or [str(settings.bundle)], threads=threads or settings.threads, limits=settings.limits,
+        trusted_key=settings.trusted_key, created_after=settings.created_after,
+        load_seconds=settings.server_limits.load_seconds, reach=reach, device=settings.device,
+    )  # fmt: skip
 
 
 def _find_folders(spec: str, reach: Reach) -> Iterator[tuple[Path, str, Locate | None]]:
