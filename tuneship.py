@@ -6,6 +6,10 @@ Each command imports what it needs itself, so that serving never loads torch.
 from __future__ import annotations
 
 import os
+import sys
+
+if sys.platform == "win32":  # before the imports: they lock files and wait for signals as POSIX has it
+    sys.exit("error  Tuneship needs Linux or macOS. On Windows, install and run it inside WSL: wsl --install")
 
 import typer
 

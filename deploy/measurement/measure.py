@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from serving.batching.batch_shape import BatchShape
 from serving.bundle.bundle import Bundle
 from serving.bundle.cpu import describe_machine
 from serving.errors import InputError
+from serving.inference.cpus import allowed_cpus
 from serving.tasks import task_of
 
 CONNECTIONS = 32
@@ -37,7 +39,7 @@ class _Cpus:
     @classmethod
     def choose(cls, count: int) -> _Cpus:
         """The first ones; the load shares them where there are no more. Raises InputError if there are too few."""
-        cpus = sorted(os.sched_getaffinity(0))
+        cpus = sorted(allowed_cpus())
         if count > len(cpus):
             raise InputError(
                 f"--cpus {count}: this machine has {len(cpus)}; measure on one that has more", field="cpus"
@@ -77,10 +79,20 @@ def measure(bundle: Bundle, cpus: int, seconds: float) -> Measurement:
 
     Raises InputError, or MeasurementError with the log of a process that fails.
     """
+    _require_linux()
     chosen = _Cpus.choose(cpus)
     with tempfile.TemporaryDirectory() as folder:
         engine = _measure_engine(bundle, chosen, Path(folder) / "engine.log")
         return _measure_server(bundle, chosen, engine, seconds, Path(folder) / "server.log")
+
+
+def _require_linux() -> None:
+    """Raise InputError elsewhere: processes are read by /proc, and what another system measured sizes no container."""
+    if (system := platform.system()) != "Linux":
+        raise InputError(
+            f"a measurement needs Linux, and this is {system}: run tuneship deploy measure on a machine like those that"
+            " will serve, and give its file as --measurement"
+        )
 
 
 def _measure_server(bundle: Bundle, cpus: _Cpus, engine: _Engine, seconds: float, log: Path) -> Measurement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,13 @@ INSTRUCTIONS: dict[Arithmetic, frozenset[str]] = {
 """Each of them provides the arithmetic, with equal results."""
 
 
+SYSCTL = ("/usr/sbin/sysctl", "machdep.cpu", "hw.optional")
+"""Prints lines as ``hw.optional.arm.FEAT_I8MM: 1`` on macOS."""
+
+OF_MACOS = {"hw.optional.arm.FEAT_DotProd": "asimddp", "hw.optional.arm.FEAT_I8MM": "i8mm"}
+"""Apple's names of FEATURES."""
+
+
 class Machine(TypedDict):
     """``cpu`` is the model's name; ``features`` are from FEATURES."""
 
@@ -32,6 +40,9 @@ class Machine(TypedDict):
 
 
 def describe_machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> Machine:
+    """Of macOS in Linux's names too: either machine proves for the other."""
+    if platform.system() == "Darwin":
+        return _describe_mac()
     fields = _first_cpu(cpuinfo)
     flags = set(fields.get("flags", fields.get("Features", "")).split())
     return {
@@ -55,6 +66,20 @@ def cpu_mismatches(depends_on: Sequence[Arithmetic], proven_on: Machine, machine
 
 def _provides(kind: Arithmetic, machine: Machine) -> bool:
     return bool(INSTRUCTIONS[kind] & set(machine["features"]))
+
+
+def _describe_mac() -> Machine:
+    try:
+        lines = subprocess.run(SYSCTL, capture_output=True, text=True, check=True, timeout=10).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        lines = []
+    found = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    flags = {feature for name, feature in OF_MACOS.items() if found.get(name) == "1"}
+    return {
+        "architecture": {"arm64": "aarch64"}.get(platform.machine(), platform.machine()),
+        "cpu": found.get("machdep.cpu.brand_string", "unknown"),
+        "features": [feature for feature in FEATURES if feature in flags],
+    }
 
 
 def _first_cpu(cpuinfo: Path) -> dict[str, str]:

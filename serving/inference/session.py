@@ -7,38 +7,23 @@ runs with all CPUs allowed. That does not help where the control group allows on
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving.bundle.bundle import Bundle, GraphFile
 from serving.bundle.manifest import Provider
 from serving.errors import BundleError
-
-
-@contextlib.contextmanager
-def on_every_cpu() -> Iterator[None]:
-    """Let this thread and its children use every CPU of the control group."""
-    before = os.sched_getaffinity(0)
-    if len(before) == 1:
-        with contextlib.suppress(PermissionError):  # in a sandbox that forbids it
-            os.sched_setaffinity(0, range(os.sysconf("SC_NPROCESSORS_CONF")))
-    try:
-        yield
-    finally:
-        if os.sched_getaffinity(0) != before:
-            os.sched_setaffinity(0, before)
-
+from serving.inference.cpus import on_every_cpu
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime's Linux wheels read it at import
 
 with on_every_cpu():
     import onnxruntime
 
-__all__ = ["CUDA", "Session", "create_session", "on_every_cpu", "onnxruntime", "open_session"]
+__all__ = ["CUDA", "Session", "create_session", "onnxruntime", "open_session"]
 
 FATAL = 4
 """The lowest severity that onnxruntime logs: errors are raised, and logged once by who catches them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Self, cast
 from serving.batching.batch_shape import QueueLimits
 from serving.bundle.manifest import DEVICES, LARGEST, Device
 from serving.errors import InputError
+from serving.inference.cpus import usable_cpus
 from serving.settings.access import AccessPolicy
 from serving.settings.environment import choice, date, positive, seconds
 from serving.settings.lambda_settings import LambdaSettings
@@ -162,21 +162,7 @@ def available_cpus(environment: Mapping[str, str] = os.environ) -> int:
     """By Lambda's memory, else by the container's quota and the affinity mask."""
     if memory := environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"):
         return max(1, int(memory) // LAMBDA_MB_PER_CPU)
-    return max(1, min(len(os.sched_getaffinity(0)), _cgroup_cpus()))
-
-
-def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """The container's CPU quota, 1 or more; a large number without one."""
-    unlimited = 1 << 16
-    try:
-        if (root / "cpu.max").is_file():  # cgroup v2
-            quota, period = (root / "cpu.max").read_text().split()
-        else:
-            quota = (root / "cpu/cpu.cfs_quota_us").read_text()
-            period = (root / "cpu/cpu.cfs_period_us").read_text()
-    except OSError:
-        return unlimited
-    return unlimited if quota.strip() in ("max", "-1") else max(1, math.floor(int(quota) / int(period)))
+    return usable_cpus()
 
 
 def _asks_for_traces(environment: Mapping[str, str]) -> bool:

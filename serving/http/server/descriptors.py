@@ -16,6 +16,9 @@ SPARE_DESCRIPTORS = PROBE_PLACES + 96
 LEAST_CONNECTIONS = 16
 """A server with fewer is no use."""
 
+MACOS_MOST_FILES = 10_240
+"""OPEN_MAX, which macOS holds a process to where its hard limit is unlimited: setrlimit(2) there."""
+
 logger = logging.getLogger("tuneship")
 
 
@@ -47,5 +50,9 @@ def _raise_limit(wanted: int) -> int:
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return wanted
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    except (ValueError, OSError):
+        allowed = max(soft, min(allowed, MACOS_MOST_FILES))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     return allowed

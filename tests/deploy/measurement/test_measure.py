@@ -17,6 +17,13 @@ from serving.bundle.bundle import Bundle
 from serving.errors import InputError
 
 
+def test_linux_alone(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another system nothing is started; the message says where to measure and what to do with the file."""
+    monkeypatch.setattr(measuring.platform, "system", lambda: "Darwin")
+    with pytest.raises(InputError, match=r"needs Linux, and this is Darwin.*--measurement"):
+        measure(Bundle.open(tiny_bundle), 1, 4.0)
+
+
 @pytest.mark.slow
 def test_a_classifier(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every figure is there, and the ones that must be larger are; the caller's own server settings play no part."""

@@ -57,6 +57,36 @@ def test_this_machine() -> None:
     assert set(machine["features"]) <= set(FEATURES)
 
 
+SYSCTL = """machdep.cpu.cores_per_package: 10
+machdep.cpu.brand_string: Apple M4
+hw.optional.arm.FEAT_BF16: 1
+hw.optional.arm.FEAT_DotProd: 1
+hw.optional.arm.FEAT_I8MM: {i8mm}
+hw.optional.floatingpoint: 1
+"""
+
+
+@pytest.mark.parametrize(("i8mm", "features"), [(1, ["asimddp", "i8mm"]), (0, ["asimddp"])])
+def test_a_mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, i8mm: int, features: list[str]) -> None:
+    """Its architecture and instructions have Linux's names, so that a bundle proven there serves on arm64 of Linux."""
+    (tmp_path / "text").write_text(SYSCTL.format(i8mm=i8mm))
+    _pretend_mac(monkeypatch, "cat", str(tmp_path / "text"))
+    assert describe_machine() == {"architecture": "aarch64", "cpu": "Apple M4", "features": features}
+
+
+@pytest.mark.parametrize("command", ["false", "no-such-program"])
+def test_a_mac_that_does_not_tell(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """Its CPU is unknown, which is no error."""
+    _pretend_mac(monkeypatch, command)
+    assert describe_machine() == {"architecture": "aarch64", "cpu": "unknown", "features": []}
+
+
+def _pretend_mac(monkeypatch: pytest.MonkeyPatch, *command: str) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    monkeypatch.setattr("serving.bundle.cpu.SYSCTL", command)
+
+
 DOT_PRODUCTS = "int8-dot-product instructions and this machine's has"
 LISTED = "(amx_int8, asimddp, avx512_vnni, avx_vnni, i8mm)"
 

@@ -1,8 +1,7 @@
-"""How onnxruntime is imported, on every CPU and then pinned again; how a session loads a graph and is interrupted."""
+"""How onnxruntime is imported, on every CPU; how a session loads a graph and is interrupted."""
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from pathlib import Path
@@ -10,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.measurement.process import pinned
 from serving.bundle.bundle import GraphFile
-from serving.inference.session import create_session, on_every_cpu
+from serving.inference.session import create_session
 from tests.bundles import endless_graph
 from tests.serving.processes import run_python
 
@@ -42,25 +40,6 @@ def test_imported_on_every_cpu(module: str) -> None:
     allowed, importing, behind = result.stdout.splitlines()
     assert int(importing) >= int(allowed)
     assert behind == "True 1"
-
-
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two CPUs")
-def test_several_stay() -> None:
-    """A process that has several CPUs keeps just those, within and behind."""
-    some = set(sorted(os.sched_getaffinity(0))[:2])
-    with pinned(some):
-        with on_every_cpu():
-            assert os.sched_getaffinity(0) == some
-        assert os.sched_getaffinity(0) == some
-
-
-def test_pinned_again_when_it_fails() -> None:
-    """An import that fails leaves the process where it was."""
-    one = {min(os.sched_getaffinity(0))}
-    with pinned(one):
-        with pytest.raises(ImportError), on_every_cpu():
-            raise ImportError
-        assert os.sched_getaffinity(0) == one
 
 
 def test_the_file_is_not_held(tiny_bundle: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from serving.batching.batch_shape import QueueLimits
 from serving.errors import InputError
 from serving.settings.limits import ServerLimits
-from serving.settings.settings import DEFAULT_BUNDLE, ServerSettings, _cgroup_cpus, available_cpus
+from serving.settings.settings import DEFAULT_BUNDLE, ServerSettings, available_cpus
 
 
 def test_defaults() -> None:
@@ -139,37 +139,6 @@ def test_lambda_memory(memory: int, cpus: int) -> None:
 def test_affinity() -> None:
     """Elsewhere there are at least one and at most as many CPUs as this process may run on."""
     assert 1 <= available_cpus({}) <= len(os.sched_getaffinity(0))
-
-
-@pytest.mark.parametrize(
-    ("content", "cpus"),
-    [
-        ("200000 100000\n", 2),
-        ("150000 100000\n", 1),
-        ("50000 100000\n", 1),
-        ("1600000 100000\n", 16),
-        ("20000 10000\n", 2),
-        ("max 100000\n", None),
-    ],
-)
-def test_cgroup_v2(tmp_path: Path, content: str, cpus: int | None) -> None:
-    """A container's quota is read from cpu.max, rounded down, at least one."""
-    (tmp_path / "cpu.max").write_text(content)
-    assert (_cgroup_cpus(tmp_path) == cpus) if cpus else (_cgroup_cpus(tmp_path) > 10_000)
-
-
-@pytest.mark.parametrize(("quota", "cpus"), [("200000\n", 2), ("350000\n", 3), ("50000\n", 1), ("-1\n", None)])
-def test_cgroup_v1(tmp_path: Path, quota: str, cpus: int | None) -> None:
-    """On an older kernel it is read from cpu.cfs_quota_us."""
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota)
-    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert (_cgroup_cpus(tmp_path) == cpus) if cpus else (_cgroup_cpus(tmp_path) > 10_000)
-
-
-def test_no_cgroup(tmp_path: Path) -> None:
-    """Where there is no quota to read there is no limit."""
-    assert _cgroup_cpus(tmp_path) > 10_000
 
 
 def test_required_key() -> None:
