@@ -45,4 +45,5 @@ def test_windows_is_told() -> None:
     result = run_python("import sys; sys.platform = 'win32'; import tuneship")
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith("error  Tuneship needs Linux or macOS. On Windows")
-    assert "WSL" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert "WSL" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
