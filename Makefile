@@ -23,7 +23,7 @@ help:  ## list the targets
 setup: $(VENV)/.ready  ## make .venv with all pinned packages
 
 $(VENV)/.ready: pyproject.toml requirements.txt requirements-dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Tuneship needs Python 3.11; name it: make setup PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || { echo "Tuneship needs Python 3.11 to 3.14; name one: make setup PYTHON=/path/to/python3.12"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -r requirements-dev.txt
 	@# Without its dependency sentence-transformers: only its model folder is read.
@@ -52,13 +52,13 @@ bento: $(if $(MODEL),setup,bundle)  ## BUNDLE=… or MODEL=name:version: build t
 	@$(if $(MODEL),rm -rf bundle,true)
 	BENTOML_DO_NOT_TRACK=True $(if $(MODEL),TUNESHIP_BENTO_MODEL=$(MODEL)) $(BIN)/bentoml build $(if $(MODEL),-f deploy/bentoml/bentofile.yaml)
 
-image: bundle  ## BUNDLE=…: build the Docker image tuneship:latest, and image.cdx.json, its bill of materials
-	$(BIN)/python -m deploy.image.build bundle tuneship:latest $(DOCKER_BUILD_ARGS)
+image: setup need-bundle  ## BUNDLE=…: build the Docker image tuneship:latest, and image.cdx.json, its bill of materials
+	$(BIN)/tuneship deploy image $(BUNDLE) -- $(DOCKER_BUILD_ARGS)
 
 zip: setup need-bundle  ## BUNDLE=…: layer.zip and function.zip for AWS Lambda, in build/lambda
 	$(BIN)/python -m deploy.lambda_zip $(BUNDLE) build/lambda
 
-# The image and the Bento copy ./bundle; `verify` stops an altered bundle.
+# The Bento copies ./bundle; `verify` stops an altered bundle.
 .PHONY: bundle need-bundle
 bundle: verify
 	@rm -rf bundle && cp -R $(BUNDLE) bundle
@@ -76,8 +76,21 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-test: check  ## all tests and checks, as in CI
+# What the tests make once they share from here on, and so make once for all three runs.
+test: export TUNESHIP_TEST_SHARED = $(CURDIR)/build/tests-shared
+test: no-shared check  ## all tests and checks, as in CI
 	$(BIN)/python -m pytest -q -m "slow or docker" -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m tests.server_side --workers $(WORKERS)
+
+.PHONY: no-shared newest lowest
+no-shared:
+	@rm -rf build/tests-shared
+
+newest: setup  ## the server's fast tests on the newest Python that is found; [ARGS="--python /path/to/python3.13"]
+	$(BIN)/python -m tests.server_side --workers $(WORKERS) $(ARGS)
+
+lowest: setup  ## the server's fast tests with the lowest versions that pyproject.toml allows
+	$(BIN)/python -m tests.server_side --workers $(WORKERS) --lowest $(ARGS)
 
 mutants: setup  ## [ARGS="--sample 300"]: alter the code; does a test notice?
 	$(BIN)/python -m tests.code_mutants $(ARGS)
@@ -132,8 +145,8 @@ alerts:  ## write the alerts of Kubernetes and of the chart from deploy/alerts.y
 	cp deploy/alerts.yaml deploy/helm/tuneship/files/alerts.yaml
 	@{ sed '/^spec:/q' $(RULE); sed -n '/^groups:/,$$s/^/  /p' deploy/alerts.yaml; } > $(RULE).new && mv $(RULE).new $(RULE)
 
-lock: setup  ## write the requirement files from pyproject.toml
-	$(BIN)/python -m deploy.lock
+lock: setup  ## write the requirement files from pyproject.toml; [ARGS=--upgrade]
+	$(BIN)/python -m deploy.lock $(ARGS)
 
 clean:  ## remove runs, bundles and builds, but not .venv
 	rm -rf runs bundles bundle build

@@ -1,4 +1,4 @@
-"""Bundle → deployment: ``tuneship deploy measure`` and ``tuneship deploy plan``."""
+"""Bundle → deployment: ``tuneship deploy measure``, ``plan`` and ``image``."""
 
 from __future__ import annotations
 
@@ -91,6 +91,29 @@ def plan(
     made = Plan(request, opened, measured, price_list, signature)
     write_plan(made, folder)
     _show(made, folder, as_json)
+
+
+@app.command()
+def image(
+    bundle: Bundle,
+    docker_options: Annotated[
+        list[str] | None, Argument(metavar="[-- DOCKER OPTIONS]", help="Further options of docker build.")
+    ] = None,
+    tag: Annotated[str, Option(metavar="NAME:TAG", help="Name of the image.")] = "tuneship:latest",
+    bill: Annotated[Path, Option(metavar="FILE", help="Its bill of materials.")] = Path("image.cdx.json"),
+    require_signature: TrustedKey = None,
+) -> None:
+    """Build the Docker image that serves a bundle.
+
+    Verifies the bundle. Needs Docker, and no checkout: code, packages and Dockerfile are those installed here.
+    """
+    from deploy.image.build import build_image
+    from deploy.plan.check import check_bundle
+
+    opened, _ = check_bundle(locate(bundle), require_signature)
+    built = build_image(opened.root, tag, bill, docker_options or [])
+    out.print(f"{tag}  {built.number}, {built.size / 1e6:,.0f} MB", highlight=False, soft_wrap=True)
+    out.print(f"bill  →  {escape(str(bill))}", soft_wrap=True)
 
 
 def _measure(bundle: OpenBundle, cpus: int, seconds: float) -> Measurement:

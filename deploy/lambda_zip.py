@@ -6,7 +6,6 @@ The layer has the packages, the function our code and the bundle. Equal inputs g
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import subprocess
 import sys
@@ -15,10 +14,12 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy.image.lock import FOLDER, read_hashes, read_pins
 from deploy.image.shrink import shrink
 from serving.errors import InputError, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
+LOCK = FOLDER / "requirements-cpu.txt"
 
 PACKAGES = (
     "annotated-types", "anyio", "awslambdaric", "idna", "numpy", "onnxruntime", "orjson", "prometheus-client",
@@ -69,21 +70,25 @@ def build(bundle: Path, folder: Path, *, python: str, architecture: str = "x86_6
 
 
 def install(folder: Path, python: str, architecture: str) -> None:
-    """Wheels alone, in the versions of requirements.txt."""
+    """Wheels alone, those of the server's lock."""
     machine = {"x86_64": "x86_64", "arm64": "aarch64"}[architecture]
-    pins = (ROOT / "requirements.txt").read_text().splitlines()
-    chosen = [pin for pin in pins if normalize(pin.partition("==")[0]) in PACKAGES]
     platforms = [word for each in PLATFORMS for word in ("--platform", f"{each}_{machine}")]
     target = ("--target", str(folder), "--python-version", python, "--implementation", "cp", *platforms)
-    command = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary", ":all:")
-    found = subprocess.run([*command, *target, *chosen], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary", ":all:"]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as requirements:
+        requirements.write(locked_packages())
+        requirements.flush()
+        command = [*command, *target, "--require-hashes", "--requirement", requirements.name]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
     if found.returncode:
         raise InputError(f"pip: {found.stderr.strip()[-2000:]}")
     shrink(folder)
 
 
-def normalize(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+def locked_packages() -> str:
+    """The handler's packages with their hashes, whatever system this is."""
+    hashes = read_hashes(LOCK)
+    return "\n".join(" ".join([pin, *hashes[pin]]) for name, pin in read_pins(LOCK).items() if name in PACKAGES)
 
 
 def copy_function(bundle: Path, folder: Path) -> None:
@@ -101,7 +106,7 @@ def require_fit(sizes: dict[str, int]) -> None:
         told = ", ".join(f"{name} {size / 2**20:.1f} MB" for name, size in sizes.items())
         raise InputError(
             f"unzipped they have {total / 2**20:.1f} MB ({told}), and Lambda takes {MOST_BYTES / 2**20:.0f} MB;"
-            " use the image (make image), or a smaller variant (--variant int8)"
+            " use the image (tuneship deploy image), or a smaller variant (--variant int8)"
         )
 
 

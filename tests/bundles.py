@@ -25,33 +25,35 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven fp32 bundle of the tiny run; read it, never write into it."""
-    return _exported_once(tmp_path_factory, "tiny-fp32", tiny_run, "fp32")
+    return _exported_once(tmp_path_factory, "tiny-fp32", partial(_tiny_run, request), "fp32")
 
 
 @pytest.fixture(scope="session")
-def tiny_dynamic_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_dynamic_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven int8-dynamic bundle of the tiny run; read it, never write into it."""
-    return _exported_once(tmp_path_factory, "tiny-dynamic", tiny_run, "int8-dynamic")
+    return _exported_once(tmp_path_factory, "tiny-dynamic", partial(_tiny_run, request), "int8-dynamic")
 
 
 @pytest.fixture(scope="session")
-def tiny_int8_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_int8_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven int8 bundle of the tiny run; read it, never write into it."""
-    return _exported_once(tmp_path_factory, "tiny-int8", tiny_run, "int8")
+    return _exported_once(tmp_path_factory, "tiny-int8", partial(_tiny_run, request), "int8")
 
 
 @pytest.fixture(scope="session")
-def tiny_fallback_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_fallback_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven bundle of the tiny run, int8 with fp32 to fall back on; read it, never write into it."""
-    return _exported_once(tmp_path_factory, "tiny-both", tiny_run, "int8", fallback=True)
+    return _exported_once(tmp_path_factory, "tiny-both", partial(_tiny_run, request), "int8", fallback=True)
 
 
 @pytest.fixture(scope="session")
-def tiny_split_bundle(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_split_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `tiny_fallback_bundle`, with the graphs' tensors in data files; read it, never write into it."""
-    return _exported_once(tmp_path_factory, "tiny-split", tiny_run, "int8", fallback=True, max_bytes=0)
+    return _exported_once(
+        tmp_path_factory, "tiny-split", partial(_tiny_run, request), "int8", fallback=True, max_bytes=0
+    )
 
 
 @pytest.fixture(scope="session")
@@ -73,21 +75,32 @@ def task_run(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> C
 
 
 @pytest.fixture(scope="session")
-def task_bundle(task_run: Callable[[str], Run], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def task_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Gives the proven fp32 bundle of a toy (`tests.toys`), made when it is first asked for; never write into it."""
 
     @functools.cache
     def bundle_of(toy: str) -> Path:
-        return _exported_once(tmp_path_factory, _file_name(toy), task_run(toy), "fp32")
+        def run() -> Run:
+            made: Run = request.getfixturevalue("task_run")(toy)
+            return made
+
+        return _exported_once(tmp_path_factory, _file_name(toy), run, "fp32")
 
     return bundle_of
 
 
-def _exported_once(factory: pytest.TempPathFactory, name: str, run: Run, variant: str, **options: Any) -> Path:
-    """The bundle is named as its folder is."""
+def _tiny_run(request: pytest.FixtureRequest) -> Run:
+    run: Run = request.getfixturevalue("tiny_run")
+    return run
+
+
+def _exported_once(
+    factory: pytest.TempPathFactory, name: str, run: Callable[[], Run], variant: str, **options: Any
+) -> Path:
+    """The bundle is named as its folder is. The run is asked for where the bundle is not there yet."""
 
     def make(folder: Path) -> Path:
-        return _export(run, folder / name, variant, **options)
+        return _export(run(), folder / name, variant, **options)
 
     return made_once(factory, f"bundle-{name}", make) / name
 

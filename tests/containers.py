@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.image.build import create_labels
+from deploy.image.build import DOCKERFILE, create_labels, lay_context
 from deploy.measurement.process import free_port
-from tests.paths import ROOT
 
 IMAGE = "tuneship-test:latest"
 
@@ -35,19 +34,15 @@ def docker(*arguments: str, timeout: float = 120) -> str:
 
 
 def build_image(bundle: Path, folder: Path, *options: str) -> str:
-    """Build the image as `make image` does, from copied files, with this bundle inside; gives its id.
+    """Build the image as `tuneship deploy image` does, with this bundle inside; gives its id.
 
     Its name is the newest one's, of whatever test run of this machine: another run's may take it away meanwhile.
     """
     context = folder / "context"
-    for package in ("batch", "commands", "deploy/image", "serving", "stores"):
-        shutil.copytree(ROOT / package, context / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Dockerfile", ".dockerignore", "tuneship.py"):
-        shutil.copy(ROOT / name, context / name)
-    shutil.copytree(bundle, context / "bundle")
+    lay_context(bundle, context)
     number = folder / "image-id"
     labels = [f"--label={name}={value}" for name, value in create_labels(bundle).items()]
-    places = ("--network", "host", "--tag", IMAGE, "--iidfile", str(number))
+    places = ("--network", "host", "--tag", IMAGE, "--iidfile", str(number), "--file", str(context / DOCKERFILE))
     docker("build", *labels, *places, *options, str(context), timeout=1500)
     return number.read_text().strip()
 

@@ -29,8 +29,9 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 
 
 def _shared(factory: pytest.TempPathFactory) -> Path:
-    """A worker of pytest-xdist has its temporary folder inside that of the run."""
+    """TUNESHIP_TEST_SHARED, for several test runs; a worker of pytest-xdist has its own folder inside that of the run."""
     own = factory.getbasetemp()
-    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
-    shared.mkdir(exist_ok=True)
+    run = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    shared = Path(os.environ.get("TUNESHIP_TEST_SHARED") or run)
+    shared.mkdir(parents=True, exist_ok=True)
     return shared

@@ -6,19 +6,25 @@ import importlib.metadata
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
-from deploy.lock import APART
+from deploy.image.install import normalize
+from deploy.image.lock import PYTHONS, read_pins
+from deploy.lock import APART, CONSTRAINTS, lower_bound, read_groups
 from export.bundle.reference_docs import bundle_reference
 from serving import VERSION
 from trainer.recipe.recipe import load_recipe
 from trainer.recipe.reference import recipe_reference
 
 ROOT = Path(__file__).parent.parent
-RANGES = {"bentoml>=1.4.39,<1.5": "bentoml==1.4.39"}
-"""What may float, since tests pass with each version (tests/serving/bento/test_versions.py), and what is locked."""
+UNCAPPED = {"cryptography", "pyopenssl", "pyarrow", "s3fs", "gcsfs"}
+"""No upper bound: their majors come every few months, or their versions are dates."""
 
 COMMANDS = sorted((ROOT / "commands").glob("*.py"))
 VARIABLE = re.compile(r"\b(?:TUNESHIP|OTEL|AIP|SAGEMAKER)(?:_[A-Z]+)+\b")
@@ -30,48 +36,84 @@ def tracked_files() -> list[Path]:
     return [ROOT / line for line in listing.splitlines() if (ROOT / line).is_file()]
 
 
-def pins(name: str) -> set[str]:
-    """The `name==version` lines of a requirement file."""
-    lines = (ROOT / name).read_text().splitlines()
-    return {line.strip().lower().replace("_", "-") for line in lines if "==" in line}
+def declared() -> dict[str, list[Requirement]]:
+    """pyproject.toml's requirements by extra, a server's own as ``server``."""
+    return {name: list(map(Requirement, lines)) for name, lines in read_groups().items()}
 
 
-def declared() -> dict[str, set[str]]:
-    """The pins of pyproject.toml: the base ones under ``serve``, and each extra's."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    groups = {"serve": project["dependencies"], **project["optional-dependencies"]}
-    return {name: {_pin(requirement) for requirement in group} for name, group in groups.items()}
+def locked(name: str) -> dict[str, str]:
+    """The versions of a requirement file by package."""
+    return {package: pin.partition("==")[2] for package, pin in read_pins(ROOT / name).items()}
 
 
-def _pin(requirement: str) -> str:
-    """As the lock files have it."""
-    return _without_extras(RANGES.get(requirement, requirement).lower().replace("_", "-"))
-
-
-def _without_extras(pin: str) -> str:
-    """``name[extra]==1`` as the lock file has it."""
-    return re.sub(r"\[[a-z0-9,-]+\]==", "==", pin)
+def outside(requirements: Iterable[Requirement], versions: Mapping[str, str]) -> list[str]:
+    """Those that the versions do not satisfy."""
+    found = [(each, versions.get(normalize(each.name), "")) for each in requirements]
+    return [f"{each} {version}" for each, version in found if not version or version not in each.specifier]
 
 
 def test_the_locks_agree_with_pyproject() -> None:
-    """Each pin of pyproject.toml is in the lock file that installs it, so that nothing drifts apart."""
+    """Each requirement of pyproject.toml is in the lock that installs it, within its range."""
     groups = declared()
-    assert groups["serve"] | groups["otel"] <= pins("requirements.txt")
-    everything = set().union(*(group for name, group in groups.items() if name not in APART))
-    assert everything <= pins("requirements-dev.txt")
-    assert not pins("requirements-dev.txt") & groups["qlora"]  # peft would load it in every training
-    assert all(pin in (ROOT / "Makefile").read_text() for pin in groups["qlora"])
+    assert outside([*groups["server"], *groups["otel"]], locked("requirements.txt")) == []
+    everything = [each for name, group in groups.items() if name not in APART for each in group]
+    assert outside(everything, locked("requirements-dev.txt")) == []
+    assert "bitsandbytes" not in locked("requirements-dev.txt")  # peft would load it in every training
+    made = dict(re.findall(r"\b([a-z0-9-]+)==([\w.]+)", (ROOT / "Makefile").read_text()))
+    assert outside([*groups["qlora"], *groups["minilm"]], made) == []
+
+
+def test_markers_are_kept() -> None:
+    """What exists on Linux alone is skipped elsewhere, in each file that pip reads."""
+    for name in ("requirements.txt", "requirements-dev.txt", "deploy/image/requirements-cpu.txt"):
+        assert re.search(r"^awslambdaric==\S+ ; sys_platform == \"linux\"", (ROOT / name).read_text(), re.MULTILINE)
+
+
+def test_a_new_project_gets_the_tested_versions() -> None:
+    """`make lock` writes them for both."""
+    assert CONSTRAINTS.read_text() == (ROOT / "requirements-dev.txt").read_text()
 
 
 def test_serving_is_lean() -> None:
     """What a server installs has no training framework in it."""
-    names = {pin.partition("==")[0] for pin in pins("requirements.txt")}
-    assert not names & {"torch", "transformers", "datasets", "onnx", "scikit-learn", "pandas", "scipy", "matplotlib"}
+    training = {
+    assert not locked("requirements.txt").keys() & training
+        "torch",
+        "transformers",
+        "datasets",
+        "onnx",
+        "scikit-learn",
+        "pandas",
+        "scipy",
+        "matplotlib",
+    }
 
 
-def test_every_version_is_pinned() -> None:
-    """No direct dependency floats, but those of RANGES."""
-    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin) for group in declared().values() for pin in group)
+def test_every_range_has_bounds() -> None:
+    """What users install floats between two bounds, but those of UNCAPPED; what develops Tuneship does not float."""
+    groups = declared()
+    used = [each for name, group in groups.items() if name != "dev" for each in group]
+    assert [str(each) for each in used if {spec.operator for spec in each.specifier} != {">=", "<"}] == [
+        str(each) for each in used if each.name in UNCAPPED
+    ]
+    assert all({spec.operator for spec in each.specifier} == {"=="} for each in groups["dev"])
+
+
+def test_lower_bounds() -> None:
+    """They are written as pip's constraints, with the marker and the extras."""
+    assert lower_bound("numpy>=2.3.3,<3") == "numpy==2.3.3"
+    assert lower_bound("ray[data]>=2.60,<3") == "ray[data]==2.60"
+    assert lower_bound("uvloop>=0.22,<1 ; sys_platform != 'win32'") == "uvloop==0.22 ; sys_platform != 'win32'"
+    with pytest.raises(ValueError, match="no lower bound"):
+        lower_bound("numpy<3")
+
+
+def test_the_supported_pythons_agree() -> None:
+    """Those that pip takes are those that the lock has hashes for, and that `make setup` takes."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    taken = SpecifierSet(project["requires-python"])
+    assert [f"3.{minor}" for minor in range(8, 25) if f"3.{minor}" in taken] == list(PYTHONS)
+    assert "(3, 11) <= sys.version_info[:2] <= (3, 14)" in (ROOT / "Makefile").read_text()
 
 
 def test_the_recipe_reference_is_current() -> None:

@@ -1,6 +1,6 @@
-"""`make image`: builds the image with labels that say what is in it, and writes its bill of materials beside.
+"""Build the image of a bundle from these files: the checkout's, or those that pip has installed.
 
-python -m deploy.image.build bundles/support tuneship:latest [options of docker build]
+`tuneship deploy image` and `make image` call it. Labels say what is in the image; so does a bill of materials.
 """
 
 from __future__ import annotations
@@ -8,26 +8,74 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
-import sys
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deploy.image.bom import create_image_bom
 from serving import VERSION
 from serving.bundle.manifest import MANIFEST, Manifest
+from serving.errors import InputError, UserError
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-BILL = Path("image.cdx.json")
+HOME = Path(__file__).resolve().parents[2]
+"""The folder that has `tuneship.py`: a checkout or site-packages."""
+
+PARTS = ("tuneship.py", "batch", "commands", "serving", "stores", "deploy/image")
+"""Of it, what the image is built from."""
+
+DOCKERFILE = "deploy/image/Dockerfile"
 
 
-def main(bundle: Path, tag: str, options: Sequence[str]) -> None:
-    build(CHECKOUT, tag, create_labels(bundle), options)
+class BuildFailed(UserError):
+    """Docker has told why."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """``number`` is Docker's id, ``size`` are bytes, unpacked."""
+
+    tag: str
+    number: str
+    size: int
+    bill: Path
+
+
+def build_image(bundle: Path, tag: str, bill: Path, options: Sequence[str] = ()) -> Image:
+    """``options`` are further ones of ``docker build``. Raises InputError, or BuildFailed."""
+    create_image_bom = _require_bill()
+    with tempfile.TemporaryDirectory(prefix="tuneship-image-") as folder:
+        lay_context(bundle, Path(folder))
+        build(Path(folder), tag, create_labels(bundle), options)
     image = inspect(tag)
-    BILL.write_bytes(create_image_bom(image, read_contents(tag), bundle))
-    sys.stdout.write(f"{tag} {image['Id']}, {image['Size'] / 1e6:.0f} MB; its bill of materials: {BILL}\n")
+    bill.write_bytes(create_image_bom(image, read_contents(tag), bundle))
+    return Image(tag, image["Id"], image["Size"], bill)
+
+
+def _require_bill() -> Any:
+    """What writes the bill; raises InputError before anything is built."""
+    try:
+        from deploy.image.bom import create_image_bom
+    except ImportError as error:
+        raise InputError(
+            f"the image's bill of materials needs {error.name}, of the extra train: pip install 'tuneship[train]'"
+        ) from error
+    return create_image_bom
+
+
+def lay_context(bundle: Path, folder: Path) -> None:
+    """Copy what the Dockerfile copies; nothing else reaches the engine."""
+    for part in PARTS:
+        source, target = HOME / part, folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, target)
+    shutil.copytree(bundle, folder / "bundle")
 
 
 def create_labels(bundle: Path) -> dict[str, str]:
@@ -65,14 +113,17 @@ def web_address(remote: str) -> str:
 
 
 def git(*arguments: str) -> str:
-    """What git answers; empty outside a checkout."""
-    answer = subprocess.run(["git", *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    """What git answers; empty outside a checkout of Tuneship, also where site-packages lie in a user's repository."""
+    if not (HOME / ".git").exists() or shutil.which("git") is None:
+        return ""
+    answer = subprocess.run(["git", *arguments], cwd=HOME, capture_output=True, text=True, check=False)
     return answer.stdout.strip()
 
 
 def build(context: Path, tag: str, labels: Mapping[str, str], options: Sequence[str] = ()) -> None:
+    """Raises BuildFailed; what Docker tells is shown."""
     texts = [f"--label={name}={value}" for name, value in labels.items()]
-    subprocess.run(["docker", "build", *texts, "--tag", tag, *options, str(context)], check=True)
+    docker("build", *texts, "--tag", tag, "--file", str(context / DOCKERFILE), *options, str(context), shown=True)
 
 
 def inspect(tag: str) -> dict[str, Any]:
@@ -88,10 +139,12 @@ def read_contents(tag: str) -> dict[str, Any]:
     return contents
 
 
-def docker(*arguments: str, input: str = "") -> str:
-    answer = subprocess.run(["docker", *arguments], input=input, stdout=subprocess.PIPE, text=True, check=True)
-    return answer.stdout
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
+def docker(*arguments: str, input: str = "", shown: bool = False) -> str:
+    """What it prints, unless it is shown. Raises BuildFailed."""
+    output = None if shown else subprocess.PIPE
+    try:
+        return subprocess.run(["docker", *arguments], input=input, stdout=output, text=True, check=True).stdout or ""
+    except FileNotFoundError as error:
+        raise BuildFailed("there is no docker command: install Docker, or a program that takes its commands") from error
+    except subprocess.CalledProcessError as error:
+        raise BuildFailed(f"docker {arguments[0]} failed with status {error.returncode}; it says why above") from error

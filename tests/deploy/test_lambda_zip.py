@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy import lambda_zip
+from deploy.image.install import normalize
 from serving.entrypoints.golden_check import compare_values
 from serving.errors import InputError
 from serving.inference.predictor import Predictor
@@ -76,9 +78,7 @@ def test_no_bundle(tmp_path: Path) -> None:
 
 
 def test_every_package_is_pinned() -> None:
-    """By the server's own requirements."""
-    pins = {
-        lambda_zip.normalize(line.partition("==")[0])
-        for line in (lambda_zip.ROOT / "requirements.txt").read_text().splitlines()
-    }
-    assert set(lambda_zip.PACKAGES) <= pins
+    """By the server's lock, and no wheel is taken whose hash is another."""
+    lines = lambda_zip.locked_packages().splitlines()
+    assert {normalize(line.partition("==")[0]) for line in lines} == set(lambda_zip.PACKAGES)
+    assert all(re.fullmatch(r"\S+==\S+( --hash=sha256:[0-9a-f]{64})+", line) for line in lines)

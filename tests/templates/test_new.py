@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.image.build import DOCKERFILE
 from serving import VERSION
 from templates.new import TASKS, create_project, template_files
 from tests.paths import ROOT
@@ -87,7 +88,7 @@ def test_the_readme_has_the_gates_of_the_workflow(project: Path) -> None:
 
 def test_the_image_is_the_projects(project: Path) -> None:
     """The last stage says what the Dockerfile of Tuneship's own image says: user, variables, health check, command."""
-    ours, theirs = (_last_stage(path) for path in (ROOT / "Dockerfile", project / "Dockerfile"))
+    ours, theirs = (_last_stage(path) for path in (ROOT / DOCKERFILE, project / "Dockerfile"))
     assert ours <= theirs
     assert not {line for line in theirs - ours if line.split()[0] not in ("LABEL", "COPY", "FROM")}
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.image.build import DOCKERFILE
 from serving.settings.settings import ServerSettings
 from tests.paths import ROOT
 
@@ -83,7 +84,7 @@ def test_each_tells_its_health(name: str) -> None:
     assert service(name)["healthcheck"]["test"][0] == "CMD"
     [awaited] = service(name)["depends_on"].items()
     assert awaited == ({"prometheus": "server", "grafana": "prometheus"}[name], {"condition": "service_healthy"})
-    assert "\nHEALTHCHECK " in (ROOT / "Dockerfile").read_text()
+    assert "\nHEALTHCHECK " in (ROOT / DOCKERFILE).read_text()
 
 
 def test_no_secret_stands_in_it() -> None:

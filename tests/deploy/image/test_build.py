@@ -1,9 +1,12 @@
-"""What `make image` says of an image: OCI's labels and the bundle's digest."""
+"""What the image is built from, with or without a checkout, and what its labels say."""
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ import pytest
 from deploy.image import build
 from deploy.image.build import create_labels, web_address
 from serving import VERSION
+from serving.bundle.bundle import Bundle
+from tests.test_cli import assert_refused, tuneship_here
 
 OCI = "org.opencontainers.image"
 
@@ -18,8 +23,7 @@ OCI = "org.opencontainers.image"
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A git checkout with one commit, which the build takes for its own."""
-    monkeypatch.setattr(build, "CHECKOUT", tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setattr(build, "HOME", tmp_path)
     monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-11-30T10:00:00+02:00")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "remote", "add", "origin", "https://robot:secret@git.example.org/team/tuneship.git")
@@ -63,11 +67,80 @@ def test_without_git_the_bundle_tells_the_time(
     tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unpacked archive of the code has no commit and no source."""
-    monkeypatch.setattr(build, "CHECKOUT", tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setattr(build, "HOME", tmp_path)
     labels = create_labels(tiny_bundle)
     assert labels[f"{OCI}.created"] == json.loads((tiny_bundle / "manifest.json").read_bytes())["created"]
     assert not {f"{OCI}.revision", f"{OCI}.source"} & labels.keys()
+
+
+def test_a_users_repository_is_not_ours(checkout: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Tuneship is installed in an environment inside a repository, the image has no label of that one."""
+    monkeypatch.setattr(build, "HOME", checkout / ".venv" / "lib")
+    (checkout / ".venv" / "lib").mkdir(parents=True)
+    assert not {f"{OCI}.revision", f"{OCI}.source"} & create_labels(tiny_bundle).keys()
+
+
+def test_what_the_dockerfile_copies(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Each file and folder that it copies lies in the context, the bundle's files among them."""
+    build.lay_context(tiny_bundle, tmp_path / "context")
+    text = re.sub(r"\\\n", "", (tmp_path / "context" / build.DOCKERFILE).read_text()).replace("${DEVICE}", "cpu")
+    copied = [word for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.M) for word in line.split()[:-1]]
+    assert {"tuneship.py", "bundle", "deploy/image/requirements-cpu.txt"} <= set(copied)
+    assert not [name for name in copied if not (tmp_path / "context" / name).exists()]
+    assert Bundle.open(tmp_path / "context" / "bundle").digest == Bundle.open(tiny_bundle).digest
+    assert not list(tmp_path.rglob("__pycache__"))
+
+
+@pytest.mark.slow
+def test_the_wheel_has_the_same_files(
+    installed: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An installed package lays out the context of the checkout, byte by byte."""
+    build.lay_context(tiny_bundle, tmp_path / "checkout")
+    monkeypatch.setattr(build, "HOME", installed)
+    build.lay_context(tiny_bundle, tmp_path / "installed")
+    assert contents(tmp_path / "installed") == contents(tmp_path / "checkout")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files' bytes by their paths."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_no_docker(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, and no bill is left."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert_refused(
+        tuneship_here("deploy", "image", tiny_bundle, "--bill", tmp_path / "bill.json"), "there is no docker command"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_docker_fails(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its options are passed on, its words are shown, and the command says what failed."""
+    program = tmp_path / "docker"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexit 3\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    result = tuneship_here("deploy", "image", tiny_bundle, "--tag", "mine:1", "--", "--build-arg", "FINAL=distroless")
+    assert_refused(result, "docker build failed with status 3")
+    assert "--tag mine:1 --file" in (tmp_path / "asked").read_text()
+    assert "--build-arg FINAL=distroless" in (tmp_path / "asked").read_text()
+
+
+def test_an_altered_bundle_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Before Docker is asked for anything."""
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    (bundle / "README.md").write_text("other words")
+    assert_refused(tuneship_here("deploy", "image", bundle), "README.md")
+
+
+def test_the_bill_needs_an_extra(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told before anything is built, with the line that installs it."""
+    monkeypatch.setitem(sys.modules, "cyclonedx", None)
+    monkeypatch.delitem(sys.modules, "deploy.image.bom", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert_refused(tuneship_here("deploy", "image", tiny_bundle), "bill of materials", "pip install 'tuneship[train]'")
 
 
 @pytest.mark.parametrize(

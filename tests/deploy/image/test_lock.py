@@ -1,54 +1,81 @@
-"""The image's requirement files: every package of requirements.txt with hashes, for both processor types."""
+"""The image's requirement files: every package of requirements.txt with hashes, for each environment."""
 
 from __future__ import annotations
 
-import re
-import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-from deploy.image.lock import format_pins, installed
+from deploy.image.install import normalize
+from deploy.image.lock import (
+    ENVIRONMENTS,
+    FOLDER,
+    MACHINES,
+    Environment,
+    format_pins,
+    holds,
+    installed,
+    markers_of,
+    read_hashes,
+    read_pins,
+    requirements_of,
+    sha256_of,
+)
 from tests.paths import ROOT
-
-FOLDER = ROOT / "deploy" / "image"
 
 
 def hashes_of(file: str) -> dict[str, list[str]]:
     """The hashes by pin."""
-    entries = re.split(r"\n(?=\w)", (FOLDER / file).read_text().partition("\n")[2])
-    return {entry.split()[0]: re.findall(r"--hash=sha256:([0-9a-f]{64})\b", entry) for entry in entries if entry}
+    return {pin: [each.rpartition(":")[2] for each in found] for pin, found in read_hashes(FOLDER / file).items()}
 
 
 def server_pins() -> set[str]:
-    """The lines of requirements.txt."""
-    return {spelled(line) for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line}
+    """The versions of requirements.txt."""
+    return set(map(spelled, read_pins(ROOT / "requirements.txt").values()))
 
 
 def spelled(pin: str) -> str:
     """The pin as names are compared."""
     name, _, version = pin.partition("==")
-    return f"{re.sub(r'[-_.]+', '-', name).lower()}=={version}"
+    return f"{normalize(name)}=={version}"
 
 
 def test_the_cpu_file_is_requirements_txt() -> None:
-    """Same versions; the packages with compiled parts have a wheel for either processor type."""
+    """Same versions; the packages with compiled parts have a wheel for each system, processor type and Python."""
     hashes = hashes_of("requirements-cpu.txt")
     assert {spelled(pin) for pin in hashes} == server_pins()
-    assert all(len(each) in (1, 2) for each in hashes.values())
     compiled = {pin.partition("==")[0]: len(each) for pin, each in hashes.items()}
-    assert [compiled[name] for name in ("onnxruntime", "numpy", "tokenizers", "awslambdaric")] == [2, 2, 2, 2]
+    assert compiled["numpy"] == compiled["onnxruntime"] == len(ENVIRONMENTS)
+    assert compiled["tokenizers"] == len(MACHINES)  # one wheel for all Pythons
+    assert compiled["starlette"] == 1
 
 
 def test_the_cuda_file_differs_in_onnxruntime_alone() -> None:
     """It adds the build for GPUs and CUDA's libraries."""
-    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["gpu"]
-    gpu = {re.sub(r"\[.*\]", "", pin) for pin in extra}
     pins = {spelled(pin) for pin in hashes_of("requirements-cuda.txt")}
     assert {pin.partition("==")[0] for pin in server_pins() - pins} == {"onnxruntime"}
-    assert gpu <= pins
-    assert all(pin.startswith("nvidia-") for pin in pins - server_pins() - gpu)
+    assert all(pin.startswith(("nvidia-", "onnxruntime-gpu==")) for pin in pins - server_pins())
+    assert read_pins(FOLDER / "requirements-cuda.txt")["onnxruntime-gpu"]
     assert all(hashes_of("requirements-cuda.txt").values())
+
+
+def test_markers_hold_where_they_say() -> None:
+    """Each environment gets the requirements that are for it, as pip reads them."""
+    given = ["awslambdaric==4 ; sys_platform == 'linux'", "numpy==2", "uvloop==1 ; sys_platform != 'win32'"]
+    linux, mac = Environment("linux", "x86_64", "3.14"), Environment("macos", "arm64", "3.14")
+    assert requirements_of(given, linux) == ["awslambdaric==4", "numpy==2", "uvloop==1"]
+    assert requirements_of(given, mac) == ["numpy==2", "uvloop==1"]
+    assert markers_of(given) == {"awslambdaric": 'sys_platform == "linux"'}
+
+
+def test_pins_are_read_back(tmp_path: Path) -> None:
+    """Names as they are compared; markers and hashes apart."""
+    file = tmp_path / "pins.txt"
+    markers = {"a-b": 'sys_platform == "linux"'}
+    file.write_text("\n".join(["# a == comment", *format_pins({"A_b==1": {64 * "c"}, "d==2": {64 * "e"}}, markers)]))
+    assert read_pins(file) == {"a-b": "A_b==1", "d": "d==2"}
+    assert read_hashes(file) == {"A_b==1": [f"--hash=sha256:{64 * 'c'}"], "d==2": [f"--hash=sha256:{64 * 'e'}"]}
 
 
 def test_hashes_are_written_as_pip_reads_them() -> None:
@@ -60,13 +87,15 @@ def test_hashes_are_written_as_pip_reads_them() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("python", ["3.11", "3.14"])
-def test_every_wheel_is_there_for_arm64(python: str, tmp_path: Path) -> None:
-    """pip finds a wheel of each pin for aarch64; for the image's Python, the locked one."""
-    pins = tmp_path / "pins.txt"
-    pins.write_text("\n".join(sorted(server_pins())))
-    entries = installed(["--no-deps", "--requirement", str(pins)], "aarch64", python)
-    assert len(entries) == len(server_pins())
-    if python == "3.11":
-        locked = {digest for each in hashes_of("requirements-cpu.txt").values() for digest in each}
-        assert {entry["download_info"]["archive_info"]["hashes"]["sha256"] for entry in entries} <= locked
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda each: f"{each.system}-{each.machine}-{each.python}")
+def test_every_wheel_is_there(environment: Environment) -> None:
+    """pip finds the locked wheel of each pin, and the pins need no package that isn't pinned."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()[1:]
+    pins = requirements_of(lines, environment)
+    entries = installed(["--no-deps", *pins], environment)
+    assert len(entries) == len(pins) >= len(lines) - 1
+    locked = {digest for each in hashes_of("requirements-cpu.txt").values() for digest in each}
+    assert {sha256_of(entry) for entry in entries} <= locked
+    needed = [Requirement(line) for entry in entries for line in entry["metadata"].get("requires_dist", [])]
+    names = {normalize(each.name) for each in needed if holds(each, environment)}
+    assert names <= {spelled(pin).partition("==")[0] for pin in pins}
