@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
 import pytest
@@ -27,33 +27,31 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def tiny_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven fp32 bundle of the tiny run; read it, never write into it."""
-    return _exported_once(tmp_path_factory, "tiny-fp32", partial(_tiny_run, request), "fp32")
+    return _exported_once(tmp_path_factory, "tiny-fp32", _run_of(request), "fp32")
 
 
 @pytest.fixture(scope="session")
 def tiny_dynamic_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven int8-dynamic bundle of the tiny run; read it, never write into it."""
-    return _exported_once(tmp_path_factory, "tiny-dynamic", partial(_tiny_run, request), "int8-dynamic")
+    return _exported_once(tmp_path_factory, "tiny-dynamic", _run_of(request), "int8-dynamic")
 
 
 @pytest.fixture(scope="session")
 def tiny_int8_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven int8 bundle of the tiny run; read it, never write into it."""
-    return _exported_once(tmp_path_factory, "tiny-int8", partial(_tiny_run, request), "int8")
+    return _exported_once(tmp_path_factory, "tiny-int8", _run_of(request), "int8")
 
 
 @pytest.fixture(scope="session")
 def tiny_fallback_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A proven bundle of the tiny run, int8 with fp32 to fall back on; read it, never write into it."""
-    return _exported_once(tmp_path_factory, "tiny-both", partial(_tiny_run, request), "int8", fallback=True)
+    return _exported_once(tmp_path_factory, "tiny-both", _run_of(request), "int8", fallback=True)
 
 
 @pytest.fixture(scope="session")
 def tiny_split_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `tiny_fallback_bundle`, with the graphs' tensors in data files; read it, never write into it."""
-    return _exported_once(
-        tmp_path_factory, "tiny-split", partial(_tiny_run, request), "int8", fallback=True, max_bytes=0
-    )
+    return _exported_once(tmp_path_factory, "tiny-split", _run_of(request), "int8", fallback=True, max_bytes=0)
 
 
 @pytest.fixture(scope="session")
@@ -80,18 +78,14 @@ def task_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
     @functools.cache
     def bundle_of(toy: str) -> Path:
-        def run() -> Run:
-            made: Run = request.getfixturevalue("task_run")(toy)
-            return made
-
-        return _exported_once(tmp_path_factory, _file_name(toy), run, "fp32")
+        name = _file_name(toy)
+        return _exported_once(tmp_path_factory, name, lambda: request.getfixturevalue("task_run")(toy), "fp32")
 
     return bundle_of
 
 
-def _tiny_run(request: pytest.FixtureRequest) -> Run:
-    run: Run = request.getfixturevalue("tiny_run")
-    return run
+def _run_of(request: pytest.FixtureRequest) -> Callable[[], Run]:
+    return lambda: cast("Run", request.getfixturevalue("tiny_run"))
 
 
 def _exported_once(

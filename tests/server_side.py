@@ -1,7 +1,7 @@
 """The server's fast tests on another Python, or with the lowest versions that pyproject.toml allows.
 
-`python -m tests.server_side [--python PATH] [--lowest]`, from the environment of `make setup`: that one makes the models
-that the tests read, and these run where only a server is installed, on the newest Python that is found.
+`python -m tests.server_side [--python PATH] [--lowest]`, from the environment of `make setup`: it makes the models that
+the tests read, and they run where only a server is installed, on the newest Python that is found.
 """
 
 from __future__ import annotations
@@ -58,17 +58,28 @@ def newest_python() -> str | None:
 def make_environment(python: str, *, lowest: bool) -> Path:
     """The interpreter of an environment in the project's folder, with a server and what tests it."""
     folder = ROOT / f".venv-server-{'lowest' if lowest else version_of(python)}"
-    if not (folder / "bin" / "python").exists():
-        subprocess.run([python, "-m", "venv", "--without-pip", str(folder)], check=True)
     own = folder / "bin" / "python"
-    command = [sys.executable, "-m", "pip", "--python", str(own), "install", "--quiet", "--only-binary", ":all:"]
-    subprocess.run([*command, *(lowest_requirements() if lowest else locked_requirements())], check=True)
+    if not own.exists():
+        subprocess.run([python, "-m", "venv", "--without-pip", str(folder)], check=True)
+        # Some systems' Pythons come without pip, and this one's pip may be too old for theirs.
+        library = ask(str(own), "import sysconfig; print(sysconfig.get_path('purelib'))")
+        install([sys.executable, "-m", "pip"], ["--no-deps", "--target", library, "pip"])
+    install([str(own), "-m", "pip"], lowest_requirements() if lowest else locked_requirements())
     return own
 
 
 def version_of(python: str) -> str:
-    script = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return ask(python, "import sys; print('%d.%d' % sys.version_info[:2])")
+
+
+def ask(python: str, script: str) -> str:
+    """What it prints."""
     return subprocess.run([python, "-c", script], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def install(pip: Sequence[str], what: Sequence[str]) -> None:
+    """Wheels alone."""
+    subprocess.run([*pip, "install", "--quiet", "--only-binary", ":all:", *what], check=True)
 
 
 def lowest_requirements() -> list[str]:

@@ -29,7 +29,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 
 
 def _shared(factory: pytest.TempPathFactory) -> Path:
-    """TUNESHIP_TEST_SHARED, for several test runs; a worker of pytest-xdist has its own folder inside that of the run."""
+    """Of this run, in which a worker of pytest-xdist has a temporary folder; or TUNESHIP_TEST_SHARED, of several."""
     own = factory.getbasetemp()
     run = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
     shared = Path(os.environ.get("TUNESHIP_TEST_SHARED") or run)
