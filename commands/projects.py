@@ -8,7 +8,7 @@ from typing import Annotated
 from rich.markup import escape
 from typer import Argument, Option
 
-from commands.terminal import out
+from commands.terminal import err, out
 from stores.locate import local
 
 
@@ -23,5 +23,12 @@ def new(
     from templates.new import create_project
 
     folder = name.absolute()
-    create_project(folder, task)
+    wheel = create_project(folder, task)
+    if wheel is None:
+        err.print(
+            "[yellow]![/] this Tuneship runs from a checkout: put its wheel into the project, by pip wheel --no-deps"
+            f" --wheel-dir {escape(str(name / 'wheels'))} CHECKOUT",
+            soft_wrap=True,
+            highlight=False,
+        )
     out.print(f"made  {escape(str(name))}; what to do next: {escape(str(name / 'README.md'))}", soft_wrap=True)

@@ -114,5 +114,5 @@ def _import_library(name: str) -> Any:
     except ModuleNotFoundError as error:
         raise SigningUnavailable(
             f"signing needs the package {error.name}, which is not installed; in Tuneship's folder: "
-            "pip install '.[sign]'"
+            "pip install 'tuneship[sign]'"
         ) from error

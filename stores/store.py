@@ -61,7 +61,7 @@ def describe_missing(error: ImportError) -> str:
     """What to install."""
     name = next((name for name in EXTRAS if name in str(error)), error.name or "")
     if extra := EXTRAS.get(name):
-        return f"needs the extra {extra}: pip install '.[{extra}]'"
+        return f"needs the extra {extra}: pip install 'tuneship[{extra}]'"
     return f"needs a package that is not installed: {error}"
 
 

@@ -8,13 +8,17 @@ from pathlib import Path
 from deploy.plan.deployment import check_name
 from serving import VERSION
 from serving.errors import InputError
+from templates.own_wheel import NAME, write_wheel
 
 TEMPLATES = Path(__file__).resolve().parent
 TASKS = tuple(sorted(path.name for path in TEMPLATES.iterdir() if (path / "recipe.yaml").is_file()))
 
 
-def create_project(folder: Path, task: str) -> None:
-    """Write a task's template into a new or an empty folder, whole or not at all; raises InputError."""
+def create_project(folder: Path, task: str) -> Path | None:
+    """Write a task's template into a new or an empty folder, whole or not at all; raises InputError.
+
+    Returns Tuneship's wheel, which it puts there where it is installed from one.
+    """
     if task not in TASKS:
         raise InputError(f"--task {task!r} has no template; accepted are: {', '.join(TASKS)}", field="--task")
     check_name(folder.name, "NAME")  # the deployment's too
@@ -25,7 +29,9 @@ def create_project(folder: Path, task: str) -> None:
             target = made / source.relative_to(TEMPLATES / task)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(_fill_in(source.read_text(encoding="utf-8"), folder.name), encoding="utf-8")
+        wheel = write_wheel(made / "wheels")
         made.rename(folder)  # onto an empty folder too, and never onto another
+    return folder / wheel.relative_to(made) if wheel else None
 
 
 def template_files(task: str) -> list[Path]:
@@ -33,7 +39,7 @@ def template_files(task: str) -> list[Path]:
 
 
 def _fill_in(text: str, name: str) -> str:
-    return text.replace("@NAME@", name).replace("@VERSION@", VERSION)
+    return text.replace("@NAME@", name).replace("@VERSION@", VERSION).replace("@WHEEL@", NAME)
 
 
 def _require_empty(folder: Path) -> None:

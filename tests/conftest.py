@@ -22,7 +22,7 @@ from tests.bundles import (  # noqa: F401 - fixtures, for every room
 )
 from tests.paths import ROOT
 from tests.sharing import made_once
-from tests.wheel import installed, wheel  # noqa: F401 - fixtures, for every room
+from tests.wheel import installed, installed_command, wheel  # noqa: F401 - fixtures, for every room
 
 # One processor for each of a run's processes, in what they start too: they would wait for each other's threads, and a
 # toy that is trained by one thread is the same model however the tests are run.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from pathlib import Path
 
@@ -35,3 +37,19 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             archive.extractall(folder / "site")
 
     return made_once(tmp_path_factory, "wheel-content", make) / "site"
+
+
+@pytest.fixture(scope="session")
+def installed_command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `tuneship` command of an environment that pip has installed the wheel into; its dependencies are shared."""
+
+    def make(folder: Path) -> None:
+        venv.create(folder / "venv", symlinks=True)
+        python = folder / "venv" / "bin" / "python"
+        script = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        library = subprocess.run([str(python), "-c", script], check=True, capture_output=True, text=True).stdout.strip()
+        (Path(library) / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", str(wheel)]
+        subprocess.run(pip, check=True, timeout=300)
+
+    return made_once(tmp_path_factory, "wheel-environment", make) / "venv" / "bin" / "tuneship"

@@ -42,7 +42,7 @@ try:
     import ray
     import ray.data
 except ImportError as _error:
-    raise InputError(f"--engine ray needs Ray ({_error}): pip install '.[ray]'") from _error
+    raise InputError(f"--engine ray needs Ray ({_error}): pip install 'tuneship[ray]'") from _error
 
 
 @dataclass(frozen=True)

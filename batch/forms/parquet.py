@@ -17,7 +17,7 @@ try:
     import pyarrow as pa
     import pyarrow.parquet as pq
 except ImportError as _error:
-    raise InputError("Parquet needs pyarrow: pip install '.[parquet]'") from _error
+    raise InputError("Parquet needs pyarrow: pip install 'tuneship[parquet]'") from _error
 
 TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
 """Of columns that JSON lines bring; others are JSON in a text."""

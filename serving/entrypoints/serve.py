@@ -86,7 +86,7 @@ def _serve_grpc(app: App, host: str, settings: ServerSettings) -> None:
     try:
         from serving.entrypoints.grpc_api.server import add_grpc_server
     except ImportError as error:
-        raise InputError(f"--grpc-port needs the extra grpc: pip install '.[grpc]' ({error})") from error
+        raise InputError(f"--grpc-port needs the extra grpc: pip install 'tuneship[grpc]' ({error})") from error
     names = settings.access_policy.allowed_hosts
     address = f"[{host}]:{settings.grpc_port}" if ":" in host else f"{host}:{settings.grpc_port}"
     add_grpc_server(app, address, host=names[0] if names else host)

@@ -20,7 +20,7 @@ def missing_cuda(driver: Path = DRIVER) -> str:
     if CUDA not in providers:
         return (
             f"{found}. A GPU needs onnxruntime-gpu in the place of onnxruntime: pip uninstall onnxruntime, then pip"
-            " install '.[gpu]'"
+            " install 'tuneship[gpu]'"
         )
     if not driver.is_file():
         return f"{found}. Install NVIDIA's driver; in a container, run it with --gpus all"

@@ -28,7 +28,7 @@ from tests.serving.processes import environment, python, until
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install '.[ray]'"),
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'tuneship[ray]'"),
     pytest.mark.xdist_group("ray"),
 ]
 

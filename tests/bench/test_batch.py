@@ -53,7 +53,7 @@ def test_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install '.[ray]'")
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'tuneship[ray]'")
 @pytest.mark.xdist_group("ray")
 def test_pace(tiny_bundle: Path, tmp_path: Path) -> None:
     """Both engines are run, and their answers are equal."""

@@ -269,7 +269,7 @@ def test_an_extra_that_lacks() -> None:
     )
     result = run_python(script)
     assert result.returncode == 1
-    assert "s3://bucket/x: needs the extra s3: pip install '.[s3]'" in result.stderr
+    assert "s3://bucket/x: needs the extra s3: pip install 'tuneship[s3]'" in result.stderr
 
 
 def test_a_hub_without_xet(hub: Hub, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

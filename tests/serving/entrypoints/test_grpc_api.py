@@ -408,7 +408,7 @@ def test_without_the_packages(tiny_bundle: Path) -> None:
         cwd=ROOT, env=environment(COLUMNS=200), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert result.returncode == 1
-    assert "--grpc-port needs the extra grpc: pip install '.[grpc]'" in result.stderr
+    assert "--grpc-port needs the extra grpc: pip install 'tuneship[grpc]'" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -36,7 +36,7 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     """The package with its version and providers, the driver, and the remedy."""
     reason = missing_cuda(tmp_path / "version")
     assert reason.startswith("onnxruntime 1.")
-    for words in ("has ", "CPUExecutionProvider", "there is no NVIDIA driver", "pip install '.[gpu]'"):
+    for words in ("has ", "CPUExecutionProvider", "there is no NVIDIA driver", "pip install 'tuneship[gpu]'"):
         assert words in reason
 
 

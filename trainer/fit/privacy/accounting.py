@@ -161,5 +161,5 @@ def require_opacus(recipe: Recipe) -> None:
         import opacus  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "privacy: needs Opacus, which is not installed; pip install '.[privacy]'", field="privacy"
+            "privacy: needs Opacus, which is not installed; pip install 'tuneship[privacy]'", field="privacy"
         ) from error

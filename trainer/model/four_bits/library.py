@@ -29,7 +29,7 @@ def require_four_bits(training: Training) -> None:
 def require_bitsandbytes() -> None:
     """Raise InputError."""
     if find_spec("bitsandbytes") is None:
-        message = f"{FIELD}: needs bitsandbytes, which is not installed; pip install '.[qlora]', or {_ADVICE}"
+        message = f"{FIELD}: needs bitsandbytes, which is not installed; pip install 'tuneship[qlora]', or {_ADVICE}"
         raise InputError(message, field=FIELD)
     try:
         _try_out()

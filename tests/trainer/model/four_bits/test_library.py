@@ -33,7 +33,7 @@ def test_missing(toy: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(InputError) as caught:
         fit(recipe, tmp_path / "run")
     assert caught.value.field == "training.lora.load_in_4bit"
-    for words in ("bitsandbytes, which is not installed", "pip install '.[qlora]'", "LoRA in bfloat16"):
+    for words in ("bitsandbytes, which is not installed", "pip install 'tuneship[qlora]'", "LoRA in bfloat16"):
         assert words in str(caught.value)
     assert not (tmp_path / "run").exists()
     require_four_bits(Training(trainable="lora"))
