@@ -123,6 +123,8 @@ def create_session(graph: GraphFile, threads: int, disabled_optimizers: Sequence
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise BundleError(f"{graph.name} cannot be loaded by onnxruntime: {error}") from error
     if graph.provider == "cuda" and session.get_providers()[0] != CUDA:  # onnxruntime logs why, and takes the CPU
-        raise BundleError(f"{graph.name}: onnxruntime cannot load CUDA's or cuDNN's libraries: pip install 'tuneship[gpu]'")
+        raise BundleError(
+            f"{graph.name}: onnxruntime cannot load CUDA's or cuDNN's libraries: pip install 'tuneship[gpu]'"
+        )
     session._model_bytes = None  # the file's bytes, which onnxruntime keeps for a change of providers
     return session

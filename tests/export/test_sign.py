@@ -167,7 +167,7 @@ def test_without_the_package(bundle: Path, keys: KeyPair, monkeypatch: pytest.Mo
         raise ModuleNotFoundError(name=name)
 
     monkeypatch.setattr(sign.importlib, "import_module", missing)
-    with pytest.raises(SigningUnavailable, match=r"pip install '\.\[sign\]'"):
+    with pytest.raises(SigningUnavailable, match=r"pip install 'tuneship\[sign\]'"):
         sign_with_key(bundle, keys.private)
 
 

@@ -85,5 +85,5 @@ def test_without_opacus(monkeypatch: pytest.MonkeyPatch) -> None:
     data = {"task": "text-classification", "data": {"train": "a.csv", "test": 0.2}}
     monkeypatch.setitem(sys.modules, "opacus", None)
     require_opacus(Recipe.model_validate(data | {"privacy": {}}))
-    with pytest.raises(InputError, match=r"pip install '\.\[privacy\]'"):
+    with pytest.raises(InputError, match=r"pip install 'tuneship\[privacy\]'"):
         require_opacus(Recipe.model_validate(data | {"privacy": {"target_epsilon": 3.0}}))
