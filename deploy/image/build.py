@@ -60,8 +60,9 @@ def _require_bill() -> Any:
     try:
         from deploy.image.bom import create_image_bom
     except ImportError as error:
+        package = (error.name or "a package").partition(".")[0]
         raise InputError(
-            f"the image's bill of materials needs {error.name}, of the extra train: pip install 'tuneship[train]'"
+            f"the image's bill of materials needs {package}, of the extra train: pip install 'tuneship[train]'"
         ) from error
     return create_image_bom
 

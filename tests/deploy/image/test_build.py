@@ -137,7 +137,7 @@ def test_an_altered_bundle_is_refused(tiny_bundle: Path, tmp_path: Path) -> None
 
 def test_the_bill_needs_an_extra(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told before anything is built, with the line that installs it."""
-    monkeypatch.setitem(sys.modules, "cyclonedx", None)
+    monkeypatch.setitem(sys.modules, "cyclonedx.model", None)
     monkeypatch.delitem(sys.modules, "deploy.image.bom", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert_refused(tuneship_here("deploy", "image", tiny_bundle), "bill of materials", "pip install 'tuneship[train]'")
