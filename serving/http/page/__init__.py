@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 
 SCRIPTS = (
-    *("dom.js", "server.js", "key.js", "bars.js", "marks.js", "answers.js", "explain.js", "stream.js"),
+    *("words.js", "dom.js", "server.js", "key.js", "bars.js", "marks.js", "answers.js", "explain.js", "stream.js"),
     *("card.js", "info.js", "form.js", "ask.js", "main.js"),
 )
 

@@ -20,7 +20,7 @@ async function ask(event) {
   try {
     if (generates()) await generate(groups[0], controller.signal);
     else await answer(groups, controller.signal);
-    announce("The answer is there.");
+    announce(t("The answer is there."));
   } catch (error) {
     if (error.name !== "AbortError") at("answers").replaceChildren();
     showFailure(error);
@@ -36,7 +36,7 @@ async function answer(groups, signal) {
 
 function showAnswers(groups, answers, truncated) {
   const vectors = state.info.task === "feature-extraction";
-  const shown = vectors ? [el("article", {"aria-label": "Answer"}, truncationNote(truncated, groups.length), ...makeSimilarities(groups, answers))]
+  const shown = vectors ? [el("article", {"aria-label": t("Answer")}, truncationNote(truncated, groups.length), ...makeSimilarities(groups, answers))]
     : groups.map((texts, place) => makeAnswer(texts, answers[place], groups.length > 1, truncationNote(truncated.filter(each => each === place), groups.length)));
   at("answers").replaceChildren(...shown);
 }
@@ -45,10 +45,10 @@ function setBusy(on) {
   at("answers").setAttribute("aria-busy", String(on));
   at("ask").disabled = on;
   at("stop").hidden = !(on && generates());
-  if (on) announce("Asking…");
+  if (on) announce(t("Asking…"));
 }
 
 function stop() {
   state.request.abort();
-  announce("Stopped.");
+  announce(t("Stopped."));
 }

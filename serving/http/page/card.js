@@ -26,7 +26,7 @@ function takeFence(lines) {
   lines.shift();
   const code = takeWhile(lines, each => !each.startsWith("```"));
   lines.shift();
-  return el("pre", {tabindex: "0", "aria-label": "code"}, el("code", {}, code.join("\n")));
+  return el("pre", {tabindex: "0", "aria-label": t("code")}, el("code", {}, code.join("\n")));
 }
 
 function makeHeading(line) {
@@ -39,7 +39,7 @@ function makeTable(lines) {
   // An empty header cell would be read out as a header.
   const makeCell = (text, name, attributes) => text ? el(name, attributes, ...parseInline(text)) : el("td", {});
   const row = (cells, name, attributes) => el("tr", {}, ...cells.map(cell => makeCell(cell.trim(), name, attributes)));
-  return el("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": "table"},
+  return el("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": t("table")},
     el("table", {}, el("thead", {}, row(head, "th", {scope: "col"})), el("tbody", {}, ...rows.map(cells => row(cells, "td", {})))));
 }
 
@@ -64,6 +64,6 @@ async function loadCard() {
     place.replaceChildren(...blocks);
     place.dataset.of = info.bundle_sha256;
   } catch (error) {
-    if (state.info === info) place.replaceChildren(el("p", {}, `The card could not be read: ${error.message}`));
+    if (state.info === info) place.replaceChildren(el("p", {}, t("The card could not be read: {0}", error.message)));
   }
 }

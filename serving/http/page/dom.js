@@ -30,8 +30,9 @@ function initTheme() {
   const show = () => {
     if (theme === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
-    at("theme").textContent = `Theme: ${theme}`;
+    at("theme").textContent = t("Theme: {0}", t(theme));
   };
   at("theme").addEventListener("click", () => { theme = order[(order.indexOf(theme) + 1) % 3]; show(); });
   show();
+  return show;
 }

@@ -4,14 +4,14 @@ const METHODS = {occlusion: "Occlusion", shap: "Shapley values"};
 
 async function explain(button, place, texts, parameters, method = "occlusion") {
   button.disabled = true;
-  announce("Asking why…");
+  announce(t("Asking why…"));
   try {
     const inputs = inputOf(texts);
     const found = await (await post("explain", {inputs, parameters: {...parameters, method}}, state.request.signal)).json();
     place.replaceChildren(...renderExplanation(texts, found, (other, retry) => explain(retry, place, texts, parameters, other)));
     place.hidden = false;
     showError();
-    announce(`The words that ${found.target.label || "no answer"} rests on are shown.`);
+    announce(t("The words that {0} rests on are shown.", found.target.label || t("no answer")));
   } catch (error) {
     showFailure(error);
   } finally {
@@ -23,11 +23,11 @@ function renderExplanation(texts, found, retry) {
   const strongest = Math.max(...found.tokens.map(token => Math.abs(token.score)), 1e-9);
   const named = Object.entries(texts), fields = named.length > 1 ? named : [["inputs", named[0][1]]];
   return [
-    el("h3", {}, "Why ", el("bdi", {}, found.target.label || "no answer"), "?"),
-    ...fields.map(([field, text]) => passage(`${humanize(field)}, its words coloured`, text,
+    el("h3", {}, t("Why "), el("bdi", {}, found.target.label || t("no answer")), t("?")),
+    ...fields.map(([field, text]) => passage(t("{0}, its words coloured", t(humanize(field))), text,
       found.tokens.filter(token => token.field === field), (token, piece) => colorToken(token, piece, strongest), "close")),
     makeLegend(found),
-    makeBars("The words that count most", pickStrongest(found.tokens, strongest)),
+    makeBars(t("The words that count most"), pickStrongest(found.tokens, strongest)),
     makeMethods(found.method, retry),
   ];
 }
@@ -48,23 +48,23 @@ function pickStrongest(tokens, strongest) {
 
 function makeLegend({output, target, base_value, truncated, units_hidden_together, rows, additivity_gap, method}) {
   const difference = target.score - base_value;
-  const gap = method === "occlusion" && `The words' scores add up to ${formatNumber(difference - additivity_gap)}, the difference is ${formatNumber(difference)}.`;
+  const gap = method === "occlusion" && t("The words' scores add up to {0}, the difference is {1}.", formatNumber(difference - additivity_gap), formatNumber(difference));
   const notes = [
-    `The ${output} is ${formatNumber(target.score)}, and ${formatNumber(base_value)} with every word masked.`,
+    t("The {0} is {1}, and {2} with every word masked.", t(output), formatNumber(target.score), formatNumber(base_value)),
     gap,
-    `The model ran ${formatCount(rows)} times.`,
-    truncated && "The text is longer than the model's window: its end was not read.",
-    units_hidden_together > 1 && `In a text of this length, ${units_hidden_together} neighbouring words are masked together.`,
+    t("The model ran {0} times.", formatCount(rows)),
+    truncated && t("The text is longer than the model's window: its end was not read."),
+    units_hidden_together > 1 && t("In a text of this length, {0} neighbouring words are masked together.", units_hidden_together),
   ];
   return el("div", {},
     el("p", {class: "legend"},
-      el("span", {}, el("span", {class: "swatch for"}), "for the answer"), el("span", {}, el("span", {class: "swatch against"}), "against the answer")),
+      el("span", {}, el("span", {class: "swatch for"}), t("for the answer")), el("span", {}, el("span", {class: "swatch against"}), t("against the answer"))),
     el("p", {class: "soft"}, notes.filter(Boolean).join(" ")));
 }
 
 function makeMethods(chosen, retry) {
   const buttons = Object.entries(METHODS).map(([method, meaning]) => el("button", {
     type: "button", class: "quiet", "aria-pressed": String(method === chosen), onclick: event => retry(method, event.currentTarget),
-  }, meaning));
-  return el("div", {class: "actions"}, el("span", {class: "soft"}, "Method"), ...buttons);
+  }, t(meaning)));
+  return el("div", {class: "actions"}, el("span", {class: "soft"}, t("Method")), ...buttons);
 }

@@ -3,7 +3,7 @@
 const TITLES = {text: "Text", text_pair: "Second text", question: "Question", context: "Context"};
 
 const generates = () => GENERATES.includes(state.info.task);
-const titleOf = name => state.info.task === "text-generation" ? "Prompt" : TITLES[name];
+const titleOf = name => state.info.task === "text-generation" ? t("Prompt") : t(TITLES[name]);
 const inputOf = texts => state.fields.length > 1 ? texts : texts[state.fields[0]];
 
 // `inputs`: each one's texts, in the order of the fields.
@@ -16,7 +16,7 @@ function fillForm(inputs) {
 let added = 0;
 
 function addGroup(values) {
-  const remove = el("button", {type: "button", class: "link remove", onclick: () => removeGroup(group)}, "Remove");
+  const remove = el("button", {type: "button", class: "link remove", onclick: () => removeGroup(group)}, t("Remove"));
   const group = el("fieldset", {class: "group"}, el("legend"), remove);
   added += 1;
   state.fields.forEach((name, place) => {
@@ -43,10 +43,10 @@ function showGroups() {
   groups.forEach((group, place) => {
     const legend = group.querySelector("legend"), [label, another] = group.querySelectorAll("label");
     legend.classList.toggle("visually-hidden", groups.length < 2 || !another);
-    legend.textContent = `Input ${place + 1}`;
+    legend.textContent = t("Input {0}", place + 1);
     const remove = group.querySelector(".remove");
     remove.hidden = groups.length < 2;
-    remove.setAttribute("aria-label", `Remove input ${place + 1}`);
+    remove.setAttribute("aria-label", t("Remove input {0}", place + 1));
     if (!another) label.textContent = groups.length < 2 ? titleOf(state.fields[0]) : `${titleOf(state.fields[0])} ${place + 1}`;
   });
   at("more").hidden = generates() || groups.length >= Math.min(8, state.info.limits.max_inputs);

@@ -22,27 +22,27 @@ function fillList(list, rows) {
 
 function showInfo() {
   document.querySelectorAll(".after-info").forEach(part => { part.hidden = false; });
-  const {info} = state, {parity} = info, labels = info.labels.length > 1 ? `${info.labels.length} labels` : "";
+  const {info} = state, {parity} = info, labels = info.labels.length > 1 ? t("{0} labels", info.labels.length) : "";
   at("name").textContent = document.title = info.served_as;
-  at("about").textContent = [humanize(info.task), labels, info.variant, info.model.id && `from ${info.model.id}`].filter(Boolean).join(" · ");
-  at("verdict").replaceChildren(el("span", {class: "verdict-mark", "aria-hidden": "true"}, "✓"), "What is served is what was measured");
-  at("verdict-means").textContent = "Before this bundle existed, the code that serves here was compared with the trained checkpoint.";
+  at("about").textContent = [t(humanize(info.task)), labels, info.variant, info.model.id && t("from {0}", info.model.id)].filter(Boolean).join(" · ");
+  at("verdict").replaceChildren(el("span", {class: "verdict-mark", "aria-hidden": "true"}, "✓"), t("What is served is what was measured"));
+  at("verdict-means").textContent = t("Before this bundle existed, the code that serves here was compared with the trained checkpoint.");
   const metric = humanize(parity.metric).replace("f1", "F1").replace(/^(spearman|pearson)/, name => name[0].toUpperCase() + name.slice(1));
   fillList(at("figures"), [
-    [`Test ${metric}, as served`, formatScore(parity.metric, parity.score)],
-    [`Test ${metric}, as trained`, formatScore(parity.metric, parity.reference_score)],
-    ["Inputs compared", formatCount(parity.rows)],
-    ...(parity.answers_equal === null ? [] : [["Equal answers", `${formatCount(parity.answers_equal)} of ${formatCount(parity.rows)}`]]),
-    ["Equal token ids", parity.token_ids_equal ? "all" : "not all"],
-    ["Largest logit difference", parity.max_abs_logit_difference.toExponential(1).replace("-", "−")],
-    ["Proven on", info.proven_on.cpu ?? info.proven_on.architecture, true],
-    ["Bundle sha256", info.bundle_sha256, true],
+    [t("Test {0}, as served", t(metric)), formatScore(parity.metric, parity.score)],
+    [t("Test {0}, as trained", t(metric)), formatScore(parity.metric, parity.reference_score)],
+    [t("Inputs compared"), formatCount(parity.rows)],
+    ...(parity.answers_equal === null ? [] : [[t("Equal answers"), t("{0} of {1}", formatCount(parity.answers_equal), formatCount(parity.rows))]]),
+    [t("Equal token ids"), parity.token_ids_equal ? t("all") : t("not all")],
+    [t("Largest logit difference"), parity.max_abs_logit_difference.toExponential(1).replace("-", "−")],
+    [t("Proven on"), info.proven_on.cpu ?? info.proven_on.architecture, true],
+    [t("Bundle sha256"), info.bundle_sha256, true],
   ]);
   showReliability(parity.reliability);
   const warnings = info.data_warnings;
   at("data-warnings").hidden = !warnings.length;
-  at("data-warnings").replaceChildren(el("p", {}, "The training warned of its data:"), el("ul", {}, ...warnings.map(text => el("li", {}, text))));
-  fillList(at("limits"), Object.entries(info.limits).map(([name, value]) => [LIMITS[name] ?? humanize(name), formatCount(value)]));
+  at("data-warnings").replaceChildren(el("p", {}, t("The training warned of its data:")), el("ul", {}, ...warnings.map(text => el("li", {}, text))));
+  fillList(at("limits"), Object.entries(info.limits).map(([name, value]) => [t(LIMITS[name] ?? humanize(name)), formatCount(value)]));
   const paths = ["info", "openapi.json", "card", "metrics", "readyz"];
   at("links").replaceChildren(...paths.map(path => el("li", {}, el("a", {href: ["metrics", "readyz"].includes(path) ? root + path : urlOf(path)}, `/${path}`))));
 }
@@ -52,18 +52,18 @@ function showReliability(reliability) {
   at("reliability").hidden = !reliability;
   if (!reliability) return;
   const rows = [...reliability.bins].reverse().map(([score, share]) => ({
-    label: formatPercent(score), share, tick: score, tickName: "mean score", text: formatPercent(share),
+    label: formatPercent(score), share, tick: score, tickName: t("mean score"), text: formatPercent(share),
   }));
-  at("reliability-means").textContent = `Scores on the test set, and how many of these answers are right. Calibration error ${formatNumber(reliability.calibration_error)}, before calibration ${formatNumber(reliability.uncalibrated_error)}.`;
-  at("reliability-bars").replaceChildren(makeBars("Share of right answers by score", rows));
+  at("reliability-means").textContent = t("Scores on the test set, and how many of these answers are right. Calibration error {0}, before calibration {1}.", formatNumber(reliability.calibration_error), formatNumber(reliability.uncalibrated_error));
+  at("reliability-bars").replaceChildren(makeBars(t("Share of right answers by score"), rows));
 }
 
 async function checkReady() {
-  let on = false, text = "Does not answer";
+  let on = false, text = t("Does not answer");
   try {
     const response = await fetch(`${root}readyz`, {cache: "no-store"});
     on = response.ok;
-    text = on ? "Ready" : "Not ready";
+    text = on ? t("Ready") : t("Not ready");
   } catch { /* the text is set already */ }
   if (at("ready").textContent === text) return;
   at("ready").replaceChildren(el("span", {class: `dot ${on ? "on" : "off"}`, "aria-hidden": "true"}), text);
@@ -101,8 +101,8 @@ function toPython(value) {
 async function copy(button) {
   const name = button.dataset.copy;
   await navigator.clipboard.writeText(at(name).textContent);
-  announce(`The ${name} snippet is copied.`);
+  announce(t("The {0} snippet is copied.", name));
   const before = [...button.childNodes];
-  button.replaceChildren("Copied");
+  button.replaceChildren(t("Copied"));
   setTimeout(() => button.replaceChildren(...before), 1500);
 }

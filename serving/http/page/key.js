@@ -10,7 +10,7 @@ function askForKey() {
 async function submitKey(event) {
   event.preventDefault();
   const key = at("key").value.trim(), odd = NOT_IN_KEYS.exec(key);
-  if (odd) { showError(`A key has no “${odd}” in it.`, "Letters from A to Z, digits and - . _ ~ + / = are accepted."); return; }
+  if (odd) { showError(t("A key has no “{0}” in it.", odd), t("Letters from A to Z, digits and - . _ ~ + / = are accepted.")); return; }
   server.key = key;
   try {
     await fetchJson(`${root}info`);

@@ -94,7 +94,7 @@ at("card-part").addEventListener("toggle", loadCard);
 at("skip").addEventListener("click", event => { event.preventDefault(); at("try").focus(); });
 addEventListener("hashchange", askFromAddress);
 document.querySelectorAll("[data-copy]").forEach(button => button.addEventListener("click", () => copy(button)));
-initTheme();
+initLanguage(initTheme());
 start();
 checkReady();
 setInterval(() => { if (!document.hidden) checkReady(); }, 15000);

@@ -31,7 +31,7 @@ async function fetchOk(path, options = {}) {
     response = await fetch(path, {...options, headers});
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ServerError(0, "The server did not answer.");
+    throw new ServerError(0, t("The server did not answer."));
   }
   if (response.ok) return response;
   const body = await response.text();
@@ -62,9 +62,9 @@ function showFailure(error, retry) {
   announce("");
   if (error.status === 401) askForKey();
   if (error.status === 401 && !server.key) return; // no key was sent yet: the form asks for one
-  if (!(error instanceof ServerError)) { showError("This page could not show the answer.", error.message); return; }
-  const wait = error.retryAfter && `Try again in ${error.retryAfter} s.`;
-  const title = error.status ? `The server refused this (${error.status}).` : error.message;
-  const button = retry && el("button", {type: "button", class: "quiet", onclick: () => retry()}, "Try again");
-  showError(title, error.status && error.message, wait || ADVICE[error.status], button);
+  if (!(error instanceof ServerError)) { showError(t("This page could not show the answer."), error.message); return; }
+  const wait = error.retryAfter && t("Try again in {0} s.", error.retryAfter);
+  const title = error.status ? t("The server refused this ({0}).", error.status) : error.message;
+  const button = retry && el("button", {type: "button", class: "quiet", onclick: () => retry()}, t("Try again"));
+  showError(title, error.status && error.message, wait || (ADVICE[error.status] && t(ADVICE[error.status])), button);
 }

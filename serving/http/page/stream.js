@@ -6,16 +6,16 @@ async function generate(texts, signal) {
   const prompt = Object.values(texts)[0], continues = state.info.task === "text-generation";
   const text = el("span"), cursor = el("span", {class: "cursor", "aria-hidden": "true"});
   const passage = el("p", {class: "generated", dir: "auto"}, continues ? el("span", {class: "prompt"}, prompt) : null, text, cursor);
-  at("answers").replaceChildren(el("article", {"aria-label": "Answer"}, passage));
+  at("answers").replaceChildren(el("article", {"aria-label": t("Answer")}, passage));
   try {
     const response = await post("v1/completions", {prompt, stream: true, ...readGenerationOptions()}, signal);
     const note = truncationNote(truncatedInputs(response), 1);
     if (note) passage.before(note);
     for await (const choice of choices(response)) text.append(choice.text);
-    if (!text.textContent) passage.after(el("p", {class: "soft"}, "The model ended at once and wrote nothing."));
+    if (!text.textContent) passage.after(el("p", {class: "soft"}, t("The model ended at once and wrote nothing.")));
   } finally {
     cursor.remove();
-    if (signal.aborted) passage.append(el("span", {class: "soft"}, " (stopped)"));
+    if (signal.aborted) passage.append(el("span", {class: "soft"}, t(" (stopped)")));
   }
 }
 
@@ -39,9 +39,9 @@ async function* choices(response) {
 function makeGenerationFields() {
   const field = (id, label, attributes) => el("div", {}, el("label", {for: id}, label), el("input", {id, type: "number", ...attributes}));
   return [
-    field("max_tokens", "At most so many tokens", {min: 1, placeholder: state.info.settings.max_new_tokens}),
-    field("temperature", "Temperature, 0 is greedy", {min: 0, step: .1, value: 0}),
-    field("seed", "Seed", {min: 0, placeholder: "any"}),
+    field("max_tokens", t("At most so many tokens"), {min: 1, placeholder: state.info.settings.max_new_tokens}),
+    field("temperature", t("Temperature, 0 is greedy"), {min: 0, step: .1, value: 0}),
+    field("seed", t("Seed"), {min: 0, placeholder: t("any")}),
   ];
 }
 
