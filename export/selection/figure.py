@@ -14,7 +14,9 @@ from matplotlib.axes import Axes
 from export.selection.candidate import Candidate
 
 PROVEN, FAILED, SLOWER, INK, LEADER = "#1f77b4", "#c44e52", "#7b8794", "#22303c", "#c3cad1"
-KEY = "ringed: served · blue: proven · grey: too slow to be proven · red: failed"
+MARKS = {PROVEN: "o", SLOWER: "s", FAILED: "X"}
+"""A shape for each colour, for who does not see one."""
+KEY = "ringed: served · blue circle: proven · grey square: too slow to be proven · red cross: failed"
 APART = 0.08
 """Least distance of two names, as a share of the figure's height."""
 
@@ -44,7 +46,7 @@ def _draw_candidate(axes: Axes, candidate: Candidate, name_height: float, ringed
     colour = PROVEN if not candidate.reason else SLOWER if candidate.slower else FAILED
     x, y, place = candidate.megabytes, candidate.ratio, (1.04 * axes.get_xlim()[1], name_height)
     axes.plot([x, place[0]], [y, place[1]], color=LEADER, linewidth=0.8, clip_on=False, zorder=1)
-    axes.plot(x, y, "o", color=colour, markersize=8)
+    axes.plot(x, y, MARKS[colour], color=colour, markersize=8)
     if ringed:
         axes.plot(x, y, "o", color=INK, markersize=15, fillstyle="none")
     agreement = candidate.result.agreement if candidate.result else None

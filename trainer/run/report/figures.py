@@ -23,6 +23,7 @@ from trainer.metrics.display import NAMES, metric_title
 from trainer.run.report.glyphs import drawable
 
 RIGHT, WRONG, THIRD, INK = "#2463a5", "#c8442c", "#7a8a99", "#30363d"
+"""Told apart with every colour vision, which a test simulates; curves differ in marks and dashes too."""
 MOST_LABELS = 100
 _COUNTS_UP_TO = 20
 _STYLE: Any = {
@@ -47,12 +48,13 @@ def draw_curves(record: dict[str, Any]) -> Figure:
     history = record["history"]
     with plt.rc_context(_STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained")
-        _curve(left, history, "loss", "training (label smoothing included)", THIRD, marker="")
+        _curve(left, history, "loss", "training (label smoothing included)", THIRD, marker="", dashes="--")
         _curve(left, history, "validation_loss", "validation", RIGHT)
         _format_axes(left, "loss")
         left.set_ylim(bottom=0)
-        for metric, colour in zip(_metrics(record), (RIGHT, WRONG), strict=False):
-            _curve(right, history, f"validation_{metric}", metric_title(metric), colour)
+        looks = ((RIGHT, "o", "-"), (WRONG, "s", "--"))
+        for metric, (colour, marker, dashes) in zip(_metrics(record), looks, strict=False):
+            _curve(right, history, f"validation_{metric}", metric_title(metric), colour, marker, dashes)
         _mark_best(right, record)
         _format_axes(right, "validation")
     return figure
@@ -92,9 +94,18 @@ def reliability_figure(calibration: Mapping[str, Any], path: Path) -> None:
         _save(figure, path)
 
 
-def _curve(axes: Axes, history: list[dict[str, float]], key: str, name: str, colour: str, marker: str = "o") -> None:
+def _curve(
+    axes: Axes,
+    history: list[dict[str, float]],
+    key: str,
+    name: str,
+    colour: str,
+    marker: str = "o",
+    dashes: str = "-",
+) -> None:
     points = [(point["epoch"], point[key]) for point in history if key in point]
-    axes.plot(*zip(*points, strict=True), color=colour, label=name, marker=marker, markersize=4, linewidth=1.6)
+    style: Any = {"marker": marker, "markersize": 4, "linewidth": 1.6, "linestyle": dashes}
+    axes.plot(*zip(*points, strict=True), color=colour, label=name, **style)
 
 
 def _metrics(record: dict[str, Any]) -> list[str]:
