@@ -15,7 +15,7 @@ WORKERS ?= 2
 DOCKER_BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train export verify serve bento image zip check lint types test mutants bench peers mlflow validators bentoml ray qlora docs lock clean
+.PHONY: help setup demo train export verify serve bento image zip check lint types test mutants bench peers mlflow validators bentoml ray qlora generator site docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -134,10 +134,21 @@ ray: setup  ## make .venv-ray, Ray Serve beside what .venv has, for the tests of
 bench: setup  ## measure the figures of docs/benchmarks.md
 	$(BIN)/python -m bench all $(ARGS)
 
-docs: setup  ## write docs/recipe.md, docs/bundle.md and the tables of docs/proof.md from the code
+docs: setup  ## write from the code what it writes in docs/: references, the schema, the tables of docs/proof.md
 	$(BIN)/python -m trainer.recipe.reference > docs/recipe.md
 	$(BIN)/python -m export.bundle.reference_docs > docs/bundle.md
+	$(BIN)/python -m trainer.recipe.json_schema > docs/schemas/recipe.schema.json
+	$(BIN)/python -m docsite.errors_page > docs/errors.md
+	$(BIN)/python -m docsite.pictures.batches > docs/pictures/batches.svg
 	$(BIN)/python -m tests.mutations
+
+generator:  ## make .venv-site, what makes the documentation site
+	$(PYTHON) -m venv .venv-site
+	.venv-site/bin/python -m pip install --quiet $(PIP_ARGS) -r docsite/requirements.txt
+
+site: setup  ## [ARGS="--repository URL"]: build/site from docs/; a link that leads nowhere is an error
+	@test -x .venv-site/bin/zensical || $(MAKE) generator
+	$(BIN)/python -m docsite.build $(ARGS)
 
 .PHONY: alerts
 RULE := deploy/kubernetes/components/monitoring/prometheus-rule.yaml

@@ -16,6 +16,7 @@ PACKAGES = {
     "checks": 10,
     "commands": 11,
     "deploy": 22,
+    "docsite": 10,
     "serving": 16,
     "stores": 12,
     "trainer": 12,
