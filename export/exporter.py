@@ -36,6 +36,7 @@ from serving.inference.device import choose_provider
 from serving.inference.predictor import Predictor
 from stores.folders import check_output, replace_folder, staging_folder
 from trainer.model.architecture import is_static, read_architecture
+from trainer.recipe.recipe import load_recipe
 from trainer.run.lock import require_locked
 from trainer.run.report.figures import reliability_figure
 from trainer.run.run import Run, write_atomically
@@ -160,6 +161,9 @@ def export_hub(
     """
     if is_static(read_architecture(run.checkpoint, str(run.checkpoint))):
         raise InputError(f"{run.root}: the hub's programs have no class for a static student; export a bundle")
+    data = load_recipe(run.recipe).data
+    if own := [*data.preprocess, *data.postprocess]:
+        raise InputError(f"{run.root}: the hub's programs have no {', '.join(own)}, which it needs; export a bundle")
     variants = _hub_variants(variant_name, generates(run))
     check_output(output, replaced="", mark="")
     require_locked(run)

@@ -1,4 +1,4 @@
-"""A base model of a family that no test covers is converted once before it is trained."""
+"""What no test covers is converted once before it is trained: a base model's family, a head of the user's own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHORT, LONG = "a text", "a text beside it that has some more words, so that the 
 
 def rehearse(setup: TrainingSetup) -> None:
     """Raise InputError if padding changes the model's answers, or no graph gives them."""
-    if setup.base.config.model_type in TESTED:
+    if setup.base.config.model_type in TESTED and not setup.model_spec.classifier:
         return
     model = build_model(setup.base, setup.model_spec, setup.splits.labels, attn_implementation="eager").eval()
     checkpoint = Checkpoint(model, setup.tokenizer, setup.task, setup.model_spec, setup.tokenizer.model_max_length)
@@ -30,7 +30,7 @@ def rehearse(setup: TrainingSetup) -> None:
 
 def rehearse_checkpoint(checkpoint: Checkpoint, name: str) -> None:
     """The same of a model that is there already."""
-    if checkpoint.model.config.model_type in TESTED:
+    if checkpoint.model.config.model_type in TESTED and not checkpoint.model_spec.classifier:
         return
     if checkpoint.model_spec.head not in GENERATING:
         _check_padding(checkpoint, name)

@@ -224,7 +224,10 @@ class Workspace:
             provider=self.provider,
         )
         return BuiltVariant(
-            variant, folder, draft_manifest(self.run, self.reference.model, graph, hash_files(folder)), facts
+            variant,
+            folder,
+            draft_manifest(self.run, self.reference.model, graph, hash_files(folder), variant.extension),
+            facts,
         )
 
     def create_predictor(self, built: BuiltVariant) -> Predictor:

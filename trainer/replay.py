@@ -17,6 +17,7 @@ from serving.errors import InputError
 from trainer.imports.importer import import_checkpoint
 from trainer.recipe.applicability import adds_noise
 from trainer.recipe.recipe import Recipe, load_recipe
+from trainer.run.extensions import Records
 from trainer.run.lock import (
     LOCKED,
     NOW,
@@ -45,7 +46,7 @@ class Check(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: Literal["recipe", "base model", "data", "versions", "machine", "files", "metrics", "weights"]
+    name: Literal["recipe", "base model", "data", "extensions", "versions", "machine", "files", "metrics", "weights"]
     differences: list[str]
     decides: bool = True
 
@@ -143,7 +144,14 @@ def _check_inputs(lock: Lock, setup: TrainingSetup, run: Run) -> list[Check]:
         Check(name="recipe", differences=_compare(recipes[0], recipes[1])),
         Check(name="base model", differences=_compare(_model_files(lock), files)),
         Check(name="data", differences=_compare(data[0], data[1])),
+        *_check_extensions(lock, setup.extensions),
     ]
+
+
+def _check_extensions(lock: Lock, now: Records) -> list[Check]:
+    """Nothing where there are none."""
+    used = lock.extensions or now
+    return [Check(name="extensions", differences=_compare(lock.extensions, now))] if used else []
 
 
 def _hashes(data: dict[str, Any], names: dict[str, Any]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from serving.bundle.manifest import (
     TokenizerSpec,
     Verdict,
 )
+from serving.extensions.extension import Extension
 from trainer.recipe.recipe import load_recipe
 from trainer.run.lock import weight_hashes
 from trainer.run.run import Run
@@ -30,8 +31,10 @@ UNPROVEN = Verdict(
 )  # fmt: skip
 
 
-def draft_manifest(run: Run, model: ReferenceModel, graph: GraphSpec, files: dict[str, FileEntry]) -> Manifest:
-    """A manifest before the proof: enough to load the graph, not to serve it."""
+def draft_manifest(
+    run: Run, model: ReferenceModel, graph: GraphSpec, files: dict[str, FileEntry], extension: Extension | None = None
+) -> Manifest:
+    """A manifest before the proof: enough to load the graph, not to serve it; ``extension`` is the variant's."""
     record = run.read_record()
     tokenizer = model.checkpoint_tokenizer
     return Manifest(
@@ -56,6 +59,7 @@ def draft_manifest(run: Run, model: ReferenceModel, graph: GraphSpec, files: dic
         data=_describe_data(record),
         training=_describe_training(record),
         data_warnings=[] if "privacy" in record else record["warnings"],
+        extensions=record.get("extensions", {}) | ({extension.key: extension.to_record()} if extension else {}),
         card=load_recipe(run.recipe).card.model_dump(mode="json", exclude_none=True),
         versions=record["versions"] | package_versions(),
         proven_on=describe_machine(),

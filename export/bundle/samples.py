@@ -52,7 +52,7 @@ def write_golden(predictor: Predictor, inputs: Sequence[Any], path: Path) -> Non
                 "inputs": raw,
                 "input_ids": [window.ids for window in each.windows],
                 "logits": [predictor.task.golden_logits(window).tolist() for window in logits],
-                "outputs": predictor.task.decode(each, results),
+                "outputs": predictor.task.answer(each, results),
             }
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 

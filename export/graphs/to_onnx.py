@@ -18,6 +18,7 @@ from serving.bundle.bundle import GraphFile
 from serving.errors import InputError
 from serving.inference.session import create_session
 from trainer.model.architecture import TESTED
+from trainer.model.heads import has_foreign_head
 
 TRACER = "TorchScript"
 ROADS = {TRACER: trace, "torch.export": export_program}
@@ -74,12 +75,13 @@ class Conversion:
 
 
 def to_onnx(conversion: Conversion, path: Path) -> None:
-    """By the tracer; a model of a family that is not `TESTED` by the first road whose graph answers as torch does.
+    """By the tracer; a model of a family that is not `TESTED`, or with a head of a user's own, by the first road whose
+    graph answers as torch does.
 
     Raises InputError if there is none.
     """
     model: Any = conversion.module.model
-    if model.config.model_type in TESTED:
+    if model.config.model_type in TESTED and not has_foreign_head(model):
         conversion.write(path, TRACER)
         return
     reasons = []
@@ -92,7 +94,8 @@ def to_onnx(conversion: Conversion, path: Path) -> None:
             reasons.append(f"{road}: {first_line(error)}")
     raise InputError(
         f"model: no ONNX graph answers as this model of model_type {model.config.model_type!r} does"
-        f" ({'; '.join(reasons)}); choose another base model",
+        f" ({'; '.join(reasons)}); choose another base model"
+        + (", or another model_head.head" if has_foreign_head(model) else ""),
         field="model",
     )
 

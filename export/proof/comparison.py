@@ -115,9 +115,9 @@ def _measure(
     metric = training_task.proof_metric
     if metric in training_task.shares:
         budget = min(budget, LARGEST_DROP)
-    scores = [training_task.metrics(rows, answers)[metric] for answers in (before, after)]
-    sides = [training_task.weighted_metric(metric, rows, answers) for answers in (before, after)]
-    floor = training_task.floor(metric, rows)
+    scores = [training_task.score(rows, answers)[metric] for answers in (before, after)]
+    sides = [training_task.weigh(metric, rows, answers) for answers in (before, after)]
+    floor = training_task.least(metric, rows)
     return measure_change(metric, (scores[0], scores[1]), (sides[0], sides[1]), budget, floor=floor)
 
 

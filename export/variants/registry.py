@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from export.variants import simple
-from export.variants.calibration import BuildVariant
+from export.variants.calibration import BuildVariant, Calibration
 from export.variants.half_products import half_products
+from export.variants.own_variant import OwnVariant, open_variant
 from export.variants.static_int8 import static_int8
 from serving.bundle.cpu import Arithmetic
 from serving.bundle.manifest import Provider
-from serving.errors import InputError
+from serving.errors import InputError, UserError
+from serving.extensions.extension import Extension
+from serving.extensions.registry import extension_names, find_extension
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class Variant:
         golden_tolerance: 8 bits can turn float rounding into a whole step.
         depends_on: CPU properties that change answers beyond rounding.
         generates: also for generating models.
+        extension: of the user's own, where it is from.
     """
 
     name: str
@@ -33,6 +39,7 @@ class Variant:
     golden_tolerance: float = 0.1
     depends_on: tuple[Arithmetic, ...] = ("int8-dot-product",)
     generates: bool = False
+    extension: Extension | None = None
 
 
 FP32 = Variant(
@@ -77,6 +84,34 @@ def variant_named(name: str, generates: bool = False, provider: Provider = "cpu"
     if name not in variants:
         if name in variants_for(generates, "cuda"):
             raise InputError(f"the {name} variant is for GPUs alone; add --device cuda", field="--variant")
-        accepted = ", ".join([*variants, AUTO])
+        if name in extension_names("variants"):
+            return _own_variant(name, generates)
+        accepted = ", ".join([*variants, AUTO, *extension_names("variants")])
         raise InputError(f"there is no variant {name!r}; accepted are: {accepted}", field="--variant")
     return variants[name]
+
+
+def _own_variant(name: str, generates: bool) -> Variant:
+    extension = find_extension("variants", name, [*VARIANTS, *(each.name for each in ON_GPUS), AUTO])
+    own = open_variant(extension)
+    if generates and not own.generates:
+        raise extension.failure("is not for generating models; set generates=True if it is")
+    return Variant(
+        name, own.about, partial(_build_own, extension, own), exact=own.exact, row_independent=own.row_independent,
+        golden_tolerance=own.golden_tolerance, depends_on=own.depends_on, generates=own.generates, extension=extension,
+    )  # fmt: skip
+
+
+def _build_own(
+    extension: Extension, own: OwnVariant, source: Path, target: Path, calibration: Calibration
+) -> dict[str, Any]:
+    """Raises InputError for what the function raises, and unless it wrote a graph."""
+    try:
+        facts = own.build(source, target, calibration)
+    except UserError:
+        raise
+    except Exception as error:  # code of the user's own may raise anything
+        raise extension.failure(f"cannot write {target.name}", error) from error
+    if not target.is_file():
+        raise extension.failure(f"build wrote no {target.name}")
+    return dict(facts or {})

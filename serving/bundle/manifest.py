@@ -198,6 +198,12 @@ class Manifest(_Model):
     data_warnings: list[str] = Field(
         default=[], description="what training warned of: test texts that were seen in training, labels with few rows"
     )
+    extensions: dict[str, dict[str, str]] = Field(
+        default={},
+        exclude_if=lambda extensions: not extensions,
+        description="code of the user's own that trained, converted and proved, by kind and name: distribution,"
+        " version, sha256 of its source; absent: none",
+    )
     card: dict[str, Any] = Field(description="what the recipe says for the model card: license, language, data set")
     versions: dict[str, str] = Field(description="packages that trained, converted and proved")
     proven_on: Machine = Field(description="architecture, CPU and instruction sets of the machine that proved it")

@@ -15,7 +15,7 @@ from serving.tasks.activations import apply_function
 from serving.tasks.base import Encoded, Logits, Task
 from serving.tasks.feature_extraction import FeatureExtraction
 from serving.tasks.generation import Generation
-from serving.tasks.inputs import PairTask, RedactedSettings
+from serving.tasks.inputs import ChangedTextSettings, PairTask
 from serving.tasks.multi_label_classification import MultiLabelClassification
 from serving.tasks.question_answering import QuestionAnswering
 from serving.tasks.regression import Regression
@@ -51,8 +51,10 @@ def unsupported_reason(task: Task) -> str:
     """Why a task has no explanations; empty if it has."""
     if isinstance(task, FeatureExtraction):
         return "a vector is no single number, and no one of its numbers means anything alone: /explain has no target"
-    if isinstance(task.settings, RedactedSettings) and task.settings.redact:
+    if isinstance(task.settings, ChangedTextSettings) and task.settings.redact:
         return "personal data is replaced before a text is read: an explanation's places would not be those of the text"
+    if isinstance(task.settings, ChangedTextSettings) and task.settings.preprocess:
+        return "preprocessing changes a text before it is read: an explanation's places would not be those of the text"
     if isinstance(task, Generation):
         return "each token of a generated text would need an explanation of its own: /explain takes other tasks"
     return ""
@@ -61,7 +63,7 @@ def unsupported_reason(task: Task) -> str:
 def _text_classification(
     task: TextClassification, encoded: Encoded, results: Sequence[Logits], options: ExplainParameters
 ) -> Target:
-    label = _select_label(task, options, default=task.decode(encoded, results)[0]["label"])
+    label = _select_label(task, options, default=task.answer(encoded, results)[0]["label"])
     at, one_logit = task.labels.index(label), task.settings.one_logit
 
     def score(logits: Logits) -> float:

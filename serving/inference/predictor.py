@@ -148,7 +148,7 @@ class Predictor:
         """Checked items, whose names are ``fields``, with their answers."""
         encoded = self.encode(items, parameters, fields)
         results = iter(_require_finite(self.run([window for each in encoded for window in each.windows])))
-        return [(each, self.task.decode(each, [next(results) for _ in each.windows], parameters)) for each in encoded]
+        return [(each, self.task.answer(each, [next(results) for _ in each.windows], parameters)) for each in encoded]
 
     def check(self, inputs: Any, field: str = "inputs") -> Any:
         """An input as a checked item; raises InputError naming ``field``."""
@@ -277,7 +277,7 @@ class Predictor:
     def _compare(self, encoded: Encoded, results: list[Any], golden: GoldenRow, where: str) -> float:
         logits = [self.task.golden_logits(each) for each in self.logits(encoded.windows, results)]
         difference = _largest_difference(logits, golden.logits, where)
-        same = self.task.decision(self.task.decode(encoded, results)) == self._golden_decision(golden, where)
+        same = self.task.decision(self.task.answer(encoded, results)) == self._golden_decision(golden, where)
         if not same or not difference <= self.manifest.golden.tolerance:
             raise BundleError(
                 f"{where}: this machine's answer is {'the recorded one' if same else 'not the recorded one'}, "

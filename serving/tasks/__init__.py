@@ -31,7 +31,10 @@ TASKS: dict[str, type[Task]] = {
 
 
 def task_of(manifest: Manifest) -> Task:
-    """A bundle's task; raises BundleError for an unknown task, or settings or labels that do not fit it."""
+    """A bundle's task; raises BundleError for an unknown task, or settings or labels that do not fit it.
+
+    Or where code that it was proven with is not installed here, or is another.
+    """
     if manifest.task not in TASKS:
         known = ", ".join(TASKS)
         raise BundleError(f"this Tuneship serves no task named {manifest.task!r}; it serves: {known}")
@@ -43,4 +46,8 @@ def task_of(manifest: Manifest) -> Task:
     task = kind(manifest.labels, settings, manifest.limits)
     if problem := task.validate_settings():
         raise BundleError(f"manifest.json: {problem}. Export the bundle again.")
+    try:
+        task.load_extensions()
+    except BundleError as error:
+        raise BundleError(f"manifest.json: {error}. How a server gets it: docs/extensions.md") from error
     return task

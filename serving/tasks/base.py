@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from tokenizers import Encoding, Tokenizer
 
 from serving.bundle.manifest import Limits
 from serving.errors import InputError
+from serving.tasks.processing import Postprocessing, Step
 from serving.tasks.strict_model import StrictModel
 
 Logits = npt.NDArray[np.float32]
@@ -41,6 +43,16 @@ class TaskSettings(BaseModel):
         default=None,
         ge=1,
         description="token ids from this one on have no embedding: a text with such a token is refused; null: all have",
+    )
+
+
+class PostprocessedSettings(TaskSettings):
+    """Of the tasks whose answers may be changed by code of the user's own."""
+
+    postprocess: tuple[Step, ...] = Field(
+        default=(),
+        exclude_if=lambda steps: not steps,
+        description="extensions that change an answer, in this order; what is installed must be what was proven",
     )
 
 
@@ -156,6 +168,26 @@ class Task(ABC):
     @abstractmethod
     def segments(self, item: Any) -> Segments:
         """What of a checked item is tokenised."""
+
+    @cached_property
+    def postprocess(self) -> Postprocessing:
+        """Raises BundleError where what is installed is not what was proven."""
+        steps = self.settings.postprocess if isinstance(self.settings, PostprocessedSettings) else ()
+        return Postprocessing(steps, self.answer_schema() if steps else {})
+
+    def answer(self, encoded: Encoded, logits: Sequence[Any], parameters: Any = None) -> Any:
+        """What callers get: `decode`, and what the settings' post-processing makes of it; raises AnswerRefused."""
+        if not self.postprocess:
+            return self.decode(encoded, logits, parameters)
+        return self.decode_and_change(encoded, logits, parameters)
+
+    def decode_and_change(self, encoded: Encoded, logits: Sequence[Any], parameters: Any) -> Any:
+        """By the post-processing."""
+        return self.postprocess(self.decode(encoded, logits, parameters), encoded.item)
+
+    def load_extensions(self) -> None:
+        """Raise BundleError where what is installed is not what was proven."""
+        _ = self.postprocess
 
     @abstractmethod
     def decode(self, encoded: Encoded, logits: Sequence[Any], parameters: Any = None) -> Any:

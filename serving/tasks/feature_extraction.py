@@ -10,10 +10,10 @@ from pydantic import Field
 
 from serving.errors import InputError
 from serving.tasks.base import CutParameters, Datatype, Encoded, Logits
-from serving.tasks.inputs import RedactedSettings, TextTask
+from serving.tasks.inputs import ChangedTextSettings, ChangedTextTask, TextTask
 
 
-class FeatureExtractionSettings(RedactedSettings):
+class FeatureExtractionSettings(ChangedTextSettings):
     dimensions: int = Field(ge=1, description="numbers a vector")
     matryoshka_dims: tuple[int, ...] = Field(
         default=(),
@@ -33,7 +33,7 @@ class FeatureExtractionParameters(CutParameters):
 DEFAULT = FeatureExtractionParameters()
 
 
-class FeatureExtraction(TextTask):
+class FeatureExtraction(TextTask, ChangedTextTask):
     name = "feature-extraction"
     decides = False
     output_tensors: ClassVar[Mapping[str, Datatype]] = {"embedding": "FP32"}
@@ -42,7 +42,7 @@ class FeatureExtraction(TextTask):
     settings: FeatureExtractionSettings
 
     def check(self, inputs: Any, field: str = "inputs") -> str:
-        return self.settings.redacted(super().check(inputs, field))
+        return self.change_text(super().check(inputs, field), field)
 
     @property
     def logits_per_window(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -10,8 +11,9 @@ from pydantic import Field, model_validator
 from serving.bundle.manifest import Limits
 from serving.errors import InputError, InputTooLarge
 from serving.tasks.activations import SCORE_TENSORS, scores_schema
-from serving.tasks.base import Logits, Segments, Task, TaskSettings, object_schema
+from serving.tasks.base import Logits, PostprocessedSettings, Segments, Task, TaskSettings, object_schema
 from serving.tasks.personal_data import VERSION, PersonalData
+from serving.tasks.processing import Preprocessing, Step
 from serving.tasks.windows import Windows, aggregate
 
 PAIR = ("text", "text_pair")
@@ -31,8 +33,15 @@ class TextTask(Task):
         return text_schema(self.limits)
 
 
-class RedactedSettings(TaskSettings):
+class ChangedTextSettings(TaskSettings):
     """Of tasks whose answers have no places in the text."""
+
+    preprocess: tuple[Step, ...] = Field(
+        default=(),
+        exclude_if=lambda steps: not steps,
+        description="extensions that change a text before it is read, in this order, as in the training; what is"
+        " installed must be what was proven",
+    )
 
     redact: tuple[PersonalData, ...] = Field(
         default=(),
@@ -63,7 +72,7 @@ class RedactedSettings(TaskSettings):
         return redact(text, self.redact)
 
 
-class PairSettings(RedactedSettings):
+class PairSettings(ChangedTextSettings, PostprocessedSettings):
     pair: bool = Field(default=False, description="whether an input is two texts")
     windows: Windows | None = Field(
         default=None,
@@ -78,7 +87,26 @@ class PairSettings(RedactedSettings):
         return self
 
 
-class PairTask(Task):
+class ChangedTextTask(Task):
+    """Of a text, personal data and what the preprocessing changes never reach the model."""
+
+    settings: ChangedTextSettings
+
+    @cached_property
+    def preprocess(self) -> Preprocessing:
+        """Raises BundleError where what is installed is not what was proven."""
+        return Preprocessing(self.settings.preprocess)
+
+    def load_extensions(self) -> None:
+        super().load_extensions()
+        _ = self.preprocess
+
+    def change_text(self, text: str, field: str) -> str:
+        """As the training has read it; raises InputError where nothing is left."""
+        return self.preprocess(self.settings.redacted(text), field)
+
+
+class PairTask(ChangedTextTask):
     """Takes a text, or ``{"text", "text_pair"}`` if the settings say ``pair``; answers labels with scores."""
 
     output_tensors = SCORE_TENSORS
@@ -106,9 +134,9 @@ class PairTask(Task):
     def check(self, inputs: Any, field: str = "inputs") -> Segments:
         segments = check_segments(inputs, field, self.limits, pair=self.settings.pair)
         if isinstance(segments, str):
-            return self.settings.redacted(segments)
+            return self.change_text(segments, field)
         first, second = segments
-        return self.settings.redacted(first), self.settings.redacted(second)
+        return self.change_text(first, f"{field}.{PAIR[0]}"), self.change_text(second, f"{field}.{PAIR[1]}")
 
     def segments(self, item: Segments) -> Segments:
         return item

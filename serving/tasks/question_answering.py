@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, TypedDict
 
 import numpy as np
@@ -16,7 +17,7 @@ from tokenizers import Encoding, Tokenizer
 
 from serving.errors import InputTooLarge
 from serving.tasks.activations import apply_function
-from serving.tasks.base import Datatype, Encoded, Logits, Task, TaskParameters, TaskSettings, object_schema
+from serving.tasks.base import Datatype, Encoded, Logits, PostprocessedSettings, Task, TaskParameters, object_schema
 from serving.tasks.inputs import check_object, text_schema
 from serving.tasks.spans import trim_with_marks
 
@@ -25,7 +26,7 @@ N_BEST = 20
 """Best spans that the softmax runs over, as in BERT's evaluation."""
 
 
-class QuestionAnsweringSettings(TaskSettings):
+class QuestionAnsweringSettings(PostprocessedSettings):
     stride: int = Field(default=128, ge=0, description="tokens of context that neighbouring windows share")
     max_length: int = Field(default=384, ge=8, description="tokens a window, question included")
     max_answer_len: int = Field(default=30, ge=1, description="tokens of the longest answer")
@@ -109,6 +110,14 @@ class QuestionAnswering(Task):
 
     def segments(self, item: tuple[str, str]) -> tuple[str, str]:
         return item
+
+    def decode_and_change(
+        self, encoded: Encoded, logits: Sequence[Logits], parameters: QuestionAnsweringParameters | None
+    ) -> Any:
+        """Of several answers, each by itself."""
+        found = self.decode(encoded, logits, parameters)
+        change = partial(self.postprocess, item=encoded.item)
+        return list(map(change, found)) if isinstance(found, list) else change(found)
 
     def decode(
         self, encoded: Encoded, logits: Sequence[Logits], parameters: QuestionAnsweringParameters | None = None

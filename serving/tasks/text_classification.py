@@ -73,6 +73,15 @@ class TextClassification(PairTask):
         scores = self.scores(merged, options.function_to_apply or "softmax")
         return rank_labels(self.labels, scores, self.order(merged)[: options.top_k])
 
+    def decode_and_change(
+        self, encoded: Encoded, logits: Sequence[Logits], parameters: TextClassificationParameters | None
+    ) -> list[LabelScore]:
+        """Post-processing sees every label, however few are asked for."""
+        options = parameters or DEFAULT
+        every = self.decode(encoded, logits, options.model_copy(update={"top_k": None}))
+        changed: list[LabelScore] = self.postprocess(every, encoded.item)
+        return changed[: options.top_k]
+
     def decision(self, answer: list[LabelScore]) -> Hashable:
         return answer[0]["label"]
 

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from serving.tasks.activations import Scores, apply_function, scale_odds
-from serving.tasks.base import Datatype, Encoded, Logits, TaskParameters, TaskSettings, object_schema
+from serving.tasks.base import Datatype, Encoded, Logits, PostprocessedSettings, TaskParameters, object_schema
 from serving.tasks.inputs import TextTask
 from serving.tasks.spans import Token, group_pieces, group_words, merge_windows, trim, visible_tokens
 from serving.tasks.strict_model import FailFastList
@@ -28,7 +28,7 @@ OUTSIDE = "O"
 Strategy = Literal["none", "simple", "first", "average", "max"]
 
 
-class TokenClassificationSettings(TaskSettings):
+class TokenClassificationSettings(PostprocessedSettings):
     stride: int = Field(default=32, ge=0, description="tokens that neighbouring windows share")
     well_formed: bool = Field(
         default=True,
@@ -111,6 +111,14 @@ class TokenClassification(TextTask):
             return "labels: there is no tag O"
         wrong = [label for label in self.labels if label != OUTSIDE and not re.fullmatch("[BI]-.+", label, re.DOTALL)]
         return f"labels: {wrong[0]!r} is no BIO tag" if wrong else ""
+
+    def decode_and_change(
+        self, encoded: Encoded, logits: Sequence[Logits], parameters: TokenClassificationParameters | None
+    ) -> Any:
+        """Single pieces stay as they are: post-processing is of entities."""
+        if parameters and parameters.aggregation_strategy == "none":
+            return self.decode(encoded, logits, parameters)
+        return super().decode_and_change(encoded, logits, parameters)
 
     def decode(
         self, encoded: Encoded, logits: Sequence[Logits], parameters: TokenClassificationParameters | None = None

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from serving.errors import InputError
+from serving.extensions.extension import Extension
+from serving.extensions.registry import extension_names, find_extension
 from trainer.data.arrow import read_arrow, read_parquet
 from trainer.data.conll import is_conll, read_conll
 from trainer.data.delimited import read_csv, read_tsv
 from trainer.data.encodings import COMPRESSED, describe_encoding, name_inside
 from trainer.data.json_files import read_json, read_json_lines
+from trainer.data.own_reader import read_own
 from trainer.data.table import NO_OPTIONS, ReadOptions, Table, content_of, packed_content_of, text_of
+
+Reader = Callable[[Path, ReadOptions], Table]
 
 _ARCHIVES, _SHEETS = (".tar", ".tgz", ".7z", ".rar"), (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _DATABASES, _PICKLES = (".db", ".sqlite", ".sqlite3", ".duckdb"), (".pkl", ".pickle", ".pt", ".joblib", ".npy", ".npz")
@@ -33,30 +39,45 @@ def read_file(path: Path, options: ReadOptions = NO_OPTIONS) -> Table:
     if path.is_dir():
         raise InputError(f"{path.name}: is a folder; give a data set's folder by data.dataset, in place of data.train")
     reader = _reader_of(path)
-    if options.column_names and "column_names" not in _OPTIONS[reader]:
+    if options.column_names and "column_names" not in _OPTIONS.get(reader, ()):
         raise InputError(
             f"{path.name}: data.column_names is for .csv, .tsv and .conll; this file names its own columns"
         )
     table = reader(path, options)
-    if reader not in (read_parquet, read_arrow) and (note := describe_encoding(content_of(path), options.encoding)):
+    if reader in _OF_TEXT and (note := describe_encoding(content_of(path), options.encoding)):
         table.notes.append(note)
     return table
 
 
 def options_for(path: Path) -> frozenset[str]:
     """The `ReadOptions` that such a file is read by; raises InputError where it cannot be read."""
-    return _OPTIONS[_reader_of(path)]
+    return _OPTIONS.get(_reader_of(path), frozenset())
 
 
-def _reader_of(path: Path) -> Callable[[Path, ReadOptions], Table]:
+def _reader_of(path: Path) -> Reader:
     suffix = suffix_of(path.name)
     if suffix in _READERS or suffix == "":
         require_file(path)
         suffix = suffix or suffix_of(name_inside(path.name, packed_content_of(path)))
-    if suffix not in _READERS:
-        problem = _UNREAD.get(suffix, f"{suffix} is not supported")
-        raise InputError(f"{path.name}: {problem}; read are {', '.join(_READERS)}")
-    return _READERS[suffix]
+    if suffix in _READERS:
+        return _READERS[suffix]
+    if extension := own_reader(path.name):
+        require_file(path)
+        return partial(read_own, extension)
+    problem = _UNREAD.get(suffix, f"{suffix} is not supported")
+    raise InputError(
+        f"{path.name}: {problem}; read are {', '.join(_READERS)}, and what a reader of your own reads"
+        " (docs/extensions.md)"
+    )
+
+
+def own_reader(name: str) -> Extension | None:
+    """The extension that reads such a file, if there is one; raises InputError where tuneship.toml is wrong."""
+    ending = suffix_of(name).removeprefix(".")
+    built_in = [suffix.removeprefix(".") for suffix in _READERS]
+    if ending in ("", *built_in) or ending not in extension_names("readers"):
+        return None
+    return find_extension("readers", ending, built_in)
 
 
 def is_read(name: str) -> bool:
@@ -92,7 +113,7 @@ def _read_txt(path: Path, options: ReadOptions) -> Table:
     return table
 
 
-_READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
+_READERS: dict[str, Reader] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
     ".txt": _read_txt,
@@ -108,7 +129,7 @@ _READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     ".iob": _read_conll,
 }
 _TABLE = frozenset({"column_names", "encoding", "delimiter"})
-_OPTIONS: dict[Callable[[Path, ReadOptions], Table], frozenset[str]] = {
+_OPTIONS: dict[Reader, frozenset[str]] = {
     read_csv: _TABLE,
     read_tsv: _TABLE,
     _read_txt: _TABLE,
@@ -118,6 +139,7 @@ _OPTIONS: dict[Callable[[Path, ReadOptions], Table], frozenset[str]] = {
     read_arrow: frozenset(),
     _read_conll: frozenset({"column_names", "encoding"}),
 }
+_OF_TEXT = {reader for reader, options in _OPTIONS.items() if "encoding" in options}
 OPTION_FILES = {
     "column_names": ".csv, .tsv and .conll",
     "encoding": "text",

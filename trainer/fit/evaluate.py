@@ -11,6 +11,7 @@ from serving.tasks.base import Encoded
 from trainer.data.rows import Rows
 from trainer.fit.answers import PackedAnswers
 from trainer.fit.encoding import encode_blocks
+from trainer.metrics.bootstrap import percentile_interval, resampled_values
 from trainer.metrics.calibration import Forecasts, join, measure_both
 from trainer.metrics.correlation import pearson_interval
 from trainer.metrics.intervals import wilson_interval
@@ -45,7 +46,7 @@ class Evaluation:
 
     def metrics(self) -> dict[str, Any]:
         """The task's metrics and details, with 95 % intervals."""
-        metrics = self.scoring.metrics(self.rows, self.answers)
+        metrics = self.scoring.score(self.rows, self.answers)
         details = self.scoring.details(self.rows, self.answers, self.labels)
         calibration = measure_both(self.forecasts)
         return {
@@ -66,7 +67,7 @@ class Evaluation:
 
     def slices(self) -> list[dict[str, Any]]:
         """Of the metric that a proof compares."""
-        metric = self.scoring.weighted_metric(self.scoring.proof_metric, self.rows, self.answers)
+        metric = self.scoring.weigh(self.scoring.proof_metric, self.rows, self.answers)
         return measure_slices(metric, find_slices(self.rows, self.truncated or [False] * len(self.rows)))
 
     def _intervals(self, metrics: MetricValues) -> dict[str, list[float]]:
@@ -74,6 +75,9 @@ class Evaluation:
         intervals = {name: wilson_interval(metrics[name], n) for name in self.scoring.shares if name in metrics}
         if "pearson" in metrics:
             intervals["pearson"] = pearson_interval(metrics["pearson"], n)
+        if (own := self.scoring.own_metric) and own.name in metrics:
+            weighted = self.scoring.weigh(own.name, self.rows, self.answers)
+            intervals[own.name] = percentile_interval(resampled_values([weighted])[0])
         intervals |= self.scoring.intervals(self.rows, self.answers)
         return {f"{name}_interval_95": list(interval) for name, interval in intervals.items()}
 

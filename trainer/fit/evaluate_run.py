@@ -49,7 +49,7 @@ def _evaluate_teacher(setup: TrainingSetup, run: Run) -> dict[str, Any]:
     evaluation = evaluate(teacher.load(), setup.training_task, rows, batch_size)
     _write_lines(run.teacher, evaluation.answers)
     figures = evaluation.metrics()
-    kept = {"rows", *setup.training_task.metrics(rows, evaluation.answers)}
+    kept = {"rows", *setup.training_task.score(rows, evaluation.answers)}
     metrics = {name: figures[name] for name in figures if name.removesuffix("_interval_95") in kept}
     return {"teacher": {"id": teacher.run.root.resolve().name, "metrics": metrics}}
 

@@ -43,7 +43,7 @@ def score_checkpoint(setup: TrainingSetup, folder: Path, rows: Rows) -> tuple[Sc
 
 def score_answers(task: TrainingTask, rows: Rows, answers: list[Any]) -> Score:
     name = task.proof_metric
-    weighted = task.weighted_metric(name, rows, answers)
+    weighted = task.weigh(name, rows, answers)
     value = value_of(weighted)
     if name in task.shares:
         return Score(name, value, wilson_interval(value, len(rows)), weighted)

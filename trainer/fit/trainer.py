@@ -306,7 +306,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]
 
     def total_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The sum over all labels of a batch."""
-        return self.datasets.training_task.loss(logits, labels, training=self.model.training)
+        return self.datasets.training_task.total_loss(logits, labels, training=self.model.training)
 
 
 @contextlib.contextmanager

@@ -134,7 +134,7 @@ def validate(model: Model, datasets: Datasets, batch_size: int) -> MetricValues:
         answers.extend(training_task.decode_rows(datasets.task, block.encoded, logits, block.counts))
         losses += _losses(datasets, block, logits)
     total, count = map(sum, zip(*losses, strict=True))
-    return {**training_task.metrics(datasets.validation_rows, answers), "loss": total / max(count, 1)}
+    return {**training_task.score(datasets.validation_rows, answers), "loss": total / max(count, 1)}
 
 
 @torch.inference_mode()
@@ -149,7 +149,7 @@ def _teacher_forced(model: Model, datasets: Datasets, training_task: Generation,
         batch = {name: value.to(device) for name, value in collate([examples[at] for at in indices]).items()}
         labels = batch.pop("labels")
         logits = model(**batch)["logits"]
-        loss += float(training_task.loss(logits, labels, training=False))
+        loss += float(training_task.total_loss(logits, labels, training=False))
         predicted, expected = training_task.align(logits, labels)
         hits += int((predicted.argmax(-1) == expected).sum())
         count += training_task.label_count(labels)
@@ -174,7 +174,7 @@ def _losses(datasets: Datasets, block: Block, logits: Sequence[list[Logits]]) ->
         for batch in _stackable(examples, logits_of):
             labels = pad_labels([example.label for example in batch], datasets.tokenizer.padding_side)
             values = torch.from_numpy(np.stack([logits_of[id(window)] for each in batch for window in each.windows]))
-            loss = datasets.training_task.loss(values, labels, training=False)
+            loss = datasets.training_task.total_loss(values, labels, training=False)
             yield float(loss), datasets.training_task.label_count(labels)
 
 
@@ -183,7 +183,7 @@ def _loss_of_texts(datasets: Datasets, block: Block, logits: Sequence[list[Logit
     training_task, pairs = datasets.training_task, zip(block.by_row(), block.rows.targets, strict=True)
     labels = torch.tensor([each.label for row in pairs for each in training_task.examples(datasets.task, *row)])
     merged = torch.from_numpy(np.stack([datasets.task.merge(windows) for windows in logits]))
-    return float(training_task.loss(merged, labels, training=False)), training_task.label_count(labels)
+    return float(training_task.total_loss(merged, labels, training=False)), training_task.label_count(labels)
 
 
 def _stackable(examples: Sequence[Example], logits_of: dict[int, Logits]) -> list[list[Example]]:

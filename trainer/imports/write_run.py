@@ -26,6 +26,7 @@ from trainer.imports.tokenizer import load_imported_tokenizer
 from trainer.model.checkpoint import Checkpoint, load_checkpoint, name_labels, save_checkpoint
 from trainer.model.tokenizer_warnings import tokenizer_warnings
 from trainer.run import environment
+from trainer.run.extensions import extension_records
 from trainer.run.folder_lock import LOCK_FILE, folder_lock
 from trainer.run.lock import Environment, Lock
 from trainer.run.report.report import write_report
@@ -94,6 +95,7 @@ def _fill(model: ImportedModel, run: Run, output: Path, check: Callable[[Checkpo
         "model": {**base.to_record(), "id": mapping["model"]},
         "recipe": mapping,
         "data": fingerprint(model.recipe.data, splits),
+        **({"extensions": used} if (used := extension_records(model.recipe)) else {}),
         "imported": describe_import(model, checkpoint, splits),
         "settings": task.settings.model_dump(mode="json"),
         **measured,

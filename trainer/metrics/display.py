@@ -86,7 +86,8 @@ def figures_table(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     if without := record.get("leaks", {}).get("test"):
         sets["test, unseen rows"] = without
     sets |= {f"test, {name}": each for name, each in record["metrics"]["test"].get("cut", {}).items()}
-    names = [name for name in NAMES if all(name in figures for figures in sets.values())]
+    known = dict.fromkeys([record["metric"], *NAMES])  # an extension's has no other title than its name
+    names = [name for name in known if all(name in figures for figures in sets.values())]
     headings = ["set", "rows"]
     rows = [[name, str(figures["rows"])] for name, figures in sets.items()]
     told = [name for name in names if f"{name}_interval_95" in sets["test"]]

@@ -42,6 +42,7 @@ from trainer.model.heads import (
     head_of,
 )
 from trainer.model.model_folder import HEAD, TASK, TOKENIZER_CONFIG, Weights, check_folder, read_any_json, read_json
+from trainer.model.own_head import build_head
 from trainer.model.quiet import quiet_transformers
 from trainer.model.refusal import refusing
 from trainer.model.sentence_files import write_sentence_files
@@ -59,6 +60,7 @@ class ModelSpec:
         layers: how many of the last ones the classifier reads.
         library_head: whether transformers has a head for this architecture.
         dense: layers between vector and classifier.
+        classifier: the extension that builds it; empty: a linear layer.
     """
 
     head: Head
@@ -68,13 +70,14 @@ class ModelSpec:
     layers: int = 1
     library_head: bool = True
     dense: tuple[Dense, ...] = ()
+    classifier: str = ""
 
     @property
     def own_head(self) -> bool:
         """Whether the head is this project's."""
         if self.head in GENERATING:
             return False
-        if self.head == "vector" or not self.library_head or self.layers > 1:
+        if self.head == "vector" or not self.library_head or self.layers > 1 or self.classifier:
             return True
         return self.head == "sequence" and (self.pooling != "cls" or self.normalized or bool(self.dense))
 
@@ -108,7 +111,7 @@ def put_fresh_head(model: PreTrainedModel, model_spec: ModelSpec, labels: Sequen
     """Around a backbone, or in the place of the head that a task model of transformers has."""
     headed = add_head(model, model_spec)
     name_labels(headed.config, labels[-model_spec.logits :])  # of two labels, one logit is that of the second
-    for module in head_of(headed):
+    for module in [] if model_spec.classifier else head_of(headed):  # an extension's has weights of its own choice
         _reset(module, getattr(headed.config, "initializer_range", 0.02))
     return headed
 
@@ -238,18 +241,26 @@ def add_head(model: PreTrainedModel, model_spec: ModelSpec) -> Model:
     pooled: dict[str, Any] = {name: getattr(model_spec, name) for name in ("layers", "dense", "normalized")}
     if model_spec.head == "vector":
         return PooledModel(model, model_spec.pooling, **pooled)
+    headed: PooledClassifier | LayeredTagger
     if model_spec.head in ("token", "span"):
         kind = LayeredTagger if model_spec.head == "token" else SpanModel
-        return kind(model, model_spec.layers, model_spec.logits)
-    return PooledClassifier(model, model_spec.pooling, model_spec.logits, **pooled)
+        headed = kind(model, model_spec.layers, model_spec.logits)
+    else:
+        headed = PooledClassifier(model, model_spec.pooling, model_spec.logits, **pooled)
+    if model_spec.classifier:
+        headed.classifier = build_head(model_spec.classifier, headed.classifier.in_features, model_spec.logits)
+    return headed
 
 
 def own_head(model: Model) -> nn.Module:
-    """What HEAD holds: the dense layers and the classifier, whose names have no prefix."""
+    """What HEAD holds: the dense layers and the classifier; the names of a linear one have no prefix."""
     head = nn.Module()
     if isinstance(model, PooledModel) and len(model.dense):
         head.dense = model.dense
     if isinstance(model, (PooledClassifier, LayeredTagger)):
+        if not isinstance(model.classifier, nn.Linear):
+            head.classifier = model.classifier
+            return head
         for name, weight in model.classifier.named_parameters():
             head.register_parameter(name, weight)
     return head

@@ -110,7 +110,7 @@ class PooledClassifier(PooledModel):
     def __init__(self, backbone: PreTrainedModel, pooling: str, logits: int, **head: Any) -> None:
         super().__init__(backbone, pooling, **head)
         self.dropout = nn.Dropout(getattr(backbone.config, "hidden_dropout_prob", 0.1))
-        self.classifier = nn.Linear(self.width, logits)
+        self.classifier: Any = nn.Linear(self.width, logits)  # or a module that an extension builds
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -125,7 +125,7 @@ class LayeredTagger(OwnModel):
         super().__init__(backbone)
         self.layers = layers
         self.dropout = nn.Dropout(getattr(backbone.config, "hidden_dropout_prob", 0.1))
-        self.classifier = nn.Linear(layers * vector_width(backbone.config), logits)
+        self.classifier: Any = nn.Linear(layers * vector_width(backbone.config), logits)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
         tokens = last_layers(self.backbone, self.layers, input_ids=input_ids, attention_mask=attention_mask, **inputs)
@@ -275,6 +275,11 @@ def output_layer(model: Model) -> nn.Linear | None:
 def has_own_head(model: Model) -> TypeGuard[PooledClassifier | LayeredTagger]:
     """Whether the head has weights, and is this project's."""
     return isinstance(model, (PooledClassifier, LayeredTagger))
+
+
+def has_foreign_head(model: Model) -> bool:
+    """Whether an extension has built it."""
+    return has_own_head(model) and not isinstance(model.classifier, nn.Linear)
 
 
 def head_of(model: Model) -> list[nn.Module]:

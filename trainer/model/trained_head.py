@@ -129,9 +129,10 @@ def _misfit(old: ModelSpec, new: ModelSpec) -> str:
         return f"it is for logits per {old.head}, and the task needs them per {new.head}"
     if old.own_head != new.own_head:
         return f"it reads pooling {old.pooling}, and the recipe has {new.pooling}"
-    for name in ("pooling", "layers", "normalized", "dense") if new.own_head else ():
+    for name in ("pooling", "layers", "normalized", "dense", "classifier") if new.own_head else ():
         if getattr(old, name) != getattr(new, name):
-            return f"it was trained with {name} {getattr(old, name)}, and the recipe has {getattr(new, name)}"
+            before, now = (getattr(spec, name) or "none" for spec in (old, new))
+            return f"it was trained with {name} {before}, and the recipe has {now}"
     return ""
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, get_args
 
 from pydantic import BaseModel
 
-from trainer.recipe.sections import Data, ModelHead
+from trainer.recipe.sections import Data, Loss, ModelHead
 from trainer.recipe.training import Training
 
 
@@ -89,6 +89,7 @@ _SETS_A_RATE = Condition(
     "a backbone that learns, or to a head whose own rate is left out",
     lambda recipe: "under training.trainable: classifier beside training.head_learning_rate",
 )
+LOSS_NAMES: tuple[str, ...] = get_args(Loss)
 RANKING_LOSSES = {"feature-extraction": "multiple-negatives-ranking", "regression": "binary-cross-entropy"}
 """By task, the loss of pairs without scores."""
 
@@ -153,6 +154,11 @@ _KEEPS_TEXTS_ALONE = Condition(
     lambda recipe: "beside them",
 )
 
+_KNOWN_LOSS = Condition(
+    lambda recipe: recipe.loss in LOSS_NAMES,
+    "a loss of Tuneship's",
+    lambda recipe: f"under model_head.loss: {recipe.loss}, which is your own",
+)
 _NOISE = Condition(
     lambda recipe: adds_noise(recipe),
     "a recipe with privacy.target_epsilon or privacy.noise_multiplier",
@@ -177,7 +183,8 @@ OPTIONS: dict[str, list[Condition]] = {
     "model_head.layers": [*_FINE_TUNES, where("task", *LAYERED)],
     "model_head.loss": _FINE_TUNES,
     "model_head.focal_gamma": [*_FINE_TUNES, where("model_head.loss", "focal")],
-    "model_head.class_weights": [*_FINE_TUNES, where("task", *_LABELS)],
+    "model_head.head": [*_FINE_TUNES, where("task", *LAYERED)],
+    "model_head.class_weights": [*_FINE_TUNES, where("task", *_LABELS), _KNOWN_LOSS],
     "model_head.interval_coverage": [without("imported"), where("task", "regression"), _HAS_TARGETS],
     "model_head.scale": [*_FINE_TUNES, where("model_head.loss", "cosent", "multiple-negatives-ranking")],
     "model_head.symmetric": [*_FINE_TUNES, where("model_head.loss", "multiple-negatives-ranking")],
@@ -215,6 +222,11 @@ OPTIONS: dict[str, list[Condition]] = {
         where("task", "text-classification"),
         where("model_head.loss", "cross-entropy", "focal"),
         _LONE_TEXTS,
+        Condition(
+            lambda recipe: recipe.model_head.head is None,
+            "a linear head",
+            lambda recipe: f"under model_head.head: {recipe.model_head.head}",
+        ),
     ],
     "training.head_learning_rate": [where("task", *LAYERED, "question-answering")],
     "training.gradient_checkpointing": [_BACKBONE_LEARNS],

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from trainer.recipe.applicability import Recipe, adds_noise, compares_rows, value_of
+from trainer.recipe.applicability import LOSS_NAMES, Recipe, adds_noise, compares_rows, value_of
 from trainer.recipe.section import Fraction, Section
 
 _WITHOUT_NOISE = "reads the training rows without noise"
@@ -23,6 +23,7 @@ _NOT_BESIDE_NOISE = {
     "training.bf16": "a row's gradient cannot be clipped exactly in bfloat16",
     "training.torch_compile": "compiled steps give no gradients of single rows",
     "training.gradient_checkpointing": "backward would compute a layer twice, and its rows' gradients with it",
+    "model_head.head": "gradients of single rows are known of Tuneship's own layers",
     "training.gradual_unfreezing": "every step of a private training learns the same weights",
 }
 """Why an option makes the stated ε untrue, or cannot be computed row by row."""
@@ -82,5 +83,7 @@ def check_privacy(recipe: Recipe) -> None:
     if compares_rows(recipe):
         other = "; give cosine" if recipe.task == "feature-extraction" else "; give pairs with scores"
         problems.append(f"model_head.loss: {recipe.loss}: compares rows, so that none has a loss of its own{other}")
+    if adds_noise(recipe) and recipe.loss not in LOSS_NAMES:
+        problems.append(f"model_head.loss: {recipe.loss}: nothing holds a loss of your own to single rows")
     if problems:
         raise ValueError(f"privacy: cannot stand beside {'; '.join(problems)}")

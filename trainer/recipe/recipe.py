@@ -14,16 +14,18 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from serving.errors import InputError, shorten
+from serving.extensions.registry import find_extension
 from serving.files import replace_file
 from stores.targets import is_target
-from trainer.recipe.applicability import RANKING_LOSSES, describe_idle, ranks, without_idle
+from trainer.recipe.applicability import LOSS_NAMES, RANKING_LOSSES, describe_idle, ranks, without_idle
 from trainer.recipe.defaults import with_defaults
 from trainer.recipe.distil import Distil
 from trainer.recipe.errors import explain, list_problems
 from trainer.recipe.loader import apply_overrides, read_mapping
+from trainer.recipe.own_names import LABELLED, SCORED, require_known
 from trainer.recipe.privacy import Privacy, check_privacy
 from trainer.recipe.search import Search
-from trainer.recipe.section import Metric, Name, Ranking, Section, to_tuples
+from trainer.recipe.section import METRIC_NAMES, Metric, Name, Ranking, Section, to_tuples
 from trainer.recipe.sections import (
     Card,
     Data,
@@ -64,9 +66,8 @@ METRICS = {task: metrics for task, (_, metrics) in _CHOICES.items()}
 
 RANKINGS: tuple[Metric, ...] = get_args(Ranking)
 """The metrics of pairs without scores."""
-
 REDACTED = ("text-classification", "multi-label-classification", "regression", "feature-extraction")
-"""The tasks of ``data.redact``."""
+"""The tasks of ``data.redact`` and ``data.preprocess``."""
 
 ANSWERED_ONCE = ("text-classification", "multi-label-classification", "regression")
 """The tasks with one answer per text."""
@@ -137,8 +138,11 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _check_task(self) -> Recipe:
         loss, metric = self.model_head.loss, self.training.metric_for_best_model
-        _require_choice("model_head.loss", loss, LOSSES[self.task], self.task)
-        _require_choice("training.metric_for_best_model", metric, self.metrics, self.task)
+        own_loss, own_metric = self.task in LABELLED, self.task in SCORED and not self.ranks
+        require_known("model_head.loss", "losses", loss, LOSSES[self.task], LOSS_NAMES, own_loss)
+        require_known("training.metric_for_best_model", "metrics", metric, self.metrics, METRIC_NAMES, own_metric)
+        if self.model_head.head is not None:
+            find_extension("heads", self.model_head.head)
         if self.few_shot and self.task != "text-classification":
             raise ValueError(f"few_shot: belongs to task: text-classification, not to {self.task}")
         if self.few_shot and self.data.text_pair:
@@ -159,6 +163,7 @@ class Recipe(Section):
                 f"data.redact: cannot be for task: {self.task}, whose answers are places in the text or texts of their"
                 f" own; it belongs to {', '.join(REDACTED)}. Leave it out, and redact the texts yourself"
             )
+        self._check_processing()
         if isinstance(self.data.label, tuple) and self.task != "multi-label-classification":
             several = " It learns one number a text: make a recipe for each score." if self.task == "regression" else ""
             raise ValueError(
@@ -167,15 +172,29 @@ class Recipe(Section):
             )
         if self.export.rows and len(self.data.test_sets()) > 1:
             raise ValueError("export.rows: cannot be like the rows of several sets of data.test; leave it out")
-        if self.export.rows and self.metric != "accuracy" and self.task not in SCORED_BY_WORDS:
+        by_words = self.task in SCORED_BY_WORDS and self.metric in METRIC_NAMES
+        if self.export.rows and self.metric != "accuracy" and not by_words:
             raise ValueError(
                 "export.rows: the share of changed answers bounds the drop of accuracy, exact match and F1 of words."
                 f" Of {self.metric} one row can cost more than its share of the rows; leave it out"
             )
         return self
 
+    def _check_processing(self) -> None:
+        if self.data.preprocess and self.task not in REDACTED:
+            raise ValueError(
+                f"data.preprocess: cannot be for task: {self.task}, whose answers are places in the text or texts of"
+                f" their own; it belongs to {', '.join(REDACTED)}"
+            )
+        if self.data.postprocess and (self.task not in SCORED or self.ranks):
+            raise ValueError(f"data.postprocess: belongs to {', '.join(SCORED)} of rows with answers of their own")
+        for name in self.data.preprocess:
+            find_extension("preprocessors", name)
+        for name in self.data.postprocess:
+            find_extension("postprocessors", name)
+
     @property
-    def loss(self) -> Loss:
+    def loss(self) -> str:
         return self.model_head.loss or LOSSES[self.task][0]
 
     @property
@@ -184,18 +203,19 @@ class Recipe(Section):
         return ranks(self)
 
     @property
-    def losses(self) -> tuple[Loss, ...]:
-        """Those that learn from such rows."""
-        ranking = RANKING_LOSSES.get(self.task)
-        return (self.loss,) if self.ranks else tuple(loss for loss in LOSSES[self.task] if loss != ranking)
+    def losses(self) -> tuple[str, ...]:
+        """Those that learn from such rows; one that is the user's own stands alone."""
+        if self.ranks or self.loss not in LOSS_NAMES:
+            return (self.loss,)
+        return tuple(loss for loss in LOSSES[self.task] if loss != RANKING_LOSSES.get(self.task))
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
+    def metrics(self) -> tuple[str, ...]:
         """Those that may choose the checkpoint, the default first."""
         return RANKINGS if self.ranks else METRICS[self.task]
 
     @property
-    def metric(self) -> Metric:
+    def metric(self) -> str:
         """The one that chooses the checkpoint."""
         return self.training.metric_for_best_model or self.metrics[0]
 
@@ -247,17 +267,14 @@ def drop_idle(mapping: dict[str, Any], keep: Collection[str] = ()) -> dict[str, 
         return mapping
 
 
-def _require_choice(key: str, found: str | None, accepted: Sequence[str], task: str) -> None:
-    if found is not None and found not in accepted:
-        raise ValueError(f"{key}: {found!r} is not for task: {task}; give one of {', '.join(accepted)}")
-
-
 def _require_static(recipe: Recipe) -> None:
     """Raise ValueError for what a student without layers cannot have."""
     if recipe.task not in ANSWERED_ONCE:
         raise ValueError(
             f"distil.student: static: has vectors that know no neighbours, for {', '.join(ANSWERED_ONCE)}; give layers"
         )
+    if recipe.model_head.head is not None:
+        raise ValueError("model_head.head: a static student has a linear one; leave it out")
     if recipe.model_head.layers > 1:
         raise ValueError("model_head.layers: a static student has no layers; leave it out")
     if recipe.training.trainable != "all" or recipe.training.freeze_embeddings:

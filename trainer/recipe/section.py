@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,7 @@ Ranking = Literal["recall_at_1", "recall_at_5", "recall_at_10", "mrr_at_10", "nd
 Metric = (
     Literal["accuracy", "macro_f1", "micro_f1", "f1", "exact_match", "pearson", "spearman", "token_accuracy"] | Ranking
 )
+METRIC_NAMES: tuple[str, ...] = tuple(name for names in get_args(Metric) for name in get_args(names))
 
 
 class Section(BaseModel):

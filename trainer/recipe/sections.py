@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from serving.tasks.personal_data import PersonalData
 from serving.tasks.windows import Aggregation
+from trainer.recipe.own_names import OwnName
 from trainer.recipe.section import Fraction, Name, Section
 
 Loss = Literal[
@@ -36,10 +37,14 @@ class ModelHead(Section):
         " list, whose vectors stand one after the other; null: what suits the backbone, for causal ones last",
     )
     layers: int = Field(default=1, ge=1, le=48, description="how many of the last layers the classifier reads")
-    loss: Loss | None = Field(
+    loss: Loss | OwnName | None = Field(
         default=None,
         description="what training minimises; null: the task's first in the table of tasks;"
         " binary-cross-entropy gives two labels a single logit, and under regression learns pairs without scores",
+    )
+    head: OwnName | None = Field(
+        default=None,
+        description="what turns each vector into logits; null: a linear layer. Of classification, regression and tags",
     )
     scale: float = Field(
         default=20.0, gt=0, le=1000, description="times the cosines, under cosent and multiple-negatives-ranking"
@@ -125,6 +130,18 @@ class Data(Section):
         exclude_if=lambda kinds: not kinds,
         description="personal data that is replaced by [EMAIL] and the like, in the rows and in what the server is"
         " sent: of classification, regression and vectors of texts",
+    )
+    preprocess: tuple[OwnName, ...] = Field(
+        default=(),
+        exclude_if=lambda names: not names,
+        description="extensions that change each text before it is read, in the training and in the server: of"
+        " classification, regression and vectors of texts",
+    )
+    postprocess: tuple[OwnName, ...] = Field(
+        default=(),
+        exclude_if=lambda names: not names,
+        description="extensions that change each answer, in figures, proof and server: of classification, regression,"
+        " tags and answers to questions",
     )
     folds: int | None = Field(
         default=None,

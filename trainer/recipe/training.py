@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from trainer.recipe.own_names import OwnName
 from trainer.recipe.schedules import LrScheduler, LrSchedulerOptions, check_schedule, resolve_schedule
 from trainer.recipe.section import Metric, Name, Section
 
@@ -148,7 +149,7 @@ class Training(Section):
     save_total_limit: int = Field(
         default=2, ge=1, le=1000, description="states kept while training runs, the best and the last among them"
     )
-    metric_for_best_model: Metric | None = Field(
+    metric_for_best_model: Metric | OwnName | None = Field(
         default=None, description="on validation; null: the task's first in the table of tasks"
     )
     load_best_model_at_end: bool = Field(default=True, description="keep the best checkpoint; false: the last one")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rich.console import Console
 
 from serving.bundle.bundle import sha256_of
@@ -21,6 +21,7 @@ from trainer.data.rows import hash_rows
 from trainer.model.base_model import BaseCheckpoint
 from trainer.recipe.recipe import load_recipe
 from trainer.run import environment
+from trainer.run.extensions import changed_extensions
 from trainer.run.records import MOST_BYTES, DataRecord, RecipeRecord
 from trainer.run.run import Run, batch_sizes, differences, format_record, training_settings, write_atomically
 
@@ -63,6 +64,7 @@ class Lock(_Record):
     Attributes:
         recipe: resolved; paths are relative to the run's folder.
         data: the sha256 of each file and of each split's rows.
+        extensions: code of the user's own, by kind and name: distribution, version, sha256 of its source.
         machine: precision and threads, and the timed steps that chose them; None where nothing was measured.
         resumed: changes of the environment at each resumption.
         result: None while the run is not finished.
@@ -72,6 +74,7 @@ class Lock(_Record):
     recipe: dict[str, Any]
     model: dict[str, Any]
     data: dict[str, Any]
+    extensions: dict[str, dict[str, str]] = Field(default={}, exclude_if=lambda extensions: not extensions)
     seed: int
     environment: Environment
     machine: dict[str, Any] | None = None
@@ -149,9 +152,12 @@ def read_result(run: Run) -> tuple[Lock, Result]:
 def require_locked(run: Run) -> Lock:
     """The lock; raises InputError unless the run's recipe, rows and files are those of it."""
     lock, _ = read_result(run)
-    recipe = {run.recipe.name: training_settings(load_recipe(run.recipe).to_mapping(run.root))}
+    loaded = load_recipe(run.recipe)
+    recipe = {run.recipe.name: training_settings(loaded.to_mapping(run.root))}
     settings = {run.recipe.name: training_settings(lock.recipe)}
-    if changes := [*differences(settings, recipe, words=(LOCKED, IN_FOLDER)), *changes_since(lock, run)]:
+    changes = [*differences(settings, recipe, words=(LOCKED, IN_FOLDER)), *changes_since(lock, run)]
+    changes += differences(*changed_extensions(loaded, lock.extensions), "extensions", (LOCKED, NOW))
+    if changes:
         more = f" and {len(changes) - _MOST_CHANGES} more" if len(changes) > _MOST_CHANGES else ""
         raise InputError(
             f"{run.root}: is not as it was trained: {'; '.join(changes[:_MOST_CHANGES])}{more}."
@@ -190,6 +196,7 @@ def _create(record: dict[str, Any], base: BaseCheckpoint) -> Lock:
         recipe=record["recipe"],
         model={**record["model"], "files": base.files()},
         data=record["data"],
+        extensions=record.get("extensions", {}),
         seed=record["recipe"]["training"]["seed"],
         environment=Environment.here(),
         machine=record.get("machine"),
@@ -199,6 +206,7 @@ def _create(record: dict[str, Any], base: BaseCheckpoint) -> Lock:
 def _resume(lock: Lock, record: dict[str, Any], console: Console) -> Lock:
     """Steps may be computed in other batches and processes: both are the last ones'."""
     changes = differences(lock.environment.model_dump(), Environment.here().model_dump())
+    changes += differences(lock.extensions, record.get("extensions", {}), "extensions")
     was, now = (batch_sizes(recipe.get("training", {})) for recipe in (lock.recipe, record["recipe"]))
     changes += differences(was, now, "training")
     if changes:

@@ -25,6 +25,7 @@ from trainer.model.trained_head import Carried, TrainedHead, plan_head, read_tra
 from trainer.recipe.applicability import adds_noise
 from trainer.recipe.defaults import with_defaults
 from trainer.recipe.recipe import Recipe
+from trainer.run.extensions import Records, extension_records
 from trainer.run.processes import count
 from trainer.run.run import DISTIL_ROWS
 from trainer.setup.sources import InputCheck
@@ -74,6 +75,7 @@ class TrainingSetup:
             layers=layers,
             library_head=has_library_head(self.base.config, head),
             dense=modules.dense if as_folder else (),
+            classifier=self.recipe.model_head.head or "",
         )
         if not self.trained_head or self.recipe.few_shot:
             return spec
@@ -85,6 +87,11 @@ class TrainingSetup:
         if self.trained_head is None or self.recipe.few_shot:
             return None
         return plan_head(self.trained_head, self.model_spec, self.task)
+
+    @cached_property
+    def extensions(self) -> Records:
+        """Code of the user's own that the training uses."""
+        return extension_records(self.recipe)
 
     @property
     def kept_layers(self) -> list[int] | None:
@@ -103,6 +110,7 @@ class TrainingSetup:
             "model": self.base.to_record() | ({"teachers": teachers} if teachers else {}),
             "recipe": self.recipe.to_mapping(output),
             "data": data,
+            **({"extensions": self.extensions} if self.extensions else {}),
             "processes": count(),
             **({} if self.recipe.few_shot else {"total_train_batch_size": self.recipe.training.rows_a_step(count())}),
         }
@@ -117,6 +125,7 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     if recipe.distil and recipe.distil.student == "static":
         base, head, inputs = _without_layers(base), None, INPUTS
     training_task = create_training_task(resolve_recipe(recipe, base, head))
+    training_task.open_extensions()
     check_head(base.config, training_task.head, base.id)
     check_layers(base.config, training_task.recipe.model_head.layers, base.id)
     tokenizer = load_tokenizer(base.folder, training_task.data.max_length, inputs)
@@ -243,6 +252,7 @@ def _as_trained(recipe: Recipe, trained: TrainedHead | None) -> Recipe:
     section, spec = recipe.model_head, trained.spec
     silent: dict[str, Any] = {} if section.pooling else {"pooling": _to_choice(spec.pooling)}
     silent |= {} if "layers" in section.model_fields_set else {"layers": spec.layers}
+    silent |= {} if "head" in section.model_fields_set or not spec.classifier else {"head": spec.classifier}
     return recipe.model_copy(update={"model_head": section.model_copy(update=silent)})
 
 

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from serving.bundle.manifest import Limits
 from serving.tasks.base import Encoded, Task, TaskSettings
 from serving.tasks.personal_data import to_settings
+from serving.tasks.processing import steps_of
 from serving.tasks.windows import Windows
 from trainer.data.rows import Rows
 from trainer.model.base_model import BaseCheckpoint
@@ -40,6 +41,10 @@ class TrainingTask(RowReader, Objective, Scoring, Calibration):
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
+    def open_extensions(self) -> None:
+        """Raise InputError for code of the user's own that cannot be imported, before rows are read."""
+        _ = self.own_loss, self.own_metric
+
     def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
         """Keep what the task needs of the base model."""
         self.read_with(tokenizer, base.id)
@@ -63,7 +68,17 @@ class TrainingTask(RowReader, Objective, Scoring, Calibration):
     def pair_settings(self, max_length: int) -> dict[str, Any]:
         """Settings of tasks that take a text or a pair."""
         pair, windows = self.data.text_pair is not None, self._windows(max_length)
-        return {"pair": pair, "windows": windows, **to_settings(self.data.redact)}
+        return {"pair": pair, "windows": windows, **self.text_settings(), **self.answer_settings()}
+
+    def text_settings(self) -> dict[str, Any]:
+        """How texts are changed before they are read."""
+        steps = steps_of("preprocessors", self.data.preprocess)
+        return {**to_settings(self.data.redact), **({"preprocess": steps} if steps else {})}
+
+    def answer_settings(self) -> dict[str, Any]:
+        """How answers are changed after they are decoded."""
+        steps = steps_of("postprocessors", self.data.postprocess)
+        return {"postprocess": steps} if steps else {}
 
     def _windows(self, max_length: int) -> Windows | None:
         if self.aggregation is None:
@@ -100,7 +115,7 @@ class TrainingTask(RowReader, Objective, Scoring, Calibration):
     ) -> Iterator[Any]:
         """Each row's answer from its next ``count`` items, with no more of it than `Scoring` reads."""
         pairs = zip(encoded, results, strict=True)
-        answers = (task.decode(*pair, self.scoring_parameters) for pair in pairs)
+        answers = (task.answer(*pair, self.scoring_parameters) for pair in pairs)
         return (self.answer([next(answers) for _ in range(count)]) for count in counts)
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:

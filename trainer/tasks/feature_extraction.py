@@ -14,7 +14,6 @@ from transformers import PreTrainedTokenizerFast
 from serving.errors import InputError
 from serving.tasks import feature_extraction as serving
 from serving.tasks.base import Encoded, Task, TaskSettings
-from serving.tasks.personal_data import to_settings
 from trainer.data import columns
 from trainer.data.rows import Rows, texts_of
 from trainer.data.table import Table
@@ -57,7 +56,7 @@ class FeatureExtraction(TrainingTask):
     def draft_settings(self) -> serving.FeatureExtractionSettings:
         """Dimensions are unknown until the model has run: 1 stands in."""
         dims = self.recipe.model_head.matryoshka_dims or ()
-        return serving.FeatureExtractionSettings(dimensions=1, matryoshka_dims=dims, **to_settings(self.data.redact))
+        return serving.FeatureExtractionSettings(dimensions=1, matryoshka_dims=dims, **self.text_settings())
 
     def prepare(self, base: BaseCheckpoint, tokenizer: PreTrainedTokenizerFast) -> None:
         """Raises InputError for sizes that vectors of this model do not have."""

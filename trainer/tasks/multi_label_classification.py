@@ -142,6 +142,9 @@ class MultiLabelClassification(TrainingTask):
             "accuracy": float(np.mean(self.is_correct(rows, answers))),
         }
 
+    def answered(self, rows: Rows, answers: Sequence[Any]) -> list[Any]:
+        return list(map(_labels, answers))
+
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         if metric == "accuracy":
             return mean_of(self.is_correct(rows, answers))

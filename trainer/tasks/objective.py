@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -13,8 +14,10 @@ from serving.tasks.base import Encoded, Task
 from serving.tasks.windows import Aggregation
 from trainer.data.rows import Rows
 from trainer.model.inputs import IGNORED, Batch
+from trainer.recipe.applicability import LOSS_NAMES
 from trainer.recipe.defaults import label_smoothing
 from trainer.recipe.recipe import Recipe
+from trainer.tasks.own_loss import OwnLoss
 from trainer.tasks.soft_answers import SoftAnswers
 
 
@@ -42,6 +45,15 @@ class Objective(ABC):
     def warnings(self, task: Task, rows: Rows) -> list[str]:
         """About what `examples` leaves out of training rows, beyond texts that are cut."""
         return []
+
+    @cached_property
+    def own_loss(self) -> OwnLoss | None:
+        """The extension that the recipe names as its loss; raises InputError where it cannot be imported."""
+        return None if self.recipe.loss in LOSS_NAMES else OwnLoss.open(self.recipe.loss)
+
+    def total_loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:
+        """`loss`, or the sum of the recipe's own one."""
+        return self.own_loss(logits, labels) if self.own_loss else self.loss(logits, labels, training=training)
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor, *, training: bool) -> Tensor:

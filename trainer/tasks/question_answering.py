@@ -77,7 +77,10 @@ class QuestionAnswering(WordScoring, TrainingTask):
                 field="data.stride",
             )
         return serving.QuestionAnsweringSettings(
-            stride=shared, max_length=max_length, no_answer_threshold=0.0 if self._may_be_none else None
+            stride=shared,
+            max_length=max_length,
+            no_answer_threshold=0.0 if self._may_be_none else None,
+            **self.answer_settings(),
         )
 
     def imported_settings(self, rows: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:

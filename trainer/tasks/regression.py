@@ -97,6 +97,9 @@ class Regression(TrainingTask):
         low, high = (np.array([answer[0][end] for answer in answers]) for end in ("low", "high"))
         return {**scores, "coverage": float(np.mean((low <= expected) & (expected <= high)))}
 
+    def answered(self, rows: Rows, answers: Sequence[Any]) -> list[Any]:
+        return [answer[0]["score"] for answer in answers]
+
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         return (pearson_of if metric == "pearson" else spearman_of)(rows.targets, _numbers(answers))
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from serving.tasks.base import Encoded, Task, TaskParameters
 from trainer.data.rows import Rows, texts_of
+from trainer.metrics.bootstrap import value_of
 from trainer.metrics.changes import Changes, Side
 from trainer.metrics.intervals import wilson_interval
+from trainer.metrics.own_metric import OwnMetric, distinct
 from trainer.metrics.resampling import WeightedMetric, mean_of
 from trainer.metrics.squad import exact_match, f1
 from trainer.model.inference import RowLogits
 from trainer.recipe.recipe import Recipe
+from trainer.recipe.section import METRIC_NAMES
 
 MetricValues = dict[str, float]
 Interval = tuple[float, float]
@@ -39,13 +43,49 @@ class Scoring(ABC):
         """The metric that a proof compares."""
         return self.recipe.metric
 
+    @cached_property
+    def own_metric(self) -> OwnMetric | None:
+        """The extension that the recipe names as its metric; raises InputError where it cannot be imported."""
+        name = self.recipe.metric
+        return None if name in METRIC_NAMES else OwnMetric.open(name)
+
+    def score(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
+        """All figures, in the order of display: `metrics`, after the recipe's own one."""
+        own = self.own_metric
+        found = {own.name: value_of(self.weigh(own.name, rows, answers))} if own else {}
+        return {**found, **self.metrics(rows, answers)}
+
+    def weigh(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
+        """A metric that may choose the checkpoint, or that a proof compares, as a function of row weights."""
+        if self.own_metric and metric == self.own_metric.name:
+            return self.own_metric.of(self.expected(rows), self.answered(rows, answers))
+        return self.weighted_metric(metric, rows, answers)
+
+    def least(self, metric: str, rows: Rows) -> float:
+        """The best score of an answer that is the same for every row."""
+        if self.own_metric and metric == self.own_metric.name:
+            return self.own_metric.best_of(self.expected(rows), self.constants(rows))
+        return self.floor(metric, rows)
+
+    def expected(self, rows: Rows) -> list[Any]:
+        """As an extension's metric gets it: a label, a list of labels or tags, a number, or accepted texts a row."""
+        return list(rows.targets)
+
+    def answered(self, rows: Rows, answers: Sequence[Any]) -> list[Any]:
+        """The same of the answers."""
+        raise NotImplementedError  # of tasks that take no such metric
+
+    def constants(self, rows: Rows) -> Iterator[list[Any]]:
+        """Answers to all rows that are one."""
+        return ([value] * len(rows) for value in distinct(self.expected(rows)))
+
     @abstractmethod
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
-        """In the order of display."""
+        """The task's own, in the order of display."""
 
     @abstractmethod
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
-        """A metric that may choose the checkpoint, or that a proof compares, as a function of row weights."""
+        """One of the task's own for `weigh`."""
 
     def intervals(self, rows: Rows, answers: Sequence[Any]) -> Mapping[str, Interval]:
         """The 95 % intervals of metrics that are neither shares of rows nor correlations."""
@@ -56,7 +96,7 @@ class Scoring(ABC):
         return {}
 
     def floor(self, metric: str, rows: Rows) -> float:
-        """The best score of an answer that is the same for every row; a correlation with a constant is 0."""
+        """One of the task's own for `least`; a correlation with a constant is 0."""
         return 0.0
 
     def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool] | None:
@@ -111,6 +151,18 @@ class WordScoring(Scoring):
         """Answer and accepted texts."""
         return list(zip(map(self.answered_text, answers), self.accepted_texts(rows), strict=True))
 
+    def expected(self, rows: Rows) -> list[Any]:
+        return self.accepted_texts(rows)
+
+    def answered(self, rows: Rows, answers: Sequence[Any]) -> list[Any]:
+        return list(map(self.answered_text, answers))
+
+    def constants(self, rows: Rows) -> Iterator[list[Any]]:
+        return ([text] * len(rows) for text in ("", self._most_accepted(rows)))
+
+    def _most_accepted(self, rows: Rows) -> str:
+        return Counter(text for texts in self.accepted_texts(rows) for text in set(texts)).most_common(1)[0][0]
+
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         pairs = self.answered_texts(rows, answers)
         return {name: float(np.mean([score(*pair) for pair in pairs])) for name, score in SCORES.items()}
@@ -121,9 +173,8 @@ class WordScoring(Scoring):
 
     def floor(self, metric: str, rows: Rows) -> float:
         """Of no answer, or of the most frequent accepted one."""
-        accepted = self.accepted_texts(rows)
-        frequent = Counter(text for texts in accepted for text in set(texts)).most_common(1)[0][0]
-        return max(float(np.mean([SCORES[metric](text, texts) for texts in accepted])) for text in ("", frequent))
+        accepted, candidates = self.accepted_texts(rows), ("", self._most_accepted(rows))
+        return max(float(np.mean([SCORES[metric](text, texts) for texts in accepted])) for text in candidates)
 
     def is_correct(self, rows: Rows, answers: Sequence[Any]) -> list[bool]:
         return [exact_match(*pair) == 1 for pair in self.answered_texts(rows, answers)]

@@ -135,6 +135,9 @@ class TextClassification(TrainingTask):
             "macro_f1": float(f1_score(expected, answered, average="macro", zero_division=0)),
         }
 
+    def answered(self, rows: Rows, answers: Sequence[Any]) -> list[Any]:
+        return _labels(answers)
+
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         if metric == "accuracy":
             return mean_of(self.is_correct(rows, answers))

@@ -80,7 +80,7 @@ class TokenClassification(TaggedRows, TrainingTask):
         return dict(Counter(tag for target in rows.targets for tag in target["tags"]))
 
     def settings(self, train: Rows, labels: Sequence[str], max_length: int) -> TaskSettings:
-        return serving.TokenClassificationSettings(stride=stride(self.recipe, max_length))
+        return serving.TokenClassificationSettings(stride=stride(self.recipe, max_length), **self.answer_settings())
 
     def tune_settings(self, task: Task, encoded: Sequence[Encoded], logits: RowLogits, rows: Rows) -> TaskSettings:
         """The smallest bias of O with the best validation F1."""
@@ -134,6 +134,16 @@ class TokenClassification(TaggedRows, TrainingTask):
     def metrics(self, rows: Rows, answers: Sequence[Any]) -> MetricValues:
         scores = _entity_scores(rows, answers).micro
         return {"f1": scores.f1, "precision": scores.precision, "recall": scores.recall}
+
+    def expected(self, rows: Rows) -> list[Any]:
+        return [target["tags"] for target in rows.targets]
+
+    def answered(self, rows: Rows, answers: Sequence[Any]) -> list[Any]:
+        return answered_tags(rows, answers)
+
+    def constants(self, rows: Rows) -> Iterator[list[Any]]:
+        """No entity anywhere."""
+        yield [[OUTSIDE] * len(tags) for tags in self.expected(rows)]
 
     def weighted_metric(self, metric: str, rows: Rows, answers: Sequence[Any]) -> WeightedMetric:
         pairs = _entity_pairs(rows, answers)

@@ -38,7 +38,7 @@ class ItemAnswers(Sequence[Any]):
     def __getitem__(self, place: int | slice) -> Any:
         if isinstance(place, slice):
             return [self[at] for at in range(*place.indices(len(self)))]
-        return self.task.decode(self.encoded[place], self.results[place])
+        return self.task.answer(self.encoded[place], self.results[place])
 
     @property
     def decisions(self) -> list[Hashable]:
@@ -61,7 +61,7 @@ class ItemAnswers(Sequence[Any]):
 
         def decode() -> Iterator[Any]:
             for pair in zip(self.encoded, self.results, strict=True):
-                answer = self.task.decode(*pair, self.training_task.scoring_parameters)
+                answer = self.task.answer(*pair, self.training_task.scoring_parameters)
                 decisions.append(self.task.decision(answer))
                 labels.append(tuple(self.task.predicted_labels(answer)))
                 yield answer

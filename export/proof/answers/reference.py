@@ -182,7 +182,7 @@ class ReferenceAnswers:
 
     @cached_property
     def scores(self) -> MetricValues:
-        return self.training_task.metrics(self.evaluation, self.row_answers)
+        return self.training_task.score(self.evaluation, self.row_answers)
 
 
 def compute_reference_answers(model: ReferenceModel, training_task: TrainingTask, evaluation: Rows) -> ReferenceAnswers:

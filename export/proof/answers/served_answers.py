@@ -144,13 +144,13 @@ class ServedAnswers:
             part = slice(places.start, places.stop)
             rows, before, after = rows.take(places), before[part], after[part]
         metric, budget = task.proof_metric, task.recipe.export.max_metric_drop if budget is None else budget
-        score = task.metrics(rows, before)[metric]
+        score = task.score(rows, before)[metric]
         try:
-            served = task.metrics(rows, after)[metric]
+            served = task.score(rows, after)[metric]
         except ValueError:  # correlations refuse values that are not finite
             return unmeasured_change(metric, score, len(rows), budget, self.level)
-        sides = [task.weighted_metric(metric, rows, each) for each in (before, after)]
-        floor = task.floor(metric, rows)
+        sides = [task.weigh(metric, rows, each) for each in (before, after)]
+        floor = task.least(metric, rows)
         unlabelled = None if of_teacher else self._changed_unlabelled
         return measure_change(metric, (score, served), (sides[0], sides[1]), budget, self.level, floor, unlabelled)
 

@@ -52,7 +52,8 @@ def check_decoding(served: ServedAnswers) -> Decoding:
 
 
 def _follows(check: Check, task: Task, served: ServedAnswers, place: int) -> bool:
-    return check(task, served.encoded[place], served.results[place], served.answers[place])
+    encoded, results = served.encoded[place], served.results[place]
+    return check(task, encoded, results, task.decode(encoded, results))  # before any post-processing
 
 
 def follows_classification(task: Any, encoded: Encoded, logits: Sequence[Logits], answer: Any) -> bool:

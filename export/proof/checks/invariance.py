@@ -91,7 +91,7 @@ class _ItemsAlone:
     def _read(self, place: int, results: list[Any]) -> tuple[Hashable, list[Logits]]:
         """What a caller acts on, and the logits."""
         encoded, task = self.served.encoded[place], self.predictor.task
-        return task.decision(task.decode(encoded, results)), self.predictor.logits(encoded.windows, results)
+        return task.decision(task.answer(encoded, results)), self.predictor.logits(encoded.windows, results)
 
     def tokens(self, place: int) -> int:
         return self._tokens[place]

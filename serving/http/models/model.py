@@ -107,10 +107,10 @@ class Model:
         """With the model's own answers, where the caller's parameters may have changed them."""
         task, parameters = self.predictor.task, request.parameters
         both = list(zip(encoded, results, strict=True))
-        answers = [task.decode(*each, parameters) for each in both]
+        answers = [task.answer(*each, parameters) for each in both]
         if task.score_parameters.isdisjoint(parameters.model_fields_set):
             return Reply(encoded, results, answers, answers)
-        return Reply(encoded, results, answers, [task.decode(*each) for each in both])
+        return Reply(encoded, results, answers, [task.answer(*each) for each in both])
 
     async def close(self) -> None:
         """Answer what was accepted, then stop."""

@@ -97,7 +97,7 @@ def row_losses(objective: Objective, logits: Tensor, labels: Tensor, sizes: Sequ
     windows, losses, start = len(logits) // max(1, len(labels)), [], 0
     for size in sizes:
         of_row = labels[start : start + size]
-        loss = objective.loss(logits[start * windows : (start + size) * windows], of_row, training=training)
+        loss = objective.total_loss(logits[start * windows : (start + size) * windows], of_row, training=training)
         losses.append(loss / max(1, objective.label_count(of_row)))
         start += size
     return torch.stack(losses)
