@@ -25,23 +25,23 @@ def find_extension(kind: Kind, name: str, built_in: Collection[str] = ()) -> Ext
             wrong.
     """
     folder = Path.cwd()
-    if found := _installed(kind).get(name):
+    if found := installed(kind).get(name):
         _refuse_built_in(found, built_in)
         return _only(found)
     local = {each.name: each for each in _local(folder) if each.kind == kind}
     _refuse_built_in(list(local.values()), built_in)
     if name in local:
         return local[name]
-    raise InputError(_describe_missing(kind, name, folder, [*built_in, *_installed(kind), *local]), field=name)
+    raise InputError(_describe_missing(kind, name, folder, [*built_in, *installed(kind), *local]), field=name)
 
 
 def extension_names(kind: Kind) -> list[str]:
     """Of installed packages and tuneship.toml; raises InputError."""
-    return sorted({*_installed(kind), *(each.name for each in _local(Path.cwd()) if each.kind == kind)})
+    return sorted({*installed(kind), *(each.name for each in _local(Path.cwd()) if each.kind == kind)})
 
 
 @cache
-def _installed(kind: Kind) -> dict[str, list[Extension]]:
+def installed(kind: Kind) -> dict[str, list[Extension]]:
     """By name. What is installed stays the same while a program runs."""
     found: dict[str, list[Extension]] = {}
     for point in entry_points(group=f"{ENTRY_POINTS}{kind}"):
