@@ -101,6 +101,9 @@ def image(
     ] = None,
     tag: Annotated[str, Option(metavar="NAME:TAG", help="Name of the image.")] = "tuneship:latest",
     bill: Annotated[Path, Option(metavar="FILE", help="Its bill of materials.")] = Path("image.cdx.json"),
+    wheel: Annotated[
+        list[Path] | None, Option(metavar="FILE", help="A wheel of extensions that the bundle needs. Repeatable.")
+    ] = None,
     require_signature: TrustedKey = None,
 ) -> None:
     """Build the Docker image that serves a bundle.
@@ -111,7 +114,7 @@ def image(
     from deploy.plan.check import check_bundle
 
     opened, _ = check_bundle(locate(bundle), require_signature)
-    built = build_image(opened.root, tag, bill, docker_options or [])
+    built = build_image(opened.root, tag, bill, docker_options or [], wheel or [])
     out.print(f"{tag}  {built.number}, {built.size / 1e6:,.0f} MB", highlight=False, soft_wrap=True)
     out.print(f"bill  →  {escape(str(bill))}", soft_wrap=True)
 

@@ -44,11 +44,11 @@ class Image:
     bill: Path
 
 
-def build_image(bundle: Path, tag: str, bill: Path, options: Sequence[str] = ()) -> Image:
-    """``options`` are further ones of ``docker build``. Raises InputError, or BuildFailed."""
+def build_image(bundle: Path, tag: str, bill: Path, options: Sequence[str] = (), wheels: Sequence[Path] = ()) -> Image:
+    """``options`` are further ones of ``docker build``, ``wheels`` of extensions. Raises InputError, or BuildFailed."""
     create_image_bom = _require_bill()
     with tempfile.TemporaryDirectory(prefix="tuneship-image-") as folder:
-        lay_context(bundle, Path(folder))
+        lay_context(bundle, Path(folder), wheels)
         build(Path(folder), tag, create_labels(bundle), options)
     image = inspect(tag)
     bill.write_bytes(create_image_bom(image, read_contents(tag), bundle))
@@ -67,8 +67,13 @@ def _require_bill() -> Any:
     return create_image_bom
 
 
-def lay_context(bundle: Path, folder: Path) -> None:
-    """Copy what the Dockerfile copies; nothing else reaches the engine."""
+def lay_context(bundle: Path, folder: Path, wheels: Sequence[Path] = ()) -> None:
+    """Copy what the Dockerfile copies; nothing else reaches the engine. Raises InputError for what is no wheel."""
+    (folder / "wheels").mkdir(parents=True)
+    for wheel in wheels:
+        if wheel.suffix != ".whl" or not wheel.is_file():
+            raise InputError(f"--wheel {wheel}: is no wheel; make one by pip wheel --no-deps PACKAGE", field="--wheel")
+        shutil.copyfile(wheel, folder / "wheels" / wheel.name)
     for part in PARTS:
         source, target = HOME / part, folder / part
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -18,21 +18,27 @@ from urllib.parse import unquote, urlsplit
 from deploy.image.shrink import shrink
 
 WHEELS = "wheels.json"
-PIP_OPTIONS = ("--no-cache-dir", "--no-compile", "--no-deps", "--only-binary", ":all:", "--require-hashes")
+PIP_OPTIONS = ("--no-cache-dir", "--no-compile", "--no-deps", "--only-binary", ":all:")
+PINNED = ("--require-hashes",)
 
 
-def main(requirements: Path, folder: Path) -> None:
-    report = install(requirements, folder)
+def main(requirements: Path, folder: Path, own: Path | None = None) -> None:
+    """``own`` is a folder of wheels of extensions, which are installed whole."""
+    reports = [install(folder, *PINNED, "--requirement", str(requirements))]
     for cut, size in shrink(folder).items():
         sys.stdout.write(f"{size / 1e6:6.1f} MB less: {cut}\n")
-    (folder / WHEELS).write_text(json.dumps(list_wheels(report, folder), indent=1) + "\n")
+    if own and (wheels := sorted(map(str, own.glob("*.whl")))):
+        reports.append(install(folder, "--no-index", *wheels))
+    found = [list_wheels(report, folder) for report in reports]
+    (folder / WHEELS).write_text(json.dumps({name: each[name] for each in found for name in each}, indent=1) + "\n")
 
 
-def install(requirements: Path, folder: Path) -> dict[str, Any]:
+def install(folder: Path, *arguments: str) -> dict[str, Any]:
     """What pip reports: https://pip.pypa.io/en/stable/reference/installation-report/."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
-        places = ("--target", str(folder), "--report", report.name, "--requirement", str(requirements))
-        subprocess.run([sys.executable, "-m", "pip", "install", *PIP_OPTIONS, *places], check=True)
+        places = ("--target", str(folder), "--report", report.name)
+        command = [sys.executable, "-m", "pip", "install", *PIP_OPTIONS, *places, *arguments]
+        subprocess.run(command, check=True)
         content: dict[str, Any] = json.loads(Path(report.name).read_bytes())
     return content
 
