@@ -53,7 +53,8 @@ def check_decoding(served: ServedAnswers) -> Decoding:
 
 def _follows(check: Check, task: Task, served: ServedAnswers, place: int) -> bool:
     encoded, results = served.encoded[place], served.results[place]
-    return check(task, encoded, results, task.decode(encoded, results))  # before any post-processing
+    answer = task.decode(encoded, results) if task.postprocess else served.answers[place]
+    return check(task, encoded, results, answer)
 
 
 def follows_classification(task: Any, encoded: Encoded, logits: Sequence[Logits], answer: Any) -> bool:
