@@ -112,6 +112,7 @@ SEEN_ELSEWHERE = {
     "data.train", "data.test", "data.text", "data.label", "data.label_names", "data.column_names", "data.encoding",
     "data.delimiter", "data.field", "data.dataset", "data.config_name", "data.revision", "data.unusable_rows",
     "data.folds", "data.streaming", "data.group", "data.time", "data.split",
+    "data.preprocess", "data.postprocess", "model_head.head",  # extensions: tests/examples/test_extensions.py
     "training.per_device_eval_batch_size", "training.gradient_checkpointing", "training.last_layers",
     "training.eval_strategy", "training.eval_steps", "training.metric_for_best_model",
     "training.load_best_model_at_end", "training.early_stopping_patience", "training.weight_averaging_epochs",
