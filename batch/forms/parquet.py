@@ -22,7 +22,7 @@ except ImportError as _error:
 TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
 """Of columns that JSON lines bring; others are JSON in a text."""
 
-BYTES_PER_GROUP = 64 * 2**20
+BYTES_PER_GROUP = 16 * 2**20
 """In memory, of a row group that is joined of parts."""
 
 
