@@ -195,7 +195,7 @@ class TableJoiner:
         self._writer.close()
 
     def add(self, part: IO[bytes]) -> None:
-        self._waiting.append(pq.read_table(part))
+        self._waiting.append(pq.ParquetFile(part).read(use_threads=False))  # read_table would load Arrow Dataset too
         if sum(each.nbytes for each in self._waiting) >= BYTES_PER_GROUP:
             self._flush()
 
