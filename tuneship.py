@@ -13,7 +13,7 @@ if sys.platform == "win32":  # before the imports: they lock files and wait for 
 
 import typer
 
-from commands import bundles, checks, deploy, privacy, projects, search, serving, training
+from commands import bundles, checks, deploy, onboarding, privacy, projects, search, serving, training
 from commands.processes import require_one_process
 from commands.terminal import readable_errors
 
@@ -25,6 +25,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for verb in (
+    onboarding.init,
+    onboarding.doctor,
     projects.new,
     checks.check,
     training.train,

@@ -14,13 +14,18 @@ from tests.paths import ROOT
 PACKAGES = {
     "batch": 13,
     "checks": 10,
-    "commands": 11,
+    "commands": 12,
     "deploy": 22,
     "docsite": 10,
     "serving": 16,
     "stores": 12,
     "trainer": 12,
+<<<<<<< HEAD
     "export": 11,
+=======
+    "export": 10,
+    "onboarding": 3,
+>>>>>>> 7beb6f4 (tuneship init: a data file becomes a recipe that says why; tuneship doctor looks at the machine (begun))
     "search": 10,
     "templates": 5,
 }

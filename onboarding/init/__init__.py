@@ -1,0 +1,1 @@
+"""A data file → a recipe that says why: files → reading → profile → inference → draft."""
