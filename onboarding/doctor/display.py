@@ -1,4 +1,4 @@
-"""Findings on a terminal: a line each, and below it what to do."""
+"""Findings on a terminal: how each stands, what was found, and below it what to do."""
 
 from __future__ import annotations
 
@@ -12,35 +12,30 @@ from rich.text import Text
 from onboarding.doctor.finding import Finding, State
 
 WIDTH = 80
-_NAME = 22
-_SIGNS: dict[State, tuple[str, str]] = {
-    "ok": ("ok", "green"),
-    "warning": ("warning", "yellow"),
-    "error": ("error", "red"),
-}
+_LEAD = 9
+_COLOURS: dict[State, str] = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 def show(console: Console, findings: Sequence[Finding]) -> None:
     for finding in findings:
-        _show(console, finding)
+        console.print(_to_text(finding), soft_wrap=True)
     counts = Counter(finding.state for finding in findings)
-    told = ", ".join(
-        f"{counts[state]} {state}{'s' if state != 'ok' and counts[state] != 1 else ''}" for state in _SIGNS
-    )
-    console.print(Text(f"\n{told}"))
+    console.print(Text(f"\n{counts['ok']} ok, {counts['warning']} warnings, {counts['error']} errors"))
 
 
-def _show(console: Console, finding: Finding) -> None:
-    word, colour = _SIGNS[finding.state]
-    lead = 9
-    lines = textwrap.wrap(
-        f"{finding.name}: {finding.found}", WIDTH - lead, break_long_words=False, break_on_hyphens=False
-    )
-    text = Text(f"{word:{lead}}", style=colour)
-    text.append(f"\n{' ' * lead}".join(lines), style="default")
-    console.print(text, soft_wrap=True)
-    for line in textwrap.wrap(finding.remedy, WIDTH - lead - 2, break_long_words=False, break_on_hyphens=False):
-        console.print(
-            Text(f"{' ' * lead}→ {line}" if line == finding.remedy[: len(line)] else f"{' ' * lead}  {line}"),
-            soft_wrap=True,
-        )
+def _to_text(finding: Finding) -> Text:
+    text = Text(f"{finding.state:{_LEAD}}", style=_COLOURS[finding.state])
+    lines = _wrap(f"{finding.name}: {finding.found}", 0)
+    if finding.remedy:
+        first, *others = _wrap(finding.remedy, 2)
+        lines += [f"→ {first}", *(f"  {line}" for line in others)]
+    return text.append(f"\n{' ' * _LEAD}".join(lines), style="default")
+
+
+def _wrap(text: str, indent: int) -> list[str]:
+    width = WIDTH - _LEAD - indent
+    return [
+        line
+        for part in text.splitlines()
+        for line in textwrap.wrap(part, width, break_long_words=False, break_on_hyphens=False)
+    ]

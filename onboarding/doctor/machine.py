@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from onboarding.doctor.finding import Finding, error, ok, warning
 from serving.bundle.cpu import INSTRUCTIONS, Machine, describe_machine
@@ -18,23 +19,24 @@ from serving.settings.settings import available_cpus, cache_folder
 GIGABYTE = 2**30
 _LITTLE_MEMORY, _TOO_LITTLE_MEMORY = 4 * GIGABYTE, GIGABYTE
 _LITTLE_DISK, _TOO_LITTLE_DISK = 5 * GIGABYTE, GIGABYTE // 2
+_UNLIMITED = 2**60
+"""Version 1 of cgroups writes a large number where there is no limit."""
 _FEW_FILES = 1024
 _SECONDS = 2.0
 """That another program may take to answer."""
 
 
 def check_machine() -> Iterator[Finding]:
-    machine = describe_machine()
-    yield _vectors(machine)
+    yield check_processor(describe_machine())
     yield _cpus()
-    yield _memory()
+    yield check_memory()
     yield from _disks()
     yield _gpu()
     yield _open_files()
     yield _engine()
 
 
-def _vectors(machine: Machine) -> Finding:
+def check_processor(machine: Machine) -> Finding:
     features = ", ".join(machine["features"]) or "no vector instructions that matter here"
     found = f"{machine['architecture']}, {machine['cpu']}: {features}"
     if INSTRUCTIONS["int8-dot-product"] & set(machine["features"]):
@@ -54,49 +56,55 @@ def _cpus() -> Finding:
     return ok("CPUs", f"{available} of {every}, by this process's affinity and its container's quota")
 
 
-def _memory() -> Finding:
-    total, free = _memory_bytes()
-    limit = _cgroup_memory()
-    room = min(value for value in (free, limit) if value is not None) if free is not None or limit else None
-    if room is None:
+def check_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> Finding:
+    """What is free of the machine's, or of the container's where that is less."""
+    known = [each for each in (_machine_memory(meminfo), _container_memory(cgroup)) if each]
+    if not known:
         return ok("memory", "not told by this system")
-    most = min(value for value in (total, limit) if value is not None)
-    found = f"{room / GIGABYTE:.1f} GB free of {most / GIGABYTE:.1f}" + (
-        " (the container's limit)" if most == limit else ""
-    )
-    if room < _TOO_LITTLE_MEMORY:
+    room = min(known, key=lambda memory: memory.free)
+    found = f"{room.free / GIGABYTE:.1f} GB free of {room.most / GIGABYTE:.1f}{room.whose}"
+    if room.free < _TOO_LITTLE_MEMORY:
         return error("memory", found, "a server needs about 1 GB, a training of the default model 3: free some")
-    if room < _LITTLE_MEMORY:
+    if room.free < _LITTLE_MEMORY:
         return warning("memory", found, "trainings may not fit; see tuneship train RECIPE --forecast")
     return ok("memory", found)
 
 
-def _memory_bytes(meminfo: Path = Path("/proc/meminfo")) -> tuple[int | None, int | None]:
-    """All of it, and what is available."""
+class _Memory(NamedTuple):
+    """In bytes."""
+
+    free: int
+    most: int
+    whose: str = ""
+
+
+def _machine_memory(meminfo: Path) -> _Memory | None:
     if not meminfo.is_file():
-        try:
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), None
-        except (ValueError, OSError):
-            return None, None
-    fields = {
-        key: value.split()[0] for key, _, value in (line.partition(":") for line in meminfo.read_text().splitlines())
-    }
-    return int(fields["MemTotal"]) * 1024, int(fields["MemAvailable"]) * 1024
+        return None
+    pairs = (line.partition(":") for line in meminfo.read_text().splitlines())
+    fields = {key: value.split()[0] for key, _, value in pairs}
+    return _Memory(int(fields["MemAvailable"]) * 1024, int(fields["MemTotal"]) * 1024)
 
 
-def _cgroup_memory(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What the container may still take; None without a limit."""
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+def _container_memory(root: Path) -> _Memory | None:
+    """None without a limit. What the page cache holds is free."""
+    for limit, used, folder in (
+        ("memory.max", "memory.current", root),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", root / "memory"),
     ):
         try:
-            most = (root / limit).read_text().strip()
-            if most.isdecimal() and int(most) < 2**60:
-                return int(most) - int((root / used).read_text())
-        except (OSError, ValueError):
+            most = (folder / limit).read_text().strip()
+            if most.isdecimal() and int(most) < _UNLIMITED:
+                taken = int((folder / used).read_text()) - _cached(folder / "memory.stat")
+                return _Memory(int(most) - taken, int(most), " (the container's limit)")
+        except OSError:
             continue
     return None
+
+
+def _cached(stat: Path) -> int:
+    fields = dict(line.split() for line in stat.read_text().splitlines()) if stat.is_file() else {}
+    return int(fields.get("inactive_file", 0))
 
 
 def _disks() -> Iterator[Finding]:
@@ -109,10 +117,10 @@ def _disks() -> Iterator[Finding]:
             yield error(f"disk, {name}", f"{there} cannot be written", "change its permissions, or work elsewhere")
         elif (device := there.stat().st_dev) not in seen:
             seen.add(device)
-            yield _disk(name, there)
+            yield check_disk(name, there)
 
 
-def _disk(name: str, there: Path) -> Finding:
+def check_disk(name: str, there: Path) -> Finding:
     free = shutil.disk_usage(there).free
     found, name = f"{free / GIGABYTE:.1f} GB free at {there}", f"disk, {name}"
     if free < _TOO_LITTLE_DISK:

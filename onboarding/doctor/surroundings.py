@@ -20,7 +20,7 @@ _WRONG, _VERY_WRONG = 60, 900
 
 
 def check_surroundings(*, network: bool) -> Iterator[Finding]:
-    yield _locale()
+    yield check_locale()
     yield _hub_cache()
     yield _threads()
     if network:
@@ -35,7 +35,7 @@ def hub() -> str:
     return os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
 
 
-def _locale() -> Finding:
+def check_locale() -> Finding:
     files, screen = sys.getfilesystemencoding(), getattr(sys.stdout, "encoding", None) or "utf-8"
     found = f"text is {locale.getpreferredencoding(False)}, file names {files}, the terminal {screen}"
     if all(name.lower().replace("-", "") == "utf8" for name in (files, screen)):
@@ -72,10 +72,10 @@ def _threads() -> Finding:
 def _clock() -> Finding:
     """Against the newest thing that is known without a network: the files of this installation."""
     written = Path(serving.__file__).stat().st_mtime
-    return _compare_clock(time.time(), written) if time.time() < written else ok("clock", _now())
+    return compare_clock(time.time(), written) if time.time() < written else ok("clock", _now())
 
 
-def _compare_clock(here: float, there: float) -> Finding:
+def compare_clock(here: float, there: float) -> Finding:
     off = abs(here - there)
     if off < _WRONG:
         return ok("clock", _now())
@@ -100,7 +100,7 @@ def _hub() -> Iterator[Finding]:
         yield warning("hub", f"{place} does not answer ({_reason(problem)})", _WITHOUT_HUB)
         return
     date = email.utils.parsedate_tz(answer.headers.get("date", ""))
-    yield _compare_clock(time.time(), email.utils.mktime_tz(date)) if date else _clock()
+    yield compare_clock(time.time(), email.utils.mktime_tz(date)) if date else _clock()
     if answer.status_code >= 500:
         yield warning("hub", f"{place} answers with status {answer.status_code}", _WITHOUT_HUB)
     else:

@@ -106,8 +106,9 @@ def _with_sets(roles: dict[str, list[Path]], reason: str) -> Files:
     folder = roles["train"][0].parent
     return Files(
         tuple(map(str, roles["train"])),
-        **held,
-        label_names=_label_file(folder) or _label_file(folder.parent),
+        held.get("test"),
+        held.get("validation"),
+        _label_file(folder) or _label_file(folder.parent),
         reasons={f"data.{role}": reason for role in held},
     )
 

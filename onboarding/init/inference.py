@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from onboarding.init.answers import Answer, find_answers
-from onboarding.init.names import PAIRS, TEXTS, find_pair, find_twins, is_id, rank
+from onboarding.init.names import PAIRS, TARGETS, TEXTS, find_pair, find_twins, is_id, rank
 from onboarding.init.profile import Column
 from onboarding.init.roles import Asked, Roles, nothing_fits, require_named
 from onboarding.init.shapes import find_shape
 from trainer.data.table import Table
+from trainer.recipe.recipe import GENERATING
 
 Columns = Mapping[str, Column]
 
@@ -43,6 +44,8 @@ class _Texts:
 
 def _texts_and_answers(table: Table, columns: Columns, asked: Asked) -> Roles:
     texts = _find_texts(table, columns, asked)
+    if asked.task in GENERATING:
+        return _generated(table, columns, texts.text, asked)
     rest = {name: column for name, column in columns.items() if name not in (texts.text, texts.pair)}
     answers = find_answers(table, rest, asked, pair=texts.pair is not None)
     if not answers:
@@ -62,7 +65,8 @@ def _find_texts(table: Table, columns: Columns, asked: Asked) -> _Texts:
         raise nothing_fits(table, columns, "no column holds texts", _REMEDIES[:1])
     pair = find_pair(texts, PAIRS) or find_twins(texts)
     if pair and not asked.text_pair:
-        return _Texts(*pair, f"{pair[0]!r} and {pair[1]!r} are a pair of texts by their names")
+        others = [name for name in texts if name not in pair]
+        return _Texts(*pair, f"{pair[0]!r} and {pair[1]!r} are a pair of texts by their names", others)
     best = max(texts, key=lambda name: (_score(columns[name]), -texts.index(name)))
     others = [name for name in texts if name not in (best, asked.text_pair)]
     return _Texts(best, asked.text_pair, _why_text(columns[best], others), others)
@@ -123,10 +127,22 @@ def _without_answers(table: Table, columns: Columns, texts: _Texts, asked: Asked
         return Roles(
             task, data | ({"negative": negatives[0]} if negatives else {}), {"loss": loss}, reasons, {"task": [other]}
         )
-    if asked.task == "text-generation":
-        data = {} if texts.text == "text" else {"text": texts.text}
-        return Roles("text-generation", data, reasons={"task": "texts alone: how they go on is learned"})
     raise nothing_fits(table, columns, "no column looks like an answer to learn", _REMEDIES)
+
+
+def _generated(table: Table, columns: Columns, text: str, asked: Asked) -> Roles:
+    """Texts that the user says are generated; of text generation also how texts alone go on."""
+    task = asked.task or ""
+    kinds = [name for name, column in columns.items() if column.kind in ("text", "category") and name != text]
+    targets = list(asked.label) or sorted(kinds, key=lambda name: -rank(name, TARGETS))
+    if not targets and task == "text-generation":
+        data = {} if text == "text" else {"text": text}
+        return Roles(task, data, reasons={"task": "texts alone: how they go on is learned"})
+    if not targets:
+        raise nothing_fits(table, columns, "no second column of texts, to be generated", _REMEDIES[:1])
+    others = {"label": [f"--label {name}" for name in targets[1:4]]} if targets[1:] else {}
+    reasons = {"task": "--task names it", "data.label": f"the text that is generated from {text!r}"}
+    return Roles(task, {"text": text, "label": targets[0]}, {}, reasons, others)
 
 
 def describe_unused(columns: Columns, used: set[str]) -> list[str]:

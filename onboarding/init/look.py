@@ -119,7 +119,7 @@ def _usable_sets(files: Files, reading: Reading, table: Table, roles: Roles, ask
             continue
         if problem := _lacks(Path(name), reading, table, roles):
             notes.append(f"{Path(name).name} is not used as {role} set: {problem}")
-            files = replace(files, **{role: None})
+            files = replace(files, test=None) if role == "test" else replace(files, validation=None)
     return files, notes
 
 

@@ -45,6 +45,12 @@ REWRITINGS = (
 """Of a text and what is made of it."""
 
 
+TARGETS = (
+    "target", "output", "completion", "response", "answer", "summary", "highlights", "translation", "reply", "label",
+)  # fmt: skip
+"""Of texts that are generated."""
+
+
 def words_of(name: str) -> list[str]:
     """In lower case: ``createdAt`` is created and at."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)

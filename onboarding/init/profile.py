@@ -92,12 +92,16 @@ def _kind_of_nested(sample: Sequence[Any]) -> Kind | None:
     objects = [value for value in parsed if isinstance(value, dict)]
     if len(lists) + len(objects) < _NEARLY_ALL * len(sample):
         return None
-    if are_conversations(sample):
+    if are_conversations(sample) and any(_is_message(value[0]) for value in lists if value):
         return "messages"
     if are_spans(lists) or (objects and all("entities" in each for each in objects)):
         return "spans"
     flags = objects and all(flag_of(value) is not None for each in objects for value in each.values())
     return "list" if flags or len(lists) > len(objects) else "object"
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and ("role" in value or "from" in value)
 
 
 def parse_if_nested(value: Any) -> Any:

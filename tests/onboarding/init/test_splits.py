@@ -18,8 +18,8 @@ NUMBERED = range(len(TEXTS))
 DAYS = [f"2024-{1 + n % 12:02}-{1 + n % 28:02}" for n in NUMBERED]
 
 
-def split_of(folder: Path, **columns: Sequence[Any]) -> Split:
-    seen = look(str(csv(folder, text=TEXTS, label=LABELS, **columns)), Asked())
+def split_of(folder: Path, labels: Sequence[str] = LABELS, **columns: Sequence[Any]) -> Split:
+    seen = look(str(csv(folder, text=TEXTS, label=labels, **columns)), Asked())
     assert seen.roles.data == {"text": "text", "label": "label"}
     return choose_split(seen.table, seen.columns, seen.files, seen.split_columns, "label", seen.rows)
 
@@ -54,8 +54,7 @@ def test_no_groups(tmp_path: Path, name: str, values: Sequence[str]) -> None:
 def test_times(tmp_path: Path) -> None:
     """Dates make the latest rows the test rows, unless a label has late rows alone; groups go first."""
     assert split_of(tmp_path, created_at=DAYS).data["time"] == "created_at"
-    sorted_with_labels = sorted(DAYS)  # the toy's labels are one after the other
-    found = split_of(tmp_path, created_at=sorted_with_labels)
+    found = split_of(tmp_path, ["a", "b"] * 30 + ["new"] * 12, created_at=sorted(DAYS))
     assert "time" not in found.data
     assert "some labels have no earlier row" in found.alternatives[0]
     both = split_of(tmp_path, created_at=DAYS, user_id=[f"u{n % 20}" for n in NUMBERED])
