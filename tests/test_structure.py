@@ -20,12 +20,8 @@ PACKAGES = {
     "serving": 16,
     "stores": 12,
     "trainer": 12,
-<<<<<<< HEAD
     "export": 11,
-=======
-    "export": 10,
     "onboarding": 3,
->>>>>>> 7beb6f4 (tuneship init: a data file becomes a recipe that says why; tuneship doctor looks at the machine (begun))
     "search": 10,
     "templates": 5,
 }

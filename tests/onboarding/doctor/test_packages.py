@@ -34,7 +34,18 @@ def test_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """A package of another version is named, with the tested one."""
     server = found(monkeypatch, numpy="0.9")["server packages"]
     assert server.state == "warning"
-    assert "numpy 0.9 (tested: " in server.found
+    assert "numpy 0.9 (accepted: " in server.found
+
+
+def test_beside_the_tested_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that is accepted and not the locked one is in order, and named."""
+    monkeypatch.setattr(packages, "_tested_versions", lambda: {"numpy": "2.0.0"})
+    server = packages.check_packages()
+    told = next(finding for finding in server if finding.name == "server packages")
+    assert told.state == "ok"
+    assert told.found.endswith("(2.0.0)")
+    monkeypatch.undo()
+    assert packages._tested_versions()["onnxruntime"]
 
 
 def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
