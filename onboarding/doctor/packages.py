@@ -118,7 +118,8 @@ def _beside_the_tested(packages: list[_Package]) -> str:
     others = [
         f"{name} {package.installed} ({tested[name]})"
         for package in packages
-        if (name := package.requirement.name.lower()) in tested and tested[name] != package.installed
+        if (name := package.requirement.name.lower()) in tested
+        and tested[name] != (package.installed or "").partition("+")[0]  # torch's builds
     ]
     return f"accepted, and not the tested versions: {_some(others)}" if others else "all of the tested versions"
 
