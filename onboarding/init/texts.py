@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from onboarding.init.profile import count_words
-from serving.tasks.redaction import KINDS, find
+from serving.tasks.personal_data import KINDS
+from serving.tasks.redaction import find
 from trainer.data.languages import CONFIDENCE, FEWEST_LETTERS, tell_languages
 
 _SAMPLE = 400
