@@ -10,11 +10,13 @@ from batch import files
 from batch.answers import Tally
 from batch.forms import FORMS, PACKED, form_of
 from batch.plan import Options, describe_sources, make_job
-from batch.predict import Engine, Output, Progress, check_places, predict_files
+from batch.predict import Engine, Output, check_places, predict_files
 from serving.bundle.bundle import Bundle
 from serving.bundle.signature import require_recent, require_signature
-from serving.errors import InputError
+from serving.errors import InputError, did_you_mean
+from serving.files import nearest_path
 from serving.inference.predictor import Predictor
+from serving.observability.progress import begin_step
 from serving.settings.settings import available_cpus, required_date, required_key
 from serving.tasks import task_of
 from serving.tasks.base import Task
@@ -49,32 +51,33 @@ class Opened:
     engine: Engine
 
 
-def run(request: Request, progress: Progress, stand_ins: Mapping[str, str] | None = None, *, restart: bool) -> Tally:
+def run(request: Request, stand_ins: Mapping[str, str] | None = None, *, restart: bool) -> Tally:
     """Raises UserError; ``stand_ins`` are JSON lines in the place of inputs of other forms."""
     output = choose_output(request)
     options = choose_options(request, output, stand_ins or {})
-    return answer(request, output, options, _open(request, options), progress, restart=restart)
+    begin_step("opening the bundle…")
+    return answer(request, output, options, _open(request, options), restart=restart)
 
 
-def answer(
-    request: Request, output: Output, options: Options, opened: Opened, progress: Progress, *, restart: bool = False
-) -> Tally:
+def answer(request: Request, output: Output, options: Options, opened: Opened, *, restart: bool = False) -> Tally:
     """Raises UserError."""
     sources = files.find_files(request.input)
     if not sources:
         raise InputError(
             f"there is no file {scrub(request.input)}; --input takes JSON lines such as"
             ' {"inputs": "a text"}, CSV or Parquet: a file, a folder, a pattern or a URL'
+            f"{nearest_path(Path(request.input)) if files.is_local(request.input) else ''}"
         )
     check_places(sources, output)
     job = make_job(describe_sources(sources, options), opened.digest, opened.task, options)
-    return predict_files(output, job, options, opened.engine, progress, restart=restart)
+    return predict_files(output, job, options, opened.engine, restart=restart)
 
 
 def choose_output(request: Request) -> Output:
     """A folder where its name says so, where one is there, and with Ray."""
     if request.engine not in ENGINES:
-        raise InputError(f"--engine {request.engine}: accepted are {' and '.join(ENGINES)}", field="--engine")
+        known = f"{' and '.join(ENGINES)}{did_you_mean(request.engine, ENGINES)}"
+        raise InputError(f"--engine {request.engine}: accepted are {known}", field="--engine")
     named = request.output.endswith("/")
     is_folder = named or (
         files.is_local(request.output) and Path(request.output).is_dir() and not form_of(request.output)
@@ -99,8 +102,9 @@ def choose_options(request: Request, output: Output, stand_ins: Mapping[str, str
 
 def _choose_form(request: Request, output: Output) -> str | None:
     """What is asked, or what the name of a file says; None: as the input."""
-    if request.output_format not in (None, *FORMS):
-        raise InputError(f"--output-format {request.output_format}: accepted are {', '.join(FORMS)}")
+    asked = request.output_format
+    if asked is not None and asked not in FORMS:
+        raise InputError(f"--output-format {asked}: accepted are {', '.join(FORMS)}{did_you_mean(asked, FORMS)}")
     if output.is_folder:
         return request.output_format
     named = form_of(output.place)

@@ -7,7 +7,7 @@ answers the blocks whose parts are missing. The parts of a file are joined at th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -18,10 +18,8 @@ from batch.parts import Parts
 from batch.plan import Block, Job, Options, Plan, make_plan
 from batch.stopping import Stopped, stop_on_signals
 from serving.errors import InputError, Interrupted
+from serving.observability.progress import begin_step, open_part
 from stores.targets import scrub
-
-Progress = Callable[[int, int], AbstractContextManager[Callable[[int], None]]]
-"""Gets the rows in all, and those that are done; gives what is called with the rows answered since its last call."""
 
 
 class Engine(Protocol):
@@ -39,9 +37,7 @@ class Output:
         self.parts = Parts(self.place) if is_folder else Parts(f"{place}.partial", bare=True)
 
 
-def predict_files(
-    output: Output, job: Job, options: Options, engine: Engine, progress: Progress, *, restart: bool
-) -> Tally:
+def predict_files(output: Output, job: Job, options: Options, engine: Engine, *, restart: bool) -> Tally:
     """Answer every row of the job's sources; returns how many were answered and refused.
 
     Raises InputError where the output cannot be written or holds something else, Interrupted after a signal, and what
@@ -56,8 +52,9 @@ def predict_files(
     _require_free(output)
     files.make_folder(parts.folder)
     with parts.lock(), _removed_if_empty(parts):
+        begin_step("reading the rows…")
         plan = _resume(parts, job) or _begin(parts, job, options)
-        _answer_missing(parts, plan, engine, progress)
+        _answer_missing(parts, plan, engine)
         records = parts.records()
         tally = _sum([records[block.number].tally for block in plan.blocks])
         if output.is_folder:
@@ -90,14 +87,15 @@ def _begin(parts: Parts, job: Job, options: Options) -> Plan:
     return plan
 
 
-def _answer_missing(parts: Parts, plan: Plan, engine: Engine, progress: Progress) -> None:
+def _answer_missing(parts: Parts, plan: Plan, engine: Engine) -> None:
     done = parts.records()
     missing = [block for block in plan.blocks if block.number not in done]
     rows = sum(record.tally.rows for record in done.values())
     try:
-        with stop_on_signals(), progress(plan.rows, rows) as on_rows:
+        begin_step("answering…")
+        with stop_on_signals(), open_part(f"{plan.rows:,} rows", plan.rows, rows) as part:
             if missing:
-                engine(parts, plan.job, missing, on_rows)
+                engine(parts, plan.job, missing, part.advance)
     except Stopped as stopped:
         kept = sum(record.tally.rows for record in parts.records().values())
         raise Interrupted(stopped.number, _tell_kept(parts, kept, plan.rows)) from None

@@ -31,9 +31,10 @@ def _train(recipe: str, console: Console) -> Run:
 
 
 def _measure(name: str, run: Run, console: Console) -> list[Figure]:
-    from export.console import show_progress, variants_table
+    from export.console import variants_table
     from export.exporter import export_run
     from export.selection.candidate import select_best
+    from serving.observability.progress_bars import show_progress
 
     start, cpu = time.monotonic(), time.process_time()
     with show_progress(console):

@@ -15,7 +15,8 @@ from checks.findings.labels import find_label_problems
 from checks.findings.texts import find_text_problems
 from checks.findings.wrong_labels import Suggestion, suggest_labels, to_finding
 from checks.names import NAMES
-from checks.subject import Status, Subject
+from checks.subject import Subject
+from serving.observability.progress import begin_step
 from trainer.recipe.recipe import Recipe
 from trainer.setup.training_setup import prepare_setup, require_rows_in_memory
 
@@ -38,12 +39,12 @@ class Checked:
         return {"rows": self.rows, "findings": findings, "seconds": self.seconds}
 
 
-def check_recipe(recipe: Recipe, status: Status | None = None) -> Checked:
+def check_recipe(recipe: Recipe) -> Checked:
     """Raises InputError for rows that cannot be read, as training does; nothing is written."""
     start = time.monotonic()
     require_rows_in_memory(recipe, "tuneship check")
-    setup = prepare_setup(recipe, Path.cwd())
-    checked = check_subject(Subject(setup, status) if status else Subject(setup))
+    begin_step("reading the rows…")
+    checked = check_subject(Subject(prepare_setup(recipe, Path.cwd())))
     return replace(checked, seconds=round(time.monotonic() - start, 1))
 
 

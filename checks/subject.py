@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from checks.finding import Row, rows_of
+from serving.observability.progress import begin_step, track
 from trainer.data.rows import without_negatives
 from trainer.fit.few_shot import sentence_vectors
 from trainer.model.checkpoint import ModelSpec, build_model
@@ -22,17 +21,12 @@ from trainer.setup.training_setup import TrainingSetup
 
 MOST_VECTORS = 50_000
 """Of more rows a random part of the training rows has none."""
-_AT_ONCE = 4096
-
-Status = Callable[[str], AbstractContextManager[Any]]
+_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
 class Subject:
-    """``status`` tells what is being done for long."""
-
     setup: TrainingSetup
-    status: Status = lambda text: nullcontext()
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -68,8 +62,8 @@ class Subject:
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
         """Of length 1, a row for each of `embedded`; of a pair of texts for vectors, both side by side."""
-        with self.status(f"making sentence vectors of {len(self.embedded):,} texts…"):
-            return np.concatenate([*_embed(self.setup, [self.rows[at] for at in self.embedded])])
+        begin_step(f"making sentence vectors of {len(self.embedded):,} texts…")
+        return np.concatenate([*_embed(self.setup, [self.rows[at] for at in self.embedded])])
 
 
 def _embed(setup: TrainingSetup, rows: list[Row]) -> Iterator[NDArray[np.float32]]:
@@ -78,7 +72,7 @@ def _embed(setup: TrainingSetup, rows: list[Row]) -> Iterator[NDArray[np.float32
     assert isinstance(model, PooledModel)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     batch_size, task = setup.recipe.training.per_device_eval_batch_size, setup.task
-    for part in cut(rows, _AT_ONCE):
+    for part in track("texts", cut(rows, _AT_ONCE), len(rows), len):
         items = [item for row in part for item in setup.training_task.items(task, without_negatives(row.inputs))]
         vectors = sentence_vectors(model, setup.tokenizer, task, items, batch_size)
         yield vectors.reshape(len(part), -1) / np.float32(np.sqrt(len(items) / len(part)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,25 +9,35 @@ import typer
 from rich.markup import escape
 from typer import Argument, Option
 
-from commands.arguments import Bundle, Folder, Run, Target, Threads, TrustConfig
-from commands.terminal import err, out
-from serving.errors import InputError
+from commands.arguments import Bundle, Folder, Run, Target, Threads, TrustConfig, choice
+from commands.terminal import fail, out, tell, warn
+from commands.verbs import verb
+from serving.errors import InputError, did_you_mean
 from stores.locate import local, locate
 
+LAYOUTS = ("bundle", "hub")
 
+
+@verb(
+    "tuneship export runs/support --output bundles/support",
+    "tuneship export runs/support -o bundles/support --variant auto",
+    "tuneship export runs/support -o hub/support --layout hub",
+    stopped="no bundle was written, and an older one is as it was: repeat the command to begin anew",
+)
 def export(
     run: Run,
     output: Annotated[Path, Option("--output", "-o", metavar="BUNDLE", parser=local, help="Folder for the bundle.")],
     variant: Annotated[
         str | None,
-        Option(metavar="fp32|int8|auto", help="Format of the weights; auto: the fastest that passes. [default: fp32]"),
+        choice("fp32", "int8", "auto", help="Format of the weights; auto: the fastest that passes. [default: fp32]"),
     ] = None,
     fallback: Annotated[bool, Option(help="Add fp32 for machines where int8 fails its check.")] = False,
     layout: Annotated[
-        str, Option(metavar="bundle|hub", help="hub: the folder that the Hugging Face Hub and transformers.js read.")
+        str, choice(*LAYOUTS, help="hub: the folder that the Hugging Face Hub and transformers.js read.")
     ] = "bundle",
     device: Annotated[
-        str, Option(metavar="cpu|cuda|auto", help="Where it is proven, and then serves; auto: a GPU if there is one.")
+        str,
+        choice("cpu", "cuda", "auto", help="Where it is proven, and then serves; auto: a GPU if there is one."),
     ] = "cpu",
     student: Annotated[
         list[Path] | None,
@@ -45,11 +54,15 @@ def export(
     """
     from trainer.run.run import Run as TrainedRun
 
-    if layout not in ("bundle", "hub"):
-        raise InputError(f"--layout {layout} is unknown; accepted are: bundle, hub", field="--layout")
+    if layout not in LAYOUTS:
+        known = ", ".join(LAYOUTS)
+        meant = did_you_mean(layout, LAYOUTS)
+        raise InputError(f"--layout {layout} is unknown; accepted are: {known}{meant}", field="--layout")
     trained = TrainedRun.open(run)
-    from export.console import parity_table, show_progress, variants_table
+    from commands.progress import show_progress
+    from export.console import parity_table, variants_table
     from export.exporter import export_hub, export_run  # imports torch
+    from export.proof.summary import summarize
     from serving.inference.device import parse_device
     from serving.settings.settings import available_cpus
 
@@ -61,15 +74,17 @@ def export(
             raise InputError(f"{option}: is for bundles; leave out {option} or --layout hub", field=option)
     threads = threads or available_cpus()
     if layout == "hub":
-        with show_progress(err):
+        with show_progress():
             made = export_hub(trained, output, variant, threads=threads)
         for parity in made.proofs:
             out.print(parity_table(parity))
         for note in made.folder.notes:
             out.print(f"[yellow]![/] {escape(note)}", soft_wrap=True, highlight=False)
+        tell({"hub": str(output), "bytes": made.bytes, "notes": made.folder.notes})
+        tell({"proofs": [summarize(parity) for parity in made.proofs]})
         out.print(f"hub     {escape(str(output))}  {made.bytes / 1e6:.1f} MB", soft_wrap=True)
         return
-    with show_progress(err):
+    with show_progress():
         result = export_run(
             trained,
             output,
@@ -80,14 +95,22 @@ def export(
             students=student or [],
             max_metric_drop=max_metric_drop,
         )
+    tell({"bundle": str(output), "bytes": result.bytes, "sha256": result.digest, "served": result.served})
+    tell({"proofs": [summarize(result.parity)], "warnings": result.warnings})
+    tell({"candidates": [each.to_json() for each in result.candidates]} if result.candidates else {})
     for warning in result.warnings:
-        err.print(f"[yellow]warning[/] {escape(warning)}", soft_wrap=True, highlight=False)
+        warn(warning)
     if result.candidates:
         out.print(variants_table(result.candidates, result.served))
     out.print(parity_table(result.parity))
     out.print(f"bundle  {escape(str(output))}  {result.bytes / 1e6:.1f} MB  sha256 {result.digest}", soft_wrap=True)
 
 
+@verb(
+    "tuneship compare runs/new bundles/new bundles/production",
+    "tuneship compare runs/new bundles/new hf:team/intents --max-metric-drop 0.01",
+    stopped="nothing was written",
+)
 def compare(
     run: Run,
     bundle: Bundle,
@@ -104,23 +127,31 @@ def compare(
     from trainer.run.run import Run as TrainedRun
 
     trained = TrainedRun.open(run)
+    from commands.progress import show_progress
     from export.proof.comparison import compare_bundles, describe, explain_failure  # imports torch
+    from serving.observability.progress import begin_step
     from serving.settings.settings import available_cpus
 
-    compared = compare_bundles(
-        trained, locate(bundle), locate(production), max_metric_drop, threads or available_cpus()
-    )
+    with show_progress():
+        begin_step("answering the test rows with both bundles…")
+        compared = compare_bundles(
+            trained, locate(bundle), locate(production), max_metric_drop, threads or available_cpus()
+        )
+    tell(compared.to_json())
     for line in describe(compared):
         out.print(escape(line), soft_wrap=True, highlight=False)
     if not compared.same_test_rows:
-        told = "production was proven on other test rows: it may have been trained on some of these"
-        err.print(f"[yellow]warning[/] {told}", soft_wrap=True, highlight=False)
+        warn("production was proven on other test rows: it may have been trained on some of these")
     if not compared.passed:
-        err.print(f"[red]failed[/]  {escape(explain_failure(compared))}", soft_wrap=True, highlight=False)
-        raise typer.Exit(1)
+        fail(explain_failure(compared))
     out.print("[green]passed[/]")
 
 
+@verb(
+    "tuneship sign bundles/support --key private.pem",
+    "tuneship sign bundles/support",
+    stopped="repeat the command: the bundle is signed whole, or not at all",
+)
 def sign(
     bundle: Folder,
     key: Annotated[Path | None, Option(metavar="PEM", help="Private key. [default: sign with Sigstore]")] = None,
@@ -145,9 +176,11 @@ def sign(
         if password is None and key.is_file() and b"ENCRYPTED" in key.read_bytes():
             password = typer.prompt(f"Password of {key}", hide_input=True, err=True)
         sign_with_key(bundle, key, password)
+    tell({"signature": str(bundle / "model.sig")})
     out.print(f"signed  {escape(str(bundle / 'model.sig'))}", soft_wrap=True)
 
 
+@verb("tuneship card bundles/support", "tuneship card hf:team/intents")
 def card(bundle: Bundle) -> None:
     """Print a bundle's model card.
 
@@ -156,9 +189,17 @@ def card(bundle: Bundle) -> None:
     from export.bundle.card import check_card
     from serving.bundle.bundle import Bundle as OpenBundle
 
-    sys.stdout.write(check_card(OpenBundle.open(locate(bundle))))
+    text = check_card(OpenBundle.open(locate(bundle)))
+    tell({"card": text})
+    out.write(text)
 
 
+@verb(
+    "tuneship push bundles/support hf:team/intents",
+    "tuneship push bundles/support s3://models/support --overwrite",
+    "tuneship push bundles/support oci:ghcr.io/team/support:1.0",
+    stopped="nobody sees a part of it: repeat the command to go on",
+)
 def push(
     bundle: Folder,
     target: Target,
@@ -168,6 +209,8 @@ def push(
 
     Only what is unaltered is uploaded. Nobody sees half of it; an interrupted push is repeated.
     """
+    from commands.progress import show_progress
+    from serving.observability.progress import begin_step
     from stores.push import push as push_bundle
     from stores.runs.finished import is_run, push_run
     from stores.targets import parse_target
@@ -179,11 +222,18 @@ def push(
 
         require_locked(TrainedRun.open(bundle))
         upload = push_run
-    with err.status(f"pushing to {escape(str(place))}…"):
+    with show_progress():
+        begin_step(f"pushing to {place}…")
         digest = upload(bundle, place, overwrite=overwrite)
+    tell({"target": f"{place}#sha256={digest}", "sha256": digest})
     out.print(f"pushed  {escape(str(place))}#sha256={digest}", soft_wrap=True, highlight=False)
 
 
+@verb(
+    "tuneship pull hf:team/intents --output bundles/support",
+    "tuneship pull s3://models/support#sha256=… -o bundles/support",
+    stopped="repeat the command to go on",
+)
 def pull(
     target: Target,
     output: Annotated[Path, Option("--output", "-o", metavar="DIR", parser=local, help="Folder for the bundle.")],
@@ -192,10 +242,14 @@ def pull(
 
     TARGET#sha256=DIGEST is this one and no other. Files are cached; repeat the command to resume.
     """
+    from commands.progress import show_progress
+    from serving.observability.progress import begin_step
     from stores.runs.finished import pull_any
     from stores.targets import parse_target
 
     place = parse_target(target)
-    with err.status(f"pulling {escape(str(place))}…"):
+    with show_progress():
+        begin_step(f"pulling {place}…")
         digest = pull_any(place, output)
+    tell({"folder": str(output), "sha256": digest})
     out.print(f"pulled  {escape(str(output))}  sha256 {digest}", soft_wrap=True, highlight=False)

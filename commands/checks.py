@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.markup import escape
-from typer import Argument, Option
+from typer import Option
 
-from commands.arguments import Overrides
-from commands.terminal import err, out
+from commands.arguments import Overrides, Recipe, choice
+from commands.terminal import err, fail, out, tell
+from commands.verbs import verb
 
 
+@verb(
+    "tuneship check recipe.yaml",
+    "tuneship check recipe.yaml --output again.csv",
+    "tuneship check recipe.yaml --fail-on leaks,conflicts --json",
+    stopped="nothing was changed",
+)
 def check(
-    recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
-    json_: Annotated[bool, Option("--json", help="Print every finding, with all its rows, as JSON.")] = False,
+    recipe: Recipe,
     fail_on: Annotated[
         str | None, Option(metavar="NAME[,…]", help="Exit with 1 if these find something: leaks, conflicts, …")
     ] = None,
@@ -26,7 +29,7 @@ def check(
     ] = None,
     output_format: Annotated[
         str | None,
-        Option(metavar="csv|label-studio|doccano|argilla", help="Of that file. [default: as its name ends]"),
+        choice("csv", "label-studio", "doccano", "argilla", help="Of that file. [default: as its name ends]"),
     ] = None,
     set_: Overrides = None,
 ) -> None:
@@ -43,16 +46,15 @@ def check(
     from checks.check import check_recipe  # imports torch
     from checks.display import show
     from checks.relabel.formats import choose_format, write_relabel
+    from commands.progress import show_progress
 
     kind = choose_format(output, output_format) if output else ""  # before minutes of work
-    checked = check_recipe(settings, err.status)
-    if json_:
-        sys.stdout.write(json.dumps(checked.to_json(), ensure_ascii=False, indent=1) + "\n")
-    else:
-        show(out, checked)
+    with show_progress():
+        checked = check_recipe(settings)
+    tell(checked.to_json())
+    show(out.console, checked)
     if output:
         write_relabel(output, checked.suggestions, kind)
         err.print(f"{len(checked.suggestions):,} rows to label again  →  {escape(str(output))}", soft_wrap=True)
     if failed := checked.failed(names):
-        err.print(f"[red]failed[/]  {', '.join(failed)}", soft_wrap=True, highlight=False)
-        raise typer.Exit(1)
+        fail(", ".join(failed))

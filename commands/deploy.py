@@ -11,7 +11,9 @@ from rich.markup import escape
 from typer import Argument, Option
 
 from commands.arguments import Bundle, TrustedKey
-from commands.terminal import err, out
+from commands.completion import deployments
+from commands.terminal import err, out, tell
+from commands.verbs import Group, add_verbs, verb
 from stores.locate import locate
 
 if TYPE_CHECKING:
@@ -19,13 +21,19 @@ if TYPE_CHECKING:
     from deploy.plan.plan import Plan
     from serving.bundle.bundle import Bundle as OpenBundle
 
-app = typer.Typer(help="Measure a bundle's server; write its deployment.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Measure a bundle's server; write its deployment.", cls=Group, no_args_is_help=True, rich_markup_mode=None
+)
 
 Cpus = Annotated[int, Option(min=1, metavar="N", help="CPUs of a replica, and threads.")]
 Seconds = Annotated[float, Option(min=0.5, metavar="SECONDS", help="Seconds of load on the server.")]
 
 
-@app.command()
+@verb(
+    "tuneship deploy measure bundles/support --output measured.json",
+    "tuneship deploy measure bundles/support -o measured.json --cpus 2",
+    stopped="nothing was written",
+)
 def measure(
     bundle: Bundle,
     output: Annotated[Path, Option("--output", "-o", metavar="FILE", help="JSON file for the measurement.")],
@@ -40,13 +48,22 @@ def measure(
 
     measured = _measure(OpenBundle.open(locate(bundle)), cpus, seconds)
     output.write_text(measured.to_json(), encoding="utf-8")
+    tell({"measurement": str(output), **json.loads(measured.to_json())})
     rate, peak = measured.full_requests_per_second, measured.memory_bytes / 2**20
     out.print(f"{rate:,.0f} requests/s, {peak:,.0f} MiB  →  {escape(str(output))}", soft_wrap=True)
 
 
-@app.command()
+@verb(
+    "tuneship deploy plan helm bundles/support --image NAME@sha256:DIGEST",
+    "tuneship deploy plan lambda-sam bundles/support --image NAME@sha256:DIGEST \\",
+    "  --requests-per-second 20 --p99-ms 100",
+    stopped="nothing was written",
+)
 def plan(
-    target: Annotated[str, Argument(metavar="TARGET", help="Such as lambda-sam or helm: docs/deploy/plan.md.")],
+    target: Annotated[
+        str,
+        Argument(metavar="TARGET", autocompletion=deployments, help="Such as lambda-sam or helm: docs/deploy/plan.md."),
+    ],
     bundle: Bundle,
     image: Annotated[str, Option(metavar="NAME@sha256:DIGEST", help="The pushed image, with the bundle inside.")],
     model_image: Annotated[
@@ -69,7 +86,6 @@ def plan(
     ] = None,
     prices: Annotated[Path | None, Option(metavar="FILE", help="Price file. [default: deploy/prices.json]")] = None,
     require_signature: TrustedKey = None,
-    as_json: Annotated[bool, Option("--json", help="Print every figure as JSON.")] = False,
 ) -> None:
     """Write a folder that deploys a bundle to a target.
 
@@ -90,7 +106,7 @@ def plan(
     measured = Measurement.read(measurement, opened) if measurement else _measure(opened, cpus, seconds)
     made = Plan(request, opened, measured, price_list, signature)
     write_plan(made, folder)
-    _show(made, folder, as_json)
+    _show(made, folder)
 
 
 @app.command()
@@ -120,18 +136,19 @@ def image(
 
 
 def _measure(bundle: OpenBundle, cpus: int, seconds: float) -> Measurement:
+    from commands.progress import show_progress
     from deploy.measurement.measure import measure as measure_bundle
+    from serving.observability.progress import begin_step
 
-    with err.status(f"serving the bundle on {cpus} CPUs and measuring…"):
+    with show_progress():
+        begin_step(f"serving the bundle on {cpus} CPUs and measuring…")
         return measure_bundle(bundle, cpus, seconds)
 
 
-def _show(made: Plan, folder: Path, as_json: bool) -> None:
+def _show(made: Plan, folder: Path) -> None:
     for warning in made.warnings():
         err.print(f"[yellow]![/] {escape(warning)}", soft_wrap=True, highlight=False)
-    if as_json:
-        typer.echo(json.dumps(made.to_json() | {"folder": str(folder)}, indent=2))
-        return
+    tell(made.to_json() | {"folder": str(folder)})
     deployment, service = made.deployment, made.service
     out.print(f"{deployment.memory_mb:,} MiB, {deployment.cpus} CPUs, {deployment.min_replicas} replicas or more")
     out.print(f"a replica holds {made.replica_rate:,.4g} requests/s", highlight=False)
@@ -139,3 +156,6 @@ def _show(made: Plan, folder: Path, as_json: bool) -> None:
         cost = service.cost(made.replica_rate)
         out.print(f"{cost:,.2f} {made.prices.currency} a million requests on {escape(service.name)}", highlight=False)
     out.print(f"plan  →  {escape(str(folder / 'PLAN.md'))}", soft_wrap=True)
+
+
+add_verbs(app, {"Commands": (measure, plan)})

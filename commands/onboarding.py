@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from typer import Argument, Option
 
-from commands.terminal import err, out
-from serving.errors import InputError
+from commands.completion import tasks
+from commands.terminal import fail, out, tell
+from commands.verbs import verb
+from serving.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from onboarding.init.propose import Proposal
@@ -20,6 +19,11 @@ if TYPE_CHECKING:
 _LABEL_HELP = "Column of the answer. Repeatable: a column for each label."
 
 
+@verb(
+    "tuneship init messages.csv",
+    "tuneship init messages.csv --label intent --test later.csv -o intents.yaml",
+    stopped="nothing was written",
+)
 def init(
     data: Annotated[str, Argument(metavar="DATA", help="A data file, a folder of them, or a URL.")],
     output: Annotated[Path, Option("--output", "-o", metavar="RECIPE", help="The recipe to write.")] = Path(
@@ -28,34 +32,36 @@ def init(
     test: Annotated[
         str | None, Option(metavar="FILE|FRACTION", help="Test rows. [default: found, or held out]")
     ] = None,
-    task: Annotated[str | None, Option(metavar="TASK", help="What to learn. [default: inferred]")] = None,
+    task: Annotated[
+        str | None, Option(metavar="TASK", autocompletion=tasks, help="What to learn. [default: inferred]")
+    ] = None,
     text: Annotated[str | None, Option(metavar="COLUMN", help="Column of the text.")] = None,
     text_pair: Annotated[str | None, Option(metavar="COLUMN", help="Column of a pair's second text.")] = None,
     label: Annotated[list[str] | None, Option(metavar="COLUMN", help=_LABEL_HELP)] = None,
     model: Annotated[str | None, Option(metavar="MODEL", help="Base model: a hub id or a folder.")] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace the recipe that is there.")] = False,
-    json_: Annotated[bool, Option("--json", help="Print every choice and its reason as JSON.")] = False,
 ) -> None:
     """Look at data and write a recipe for it, with its reasons.
 
     Infers task, columns, language, lengths and a split whose score can be trusted, says why and what else it
     could be, and runs the checks that a training begins with.
     """
+    from commands.progress import show_progress
+    from onboarding.init.display import show
     from onboarding.init.propose import propose
     from onboarding.init.roles import Asked
+    from serving.observability.progress import begin_step
 
     _check(output, task, overwrite)
     asked = Asked(task, text, text_pair, tuple(label or ()), model, test)
-    with err.status(f"looking at {escape(data)}…"):
+    with show_progress():
+        begin_step(f"looking at {data}…")
         proposal = propose(data, asked, output)
     _write(output, proposal)
-    if json_:
-        sys.stdout.write(json.dumps(proposal.to_json(output), ensure_ascii=False, indent=1) + "\n")
-    else:
-        from onboarding.init.display import show
-
-        show(out, proposal, output)
+    tell(proposal.to_json(output))
+    show(out.console, proposal, output)
     if proposal.rehearsal.problem:
+        tell({"failed": proposal.rehearsal.problem})
         raise typer.Exit(1)
 
 
@@ -65,8 +71,9 @@ def _check(output: Path, task: str | None, overwrite: bool) -> None:
 
     from trainer.recipe.recipe import TaskName
 
-    if task is not None and task not in get_args(TaskName):
-        raise InputError(f"--task {task!r} is no task; accepted are: {', '.join(get_args(TaskName))}", field="--task")
+    if task is not None and task not in (known := get_args(TaskName)):
+        accepted = f"{', '.join(known)}{did_you_mean(task, known)}"
+        raise InputError(f"--task {task!r} is no task; accepted are: {accepted}", field="--task")
     if output.exists() and not overwrite:
         raise InputError(f"{output} exists; replace it by --overwrite, or name another by --output", field="--output")
     if not output.absolute().parent.is_dir():
@@ -80,12 +87,16 @@ def _write(output: Path, proposal: Proposal) -> None:
         file.write(proposal.draft.to_yaml().encode("utf-8"))
 
 
+@verb(
+    "tuneship doctor",
+    "tuneship doctor recipe.yaml",
+    "tuneship doctor bundles/support --network",
+)
 def doctor(
     subject: Annotated[
         Path | None, Argument(metavar="BUNDLE|RECIPE", help="What is to be served, or trained. [default: anything]")
     ] = None,
     network: Annotated[bool, Option("--network", help="Ask the hub, one HEAD request, and compare the clock.")] = False,
-    json_: Annotated[bool, Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Look at this machine: can it train, export and serve?
 
@@ -93,14 +104,10 @@ def doctor(
     what is wrong. Exits with 1 if something must be mended first.
     """
     from onboarding.doctor.diagnose import diagnose
+    from onboarding.doctor.display import show
 
     findings = list(diagnose(subject, network=network))
-    if json_:
-        record = {"findings": [finding.to_json() for finding in findings]}
-        sys.stdout.write(json.dumps(record, ensure_ascii=False, indent=1) + "\n")
-    else:
-        from onboarding.doctor.display import show
-
-        show(out, findings)
-    if any(finding.state == "error" for finding in findings):
-        raise typer.Exit(1)
+    tell({"findings": [finding.to_json() for finding in findings]})
+    show(out.console, findings)
+    if errors := [finding for finding in findings if finding.state == "error"]:
+        fail(f"{len(errors)} of {len(findings)} checks")

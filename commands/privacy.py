@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import Annotated
-
 from rich.table import Table
-from typer import Option
 
 from commands.arguments import Overrides, Run
-from commands.terminal import err, out
+from commands.terminal import out, tell
+from commands.verbs import verb
 
 
-def privacy(
-    run: Run,
-    json_: Annotated[bool, Option("--json", help="Print JSON.")] = False,
-    set_: Overrides = None,
-) -> None:
+@verb("tuneship privacy runs/support", "tuneship privacy runs/support --set data.train=moved/train.csv")
+def privacy(run: Run, set_: Overrides = None) -> None:
     """Attack a run to see what it tells of its training rows.
 
     Membership inference by the model's loss, as AUC and as the share of training rows that are found at 1 % false
     alarms. Changes nothing. If the data has moved, say where it is with --set data.train=FILE.
     """
+    from commands.progress import show_progress
+    from serving.observability.progress import begin_step
     from trainer.fit.privacy.attack_run import attack_finished_run  # imports torch
     from trainer.run.report.privacy import membership_lines, membership_table, privacy_lines
 
-    with err.status("measuring losses…"):
+    with show_progress():
+        begin_step("measuring losses…")
         record, membership, score = attack_finished_run(run, set_ or [])
-    if json_:
-        sys.stdout.write(json.dumps({"privacy": record, "membership": membership}, indent=2) + "\n")
-        return
+    tell({"privacy": record, "membership": membership})
     for line in privacy_lines(record, score)[:1]:
         out.print(line.replace("**", ""), highlight=False, markup=False)
     if membership["attacks"]:

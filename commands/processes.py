@@ -46,7 +46,7 @@ def _refuse_other_ways() -> None:
 
 def _tell_once(message: str) -> None:
     """Raise it in the first process. The launcher ends the others with it, and would end it with them."""
-    if not _rank():
+    if not rank():
         raise InputError(message)
     time.sleep(LAUNCHER_SECONDS)
     raise ToldByAnother(0, 1)
@@ -66,5 +66,6 @@ def _count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _rank() -> int:
+def rank() -> int:
+    """This process's number among those that torchrun has started; 0 where it has not."""
     return int(os.environ.get("RANK", "0"))

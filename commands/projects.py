@@ -8,13 +8,18 @@ from typing import Annotated
 from rich.markup import escape
 from typer import Argument, Option
 
-from commands.terminal import err, out
+from commands.completion import tasks
+from commands.terminal import err, out, tell
+from commands.verbs import verb
 from stores.locate import local
 
 
+@verb("tuneship new support", "tuneship new models/support --task text-classification")
 def new(
     name: Annotated[Path, Argument(metavar="NAME", parser=local, help="Folder to make; its name is the project's.")],
-    task: Annotated[str, Option(metavar="TASK", help="Task of the template.")] = "text-classification",
+    task: Annotated[
+        str, Option(metavar="TASK", autocompletion=tasks, help="Task of the template.")
+    ] = "text-classification",
 ) -> None:
     """Make a project: data, a recipe, and CI that ships it.
 
@@ -31,4 +36,5 @@ def new(
             soft_wrap=True,
             highlight=False,
         )
+    tell({"folder": str(folder), "task": task})
     out.print(f"made  {escape(str(name))}; what to do next: {escape(str(name / 'README.md'))}", soft_wrap=True)

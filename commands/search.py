@@ -6,24 +6,29 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.markup import escape
-from typer import Argument, Option
+from typer import Option
 
-from commands.arguments import Overrides
-from commands.terminal import err, out
+from commands.arguments import Overrides, Recipe, choice
+from commands.terminal import err, log, out, tell
+from commands.verbs import verb
 from stores.locate import local
 
 
+@verb(
+    "tuneship tune recipe.yaml --output studies/support --minutes 60",
+    "tuneship tune recipe.yaml -o studies/support --train runs/best",
+    stopped="the study has the trials so far: repeat the command to go on",
+)
 def tune(
-    recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
+    recipe: Recipe,
     output: Annotated[Path, Option("--output", "-o", metavar="STUDY", parser=local, help="Folder for the study.")],
     minutes: Annotated[float, Option(min=0.1, metavar="N", help="When the command must have ended.")] = 30,
     trials: Annotated[int | None, Option(min=1, metavar="N", help="End after so many. [default: no limit]")] = None,
     storage: Annotated[
         str | None, Option(metavar="URL", help="Database for many machines at once. [default: STUDY/study.db]")
     ] = None,
-    pruner: Annotated[str, Option(metavar="median|hyperband|none", help="What ends bad trials early.")] = "median",
+    pruner: Annotated[str, choice("median", "hyperband", "none", help="What ends bad trials early.")] = "median",
     learning_curve: Annotated[bool, Option(help="Train the best on parts of the rows too.")] = True,
     train: Annotated[
         Path | None,
@@ -39,29 +44,37 @@ def tune(
 
     begun = time.monotonic()
     settings = load_recipe(recipe, set_ or [])
+    from commands.progress import show_progress
     from export.rehearsal import rehearse  # imports torch; a mistake in the recipe shows before
     from search.tuning.budget import Budget
     from search.tuning.tune import BEST, REPORT
     from search.tuning.tune import tune as run_search
+    from trainer.fit.stopping import StopOnSignal
     from trainer.train import train as run_training
 
-    try:
-        budget = Budget(minutes, trials, learning_curve, begun)
-        run_search(settings, output, budget, storage=storage, pruner=pruner, console=out, check=rehearse)
-    except KeyboardInterrupt:
-        err.print(
-            f"\nstopped; {escape(str(output))} has the trials so far: repeat the command to go on", soft_wrap=True
+    budget = Budget(minutes, trials, learning_curve, begun)
+    with show_progress():
+        found = run_search(
+            settings, output, budget, storage=storage, pruner=pruner, console=log.console, check=rehearse
         )
-        raise typer.Exit(130) from None
+    tell({"study": str(output), "report": str(output / REPORT), "recipe": str(output / BEST), **found.to_record()})
     out.print(f"report  {escape(str(output / REPORT))}", soft_wrap=True)
     out.print(f"recipe  {escape(str(output / BEST))}", soft_wrap=True)
     if train:
-        run = run_training(load_recipe(output / BEST), train, check=rehearse)
+        with show_progress(), StopOnSignal(err.console).handle() as stop:
+            best = load_recipe(output / BEST)
+            run = run_training(best, train, console=log.console, check=rehearse, callbacks=[stop])
+        tell({"run": str(run.root)})
         out.print(f"report  {escape(str(run.report))}", soft_wrap=True)
 
 
+@verb(
+    "tuneship baseline recipe.yaml",
+    "tuneship baseline recipe.yaml --rungs tf-idf,frozen,full --minutes 5",
+    stopped="nothing was written",
+)
 def baseline(
-    recipe: Annotated[Path, Argument(metavar="RECIPE", help="A YAML file.")],
+    recipe: Recipe,
     rungs: Annotated[
         str | None, Option(metavar="NAME,NAME…", help="What is measured. [default: all; see docs/training.md]")
     ] = None,
@@ -70,26 +83,23 @@ def baseline(
         list[int] | None, Option(min=0, metavar="N", help="Examples per label. Repeatable. [default: 0 5 10]")
     ] = None,
     repeats: Annotated[int, Option(min=1, metavar="N", help="Random samples of the examples.")] = 3,
-    as_json: Annotated[bool, Option("--json", help="Print JSON.")] = False,
     set_: Overrides = None,
 ) -> None:
     """Measure what cheaper models reach, beside fine-tuning.
 
     From a constant answer, TF-IDF and a frozen encoder to training all weights, on the validation rows.
     """
+    from commands.progress import show_progress
     from search.ladder.ladder import RUNGS, climb
     from search.ladder.verdict import ladder_table, notes, verdict
     from trainer.recipe.recipe import load_recipe
 
     settings = load_recipe(recipe, set_ or [])
-    names = [name.strip() for name in rungs.split(",")] if rungs else RUNGS
-    with err.status("reading…") as status:
-        found = climb(settings, Path.cwd(), names, minutes=minutes, examples=examples or (0, 5, 10), repeats=repeats,
-                      begin=lambda what: status.update(f"{what}…"))  # fmt: skip
+    wanted = [name.strip() for name in rungs.split(",")] if rungs else RUNGS
+    with show_progress():
+        found = climb(settings, Path.cwd(), wanted, minutes=minutes, examples=examples or (0, 5, 10), repeats=repeats)
     words = verdict(found)
-    if as_json:
-        out.print_json(data={"rungs": [rung.to_record() for rung in found], "verdict": words})
-        return
+    tell({"rungs": [rung.to_record() for rung in found], "verdict": words})
     out.print(ladder_table(found))
     for line in (*notes(found), words):
         if line:

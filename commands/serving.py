@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from rich.markup import escape
 from typer import Argument, Option
 
-from commands.arguments import Bundle, Threads, TrustConfig, TrustedKey
-from commands.terminal import err, out
+from commands.arguments import Bundle, Threads, TrustConfig, TrustedKey, choice
+from commands.terminal import fail, out, publish, tell
+from commands.verbs import verb
 from serving.errors import InputError
 from stores.locate import locate, reach
 from stores.targets import scrub
@@ -22,6 +21,12 @@ if TYPE_CHECKING:
     from serving.entrypoints.verify import Finding
 
 
+@verb(
+    "tuneship verify bundles/support",
+    "tuneship verify bundles/support --key public.pem",
+    "tuneship verify bundles/support --url https://models.example.com",
+    stopped="nothing was changed",
+)
 def verify(
     bundle: Bundle,
     url: Annotated[str | None, Option(metavar="URL", help="Check a server that serves the bundle.")] = None,
@@ -44,32 +49,45 @@ def verify(
     from serving.settings.settings import available_cpus, required_date, required_key
 
     opened = OpenBundle.open(locate(bundle))
-    show_findings(checks.check_files(opened, key or required_key(), required_date()))
+    tell({"sha256": opened.digest, "findings": []})
+    findings = Findings()
+    findings.show(checks.check_files(opened, key or required_key(), required_date()))
     if identity or identity_provider:
         from export.sign import verify_identity
 
         if not (identity and identity_provider):
             raise InputError("--identity needs --identity-provider, and the other way round; give both")
         verify_identity(opened, identity, identity_provider, trust_config=trust_config)
-        out.print(f"[green]✓[/] every file was signed by {escape(identity)}", soft_wrap=True)
+        findings.show([checks.Finding("holds", f"every file was signed by {identity}")])
     if url is not None:
-        show_findings(checks.check_server(opened, RemoteServer(url, api_key)))
+        findings.show(checks.check_server(opened, RemoteServer(url, api_key)))
     else:
-        show_findings(checks.check_here(opened, threads or available_cpus()))
+        findings.show(checks.check_here(opened, threads or available_cpus()))
     out.print(f"sha256 {opened.digest}", soft_wrap=True)
 
 
-def show_findings(findings: Iterable[Finding]) -> None:
-    """Print each finding; exit with status 1 if one fails."""
-    mark = {"holds": "[green]✓[/]", "warns": "[yellow]![/]", "fails": "[red]✗[/]"}
-    failed = False
-    for each in findings:
-        out.print(f"{mark[each.verdict]} {escape(each.text)}", soft_wrap=True, highlight=False)
-        failed = failed or each.verdict == "fails"
-    if failed:
-        raise typer.Exit(1)
+class Findings:
+    """Those that were shown, as they are made."""
+
+    def __init__(self) -> None:
+        self._shown: list[Finding] = []
+
+    def show(self, findings: Iterable[Finding]) -> None:
+        """Print each; exit with status 1 if one fails."""
+        mark = {"holds": "[green]✓[/]", "warns": "[yellow]![/]", "fails": "[red]✗[/]"}
+        for each in findings:
+            self._shown.append(each)
+            out.print(f"{mark[each.verdict]} {escape(each.text)}", soft_wrap=True, highlight=False)
+            tell({"findings": [{"verdict": every.verdict, "text": every.text} for every in self._shown]})
+        if failures := [each.text for each in self._shown if each.verdict == "fails"]:
+            fail(f"{len(failures)} of {len(self._shown)} checks")
 
 
+@verb(
+    "tuneship predict bundles/support --input texts.csv --output answers.csv",
+    "tuneship predict bundles/support -i 'texts/*.parquet' -o answers/",
+    stopped="repeat the command to go on",
+)
 def predict(
     bundle: Bundle,
     input_: Annotated[
@@ -84,9 +102,9 @@ def predict(
         Option(metavar="NAME", help="Column of the text; repeat it for a pair. [default: inputs, text, …]"),
     ] = None,
     output_format: Annotated[
-        str | None, Option(metavar="jsonl|csv|parquet", help="Form of a folder's parts. [default: as the input's]")
+        str | None, choice("jsonl", "csv", "parquet", help="Form of a folder's parts. [default: as the input's]")
     ] = None,
-    engine: Annotated[str, Option(metavar="process|ray", help="One process, or workers on Ray.")] = "process",
+    engine: Annotated[str, choice("process", "ray", help="One process, or workers on Ray.")] = "process",
     workers: Annotated[int | None, Option(min=1, metavar="N", help="Workers on Ray. [default: a CPU each]")] = None,
     rows_per_part: Annotated[
         int | None, Option(min=1, metavar="N", help="Rows that are done or not. [default: 10,000; 200 of generations]")
@@ -100,18 +118,18 @@ def predict(
     A command that was stopped goes on when it is repeated. See docs/deploy/batch.md.
     """
     from batch.command import Request, run
-    from batch.progress import progress_bar
+    from commands.progress import show_progress
 
     request = Request(
         bundle, input_, output, engine, tuple(text_column or ()), output_format, workers, threads, rows_per_part,
         require_signature,
     )  # fmt: skip
-    with _stand_in(input_) as found:
-        tally = run(request, partial(progress_bar, err), found, restart=restart)
+    with show_progress(), _stand_in(input_) as found:
+        tally = run(request, found, restart=restart)
+    tell({"output": scrub(output), "answered": tally.answered, "refused": tally.refused})
     out.print(f"{tally.answered:,} answered, {tally.refused:,} refused  →  {escape(scrub(output))}", soft_wrap=True)
     if tally.refused:
-        err.print(f"[red]first refusal[/]  {escape(tally.first_refusal)}", soft_wrap=True)
-        raise typer.Exit(1)
+        fail(tally.first_refusal, "first refusal")
 
 
 @contextmanager
@@ -132,11 +150,15 @@ def _stand_in(place: str) -> Iterator[dict[str, str]]:
         yield {} if lines == path else {place: str(lines)}
 
 
+@verb(
+    "tuneship explain bundles/support 'where is my parcel?'",
+    "tuneship explain bundles/support 'stop it' --method shap --target cancel",
+)
 def explain(
     bundle: Bundle,
     text: Annotated[str, Argument(metavar="TEXT", help="A text or a question.")],
     other: Annotated[str | None, Argument(metavar="OTHER", help="A pair's second text, or the context.")] = None,
-    method: Annotated[str, Option(metavar="occlusion|shap", help="How words are scored.")] = "occlusion",
+    method: Annotated[str, choice("occlusion", "shap", help="How words are scored.")] = "occlusion",
     target: Annotated[str | None, Option(metavar="LABEL", help="Label to explain. [default: the best]")] = None,
 ) -> None:
     """Show the words that an answer rests on.
@@ -153,9 +175,17 @@ def explain(
     options = parse_parameters({"method": method, "target": target}, ExplainParameters)
     explainer = Explainer(Predictor.open(locate(bundle), trusted_key=required_key(), created_after=required_date()))
     inputs = build_input(explainer.task, text, other)
-    out.print(render(inputs, explainer.explain(inputs, options)))
+    explanation = explainer.explain(inputs, options)
+    tell({"inputs": inputs, **explanation})
+    out.print(render(inputs, explanation))
 
 
+@verb(
+    "tuneship serve bundles/support --port 3000",
+    "tuneship serve hf:team/intents --api-keys-file keys.txt --host 0.0.0.0",
+    "tuneship serve en=bundles/english de=bundles/german --watch 60",
+    stopped="no server was started",
+)
 def serve(
     bundles: Annotated[
         list[str] | None,
@@ -181,12 +211,12 @@ def serve(
     ] = None,
     threads: Threads = None,
     device: Annotated[
-        str | None, Option(metavar="auto|cpu|cuda", help="Serve only variants proven there. [default: auto]")
+        str | None, choice("auto", "cpu", "cuda", help="Serve only variants proven there. [default: auto]")
     ] = None,
     watch: Annotated[
         int | None, Option(min=1, metavar="SECONDS", help="Look for new versions this often. [default: never]")
     ] = None,
-    log_format: Annotated[str | None, Option(metavar="text|json", help="Format of the log. [default: text]")] = None,
+    log_format: Annotated[str | None, choice("text", "json", help="Format of the log. [default: text]")] = None,
     log_requests: Annotated[bool | None, Option(help="Log every request. [default: only with json]")] = None,
     log_inputs: Annotated[bool | None, Option(help="Log the texts of requests. [default: no]")] = None,
     log_labels: Annotated[bool | None, Option(help="Log the predicted labels. [default: no]")] = None,
@@ -224,11 +254,18 @@ def serve(
         "TUNESHIP_ALLOWED_HOSTS": " ".join(allowed_host or []) or None,
     }
     variables = {name: str(value) for name, value in options.items() if value is not None}
+    port = port or listening_port()
+
+    def show_models(models: list[dict[str, Any]]) -> None:
+        tell({"url": f"http://{f'[{host}]' if ':' in host else host}:{port}", "models": models})
+        publish()
+
     serve_bundles(
         bundles or [served_bundle()],
         host=host,
-        port=port or listening_port(),
+        port=port,
         threads=threads,
         options=variables,
         reach=reach,
+        on_ready=show_models,
     )

@@ -24,6 +24,7 @@ COPY batch ./batch
 COPY checks ./checks
 COPY commands ./commands
 COPY export ./export
+COPY inspection ./inspection
 COPY search ./search
 COPY serving ./serving
 COPY stores ./stores

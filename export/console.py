@@ -1,27 +1,20 @@
-"""Tables and progress for the terminal."""
+"""Tables for the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
-import rich.progress
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Group
 from rich.markup import escape
-from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Column, Table
+from rich.table import Table
 
-from export.proof.answers.progress import Progress, report_to
 from export.proof.display import change_unit, format_change
 from export.proof.gate import Gate
 from export.proof.prove import Parity
 from export.proof.statistics.metric_change import MetricChange
 from export.selection.candidate import Candidate
 from trainer.metrics.display import format_score, metric_title
-
-STEP_WIDTH, PART_WIDTH, BAR_WIDTH = 66, 40, 20
 
 
 def parity_table(parity: Parity) -> Group:
@@ -116,65 +109,3 @@ def _variant_cells(candidate: Candidate) -> list[str]:
     agreement = "" if result.agreement is None else f"{result.agreement:.2%}"
     score = "" if result.score is None else format_score(result.metric, result.score)
     return [*size_and_speed, agreement, score]
-
-
-class TerminalProgress(Progress):
-    """The step and the time that it takes, and in another line the part, its bar and the time left."""
-
-    def __init__(self, console: Console) -> None:
-        step, part = _column(STEP_WIDTH), _column(PART_WIDTH)
-        self.step = rich.progress.Progress(
-            SpinnerColumn(), TextColumn("{task.description}", table_column=step), TimeElapsedColumn(), console=console
-        )
-        self.bar = rich.progress.Progress(
-            TextColumn("  {task.description}", table_column=part),
-            BarColumn(bar_width=BAR_WIDTH),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-        )
-
-    def __rich__(self) -> Group:
-        return Group(self.step, self.bar)
-
-    def begin(self, step: str) -> None:
-        _clear(self.step)
-        _clear(self.bar)
-        self.step.add_task(escape(step), total=None)
-
-    def expect(self, part: str, count: int) -> None:
-        _clear(self.bar)
-        self.bar.add_task(escape(part), total=count)
-
-    def advance(self, count: int) -> None:
-        for each in self.bar.task_ids:
-            self.bar.advance(each, count)
-
-
-def _column(width: int) -> Column:
-    return Column(width=width, no_wrap=True, overflow="ellipsis")
-
-
-def _clear(progress: rich.progress.Progress) -> None:
-    for each in progress.task_ids:
-        progress.remove_task(each)
-
-
-class LineProgress(Progress):
-    def __init__(self, console: Console) -> None:
-        self.console = console
-
-    def begin(self, step: str) -> None:
-        self.console.print(step, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def show_progress(console: Console) -> Iterator[None]:
-    """Show the steps inside the block."""
-    if not console.is_terminal:
-        with report_to(LineProgress(console)):
-            yield
-        return
-    progress = TerminalProgress(console)
-    with Live(progress, console=console, transient=True), report_to(progress):
-        yield

@@ -19,7 +19,6 @@ from export.bundle.manifest import package_versions, to_verdict
 from export.bundle.own import OwnBundle
 from export.bundle.samples import select_golden_inputs, write_golden
 from export.graphs.graph_file import PROTOBUF_LIMIT, copy_graph, data_file
-from export.proof.answers.progress import begin_step
 from export.proof.gates import TEACHER_KEY
 from export.proof.prove import Parity
 from export.selection.candidate import Candidate, select_best, to_record
@@ -34,6 +33,7 @@ from serving.bundle.manifest import MANIFEST, REFERENCE, Alternative, Device, Go
 from serving.errors import InputError, UserError
 from serving.inference.device import choose_provider
 from serving.inference.predictor import Predictor
+from serving.observability.progress import begin_step
 from stores.folders import check_output, replace_folder, staging_folder
 from trainer.model.architecture import is_static, read_architecture
 from trainer.recipe.recipe import load_recipe
@@ -83,7 +83,7 @@ def export_run(
     students: Sequence[Path] = (),
     max_metric_drop: float | None = None,
 ) -> Export:
-    """Convert a run, prove it, and write the bundle. Steps are reported through `export.proof.answers.progress`.
+    """Convert a run, prove it, and write the bundle. Steps are reported through `serving.observability.progress`.
 
     Args:
         output: the bundle's folder; replaces an older bundle.

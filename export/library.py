@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from export.console import show_progress
 from export.exporter import Export, export_run
 from serving.bundle.manifest import Device
 from serving.inference.device import parse_device
+from serving.observability.progress_bars import show_progress
 from serving.settings.settings import available_cpus
 from trainer.run.run import Run
 

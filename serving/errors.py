@@ -12,6 +12,7 @@ UserError             the command line prints the message without a traceback an
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -88,6 +89,15 @@ def quote(value: Any) -> str:
 def shorten(text: str, most: int) -> str:
     """The text, cut to ``most`` characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """``; did you mean X?`` for the nearest known word, or nothing; ``likeness`` 1 takes equal words only."""
+    from difflib import get_close_matches
+
+    by_lower = {each.lower(): each for each in known}
+    nearest = get_close_matches(word.lower(), by_lower, n=1, cutoff=likeness)
+    return f"; did you mean {by_lower[nearest[0]]}?" if nearest else ""
 
 
 def first_problem(error: Any, *prefix: str) -> str:

@@ -13,6 +13,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
+from serving.errors import did_you_mean
+
 _ROOM, _RIGHTS = "make room there, or write elsewhere", "change its permissions, or write elsewhere"
 REMEDIES = {
     errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: "allow larger files there, or write elsewhere",
@@ -74,6 +76,22 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and error.filename in (None, partial, str(partial)):
             error.filename, error.filename2 = str(path), None
         raise
+
+
+def nearest_path(path: Path) -> str:
+    """``; did you mean X?`` for an entry of the folder whose name is nearest to a path's that is not there, or nothing.
+
+    Where a folder on the way is missing, its name is compared.
+    """
+    missing = path
+    while not missing.parent.is_dir() and missing.parent != missing:
+        missing = missing.parent
+    try:
+        names = [entry.name for entry in os.scandir(missing.parent)]
+    except OSError:
+        return ""
+    hint = did_you_mean(missing.name, names)
+    return hint.replace("did you mean ", f"did you mean {missing.parent}/") if hint and missing.parent.name else hint
 
 
 def explain(error: Exception) -> str | None:

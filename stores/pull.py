@@ -12,6 +12,7 @@ from serving.bundle.manifest import MANIFEST, SIGNATURE, FileEntry, Manifest
 from serving.bundle.signature import MOST_BYTES as MOST_SIGNATURE_BYTES
 from serving.errors import BundleError
 from serving.files import replace_file
+from serving.observability.progress import open_part
 from stores.cache import Cache
 from stores.errors import Missing, StoreError
 from stores.folders import check_output, replace_folder, staging_folder
@@ -22,20 +23,20 @@ Advance = Callable[[int], None]
 """Gets the bytes that came since its last call."""
 
 
-def pull(target: Target, output: Path, advance: Advance = lambda _: None) -> str:
+def pull(target: Target, output: Path) -> str:
     """Copy a bundle into a folder, in the place of an older one; returns its digest.
 
     Raises InputError where ``output`` holds something else, StoreError, BundleError.
     """
     check_output(output)
-    cached = fetch(target, Cache.of_user(), advance)
+    cached = fetch(target, Cache.of_user())
     with staging_folder(output) as folder:
         shutil.copytree(cached, folder, dirs_exist_ok=True)
         replace_folder(output, folder)
     return cached.name
 
 
-def fetch(target: Target, cache: Cache, advance: Advance = lambda _: None, checked: Path | None = None) -> Path:
+def fetch(target: Target, cache: Cache, checked: Path | None = None) -> Path:
     """The cached bundle of a target; one whose digest is given and which is there asks nobody.
 
     The folder ``checked`` is not checked again.
@@ -54,7 +55,7 @@ def fetch(target: Target, cache: Cache, advance: Advance = lambda _: None, check
         if folder is None:
             partial = cache.partial(manifest.digest)
             partial.mkdir(parents=True, exist_ok=True, mode=0o700)
-            download(snapshot, manifest.files, partial, target, advance)
+            download(snapshot, manifest.files, partial, target)
             _write(partial / MANIFEST, content)
             folder = cache.add(manifest.digest)
         if signature is not None:
@@ -80,9 +81,7 @@ def read_manifest(snapshot: Snapshot, target: Target) -> tuple[bytes, Manifest]:
         raise BundleError(f"{target}: {error}") from error
 
 
-def download(
-    snapshot: Snapshot, files: Mapping[str, FileEntry], folder: Path, target: Target, advance: Advance
-) -> None:
+def download(snapshot: Snapshot, files: Mapping[str, FileEntry], folder: Path, target: Target) -> None:
     """Bring files of known content into a folder, from where an earlier try ended; nothing else stays in it.
 
     Raises StoreError for a name that leads out of it, a file that is missing or of other content.
@@ -91,9 +90,11 @@ def download(
     for path in [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]:
         if path.is_symlink() or path.relative_to(folder).as_posix() not in files:
             path.unlink()
-    for name, entry in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        _download_file(snapshot, name, entry, folder / name, target, advance)
+    size = sum(entry.size for entry in files.values())
+    with open_part(f"{size / 1e6:,.1f} MB", size) as part:
+        for name, entry in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            _download_file(snapshot, name, entry, folder / name, target, part.advance)
 
 
 def check_names(names: Iterable[str], target: Target) -> None:
@@ -111,6 +112,7 @@ def _download_file(
 ) -> None:
     there = path.stat().st_size if path.exists() else 0
     starts = dict.fromkeys([there, 0]) if there <= entry.size else [0]
+    advance(next(iter(starts)))
     for start in starts:  # what an earlier try left may be wrong
         if start < entry.size or start == 0:
             with snapshot.read(name, start) as chunks:

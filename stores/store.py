@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from serving.errors import InputError
+from serving.observability.progress import track
 from stores.errors import StoreError
 from stores.targets import OWN, Target
 
@@ -69,6 +70,13 @@ def require(condition: bool, target: Target, accepted: str) -> None:
     """Raises InputError."""
     if not condition:
         raise InputError(f"{target}: is no target of this kind; give {accepted}")
+
+
+def track_files(folder: Path, names: Sequence[str]) -> Iterator[str]:
+    """The names of files that are uploaded one after another."""
+    sizes = {name: (folder / name).stat().st_size for name in names}
+    total = sum(sizes.values())
+    return track(f"{total / 1e6:,.1f} MB", names, total, sizes.__getitem__)
 
 
 def skip(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from serving.errors import InputError
+from serving.errors import InputError, did_you_mean
 
 OWN = ("hf", "mlflow", "bento", "oci")
 """The kinds that are no URL."""
+
+SCHEMES = ("s3", "gs", "file")
+"""Those that are named to users; fsspec has more."""
 
 ACCEPTED = "hf:OWNER/NAME, s3://…, gs://…, file://…, mlflow:NAME, bento:NAME:TAG or oci:REGISTRY/NAME:TAG"
 
@@ -57,7 +60,8 @@ def parse_target(text: str) -> Target:
         raise InputError(f"{scrub(text)}: after # a target takes sha256= and the 64 hexadecimal digits of a bundle")
     parts = _TARGET.fullmatch(place)
     if parts is None:
-        raise InputError(f"{scrub(text)}: is no place to keep a model at; give {ACCEPTED}")
+        meant = did_you_mean(place.partition(":")[0], [*OWN, *SCHEMES])
+        raise InputError(f"{scrub(text)}: is no place to keep a model at; give {ACCEPTED}{meant}")
     kind, name = (parts["kind"], parts["name"]) if parts["kind"] else (parts["scheme"], parts["path"])
     name = name.rstrip("/")
     if not name or any(ord(letter) < 32 for letter in name):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy.plan.deployment import check_name
 from serving import VERSION
-from serving.errors import InputError
+from serving.errors import InputError, did_you_mean
 from templates.own_wheel import NAME, write_wheel
 
 TEMPLATES = Path(__file__).resolve().parent
@@ -20,7 +20,8 @@ def create_project(folder: Path, task: str) -> Path | None:
     Returns Tuneship's wheel, which it puts there where it is installed from one.
     """
     if task not in TASKS:
-        raise InputError(f"--task {task!r} has no template; accepted are: {', '.join(TASKS)}", field="--task")
+        meant = did_you_mean(task, TASKS)
+        raise InputError(f"--task {task!r} has no template; accepted are: {', '.join(TASKS)}{meant}", field="--task")
     check_name(folder.name, "NAME")  # the deployment's too
     _require_empty(folder)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as staging:

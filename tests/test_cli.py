@@ -6,19 +6,24 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from commands.terminal import readable_errors
+from serving import VERSION
 from tests import tiny
 from tests.paths import ROOT
 from trainer.run.run import Run
-from tuneship import app
+from tuneship import ROAD, app
 
 SCIENTIFIC = "training.learning_rate=1e-4"
 """YAML 1.1 would read it as a text; it differs from the recipe's value."""
@@ -153,18 +158,98 @@ def test_explain_colours_words(tiny_bundle: Path) -> None:
 
 
 def test_help_lists_every_command() -> None:
-    """`tuneship --help` has a whole line for each command, and all help fits 80 columns."""
-    result = tuneship("--help")
-    commands = result.stdout.partition("Commands:")[2]
+    """`tuneship --help` has a whole line for each command, below the heading of its group."""
+    text = tuneship("--help").stdout
+    headings = re.findall(r"^(\w[^:\n]*):$", text, re.MULTILINE)
+    assert headings == ["Options", *ROAD]
+    commands = text.partition(f"{next(iter(ROAD))}:")[2]
     listed = re.findall(r"^  (\w+) +\S.*\.$", commands, re.MULTILINE)
-    verbs = [command.callback.__name__.rstrip("_") for command in app.registered_commands if command.callback]
-    groups = [group.name for group in app.registered_groups]
-    assert listed == [*verbs, *groups]
+    verbs = [verb.__name__.rstrip("_") for group in ROAD.values() for verb in group]
+    assert listed == [*verbs, *(group.name for group in app.registered_groups)]
     assert "..." not in commands
-    nested = [("deploy", command) for command in ("measure", "plan")]
-    for each in ((), *((command,) for command in listed), *nested):
-        text = tuneship_here(*each, "--help").stdout
-        assert max(map(len, text.splitlines())) <= 80
+
+
+def test_all_help_fits_80_columns_and_has_examples() -> None:
+    """Each verb teaches with examples, whose command, options and arguments exist."""
+    root = get_command(app)
+    for names, command in commands_below(root):
+        text = tuneship_here(*names, "--help").stdout
+        assert max(map(len, text.splitlines())) <= 80, names
+        if hasattr(command, "commands"):
+            continue
+        examples = re.sub(r"\\\n\s*", "", text.partition("Examples:\n")[2]).splitlines()
+        assert examples, f"{names} has no example"
+        for example in examples:
+            program, *words = shlex.split(example)
+            assert program == "tuneship"
+            assert words[: len(names)] == names
+            command.make_context(names[-1], words[len(names) :])  # raises for what is unknown or missing
+
+
+def commands_below(command: Any, names: Sequence[str] = ()) -> Iterator[tuple[list[str], Any]]:
+    """The command and all below it, by their names."""
+    yield list(names), command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands_below(below, [*names, name])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("trian", "recipe.yaml"), "'train'"),
+        (("train", "--ouput", "x"), "--output"),
+        (("deploy", "plna"), "'plan'"),
+    ],
+)
+def test_a_wrong_word_of_the_command_line(arguments: tuple[str, ...], words: str) -> None:
+    """The nearest verb or option is told, and the status is 2."""
+    result = tuneship_here(*arguments)
+    assert result.returncode == 2
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("train", "recipe.yml", "-o", "run"), "did you mean recipe.yaml?"),
+        (
+            ("train", "recipe.yaml", "-o", "run", "--set", "task=text-clasification"),
+            "did you mean text-classification?",
+        ),
+        (("train", "recipe.yaml", "-o", "run", "--set", "training.learing_rate=1"), "did you mean learning_rate?"),
+        (("new", "support", "--task", "text-clasification"), "did you mean text-classification?"),
+        (("check", "recipe.yaml", "--fail-on", "leeks"), "did you mean leaks?"),
+        (("tune", "recipe.yaml", "-o", "study", "--pruner", "medain"), "did you mean median?"),
+        (("baseline", "recipe.yaml", "--rungs", "tfidf"), "did you mean tf-idf?"),
+        (("export", "recipe.yaml", "-o", "b", "--layout", "hup"), "did you mean hub?"),
+        (("verify", "recipe"), "did you mean recipe.yaml?"),
+        (("show", "recip.yaml"), "did you mean recipe.yaml?"),
+        (("pull", "hff:team/one", "-o", "b"), "did you mean hf?"),
+        (("predict", "b", "-i", "a", "-o", "b", "--engine", "rya"), "did you mean ray?"),
+    ],
+)
+def test_the_nearest_right_name(
+    arguments: tuple[str, ...], hint: str, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of recipe keys, values, options' words, targets and paths."""
+    tiny.write_recipe(tmp_path, tiny_backbone)
+    monkeypatch.chdir(tmp_path)
+    assert_refused(tuneship_here(*arguments), hint)
+
+
+def test_the_version() -> None:
+    """`--version` prints it; with --json the packages' too, from a process that has loaded none of them."""
+    assert tuneship("--version").stdout == f"tuneship {VERSION}\n"
+    found = json.loads(tuneship("--version", "--json").stdout)
+    assert found["tuneship"] == VERSION
+    assert found["packages"]["onnxruntime"]
+
+
+def test_no_command() -> None:
+    """An option alone is no command."""
+    result = tuneship("--quiet")
+    assert result.returncode == 2
+    assert "Missing command" in result.stderr
 
 
 @pytest.mark.slow

@@ -14,7 +14,8 @@ from tests.paths import ROOT
 PACKAGES = {
     "batch": 13,
     "checks": 10,
-    "commands": 12,
+    "commands": 18,
+    "inspection": 6,
     "deploy": 22,
     "docsite": 10,
     "serving": 16,

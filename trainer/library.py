@@ -12,6 +12,7 @@ from rich.console import Console
 from transformers import TrainerCallback
 
 from serving.errors import InputError
+from serving.observability.progress_bars import show_progress
 from trainer.recipe.loader import apply_overrides
 from trainer.recipe.recipe import Recipe, create_recipe, load_recipe
 from trainer.run.run import Run
@@ -59,15 +60,17 @@ def fine_tune(
         InputError: the recipe, the rows or ``output`` cannot be used.
         UserError: the training diverged, or another process has the folder.
     """
-    return train(
-        _resolve(recipe, overrides),
-        Path(output),
-        overwrite=overwrite,
-        threads=threads,
-        console=Console(quiet=quiet),
-        check=check,
-        callbacks=callbacks,
-    )
+    settings = _resolve(recipe, overrides)
+    with show_progress(Console(stderr=True, quiet=quiet)):
+        return train(
+            settings,
+            Path(output),
+            overwrite=overwrite,
+            threads=threads,
+            console=Console(quiet=quiet),
+            check=check,
+            callbacks=callbacks,
+        )
 
 
 def _resolve(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Overrides) -> Recipe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from safetensors.torch import load_file
+from transformers import TrainerCallback
 
 from serving.errors import InputError
 from trainer.imports.importer import import_checkpoint
@@ -30,7 +31,7 @@ from trainer.run.lock import (
     weight_hashes,
 )
 from trainer.run.processes import count, from_first, is_first, shared_errors
-from trainer.run.run import Run, differences, teacher_hashes, training_settings, write_atomically
+from trainer.run.run import RUNNING, Run, differences, teacher_hashes, training_settings, write_atomically
 from trainer.setup.training_setup import TrainingSetup, prepare_setup
 from trainer.train import train
 
@@ -72,11 +73,16 @@ class Replay(BaseModel):
 
 
 def replay(
-    run_folder: Path, output: Path | None = None, overrides: list[str] | None = None, console: Console | None = None
+    run_folder: Path,
+    output: Path | None = None,
+    overrides: list[str] | None = None,
+    console: Console | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Replay:
     """Repeat a finished run, compare, and write replay.json into it; raises InputError.
 
-    ``output`` keeps the repeated run; ``overrides`` name the new paths of data or model.
+    ``output`` keeps the repeated run, and one there that was interrupted goes on; ``overrides`` name the new paths of
+    data or model.
     """
     with shared_errors():
         run = Run.open(run_folder)
@@ -96,7 +102,7 @@ def replay(
             Check(name="weights", differences=[NOT_REPEATED], decides=False),
         ]
     elif repeatable:
-        checks += _repeat(run, lock, locked, setup.recipe, output, console)
+        checks += _repeat(run, lock, locked, setup.recipe, output, console, callbacks)
     result = Replay(
         equal=all(c.equal for c in checks if c.decides),
         trained=repeatable and not adds_noise(recipe),
@@ -174,12 +180,18 @@ def _check_environment(lock: Lock) -> list[Check]:
 
 
 def _repeat(
-    run: Run, lock: Lock, result: Result, recipe: Recipe, output: Path | None, console: Console | None
+    run: Run,
+    lock: Lock,
+    result: Result,
+    recipe: Recipe,
+    output: Path | None,
+    console: Console | None,
+    callbacks: Sequence[TrainerCallback],
 ) -> list[Check]:
     training = recipe.training.model_copy(update={"report_to": (), **_in_these_processes(lock, recipe)})
     silent = recipe.model_copy(update={"training": training})
     with _output_folder(output) as folder:
-        repeated = train(silent, folder, threads=lock.threads, console=console)
+        repeated = train(silent, folder, threads=lock.threads, console=console, callbacks=callbacks)
         return from_first(lambda: _compare_runs(run, lock, result, repeated))
 
 
@@ -208,7 +220,7 @@ def _compare_runs(run: Run, lock: Lock, result: Result, repeated: Run) -> list[C
 @contextlib.contextmanager
 def _output_folder(output: Path | None) -> Iterator[Path]:
     if output is not None:
-        if Run(output).record.exists():
+        if Run(output).record.exists() and Run(output).status() != RUNNING:
             raise InputError(f"{output}: holds a run already; give --output a new folder")
         yield output
         return

@@ -13,6 +13,7 @@ from rich.console import Console
 from transformers import TrainerCallback
 
 from serving.errors import InputError
+from serving.observability.progress import begin_step
 from stores.runs.states import StatesPlace
 from trainer.fit.begin import Begun, begin, go_on, resume
 from trainer.fit.distributed.follow import begin_behind, follow_first, help_to_fit
@@ -73,6 +74,7 @@ def train(
     console, clock, run = (console or Console()) if is_first() else Console(quiet=True), Stopwatch(), Run(output)
     reset_peak()
     keep_freed_memory()
+    begin_step("reading the data…")
     with clock.stage("data"), shared_errors():
         _require_trainable(recipe)
         setup = prepare_setup(recipe, output)
@@ -87,6 +89,7 @@ def train(
     def keep() -> contextlib.AbstractContextManager[Sequence[TrainerCallback]]:
         return kept_at(place, run, changes, console, overwrite=overwrite)
 
+    begin_step("preparing the training…")
     with _own_folder(output, keep) as uploads, energy_meter() as meter:
         with clock.stage("preparation"), shared_errors():
             begun = (
@@ -213,8 +216,10 @@ def _train_and_evaluate(
     if begun.setup.recipe.data.folds:
         with clock.stage("folds"):
             folds = {"cross_validation": cross_validate(begun.setup, run, console, callbacks)}
+    begin_step("training…")
     with clock.stage("training"):
         record = fit(begun, run, console, callbacks) | folds
+    begin_step("evaluating…")
     with clock.stage("evaluation"):
         record |= evaluate_run(begun.setup, run)
         record |= attack_run(begun.setup, run, record.get("privacy"))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from checks.finding import Example, Finding, Row
 from checks.subject import Subject
+from serving.observability.progress import begin_step, track
 from trainer.data.near_duplicates import SIMILARITY, NearDuplicates, sketch
 
 COSINE = 0.99
@@ -43,8 +44,8 @@ class Pair:
 
 def find_duplicates(subject: Subject) -> Iterator[Finding]:
     """Leaks, duplicates, and both kinds of contradictions."""
-    with subject.status("comparing texts…"):
-        pairs = [*_unique([*_by_letters(subject), *_by_vectors(subject)])]
+    begin_step("comparing texts…")
+    pairs = [*_unique([*_by_letters(subject), *_by_vectors(subject)])]
     every, held_out = len(subject.rows), len(subject.rows) - len(subject.setup.splits.train)
     near = _HOW + (f", or cosine {COSINE}" if subject.has_vectors else "") + _told(subject)
     leaks = [pair for pair in pairs if pair.across]
@@ -101,7 +102,7 @@ def _by_letters(subject: Subject) -> Iterator[Pair]:
     rows, earlier = subject.rows, NearDuplicates()
     equal_only = subject.setup.training_task.shares_passages
     for places in _places_of_splits(rows):
-        own, sketches = NearDuplicates(), [sketch(rows[at].text) for at in places]
+        own, sketches = NearDuplicates(), [sketch(rows[at].text) for at in track("texts", places, len(places))]
         for at, each in zip(places, sketches, strict=True):
             for match, start in ((earlier.find(each), 0), (own.add(each), places[0])):
                 if match and (match.similarity == 1.0 or not equal_only):

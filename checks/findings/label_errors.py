@@ -22,6 +22,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import MultinomialNB
 
+from serving.observability.progress import track
+
 FOLDS = 5
 FEWEST_ROWS = 50
 _INVERSE_REGULARIZATION, _MOST_STEPS = 10.0, 30
@@ -69,7 +71,7 @@ def find_multiple(
     probabilities = np.full(given.shape, 0.0)
     flagged = np.zeros(given.shape, dtype=bool)
     words = words_of(texts)
-    for label in range(labels):
+    for label in track("labels", range(labels), labels):
         if min(np.bincount(given[:, label], minlength=2)) >= FOLDS:
             both = _cross_validate(vectors, words, given[:, label])
             flagged[:, label] = find_label_issues(given[:, label], both, filter_by="low_self_confidence", n_jobs=1)
@@ -127,7 +129,7 @@ def _cross_validate(vectors: NDArray[np.float32], words: csr_matrix | None, numb
 def _predict_unseen(model: Any, features: Any, numbers: NDArray[Any]) -> Floats:
     probabilities = np.zeros((len(numbers), int(numbers.max()) + 1))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    for train, test in folds.split(numbers, numbers):
+    for train, test in track("folds", folds.split(numbers, numbers), FOLDS):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # as is meant
             model.fit(features[train], numbers[train])

@@ -13,6 +13,7 @@ from ftfy.badness import is_bad
 
 from checks.finding import Example, Finding, Row, not_checked
 from checks.subject import Subject
+from serving.observability.progress import begin_step, track
 from serving.tasks.personal_data import KINDS
 from serving.tasks.redaction import find
 from trainer.data.languages import CONFIDENCE, FEWEST_LETTERS, tell_languages
@@ -93,9 +94,10 @@ def _script(sign: str) -> str:
 
 def _language(subject: Subject) -> Finding:
     """Of texts that are long enough to tell."""
-    with subject.status("telling languages…"):
-        rows = [row for row in subject.rows if len(row.text) >= FEWEST_LETTERS]
-        told = [(row, *each) for row, each in zip(rows, tell_languages(row.text for row in rows), strict=True)]
+    begin_step("telling languages…")
+    rows = [row for row in subject.rows if len(row.text) >= FEWEST_LETTERS]
+    texts = (row.text for row in track("texts", rows, len(rows)))
+    told = [(row, *each) for row, each in zip(rows, tell_languages(texts), strict=True)]
     sure = [(row, language, score) for row, language, score in told if score >= CONFIDENCE]
     counts = Counter(language for _, language, _ in sure)
     usual = counts.most_common(1)[0][0] if counts else ""

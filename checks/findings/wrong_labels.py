@@ -8,6 +8,7 @@ from typing import Any
 from checks.finding import Example, Finding, Row, not_checked
 from checks.findings.label_errors import FEWEST_ROWS, LabelError, find_multiple, find_numbers, find_single
 from checks.subject import Subject
+from serving.observability.progress import begin_step
 
 NAME, TITLE = "label-errors", "labels that are probably wrong"
 _HOW = "cross-validated on frozen vectors and words; cleanlab"
@@ -39,8 +40,8 @@ def suggest_labels(subject: Subject) -> list[Suggestion] | str:
     if len(rows) < FEWEST_ROWS:
         return f"{len(rows)} rows are too few; {FEWEST_ROWS} are needed"
     vectors, texts = subject.vectors, [row.text for row in rows]
-    with subject.status("cross-validating labels…"):
-        errors = _find(subject, rows, vectors, texts)
+    begin_step("cross-validating labels…")
+    errors = _find(subject, rows, vectors, texts)
     return [Suggestion(rows[each.at], _named(subject, each.suggested), each.confidence) for each in errors]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from serving.bundle.bundle import Bundle
-from serving.bundle.manifest import SIGNATURE
+from serving.bundle.signature import describe_signature
 from serving.entrypoints.verify import Finding, check_files, check_here
 from serving.errors import BundleError
 from serving.settings.settings import available_cpus, required_date, required_key
@@ -20,18 +20,10 @@ def check_bundle(root: Path, key: Path | None) -> tuple[Bundle, str]:
     bundle, key = Bundle.open(root), key or required_key()
     _require_sound(check_files(bundle, key, required_date()))
     _require_sound(check_here(bundle, available_cpus()))
-    return bundle, _describe_signature(bundle, key)
+    return bundle, describe_signature(bundle, key)
 
 
 def _require_sound(findings: Iterable[Finding]) -> None:
     for finding in findings:
         if finding.verdict == "fails":
             raise BundleError(finding.text)
-
-
-def _describe_signature(bundle: Bundle, key: Path | None) -> str:
-    if key:
-        return f"verified with {key.name}"
-    if (bundle.root / SIGNATURE).is_file():
-        return "signed; not verified, as no key was given (--require-signature)"
-    return "not signed (tuneship sign)"

@@ -23,7 +23,7 @@ from deploy.plan.sizing import (
 from deploy.plan.targets import TARGETS
 from deploy.plan.targets.base import Target
 from serving.bundle.bundle import Bundle
-from serving.errors import InputError, quote
+from serving.errors import InputError, did_you_mean, quote
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Request:
     ) -> Request:
         """Raises InputError."""
         if target not in TARGETS:
-            raise InputError(f"target {quote(target)}: accepted are {', '.join(TARGETS)}", field="target")
+            known = f"{', '.join(TARGETS)}{did_you_mean(target, TARGETS)}"
+            raise InputError(f"target {quote(target)}: accepted are {known}", field="target")
         found, p99 = TARGETS[target], None if p99_ms is None else p99_ms / 1000
         _check_images(found, check_image(image), model_image)
         return cls(found, image, name and check_name(name), rate, p99, model_image or "")

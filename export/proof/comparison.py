@@ -46,6 +46,23 @@ class Comparison:
     def passed(self) -> bool:
         return self.change.within_budget
 
+    def to_json(self) -> dict[str, Any]:
+        change = self.change
+        return {
+            "passed": self.passed,
+            "metric": change.metric,
+            "rows": change.rows,
+            "production": change.reference,
+            "candidate": change.served,
+            "change_interval": [change.low, change.high],
+            "level": change.level,
+            "max_metric_drop": change.budget,
+            "lost": self.lost,
+            "won": self.won,
+            "rows_needed": change.rows_needed,
+            "same_test_rows": self.same_test_rows,
+        }
+
 
 def compare_bundles(
     run: Run, candidate: Path, production: Path, max_metric_drop: float | None = None, threads: int = 1
@@ -61,20 +78,28 @@ def compare_bundles(
         BundleError: a bundle cannot be trusted or does not answer here.
     """
     require_locked(run)
-    rows, training_task = run.read_evaluation(), _open_task(run)
+    rows, training_task = run.read_evaluation(), open_training_task(run)
     if not rows.labelled:
         raise InputError(f"{run.root}: its test rows have no labels, so that nothing can be compared")
     ours, theirs = (Predictor.open(root, threads=threads) for root in (candidate, production))
     _require_comparable(run, ours, theirs)
-    before, after = (_answer(training_task, each, rows, threads) for each in (theirs, ours))
+    before, after = (answer_rows(training_task, each, rows, threads) for each in (theirs, ours))
     budget = training_task.recipe.export.max_metric_drop if max_metric_drop is None else max_metric_drop
-    lost, won = _count_flips(training_task, rows, before, after)
     test_rows = [each.manifest.data["splits"]["test"]["sha256"] for each in (ours, theirs)]
-    change = _measure(training_task, rows, before, after, budget)
-    return Comparison(change, lost, won, same_test_rows=test_rows[0] == test_rows[1])
+    compared = compare_answers(training_task, rows, before, after, budget)
+    return Comparison(*compared, same_test_rows=test_rows[0] == test_rows[1])
 
 
-def _open_task(run: Run) -> TrainingTask:
+def compare_answers(
+    training_task: TrainingTask, rows: Rows, before: Sequence[Any], after: Sequence[Any], budget: float
+) -> tuple[MetricChange, int | None, int | None]:
+    """The change from the answers ``before``, and the rows lost and won; None where right is a matter of degree."""
+    lost, won = _count_flips(training_task, rows, before, after)
+    return _measure(training_task, rows, before, after, budget), lost, won
+
+
+def open_training_task(run: Run) -> TrainingTask:
+    """As the run's checkpoint reads its rows."""
     training_task = create_training_task(load_recipe(run.recipe))
     training_task.read_with(load_tokenizer(run.checkpoint), str(run.checkpoint))
     return training_task
@@ -91,7 +116,8 @@ def _require_comparable(run: Run, ours: Predictor, theirs: Predictor) -> None:
         )
 
 
-def _answer(training_task: TrainingTask, predictor: Predictor, rows: Rows, threads: int) -> list[Any]:
+def answer_rows(training_task: TrainingTask, predictor: Predictor, rows: Rows, threads: int) -> list[Any]:
+    """A bundle's answers, as it serves them."""
     per_row = [training_task.items(predictor.task, inputs) for inputs in rows.inputs]
     items = [item for row in per_row for item in row]
     part, run = f"{predictor.manifest.name}'s answers", partial(run_items, predictor)

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.proof.answers.progress import begin_step
 from export.proof.display import change_unit, format_change
 from export.proof.prove import Judgement
 from export.selection.candidate import Candidate
@@ -14,6 +13,7 @@ from export.selection.speed import CLEARLY_FASTER, Pace, measure_pace
 from export.variants.registry import Variant, variants_for
 from export.workspace import BuiltVariant, Workspace
 from serving.errors import UserError
+from serving.observability.progress import begin_step
 from trainer.metrics.display import metric_title
 
 MOST_PROVEN = 2

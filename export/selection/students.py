@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from export.proof.answers.progress import begin_step
 from export.proof.answers.reference import TeacherAnswers, compute_reference_answers
 from export.proof.gates import BUDGET_KEY
 from export.selection.candidate import Candidate
@@ -15,6 +14,7 @@ from export.workspace import Teacher, Workspace
 from serving.bundle.bundle import sha256_of
 from serving.bundle.manifest import ServesFor
 from serving.errors import InputError
+from serving.observability.progress import begin_step
 from trainer.data.rows import Rows
 from trainer.run.lock import read_lock, require_locked
 from trainer.run.run import Run

@@ -14,7 +14,7 @@ from export.variants.own_variant import OwnVariant, open_variant
 from export.variants.static_int8 import static_int8
 from serving.bundle.cpu import Arithmetic
 from serving.bundle.manifest import Provider
-from serving.errors import InputError, UserError
+from serving.errors import InputError, UserError, did_you_mean
 from serving.extensions.extension import Extension
 from serving.extensions.registry import extension_names, find_extension
 
@@ -86,7 +86,8 @@ def variant_named(name: str, generates: bool = False, provider: Provider = "cpu"
             raise InputError(f"the {name} variant is for GPUs alone; add --device cuda", field="--variant")
         if name in extension_names("variants"):
             return _own_variant(name, generates)
-        accepted = ", ".join([*variants, AUTO, *extension_names("variants")])
+        known = [*variants, AUTO, *extension_names("variants")]
+        accepted = ", ".join(known) + did_you_mean(name, known)
         raise InputError(f"there is no variant {name!r}; accepted are: {accepted}", field="--variant")
     return variants[name]
 

@@ -15,7 +15,6 @@ import numpy as np
 from onnx import ModelProto
 
 from export.graphs.graph_file import load_graph, save_graph
-from export.proof.answers.progress import track
 from export.proof.prove import Judgement
 from export.variants.activations import observe_activations
 from export.variants.calibration import SEED, Calibration, Feeds, create_single_thread_session
@@ -23,6 +22,7 @@ from export.variants.linear_layers import Array, Group, find_groups
 from export.variants.quantize_graph import quantize_layers, quantize_tables
 from export.variants.smoothquant import search_range
 from serving.errors import UserError
+from serving.observability.progress import track
 
 FEEDS_FOR_SENSITIVITY = 64
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from search.ladder.cheap import CheapRungs
 from search.ladder.fine_tuned import NAMES, train_rung
 from search.ladder.linear import TASKS
 from search.ladder.rung import Rung
-from serving.errors import InputError
+from serving.errors import InputError, did_you_mean
+from serving.observability.progress import begin_step
 from trainer.recipe.recipe import Recipe
 from trainer.recipe.sections import FewShot
 from trainer.setup.training_setup import TrainingSetup, prepare_setup, require_rows_in_memory
@@ -31,20 +32,21 @@ def climb(
     minutes: float = 10,
     examples: Sequence[int] = (0, 5, 10),
     repeats: int = 3,
-    begin: Callable[[str], None] = lambda what: None,
 ) -> list[Rung]:
     """The rungs in their order; raises InputError. ``minutes`` are for all that are trained."""
     if unknown := [rung for rung in rungs if rung not in RUNGS]:
-        raise InputError(f"--rungs {unknown[0]}: is unknown; accepted are: {', '.join(RUNGS)}", field="--rungs")
+        known = f"{', '.join(RUNGS)}{did_you_mean(unknown[0], RUNGS)}"
+        raise InputError(f"--rungs {unknown[0]}: is unknown; accepted are: {known}", field="--rungs")
     if recipe.imported:
         raise InputError("imported: such a recipe trains nothing; write one with the training's rows", field="imported")
     require_rows_in_memory(recipe, "tuneship baseline")
     own = recipe.model_copy(update={"few_shot": None})
+    begin_step("reading the rows…")
     setup = prepare_setup(own, folder)
-    found = list(_cheap(recipe, setup, folder, rungs, examples, repeats, begin))
+    found = list(_cheap(recipe, setup, folder, rungs, examples, repeats))
     ends_at = time.monotonic() + 60 * minutes
     for key in (key for key in _TRAINED_FIRST if key in rungs):
-        begin(NAMES[key])
+        begin_step(f"training: {NAMES[key]}…", max(ends_at - time.monotonic(), 0.0))
         found.append(train_rung(own, key, ends_at))
     return sorted(found, key=lambda rung: RUNGS.index(rung.key))
 
@@ -56,7 +58,6 @@ def _cheap(
     rungs: Sequence[str],
     examples: Sequence[int],
     repeats: int,
-    begin: Callable[[str], None],
 ) -> Iterator[Rung]:
     wanted = [rung for rung in CHEAP if rung in rungs]
     if not wanted:
@@ -74,7 +75,7 @@ def _cheap(
         "frozen": ladder.frozen,
     }
     for key in wanted:
-        begin(key)
+        begin_step(f"{key}…")
         if key == "few-shot" and (recipe.task != "text-classification" or recipe.data.text_pair):
             yield Rung(key, key, note="is for single texts with one label each")
         else:

@@ -50,7 +50,7 @@ class Judge:
         self.progress.begin("scoring the winner")
         try:
             if not (place / "checkpoint").is_dir():  # another machine has it
-                train_part(setup, place, [Deadline(self.ends_at, self.progress.tell)])
+                train_part(setup, place, [Deadline(self.ends_at)])
             return score_checkpoint(setup, place / "checkpoint", self.held_out)[0]
         except TooSlow as error:
             notes.append(

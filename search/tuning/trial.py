@@ -63,7 +63,6 @@ class Objective:
     folder: Path
     owner: str
     ends_at: Callable[[], float]
-    tell: Callable[[float], None]
     interrupted: int | None = None
     put_off: list[int] = field(default_factory=list)
 
@@ -89,9 +88,8 @@ class Objective:
         try:
             with folder_lock(folder):
                 setup = self.prepare(values)
-                record = train_part(
-                    setup, folder, [Deadline(self.ends_at(), self.tell), Reports(trial, setup.recipe.metric)]
-                )
+                callbacks = [Deadline(self.ends_at()), Reports(trial, setup.recipe.metric)]
+                record = train_part(setup, folder, callbacks)
                 score, _ = score_checkpoint(setup, folder / "checkpoint", setup.splits.validation)
         except InputError as error:
             raise Refused(str(error)) from error

@@ -23,7 +23,7 @@ from search.tuning.result import Result, trial_record, trials_of
 from search.tuning.space import Space, own_values, space_of, values_of, with_values
 from search.tuning.study import DATABASE, PRUNERS, ended, open_study, requeue, retry_interrupted
 from search.tuning.trial import REASON, SECONDS, NotRun, Objective, keep_record
-from serving.errors import InputError, UserError
+from serving.errors import InputError, UserError, did_you_mean
 from trainer.data.rows import Rows
 from trainer.recipe.recipe import Recipe
 from trainer.recipe.search import Range, Search
@@ -78,7 +78,8 @@ def _require_searchable(recipe: Recipe, folder: Path, pruner: str) -> None:
             field="distil",
         )
     if pruner not in PRUNERS:
-        raise InputError(f"--pruner {pruner} is unknown; accepted are: {', '.join(PRUNERS)}", field="--pruner")
+        known = f"{', '.join(PRUNERS)}{did_you_mean(pruner, PRUNERS)}"
+        raise InputError(f"--pruner {pruner} is unknown; accepted are: {known}", field="--pruner")
     others = [path.name for path in folder.iterdir() if path.name != LOCK_FILE] if folder.is_dir() else []
     if others and not {DATABASE, RECORD, "trials"} & set(others):
         raise InputError(
@@ -114,9 +115,7 @@ class Tuning:
         self._progress = SearchProgress(console, setup.recipe.metric, self._own, ends_at)
         self._owner = f"{socket.gethostname()}:{folder.resolve()}"
         self._best_seconds = 0.0
-        self._objective = Objective(
-            recipe, space, self._fraction, folder, self._owner, self._search_ends_at, self._progress.tell
-        )
+        self._objective = Objective(recipe, space, self._fraction, folder, self._owner, self._search_ends_at)
 
     def identity(self) -> dict[str, Any]:
         """What the trials of one study have in common."""
@@ -132,13 +131,12 @@ class Tuning:
     def run(self, study: Study) -> Result:
         part, held_out = without_held_out(self._setup, self._fraction)
         self._introduce(study, part, held_out)
-        with self._progress:
-            self._search(study)
-            if not (best := ended(study)):
-                raise NothingFound(self._nothing(study))
-            self._keep(study, best[0])
-            judge = Judge(self._objective, held_out, self._folder, self._ends_at, self._progress)
-            score, curve, notes = judge(study, best[0], with_curve=self._budget.learning_curve)
+        self._search(study)
+        if not (best := ended(study)):
+            raise NothingFound(self._nothing(study))
+        self._keep(study, best[0])
+        judge = Judge(self._objective, held_out, self._folder, self._ends_at, self._progress)
+        score, curve, notes = judge(study, best[0], with_curve=self._budget.learning_curve)
         result = Result(
             self._setup.recipe.metric, self._own, trials_of(study), trial_record(best[0]), score, curve, notes
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from optuna import Trial
@@ -26,8 +25,8 @@ class TooSlow(Exception):
 class Deadline(TrainerCallback):  # type: ignore[misc]
     """Raises TooSlow once the steps so far show that the training ends after ``ends_at`` (of time.monotonic)."""
 
-    def __init__(self, ends_at: float, tell: Callable[[float], None] = lambda share: None) -> None:
-        self._ends_at, self._tell = ends_at, tell
+    def __init__(self, ends_at: float) -> None:
+        self._ends_at = ends_at
         self._begun, self._first = time.monotonic(), 0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -35,7 +34,6 @@ class Deadline(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         now, done = time.monotonic(), state.global_step - self._first
-        self._tell(state.global_step / max(state.max_steps, 1))
         left = (now - self._begun) / done * (state.max_steps - state.global_step)
         measured = done >= max(_MEASURED_STEPS, _MEASURED_SHARE * state.max_steps)
         if now > self._ends_at or (measured and now + left > self._end_with_tolerance()):

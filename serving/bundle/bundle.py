@@ -28,7 +28,7 @@ from serving.bundle.manifest import (
     Reference,
 )
 from serving.errors import BundleError, first_problem
-from serving.files import open_regular, read_regular
+from serving.files import nearest_path, open_regular, read_regular
 
 MOST_MANIFEST_BYTES = 64 * 2**20
 
@@ -218,7 +218,8 @@ def read_manifest(root: Path) -> Manifest:
     """The manifest, with files unchecked; raises BundleError."""
     path = root / MANIFEST
     if not root.exists():
-        raise BundleError(f"there is no folder {root}. Make a bundle: tuneship export RUN --output BUNDLE")
+        made = "Make a bundle: tuneship export RUN --output BUNDLE"
+        raise BundleError(f"there is no folder {root}. {made}{nearest_path(root)}")
     if not path.is_file():
         raise BundleError(
             f"{root} is not a bundle: it has no {MANIFEST}. Make one: tuneship export RUN --output BUNDLE"

@@ -103,6 +103,16 @@ def require_signature(bundle: Bundle, key: Path) -> None:
     _compare_files(_signed_files(envelope.dsse_envelope, bundle), bundle)
 
 
+def describe_signature(bundle: Bundle, key: Path | None = None) -> str:
+    """In words; checked where there is a ``key``, which raises as `require_signature`."""
+    if key:
+        require_signature(bundle, key)
+        return f"verified with {key.name}"
+    if (bundle.root / SIGNATURE).is_file():
+        return "signed; not verified, as no key was given (--require-signature)"
+    return "not signed (tuneship sign)"
+
+
 def require_recent(bundle: Bundle, created_after: datetime) -> None:
     """Raise BundleError for a bundle that was exported before; the date is in the manifest, which is signed."""
     if bundle.manifest.time < created_after:

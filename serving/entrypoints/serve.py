@@ -6,8 +6,9 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import uvicorn
 
@@ -32,11 +33,12 @@ def serve_bundles(
     threads: int | None = None,
     options: Mapping[str, str] | None = None,
     reach: Reach = lambda _: None,
+    on_ready: Callable[[list[dict[str, Any]]], None] = lambda models: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then answer the accepted requests; SIGHUP looks for new versions.
 
     ``specs`` are ``[NAME=]PATH``, the first is the default; ``options`` override the TUNESHIP_ variables; ``reach``
-    finds bundles at other places.
+    finds bundles at other places; ``on_ready`` gets name, variant and digest of each model before the first request.
 
     Raises BundleError, or InputError if the port is in use, two models have one name, or a variable is malformed.
     """
@@ -53,8 +55,10 @@ def serve_bundles(
         _listen(host, settings.grpc_port, "--grpc-port").close()
     bundles = find_served_bundles(settings, specs, threads=threads, reach=reach)
     # Load the models here: an error in the app's start-up would be shown as a traceback.
+    models = []
     for bundle in bundles:
         manifest = bundle.preload().manifest
+        models.append({"name": bundle.name, "variant": manifest.graph.variant, "sha256": manifest.digest})
         logging.getLogger("tuneship").info(
             "serving %s (%s, %d labels, sha256 %s) on http://%s:%d",
             bundle.name, manifest.graph.variant, len(manifest.labels), manifest.digest[:12], host, port,
@@ -63,6 +67,7 @@ def serve_bundles(
     if settings.grpc_port:
         _serve_grpc(app, host, settings)
     trim_memory()
+    on_ready(models)
     _run(app, settings.server_limits, listener)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from serving.bundle.bundle import Bundle
 from serving.bundle.manifest import DEVICES, Device, Provider
-from serving.errors import BundleError, InputError
+from serving.errors import BundleError, InputError, did_you_mean
 from serving.inference.session import CUDA, onnxruntime
 
 DRIVER = Path("/proc/driver/nvidia/version")
@@ -40,7 +40,8 @@ def parse_device(text: str) -> Device:
     for device in DEVICES:
         if text == device:
             return device
-    raise InputError(f"--device {text} is unknown; accepted are: {', '.join(DEVICES)}", field="--device")
+    known = f"{', '.join(DEVICES)}{did_you_mean(text, DEVICES)}"
+    raise InputError(f"--device {text} is unknown; accepted are: {known}", field="--device")
 
 
 def require_device(bundle: Bundle, device: Device) -> None:

@@ -17,7 +17,7 @@ from bentoml.exceptions import BentoMLException, NotFound
 from serving.files import open_regular
 from stores.errors import Missing, readable
 from stores.kinds.paths import BYTES_AT_ONCE
-from stores.store import require
+from stores.store import require, track_files
 from stores.targets import Target
 
 OWN = ("model.yaml",)
@@ -70,7 +70,7 @@ class ModelStore:
             if not self.versioned and bentoml.models.list(self.target.name):
                 bentoml.models.delete(self.target.name)
             with bentoml.models.create(self.target.name, labels={"project": "tuneship"}) as model:
-                for name in names:
+                for name in track_files(folder, names):
                     path = Path(model.path) / name
                     path.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(folder / name, path, follow_symlinks=False)

@@ -21,7 +21,7 @@ from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
 from stores.errors import Missing, StoreError, readable
 from stores.kinds.registry_login import DOCKER_HUB, Login
-from stores.store import at_most, require, skip
+from stores.store import at_most, require, skip, track_files
 from stores.targets import Target
 
 _NAME = re.compile(  # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
@@ -107,7 +107,7 @@ class Repository:
         """The tag comes last."""
         if ":" in self.reference:
             raise InputError(f"{self.registry.target}: names a digest; a push takes a tag, such as :1.0")
-        layers = [self._upload(folder / name, name) for name in names]
+        layers = [self._upload(folder / name, name) for name in track_files(folder, names)]
         config = {**self._upload_bytes(EMPTY), "mediaType": "application/vnd.oci.empty.v1+json"}
         manifest = {
             "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "artifactType": ARTIFACT_TYPE, "config": config,

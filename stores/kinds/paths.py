@@ -18,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from serving.errors import InputError
 from stores.errors import Missing, readable
+from stores.store import track_files
 from stores.targets import ACCEPTED, Target
 
 for _client in ("fsspec", "s3fs", "gcsfs"):  # they log tracebacks of what they raise
@@ -60,7 +61,7 @@ class Folder:
     def add(self, folder: Path, names: Sequence[str]) -> None:
         """Upload files that nobody reads yet, in this order; raises StoreError."""
         with readable(self.target, explain):
-            for name in names:
+            for name in track_files(folder, names):
                 put_whole(self.files, folder / name, self._path(name))
 
     def remove(self, names: Sequence[str]) -> None:

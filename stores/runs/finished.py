@@ -14,7 +14,7 @@ from serving.files import TEMPORARY, open_regular
 from stores.cache import Cache
 from stores.errors import Missing, StoreError
 from stores.folders import check_output, replace_folder, staging_folder
-from stores.pull import Advance, download, pull
+from stores.pull import download, pull
 from stores.push import HARMLESS
 from stores.runs.index import INDEX, Index, entry_of, read_index
 from stores.store import Store, open_store
@@ -57,18 +57,18 @@ def push_run(folder: Path, target: Target, *, overwrite: bool = False) -> str:
     return digest
 
 
-def pull_any(target: Target, output: Path, advance: Advance = lambda _: None) -> str:
+def pull_any(target: Target, output: Path) -> str:
     """Pull a bundle, or a run where there is one. Raises as `stores.pull.pull`."""
     try:
-        return pull(target, output, advance)
+        return pull(target, output)
     except Missing as error:
         try:
-            return _pull_run(target, output, advance)
+            return _pull_run(target, output)
         except Missing:
             raise error from None
 
 
-def _pull_run(target: Target, output: Path, advance: Advance) -> str:
+def _pull_run(target: Target, output: Path) -> str:
     check_output(output, "run", RECORD)
     snapshot = open_store(target).snapshot()
     index, digest = read_index(snapshot, INDEX, target)
@@ -78,7 +78,7 @@ def _pull_run(target: Target, output: Path, advance: Advance) -> str:
     partial = cache.partial(digest)
     with cache.lock(digest), staging_folder(output) as folder:
         partial.mkdir(parents=True, exist_ok=True, mode=0o700)
-        download(snapshot, index.files, partial, target, advance)  # what is there already is checked only
+        download(snapshot, index.files, partial, target)  # what is there already is checked only
         shutil.copytree(partial, folder, dirs_exist_ok=True)
         replace_folder(output, folder)
     return digest

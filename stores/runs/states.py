@@ -66,7 +66,7 @@ class KeptRun:
     def fetch(self, files: Mapping[str, FileEntry], folder: Path) -> None:
         """Bring these into a folder; what is there already is only checked. Raises StoreError for altered ones."""
         snapshot = self.folder if self.index == INDEX else _Objects(self.folder, files)
-        download(snapshot, files, folder, self.target, lambda _: None)
+        download(snapshot, files, folder, self.target)
 
 
 class StatesPlace:

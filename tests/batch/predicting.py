@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from batch.answers import Tally
 from batch.command import Opened, Request, answer, choose_options, choose_output
 from batch.engines.one_process import OneProcess
 from serving.inference.predictor import Predictor
+from serving.observability.progress import Progress, report_to
 
 
 def predict_file(
@@ -24,12 +24,13 @@ def predict_file(
 ) -> Tally:
     """Answer a file in this process; ``asked`` are further options of the command."""
 
-    @contextmanager
-    def progress(rows: int, done: int) -> Iterator[Callable[[int], None]]:
-        yield on_progress
+    class Rows(Progress):
+        def advance(self, count: int) -> None:
+            on_progress(count)
 
     request = Request("bundle", str(source), str(target), **asked)
     output = choose_output(request)
     options = choose_options(request, output, {})
     opened = Opened(predictor.bundle.digest, predictor.task, OneProcess(predictor, options))
-    return answer(request, output, options, opened, progress, restart=restart)
+    with report_to(Rows()):
+        return answer(request, output, options, opened, restart=restart)

@@ -20,7 +20,7 @@ PIP_ARGS = "TUNESHIP_TEST_PIP_ARGS"
 """Where torch's build for CPUs is, for a machine that does not reach PyTorch's index."""
 
 NO_RIGHTS = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp")
-SOURCES = ("batch", "checks", "commands", "export", "search", "serving", "stores", "trainer")
+SOURCES = ("batch", "checks", "commands", "export", "inspection", "search", "serving", "stores", "trainer")
 
 
 def why_no_image() -> str:

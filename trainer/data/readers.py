@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from serving.errors import InputError
 from serving.extensions.extension import Extension
 from serving.extensions.registry import extension_names, find_extension
+from serving.files import nearest_path
 from trainer.data.arrow import read_arrow, read_parquet
 from trainer.data.conll import is_conll, read_conll
 from trainer.data.delimited import read_csv, read_tsv
@@ -95,9 +95,7 @@ def require_file(path: Path) -> None:
     """Raises InputError."""
     if path.is_file():
         return
-    there = sorted(each.name for each in path.parent.iterdir() if each.is_file()) if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, there, n=1)
-    raise InputError(f"{path}: there is no such file" + (f"; did you mean {near[0]}?" if near else ""))
+    raise InputError(f"{path}: there is no such file{nearest_path(path)}")
 
 
 def _read_conll(path: Path, options: ReadOptions) -> Table:

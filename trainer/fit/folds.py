@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback
 
+from serving.observability.progress import begin_step
 from trainer.data.holdout import divide_folds
 from trainer.data.rows import Rows, join_rows
 from trainer.fit.model_soup import Record
@@ -26,23 +27,6 @@ from trainer.fit.score import score_answers, score_checkpoint
 from trainer.metrics.display import format_score, metric_title
 from trainer.run.run import Run, answer_to_json, write_atomically
 from trainer.setup.training_setup import TrainingSetup
-
-
-class FoldProgress(TrainerCallback):  # type: ignore[misc]
-    """Which fold is trained, and how far."""
-
-    def __init__(self, console: Console, title: str) -> None:
-        self._status, self._title = console.status(title), title
-
-    def __enter__(self) -> FoldProgress:
-        self._status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._status.stop()
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._status.update(f"{self._title}  {state.global_step / max(state.max_steps, 1):.0%}")
 
 
 def cross_validate(
@@ -86,8 +70,8 @@ def _fold(
     folder = run.state / "folds"
     file, place, title = folder / f"{number}.json", folder / str(number), f"fold {number} of {setup.recipe.data.folds}"
     if not file.is_file():
-        with FoldProgress(console, title) as progress:
-            found = _train_fold(_setup_of(setup, rows, fold), place, [progress, *callbacks])
+        begin_step(f"training {title}…")
+        found = _train_fold(_setup_of(setup, rows, fold), place, callbacks)
         write_atomically(file, json.dumps(found, ensure_ascii=False, default=answer_to_json))
     shutil.rmtree(place, ignore_errors=True)
     found = json.loads(file.read_text(encoding="utf-8"))

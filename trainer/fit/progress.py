@@ -2,63 +2,65 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from serving.observability.progress import Part
 from trainer.metrics.display import figures_table, metric_title
 
 
 class TrainingProgress(TrainerCallback):  # type: ignore[misc]
-    """A bar on a terminal, and a line per evaluation; as a context, so that the bar is always removed."""
+    """Reports every step, and prints a line per evaluation; as a context, so that the report always ends."""
 
     def __init__(self, console: Console, metric: str) -> None:
         self.console = console
         self.metric = metric
         self.loss = float("nan")
         self.started = time.monotonic()
-        self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %  loss {task.fields[loss]}  validation {task.fields[metric]}  ETA"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self.task = self.bar.add_task("train", total=None, epoch="–", loss="–", metric="–")
+        self._part: Part | None = None
+        self._step = 0
+        self._validation = ""
 
     def __enter__(self) -> TrainingProgress:
-        self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        if self._part:
+            self._part.close()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.started = time.monotonic()
-        self.bar.update(self.task, total=state.max_steps, completed=state.global_step)
+        self.started, self._step, self._validation = time.monotonic(), state.global_step, ""
+        if self._part:
+            self._part.close()
+        self._part = Part(self._describe(state), state.max_steps, state.global_step)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.bar.update(self.task, completed=state.global_step, epoch=_epoch(state))
+        if self._part:
+            self._part.describe(self._describe(state))
+            self._part.advance(state.global_step - self._step)
+            self._step = state.global_step
+
+    def _describe(self, state: TrainerState) -> str:
+        loss = "" if math.isnan(self.loss) else f"  loss {self.loss:.3f}"
+        return f"epoch {_epoch(state)}{loss}{self._validation}"
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any
     ) -> None:
         if logs and "loss" in logs:
             self.loss = logs["loss"]
-            self.bar.update(self.task, loss=f"{self.loss:.3f}")
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any = None, **_: Any
     ) -> None:
         scores = {name.removeprefix("eval_"): value for name, value in (metrics or {}).items() if name != "eval_loss"}
-        self.bar.update(self.task, metric=f"{scores[self.metric]:.3f}")
+        self._validation = f"  validation {scores[self.metric]:.3f}"
         first_two = sorted(scores, key=lambda name: name != self.metric)[:2]  # a line has 80 characters
         validation = "  ".join(f"{metric_title(name)} {scores[name]:.4f}" for name in first_two)
         seconds = f"{time.monotonic() - self.started:.0f} s"

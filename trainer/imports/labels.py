@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped, unused-ignore]
 
 from serving.errors import InputError
+from serving.files import nearest_path
 from trainer.data.table import text_of
 
 _SHOWN = 10
@@ -23,7 +24,8 @@ PERMUTED = 0.2
 def read_labels(path: Path) -> list[str]:
     """One a line; raises InputError."""
     if not path.is_file():
-        raise InputError(f"--labels {path}: there is no such file; give one with a label a line", field="labels")
+        meant = nearest_path(path)
+        raise InputError(f"--labels {path}: there is no such file; give one with a label a line{meant}", field="labels")
     labels = [line.strip() for line in text_of(path)[:_MOST_CHARACTERS].splitlines() if line.strip()]
     _require_distinct(labels, f"--labels {path}")
     if not labels:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from serving.observability.progress import track
 from serving.tasks.base import Task
 from trainer.model.heads import LibraryModel, Model
 from trainer.model.inputs import encode
@@ -28,7 +29,7 @@ def generate(
 ) -> Iterator[GreedyAnswer]:
     """By transformers, one item at a time so that none is padded."""
     assert isinstance(model, LibraryModel)
-    for encoded in encode(tokenizer, task, items):
+    for encoded in track("texts", encode(tokenizer, task, items), len(items)):
         yield _generate_one(model, tokenizer, task, encoded.windows[0].ids)
 
 

@@ -9,6 +9,7 @@ import torch
 from tokenizers import Encoding
 from transformers import PreTrainedTokenizerFast
 
+from serving.observability.progress import track
 from serving.tasks.base import Encoded, Logits
 from trainer.model.heads import Model
 from trainer.model.inputs import longest_first, padder
@@ -29,7 +30,8 @@ def logits_of(
         return slice(-tokens, None) if left else slice(tokens)
 
     results: list[Logits] = [np.empty(0, dtype=np.float32)] * len(windows)
-    for rows in longest_first([len(window.ids) for window in windows], batch_size):
+    batches = longest_first([len(window.ids) for window in windows], batch_size)
+    for rows in track("rows", batches, len(windows), len):
         batch = pad([windows[row] for row in rows])
         output = model(**{name: value.to(device) for name, value in batch.items()})["logits"].float().cpu().numpy()
         for row, logits in zip(rows, output, strict=True):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
+
+from serving.errors import did_you_mean
 
 Schema = dict[str, Any]
 
@@ -31,14 +32,21 @@ def _problem(item: Any, schema: Schema) -> str:
     path, field = _field(keys, schema)
     name = ".".join(path) or "the recipe"
     problem = "missing" if item["type"] == "missing" else f"{_format_value(item['input'])} is not accepted"
-    return f"{name}: {problem}; give {accepted_values(field, schema)}{_description(field)}"
+    meant = did_you_mean(str(item["input"]), _words(field)) if item["type"] == "literal_error" else ""
+    return f"{name}: {problem}; give {accepted_values(field, schema)}{_description(field)}{meant}"
+
+
+def _words(field: Schema) -> list[str]:
+    """The texts that a field accepts."""
+    branches = [field, *field.get("anyOf", [])]
+    return [word for each in branches for word in (*each.get("enum", ()), each.get("const")) if isinstance(word, str)]
 
 
 def _unknown(keys: list[str], schema: Schema) -> str:
     name, parents = keys[-1], keys[:-1]
     siblings = list(_properties(_field(parents, schema)[1], schema))
-    nearest = _find_key(name, schema) or difflib.get_close_matches(name, siblings, n=1, cutoff=0.5)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    found = _find_key(name, schema)
+    hint = f"; did you mean {found[0]}?" if found else did_you_mean(name, siblings, 0.5)
     return f"{'.'.join(keys)}: unknown key{hint} (known here: {', '.join(siblings)})"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from serving.errors import InputError, shorten
-from serving.files import read_regular
+from serving.files import nearest_path, read_regular
 from serving.tasks.inputs import encodable
 
 MOST_BYTES = 2**18
@@ -76,7 +76,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         value = parse_yaml(read_regular(path, MOST_BYTES).decode("utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such recipe; give the path of a YAML file") from None
+        meant = nearest_path(path)
+        raise InputError(f"{path}: there is no such recipe; give the path of a YAML file{meant}") from None
     except OSError as error:
         problem = "is a folder" if path.is_dir() else f"cannot be read: {error.strerror}"
         raise InputError(f"{path}: {problem}; give the path of a recipe, a YAML file") from None

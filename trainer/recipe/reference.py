@@ -30,6 +30,12 @@ def recipe_reference() -> str:
     return "\n".join([INTRODUCTION, *tables])
 
 
+def recipe_keys() -> list[str]:
+    """Every key as ``--set`` takes it, such as training.seed."""
+    top = [name for name, field in Recipe.model_fields.items() if not _is_section(field)]
+    return top + [f"{name}.{key}" for name, section in _sections(Recipe, "") for key in section.model_fields]
+
+
 def _sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
     for name, field in model.model_fields.items():
         for kind in (field.annotation, *get_args(field.annotation)):

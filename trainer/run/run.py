@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.errors import InputError
-from serving.files import TEMPORARY, replace_file
+from serving.files import TEMPORARY, nearest_path, replace_file
 from trainer.data.rows import Rows
 from trainer.data.table import text_of
 from trainer.recipe.recipe import RECORD, complete_mapping
@@ -50,7 +50,8 @@ class Run:
         """Raises InputError where it is not finished."""
         run = cls(path)
         if not path.is_dir():
-            raise InputError(f"{path}: there is no such run folder; make one by tuneship train RECIPE --output {path}")
+            made, meant = f"make one by tuneship train RECIPE --output {path}", nearest_path(path)
+            raise InputError(f"{path}: there is no such run folder; {made}{meant}")
         if run.status() == RUNNING:
             raise InputError(f"{path}: the run is not finished; run its train command again to resume it")
         needed = (run.record, run.recipe, run.checkpoint / "config.json", run.evaluation)

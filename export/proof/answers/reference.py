@@ -15,10 +15,10 @@ from tokenizers import Tokenizer
 from export.proof.answers import hard_strings
 from export.proof.answers.hard_strings import as_items
 from export.proof.answers.item_answers import ItemAnswers
-from export.proof.answers.progress import track
 from export.proof.answers.stored_window import store_windows
 from export.proof.answers.threads import map_in_threads
 from serving.inference.memory import return_freed_memory
+from serving.observability.progress import track
 from serving.tasks.base import Encoded, Logits, Side, Task
 from serving.tasks.generation import Generation
 from trainer.data.rows import Rows

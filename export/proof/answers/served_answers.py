@@ -10,11 +10,11 @@ from typing import Any
 
 from export.proof.answers.item_answers import ItemAnswers
 from export.proof.answers.logit_difference import logit_difference
-from export.proof.answers.progress import track
 from export.proof.answers.reference import ReferenceAnswers, TeacherAnswers, run_in_batches
 from export.proof.answers.stored_window import same_tokens
 from export.proof.statistics.metric_change import LEVEL, ChangedAnswers, MetricChange, measure_change, unmeasured_change
 from serving.inference.predictor import Predictor
+from serving.observability.progress import track
 from serving.tasks.base import Encoded
 
 LARGEST_DROP = 0.999

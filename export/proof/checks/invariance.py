@@ -11,9 +11,9 @@ import numpy as np
 from scipy.stats import binomtest  # type: ignore[import-untyped, unused-ignore]
 
 from export.proof.answers.logit_difference import largest_of, logit_difference
-from export.proof.answers.progress import track
 from export.proof.answers.served_answers import ServedAnswers, group_by_item
 from export.proof.answers.threads import map_in_threads
+from serving.observability.progress import track
 from serving.tasks.base import Logits
 from serving.tasks.generation import Generation
 
