@@ -109,7 +109,11 @@ def plan(
     _show(made, folder)
 
 
-@app.command()
+@verb(
+    "tuneship deploy image bundles/support --tag support:1.0",
+    "tuneship deploy image bundles/support -- --build-arg FINAL=distroless",
+    stopped="the image of before is as it was",
+)
 def image(
     bundle: Bundle,
     docker_options: Annotated[
@@ -131,6 +135,7 @@ def image(
 
     opened, _ = check_bundle(locate(bundle), require_signature)
     built = build_image(opened.root, tag, bill, docker_options or [], wheel or [])
+    tell({"tag": tag, "image": built.number, "bytes": built.size, "bill": str(bill)})
     out.print(f"{tag}  {built.number}, {built.size / 1e6:,.0f} MB", highlight=False, soft_wrap=True)
     out.print(f"bill  →  {escape(str(bill))}", soft_wrap=True)
 
@@ -158,4 +163,4 @@ def _show(made: Plan, folder: Path) -> None:
     out.print(f"plan  →  {escape(str(folder / 'PLAN.md'))}", soft_wrap=True)
 
 
-add_verbs(app, {"Commands": (measure, plan)})
+add_verbs(app, {"Commands": (measure, plan, image)})

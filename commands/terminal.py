@@ -37,6 +37,14 @@ FAILED, USAGE = 1, 2
 STOPPED = "repeat the command to resume what was interrupted"
 
 
+NOT_IN_A_SERVER = frozenset((
+    "checks", "deploy", "export", "inspection", "search", "templates", "trainer",  # an image has none of them
+    "torch", "transformers", "datasets", "accelerate", "safetensors", "sklearn", "scipy", "optuna", "peft", "onnx",
+    "onnxscript", "yaml", "jinja2", "matplotlib", "cleanlab", "datasketch", "ftfy", "huggingface_hub", "cyclonedx",
+))  # fmt: skip
+"""Modules of the extra ``train``, and those of ours that need it."""
+
+
 @dataclass
 class Terminal:
     """What one command writes to; ``record`` becomes the document of ``--json``."""
@@ -152,15 +160,32 @@ def _document(terminal: Terminal) -> Iterator[None]:
     if not terminal.as_json:
         yield
         return
-    try:
-        with redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr), _own_stdout(terminal):
+        try:
             yield
-    except (Exception, SystemExit) as error:
-        if not isinstance(error, (typer.Exit, SystemExit)):
-            terminal.record |= _describe_error(error)
-        terminal.publish()
-        raise
-    terminal.publish()
+        except (Exception, SystemExit) as error:
+            if not isinstance(error, (typer.Exit, SystemExit)):
+                terminal.record |= _describe_error(error)
+            raise
+        finally:
+            terminal.publish()
+
+
+@contextmanager
+def _own_stdout(terminal: Terminal) -> Iterator[None]:
+    """The process's stdout for the document alone: what other programs and C libraries print goes to stderr too."""
+    if terminal.stdout is not sys.__stdout__:
+        yield
+        return
+    terminal.stdout.flush()
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as own:
+        os.dup2(2, 1)
+        terminal.stdout = own
+        try:
+            yield
+        finally:
+            own.flush()
+            os.dup2(own.fileno(), 1)
 
 
 def publish() -> None:
@@ -192,7 +217,13 @@ def _describe_error(error: Exception) -> dict[str, Any]:
 
 def _message_of(error: Exception) -> str | None:
     """What a user can act on; None for a fault of the program."""
-    return str(error) if isinstance(error, UserError) else explain_file_error(error)
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError) and (name := (error.name or "").partition(".")[0]) in NOT_IN_A_SERVER:
+        return (
+            f"this command needs {name}, which an installation that only serves has not: pip install 'tuneship[train]'"
+        )
+    return explain_file_error(error)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
 from search.durations import minutes
@@ -161,7 +161,8 @@ class Tuning:
         tally = Tally(self._budget.trials)
         try:
             while tally.goes_on and time.monotonic() < self._search_ends_at():
-                self._progress.begin(f"trial {len(study.get_trials(deepcopy=False))}")
+                begun = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+                self._progress.begin(f"trial {len(begun)}")
                 study.optimize(self._objective, n_trials=1, catch=(NotRun,), callbacks=[tally, self._after])
         finally:
             interrupted = self._objective.interrupted

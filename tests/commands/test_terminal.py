@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import typer
 
 from commands.terminal import fail, log, out, publish, readable_errors, speaking, tell, warn, write_json
 from serving.errors import InputError, Interrupted
+from tests.paths import ROOT
 
 Captured = pytest.CaptureFixture[str]
 
@@ -147,6 +149,31 @@ def test_only_the_first_of_several_processes_prints(capsys: Captured, monkeypatc
     monkeypatch.setenv("RANK", "1")
     run(lambda: tell({"a": 1}), as_json=True)
     assert capsys.readouterr().out == ""
+
+
+def test_other_programs_print_to_stderr() -> None:
+    """In a process of its own, whatever writes to the file that stdout is."""
+    script = (
+        "import os\n"
+        "from commands.terminal import speaking, tell\n"
+        "with speaking(as_json=True):\n"
+        "    os.system('echo loud')\n"
+        "    tell({'a': 1})\n"
+        "print('after')\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (said.stdout, said.stderr) == ('{\n  "a": 1\n}\nafter\n', "loud\n")
+
+
+def test_an_installation_that_only_serves(capsys: Captured) -> None:
+    """It says what to install, where a verb needs more; another missing module is a fault."""
+
+    def body() -> None:
+        raise ModuleNotFoundError("No module named 'trainer'", name="trainer.recipe")
+
+    assert run(body) == 1
+    assert "needs trainer" in (said := capsys.readouterr().err)
+    assert "pip install 'tuneship[train]'" in said
 
 
 def test_numbers_that_json_has_not(capsys: Captured) -> None:
