@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,13 +66,30 @@ def add_verbs(app: Typer, groups: Mapping[str, Sequence[Callable[..., None]]]) -
 
 
 class Verb(TyperCommand):
-    """Shows its epilog as examples, line by line."""
+    """Shows its epilog as examples, line by line; arguments by their names, without types; ranges in words."""
+
+    def collect_usage_pieces(self, ctx: Context) -> list[str]:
+        return [re.sub(r"^\{(.+)\}$", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
+        for heading, kind in (("Arguments", "argument"), ("Options", "option")):
+            records = [param.get_help_record(ctx) for param in self.get_params(ctx) if param.param_type_name == kind]
+            rows = [(re.sub(r" <.+>$", "", name), _in_words(text)) for name, text in filter(None, records)]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
 
     def format_epilog(self, ctx: Context, formatter: HelpFormatter) -> None:
         if self.epilog:
             with formatter.section("Examples"):
                 for line in self.epilog.splitlines():
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+def _in_words(text: str) -> str:
+    """An option's help, such as ``[x>=1]`` as ``[at least 1]``."""
+    text = re.sub(r"([\d.]+)<=x<=([\d.]+)", r"\1 to \2", text)
+    return re.sub(r"x>=([\d.]+)", r"at least \1", text).replace("  [", " [")
 
 
 class Group(TyperGroup):

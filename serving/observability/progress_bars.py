@@ -18,7 +18,7 @@ from rich.text import Text
 
 from serving.observability.progress import Progress, report_to
 
-STEP_WIDTH, PART_WIDTH, BAR_WIDTH = 60, 40, 20
+STEP_WIDTH, PART_WIDTH, BAR_WIDTH = 64, 44, 16
 FIRST_LINE, LONGEST_PAUSE = 10.0, 300.0
 """Seconds until a part's first line, and the most between two."""
 
