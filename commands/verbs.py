@@ -16,7 +16,7 @@ from commands.terminal import STOPPED, speaking
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter
 
-Json = Annotated[bool, Option("--json", help="Print one JSON document (docs/cli.md); words go to stderr.")]
+Json = Annotated[bool, Option("--json", help="Print one JSON document; words go to stderr.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="Print only the result, and errors.")]
 
 _ADDED = {"as_json": Json, "quiet": Quiet}
@@ -89,7 +89,7 @@ class Verb(TyperCommand):
 def _in_words(text: str) -> str:
     """An option's help, such as ``[x>=1]`` as ``[at least 1]``."""
     text = re.sub(r"([\d.]+)<=x<=([\d.]+)", r"\1 to \2", text)
-    return re.sub(r"x>=([\d.]+)", r"at least \1", text).replace("  [", " [")
+    return re.sub(r"x>=([\d.]+)", r"at least \1", text).replace("  [", " [").replace("] [", "; ")
 
 
 class Group(TyperGroup):
