@@ -38,7 +38,7 @@ STOPPED = "repeat the command to resume what was interrupted"
 
 
 NOT_IN_A_SERVER = frozenset((
-    "checks", "deploy", "export", "inspection", "search", "templates", "trainer",  # an image has none of them
+    "checks", "deploy", "export", "inspection", "onboarding", "search", "templates", "trainer",  # an image has none of them
     "torch", "transformers", "datasets", "accelerate", "safetensors", "sklearn", "scipy", "optuna", "peft", "onnx",
     "onnxscript", "yaml", "jinja2", "matplotlib", "cleanlab", "datasketch", "ftfy", "huggingface_hub", "cyclonedx",
 ))  # fmt: skip
