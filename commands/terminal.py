@@ -38,11 +38,11 @@ STOPPED = "repeat the command to resume what was interrupted"
 
 
 NOT_IN_A_SERVER = frozenset((
-    "checks", "deploy", "export", "inspection", "onboarding", "search", "templates", "trainer",  # an image has none of them
+    "checks", "deploy", "export", "inspection", "onboarding", "search", "templates", "trainer",
     "torch", "transformers", "datasets", "accelerate", "safetensors", "sklearn", "scipy", "optuna", "peft", "onnx",
     "onnxscript", "yaml", "jinja2", "matplotlib", "cleanlab", "datasketch", "ftfy", "huggingface_hub", "cyclonedx",
 ))  # fmt: skip
-"""Modules of the extra ``train``, and those of ours that need it."""
+"""Modules of the extra ``train``, and those of ours that need it: an image that serves has none of them."""
 
 
 @dataclass
