@@ -69,6 +69,7 @@ class Terminal:
         """Print the document, once; of several processes the first does."""
         if self.as_json and not self.published and rank() == 0:
             write_json(self.record, self.stdout)
+            self.stdout.flush()
         self.published = True
 
 

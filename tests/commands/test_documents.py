@@ -23,7 +23,7 @@ from tests.keys import make_keys
 from tests.paths import ROOT
 from tests.serving.processes import environment
 from tests.test_cli import tuneship_here
-from trainer.run.run import Run
+from tests.trained_elsewhere import make_checkpoint
 from tuneship import ROAD
 
 ROW = re.compile(r"^\| `(?P<verb>[^`]+)` \| (?P<keys>.*) \|$", re.MULTILINE)
@@ -82,7 +82,7 @@ def test_of_a_deployment(tiny_bundle: Path, tmp_path: Path) -> None:
 
 def test_of_a_project(tmp_path: Path) -> None:
     """Where it is."""
-    assert document_of("new", tmp_path / "demo")["folder"] == str(tmp_path / "demo")
+    assert document_of("new", tmp_path / "support")["folder"] == str(tmp_path / "support")
 
 
 def test_refused_rows_are_a_failure_with_a_document(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -131,6 +131,16 @@ def test_of_a_run(tiny_backbone: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_of_the_first_minutes(tmp_path: Path) -> None:
+    """What the data are, and what this machine is."""
+    rows = tiny.write_csv(tmp_path / "rows.csv", tiny.toy_rows())
+    result = tuneship_here("init", rows, "--output", tmp_path / "recipe.yaml", "--json")
+    assert require_keys("init", result.stdout)["recipe"] == str(tmp_path / "recipe.yaml")
+    result = tuneship_here("doctor", "--json")
+    assert require_keys("doctor", result.stdout)["findings"]
+
+
+@pytest.mark.slow
 def test_before_a_run(tiny_backbone: Path, tmp_path: Path) -> None:
     """Checks, the ladder, a search."""
     recipe = tiny.write_recipe(tmp_path, tiny_backbone, training={"num_train_epochs": 3})
@@ -142,10 +152,11 @@ def test_before_a_run(tiny_backbone: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_of_an_import(tiny_run: Run, tmp_path: Path) -> None:
+def test_of_an_import(tiny_backbone: Path, tmp_path: Path) -> None:
     """As of a training."""
     rows = tiny.write_csv(tmp_path / "rows.csv", tiny.toy_rows())
-    found = tuneship_here("import", tiny_run.checkpoint, "--rows", rows, "--output", tmp_path / "run", "--json")
+    checkpoint = make_checkpoint(tiny_backbone, tmp_path / "model", "sequence", tiny.LABELS)
+    found = tuneship_here("import", checkpoint, "--rows", rows, "--output", tmp_path / "run", "--json")
     assert found.returncode == 0, found.stderr
     assert set(documented()["train"]) <= json.loads(found.stdout).keys()
 
