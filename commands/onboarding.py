@@ -98,7 +98,7 @@ def doctor(
     ] = None,
     network: Annotated[bool, Option("--network", help="Ask the hub, one HEAD request, and compare the clock.")] = False,
 ) -> None:
-    """Look at this machine: can it train, export and serve?
+    """Look at this machine: what it lacks to train, export and serve.
 
     Looks at Python, packages, processor, memory, disks, GPU, caches, clock and locale, and says what to do about
     what is wrong. Exits with 1 if something must be mended first.
