@@ -15,7 +15,7 @@ WORKERS ?= 2
 DOCKER_BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train export verify serve bento image zip check lint types test mutants bench peers mlflow validators bentoml ray qlora generator site docs lock clean
+.PHONY: help setup demo train export verify serve bento image zip check lint types test mutants bench peers mlflow validators bentoml ray qlora generator site pictures docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -149,6 +149,11 @@ generator:  ## make .venv-site, what makes the documentation site
 site: setup  ## [ARGS="--repository URL"]: build/site from docs/; a link that leads nowhere is an error
 	@test -x .venv-site/bin/zensical || $(MAKE) generator
 	$(BIN)/python -m docsite.build $(ARGS)
+
+pictures: setup  ## docs/pictures, after the README's commands: screenshots of page, report and card; the recorded first hour
+	$(BIN)/python -m docsite.pictures.screenshots runs/support bundles/support
+	@test -x .venv-site/bin/zensical || $(MAKE) generator
+	$(BIN)/python -m docsite.pictures.first_hour
 
 .PHONY: alerts
 RULE := deploy/kubernetes/components/monitoring/prometheus-rule.yaml

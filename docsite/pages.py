@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 MOVED = {
     "README.md": "index.md",
+    "README.zh.md": "zh.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",

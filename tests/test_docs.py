@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -37,6 +38,7 @@ LANGUAGES = {"sh", "console", "python", "yaml", "js", ""}
 README_LINES, SENTENCE_WORDS, LINE_WIDTH = 160, 38, 120
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+OUTPUT = re.compile(r"^```sh\n(?:(?!^```).)*^```\n\n```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PAGE_LINK = re.compile(r"\]\(([^)#]+)")
 MAKE = re.compile(r"^make ", re.MULTILINE)
 NO_SETUP = "make -o setup -o .venv/.ready "
@@ -60,11 +62,23 @@ def prose(page: Path) -> str:
     return FENCE.sub("", page.read_text())
 
 
+TUTORIALS = sorted((ROOT / "recipes" / "tutorials").glob("*.yaml"))
 SCRIPTS = [page for page in DOCS if blocks(page, "sh")]
 
 
+def shown_outputs(page: Path) -> list[str]:
+    """The lines that a page shows as what its commands print: the plain block that follows one in `sh`."""
+    lines = [line for block in OUTPUT.findall(page.read_text()) for line in block.splitlines()]
+    return [_without_figures(line) for line in lines if line != "…"]
+
+
+def _without_figures(line: str) -> str:
+    """A line as it is on every machine: figures, and how wide the terminal was, differ."""
+    return re.sub(r"[-+]?[\d.]+", "#", re.sub(r"[\s─━]+", " ", line)).strip()
+
+
 def run(script: str, checkout: Path) -> str:
-    """The output of a shell script whose every command must succeed."""
+    """The output, errors among it, of a shell script whose every command must succeed."""
     port = str(free_port())
     environment = {
         **os.environ,
@@ -76,10 +90,9 @@ def run(script: str, checkout: Path) -> str:
     }
     script = MAKE.sub(NO_SETUP, script).replace("3000", port)
     command = ["bash", "-m", "-euo", "pipefail", "-c", LEAVE_NOTHING + script]
-    result = subprocess.run(
-        command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert result.returncode == 0, f"{script}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
+    together: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    result = subprocess.run(command, cwd=checkout, env=environment, **together, text=True, timeout=300, check=False)
+    assert result.returncode == 0, f"{script}\n{result.stdout[-5000:]}"
     return result.stdout
 
 
@@ -116,8 +129,13 @@ def test_the_readmes_commands_work_as_written(made_by_the_readme: Path) -> None:
 @pytest.mark.xdist_group("docs")
 @pytest.mark.parametrize("page", SCRIPTS, ids=name_of)
 def test_a_pages_commands_work_as_written(page: Path, checkout: Path) -> None:
-    """Every `sh` block of a page runs in order, where the README's commands have run before."""
-    run("\n".join(blocks(page, "sh")), checkout)
+    """Every `sh` block of a page runs in order, where the README's commands have run before, and prints what it shows.
+
+    What is shown is a part: figures aside, each of its lines is in one that was printed.
+    """
+    printed = run("\n".join(blocks(page, "sh")), checkout)
+    lines = list(map(_without_figures, printed.splitlines()))
+    assert [shown for shown in shown_outputs(page) if not any(shown in line for line in lines)] == []
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)
@@ -128,6 +146,14 @@ def test_every_block_says_truly_what_it_is(page: Path) -> None:
         subprocess.run(["bash", "-n", "-c", block], check=True)
     for block in blocks(page, "yaml"):
         assert yaml.safe_load(block)
+
+
+@pytest.mark.parametrize("recipe", TUTORIALS, ids=lambda path: path.stem)
+def test_a_tutorial_shows_its_recipe(recipe: Path) -> None:
+    """The recipe on the page is the file that its commands name; no hub is needed for its base model."""
+    page = ROOT / "docs" / "tutorials" / f"{recipe.stem}.md"
+    assert recipe.relative_to(ROOT).as_posix() in page.read_text()
+    assert yaml.safe_load(blocks(page, "yaml")[0]) == yaml.safe_load(recipe.read_text())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -134,7 +134,7 @@ def test_the_bundle_reference_is_current() -> None:
 
 def test_the_recipes_load() -> None:
     """Every recipe of the project is one."""
-    for path in (ROOT / "recipes").glob("*.yaml"):
+    for path in (ROOT / "recipes").rglob("*.yaml"):
         load_recipe(path)
 
 

@@ -6,6 +6,7 @@ The asciicast (version 2: a header, then a line of time, "o" and output each) is
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -68,9 +69,7 @@ def record(commands: Sequence[str], folder: Path, environment: Mapping[str, str]
                 raise RecordingError(f"{command}: exit status {status}\n{recording.events[-1][1]}")
         recording.show("", PAUSE)
     finally:
-        os.close(terminal)
-        os.killpg(process, signal.SIGKILL)
-        os.waitpid(process, 0)
+        _close(process, terminal)
     recording.elapsed = time.monotonic() - began
     return recording
 
@@ -87,6 +86,27 @@ def _open_shell(folder: Path, environment: Mapping[str, str]) -> tuple[int, int]
     attributes[3] &= ~termios.ECHO
     termios.tcsetattr(terminal, termios.TCSANOW, attributes)
     return process, terminal
+
+
+def _close(process: int, terminal: int) -> None:
+    """End what the commands have left in the background, then the shell: a server takes SIGHUP for something else."""
+    os.write(terminal, b"\x03\nkill $(jobs -p) 2> /dev/null; exit 0\n")
+    for _ in range(50):
+        if os.waitpid(process, os.WNOHANG)[0]:
+            break
+        select.select([terminal], [], [], 0.1)
+        _drain(terminal)
+    else:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+    os.close(terminal)
+
+
+def _drain(terminal: int) -> None:
+    """Else the shell would wait for a reader."""
+    with contextlib.suppress(OSError):  # it has ended
+        if select.select([terminal], [], [], 0)[0]:
+            os.read(terminal, 65536)
 
 
 def _type(command: str, recording: Recording) -> None:

@@ -39,7 +39,7 @@ def test_parts_hold_pages_and_the_headings_below_them() -> None:
 def test_the_parts_are_what_readers_want() -> None:
     """To learn, to get something done, to look something up, to understand."""
     titles = [title for part in navigation((ROOT / "docs" / "README.md").read_text()) for title in part]
-    assert titles == ["Home", "All pages", "How-tos", "Reference", "Explanations", "Project"]
+    assert titles == ["Home", "All pages", "Tutorials", "How-tos", "Reference", "Explanations", "Project"]
 
 
 def test_every_listed_page_exists() -> None:

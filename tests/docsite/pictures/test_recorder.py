@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -61,6 +62,13 @@ def test_a_command_that_fails_or_hangs_ends_the_recording(command: str, told: st
     """No picture shows a failure as if it were the first hour."""
     with pytest.raises(RecordingError, match=told):
         record([command], tmp_path, ENVIRONMENT, 2)
+
+
+def test_no_server_is_left_running(tmp_path: Path) -> None:
+    """What a command has put into the background ends with the recording."""
+    cast = record(["sleep 987 & echo pid=$!."], tmp_path, ENVIRONMENT, 20).to_asciicast("test")
+    (process,) = re.findall(r"pid=(\d+)\.", text_of(cast))
+    assert not Path(f"/proc/{process}").exists() or "Z" in Path(f"/proc/{process}/stat").read_text().split(")")[1]
 
 
 def test_a_script_is_read_as_its_commands(tmp_path: Path) -> None:

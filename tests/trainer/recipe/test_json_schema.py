@@ -18,7 +18,7 @@ from trainer.recipe.loader import read_mapping
 from trainer.recipe.recipe import LOSSES, TaskName, load_recipe
 
 PATH = ROOT / "docs" / "schemas" / "recipe.schema.json"
-RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
 NAMED = re.compile(r"^# yaml-language-server: \$schema=(\S+)$", re.MULTILINE)
 
 MINIMAL = {"task": "text-classification", "data": {"train": "a.csv", "test": 0.2}}
@@ -89,7 +89,7 @@ def test_every_key_is_described() -> None:
 
 
 def test_a_schema_that_a_recipe_names_is_there() -> None:
-    """The quickstart's first line is what an editor reads; it names the file by its place beside the recipe."""
-    quickstart = ROOT / "recipes" / "quickstart.yaml"
-    (named,) = NAMED.findall(quickstart.read_text())
-    assert (quickstart.parent / named).resolve() == PATH
+    """A first line as the quickstart's is what an editor reads; it names the file by its place beside the recipe."""
+    named = [(path.parent / found).resolve() for path in RECIPES for found in NAMED.findall(path.read_text())]
+    assert NAMED.search((ROOT / "recipes" / "quickstart.yaml").read_text())
+    assert set(named) == {PATH}
