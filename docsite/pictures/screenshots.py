@@ -86,7 +86,7 @@ def take_card(opened: Any, url: str) -> bytes:
     page.locator("summary").click()
     page.wait_for_selector("#card table")
     page.locator("#card-part").scroll_into_view_if_needed()
-    page.evaluate("document.getElementById('card-part').scrollIntoView()")
+    page.locator("#card").get_by_text("Metrics", exact=True).first.evaluate("heading => heading.scrollIntoView()")
     return bytes(page.screenshot(clip={"x": 0, "y": 0, "width": 860, "height": 900}))
 
 
