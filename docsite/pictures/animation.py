@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-FRAME, LAST = 0.25, 4.0
+FRAME, LAST = 0.3, 4.0
 """Seconds of the shortest screen, and of the last one before the picture begins again."""
 
 COLUMN, ROW, PAD, FONT = 8.0, 17, 12, 13.3

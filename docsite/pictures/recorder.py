@@ -1,7 +1,8 @@
 """Records a terminal: commands are typed into a shell on a pseudo-terminal, and what it shows becomes an asciicast.
 
 The asciicast (version 2: a header, then a line of time, "o" and output each) is played by asciinema's player, and by
-`docsite.pictures.animation` as an SVG. Pauses are cut to IDLE seconds; `elapsed` in the header is what it really took.
+`docsite.pictures.animation` as an SVG. Pauses are cut to IDLE seconds, and output that takes longer than LONGEST is
+shown faster; `elapsed` in the header is what it really took.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -24,6 +26,12 @@ from pathlib import Path
 WIDTH, HEIGHT = 80, 24
 TYPING, PAUSE, IDLE = 0.03, 0.8, 1.2
 """Seconds of a character that is typed, before a command is entered, and of the longest pause."""
+
+LONGEST, REDRAWN = 6.0, 0.3
+"""Seconds of a command's output, and between two states of a progress bar."""
+REDRAW = re.compile(r"(?=\r\x1b\[2K)")
+ERASED = re.compile(r"\r\x1b\[2K((?:\x1b\[1A\x1b\[2K)*)")
+"""How a bar goes back to its first line, to be drawn anew."""
 
 PROMPT = "\x1b[1;32m$\x1b[0m "
 READY = "\x1b]tuneship-prompt\x07"
@@ -48,11 +56,34 @@ class Recording:
         if text:
             self.events.append((round(self.shown, 3), text))
 
+    def fast_forward(self, first: int) -> None:
+        """Show the events from ``first`` on in LONGEST seconds, without states of a bar that nobody could see."""
+        if len(self.events) <= first:
+            return
+        began = self.events[first][0]
+        factor = min(1.0, LONGEST / max(self.shown - began, 0.001))
+        faster = [(round(began + (at - began) * factor, 3), text) for at, text in self.events[first:]]
+        self.events[first:] = seen(faster)
+        self.shown = began + (self.shown - began) * factor
+
     def to_asciicast(self, title: str) -> str:
         """The file's text."""
         header = {"version": 2, "width": WIDTH, "height": HEIGHT, "title": title, "elapsed": round(self.elapsed)}
         lines = [json.dumps(header), *(json.dumps([at, "o", text], ensure_ascii=False) for at, text in self.events)]
         return "\n".join(lines) + "\n"
+
+
+def seen(events: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """The same without what the next event erases less than REDRAWN seconds after what was kept before."""
+    pieces = [(at, piece) for at, text in events for piece in REDRAW.split(text) if piece]
+    kept: list[tuple[float, str]] = []
+    for (at, text), (_, following) in zip(pieces, [*pieces[1:], (0.0, "")], strict=True):
+        erased = ERASED.match(following)
+        lines = erased[1].count("\x1b[1A") if erased else -1
+        hidden = text.count("\n") == lines and ERASED.match(text) and kept and at - kept[-1][0] < REDRAWN
+        if not hidden:
+            kept.append((at, text))
+    return kept
 
 
 def record(commands: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float) -> Recording:
@@ -64,7 +95,9 @@ def record(commands: Sequence[str], folder: Path, environment: Mapping[str, str]
         for command in commands:
             _type(command, recording)
             os.write(terminal, command.encode() + b"\n")
+            first = len(recording.events)
             _read_until_ready(terminal, recording, seconds)
+            recording.fast_forward(first)
             if not command.startswith("#") and (status := _status(terminal)):
                 raise RecordingError(f"{command}: exit status {status}\n{recording.events[-1][1]}")
         recording.show("", PAUSE)

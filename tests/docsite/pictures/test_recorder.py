@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from docsite.pictures.animation import read_asciicast
-from docsite.pictures.recorder import IDLE, RecordingError, read_commands, record
+from docsite.pictures.recorder import IDLE, LONGEST, RecordingError, read_commands, record
 from tests.paths import ROOT
 
 PYTHON = ROOT / ".venv-site" / "bin" / "python"
@@ -24,6 +25,14 @@ pytestmark = pytest.mark.slow
 def text_of(cast: str) -> str:
     """What a recording shows, its control codes too."""
     return "".join(output for _, output in read_asciicast(cast)[1])
+
+
+def ended(process: str) -> bool:
+    """Whether a process is gone, or waits for a parent to ask for its status."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def test_what_is_typed_and_answered_is_recorded_in_order(tmp_path: Path) -> None:
@@ -55,6 +64,18 @@ def test_pauses_are_cut(tmp_path: Path) -> None:
     assert json.loads(recording.to_asciicast("test").splitlines()[0])["elapsed"] >= 3
 
 
+def test_long_output_is_shown_faster_and_a_bar_less_often(tmp_path: Path) -> None:
+    """Every line that stays is there; of a bar that is drawn anew all the time few states are."""
+    bar = r"for i in $(seq 300); do printf '\r\033[2K%s of 300' $i; sleep 0.03; done; printf '\ndone\n'"
+    recording = record([bar], tmp_path, ENVIRONMENT, 60)
+    states = [text for _, text in recording.events if re.match(r"\r\x1b\[2K\d+ of 300", text)]
+    assert 10 < len(states) < 40
+    assert "300 of 300" in states[-1]
+    assert recording.events[-1][1].endswith("done\r\n")
+    first = next(at for at, text in recording.events if states[0] == text)
+    assert recording.events[-1][0] - first <= LONGEST + 0.01
+
+
 @pytest.mark.parametrize(
     ("command", "told"), [("ls no-such-file", "exit status 2"), ("sleep 30", "no prompt after 2 s")]
 )
@@ -68,7 +89,7 @@ def test_no_server_is_left_running(tmp_path: Path) -> None:
     """What a command has put into the background ends with the recording."""
     cast = record(["sleep 987 & echo pid=$!."], tmp_path, ENVIRONMENT, 20).to_asciicast("test")
     (process,) = re.findall(r"pid=(\d+)\.", text_of(cast))
-    assert not Path(f"/proc/{process}").exists() or "Z" in Path(f"/proc/{process}/stat").read_text().split(")")[1]
+    assert any(ended(process) or time.sleep(0.1) for _ in range(100))
 
 
 def test_a_script_is_read_as_its_commands(tmp_path: Path) -> None:
