@@ -83,6 +83,7 @@ def run(script: str, checkout: Path) -> str:
     environment = {
         **os.environ,
         "PORT": port,
+        "COLUMNS": "80",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(checkout),
         "BENTOML_HOME": str(checkout / "build" / "bentoml"),
