@@ -72,7 +72,7 @@ def test_a_search_goes_on(tiny_backbone: Path, tmp_path: Path) -> None:
     recipe = tiny.write_recipe(tmp_path, tiny_backbone, training={"num_train_epochs": 40})
     asked = ("tune", recipe, "--output", tmp_path / "study", "--no-learning-curve")
     with started(*asked, "--minutes", 5) as process:
-        read_until(process, "trial 1 (")  # the step, where trial 0 has ended
+        read_until(process, "trial 1; best")  # the step, once trial 0 has ended
         told = stop(process, signal.SIGTERM)
     assert "the study has the trials so far: repeat the command to go on" in told
     with started(*asked, "--minutes", 1, "--trials", 1) as process:
