@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -174,6 +176,33 @@ def test_an_installation_that_only_serves(capsys: Captured) -> None:
     assert run(body) == 1
     assert "needs trainer" in (said := capsys.readouterr().err)
     assert "pip install 'tuneship[train]'" in said
+
+
+COLOURS = "from commands.terminal import out, warn\nwarn('care')\nout.print('[green]passed[/]')\n"
+
+
+def said_in_a_terminal(**variables: str) -> str:
+    """What a command writes to a terminal, in which both of its streams are."""
+    own, its = pty.openpty()
+    plain = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    environment = {**plain, "TERM": "xterm-256color", **variables}
+    subprocess.run(
+        [sys.executable, "-c", COLOURS], cwd=ROOT, env=environment, stdin=its, stdout=its, stderr=its, check=True
+    )
+    os.close(its)
+    return os.read(own, 4096).decode()
+
+
+@pytest.mark.slow
+def test_colours_are_for_terminals() -> None:
+    """NO_COLOR turns them off there, and FORCE_COLOR on in a pipe."""
+    assert "\x1b[32mpassed" in said_in_a_terminal()
+    assert "\x1b" not in said_in_a_terminal(NO_COLOR="1")
+    for variables, coloured in (({}, False), ({"FORCE_COLOR": "1"}, True)):
+        piped = subprocess.run(
+            [sys.executable, "-c", COLOURS], cwd=ROOT, env={**os.environ, **variables}, capture_output=True, check=True
+        )
+        assert (b"\x1b[32mpassed" in piped.stdout) is coloured
 
 
 def test_numbers_that_json_has_not(capsys: Captured) -> None:
