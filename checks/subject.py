@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from checks.finding import Row, rows_of
-from serving.observability.progress import begin_step, track
+from serving.observability.progress import begin_step
 from trainer.data.rows import without_negatives
 from trainer.fit.few_shot import sentence_vectors
 from trainer.model.checkpoint import ModelSpec, build_model
@@ -21,7 +21,7 @@ from trainer.setup.training_setup import TrainingSetup
 
 MOST_VECTORS = 50_000
 """Of more rows a random part of the training rows has none."""
-_AT_ONCE = 1024
+_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _embed(setup: TrainingSetup, rows: list[Row]) -> Iterator[NDArray[np.float32
     assert isinstance(model, PooledModel)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     batch_size, task = setup.recipe.training.per_device_eval_batch_size, setup.task
-    for part in track("texts", cut(rows, _AT_ONCE), len(rows), len):
+    for part in cut(rows, _AT_ONCE):
         items = [item for row in part for item in setup.training_task.items(task, without_negatives(row.inputs))]
         vectors = sentence_vectors(model, setup.tokenizer, task, items, batch_size)
         yield vectors.reshape(len(part), -1) / np.float32(np.sqrt(len(items) / len(part)))
