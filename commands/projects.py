@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -26,13 +27,14 @@ def new(
     Pull requests are trained, proven and compared with production; main is signed, pushed and deployed.
     """
     from templates.new import create_project
+    from templates.own_wheel import HOME
 
     folder = name.absolute()
     wheel = create_project(folder, task)
     if wheel is None:
         err.print(
-            "[yellow]![/] this Tuneship runs from a checkout: put its wheel into the project, by pip wheel --no-deps"
-            f" --wheel-dir {escape(str(name / 'wheels'))} CHECKOUT",
+            "[yellow]![/] this Tuneship runs from a checkout; put its wheel into the project, by pip wheel --no-deps"
+            f" --wheel-dir {escape(shlex.quote(str(name / 'wheels')))} {escape(shlex.quote(str(HOME)))}",
             soft_wrap=True,
             highlight=False,
         )

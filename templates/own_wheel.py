@@ -14,6 +14,9 @@ from pathlib import Path
 from serving import VERSION
 
 NAME = f"tuneship-{VERSION}-py3-none-any.whl"
+HOME = Path(__file__).resolve().parent.parent
+"""A checkout or site-packages."""
+
 EPOCH = (1980, 1, 1, 0, 0, 0)
 OF_THIS_INSTALLATION = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json")
 """Files of its metadata that pip has added."""
