@@ -107,6 +107,22 @@ def test_the_supported_pythons_agree() -> None:
     assert "(3, 11) <= sys.version_info[:2] <= (3, 14)" in (ROOT / "Makefile").read_text()
 
 
+def test_the_page_of_installing_is_current() -> None:
+    """docs/install.md names every extra that users install, the Pythons, the wheel, and files that are there."""
+    page = (ROOT / "docs" / "install.md").read_text()
+    named = {
+        name for cell in re.findall(r"^\| ([^|]*) \|", page, re.MULTILINE) for name in re.findall(r"`([\w-]+)`", cell)
+    }
+    named |= set(re.findall(r"\[([\w,-]+)\]'?`", page)) | set(",".join(re.findall(r"\[([\w,-]+)\]'", page)).split(","))
+    assert read_groups().keys() - {"server", "dev"} <= named
+    pythons = f"Python {PYTHONS[0]} to {PYTHONS[-1]}"
+    assert pythons in page
+    assert pythons in (ROOT / "README.md").read_text()
+    assert {f"tuneship-{VERSION}-py3-none-any.whl"} == set(re.findall(r"tuneship-[\w.-]*?\.whl", page))
+    for name in re.findall(r"(?:--requirement|--constraint) (\S+)", page):
+        assert (ROOT / name).is_file()
+
+
 def test_the_recipe_reference_is_current() -> None:
     """docs/recipe.md is what the code says (make docs writes it)."""
     assert (ROOT / "docs" / "recipe.md").read_text() == recipe_reference()
