@@ -16,8 +16,8 @@ from packaging.requirements import Requirement
 from deploy.image.install import normalize
 
 FOLDER = Path(__file__).resolve().parent
-GLIBC = (36, 34, 31, 28, 27, 26, 24, 17, 12, 5)
-"""Minor versions of glibc that wheels are made for, up to bookworm's."""
+GLIBC = tuple(range(36, 4, -1))
+"""Minor versions of glibc that wheels are made for, from bookworm's down."""
 NOT_LOCKED = ("pip", "setuptools", "wheel")
 
 Hashes = dict[str, set[str]]
