@@ -19,7 +19,8 @@ FORBIDDEN = {
     "stores": {"batch", "trainer", "export", "bench", "tests", "tuneship", *TRAINING},
     "batch": {"commands", "trainer", "export", "bench", "tests", "tuneship", *TRAINING},
     "trainer": {"batch", "export", "bench", "tests", "tuneship"},
-    "export": {"batch", "bench", "tests", "tuneship"},
+    "export": {"batch", "bench", "inspection", "tests", "tuneship"},
+    "inspection": {"batch", "bench", "commands", "tests", "tuneship"},
 }
 CORE = ("errors", "bundle.bundle", "tasks", "inference.session", "inference.predictor", "batching.batcher", "protocols")
 
