@@ -14,14 +14,19 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from rich.console import Console
+from starlette.testclient import TestClient
 
 from export import export
 from serving import Predictor
 from serving.errors import BundleError, InputError
+from serving.http.app import create_app
+from serving.inference.predictor import Predictor as InferencePredictor
 from tests.extending import EXAMPLES
 from tests.serving.processes import environment, python
 from tests.tiny import toy_rows
 from trainer import fine_tune
+from trainer.replay import replay
 from trainer.run.lock import read_lock
 from trainer.run.run import Run
 
@@ -117,6 +122,42 @@ def test_the_served_answers(shop: Path) -> None:
         assert len(predictor.predict(SIGNED, top_k=1)) == 1
         with pytest.raises(InputError, match=r"preprocessors\.without-signature leaves '' of the text"):
             predictor.predict("\n-- \nonly a signature")
+
+
+@pytest.mark.slow
+def test_over_http(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server answers the same; a refused text is 422, and code that fails on an answer is the server's own 500."""
+    with TestClient(
+        create_app(lambda: InferencePredictor.open(shop / "bundle")), raise_server_exceptions=False
+    ) as client:
+        answered = client.post("/predict", json={"inputs": SIGNED, "parameters": {"top_k": 1}})
+        assert answered.json()[0][0]["label"] == "other"
+        refused = client.post("/predict", json={"inputs": "\n-- \nonly a signature"})
+        assert (refused.status_code, refused.json()["error_type"]) == (422, "validation")
+        assert client.post("/explain", json={"inputs": SIGNED}).status_code == 422
+        monkeypatch.setattr("shop_extensions.unsure.LEAST", "no number")
+        failed = client.post("/predict", json={"inputs": SIGNED})
+        assert failed.status_code == 500
+        assert "unsure" not in failed.text
+
+
+@pytest.mark.slow
+def test_a_replay(shop: Path) -> None:
+    """It repeats the run with the same code, bit by bit; where the code has changed it says so, and trains nothing."""
+    again = replay(shop / "run", console=Console(quiet=True))
+    assert {check.name for check in again.checks if check.differences} <= {"machine"}
+    assert "extensions" in {check.name for check in again.checks}
+    assert again.equal
+    other = shutil.copytree(shop, shop.with_name("changed"))  # beside it: a run's paths are relative
+    (other / "shop_extensions" / "poly1.py").write_text("def poly1(logits, labels): return (logits * 0).sum(dim=1)")
+    script = (
+        "from pathlib import Path\n"
+        "from trainer.replay import replay\n"
+        "found = replay(Path('run'))\n"
+        "print(found.trained, [check.differences[0] for check in found.checks if check.name == 'extensions'])\n"
+    )
+    result = in_process(other, script)
+    assert result.stdout.startswith("False ['losses.poly1.sha256: "), result.stderr
 
 
 @pytest.mark.slow
