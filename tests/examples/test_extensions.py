@@ -97,7 +97,9 @@ def test_all_kinds_at_once(shop: Path) -> None:
     run = Run.open(shop / "run")
     assert run.metrics["f2"] > 0.5
     assert len(run.metrics["f2_interval_95"]) == 2
-    assert "f2" in run.report.read_text()
+    report = run.report.read_text()
+    assert "that of f2 is of resampled rows" in report
+    assert "`losses.poly1` of tuneship.toml" in report
     locked = read_lock(run).extensions
     assert locked.keys() == KINDS
     manifest = json.loads((shop / "bundle" / "manifest.json").read_text())
@@ -105,6 +107,7 @@ def test_all_kinds_at_once(shop: Path) -> None:
     assert {record["sha256"] for record in manifest["extensions"].values()} == {locked["metrics.f2"]["sha256"]}
     assert manifest["graph"]["variant"] == "sparse"
     assert manifest["verdict"]["metric"] == "f2"
+    assert "| `variants.sparse` | tuneship.toml |" in (shop / "bundle" / "README.md").read_text()
     assert json.loads((shop / "bundle" / "variants.json").read_text())
     golden = [json.loads(line)["inputs"] for line in (shop / "bundle" / "golden.jsonl").read_text().splitlines()]
     assert any("-- " in text for text in golden)  # as callers send them: preprocessing is a part of the proof
