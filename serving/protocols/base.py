@@ -117,4 +117,6 @@ def _first_error(error: ValidationError, *parents: str) -> tuple[str, str]:
     message = (
         "Input should be an object" if first["type"] == "model_type" else first["msg"]
     )  # a class is no caller's word
+    if tag := first.get("ctx", {}).get("tag"):  # as long as the caller has made it
+        message = message.replace(tag, shorten(tag, 60))
     return shorten(".".join(map(str, (*parents, *first["loc"]))), 100), message

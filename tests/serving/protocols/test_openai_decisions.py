@@ -119,6 +119,16 @@ def test_refused(asked: openai.OpenAI, content: Any, question: Any, message: str
     assert caught.value.body["message"].startswith(message)  # type: ignore[index]
 
 
+@pytest.mark.parametrize("kind", [300 * "guess", 300 * [0]])
+def test_a_long_type_is_shortened(asked: openai.OpenAI, kind: Any) -> None:
+    """It is the caller's; the message ends with what is accepted all the same."""
+    with pytest.raises(openai.UnprocessableEntityError) as caught:
+        asked.decisions.create(model="any", input=TEXT, questions=[{"type": kind, "instructions": "?"}])
+    message = caught.value.body["message"]  # type: ignore[index]
+    assert len(message) < 400
+    assert "'predicate', 'choice', 'score'" in message
+
+
 def test_other_tasks(task_client: Callable[[str], TestClient]) -> None:
     """Say that labels answer."""
     body = {"model": "m", "input": TEXT, "questions": [predicate("a")]}
