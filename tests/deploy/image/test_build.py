@@ -15,6 +15,7 @@ from deploy.image import build
 from deploy.image.build import create_labels, web_address
 from serving import VERSION
 from serving.bundle.bundle import Bundle
+from serving.errors import InputError
 from tests.test_cli import assert_refused, tuneship_here
 
 OCI = "org.opencontainers.image"
@@ -89,6 +90,17 @@ def test_what_the_dockerfile_copies(tiny_bundle: Path, tmp_path: Path) -> None:
     assert not [name for name in copied if not (tmp_path / "context" / name).exists()]
     assert Bundle.open(tmp_path / "context" / "bundle").digest == Bundle.open(tiny_bundle).digest
     assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_wheels_of_extensions(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Those that a bundle needs lie in the context, where the Dockerfile installs them; anything else is refused."""
+    wheel = tmp_path / "shop_extensions-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"wheel")
+    build.lay_context(tiny_bundle, tmp_path / "context", [wheel])
+    assert contents(tmp_path / "context" / "wheels") == {wheel.name: b"wheel"}
+    for wrong in (tmp_path, tmp_path / "missing.whl", tiny_bundle / "manifest.json"):
+        with pytest.raises(InputError, match=r"is no wheel; make one by pip wheel"):
+            build.lay_context(tiny_bundle, tmp_path / f"context-{wrong.name}", [wrong])
 
 
 @pytest.mark.slow
