@@ -10,6 +10,7 @@ from onboarding.init.names import PAIRS, TARGETS, TEXTS, find_pair, find_twins, 
 from onboarding.init.profile import Column
 from onboarding.init.roles import Asked, Roles, nothing_fits, require_named
 from onboarding.init.shapes import find_shape
+from serving.errors import InputError
 from trainer.data.table import Table
 from trainer.recipe.recipe import GENERATING
 
@@ -25,6 +26,8 @@ _REMEDIES = (
 def infer(table: Table, columns: Columns, asked: Asked, set_aside: Sequence[str] = ()) -> Roles:
     """``set_aside`` are columns that say how rows are split. Raises InputError where nothing fits."""
     require_named(table, asked)
+    if not len(table):
+        raise InputError(f"{table.name}: has no rows; columns there: {', '.join(table.columns)}")
     left = {name: column for name, column in columns.items() if name not in set_aside or name in asked.named()}
     found = find_shape(table, left, asked) or _texts_and_answers(table, left, asked)
     if asked.task and found.task != asked.task:

@@ -19,7 +19,7 @@ from stores.data import local_file
 from stores.targets import is_target
 from trainer.data.data_sets import read_dataset
 from trainer.data.readers import read_file
-from trainer.data.table import NO_OPTIONS, Table
+from trainer.data.table import NO_OPTIONS, Table, with_nested
 
 MOST_GIGABYTES = 1.0
 """A file is read whole to be looked at."""
@@ -58,6 +58,7 @@ def look(data: str, asked: Asked) -> Seen:
     files = Files((data,)) if is_target(data) else find_files(_existing(data), asked.test)
     reading = _read_first(files)
     table, tool = flatten(reading.table)
+    table = _with_fields(with_nested(table, asked.named()))
     columns = profile(table)
     split_columns = find_split_columns(columns, asked.named())
     roles = infer(table, columns, asked, split_columns.names())
@@ -108,6 +109,18 @@ def _with_names(reading: Reading, path: Path, roles: Roles) -> tuple[Reading, Ro
         alternatives={key: [rename(text) for text in texts] for key, texts in roles.alternatives.items()},
     )
     return name_columns(reading, path, names), renamed
+
+
+def _with_fields(table: Table) -> Table:
+    """With a column for each field of objects, by its dotted name, as the trainer reads it."""
+    names = [
+        f"{name}.{key}"
+        for name, column in profile(table).items()
+        if column.kind == "object"
+        for key in dict.fromkeys(str(key) for value in column.values[:100] if isinstance(value, dict) for key in value)
+    ]
+    nested = with_nested(table, names)
+    return nested if nested is table else _with_fields(nested) if len(names) > len(table.columns) else nested
 
 
 def _usable_sets(files: Files, reading: Reading, table: Table, roles: Roles, asked: Asked) -> tuple[Files, list[str]]:

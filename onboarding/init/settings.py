@@ -50,8 +50,13 @@ def choose_answer_lengths(prompts: Lengths, targets: Lengths, limit: int | None,
     why = f"the tokens of a {prompt}; {prompts.describe('prompts' if together else 'texts')}"
     return [
         Entry("data.max_length", length, why),
-        Entry("data.max_new_tokens", answer, targets.describe("answers")),
+        Entry("data.max_new_tokens", answer, targets.describe("answers") + _cut(targets, answer)),
     ]
+
+
+def _cut(lengths: Lengths, most: int) -> str:
+    share = lengths.longer(most)
+    return f"; {share:.1%} are longer, and are learned in part" if share else ""
 
 
 def choose_training(task: str, rows: int, counts: Mapping[str, int], base: BaseModel) -> list[Entry]:

@@ -136,7 +136,9 @@ def _by_fraction(table: Table, files: Files, found: SplitColumns, label: Any, ro
     reasons |= {"data.validation": files.reasons.get("data.validation", "it alone chooses the checkpoint")}
     if found.group:
         known = len({str(value) for value in table.columns[found.group] if not is_missing(value)})
-        reasons["data.group"] = f"{known:,} of them with several rows: a model that has seen one would score too well"
+        reasons["data.group"] = (
+            f"{known:,} different ones have several rows: those of one are alike, and would flatter the score"
+        )
         others = [f"data.time: {found.time}, in its place, tests on the latest rows"] if found.time else []
         return Split({**data, "group": found.group}, reasons, others)
     if found.time and not _labels_come_late(table, found.time, label, test):

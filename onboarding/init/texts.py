@@ -35,7 +35,7 @@ def find_languages(texts: Sequence[str]) -> Languages:
     if len(sure) < len(sample) / 4:
         sure = _sure_languages([" ".join(sample[at : at + _JOINED]) for at in range(0, len(sample), _JOINED)])
     if not sure:
-        return Languages("", "the language is not clear")
+        return Languages("", "the language is not clear, and taken as English")
     counts = Counter(sure)
     usual, count = counts.most_common(1)[0]
     if count >= _MOST * len(sure):

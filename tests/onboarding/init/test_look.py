@@ -307,3 +307,9 @@ def test_nothing_fits(tmp_path: Path, columns: dict[str, Any], asked: dict[str, 
     """The columns are shown with samples, and what to pass."""
     with pytest.raises(InputError, match=expected):
         look(str(csv(tmp_path, **columns)), Asked(**asked))
+
+
+def test_fields_of_objects(tmp_path: Path) -> None:
+    """Fields inside objects are columns by their dotted names, as the trainer reads them."""
+    rows = [{"row_idx": n, "row": {"text": text, "meta": {"label": label}}} for n, (text, label) in enumerate(PAIRS)]
+    assert seen(jsonl(tmp_path, rows)) == ("text-classification", {"text": "row.text", "label": "row.meta.label"})
