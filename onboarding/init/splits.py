@@ -137,7 +137,7 @@ def _by_fraction(table: Table, files: Files, found: SplitColumns, label: Any, ro
     if found.group:
         known = len({str(value) for value in table.columns[found.group] if not is_missing(value)})
         reasons["data.group"] = (
-            f"{known:,} different ones have several rows: those of one are alike, and would flatter the score"
+            f"{known:,} of them have several rows, which are alike: in two sets they would flatter the score"
         )
         others = [f"data.time: {found.time}, in its place, tests on the latest rows"] if found.time else []
         return Split({**data, "group": found.group}, reasons, others)
