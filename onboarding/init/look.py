@@ -111,7 +111,7 @@ def _with_names(reading: Reading, path: Path, roles: Roles) -> tuple[Reading, Ro
     return name_columns(reading, path, names), renamed
 
 
-def _with_fields(table: Table) -> Table:
+def _with_fields(table: Table, depth: int = 2) -> Table:
     """With a column for each field of objects, by its dotted name, as the trainer reads it."""
     names = [
         f"{name}.{key}"
@@ -120,7 +120,7 @@ def _with_fields(table: Table) -> Table:
         for key in dict.fromkeys(str(key) for value in column.values[:100] if isinstance(value, dict) for key in value)
     ]
     nested = with_nested(table, names)
-    return nested if nested is table else _with_fields(nested) if len(names) > len(table.columns) else nested
+    return nested if nested is table or depth == 1 else _with_fields(nested, depth - 1)
 
 
 def _usable_sets(files: Files, reading: Reading, table: Table, roles: Roles, asked: Asked) -> tuple[Files, list[str]]:
