@@ -25,6 +25,7 @@ COPY checks ./checks
 COPY commands ./commands
 COPY export ./export
 COPY inspection ./inspection
+COPY onboarding ./onboarding
 COPY search ./search
 COPY serving ./serving
 COPY stores ./stores
