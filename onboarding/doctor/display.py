@@ -20,7 +20,7 @@ def show(console: Console, findings: Sequence[Finding]) -> None:
     for finding in findings:
         console.print(_to_text(finding), soft_wrap=True)
     counts = Counter(finding.state for finding in findings)
-    console.print(Text(f"\n{counts['ok']} ok, {counts['warning']} warnings, {counts['error']} errors"))
+    console.print(Text(f"\nok: {counts['ok']}, warnings: {counts['warning']}, errors: {counts['error']}"))
 
 
 def _to_text(finding: Finding) -> Text:
