@@ -6,8 +6,26 @@ import os
 import runpy
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 
 Arguments = list[str]
+
+HELP = """\
+docker run IMAGE [MODE] [OPTIONS]
+
+  serve      the HTTP server, without a mode too: the page at /, the model card
+             at /card, every endpoint at /openapi.json
+  bentoml    the same in BentoML's server
+  lambda     AWS Lambda's runtime; without a mode inside Lambda
+  verify     check the bundle's files and repeat its golden answers
+  card       print the model card: what was trained, measured and proven
+  explain    show the words that an answer rests on: explain "a text"
+  predict    answer files: predict --input FILE --output FILE
+  tuneship   a command of Tuneship that a server has: tuneship --help
+
+MODE --help shows its options. Settings are TUNESHIP_ variables.
+"""
 
 
 def serve(arguments: Arguments) -> Arguments:
@@ -21,22 +39,48 @@ def bentoml(arguments: Arguments) -> Arguments:
     return ["-m", "bentoml", "serve", service, *address, *arguments]
 
 
-def verify(arguments: Arguments) -> Arguments:
-    return ["-m", "tuneship", "verify", os.environ.get("TUNESHIP_BUNDLE", "/app/bundle"), *arguments]
+def tuneship(arguments: Arguments) -> Arguments:
+    return ["-m", "tuneship", *arguments]
 
 
-MODES: Mapping[str, Callable[[Arguments], Arguments]] = {"serve": serve, "bentoml": bentoml, "verify": verify}
+def of_bundle(verb: str, arguments: Arguments) -> Arguments:
+    return tuneship([verb, bundle(), *arguments])
+
+
+def bundle() -> str:
+    return os.environ.get("TUNESHIP_BUNDLE", "/app/bundle")
+
+
+MODES: Mapping[str, Callable[[Arguments], Arguments]] = {
+    "serve": serve,
+    "bentoml": bentoml,
+    **{verb: partial(of_bundle, verb) for verb in ("verify", "explain", "predict")},
+    "tuneship": tuneship,
+}
+OWN_MODES = ("lambda", "card", "help")
+"""Without a process of their own."""
 
 
 def main(mode: str = "serve", *arguments: str) -> None:
     if mode == "serve" and os.environ.get("AWS_LAMBDA_RUNTIME_API"):
         mode = "lambda"
-    if mode == "lambda":
+    if mode in ("help", "--help", "-h"):
+        print(HELP, end="")
+    elif mode == "card":
+        print_card()
+    elif mode == "lambda":
         run_lambda(*arguments)
     elif mode in MODES:
         os.execve(sys.executable, [sys.executable, *MODES[mode](list(arguments))], environment(mode))
     else:
         run_program(mode, arguments)
+
+
+def print_card() -> None:
+    try:
+        print(Path(bundle(), "README.md").read_text(encoding="utf-8"), end="")
+    except OSError as error:
+        raise SystemExit(f"{bundle()} has no model card: {error.strerror}; set TUNESHIP_BUNDLE") from error
 
 
 def run_lambda(*arguments: str) -> None:
@@ -60,7 +104,7 @@ def run_program(name: str, arguments: tuple[str, ...]) -> None:
         os.execvp(name, [name, *arguments])
     except OSError as error:
         raise SystemExit(
-            f"{name}: {error.strerror}. Modes: {', '.join([*MODES, 'lambda'])}; or a program of the image"
+            f"{name}: {error.strerror}. Modes: {', '.join([*MODES, *OWN_MODES])}; or a program of the image"
         ) from error
 
 

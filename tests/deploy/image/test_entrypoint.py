@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,8 +38,38 @@ def test_an_unknown_mode_is_told() -> None:
     answer = run("sreve")
     assert answer.returncode == 1
     assert answer.stderr == (
-        "sreve: No such file or directory. Modes: serve, bentoml, verify, lambda; or a program of the image\n"
+        "sreve: No such file or directory. Modes: serve, bentoml, verify, explain, predict, tuneship, lambda, card,"
+        " help; or a program of the image\n"
     )
+
+
+def test_help_tells_each_mode() -> None:
+    """As whoever has nothing but the image asks for it, in 80 columns."""
+    answer = run("--help")
+    assert answer.returncode == 0
+    assert all(f"\n  {mode} " in answer.stdout for mode in (*entrypoint.MODES, "lambda", "card"))
+    assert max(map(len, answer.stdout.splitlines())) <= 80
+
+
+def test_the_card(tmp_path: Path) -> None:
+    """That of the bundle."""
+    (tmp_path / "README.md").write_text("# support\n")
+    assert run("card", TUNESHIP_BUNDLE=str(tmp_path)).stdout == "# support\n"
+    assert "nowhere has no model card" in run("card", TUNESHIP_BUNDLE="nowhere").stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "argument"), [("verify", ""), ("explain", "where is my parcel?")])
+def test_the_bundle_is_that_of_the_image(mode: str, argument: str, tiny_bundle: Path) -> None:
+    """It need not be named."""
+    answer = run(mode, *filter(None, [argument]), TUNESHIP_BUNDLE=str(tiny_bundle))
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.slow
+def test_other_commands() -> None:
+    """Of Tuneship."""
+    assert run("tuneship", "--version").stdout.startswith("tuneship ")
 
 
 @pytest.mark.slow
