@@ -24,12 +24,19 @@ SECONDS = 120
 def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     """The command in a process of its own, which is killed in the end."""
     command = [sys.executable, "-m", "tuneship", *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, cwd=ROOT, env=environment(), text=True, **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=take_interrupts,
+    ) as process:  # fmt: skip
         try:
             yield process
         finally:
             process.kill()
+
+
+def take_interrupts() -> None:
+    """As in a terminal: a shell's background jobs, tests among them, are started without."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> str:
