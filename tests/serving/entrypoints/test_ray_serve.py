@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from serving.bundle.bundle import Bundle
 from serving.entrypoints.golden_check import check_golden
 from serving.entrypoints.remote_client import RemoteServer
 from tests.paths import ROOT
-from tests.serving.processes import ServerProcess, environment, get, running
+from tests.serving.processes import ServerProcess, environment, get, running, until
 
 PYTHON = ROOT / ".venv-ray" / "bin" / "python"
 pytestmark = [
@@ -53,9 +54,16 @@ def test_golden_answers(server: ServerProcess, tiny_bundle: Path) -> None:
 
 def test_two_replicas(server: ServerProcess) -> None:
     """Ray sends requests to both, which started at different times."""
-    pages = [get(f"{server.url}/metrics")[1] for _ in range(40)]
-    started = {line for page in pages for line in page.splitlines() if line.startswith("process_start_time_seconds")}
-    assert len(started) == 2
+    started: set[str] = set()
+
+    def ask() -> bool:
+        pages = pool.map(lambda _: get(f"{server.url}/metrics")[1], range(16))
+        lines = [line for page in pages for line in page.splitlines()]
+        started.update(line for line in lines if line.startswith("process_start_time_seconds"))
+        return len(started) == 2
+
+    with ThreadPoolExecutor(8) as pool:
+        until(ask, 60)
 
 
 @pytest.mark.parametrize(
