@@ -115,20 +115,22 @@ validators:  ## make .venv-validators, what checks the files of deploy/ in the t
 	.venv-validators/bin/python -m pip download --quiet $(PIP_ARGS) --no-deps --dest .venv-validators/providers cdktf-cdktf-provider-aws==21.22.1 cdktf-cdktf-provider-google==16.12.1
 
 PURELIB = import sysconfig; print(sysconfig.get_path("purelib"))
+# An environment that has what .venv has, and what is installed into it.
+define venv_beside
+$(PYTHON) -m venv $(1)
+	$(BIN)/python -c '$(PURELIB)' > "$$($(1)/bin/python -c '$(PURELIB)')/shared.pth"
+endef
 qlora: setup  ## make .venv-qlora, bitsandbytes beside what .venv has, and test training.lora.load_in_4bit in it
-	$(PYTHON) -m venv .venv-qlora
-	$(BIN)/python -c '$(PURELIB)' > "$$(.venv-qlora/bin/python -c '$(PURELIB)')/shared.pth"
+	$(call venv_beside,.venv-qlora)
 	.venv-qlora/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps bitsandbytes==0.50.2
 	.venv-qlora/bin/python -m pytest -q tests/trainer/model/four_bits tests/trainer/fit/test_four_bits.py
 
 bentoml: setup  ## make .venv-bentoml, the newest BentoML 1.4 beside what .venv has, for the tests of it
-	$(PYTHON) -m venv .venv-bentoml
-	$(BIN)/python -c '$(PURELIB)' > "$$(.venv-bentoml/bin/python -c '$(PURELIB)')/shared.pth"
+	$(call venv_beside,.venv-bentoml)
 	.venv-bentoml/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps bentoml==1.4.40
 
 ray: setup  ## make .venv-ray, Ray Serve beside what .venv has, for the tests of it
-	$(PYTHON) -m venv .venv-ray
-	$(BIN)/python -c '$(PURELIB)' > "$$(.venv-ray/bin/python -c '$(PURELIB)')/shared.pth"
+	$(call venv_beside,.venv-ray)
 	.venv-ray/bin/python -m pip install --quiet $(PIP_ARGS) 'ray[serve]==2.60.0'
 
 bench: setup  ## measure the figures of docs/benchmarks.md
