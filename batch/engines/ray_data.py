@@ -29,6 +29,9 @@ from stores.locate import locate
 OBJECT_STORE_BYTES = 200 * 2**20
 """On this machine; what travels are numbers of blocks."""
 
+LONGEST_END = 20
+"""Seconds that Ray's processes have to end."""
+
 TRIES = 4
 """Of a block whose worker is lost each time."""
 
@@ -39,6 +42,7 @@ if not (CLUSTER := os.environ.get("RAY_ADDRESS")):
     os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what goes wrong comes as an exception too
 try:
+    import psutil
     import ray
     import ray.data
 except ImportError as _error:
@@ -142,7 +146,15 @@ def _running(cpus: int) -> Iterator[None]:
             with stop_on_signals():  # Ray has set handlers of its own
                 yield
         finally:
-            ray.shutdown()
+            _shut_down()
+
+
+def _shut_down() -> None:
+    """Until Ray's processes on this machine have ended: they write into its folder to the last."""
+    processes = psutil.Process().children(recursive=True)
+    ray.shutdown()
+    if not CLUSTER:
+        psutil.wait_procs(processes, timeout=LONGEST_END)
 
 
 def _start(options: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from serving.bundle.bundle import Bundle
+from serving.observability.progress import Progress, report_to
 from stores.cache import Cache
 from stores.pull import fetch, pull
 from stores.push import push
@@ -15,6 +16,16 @@ from stores.targets import parse_target
 from tests.bundles import manifest_of
 
 KINDS = ("memory", "file", "s3", "gs", "hf", "bento", "oci")
+
+
+class Bytes(Progress):
+    """How many have arrived."""
+
+    def __init__(self) -> None:
+        self.arrived = 0
+
+    def advance(self, count: int) -> None:
+        self.arrived += count
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -28,16 +39,17 @@ def test_there_and_back(
     kind: str, place: Callable[[str], str], tiny_bundle: Path, tmp_path: Path, cache: Cache
 ) -> None:
     """What arrives is what was pushed; it is downloaded once, and known by its digest from then on."""
-    target, arrived = parse_target(place(kind)), list[int]()
+    target = parse_target(place(kind))
     digest = push(tiny_bundle, target)
     assert digest == manifest_of(tiny_bundle).digest
-    assert pull(target, tmp_path / "out", arrived.append) == digest
+    with report_to(first := Bytes()):
+        assert pull(target, tmp_path / "out") == digest
     assert contents(tmp_path / "out") == contents(tiny_bundle)
     assert Bundle.open(tmp_path / "out").digest == digest
-    assert sum(arrived) == sum(entry.size for entry in manifest_of(tiny_bundle).files.values())
-    arrived.clear()
-    assert pull(target, tmp_path / "again", arrived.append) == digest
-    assert arrived == []
+    assert first.arrived == sum(entry.size for entry in manifest_of(tiny_bundle).files.values())
+    with report_to(second := Bytes()):
+        assert pull(target, tmp_path / "again") == digest
+    assert second.arrived == 0
     assert fetch(parse_target(f"{target.url}#sha256={digest}"), cache) == cache.bundle(digest)
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from serving.bundle.bundle import sha256_of
 from serving.errors import InputError
+from serving.observability.progress_bars import show_progress
 from tests import tiny
 from tests.trainer.conftest import MakeRecipe, StopAt, Stopped, WholeRun, fit, weights
 from trainer.fit.resume import newest_state
@@ -272,8 +273,9 @@ def test_terminal(toy: MakeRecipe, tmp_path: Path) -> None:
     """On a terminal there is a bar with epoch, loss, validation metric and time left, in 80 columns."""
     screen = io.StringIO()
     console = Console(file=screen, width=80, force_terminal=True, color_system=None)
-    train(toy(), tmp_path / "run", console=console)
-    bars = [line for line in screen.getvalue().replace("\r", "\n").split("\n") if "ETA" in line]
+    with show_progress(console):
+        train(toy(), tmp_path / "run", console=console)
+    bars = [line for line in screen.getvalue().replace("\r", "\n").split("\n") if " % " in line]
     assert bars
     assert any("loss 0." in line and "validation 0." in line for line in bars)
     assert max(len(line.split("\x1b[2K")[-1].strip()) for line in bars) <= 80

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,10 +31,8 @@ def image(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def build_model(bundle: Path, folder: Path, base: str = "scratch") -> str:
     """The bundle's image, of nothing else or on a base; gives its id."""
-    shutil.copytree(bundle, folder / "bundle")
-    shutil.copy(ROOT / ".dockerignore", folder)
     file, number = ROOT / "deploy" / "kserve" / "model.Dockerfile", folder / "image-id"
-    docker("build", "--file", str(file), "--build-arg", f"BASE={base}", "--iidfile", str(number), str(folder))
+    docker("build", "--file", str(file), "--build-arg", f"BASE={base}", "--iidfile", str(number), str(bundle))
     return number.read_text().strip()
 
 
@@ -63,9 +60,8 @@ def removed(image: str) -> Iterator[str]:
 
 def test_an_image_volume_is_the_bundle(tiny_bundle: Path, image: str, tmp_path: Path) -> None:
     """`oci+native://`: its folder /models, mounted read-only, is verified and served under the service's name."""
-    (tmp_path / "context").mkdir()
     port, mounted = free_port(), tmp_path / "models"
-    with removed(build_model(tiny_bundle, tmp_path / "context")) as model:
+    with removed(build_model(tiny_bundle, tmp_path)) as model:
         name = docker("create", model, "none")
         docker("cp", f"{name}:/models", str(mounted))
         docker("rm", name)
@@ -77,12 +73,11 @@ def test_an_image_volume_is_the_bundle(tiny_bundle: Path, image: str, tmp_path: 
 
 def test_a_sidecar_shares_the_bundle(tiny_bundle: Path, image: str, tmp_path: Path) -> None:
     """`oci://`: a link to the sidecar's root through /proc, which only the same user may read."""
-    for folder in ("context", "mnt"):
-        (tmp_path / folder).mkdir()
+    (tmp_path / "mnt").mkdir()
     os.chown(tmp_path / "mnt", 10001, 10001)
     port, mount = free_port(), ("--volume", f"{tmp_path / 'mnt'}:/mnt")
     share = ("-c", f"ln -s /proc/$$/root{MODELS} /mnt/models && sleep 300; true")
-    with removed(build_model(tiny_bundle, tmp_path / "context", base=image)) as model:
+    with removed(build_model(tiny_bundle, tmp_path, base=image)) as model:
         own = ("--user", "10001:10001", "--cap-drop", "ALL", "--entrypoint", "sh", *mount)
         with container(*own, image=model, command=share) as sidecar:
             docker("exec", sidecar, "sh", "-c", "until [ -e /mnt/models ]; do sleep 0.1; done")
