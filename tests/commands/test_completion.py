@@ -64,16 +64,44 @@ def test_in_bash(words: str, offered: list[str], program: dict[str, str], tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_the_script_of_another_shell_is_one(shell: str, program: dict[str, str], tmp_path: Path) -> None:
-    """Its own shell takes it."""
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("tuneship tra", ["train"]),
+        ("tuneship train re", ["recipe.yaml"]),
+        ("tuneship train recipe.yaml --set training.learning", ["training.learning_rate"]),
+    ],
+)
+def test_in_fish(words: str, offered: list[str], program: dict[str, str], tmp_path: Path) -> None:
+    """The same; fish shows what each is for beside it."""
+    (tmp_path / "recipe.yaml").touch()
+    script = f"tuneship --show-completion | source; complete -C '{words}'"
+    assert [line.partition("\t")[0] for line in run_in("fish", script, program, tmp_path).splitlines()] == offered
+
+
+@pytest.mark.slow
+def test_in_zsh(program: dict[str, str], tmp_path: Path) -> None:
+    """TAB at a terminal of zsh ends the verb and the file's name."""
+    (tmp_path / "recipe.yaml").touch()
+    script = """
+        zmodload zsh/zpty && zpty shell zsh -f -i
+        zpty -w shell 'autoload -Uz compinit; compinit -u; eval "$(tuneship --show-completion)"; print rea""dy'
+        zpty -r shell shown '*ready*'
+        zpty -w -n shell $'tuneship tra\treci\t'
+        zpty -r shell shown '*train*recipe.yaml*' && print offered
+        zpty -d shell
+    """
+    assert run_in("zsh", script, program, tmp_path).endswith("offered\n")
+
+
+def run_in(shell: str, script: str, environment: dict[str, str], folder: Path) -> str:
+    """What the script prints."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
-    script = "tuneship --show-completion; true"
-    shown = subprocess.run([shell, "-c", script], env=program, capture_output=True, text=True, check=True).stdout
-    assert "_TUNESHIP_COMPLETE" in shown
-    (tmp_path / "script").write_text(shown)
-    subprocess.run([shell, "-n", str(tmp_path / "script")], check=True)
+    result = subprocess.run(
+        [shell, "-c", script], env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=True
+    )
+    return result.stdout
 
 
 def test_recipes_of_a_typed_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
