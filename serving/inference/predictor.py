@@ -178,7 +178,7 @@ class Predictor:
         return side or self.task.truncation_side
 
     def _to_encoded(self, item: Any, tokenized: Tokenized, parameters: Any, field: str) -> Encoded:
-        self.task.check_encoding(tokenized.windows[0], field)
+        self.task.check_encoding(self.tokenizer, tokenized.windows[0], field)
         if tokenized.cut and parameters and not parameters.truncate:
             tokens, read = tokenized.read + tokenized.cut, tokenized.read
             message = f"{field} has {tokens} tokens and {read} of them are read; shorten it, or allow truncate"

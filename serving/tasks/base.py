@@ -211,13 +211,13 @@ class Task(ABC):
         segments = self.segments(item)
         texts = (segments,) if isinstance(segments, str) else segments
         if self.settings.vocabulary is not None or not tokenizer.num_special_tokens_to_add(is_pair=len(texts) == 2):
-            self.check_encoding(tokenizer.encode(*texts), field)
+            self.check_encoding(tokenizer, tokenizer.encode(*texts), field)
 
     def check_room(self, tokenizer: Tokenizer, item: Any, field: str = "inputs") -> None:
         """Raise InputTooLarge for an item that cannot be split into windows."""
         return  # any can, of most tasks
 
-    def check_encoding(self, encoding: Encoding, field: str = "inputs") -> None:
+    def check_encoding(self, tokenizer: Tokenizer, encoding: Encoding, field: str = "inputs") -> None:
         """Raise InputError for an item without tokens, or with one that has no embedding.
 
         A tokenizer that adds no special tokens may have none for a text, say of control characters.
@@ -226,12 +226,7 @@ class Task(ABC):
             raise InputError(f"{field} has no tokens; a text needs one at least", field=field)
         if self.settings.vocabulary is not None:
             for window in (encoding, *encoding.overflowing):
-                self._check_vocabulary(window, self.settings.vocabulary, field)
-
-    def _check_vocabulary(self, window: Encoding, most: int, field: str) -> None:
-        if max(window.ids, default=0) >= most:
-            token = next(token for token, number in zip(window.tokens, window.ids, strict=True) if number >= most)
-            raise InputError(f"{field} has the token {token!r}, for which the model has no embedding", field=field)
+                _check_vocabulary(tokenizer, window.ids, self.settings.vocabulary, field)
 
     def validate_settings(self) -> str:
         """Why labels and settings do not fit; empty if they do."""
@@ -279,3 +274,10 @@ def object_schema(properties: dict[str, Any], required: Sequence[str] | None = N
 def content_slice(length: int, padded: int, padding_side: str) -> slice:
     """Where a window's ``length`` rows are among ``padded`` ones."""
     return slice(length) if padding_side == "right" else slice(padded - length, None)
+
+
+def _check_vocabulary(tokenizer: Tokenizer, ids: Sequence[int], most: int, field: str) -> None:
+    """Fast encodings do not say what their tokens are."""
+    if max(ids, default=0) >= most:
+        token = tokenizer.id_to_token(next(number for number in ids if number >= most))
+        raise InputError(f"{field} has the token {token!r}, for which the model has no embedding", field=field)

@@ -71,6 +71,8 @@ def test_in_a_request(grown: Path, tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=rf"inputs\[1\] {MESSAGE}"):
         predictor.predict(["where is my parcel?", "news of covid19"])
+    with pytest.raises(InputError, match=rf"inputs\[1\] {MESSAGE}"):
+        predictor.encode(["where is my parcel?", "news of covid19"])  # as a server does
     lines = [json.dumps({"inputs": text}) for text in ("where is it?", "news of covid19", "stop it")]
     (tmp_path / "in.jsonl").write_text("\n".join(lines))
     tally = predict_file(predictor, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
