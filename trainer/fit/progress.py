@@ -65,7 +65,7 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]
         validation = "  ".join(f"{metric_title(name)} {scores[name]:.4f}" for name in first_two)
         seconds = f"{time.monotonic() - self.started:.0f} s"
         line = f"epoch {_epoch(state)}  loss {self.loss:.3f}  validation {validation}  {seconds}"
-        self.console.print(line, highlight=False)
+        self.console.print(line, highlight=False, soft_wrap=True)
 
 
 def _epoch(state: TrainerState) -> str:
@@ -74,7 +74,8 @@ def _epoch(state: TrainerState) -> str:
 
 def show_data(console: Console, record: dict[str, Any], warnings: list[str]) -> None:
     sizes = " · ".join(f"{split['rows']} {name}" for name, split in record["data"]["splits"].items())
-    console.print(f"base model {record['model']['id']} ({record['model']['source']})", highlight=False)
+    base = f"base model {record['model']['id']} ({record['model']['source']})"
+    console.print(base, highlight=False, markup=False, soft_wrap=True)
     labels = f", {len(record['labels'])} labels" if len(record["labels"]) > 1 else ""
     console.print(f"data {sizes} rows{labels}", highlight=False)
     for warning in warnings:
