@@ -76,7 +76,8 @@ def tune(
 def baseline(
     recipe: Recipe,
     rungs: Annotated[
-        str | None, Option(metavar="NAME,NAME…", help="What is measured. [default: all; see docs/training.md]")
+        str | None,
+        Option(metavar="NAME,NAME…", help="What is measured. [default: all of the task; see docs/training.md]"),
     ] = None,
     minutes: Annotated[float, Option(min=0, metavar="N", help="For what is fine-tuned.")] = 10,
     examples: Annotated[
@@ -90,12 +91,12 @@ def baseline(
     From a constant answer, TF-IDF and a frozen encoder to training all weights, on the validation rows.
     """
     from commands.progress import show_progress
-    from search.ladder.ladder import RUNGS, climb
+    from search.ladder.ladder import climb
     from search.ladder.verdict import ladder_table, notes, verdict
     from trainer.recipe.recipe import load_recipe
 
     settings = load_recipe(recipe, set_ or [])
-    wanted = [name.strip() for name in rungs.split(",")] if rungs else RUNGS
+    wanted = [name.strip() for name in rungs.split(",")] if rungs else None
     with show_progress():
         found = climb(settings, Path.cwd(), wanted, minutes=minutes, examples=examples or (0, 5, 10), repeats=repeats)
     words = verdict(found)

@@ -7,22 +7,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from search.durations import minutes
-from search.ladder.rung import Rung, milliseconds_a_text
+from search.ladder.rung import Rung
+from search.ladder.whole_models import measure_model
 from search.tuning.space import with_values
 from search.tuning.watch import Deadline, TooSlow
 from serving.errors import InputError
 from trainer.fit.part import train_part
-from trainer.fit.score import score_checkpoint
 from trainer.fit.trainer import TrainingDiverged
 from trainer.model.checkpoint import load_checkpoint
-from trainer.model.heads import GENERATING
-from trainer.model.inference import rows_logits
-from trainer.model.inputs import encode
+from trainer.recipe.applicability import acts
 from trainer.recipe.recipe import Recipe
-from trainer.setup.training_setup import TrainingSetup, prepare_setup
+from trainer.setup.training_setup import prepare_setup
 
 NAMES = {"classifier": "classifier alone", "lora": "LoRA", "full": "all weights"}
 _TRAINABLE = {"classifier": "classifier", "lora": "lora", "full": "all"}
@@ -53,30 +49,13 @@ def _recipe_of(recipe: Recipe, key: str) -> Recipe:
         others["training.weight_interpolation"] = False
     if key == "lora":
         others["training.learning_rate"] = min(recipe.training.learning_rate * _LORA_FACTOR, 10.0)
-        others["training.head_learning_rate"] = recipe.training.resolve().head_learning_rate
+        if acts(recipe, "training.head_learning_rate"):
+            others["training.head_learning_rate"] = recipe.training.resolve().head_learning_rate
     return with_values(recipe, {**alone, **others, "training.trainable": _TRAINABLE[key]})
 
 
 def _train(recipe: Recipe, key: str, folder: Path, ends_at: float) -> Rung:
     setup, start = prepare_setup(recipe, folder), time.monotonic()
     train_part(setup, folder, [Deadline(ends_at)])
-    seconds, rows = time.monotonic() - start, setup.splits.validation
-    score, _ = score_checkpoint(setup, folder / "checkpoint", rows)
-    milliseconds, parameters = _served_cost(setup, folder / "checkpoint")
-    return Rung(key, NAMES[key], [score], len(setup.splits.train), seconds, milliseconds, parameters)
-
-
-def _served_cost(setup: TrainingSetup, folder: Path) -> tuple[float | None, int]:
-    """A text's milliseconds in torch, of models that answer in one pass; parameters without tables of embeddings."""
-    checkpoint = load_checkpoint(folder)
-    tables = [module for module in checkpoint.model.modules() if isinstance(module, torch.nn.Embedding)]
-    looked_up = {id(weight) for table in tables for weight in table.parameters()}
-    run = sum(weight.numel() for weight in checkpoint.model.parameters() if id(weight) not in looked_up)
-    if checkpoint.model_spec.head in GENERATING:
-        return None, run
-
-    def answer(inputs: Any) -> object:
-        encoded = encode(checkpoint.tokenizer, checkpoint.task, setup.training_task.items(checkpoint.task, inputs))
-        return rows_logits(checkpoint.model, checkpoint.tokenizer, encoded, 1)
-
-    return milliseconds_a_text(answer, setup.splits.validation), run
+    checkpoint = load_checkpoint(folder / "checkpoint")
+    return measure_model(setup, checkpoint, key, NAMES[key], len(setup.splits.train), start)

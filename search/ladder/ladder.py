@@ -10,6 +10,7 @@ from search.ladder.cheap import CheapRungs
 from search.ladder.fine_tuned import NAMES, train_rung
 from search.ladder.linear import TASKS
 from search.ladder.rung import Rung
+from search.ladder.whole_models import UNTRAINED_TASKS, measure_untrained
 from serving.errors import InputError, did_you_mean
 from serving.observability.progress import begin_step
 from trainer.recipe.recipe import Recipe
@@ -17,7 +18,7 @@ from trainer.recipe.sections import FewShot
 from trainer.setup.training_setup import TrainingSetup, prepare_setup, require_rows_in_memory
 
 CHEAP = ("majority", "tf-idf", "static", "few-shot", "frozen")
-RUNGS = (*CHEAP, *NAMES)
+RUNGS = (*CHEAP, "untrained", *NAMES)
 """From the cheapest to the dearest."""
 
 _TRAINED_FIRST = ("full", "classifier", "lora")
@@ -27,13 +28,17 @@ _TRAINED_FIRST = ("full", "classifier", "lora")
 def climb(
     recipe: Recipe,
     folder: Path,
-    rungs: Sequence[str] = RUNGS,
+    rungs: Sequence[str] | None = None,
     *,
     minutes: float = 10,
     examples: Sequence[int] = (0, 5, 10),
     repeats: int = 3,
 ) -> list[Rung]:
-    """The rungs in their order; raises InputError. ``minutes`` are for all that are trained."""
+    """The rungs in their order, by default those that the recipe's task has.
+
+    ``minutes`` are for all that are trained. Raises InputError.
+    """
+    rungs = rungs or rungs_of(recipe)
     if unknown := [rung for rung in rungs if rung not in RUNGS]:
         known = f"{', '.join(RUNGS)}{did_you_mean(unknown[0], RUNGS)}"
         raise InputError(f"--rungs {unknown[0]}: is unknown; accepted are: {known}", field="--rungs")
@@ -44,11 +49,32 @@ def climb(
     begin_step("reading the rows…")
     setup = prepare_setup(own, folder)
     found = list(_cheap(recipe, setup, folder, rungs, examples, repeats))
+    if "untrained" in rungs:
+        found.append(_untrained(setup))
     ends_at = time.monotonic() + 60 * minutes
     for key in (key for key in _TRAINED_FIRST if key in rungs):
         begin_step(f"training: {NAMES[key]}…", max(ends_at - time.monotonic(), 0.0))
         found.append(train_rung(own, key, ends_at))
     return sorted(found, key=lambda rung: RUNGS.index(rung.key))
+
+
+def rungs_of(recipe: Recipe) -> list[str]:
+    """Those that can answer its rows."""
+    left_out = set() if _has_linear(recipe) else set(CHEAP)
+    left_out |= set() if recipe.task in UNTRAINED_TASKS else {"untrained"}
+    left_out |= {"classifier"} if recipe.task in UNTRAINED_TASKS else set()
+    return [rung for rung in RUNGS if rung not in left_out]
+
+
+def _has_linear(recipe: Recipe) -> bool:
+    return recipe.task in TASKS and not recipe.ranks
+
+
+def _untrained(setup: TrainingSetup) -> Rung:
+    if setup.recipe.task not in UNTRAINED_TASKS:
+        return Rung("untrained", "untrained", note=f"a base model has no answers of its own to {setup.recipe.task}")
+    begin_step("the base model as it is…")
+    return measure_untrained(setup)
 
 
 def _cheap(
@@ -62,7 +88,7 @@ def _cheap(
     wanted = [rung for rung in CHEAP if rung in rungs]
     if not wanted:
         return
-    if setup.recipe.task not in TASKS or setup.recipe.ranks:
+    if not _has_linear(setup.recipe):
         found = "pairs without scores" if setup.recipe.ranks else recipe.task
         yield from (Rung(key, key, note=f"is for texts with labels or numbers, not for {found}") for key in wanted)
         return

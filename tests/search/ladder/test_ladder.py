@@ -11,11 +11,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 
-from search.ladder.ladder import CHEAP, RUNGS, climb
+from search.ladder.ladder import CHEAP, RUNGS, climb, rungs_of
 from search.ladder.rung import Rung
 from search.ladder.vectors import joined, word_vectors
 from search.ladder.verdict import notes, verdict
 from serving.errors import InputError
+from tests import tiny_generators
 from tests.toys import write_toy
 from trainer.fit.score import Score
 from trainer.metrics.resampling import mean_of
@@ -81,6 +82,38 @@ def test_other_tasks_are_told_what_they_lack(tiny_backbone: Path, tmp_path: Path
     assert verdict(rungs) == ""
     with pytest.raises(InputError, match="--rungs fullest: is unknown; accepted are: majority, tf-idf"):
         climb(recipe, tmp_path, ["fullest"])
+
+
+@pytest.mark.parametrize("toy", ["feature-extraction", "pairs without scores"])
+def test_vectors_have_the_base_model_as_it_is(toy: str, tiny_backbone: Path, tmp_path: Path) -> None:
+    """Its score is that of its own vectors, and it costs no training; a classifier has no such rung."""
+    recipe = load_recipe(write_toy(tmp_path, tiny_backbone, toy))
+    assert rungs_of(recipe) == ["untrained", "lora", "full"]
+    untrained, lora = climb(recipe, tmp_path, ["untrained", "lora"], minutes=1)
+    assert (untrained.train_rows, untrained.name) == (0, "base model as it is")
+    assert untrained.interval[0] <= untrained.value <= untrained.interval[1]
+    assert untrained.milliseconds is not None
+    assert lora.measured, lora.note
+    assert lora.parameters == untrained.parameters
+
+
+@pytest.mark.slow
+def test_generated_text_has_it_too(tmp_path: Path) -> None:
+    """And adapters at their own rate."""
+    base = tiny_generators.make_gpt2(tmp_path / "base")
+    recipe = load_recipe(write_toy(tmp_path, base, "text-generation", training={"num_train_epochs": 1}))
+    untrained, lora = climb(recipe, tmp_path, ["untrained", "lora"], minutes=2)
+    assert (untrained.measured, lora.measured) == (True, True), lora.note
+    assert untrained.milliseconds is None
+
+
+def test_a_classifier_has_no_base_model_as_it_is(tiny_backbone: Path, tmp_path: Path) -> None:
+    """By default it is not tried; asked for, it is told."""
+    recipe = load_recipe(write_toy(tmp_path, tiny_backbone, "text-classification"))
+    assert rungs_of(recipe) == [*CHEAP, "classifier", "lora", "full"]
+    assert notes(climb(recipe, tmp_path, ["untrained"])) == [
+        "untrained: not measured, a base model has no answers of its own to text-classification"
+    ]
 
 
 @pytest.mark.slow
