@@ -25,10 +25,11 @@ def divide(setup: TrainingSetup, rows: Rows, fraction: float, name: str) -> tupl
     """Stratified, with groups of equal texts on one side; raises InputError where there are too few rows."""
     task = setup.training_task
     try:
-        return hold_out(rows, task.strata(rows), fraction, task.data.split_seed, name)
+        rest, held_out = hold_out(rows, task.strata(rows), fraction, task.data.split_seed, name)
     except InputError:
         raise InputError(
             f"search.held_out: {fraction:g} of the {len(rows)} training rows holds out none; give a larger fraction, or"
             " more rows",
             field="search",
         ) from None
+    return task.complete(rest), task.complete(held_out)

@@ -7,7 +7,7 @@ from typing import Any
 
 from serving.errors import InputError
 from trainer.data.columns import is_missing, text_problem
-from trainer.data.rows import NEGATIVE, normalize
+from trainer.data.rows import NEGATIVE, SAMPLED, normalize
 
 FEWEST_PARTS = 20
 """Where fewer parts share neither a first nor a second text, rows with the same first text stay together instead."""
@@ -32,6 +32,14 @@ def to_inputs(pair: dict[str, str], negatives: Sequence[str]) -> dict[str, str]:
             known.add(normalize(text))
             kept.append(text)
     return {**pair, **{f"{NEGATIVE}{number}": text for number, text in enumerate(kept, 1)}}
+
+
+def with_sampled(inputs: dict[str, str], texts: Sequence[str]) -> dict[str, str]:
+    return {**inputs, **{f"{SAMPLED}{number}": text for number, text in enumerate(texts, 1)}}
+
+
+def without_sampled(inputs: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in inputs.items() if not name.startswith(SAMPLED)}
 
 
 def group_pairs(inputs: Sequence[dict[str, str]]) -> list[str]:

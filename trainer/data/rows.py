@@ -151,8 +151,8 @@ def are_shared_units(rows: Rows, others: Rows) -> list[bool]:
     return [unit in known for unit in rows.units]
 
 
-NEGATIVE = "negative_"
-"""Before the number of a wrong answer, among a row's inputs."""
+NEGATIVE, SAMPLED = "negative_", "sampled_"
+"""Before the number of a wrong answer, among a row's inputs: of its own, or drawn from other rows."""
 
 
 def texts_of(inputs: Any) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def without_negatives(inputs: Any) -> Any:
     """A row's own texts alone."""
     if not isinstance(inputs, dict):
         return inputs
-    return {name: text for name, text in inputs.items() if not name.startswith(NEGATIVE)}
+    return {name: text for name, text in inputs.items() if not name.startswith((NEGATIVE, SAMPLED))}
 
 
 def normalize(text: str) -> str:

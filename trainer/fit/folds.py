@@ -91,7 +91,8 @@ def _train_fold(setup: TrainingSetup, place: Path, callbacks: Sequence[TrainerCa
 def _setup_of(setup: TrainingSetup, rows: Rows, fold: Sequence[int]) -> TrainingSetup:
     """Trained on all rows but the fold's, which are its validation rows."""
     held, task = set(fold), setup.training_task
-    train, validation = rows.take([at for at in range(len(rows)) if at not in held]), rows.take(fold)
+    sides = ([at for at in range(len(rows)) if at not in held], fold)
+    train, validation = (task.complete(rows.take(side)) for side in sides)
     counts = {**setup.splits.counts, "train": task.label_counts(train), "validation": task.label_counts(validation)}
     return replace(setup, splits=replace(setup.splits, train=train, validation=validation, counts=counts))
 

@@ -99,6 +99,8 @@ def _split(sources: Sources, check_of: Callable[[Rows], InputCheck] | None) -> S
         labels = reader.label_names(train, sources.tables[files[0]])
         validation = sources.known_rows(validation, labels)
         tests = {name: sources.known_rows(rows, labels) for name, rows in tests.items()}
+    train, validation = map(reader.complete, (train, validation))
+    tests = {name: reader.complete(rows) for name, rows in tests.items()}
     test = join_rows(list(tests.values())) if len(tests) > 1 else next(iter(tests.values()))
     splits = {"train": train, "validation": validation, "test": test}
     if empty := [rows.name for rows in splits.values() if not len(rows)]:

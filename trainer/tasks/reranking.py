@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,8 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from serving.tasks import regression as serving
 from serving.tasks.base import Encoded, Task, TaskSettings
-from trainer.data import columns
-from trainer.data.pairs import to_inputs
+from trainer.data.pairs import with_sampled, without_sampled
 from trainer.data.rows import Rows, normalize
 from trainer.data.table import Table
 from trainer.metrics.changes import VALUE, Changes, Side
@@ -30,20 +30,22 @@ RELEVANCE = "relevance"
 class Reranking(UnscoredPairs, Regression):
     """Scores a row's first text beside its own second one, its hard negatives, and second texts of other rows."""
 
-    def read_inputs(self, table: Table) -> list[Any]:
-        """With ``data.sampled_negatives`` further ones, drawn by the row's first text from the file's second texts."""
-        inputs = super().read_inputs(table)
-        answers = _answers(inputs)
-        pool = [inputs[at]["text_pair"] for at in table.usable()]
-        return columns.map_rows(table, lambda pair: self._with_sampled(pair, pool, answers), inputs)
+    def complete(self, rows: Rows) -> Rows:
+        """With ``data.sampled_negatives`` further candidates a row, drawn by its first text.
 
-    def _with_sampled(self, inputs: dict[str, str], pool: Sequence[str], answers: dict[str, set[str]]) -> Any:
-        """A few more are drawn than needed, as some may be right answers."""
-        random, wanted = Random(inputs["text"]), self.data.sampled_negatives
-        drawn = random.sample(pool, min(len(pool), 4 * wanted))
-        wrong = dict.fromkeys(text for text in drawn if normalize(text) not in answers[normalize(inputs["text"])])
-        text, text_pair, *hard = inputs.values()
-        return to_inputs({"text": text, "text_pair": text_pair}, [*hard, *list(wrong)[:wanted]])
+        They are second texts of these rows alone: those of another side of the split would be right on no row of this
+        one, and a model that has learned them so ranks the right answers last.
+        """
+        pool = {normalize(text): text for text in rows.targets}
+        both = zip(map(without_sampled, rows.inputs), right_answers(rows), strict=True)
+        return replace(rows, inputs=[self._with_sampled(inputs, pool, right) for inputs, right in both])
+
+    def _with_sampled(self, inputs: dict[str, str], pool: dict[str, str], right: set[str]) -> dict[str, str]:
+        """As many more are drawn as may be none: right answers, and candidates that are there."""
+        known = right | {normalize(text) for text in inputs.values()}
+        wanted = self.data.sampled_negatives
+        drawn = Random(inputs["text"]).sample(list(pool), min(len(pool), wanted + len(known)))
+        return with_sampled(inputs, [pool[key] for key in drawn if key not in known][:wanted])
 
     def label_names(self, train: Rows, table: Table) -> list[str]:
         return [RELEVANCE]
@@ -86,11 +88,3 @@ class Reranking(UnscoredPairs, Regression):
     def changes(self, before: Side, after: Side) -> Changes:
         scores = (side.decode()[0]["score"] for side in (before, after))
         return {VALUE: np.abs(np.diff(list(scores)))}
-
-
-def _answers(inputs: Sequence[Any]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for pair in inputs:
-        if isinstance(pair, dict):
-            found.setdefault(normalize(pair["text"]), set()).add(normalize(pair["text_pair"]))
-    return found

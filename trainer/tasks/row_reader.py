@@ -73,6 +73,10 @@ class RowReader(ABC):
             self._note_lost_labels(table, rows, every)
         return rows
 
+    def complete(self, rows: Rows) -> Rows:
+        """One side of a split, with what its rows take from each other; what they took before is forgotten."""
+        return rows
+
     def _read_split_columns(self, source: Table, table: Table) -> dict[str, list[Any]]:
         """Those of ``data.group``, ``data.time`` and ``data.split`` that the file has; the table gets the problems.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from serving.errors import InputError
 from tests.trainer.conftest import training_task
 from trainer.data.table import Table
 from trainer.recipe.recipe import Recipe
+from trainer.setup.splits import load_splits
 from trainer.tasks.base import TrainingTask
 
 FAQ = {"q": ["where is it?", "where is  IT?", "refund!", "stop"], "a": ["track", "map", "money", "cancel"]}
@@ -59,12 +61,31 @@ def test_negatives_lose_personal_data_too() -> None:
 
 def test_sampled_negatives_are_never_right() -> None:
     """A question with two answers is beside neither as a wrong one; the same rows get the same ones again."""
-    rows = reranker(sampled_negatives=3).rows(table())
+    task = reranker(sampled_negatives=3)
+    rows = task.complete(task.rows(table()))
     candidates = [list(each.values())[1:] for each in rows.inputs]
     assert [each[0] for each in candidates] == FAQ["a"]
     assert set(candidates[0][1:]) == set(candidates[1][1:]) == {"money", "cancel"}
     assert set(candidates[2][1:]) == {"track", "map", "cancel"}
-    assert reranker(sampled_negatives=3).rows(table()).inputs == rows.inputs
+    assert task.complete(task.rows(table())).inputs == rows.inputs
+
+
+def test_sampled_negatives_stay_on_their_side_of_a_split(tmp_path: Path) -> None:
+    """No row meets a second text of another side, in a fold or a search's part neither; its own negatives stay."""
+    lines = [f"question {at},answer {at // 2},wrong {at}" for at in range(80)]
+    (tmp_path / "faq.csv").write_text("\n".join(["q,a,w", *lines]))
+    files = {"train": str(tmp_path / "faq.csv"), "test": 0.25, "validation": 0.25}
+    task = reranker(**files, negative="w", sampled_negatives=3)
+    splits = load_splits(task)
+    once = [splits.train, splits.validation, splits.test]
+    again = [task.complete(rows.take(range(4, len(rows)))) for rows in once]  # as for a fold
+    for rows in (*once, *again):
+        own = set(rows.targets)
+        for inputs in rows.inputs:
+            text, right, hard, *sampled = inputs.values()
+            assert hard == text.replace("question", "wrong")
+            assert len(set(sampled)) == 3
+            assert set(sampled) <= own - {right}
 
 
 def test_a_split_keeps_a_question_and_its_answers_together() -> None:
