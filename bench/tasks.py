@@ -36,6 +36,8 @@ BENCHMARKS = (
     TaskBenchmark("wnut17", "f1", "0.419, best of 2017"),
     TaskBenchmark("xquad", "f1", ""),
     TaskBenchmark("xquad-languages", "f1", ""),
+    TaskBenchmark("xquad-retrieval", "recall_at_1", ""),
+    TaskBenchmark("xquad-rerank", "recall_at_1", ""),
     TaskBenchmark("banking77-few-shot", "accuracy", "0.852, USE+ConveRT"),
 )
 
