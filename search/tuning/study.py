@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
@@ -21,7 +22,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from serving.errors import InputError
+from serving.errors import InputError, UserError
 from trainer.run.run import differences
 
 DATABASE = "study.db"
@@ -37,6 +38,10 @@ PRUNERS: dict[str, Callable[[], BasePruner]] = {
     "hyperband": lambda: HyperbandPruner(min_resource=100, max_resource="auto"),
     "none": NopPruner,
 }
+
+
+class StudyLost(UserError):
+    """The database of a search that was under way."""
 
 
 def open_study(folder: Path, storage: str | None, search: dict[str, Any], pruner: str, seed: int) -> Study:
@@ -64,6 +69,19 @@ def open_study(folder: Path, storage: str | None, search: dict[str, Any], pruner
                      seed=None if storage else seed + len(trials))  # fmt: skip
     study.sampler = own
     return study
+
+
+@contextmanager
+def told_database(place: str) -> Iterator[None]:
+    """Raise StudyLost where the database cannot be read or written any more."""
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise StudyLost(
+            f"{place}: the search's database cannot be used any more ({reason}); its trials that have ended are kept if"
+            " it is still there. See to its disk or server, and repeat the command to go on"
+        ) from error
 
 
 def _open_storage(url: str) -> RDBStorage:

@@ -21,7 +21,7 @@ from search.tuning.progress import SearchProgress
 from search.tuning.report import report, trials_table, worth
 from search.tuning.result import Result, trial_record, trials_of
 from search.tuning.space import Space, own_values, space_of, values_of, with_values
-from search.tuning.study import DATABASE, PRUNERS, ended, open_study, requeue, retry_interrupted
+from search.tuning.study import DATABASE, PRUNERS, ended, open_study, requeue, retry_interrupted, told_database
 from search.tuning.trial import REASON, SECONDS, NotRun, Objective, keep_record
 from serving.errors import InputError, UserError, did_you_mean
 from trainer.data.rows import Rows
@@ -48,7 +48,9 @@ def tune(
     console: Console | None = None,
     check: Callable[[TrainingSetup], None] = lambda setup: None,
 ) -> Result:
-    """Search, and leave the best recipe, a report and the study in ``folder``; raises InputError or NothingFound.
+    """Search, and leave the best recipe, a report and the study in ``folder``.
+
+    Raises InputError, NothingFound or StudyLost.
 
     A search that was interrupted goes on: its trials are kept, and the one that was running is taken up again.
     ``storage`` is the URL of a database that several machines work on, each with a folder of its own.
@@ -61,7 +63,9 @@ def tune(
     _check_models(recipe, space, folder)
     with folder_lock(folder):
         search = Tuning(recipe, setup, space, folder, budget, ends_at, console)
-        return search.run(open_study(folder, storage, search.identity(), pruner, recipe.training.seed))
+        study = open_study(folder, storage, search.identity(), pruner, recipe.training.seed)
+        with told_database(storage or str(folder / DATABASE)):
+            return search.run(study)
 
 
 def _require_searchable(recipe: Recipe, folder: Path, pruner: str) -> None:

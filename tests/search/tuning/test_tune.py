@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from search.tuning.budget import Budget
+from search.tuning.study import DATABASE, StudyLost
 from search.tuning.tune import BEST, NothingFound, tune
 from search.tuning.watch import Deadline
 from serving.errors import InputError
@@ -156,6 +157,31 @@ def wait_for(found: Any, process: subprocess.Popen[bytes]) -> None:
         assert process.poll() is None, "ended by itself"
         time.sleep(0.1)
     raise AssertionError("nothing to wait for")
+
+
+class Remover(io.StringIO):
+    """A terminal that removes a study's database once a trial has begun."""
+
+    def __init__(self, database: Path) -> None:
+        super().__init__()
+        self._database = database
+
+    def write(self, text: str) -> int:
+        """Remove."""
+        if "search over" in text:
+            self._database.unlink()
+        return super().write(text)
+
+
+@pytest.mark.slow
+def test_a_database_that_is_lost_is_told(tiny_backbone: Path, tmp_path: Path) -> None:
+    """Where it was, what the database says of it, and what to do."""
+    folder = tmp_path / "study"
+    console = Console(file=Remover(folder / DATABASE), width=80)
+    with pytest.raises(
+        StudyLost, match=r"study.db: the search's database cannot be used any more \(.*repeat the command"
+    ):
+        tune(load_recipe(write_recipe(tmp_path, tiny_backbone)), folder, Budget(5, 1, False), console=console)
 
 
 @pytest.mark.slow
