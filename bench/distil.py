@@ -109,7 +109,8 @@ def _distil(teacher: Run, output: Path, student: Student, console: Console) -> R
     from trainer.train import train
 
     own = [f"model={teacher.checkpoint.resolve()}", f"distil.teacher={teacher.root.resolve()}"]
-    plain = ["training.weight_soup_runs=null", "training.weight_interpolation=false", "export.max_teacher_drop=2"]
+    plain = ["training.weight_soup_runs=null", "training.weight_interpolation=false"]
+    plain += ["export.max_teacher_drop=2", "export.max_metric_drop=0.02"]
     return train(load_recipe(teacher.recipe, [*own, *plain, *student.overrides()]), output, console=console)
 
 
