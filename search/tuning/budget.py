@@ -24,17 +24,17 @@ class Budget:
 
 
 class Tally:
-    """Counts a call's trials, and those in a row that were not run."""
+    """Counts a call's trials, and those in a row that were not run: ``in_vain``."""
 
     def __init__(self, most: int | None) -> None:
-        self._left, self._in_vain = most or math.inf, 0
+        self._left, self.in_vain = most or math.inf, 0
 
     @property
     def goes_on(self) -> bool:
-        return self._left > 0 and self._in_vain < _MOST_IN_VAIN
+        return self._left > 0 and self.in_vain < _MOST_IN_VAIN
 
     def __call__(self, study: Study, trial: FrozenTrial) -> None:
         if trial.state == TrialState.FAIL:
-            self._in_vain += 1
+            self.in_vain += 1
         else:
-            self._left, self._in_vain = self._left - 1, 0
+            self._left, self.in_vain = self._left - 1, 0

@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,11 @@ class Tuning:
         try:
             while tally.goes_on and time.monotonic() < self._search_ends_at():
                 begun = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
-                self._progress.begin(f"trial {len(begun)}")
-                study.optimize(self._objective, n_trials=1, catch=(NotRun,), callbacks=[tally, self._after])
+                if not tally.in_vain:
+                    self._progress.begin(f"trial {len(begun)}")
+                study.optimize(
+                    self._objective, n_trials=1, catch=(NotRun,), callbacks=[tally, partial(self._after, tally)]
+                )
         finally:
             interrupted = self._objective.interrupted
             for number in [*self._objective.put_off, *([] if interrupted is None else [interrupted])]:
@@ -178,8 +182,9 @@ class Tuning:
         cost = SCORING_COST + (CURVE_COST if self._budget.learning_curve else 0)
         return self._ends_at - cost * self._best_seconds
 
-    def _after(self, study: Study, trial: FrozenTrial) -> None:
-        self._progress.show(study, trial)
+    def _after(self, tally: Tally, study: Study, trial: FrozenTrial) -> None:
+        if tally.in_vain < 2:  # the first one says why, and others follow within seconds
+            self._progress.show(study, trial)
         if best := ended(study):
             self._keep(study, best[0])
 

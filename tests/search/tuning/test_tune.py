@@ -159,6 +159,15 @@ def wait_for(found: Any, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("nothing to wait for")
 
 
+@pytest.mark.slow
+def test_one_line_tells_of_many_trials_that_cannot_run(tiny_backbone: Path, tmp_path: Path) -> None:
+    """A space in which nothing is left to try ends the search, and the reason is told once."""
+    losses = {"held_out": 0.2, "space": {"model_head.loss": ["cross-entropy", "binary-cross-entropy"]}}
+    output = search(write_recipe(tmp_path, tiny_backbone, search=losses), tmp_path / "study", trials=3)
+    assert output.count("not scored") == 1
+    assert "trial 0  accuracy" in output
+
+
 class Remover(io.StringIO):
     """A terminal that removes a study's database once a trial has begun."""
 
