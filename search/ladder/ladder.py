@@ -60,10 +60,9 @@ def climb(
 
 def rungs_of(recipe: Recipe) -> list[str]:
     """Those that can answer its rows."""
-    left_out = set() if _has_linear(recipe) else set(CHEAP)
-    left_out |= set() if recipe.task in UNTRAINED_TASKS else {"untrained"}
-    left_out |= {"classifier"} if recipe.task in UNTRAINED_TASKS else set()
-    return [rung for rung in RUNGS if rung not in left_out]
+    cheap = CHEAP if _has_linear(recipe) else ()
+    own = "untrained" if recipe.task in UNTRAINED_TASKS else "classifier"  # a head of its own, or none to train
+    return [*cheap, own, "lora", "full"]
 
 
 def _has_linear(recipe: Recipe) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from trainer.data.rows import Rows
 from trainer.fit.score import Score
@@ -85,6 +86,13 @@ def timed(make: Callable[[], Rung]) -> Rung:
     """The rung, with the time that it took."""
     start = time.monotonic()
     return replace(made := make(), seconds=made.seconds or time.monotonic() - start)
+
+
+def parameters_a_token(model: nn.Module) -> int:
+    """Those that are run for each token: without the tables that it only looks up."""
+    tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    looked_up = {id(weight) for table in tables for weight in table.parameters()}
+    return sum(weight.numel() for weight in model.parameters() if id(weight) not in looked_up)
 
 
 def milliseconds_a_text(answer: Callable[[Any], object], rows: Rows) -> float:

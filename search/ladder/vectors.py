@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from transformers import PreTrainedTokenizerFast
 
+from search.ladder.rung import parameters_a_token
 from serving.tasks.base import Task
 from trainer.data.rows import texts_of
 from trainer.fit.few_shot import sentence_vectors
@@ -43,10 +44,7 @@ class Encoder:
 
     @property
     def parameters(self) -> int:
-        """Run for each token: without the tables that it only looks up."""
-        tables = [module for module in self.model.backbone.modules() if isinstance(module, torch.nn.Embedding)]
-        looked_up = {id(weight) for table in tables for weight in table.parameters()}
-        return sum(weight.numel() for weight in self.model.backbone.parameters() if id(weight) not in looked_up)
+        return parameters_a_token(self.model.backbone)
 
     def vectors(self, inputs: Sequence[Any]) -> Vectors:
         """Of rows, or of texts alone."""

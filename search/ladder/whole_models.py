@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import torch
-
-from search.ladder.rung import Rung, milliseconds_a_text
+from search.ladder.rung import Rung, milliseconds_a_text, parameters_a_token
 from trainer.fit.evaluate import evaluate
 from trainer.fit.score import score_answers
 from trainer.model.checkpoint import Checkpoint, build_model
@@ -36,7 +34,9 @@ def measure_model(
     rows, batch_size = setup.splits.validation, setup.recipe.training.per_device_eval_batch_size
     answers = list(evaluate(checkpoint, setup.training_task, rows, batch_size).answers)
     score = score_answers(setup.training_task, rows, answers)
-    return Rung(key, name, [score], train_rows, seconds, _milliseconds(setup, checkpoint), _parameters(checkpoint))
+    return Rung(
+        key, name, [score], train_rows, seconds, _milliseconds(setup, checkpoint), parameters_a_token(checkpoint.model)
+    )
 
 
 def _milliseconds(setup: TrainingSetup, checkpoint: Checkpoint) -> float | None:
@@ -50,10 +50,3 @@ def _milliseconds(setup: TrainingSetup, checkpoint: Checkpoint) -> float | None:
         return rows_logits(checkpoint.model, checkpoint.tokenizer, encoded, 1)
 
     return milliseconds_a_text(answer, setup.splits.validation)
-
-
-def _parameters(checkpoint: Checkpoint) -> int:
-    """Without tables of embeddings."""
-    tables = [module for module in checkpoint.model.modules() if isinstance(module, torch.nn.Embedding)]
-    looked_up = {id(weight) for table in tables for weight in table.parameters()}
-    return sum(weight.numel() for weight in checkpoint.model.parameters() if id(weight) not in looked_up)

@@ -26,6 +26,9 @@ from trainer.tasks.unscored_pairs import UnscoredPairs, right_answers
 
 RELEVANCE = "relevance"
 
+Pool = list[tuple[str, str]]
+"""Texts, without case and extra spaces and as they are."""
+
 
 class Reranking(UnscoredPairs, Regression):
     """Scores a row's first text beside its own second one, its hard negatives, and second texts of other rows."""
@@ -36,16 +39,16 @@ class Reranking(UnscoredPairs, Regression):
         They are second texts of these rows alone: those of another side of the split would be right on no row of this
         one, and a model that has learned them so ranks the right answers last.
         """
-        pool = {normalize(text): text for text in rows.targets}
+        pool = list({normalize(text): text for text in rows.targets}.items())
         both = zip(map(without_sampled, rows.inputs), right_answers(rows), strict=True)
         return replace(rows, inputs=[self._with_sampled(inputs, pool, right) for inputs, right in both])
 
-    def _with_sampled(self, inputs: dict[str, str], pool: dict[str, str], right: set[str]) -> dict[str, str]:
+    def _with_sampled(self, inputs: dict[str, str], pool: Pool, right: set[str]) -> dict[str, str]:
         """As many more are drawn as may be none: right answers, and candidates that are there."""
         known = right | {normalize(text) for text in inputs.values()}
         wanted = self.data.sampled_negatives
-        drawn = Random(inputs["text"]).sample(list(pool), min(len(pool), wanted + len(known)))
-        return with_sampled(inputs, [pool[key] for key in drawn if key not in known][:wanted])
+        drawn = Random(inputs["text"]).sample(pool, min(len(pool), wanted + len(known)))
+        return with_sampled(inputs, [text for key, text in drawn if key not in known][:wanted])
 
     def label_names(self, train: Rows, table: Table) -> list[str]:
         return [RELEVANCE]
