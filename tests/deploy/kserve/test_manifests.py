@@ -83,7 +83,7 @@ def test_the_model_is_named_by_its_digest() -> None:
     assert re.fullmatch(r"oci\+native://[\w.]+(/[\w-]+)+@sha256:[0-9a-f]{64}", predictor()["model"]["storageUri"])
     env = {each["name"]: each["value"] for each in runtime()["containers"][0]["env"]}
     assert env["TUNESHIP_BUNDLE"].endswith("=/mnt/models")
-    assert (FOLDER / "model.Dockerfile").read_text().endswith("FROM ${BASE}\nCOPY bundle /models\n")
+    assert (FOLDER / "model.Dockerfile").read_text().endswith("FROM ${BASE}\nCOPY . /models\n")
 
 
 def test_the_two_fit() -> None:
