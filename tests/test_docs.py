@@ -92,7 +92,7 @@ def run(script: str, checkout: Path) -> str:
     script = MAKE.sub(NO_SETUP, script).replace("3000", port)
     command = ["bash", "-m", "-euo", "pipefail", "-c", LEAVE_NOTHING + script]
     together: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    result = subprocess.run(command, cwd=checkout, env=environment, **together, text=True, timeout=300, check=False)
+    result = subprocess.run(command, cwd=checkout, env=environment, **together, text=True, timeout=900, check=False)
     assert result.returncode == 0, f"{script}\n{result.stdout[-5000:]}"
     return result.stdout
 

@@ -53,8 +53,9 @@ def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
 _Loader.add_multi_constructor("!", _intrinsic)
 
 
+@functools.cache
 def source() -> dict[str, Any]:
-    """The template as it lies there."""
+    """The template as it lies there; read it, never write into it."""
     content: dict[str, Any] = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)
     return content
 

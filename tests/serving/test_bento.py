@@ -89,6 +89,7 @@ def ask(port: int) -> object:
         return json.load(response)
 
 
+@pytest.mark.slow
 def test_the_bundle_travels_inside(home: Path, tiny_bundle: Path) -> None:
     """The Bento holds the bundle and the serving code, but no training code."""
     source = home / "bentos" / "tuneship-service" / "test" / "src"

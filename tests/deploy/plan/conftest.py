@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from deploy.capacity.replicas import HeldLoad, held_load
+from deploy.plan import plan
 from deploy.plan.plan import Plan, Request
 from deploy.plan.prices import Prices
 from deploy.plan.targets import TARGETS
@@ -26,10 +28,25 @@ IMAGES = {
 MakePlan = Callable[..., Plan]
 
 
+@pytest.fixture(scope="session")
+def simulate_once() -> Callable[..., HeldLoad]:
+    """`held_load`, which runs for seconds, once for equal measurements."""
+    found: dict[str, HeldLoad] = {}
+
+    def held(*measured: Any) -> HeldLoad:
+        key = repr(measured)
+        if key not in found:
+            found[key] = held_load(*measured)
+        return found[key]
+
+    return held
+
+
 @pytest.fixture
-def make_plan(tiny_bundle: Path) -> MakePlan:
+def make_plan(tiny_bundle: Path, simulate_once: Callable[..., HeldLoad], monkeypatch: pytest.MonkeyPatch) -> MakePlan:
     """Gives a plan for a target; ``rate``, ``p99_ms`` and fields of the measurement can be set."""
     bundle = Bundle.open(tiny_bundle)
+    monkeypatch.setattr(plan, "held_load", simulate_once)
 
     def make(target: str, rate: float | None = None, p99_ms: float | None = None, **measured: Any) -> Plan:
         found = TARGETS[target]

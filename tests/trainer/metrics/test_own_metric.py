@@ -65,6 +65,7 @@ def test_of_weighted_rows(folder: Path) -> None:
     assert own.rows == len(expected)
 
 
+@pytest.mark.slow
 def test_the_proofs_bound(folder: Path) -> None:
     """The drop of such a metric has about the bound that it has as Tuneship's own, which knows its costliest row."""
     expected, before = answers(0)

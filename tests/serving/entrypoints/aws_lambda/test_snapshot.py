@@ -128,6 +128,7 @@ def test_every_source_is_known() -> None:
     assert found == {path: set(names.split(", ")) for path, names in DRAWN_FROM_THE_SYSTEM.items()}
 
 
+@pytest.mark.slow
 def test_no_generator_is_kept(function: Function) -> None:
     """The started function holds no generator of random numbers, but for Python's own, which is seeded anew."""
     ours = [each for each in gc.get_objects() if isinstance(each, (np.random.Generator, np.random.BitGenerator))]
@@ -165,6 +166,7 @@ def test_counters_start_at_zero(function: Function) -> None:
     assert 'route="/predict"' not in page.body.decode()
 
 
+@pytest.mark.slow
 def test_openssl_is_seeded_anew(function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what the system draws now."""
     import ssl

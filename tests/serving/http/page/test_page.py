@@ -24,7 +24,10 @@ from tests.serving.http.page.browser import CHROMIUM, NARROW, Visit, photograph,
 from tests.serving.processes import ServerProcess, serving
 from tests.toys import TOYS
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = [
+    pytest.mark.slow,  # each opens a page in a browser
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+]
 
 Servers = Callable[[str], ServerProcess]
 
@@ -93,7 +96,6 @@ def test_it_shows_what_it_serves(visit: Visit) -> None:
     assert re.search(r"Inputs per request\s+128", visit.text("#limits"))
 
 
-@pytest.mark.slow
 def test_scores_are_shown_beside_what_is_right(browser: Browser, task_server: Servers) -> None:
     """The proof's reliability as bars with a tick, and the calibration error; a regression's interval instead."""
     with visiting(browser, task_server("text pairs").url) as visit:
@@ -137,7 +139,6 @@ def test_entities_are_marked_in_the_text(browser: Browser, task_server: Servers)
         assert marks == [entity["word"] for entity in answer]
 
 
-@pytest.mark.slow
 def test_right_to_left_texts(browser: Browser, task_server: Servers) -> None:
     """A right-to-left text is shown right to left, the left-to-right one beside it is not."""
     with visiting(browser, task_server("token-classification").url) as visit:
@@ -151,7 +152,6 @@ def test_right_to_left_texts(browser: Browser, task_server: Servers) -> None:
         photograph(page, "right-to-left-light")
 
 
-@pytest.mark.slow
 def test_right_to_left_labels(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
     """A right-to-left label does not move the figures beside it."""
     golden = (tiny_bundle / "golden.jsonl").read_text(encoding="utf-8").replace('"cancel"', '"ביטול 17"')
@@ -179,7 +179,6 @@ def test_a_truncated_text(visit: Visit) -> None:
     assert told in second.locator(".cut").inner_text()
 
 
-@pytest.mark.slow
 def test_truncated_vectors(browser: Browser, task_server: Servers) -> None:
     """One answer for several texts names the truncated ones."""
     with visiting(browser, task_server("feature-extraction").url) as visit:
@@ -187,7 +186,6 @@ def test_truncated_vectors(browser: Browser, task_server: Servers) -> None:
         assert visit.text("#answers .cut").startswith("Texts 1 and 3 are longer than what the model reads, which is")
 
 
-@pytest.mark.slow
 def test_the_trainings_warnings_are_shown(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
     """Beside the proof, as text; there is no notice without any."""
     warnings = [EVIL, "449 of 499 test texts are in the training set too"]
@@ -199,7 +197,6 @@ def test_the_trainings_warnings_are_shown(browser: Browser, tiny_bundle: Path, t
         assert violations(page) == []
 
 
-@pytest.mark.slow
 def test_nothing_becomes_markup(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
     """A forged bundle's labels, texts, name and card are shown as plain text."""
     old, labels = "cancel", [EVIL, "refund", "track"]
@@ -237,7 +234,6 @@ def test_themes(visit: Visit) -> None:
         assert ground() == expected
 
 
-@pytest.mark.slow
 def test_snippets_are_what_the_page_asks(visit: Visit) -> None:
     """The curl command and the Python program give the page's answer."""
     page = visit.open(['it\'s my parcel, "refund" it 🎉 \\o/'])

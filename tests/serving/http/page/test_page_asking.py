@@ -14,7 +14,10 @@ from playwright.sync_api import Browser, Page, Route
 from tests.serving.http.page.browser import CHROMIUM, Visit, photograph, visiting
 from tests.serving.processes import ServerProcess, serving
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = [
+    pytest.mark.slow,  # each opens a page in a browser
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+]
 
 Bundles = Callable[[str], Path]
 
@@ -70,7 +73,6 @@ def submit_by_keyboard(page: Page, routes: list[Route], times: int) -> None:
             page.wait_for_timeout(5)
 
 
-@pytest.mark.slow
 def test_keyboard_alone(visit: Visit) -> None:
     """Skip link, text, answer and explanation work by Tab, Enter and Control-Enter, with visible focus."""
     page = visit.open()
@@ -105,7 +107,6 @@ def test_several_inputs(visit: Visit) -> None:
     assert sum(each.endswith("/predict") for each in visit.requests) == 1
 
 
-@pytest.mark.slow
 def test_an_input_is_removed(visit: Visit) -> None:
     """An input can be removed, but not the last one."""
     page = visit.open()
@@ -139,7 +140,6 @@ def test_a_refusal_is_shown(visit: Visit) -> None:
     assert "is empty; a text needs" in visit.text("[role=alert]")
 
 
-@pytest.mark.slow
 def test_a_server_that_is_gone(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
     """Without an answer the page says so, and what to check."""
     with visiting(browser, "") as visit:
@@ -218,7 +218,6 @@ def test_links_are_followed_with_the_key(locked: Visit, path: str) -> None:
     assert opened.value.evaluate("document.body.textContent")[:100] == served[:100]
 
 
-@pytest.mark.slow
 def test_one_of_several_models(browser: Browser, several: ServerProcess) -> None:
     """The chosen model's own endpoints answer, explain and describe it."""
     with visiting(browser, several.url) as visit:
@@ -246,7 +245,6 @@ def test_one_of_several_models(browser: Browser, several: ServerProcess) -> None
         assert visit.complaints == []
 
 
-@pytest.mark.slow
 def test_another_model_aborts_the_request(browser: Browser, several: ServerProcess) -> None:
     """Choosing another model aborts the request to the one before."""
     with visiting(browser, several.url) as visit:
@@ -277,7 +275,6 @@ def test_the_last_choice_holds(browser: Browser, several: ServerProcess) -> None
         assert page.locator("textarea").count() == 1
 
 
-@pytest.mark.slow
 def test_a_model_that_does_not_answer_is_not_chosen(browser: Browser, several: ServerProcess) -> None:
     """If the chosen model cannot be loaded, the page keeps the one before."""
     with visiting(browser, several.url) as visit:
@@ -345,7 +342,6 @@ def test_the_skip_link_is_no_text(visit: Visit) -> None:
     assert page.locator("textarea").input_value() == ""
 
 
-@pytest.mark.slow
 def test_generation_is_streamed(browser: Browser, task_bundle: Bundles, tmp_path: Path) -> None:
     """A generated text is streamed after its prompt, and equals the unstreamed answer."""
     with serving(task_bundle("text-generation"), folder=tmp_path) as server, visiting(browser, server.url) as visit:
@@ -361,7 +357,6 @@ def test_generation_is_streamed(browser: Browser, task_bundle: Bundles, tmp_path
         assert visit.complaints == []
 
 
-@pytest.mark.slow
 def test_a_generation_can_be_stopped(browser: Browser, task_bundle: Bundles, tmp_path: Path) -> None:
     """Stop is visible during generation, and stops it."""
     with serving(task_bundle("text-generation"), folder=tmp_path) as server, visiting(browser, server.url) as visit:
@@ -375,7 +370,6 @@ def test_a_generation_can_be_stopped(browser: Browser, task_bundle: Bundles, tmp
         assert visit.text("#status") == "Stopped."
 
 
-@pytest.mark.slow
 def test_a_truncated_prompt(browser: Browser, task_bundle: Bundles, tmp_path: Path) -> None:
     """For a truncated prompt the page says that its beginning was not read."""
     with serving(task_bundle("text-generation"), folder=tmp_path) as server, visiting(browser, server.url) as visit:

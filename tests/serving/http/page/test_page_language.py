@@ -76,6 +76,7 @@ def test_the_same_values_are_filled_in() -> None:
     ] == []
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_browser_set_to_chinese_sees_chinese(browser: Browser, task_server: Servers) -> None:
     """Title, figures, answer and explanation; labels and texts stay as they are; no violation of accessibility."""
@@ -94,6 +95,7 @@ def test_a_browser_set_to_chinese_sees_chinese(browser: Browser, task_server: Se
         assert visit.complaints == []
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_button_changes_the_language(browser: Browser, task_server: Servers) -> None:
     """There and back: what was typed stays, and the answer is there again, in the other language."""
