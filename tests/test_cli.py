@@ -74,7 +74,8 @@ def test_the_whole_road(tiny_backbone: Path, tmp_path: Path) -> None:
         result = run_command(*arguments)
         assert result.returncode == 0, result.stdout + result.stderr
         wide = [line for line in result.stdout.splitlines() if len(line) > 80]
-        assert all(str(tmp_path) in line or "sha256" in line for line in wide), "a table is wider than the terminal"
+        paths = (str(tmp_path), tiny_backbone.name, "sha256")
+        assert all(any(path in line for path in paths) for line in wide), "a table is wider than the terminal"
     rows = [json.loads(line) for line in answers.read_text().splitlines()]
     assert [row["inputs"] for row in rows] == ["where is my parcel?", "refund order 17"]
     assert rows[1]["id"] == 7
