@@ -14,6 +14,9 @@ WORKERS ?= 2
 # More options for docker build, for example:  make image DOCKER_BUILD_ARGS="--network host"
 DOCKER_BUILD_ARGS ?=
 
+# Compiled modules are kept, also where the machine's settings say otherwise: tests start Python a thousand times.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train export verify serve bento image zip check lint types test mutants bench peers mlflow validators bentoml ray qlora generator site pictures docs lock clean
 

@@ -170,6 +170,7 @@ def test_help_lists_every_command() -> None:
     assert "..." not in commands
 
 
+@pytest.mark.slow
 def test_all_help_fits_80_columns_and_has_examples() -> None:
     """Each verb teaches with examples, whose command, options and arguments exist."""
     root = get_command(app)
@@ -238,6 +239,7 @@ def test_the_nearest_right_name(
     assert_refused(tuneship_here(*arguments), hint)
 
 
+@pytest.mark.slow
 def test_the_version() -> None:
     """`--version` prints it; with --json the packages' too, from a process that has loaded none of them."""
     assert tuneship("--version").stdout == f"tuneship {VERSION}\n"

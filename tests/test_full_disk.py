@@ -62,6 +62,7 @@ def test_train(tiny_run: Run, tmp_path: Path, most: int, words: str) -> None:
     assert not list((tmp_path / "run").glob(".*"))
 
 
+@pytest.mark.slow
 def test_export(tiny_run: Run, tiny_bundle: Path, tmp_path: Path) -> None:
     """The older bundle stays as it is, and nothing beside it."""
     shutil.copytree(tiny_bundle, tmp_path / "bundle")

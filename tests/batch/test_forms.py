@@ -171,6 +171,7 @@ def test_types_stay(predictor: Predictor, tmp_path: Path) -> None:
     assert (first["at"], first["price"], first["raw"]) == ("1970-01-01 00:00:01.000000001Z", "1.20", "/wA=")
 
 
+@pytest.mark.slow
 def test_row_groups(predictor: Predictor, tmp_path: Path) -> None:
     """Parts and row groups end at different rows, and no row is lost or twice."""
     rows = [{"inputs": f"text {number}", "id": number} for number in range(200)]

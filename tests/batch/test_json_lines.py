@@ -40,6 +40,7 @@ def line(content: dict[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode() + b"\n"
 
 
+@pytest.mark.slow
 def test_order(score: Score, predictor: Predictor, texts: list[str]) -> None:
     """Each line gives one line with the predictor's answer, in order, across chunks too."""
     many = (texts * (2 * ROWS_AT_ONCE // len(texts) + 1))[: 2 * ROWS_AT_ONCE + 3]

@@ -33,6 +33,7 @@ def test_it_repeats_texts(runtime: BareRuntime) -> None:
     assert result["seconds"] >= 0.05
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_explained(tmp_path: Path) -> None:
     """A bundle that cannot be opened is a failed measurement with the reason in it."""
     with pytest.raises(MeasurementError, match=r"(?s)onnxruntime alone, int8, 8 at once ended with status 1.*manifest"):

@@ -61,6 +61,7 @@ def test_waits(subject: Subject, tmp_path: Path) -> None:
     assert of(found, "errors, late requests").correct == 0
 
 
+@pytest.mark.slow
 def test_memory(subject: Subject, tmp_path: Path) -> None:
     """Memory is sampled at the start and after each tenth, in MB."""
     found = memory.measure_memory(subject, PLAN, 100, tmp_path, Console(quiet=True))

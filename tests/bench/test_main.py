@@ -114,6 +114,7 @@ def test_a_failed_measurement_exits_with_1(tmp_path: Path, monkeypatch: pytest.M
     assert _figures(output)["image"]["failed"] is True
 
 
+@pytest.mark.slow
 def test_accuracy_and_size(tiny_run: Run, bundles: Path, tmp_path: Path) -> None:
     """Both are measured on the bundles, and agree with the proof's record."""
     found = {}

@@ -44,6 +44,7 @@ def test_a_refusal(scripted: Start) -> None:
     assert found.latencies == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reply", "error"),
     [

@@ -55,6 +55,7 @@ def test_every_verb_is_documented() -> None:
     assert verbs | {"deploy measure", "deploy plan", "deploy image"} <= documented().keys()
 
 
+@pytest.mark.slow
 def test_of_a_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
     """Looking at one, checking it, asking it, signing and moving it."""
     (tmp_path / "in.jsonl").write_text('{"inputs": "where is my parcel?"}\n')
@@ -72,6 +73,7 @@ def test_of_a_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
     assert document_of("pull", place, "--output", tmp_path / "pulled")["sha256"] == digest
 
 
+@pytest.mark.slow
 def test_of_a_deployment(tiny_bundle: Path, tmp_path: Path) -> None:
     """The plan's figures."""
     path = tmp_path / "measurement.json"

@@ -96,6 +96,7 @@ def test_int8_is_smaller(tiny_bundle: Path, tiny_int8_bundle: Path, tiny_dynamic
         assert Bundle.open(bundle).manifest.graph.row_independent is independent
 
 
+@pytest.mark.slow
 def test_a_failed_proof_writes_a_report_and_keeps_the_older_bundle(
     own_run: Run, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ def flipped_places(bundle: Path) -> Iterator[tuple[Path, int, int]]:
         yield from ((path, place, 1 << draw.randrange(8)) for place in places)
 
 
+@pytest.mark.slow
 def test_flipped_bytes(tiny_bundle: Path, tmp_path: Path, rows: Rows) -> None:
     """No bundle with a flipped bit is opened, or its answers are the golden ones all the same."""
     bundle, tally, tried = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle")), Tally(), 0

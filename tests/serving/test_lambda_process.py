@@ -58,6 +58,7 @@ def test_http_events(api: RuntimeApi, client: TestClient, kind: str) -> None:
         assert outcome.payload["body"] == client.post("/predict", json={"inputs": text}).text
 
 
+@pytest.mark.slow
 def test_base64(api: RuntimeApi, client: TestClient) -> None:
     """A base64 body arrives unchanged."""
     event = event_of("function_url", "POST", "/predict")

@@ -158,6 +158,7 @@ def test_page(service: ServerProcess, client: TestClient) -> None:
     assert get(f"{service.url}/") == (200, client.get("/").text)
 
 
+@pytest.mark.slow
 def test_bentomls_client(service: ServerProcess, predictor: Predictor) -> None:
     """BentoML's SyncHTTPClient has a method ``predict`` that takes inputs and parameters."""
     with bentoml.SyncHTTPClient(service.url) as client:
@@ -255,6 +256,7 @@ def test_no_bundle(tmp_path: Path) -> None:
     assert f"there is no bundle at {tmp_path}. Put one there (make bento BUNDLE=…) or set" in result.stderr
 
 
+@pytest.mark.slow
 def test_malformed_keys(tiny_bundle: Path, tmp_path: Path) -> None:
     """Unreadable API keys end `bentoml serve` at once, instead of restarting its worker forever."""
     keys = tmp_path / "absent"

@@ -32,6 +32,7 @@ def test_a_path_stays(tmp_path: Path) -> None:
     assert local_file(str(tmp_path / "a.csv")) == tmp_path / "a.csv"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "s3"])
 def test_fetched_once_a_version(kind: str, request: pytest.FixtureRequest, cache: Cache) -> None:
     """The cached file has the place's name; a changed file is fetched anew by the next process."""

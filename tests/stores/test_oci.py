@@ -58,6 +58,7 @@ def test_a_tag_stays(registry: str, tiny_bundle: Path, tmp_path: Path) -> None:
         push(tiny_bundle, by_digest, overwrite=True)
 
 
+@pytest.mark.slow
 def test_logins(guarded: str, tiny_bundle: Path, tmp_path: Path) -> None:
     """Docker's login is used; without one, or with a wrong one, the message says so and shows no password."""
     target = parse_target(f"oci:{guarded}/team/one:1.0")

@@ -199,6 +199,7 @@ def test_no_credentials(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         pull(parse_target(f"{s3}/x"), tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_no_network(s3: str, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address where nobody answers."""
     import huggingface_hub
@@ -261,6 +262,7 @@ def test_a_revoked_token(writes: bool, hub: Hub, tiny_bundle: Path, tmp_path: Pa
     assert hub.repos == {}
 
 
+@pytest.mark.slow
 def test_an_extra_that_lacks() -> None:
     """The message says what to install."""
     script = (

@@ -53,6 +53,7 @@ def test_a_killed_pull_goes_on(hub: Hub, tiny_bundle: Path, tmp_path: Path, cach
     assert hub.sent[LARGE] == size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_wrong_start_is_not_built_upon(ranges: bool, hub: Hub, tiny_bundle: Path, cache: Cache) -> None:
     """Where what is there does not belong to the file, it comes anew; so from a server that knows no ranges."""

@@ -53,6 +53,7 @@ def test_there_and_back(
     assert fetch(parse_target(f"{target.url}#sha256={digest}"), cache) == cache.bundle(digest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_pushed_twice(kind: str, place: Callable[[str], str], tiny_bundle: Path) -> None:
     """What is there already is left alone."""

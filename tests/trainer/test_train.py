@@ -299,6 +299,7 @@ def test_open_damaged(tiny_run: Run, tmp_path: Path, damage: str, expected: str)
         Run.open(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_open(tiny_run: Run, toy: MakeRecipe, tmp_path: Path) -> None:
     """A finished run opens; a missing folder and an unfinished run are refused with what to do."""
     assert Run.open(tiny_run.root).root == tiny_run.root

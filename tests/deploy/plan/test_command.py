@@ -41,6 +41,7 @@ def test_measured_and_planned(tiny_bundle: Path, tmp_path: Path) -> None:
     assert (folder / "measurement.json").read_text() == measured.to_json()
 
 
+@pytest.mark.slow
 def test_json(tiny_bundle: Path, measured: Path, tmp_path: Path) -> None:
     """The output is JSON and nothing else."""
     options = ("--image", IMAGE, "--measurement", measured, "--output", tmp_path / "plan", "--json")
@@ -79,6 +80,7 @@ def test_an_altered_bundle(tiny_bundle: Path, measured: Path, tmp_path: Path) ->
     assert not (tmp_path / "plan").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("given", "state"), [(True, "verified with public.pem"), (False, "signed; not verified")])
 def test_a_signed_bundle(tiny_bundle: Path, measured: Path, tmp_path: Path, given: bool, state: str) -> None:
     """The plan says whether the signature was checked."""

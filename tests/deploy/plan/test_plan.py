@@ -64,6 +64,7 @@ def test_a_load_decides_the_replicas(make_plan: MakePlan) -> None:
     assert make_plan("kubernetes").replicas == 2
 
 
+@pytest.mark.slow
 def test_a_target_that_cannot_be_held(make_plan: MakePlan) -> None:
     """A p99 below a lone request's time is refused."""
     with pytest.raises(InputError, match="cannot be held"):

@@ -131,6 +131,7 @@ def parts(past: int, new: int) -> list[slice]:
     return [slice(0, past)] * (past > 0) + [slice(past, past + new)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CAUSAL)
 def test_a_causal_graph_gives_torchs_logits(kind: str, tmp_path: Path) -> None:
     """Prompt alone, prompt and cache, one row and several, padded on the left: every kept position agrees."""
@@ -178,6 +179,7 @@ def test_seq2seq_graphs_give_torchs_logits(kind: str, seq2seq_graphs: Callable[[
         assert np.abs(np.concatenate(found, axis=1) - wanted).max() < 1e-4 * np.abs(wanted).max(), (rows, past, new)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SEQ2SEQ)
 def test_rows_may_share_a_source(kind: str, seq2seq_graphs: Callable[[str], tuple[Graph, Graph]]) -> None:
     """Beams of one source share its keys and values: one row is enough."""
@@ -210,6 +212,7 @@ def test_names_are_those_of_optimum(tmp_path: Path) -> None:
     assert decoder.outputs == ["logits", "present.0.decoder.key", "present.0.decoder.value"]
 
 
+@pytest.mark.slow
 def test_only_the_last_logits_are_computed_on_request(tmp_path: Path) -> None:
     """With num_logits_to_keep, only the last positions' logits are computed."""
     export_causal(causal(gpt2()), tmp_path / "model.onnx")
@@ -239,6 +242,7 @@ def test_the_source_is_projected_once(tmp_path: Path) -> None:
     assert held == {("encoder", "cross"), ("decoder", "self")}
 
 
+@pytest.mark.slow
 def test_tied_embeddings_are_written_once(tmp_path: Path) -> None:
     """If the output layer is the embedding, the files are as large as the weights."""
     model = causal(gpt2(vocab_size=20_000))

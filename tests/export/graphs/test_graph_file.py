@@ -139,6 +139,7 @@ def test_a_nodes_own_tensor(variant: Variant, tmp_path: Path) -> None:
     np.testing.assert_allclose(answers, 2 * table, atol=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [make_gpt2, make_t5], ids=["gpt2", "t5"])
 def test_generating_models(make: object, tmp_path: Path) -> None:
     """Each graph of a generating model has a data file, without weights that a session would transpose."""

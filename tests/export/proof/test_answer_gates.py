@@ -47,6 +47,7 @@ def failed(parity: Parity) -> dict[str, Gate]:
     return {gate.name: gate for gate in parity.gates if gate.failed}
 
 
+@pytest.mark.slow
 def test_sharper_probabilities_fail_though_every_answer_is_equal(
     reference: ReferenceAnswers, tiny_bundle: Path, tmp_path: Path
 ) -> None:
@@ -172,6 +173,7 @@ def test_how_many_answers_are_drawn_changes_none_of_them(
     assert found.changed > 0
 
 
+@pytest.mark.slow
 def test_each_named_test_set_has_its_own_metric_gate(
     reference: ReferenceAnswers, tiny_bundle: Path, tmp_path: Path
 ) -> None:

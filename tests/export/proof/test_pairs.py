@@ -65,6 +65,7 @@ def served_gates(
     return [gate.name for gate in parity.gates if gate.failed]
 
 
+@pytest.mark.slow
 def test_a_shared_clip_is_found(
     task_run: Callable[[str], Run], task_bundle: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_shared_clip_is_found(
     assert "inputs whose token ids differ" in served_gates(task_run, task_bundle, monkeypatch)
 
 
+@pytest.mark.slow
 def test_a_wrong_end_is_found(
     task_run: Callable[[str], Run], task_bundle: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

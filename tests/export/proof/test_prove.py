@@ -160,6 +160,7 @@ def test_another_truncation_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_pa
     assert "inputs whose token ids differ" in names_of_failures(prove_bundle(bundle))
 
 
+@pytest.mark.slow
 def test_neighbours_must_not_matter(prove_bundle: Prove, tiny_dynamic_bundle: Path, tmp_path: Path) -> None:
     """Dynamic int8 run in batches lets a neighbour change an answer; the gate finds it."""
     batched = forge(tiny_dynamic_bundle, tmp_path / "b", graph={"row_independent": True})
@@ -184,6 +185,7 @@ def test_a_padding_dependent_graph_fails(prove_bundle: Prove, tiny_bundle: Path,
     assert parity.invariance.padding.changed > 0
 
 
+@pytest.mark.slow
 def test_a_saturating_layer_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
     """Clipped activations, as with 8 bits on some CPUs, fail the gates of exact and approximate variants."""
     bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": with_saturation(tiny_bundle, 0.001)})
@@ -221,6 +223,7 @@ def test_generated_strings_find_what_the_rows_do_not(prove_bundle: Prove, tiny_b
     assert parity.tokenizer.examples
 
 
+@pytest.mark.slow
 def test_a_variant_that_flips_answers_fails(prove_bundle: Prove, tiny_bundle: Path, tmp_path: Path) -> None:
     """The budget bounds the lower end of the interval, and the message says whether more rows would help."""
     bundle = forge(tiny_bundle, tmp_path / "b", files={"model.onnx": with_weight(tiny_bundle, scaled(0.0))})

@@ -29,6 +29,7 @@ def validation_of(run: Run) -> tuple[TrainingTask, Rows]:
     return training_task, load_splits(training_task).validation
 
 
+@pytest.mark.slow
 def test_under_confident_logits_get_a_temperature_of_their_own(
     task_bundle: Callable[[str], Path], task_run: Callable[[str], Run], tmp_path: Path
 ) -> None:

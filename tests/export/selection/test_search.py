@@ -193,6 +193,7 @@ def copied(run: Run, folder: Path) -> Run:
     return Run(Path(shutil.copytree(run.root.parent, folder / "copy")) / run.root.name)
 
 
+@pytest.mark.slow
 def test_where_fp32_fails_nothing_is_written(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a proven fp32 there is no bundle."""
     only(monkeypatch, {})
@@ -202,6 +203,7 @@ def test_where_fp32_fails_nothing_is_written(tiny_run: Run, tmp_path: Path, monk
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_changed_training_rows_are_refused(tiny_run: Run, tmp_path: Path) -> None:
     """Calibration requires the rows that the run was trained with."""
     run = copied(tiny_run, tmp_path)

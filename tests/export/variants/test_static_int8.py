@@ -88,6 +88,7 @@ def in_eight_bits(model: onnx.ModelProto) -> onnx.ModelProto:
     return quantize_layers(quantize_tables(model), groups, ranges)
 
 
+@pytest.mark.slow
 @exact
 @pytest.mark.parametrize("family", ["BERT", "RoBERTa", "ALBERT", "DeBERTa-v3", "ModernBERT"])
 def test_neighbours_and_padding_do_not_matter(graph: Callable[..., onnx.ModelProto], family: str) -> None:
@@ -102,6 +103,7 @@ def test_neighbours_and_padding_do_not_matter(graph: Callable[..., onnx.ModelPro
     assert 0 < np.abs(alone - wanted).mean() < 0.2 * np.abs(wanted).mean()
 
 
+@pytest.mark.slow
 def test_the_graph_is_smaller(graph: Callable[..., onnx.ModelProto]) -> None:
     """Embeddings and layers are int8; only the products are onnxruntime's own operators."""
     model = graph("BERT")
@@ -190,6 +192,7 @@ def smoothing_of(chosen: Range) -> Any:
     return np.ones(6, np.float32) if chosen.smoothing is None else chosen.smoothing
 
 
+@pytest.mark.slow
 def test_layers_that_read_the_same_form_a_group(graph: Callable[..., onnx.ModelProto]) -> None:
     """Query, key and value of one layer form a group; the last layer, the classifier, is in none."""
     model = graph("BERT")
@@ -206,6 +209,7 @@ def test_a_weight_keeps_its_size() -> None:
     assert (np.abs(eight * scale - weight) <= scale / 2 + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_one_large_channel_does_not_drown_the_others(graph: Callable[..., onnx.ModelProto]) -> None:
     """If one channel is a hundred times the others, it is smoothed."""
     group = find_groups(graph("BERT"))[0]
@@ -261,6 +265,7 @@ def test_the_fewest_are_found_in_few_steps(fewest: int | None) -> None:
     assert fewest != 0 or asked == [0]
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_quantized_is_refused(graph: Callable[..., onnx.ModelProto], tmp_path: Path) -> None:
     """If even one group in 8 bits changes too many answers, the variant is refused."""
     feeds = feeds_for(graph("BERT"), [5, 9])

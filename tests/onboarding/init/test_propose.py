@@ -31,6 +31,7 @@ def values(proposal: Proposal) -> dict[str, Any]:
     return {entry.key: entry.value for entry in proposal.draft.entries}
 
 
+@pytest.mark.slow
 def test_the_yaml_is_the_draft(tiny_backbone: Path, tmp_path: Path) -> None:
     """Comments and all, it reads back as what was chosen; each choice that was inferred has its reason."""
     found = proposed(toy(tmp_path), tiny_backbone)
@@ -42,6 +43,7 @@ def test_the_yaml_is_the_draft(tiny_backbone: Path, tmp_path: Path) -> None:
     assert all(entry.why for entry in found.draft.entries if entry.key not in plain)
 
 
+@pytest.mark.slow
 def test_a_rehearsed_recipe(tiny_backbone: Path, tmp_path: Path) -> None:
     """The checks of a training have read every row, and the lengths are the tokenizer's."""
     found = proposed(toy(tmp_path), tiny_backbone)
@@ -53,6 +55,7 @@ def test_a_rehearsed_recipe(tiny_backbone: Path, tmp_path: Path) -> None:
     assert any("14 test rows measure little" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_names_that_break_yaml(tiny_backbone: Path, tmp_path: Path) -> None:
     """Columns and labels may be called anything."""
     name = "# text: {a}\nb"
@@ -79,6 +82,7 @@ def test_a_few_unusable_rows(tiny_backbone: Path, tmp_path: Path) -> None:
     assert "data.unusable_rows" not in values(refused)
 
 
+@pytest.mark.slow
 def test_an_unreachable_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rows are checked without it, and what was not checked is told."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
@@ -109,6 +113,7 @@ def test_another_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "1.1 GB" in reason
 
 
+@pytest.mark.slow
 def test_imbalance(tiny_backbone: Path, tmp_path: Path) -> None:
     """Where some labels are rare, the metric that chooses counts each label the same."""
     texts = [f"{text} {n}" for n in range(3) for text in TEXTS]
@@ -116,6 +121,7 @@ def test_imbalance(tiny_backbone: Path, tmp_path: Path) -> None:
     assert values(found)["training.metric_for_best_model"] == "macro_f1"
 
 
+@pytest.mark.slow
 def test_long_texts(tiny_backbone: Path, tmp_path: Path) -> None:
     """Texts that are longer than the model reads are read in windows."""
     found = proposed(csv(tmp_path, text=[f"{text} " * 40 for text in TEXTS], label=LABELS), tiny_backbone)
@@ -123,6 +129,7 @@ def test_long_texts(tiny_backbone: Path, tmp_path: Path) -> None:
     assert not found.rehearsal.problem
 
 
+@pytest.mark.slow
 def test_personal_data_and_repeated_texts(tiny_backbone: Path, tmp_path: Path) -> None:
     """They are counted, with what looks closer."""
     texts = [*TEXTS, TEXTS[0], "write to ada@example.com about my parcel"]
@@ -195,6 +202,7 @@ def test_shuffled_columns_tell_the_same(tiny_backbone: Path, tmp_path: Path) -> 
         assert (values(found)["data.text"], values(found)["data.label"]) == ("message", "label")
 
 
+@pytest.mark.slow
 def test_a_lone_answer_of_chats(tmp_path: Path) -> None:
     """Conversations need a chat template: without the model they are not read, and that is told."""
     rows = [{"messages": [{"role": "user", "content": t}, {"role": "assistant", "content": "ok"}]} for t in TEXTS]

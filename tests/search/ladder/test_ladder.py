@@ -29,6 +29,7 @@ def measured(rungs: Sequence[Rung]) -> dict[str, Rung]:
     return {rung.name: rung for rung in rungs if rung.measured}
 
 
+@pytest.mark.slow
 def test_the_cheap_rungs_of_the_toy(tiny_backbone: Path, tmp_path: Path) -> None:
     """In their order, with interval and costs; the constant is the frequent label's share, TF-IDF is scikit-learn's."""
     recipe = load_recipe(write_toy(tmp_path, tiny_backbone, "text-classification"))
@@ -60,6 +61,7 @@ def test_the_cheap_rungs_of_the_toy(tiny_backbone: Path, tmp_path: Path) -> None
     assert found["static vectors + linear"].value > found["most frequent label"].value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("toy", ["two labels", "text pairs", "multi-label-classification", "regression"])
 def test_every_task_with_a_vector_a_text_has_the_cheap_rungs(toy: str, tiny_backbone: Path, tmp_path: Path) -> None:
     """Words or the frozen encoder beat the constant answer; few-shot is for one label of one text."""
@@ -84,6 +86,7 @@ def test_other_tasks_are_told_what_they_lack(tiny_backbone: Path, tmp_path: Path
         climb(recipe, tmp_path, ["fullest"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("toy", ["feature-extraction", "pairs without scores"])
 def test_vectors_have_the_base_model_as_it_is(toy: str, tiny_backbone: Path, tmp_path: Path) -> None:
     """Its score is that of its own vectors, and it costs no training; a classifier has no such rung."""

@@ -91,6 +91,7 @@ def batch(bundle: Path, folder: Path) -> Iterator[Ask]:
     yield ask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("channel", [in_process, http, open_inference, aws_lambda, batch])
 def test_every_channel(
@@ -191,6 +192,7 @@ def batch_in(image: str, folder: Path) -> Ask:
     return ask
 
 
+@pytest.mark.slow
 def test_another_bundle_is_detected(tiny_bundle: Path, tiny_int8_bundle: Path, tmp_path: Path) -> None:
     """A server of another bundle is detected by its hash, even if it gives the same answers."""
     other = forge(tiny_bundle, tmp_path / "other", files={"README.md": b"# Another\n"})

@@ -256,6 +256,7 @@ def test_overload(asked: Asked, name: str) -> None:
     assert [len(each.result().outputs) for each in (first, second)] == [3, 3]
 
 
+@pytest.mark.slow
 def test_deadline(asked: Asked, name: str) -> None:
     """A call whose deadline has passed leaves the queue and is never run."""
     ran = asked.http.ran

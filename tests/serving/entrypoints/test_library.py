@@ -93,6 +93,7 @@ def test_more_inputs_than_a_request_may_have(opened: Predictor) -> None:
     assert {tuple(each["label"] for each in answer) for answer in answers[1::2]} == {("refund",)}
 
 
+@pytest.mark.slow
 def test_threads_share_it(opened: Predictor, texts: list[str]) -> None:
     """Calls from many threads have the answers that they have one after the other."""
     expected = [opened.predict(text) for text in texts]

@@ -83,6 +83,7 @@ def agreement(run: Run, predictor: Predictor, texts: Sequence[str], options: Exp
     return float(np.mean(ranks)), float(np.mean([ours.argmax() == theirs.argmax() for ours, theirs, _ in found]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "correlation"), [("occlusion", 0.75), ("shap", 0.85)])
 def test_words_rank_as_by_integrated_gradients(
     tiny_run: Run, predictor: Predictor, method: Any, correlation: float

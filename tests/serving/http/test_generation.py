@@ -136,6 +136,7 @@ def test_a_caller_that_goes(bundle: Path, steps: Steps, path: str, way: str) -> 
     run(main)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("by", "path"),
     [
@@ -193,6 +194,7 @@ def test_others_do_not_wait(bundle: Path) -> None:
     run(main)
 
 
+@pytest.mark.slow
 def test_memory(bundle: Path) -> None:
     """What never fits is refused, and says what to change; what fits is answered, one after another if need be."""
 
@@ -213,6 +215,7 @@ def test_memory(bundle: Path) -> None:
     run(main)
 
 
+@pytest.mark.slow
 def test_a_stream_keeps_its_version_open(bundle: Path, steps: Steps) -> None:
     """A model that is replaced is closed when its last stream has ended, and not before."""
 

@@ -121,6 +121,7 @@ def test_a_long_text_has_more_tokens_than_the_queue_holds(task_bundle: Callable[
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("toy", "inputs", "parameters"),
     [

@@ -147,6 +147,7 @@ def test_max_queue(limited: TestClient, limits: dict[str, Any]) -> None:
         assert status(limited, "a") == 504  # let in, and the engine stays busy
 
 
+@pytest.mark.slow
 def test_max_queue_tokens(limited: TestClient, limits: dict[str, Any]) -> None:
     """The same in tokens, special ones included."""
     left = limits["max_queue_tokens"] - 20
@@ -155,6 +156,7 @@ def test_max_queue_tokens(limited: TestClient, limits: dict[str, Any]) -> None:
         assert status(limited, " ".join(["order"] * (left - 2))) == 504
 
 
+@pytest.mark.slow
 def test_wait_seconds(limited: TestClient, limits: dict[str, Any]) -> None:
     """A request that waits longer is a 504, whatever timeout it requests."""
     with busy(limited, []):

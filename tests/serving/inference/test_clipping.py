@@ -165,6 +165,7 @@ def test_added_tokens_in_normalised_text() -> None:
     assert Clipper(tokenizer, 8)._sides == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pair", [False, True])
 def test_as_served(kind: str, pair: bool) -> None:

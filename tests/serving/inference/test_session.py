@@ -32,6 +32,7 @@ print(os.sched_getaffinity(0) == set(allowed[-1:]), os.environ["ORT_DISABLE_TELE
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["serving.inference.session", "serving.inference.generation.kv_cache"])
 def test_imported_on_every_cpu(module: str) -> None:
     """A process pinned to one CPU imports it where it may run on all, or AMX stays unused; telemetry is off."""

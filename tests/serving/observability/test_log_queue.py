@@ -106,6 +106,7 @@ def test_a_pipe_that_does_not_wait(pipe: Pipe) -> None:
     assert pipe.read().count(LINE) == 15
 
 
+@pytest.mark.slow
 def test_requests_are_answered(pipe: Pipe, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server answers as ever, and its metric has the lines that were dropped."""
     pipe.handler.setFormatter(JsonFormatter())

@@ -164,6 +164,7 @@ def test_nothing_is_decoded_twice(predictor: Predictor, parameters: dict[str, An
     assert model.metrics.count_answers(reply) == [predictor.predict([TEXT])[0][0]["label"]]
 
 
+@pytest.mark.slow
 def test_bounded(tiny_bundle: Path) -> None:
     """No request creates a series with a value of the caller's."""
     app = create_app(

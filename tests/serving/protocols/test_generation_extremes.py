@@ -77,6 +77,7 @@ def require_good(client: TestClient, protocol: str, parameters: dict[str, Any]) 
         assert len(message) < 2000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["hugging_face", "lambda", "sagemaker", "open_inference"])
 @settings(max_examples=60)
 @given(parameters=HUGGING_FACE)

@@ -127,6 +127,7 @@ def clients(task_client: Callable[[str], TestClient]) -> Callable[[str], tuple[T
     return of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", BODIES)
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

@@ -32,6 +32,7 @@ def values(content: Any) -> int:
     return 1 + sum(map(values, content)) if isinstance(content, list) else 1
 
 
+@pytest.mark.slow
 @given(content=CONTENT, ascii_=st.booleans())
 def test_values_are_counted(content: Any, ascii_: bool) -> None:
     """Without building them: never fewer than there are, and none of what stands in a text."""

@@ -318,6 +318,7 @@ WORDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("max_length", "stride"), [(12, 0), (12, 4), (17, 9), (32, 29)])
 @settings(max_examples=20)

@@ -32,6 +32,7 @@ def log_probability(scores: Scores, numbers: tuple[int, ...] | list[int]) -> flo
     return float(sum(np.log(row[number]) for row, number in zip(scores, numbers, strict=True)))
 
 
+@pytest.mark.slow
 @given(PROBABILITIES)
 def test_best_sequence(scores: Scores) -> None:
     """Of all sequences that are well formed it is the most probable, as trying every one of them shows."""

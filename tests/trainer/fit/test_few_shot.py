@@ -54,6 +54,7 @@ def test_examples_move_the_answer(labels: int) -> None:
     assert (centres @ layer.weight.T + layer.bias).argmax(axis=1).tolist() == list(range(labels))
 
 
+@pytest.mark.slow
 def test_a_run_of_descriptions_alone(tiny_backbone: Path, tmp_path: Path) -> None:
     """A recipe without examples makes a finished run whose record says so."""
     recipe = write_toy(tmp_path, tiny_backbone, "text-classification", few_shot={"examples_per_label": 0})

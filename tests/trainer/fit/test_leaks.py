@@ -35,6 +35,7 @@ def test_seen_rows_are_found() -> None:
     assert found[24] == 1.0 > found[25]
 
 
+@pytest.mark.slow
 def test_the_score_without_them(tiny_run: Run) -> None:
     """Is that of the other rows by themselves; report and terminal show it as a row of its own."""
     checkpoint = load_checkpoint(tiny_run.checkpoint)

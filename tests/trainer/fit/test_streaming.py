@@ -41,6 +41,7 @@ def both(tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("toy", [*STREAMED, "two labels", "scored pairs", *GENERATING_TOYS])
 def test_equal_rows_and_batches(both: Any, tmp_path: Path, toy: str) -> None:
     """Splits, labels, warnings, hashes, examples and their order are those of rows in memory."""

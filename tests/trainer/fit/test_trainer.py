@@ -56,6 +56,7 @@ def test_unchanged_randomness() -> None:
     assert draw() == expected
 
 
+@pytest.mark.slow
 def test_seed_changes_weights(whole: WholeRun) -> None:
     """Another seed trains other weights on the same rows."""
     runs = [whole(), whole(seed=3)]
@@ -63,6 +64,7 @@ def test_seed_changes_weights(whole: WholeRun) -> None:
     assert runs[0].read_record()["data"] == runs[1].read_record()["data"]
 
 
+@pytest.mark.slow
 def test_classifier_only(toy: MakeRecipe, tiny_backbone: Path, tmp_path: Path) -> None:
     """With trainable: classifier the backbone's weights are those of the base model, bit for bit."""
     run = fit(
@@ -88,6 +90,7 @@ def test_frozen_without_dropout(tiny_backbone: Path, tmp_path: Path) -> None:
     assert not any(weight.requires_grad for weight in backbone_of(trainer.model).parameters())
 
 
+@pytest.mark.slow
 def test_accumulated_loss(tiny_backbone: Path, tmp_path: Path) -> None:
     """Accumulating three batches gives the gradient of the one batch that they make up."""
     gradients = []
@@ -120,6 +123,7 @@ def _first_gradient(trainer: TaskTrainer) -> torch.Tensor:
     return found[0]
 
 
+@pytest.mark.slow
 def test_diverged(toy: MakeRecipe, tmp_path: Path) -> None:
     """A loss that is not finite stops the run and says what to change."""
     wild = {

@@ -36,6 +36,7 @@ def answers_of(run: Run, texts: list[str], parameters: Any = None) -> list[Any]:
     return [saved.task.decode(*pair, parameters) for pair in zip(encoded, logits, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "head"),
     [
@@ -58,6 +59,7 @@ def test_a_classifier_answers_as_the_pipeline(family: str, head: str, tmp_path: 
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "tags"), [("BERT", TAGS), ("BERT", ("NOUN", "VERB", "O")), ("Llama", TAGS), ("T5", TAGS)]
 )

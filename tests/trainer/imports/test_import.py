@@ -113,6 +113,7 @@ def test_rows_without_labels_prove_equality_alone(classifier: Path, imported: Im
     assert Bundle.open(result.bundle).manifest.verdict.score is None
 
 
+@pytest.mark.slow
 def test_a_run_is_imported_again(classifier: Path, imported: Import) -> None:
     """replay compares recipe, model, rows, metrics and weights; training by its recipe is refused."""
     run = imported(classifier)
@@ -121,6 +122,7 @@ def test_a_run_is_imported_again(classifier: Path, imported: Import) -> None:
         train(load_recipe(run.recipe), run.root.with_name("other"))
 
 
+@pytest.mark.slow
 def test_a_recipe_may_train_on_from_it(classifier: Path, imported: Import, tmp_path: Path) -> None:
     """Its checkpoint is a model like any other."""
     from trainer.model.base_model import find_base_model
@@ -183,6 +185,7 @@ def test_vectors_are_in_the_order_of_the_logits(classifier: Path, tmp_path: Path
     assert "the rows' 0/1 vectors or numbers are in the order of the logits" in run.read_record()["imported"]["assumed"]
 
 
+@pytest.mark.slow
 def test_labels_of_a_file_and_numbers_in_rows(copy: Path, imported: Import) -> None:
     """A file names the logits; rows may have their numbers, and a wrong order shows by the rows."""
     change(copy / "config.json", id2label=LABEL_N, label2id=None)
@@ -250,6 +253,7 @@ def test_a_head_that_is_not_in_the_file(copy: Path, imported: Import) -> None:
         imported(copy)
 
 
+@pytest.mark.slow
 def test_a_target_that_exists(classifier: Path, imported: Import, tmp_path: Path) -> None:
     """A run is replaced only where it is asked for, anything else never."""
     first = imported(classifier).read_record()

@@ -97,6 +97,7 @@ def test_vectors_of_a_model_without_modules(tmp_path: Path, family: str) -> None
     assert "mean pooling" in run.read_record()["imported"]["assumed"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("activation", "function"), [("Identity", "none"), ("Sigmoid", "sigmoid")])
 def test_a_cross_encoder_scores_pairs(tiny_backbone: Path, tmp_path: Path, activation: str, function: str) -> None:
     """As its own activation says, which is looked up and never imported."""
@@ -114,6 +115,7 @@ def test_a_cross_encoder_scores_pairs(tiny_backbone: Path, tmp_path: Path, activ
     assert (run.read_record()["task"], run.read_record()["imported"]["kind"]) == ("regression", "CrossEncoder")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [2, 3])
 def test_setfit_is_taken_where_its_head_is_saved_safely(model: Path, labels: int) -> None:
     """The pickle is never loaded, and the message says how to save what it holds."""
@@ -159,6 +161,7 @@ def adapter(base: Path, folder: Path, config: Any, tokens: Sequence[str] = ()) -
     return adapted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["LORA", "DoRA", "LOHA", "LOKR", "IA3", "OFT"])
 def test_an_adapter_is_merged(tiny_backbone: Path, tmp_path: Path, kind: str) -> None:
     """Its own classifier included; labels come from a file, as an adapter has no names for them."""

@@ -25,6 +25,7 @@ def test_figures() -> None:
     assert pearson(x, [-value for value in x]) == pytest.approx(-1.0)
 
 
+@pytest.mark.slow
 @given(ROWS)
 @settings(deadline=None)
 def test_always_a_figure(rows: list[tuple[float, float]]) -> None:

@@ -45,6 +45,7 @@ def assert_equal(ours: EntityScores, theirs: EntityScores) -> None:
         assert our.support == their.support
 
 
+@pytest.mark.slow
 @given(PAIRS.filter(lambda pairs: any(tag != "O" for sentence in pairs for pair in sentence for tag in pair)))
 @settings(deadline=None, max_examples=150)
 def test_as_seqeval(pairs: list[list[tuple[str, str]]]) -> None:

@@ -44,6 +44,7 @@ def test_what_is_calibrated_stays() -> None:
     assert found == pytest.approx(1, abs=0.03)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(0, 2 * LEAST_ROWS), st.integers(2, 4), st.sampled_from([0.0, 1.0, 1e6]), st.integers(0, 99))
 def test_few_rows_and_any_logits_give_a_temperature_within_limits(
@@ -75,6 +76,7 @@ def test_scale_and_bias_are_found_again() -> None:
     assert fit.pays
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(0, 60), st.floats(0, 1), st.integers(0, 99))
 def test_a_scale_is_positive(rows: int, share: float, seed: int) -> None:

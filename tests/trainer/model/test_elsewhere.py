@@ -150,6 +150,7 @@ def test_no_pipeline_answers_at_random(tiny_run: Run, caplog: pytest.LogCaptureF
     assert not info["mismatched_keys"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["DistilBERT", "RoBERTa", "ModernBERT", "XLNet", "BART", "T5", "GPT-2", "Llama"])
 def test_every_family_refuses_random_weights(tmp_path: Path, family: str) -> None:
     """Whatever its heads are called: each class of transformers finds all of its weights, or fails."""

@@ -24,6 +24,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerFa
     return load_tokenizer(make_backbone(tmp_path_factory.mktemp("backbone")), 62)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize(
     "pair", [(LONG, DENSE), (DENSE, LONG), (LONG, LONG), (LONG, "parcel " * 900), (LONG + "stop", LONG)]

@@ -113,6 +113,7 @@ def test_numbers(tiny_backbone: Path, tmp_path: Path, spec: ModelSpec) -> None:
     assert torch.allclose(logits(model) * 50 + 900, before * 25 + 1000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "task"),
     [

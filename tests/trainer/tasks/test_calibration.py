@@ -121,6 +121,7 @@ def several(**given: Any) -> MultiLabelClassification:
     return MultiLabelClassification(list("abcd"), MultiLabelSettings(**given), LIMITS)
 
 
+@pytest.mark.slow
 @given(logits(4), st.lists(THRESHOLDS, min_size=4, max_size=4), SCALES, BIASES)
 def test_the_labels_of_a_row_stay(row: Any, thresholds: list[float], scales: list[float], biases: list[float]) -> None:
     """Every label passes its own threshold on the calibrated scale where it did on the model's."""
@@ -154,6 +155,7 @@ TEXT = "Ada Lovelace flew from London to Kyoto and wrote from Graz"
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.data(), st.floats(0.05, 20), st.floats(-5, 5), st.sampled_from(["none", "simple", "first", "average", "max"]))
 def test_entities_stay(data: st.DataObject, scale: float, bias: float, strategy: Any) -> None:
@@ -173,6 +175,7 @@ def test_entities_stay(data: st.DataObject, scale: float, bias: float, strategy:
             assert after[left]["score"] <= after[right]["score"]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.data(), TEMPERATURES, st.sampled_from([None, -2.0, 0.0, 3.0]), st.booleans())
 def test_answers_stay(data: st.DataObject, temperature: float, threshold: float | None, allowed: bool) -> None:

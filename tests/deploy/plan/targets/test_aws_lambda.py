@@ -16,6 +16,7 @@ from tests.deploy.plan.conftest import IMAGE, MakePlan
 from tests.deploy.validators import MISSING, validator
 
 
+@pytest.mark.slow
 def test_values_are_parameters(make_plan: MakePlan, tmp_path: Path) -> None:
     """Each is within what the template accepts of its parameter; the reserved concurrency follows the load."""
     plan = make_plan("lambda-sam", rate=300.0, p99_ms=80.0)

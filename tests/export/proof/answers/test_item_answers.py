@@ -16,6 +16,7 @@ from trainer.run.run import Run
 from trainer.tasks import create_training_task
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("toy", TOYS)
 def test_what_is_kept_gives_the_same_metrics_and_decisions(
     task_run: Callable[[str], Run], task_bundle: Callable[[str], Path], toy: str

@@ -92,6 +92,7 @@ FAULTS: list[tuple[str, Any, str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("toy", TOYS)
 def test_answers_follow_from_their_logits(served: Served, toy: str) -> None:
     """Of every task, hard inputs included."""
@@ -100,6 +101,7 @@ def test_answers_follow_from_their_logits(served: Served, toy: str) -> None:
     assert found.compared == len(served(toy).encoded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("toy", "where", "name", "fault"), FAULTS)
 def test_a_fault_in_the_shared_code_is_found(
     served: Served, monkeypatch: pytest.MonkeyPatch, toy: str, where: Any, name: str, fault: Any

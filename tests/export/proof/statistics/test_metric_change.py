@@ -114,6 +114,7 @@ def test_unchanged_answers_of_few_rows_do_not_pass(rows: int) -> None:
         assert change.rows_needed_without_loss > rows
 
 
+@pytest.mark.slow
 def test_the_stated_number_of_unchanged_rows_passes() -> None:
     """Macro-F1: as many rows as the message says, all unchanged, are enough, and a tenth less are not."""
     few = change_between(
@@ -125,6 +126,7 @@ def test_the_stated_number_of_unchanged_rows_passes() -> None:
         assert change_between("macro_f1", side, side, 0.005).within_budget is passes
 
 
+@pytest.mark.slow
 def test_the_rarest_label_decides_macro_f1() -> None:
     """One row of a label with few rows costs more than one of a frequent label: more rows are needed."""
     even = macro_f1(*2 * [labelled(1000, 4)])
@@ -134,6 +136,7 @@ def test_the_rarest_label_decides_macro_f1() -> None:
     assert 10 * (needed[0] or 0) < (needed[1] or 0)
 
 
+@pytest.mark.slow
 def test_the_longest_row_decides_entity_f1() -> None:
     """A row of six entities may be lost as a whole."""
     counts = np.array([[1.0]] * 500 + [[6.0]])
@@ -197,6 +200,7 @@ def test_rows_without_labels_take_half_of_the_level(metric: str) -> None:
     assert change.served_interval == alone.served_interval
 
 
+@pytest.mark.slow
 def test_a_change_near_the_budget_needs_more_rows_than_there_are() -> None:
     """More than 4,096 times as many are no help; a quarter of the budget needs a number within its rounding."""
     assert change_of(lost=4, won=0, rows=1000, budget=0.00401).rows_needed is None

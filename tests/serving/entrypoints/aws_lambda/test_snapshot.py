@@ -110,6 +110,7 @@ def test_two_restores_differ(function: Function) -> None:
     assert [name for name in first if first[name] == twins[0][name]] == []
 
 
+@pytest.mark.slow
 def test_every_source_is_known() -> None:
     """No file of serving draws random numbers but those above, by those means."""
     found = {}

@@ -369,6 +369,7 @@ def test_a_full_queue_refuses(tiny_bundle: Path, tmp_path: Path) -> None:
     assert all("Retry-After" in each.headers for each in found if each.status_code == 429)
 
 
+@pytest.mark.slow
 def test_cost_is_known_before(task_client: Clients, task_predictor: Predictors) -> None:
     """What an explanation costs at most is known from its text and parameters: at least its rows' tokens."""
     for toy in EXPLAINED:

@@ -255,6 +255,7 @@ def test_any_json(client: TestClient, path: str, body: Any) -> None:
         assert told["error"]["message"] if path.startswith("/v1/") else told.keys() == {"error", "error_type"}
 
 
+@pytest.mark.slow
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200) | st.text(max_size=60).map(lambda text: f'{{"inputs": "{text}"}}'.encode()))
 def test_any_bytes(client: TestClient, body: bytes) -> None:

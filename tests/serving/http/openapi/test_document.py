@@ -59,6 +59,7 @@ def test_paths(client: TestClient, document: dict[str, Any]) -> None:
     assert documented == served - UNLISTED - other_tasks
 
 
+@pytest.mark.slow
 def test_valid(client: TestClient, document: dict[str, Any]) -> None:
     """openapi-spec-validator accepts the document and a model's own."""
     OpenAPIV31SpecValidator(document).validate()

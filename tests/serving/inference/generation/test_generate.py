@@ -43,6 +43,7 @@ def answers(tiny: TinyGenerator, prompt: list[int], settings: dict[str, Any], **
     return run(generate(tiny.session, prompt, parameters, eos_token_ids=[tiny.eos_token_id], **more))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(SETTINGS)), ids=[*SETTINGS])
 def test_tokens_are_torchs(tiny: TinyGenerator, number: int) -> None:
     """Every token is the one of transformers' generate. Each beam setting takes a third of the prompts."""
@@ -198,6 +199,7 @@ def test_an_unwanted_answer_is_left(
     assert not calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", MODES)
 def test_prompts_take_turns(tiny: TinyGenerator, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A step each, whatever their lengths: every answer, its score too, is to the bit the one that it is alone."""

@@ -34,6 +34,7 @@ def test_json(shape: list[int], data: list[Any]) -> None:
     assert read_texts([head(shape=shape, data=data)], b"") == {"text": ["a", "b"]}
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(), min_size=1), st.lists(st.text(), min_size=1))
 def test_binary_there_and_back(first: list[str], second: list[str]) -> None:
     """Several binary tensors written one after another are read back unchanged."""

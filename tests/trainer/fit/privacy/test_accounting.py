@@ -50,6 +50,7 @@ def test_one_step_without_sampling() -> None:
     assert exact <= spend(mechanism, 1).epsilon() <= exact + 0.03
 
 
+@pytest.mark.slow
 def test_fewer_steps_spend_less() -> None:
     """A training that stops early has spent what its steps have."""
     mechanism = plan_mechanism(Privacy(noise_multiplier=1.0), STEPS, 1000)
@@ -69,6 +70,7 @@ def test_impossible_epsilon() -> None:
         plan_mechanism(Privacy(target_epsilon=1e-7, accountant="rdp"), STEPS, 1000)
 
 
+@pytest.mark.slow
 def test_saved_ledger(tmp_path: Path) -> None:
     """What is spent is saved beside a state, and goes on from there."""
     mechanism = plan_mechanism(Privacy(noise_multiplier=1.0), STEPS, 1000)

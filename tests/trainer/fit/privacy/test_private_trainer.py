@@ -98,6 +98,7 @@ def test_batches_of_the_loader(trainer: PrivateTrainer) -> None:
     assert count is None
 
 
+@pytest.mark.slow
 def test_counted_steps(trainer: PrivateTrainer) -> None:
     """Each is counted, an empty one too."""
     step(trainer, [0]), step(trainer)

@@ -59,6 +59,7 @@ def without_dropout(model: nn.Module) -> None:
                 setattr(module, name, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("toy", "training"), EVERY, ids=lambda each: str(each))
 def test_gradients_of_rows(toy: str, training: dict[str, Any], tiny_backbone: Path, tmp_path: Path) -> None:
     """Under every task, of pairs and of several windows, for all weights, adapters and the head alone."""
@@ -84,6 +85,7 @@ def move(trainer: PrivateTrainer) -> None:
             weight.add_(torch.randn_like(weight), alpha=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("toy", "training"),
     [
