@@ -40,6 +40,13 @@ def test_the_usual_load() -> None:
 
 
 @pytest.mark.slow
+def test_the_same_load_twice() -> None:
+    """A simulation gives the same figures each time, so that equal measurements give equal plans."""
+    requests = [(8,), (6,), (8, 4)]
+    assert held_load(MODEL, requests) == held_load(MODEL, requests)
+
+
+@pytest.mark.slow
 def test_an_impossible_target() -> None:
     """A target below a lone request's time says what alone takes."""
     with pytest.raises(InputError, match=r"--p99-ms 5 cannot be held: alone, 10 ms"):
