@@ -22,7 +22,7 @@ def why_no_engine() -> str:
     """Empty where a Docker engine answers and its base image can be had; else the reason to skip."""
     if shutil.which("docker") is None:
         return "there is no docker command"
-    answer = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=30, check=False)
+    answer = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=60, check=False)
     return "" if answer.returncode == 0 else "no Docker engine answers"
 
 

@@ -58,7 +58,7 @@ def ask(port: int) -> list[list[dict[str, float]]]:
     """The server's answers to TEXTS."""
     body = json.dumps({"inputs": TEXTS}).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         answers: list[list[dict[str, float]]] = json.load(response)
     return answers
 
@@ -103,7 +103,7 @@ def test_it_stops_at_once_when_asked(image: str) -> None:
     with container("--env", f"PORT={port}", image=image) as name:
         wait_until_ready(port, name)
         docker("kill", "--signal", "TERM", name)
-        assert docker("wait", name, timeout=10) == "0"
+        assert docker("wait", name, timeout=60) == "0"
 
 
 def test_it_holds_no_training_and_no_compiler(image: str) -> None:

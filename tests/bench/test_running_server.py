@@ -56,4 +56,4 @@ def test_a_server_that_ends_early(tmp_path: Path) -> None:
         pytest.raises(MeasurementError, match=r"brief ended with status 0(.|\n)*out of memory"),
         run_server(system, [("a", LABEL)], CORES, tmp_path) as server,
     ):
-        server.child.process.wait(10)
+        server.child.process.wait(60)

@@ -25,7 +25,7 @@ import sys, urllib.error, urllib.request
 url, body, kind = sys.argv[1:]
 request = urllib.request.Request(url, body.encode() or None, {"Content-Type": kind})
 try:
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         print(response.status, response.read().decode(), sep="\\n", end="")
 except urllib.error.URLError as error:
     print(getattr(error, "code", 0))

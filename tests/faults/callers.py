@@ -57,7 +57,7 @@ def asking(port: int, rows: Rows, callers: int = 2, pause: float = 0.005) -> Ite
 def ask_all(port: int, rows: Rows) -> Tally:
     """Every row once; all must be answered."""
     tally = Tally()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for inputs, accepted in rows:
         tally.count(inputs, accepted, *_exchange(connection, inputs))
     connection.close()
@@ -65,7 +65,7 @@ def ask_all(port: int, rows: Rows) -> Tally:
 
 
 def _ask(port: int, rows: Rows, tally: Tally, ended: threading.Event, pause: float) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     while not ended.is_set():
         for inputs, accepted in rows:
             if ended.wait(pause):

@@ -18,7 +18,7 @@ STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 def answers(server: ServerProcess, sent: bytes, half_closed: bool = False) -> list[int]:
     """The statuses of what comes back until the server ends the connection or says nothing more."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         received = b""
         try:
             connection.sendall(sent)

@@ -31,7 +31,7 @@ class ServerProcess:
         """Where it answers."""
         return f"http://127.0.0.1:{self.port}"
 
-    def wait_until_ready(self, seconds: float = 40) -> None:
+    def wait_until_ready(self, seconds: float = 120) -> None:
         """Return when /readyz answers 200; an AssertionError with the log where it does not in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
@@ -42,7 +42,7 @@ class ServerProcess:
                 time.sleep(0.05)
         raise AssertionError(f"not ready (exit status {self.process.poll()}):\n{self.log.read_text()}")
 
-    def stop(self, seconds: float = 20) -> int:
+    def stop(self, seconds: float = 60) -> int:
         """Send SIGTERM and wait; gives the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
@@ -65,7 +65,7 @@ def environment(**variables: object) -> dict[str, str]:
 
 @contextmanager
 def running(
-    command: list[str], port: int, log: Path, seconds: float = 40, **variables: object
+    command: list[str], port: int, log: Path, seconds: float = 120, **variables: object
 ) -> Iterator[ServerProcess]:
     """A server process that is ready in time; at the end it and its children are gone."""
     with log.open("wb") as stream:
@@ -96,7 +96,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def until(holds: Callable[[], bool], seconds: float = 10) -> None:
+def until(holds: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something holds, so many seconds at most."""
     end = time.monotonic() + seconds
     while not holds():
@@ -107,7 +107,7 @@ def until(holds: Callable[[], bool], seconds: float = 10) -> None:
 def get(url: str) -> tuple[int, str]:
     """Status and body of a GET, whatever the status."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

@@ -85,7 +85,7 @@ def ask(port: int) -> object:
     """The answers to TEXTS."""
     body = json.dumps({"inputs": TEXTS}).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 
 

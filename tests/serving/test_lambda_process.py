@@ -118,7 +118,7 @@ def test_bad_bundle(tiny_bundle: Path, tmp_path: Path, damage: str) -> None:
         (bundle / "tokenizer.json").write_bytes(b"{}")
     with RuntimeApi() as api, runtime(api, bundle) as process:
         outcome = api.wait_init_error()
-        assert process.wait(20) == 1
+        assert process.wait(60) == 1
     message = "tokenizer.json was altered" if damage == "altered" else "there is no folder"
     assert message in outcome.payload["errorMessage"]
     assert outcome.payload["errorType"] == "BundleError"

@@ -46,7 +46,7 @@ def post(url: str, content: bytes, content_type: str = "application/json") -> tu
     """Status and JSON of a POST, whatever the status."""
     request = urllib.request.Request(url, content, {"Content-Type": content_type})
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -237,7 +237,7 @@ def test_sighup(tiny_bundle: Path, tmp_path: Path) -> None:
         started = re.search(r"process_start_time_seconds \S+", get(f"{process.url}/metrics")[1])
         (bundle / "README.md").write_text("# Another\n")
         process.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (last := json.loads(get(f"{process.url}/info")[1])["last_reload"]) is None:
             assert time.monotonic() < deadline, process.log.read_text()
             time.sleep(0.05)

@@ -41,7 +41,7 @@ def listening(command: list[str], port: int, path: str, folder: Path) -> Iterato
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -38,11 +38,11 @@ def running_registry(folder: Path, htpasswd: Path | None = None) -> Iterator[str
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end and process.poll() is None:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2).close()

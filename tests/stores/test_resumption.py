@@ -86,7 +86,7 @@ def test_a_lock_waits(cache: Cache) -> None:
         second = threading.Thread(target=lambda: [order.append(2) for _ in [cache.lock("x").__enter__()]])
         second.start()
         order.append(1)
-    second.join(10)
+    second.join(60)
     assert order == [1, 2]
 
 

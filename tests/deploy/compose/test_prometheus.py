@@ -42,7 +42,7 @@ class Prometheus:
 
     def ask(self, path: str, **parameters: str) -> Any:
         """The data of an answer; a query that Prometheus refuses is an error."""
-        with urllib.request.urlopen(f"{self.url}/{path}?{urllib.parse.urlencode(parameters)}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/{path}?{urllib.parse.urlencode(parameters)}", timeout=60) as answer:
             content = json.load(answer)
         assert content["status"] == "success"
         return content["data"]
@@ -52,7 +52,7 @@ class Prometheus:
         found: Answer = self.ask("query", query=query)["result"]
         return found
 
-    def wait_for(self, query: str, seconds: float = 30) -> Answer:
+    def wait_for(self, query: str, seconds: float = 60) -> Answer:
         """Its series, once there are any."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -69,7 +69,7 @@ def post(port: int, texts: list[str]) -> None:
     """Ask the server."""
     body, headers = json.dumps({"inputs": texts}).encode(), {"Content-Type": "application/json"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", body, headers)
-    with urllib.request.urlopen(request, timeout=10):
+    with urllib.request.urlopen(request, timeout=60):
         pass
 
 
@@ -108,7 +108,7 @@ def prometheus(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> I
             yield found
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def with_variables(query: str) -> str:

@@ -106,7 +106,7 @@ def test_the_server_answers_as_kserve_asks(tiny_bundle: Path, tmp_path: Path) ->
     with running(python("-m", "tuneship", "serve", target, "--port", port), port, tmp_path / "log") as server:
         paths = [container[f"{each}Probe"]["httpGet"]["path"] for each in ("startup", "readiness", "liveness")]
         for path in [*paths, runtime()["annotations"]["prometheus.kserve.io/path"], f"/v2/models/{name}/ready"]:
-            with urllib.request.urlopen(server.url + path, timeout=10) as answer:
+            with urllib.request.urlopen(server.url + path, timeout=60) as answer:
                 assert answer.status == 200
         tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["where is my parcel?"]}
         asked = {
@@ -117,5 +117,5 @@ def test_the_server_answers_as_kserve_asks(tiny_bundle: Path, tmp_path: Path) ->
             request = urllib.request.Request(
                 server.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
             )
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 assert json.load(answer)

@@ -91,5 +91,5 @@ def test_a_sidecar_shares_the_bundle(tiny_bundle: Path, image: str, tmp_path: Pa
 
 def logs(name: str) -> str:
     """What a container has said."""
-    result = subprocess.run(["docker", "logs", name], capture_output=True, text=True, timeout=30, check=False)
+    result = subprocess.run(["docker", "logs", name], capture_output=True, text=True, timeout=60, check=False)
     return result.stdout + result.stderr

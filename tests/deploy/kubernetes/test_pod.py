@@ -75,7 +75,7 @@ def status(port: int, path: str) -> int:
 
 def begin_request(port: int) -> socket.socket:
     """A request whose body is half sent."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
     connection.sendall(head.encode() + BODY[:10])
     return connection
@@ -113,7 +113,7 @@ def test_it_drains(server: tuple[str, int]) -> None:
     with begin_request(port) as connection:
         stopped = time.monotonic()
         docker("kill", "--signal", "TERM", name)
-        wait_until(lambda: status(port, "/readyz") == 503, 2)
+        wait_until(lambda: status(port, "/readyz") == 503, drain)
         with begin_request(port) as late:  # by a load balancer that has not heard of it yet
             late.sendall(BODY[10:])
             assert late.recv(100).startswith(b"HTTP/1.1 200")
@@ -143,7 +143,7 @@ def test_it_writes_nothing_but_tmp(server: tuple[str, int]) -> None:
     """Its root cannot be written, nor can it gain rights."""
     name, _ = server
     write = ["docker", "exec", name, "python", "-c", "open('/app/x', 'w')"]
-    result = subprocess.run(write, capture_output=True, text=True, timeout=30, check=False)
+    result = subprocess.run(write, capture_output=True, text=True, timeout=60, check=False)
     assert "Read-only file system" in result.stderr
     assert docker("exec", name, "python", "-c", "print(open('/tmp/x', 'w').write('1'))") == "1"
     status_of = docker("exec", name, "python", "-c", "print(open('/proc/1/status').read())")

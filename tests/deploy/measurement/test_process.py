@@ -31,7 +31,7 @@ def _is_gone(pid: int) -> bool:
 
 
 def _wait_for(path: Path) -> str:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not path.read_text().endswith("\n") and time.monotonic() < until:
         time.sleep(0.01)
     return path.read_text()
@@ -45,7 +45,7 @@ def test_descendants_are_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         grandchild = int(_wait_for(log))
         assert descendants(child.process.pid) == [grandchild]
     assert child.process.returncode is not None
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while not _is_gone(grandchild) and time.monotonic() < until:
         time.sleep(0.01)
     assert _is_gone(grandchild)
@@ -93,7 +93,7 @@ def test_pinned(tmp_path: Path) -> None:
     cpu = max(before)
     command = [sys.executable, "-c", "import os; print(sorted(os.sched_getaffinity(0)))"]
     with spawned("affinity", command, log=tmp_path / "log", cpus={cpu}) as child:
-        child.process.wait(10)
+        child.process.wait(60)
     assert (tmp_path / "log").read_text() == f"[{cpu}]\n"
     assert os.sched_getaffinity(0) == before
     with pinned({cpu}):

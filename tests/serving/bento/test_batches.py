@@ -58,7 +58,7 @@ def sync_client(url: str, **options: Any) -> Any:
 @pytest.fixture
 def caller(service: ServerProcess) -> Iterator[httpx.Client]:
     """Any other, with a key."""
-    with httpx.Client(base_url=service.url, headers={"X-API-Key": KEY}, timeout=30) as caller:
+    with httpx.Client(base_url=service.url, headers={"X-API-Key": KEY}, timeout=60) as caller:
         yield caller
 
 

@@ -109,7 +109,7 @@ def begin(asked: Asked, name: str, texts: int) -> Any:
     reader = message("ModelInferResponse").FromString
     request = infer_request(name, *["a"] * texts)
     stub = asked.channel.unary_unary(f"/{SERVICE.full_name}/ModelInfer", type(request).SerializeToString, reader)
-    return stub.future(request, timeout=20)
+    return stub.future(request, timeout=60)
 
 
 def test_health_and_metadata(client: triton.InferenceServerClient, predictor: Predictor, name: str) -> None:
@@ -306,7 +306,7 @@ def test_observed(asked: Asked, name: str) -> None:
     reader = message("ModelInferResponse").FromString
     request = infer_request(name, "a")
     stub = asked.channel.unary_unary(f"/{SERVICE.full_name}/ModelInfer", type(request).SerializeToString, reader)
-    _, call = stub.with_call(request, metadata=[("x-request-id", "mine")], timeout=20)
+    _, call = stub.with_call(request, metadata=[("x-request-id", "mine")], timeout=60)
     told = dict(call.trailing_metadata())
     assert told["x-request-id"] == "mine"
     assert "infer;dur=" in told["server-timing"]
@@ -319,7 +319,7 @@ def test_silent_connections(asked: Asked) -> None:
     host, _, port = asked.address.partition(":")
     with ExitStack() as stack:
         callers = [
-            stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
             for _ in range(DEFAULT.max_grpc_connections + 20)
         ]
         until(lambda: sum(is_closed(each) for each in callers) >= 20)
@@ -331,7 +331,7 @@ def test_many_calls_at_once(asked: Asked) -> None:
     request = message("ServerLiveRequest")()
     with grpc.insecure_channel(asked.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         stub = channel.unary_unary(f"/{SERVICE.full_name}/ServerLive", type(request).SerializeToString)
-        calls = [stub.future(request, timeout=20, wait_for_ready=True) for _ in range(10 * STREAMS)]
+        calls = [stub.future(request, timeout=60, wait_for_ready=True) for _ in range(10 * STREAMS)]
         assert {call.code() for call in calls} == {grpc.StatusCode.OK}
 
 
@@ -380,9 +380,9 @@ def test_keys(tiny_bundle: Path, tmp_path: Path, name: str) -> None:
         server.process.terminate()
         time.sleep(0.3)
         gate.unlink()
-        caller.join(20)
+        caller.join(60)
         assert len(answers[0].outputs) == 3
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
         assert "Traceback" not in server.log.read_text()
 
 

@@ -47,17 +47,17 @@ def test_check(health: Any, predictor: Predictor) -> None:
     """Of the server without a key; of a model with one; of an unknown one NOT_FOUND."""
     name, key = predictor.manifest.name, (("authorization", f"Bearer {KEY}"),)
     for service in ("", SERVICE.full_name, "grpc.health.v1.Health"):
-        assert health.Check(request(service), timeout=20).status == SERVING
-    assert health.Check(request(name), timeout=20, metadata=key).status == SERVING
+        assert health.Check(request(service), timeout=60).status == SERVING
+    assert health.Check(request(name), timeout=60, metadata=key).status == SERVING
     for service, metadata, code in ((name, (), "UNAUTHENTICATED"), ("nobody", key, "NOT_FOUND")):
         with pytest.raises(grpc.RpcError) as caught:
-            health.Check(request(service), timeout=20, metadata=metadata)
+            health.Check(request(service), timeout=60, metadata=metadata)
         assert caught.value.code().name == code
 
 
 def test_watch_unknown(health: Any) -> None:
     """An unknown service is watched: it may come."""
-    watch = health.Watch(request("nobody"), timeout=20, metadata=(("x-api-key", KEY),))
+    watch = health.Watch(request("nobody"), timeout=60, metadata=(("x-api-key", KEY),))
     assert next(watch).status == UNKNOWN
     watch.cancel()
 
@@ -66,10 +66,10 @@ def test_watch_unknown(health: Any) -> None:
 def test_draining(served: tuple[ServerProcess, int], health: Any) -> None:
     """At SIGTERM a watcher hears it, a check is answered so, and the watch does not hold up the end."""
     server, _ = served
-    watch = health.Watch(request(""), timeout=30)
+    watch = health.Watch(request(""), timeout=60)
     assert next(watch).status == SERVING
     server.process.send_signal(signal.SIGTERM)
     assert next(watch).status == NOT_SERVING
-    assert health.Check(request(""), timeout=20).status == NOT_SERVING
+    assert health.Check(request(""), timeout=60).status == NOT_SERVING
     assert list(watch) == []
-    assert server.process.wait(10) == 0
+    assert server.process.wait(60) == 0

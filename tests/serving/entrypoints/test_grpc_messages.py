@@ -32,7 +32,7 @@ async def refusal(*messages: bytes) -> Any:
         while app.calls < len(waiting):
             await asyncio.sleep(0.001)
         try:
-            await call(messages[-1], timeout=20)
+            await call(messages[-1], timeout=60)
         except grpc.RpcError as error:
             return error
         finally:

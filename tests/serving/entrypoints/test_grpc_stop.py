@@ -47,10 +47,10 @@ async def with_calls_in_hand(
     request = message("ServerLiveRequest")()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = channel.unary_unary(f"/{SERVICE.full_name}/ServerLive", type(request).SerializeToString)
-        calls = [stub.future(request, timeout=20) for _ in range(CALLS)]
+        calls = [stub.future(request, timeout=60) for _ in range(CALLS)]
         while app.calls < CALLS:
             await asyncio.sleep(0.001)
-        yield lambda: stub.future(request, timeout=20), calls, lambda grace: stop_server(server, service, grace)
+        yield lambda: stub.future(request, timeout=60), calls, lambda grace: stop_server(server, service, grace)
 
 
 async def stop_with_calls_in_hand(grace: float, *, answered: bool) -> None:

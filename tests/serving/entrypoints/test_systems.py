@@ -34,7 +34,7 @@ def test_a_server_without_linux_calls(tiny_bundle: Path, tmp_path: Path) -> None
     with running(command, port, tmp_path / "log") as server:
         body = json.dumps({"inputs": "where is my parcel?"}).encode()
         request = urllib.request.Request(f"{server.url}/predict", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             assert "label" in json.loads(response.read())[0][0]
         assert server.stop() == 0, server.log.read_text()
     assert "Traceback" not in server.log.read_text()

@@ -52,7 +52,7 @@ class Slow(Predictor):
     def run_batch(self, windows: Sequence[Encoding], length: int = 0) -> list[Logits]:
         """The real logits, later."""
         self.asked += 1
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         logits = super().run_batch(windows, length)
         self.answered += 1
         return logits
@@ -216,7 +216,7 @@ def test_body_is_cut_off(tiny_bundle: Path, tmp_path: Path) -> None:
 
     async def main() -> None:
         app = create_app(lambda: Predictor.open(bundle))
-        async with app.router.lifespan_context(app), asyncio.timeout(20):
+        async with app.router.lifespan_context(app), asyncio.timeout(60):
             await app(http_scope("POST", "/predict"), receive, send)
 
     asyncio.run(main())
@@ -240,7 +240,7 @@ def test_client_disconnects(tiny_bundle: Path) -> None:
 
     async def main() -> None:
         app = create_app(lambda: Predictor.open(tiny_bundle))
-        async with app.router.lifespan_context(app), asyncio.timeout(20):
+        async with app.router.lifespan_context(app), asyncio.timeout(60):
             await app(http_scope("POST", "/predict"), receive, send)
 
     asyncio.run(main())
@@ -267,7 +267,7 @@ def serve(predictor: Predictor, scenario: Callable[[httpx.AsyncClient, Starlette
         app = create_app(lambda: predictor, **options)
         transport = httpx.ASGITransport(app)
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(60),
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://tuneship") as http,
         ):
@@ -383,7 +383,7 @@ def test_finishes_on_shutdown(tiny_bundle: Path) -> None:
     async def main() -> None:
         app = create_app(lambda: slow)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tuneship") as http:
-            async with asyncio.timeout(20), app.router.lifespan_context(app):
+            async with asyncio.timeout(60), app.router.lifespan_context(app):
                 await scenario(http, app)
             assert slow.answered == 1
             assert (await pending[0]).status_code == 200

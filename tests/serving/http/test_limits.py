@@ -119,13 +119,13 @@ def busy(client: TestClient, waiting: list[str]) -> Iterator[None]:
 
     def wait() -> None:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
 
     Stoppable.wait = staticmethod(wait)
     try:
         with ThreadPoolExecutor(2) as pool:
             pool.submit(status, client, "a")
-            assert begun.wait(10)
+            assert begun.wait(60)
             if waiting:
                 pool.submit(status, client, waiting)
             while batcher.depth < len(waiting):

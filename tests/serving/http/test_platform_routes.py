@@ -150,6 +150,6 @@ with tempfile.TemporaryDirectory() as folder:
 
 def ask(url: str, body: object) -> dict[str, list[object]]:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         answer: dict[str, list[object]] = json.load(response)
     return answer

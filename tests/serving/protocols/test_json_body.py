@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -42,13 +41,12 @@ def test_values_are_counted(content: Any, ascii_: bool) -> None:
 
 
 @pytest.mark.parametrize("part", ["1,", "{},", "[],", '"",', '{"":1},', "[", '{"":', '"a":1,'])
-def test_millions_of_values(part: str) -> None:
+def test_millions_of_values(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are refused before they are built."""
     body = b"[" + part.encode() * ((MOST - 2) // len(part))
-    begun = time.thread_time()
+    monkeypatch.setattr(json, "loads", lambda _: pytest.fail("the values are built"))
     with pytest.raises(InputTooLarge, match="the body holds more than 18,432 JSON values"):
         load_json(body, TASK)
-    assert time.thread_time() - begun < 0.1
 
 
 @pytest.mark.parametrize("text", ["a, [b] {c} \\ " * 200_000, '"' * 2_000_000, "\\" * 2_000_000, ",[{" * 900_000])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -78,13 +78,12 @@ def test_other_model_offline(no_hub: None) -> None:
         find_base_model("google-bert/bert-base-uncased")
 
 
-def test_hub_is_asked_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hub on a dead address costs seconds, not minutes; offline mode costs nothing."""
+def test_offline_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub is not even asked for."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    start = time.monotonic()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("the hub's address is asked for"))
     with pytest.raises(HubUnreachable, match="the hub cannot be reached"):
         find_base_model("nobody/such-a-model-is-not-cached")
-    assert time.monotonic() - start < 5
 
 
 def test_hub_files(monkeypatch: pytest.MonkeyPatch, tiny_backbone: Path) -> None:

@@ -176,7 +176,7 @@ def test_results_come_in_the_order_of_the_values() -> None:
     assert list(map_in_threads(lambda each: (each, threading.get_ident()), range(3), 1)) == [
         (each, threading.get_ident()) for each in range(3)
     ]
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
 
     def meet(value: int) -> int:
         both.wait()

@@ -195,7 +195,7 @@ def test_a_malformed_mode(tiny_bundle: Path) -> None:
             ),
         )  # fmt: skip
         outcome: Outcome = api.wait_init_error(120)
-        assert process.wait(20) == 1
+        assert process.wait(60) == 1
     assert "accepted are: BUFFERED, RESPONSE_STREAM" in outcome.payload["errorMessage"]
 
 
@@ -207,7 +207,7 @@ def test_awslambdaric_alone(tiny_bundle: Path) -> None:
         runtime(api, tiny_bundle, "awslambdaric", "serving.lambda_handler.handler") as process,
     ):
         outcome = api.wait_init_error(120)
-        assert process.wait(20) == 1
+        assert process.wait(60) == 1
     assert "python -m serving.entrypoints.aws_lambda" in outcome.payload["errorMessage"]
 
 

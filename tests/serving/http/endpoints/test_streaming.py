@@ -61,7 +61,7 @@ def stream_of(*prompts: Prompt) -> Stream:
 def run(main: Callable[[Batcher], Coroutine[Any, Any, None]]) -> None:
     async def bounded() -> None:
         batcher = Batcher(engine, turns=Turns(QueueLimits(), 1000))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await main(batcher)
             await batcher.close()
 

@@ -21,7 +21,7 @@ class PausableServer:
 
     def __init__(self, server: ServerProcess, pause: Path) -> None:
         self.server, self._pause_file = server, pause
-        self.http = httpx.Client(base_url=server.url, timeout=20)
+        self.http = httpx.Client(base_url=server.url, timeout=60)
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -30,7 +30,7 @@ class PausableServer:
         self._pause_file.touch()
         try:
             with ThreadPoolExecutor(1) as pool:
-                first = pool.submit(httpx.post, f"{self.server.url}/predict", json=TEXT, timeout=20)
+                first = pool.submit(httpx.post, f"{self.server.url}/predict", json=TEXT, timeout=60)
                 try:
                     self.until(lambda: self.begun > begun and self.waiting == 0)
                     yield
@@ -62,7 +62,7 @@ class PausableServer:
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < deadline, self.server.log.read_text()
             time.sleep(0.01)

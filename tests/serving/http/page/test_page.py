@@ -239,7 +239,7 @@ def test_snippets_are_what_the_page_asks(visit: Visit) -> None:
     page = visit.open(['it\'s my parcel, "refund" it 🎉 \\o/'])
     shown = visit.text("#answers .big").split()[0]
     for command in (["bash", "-c", visit.text("#curl") + " --silent"], [sys.executable, "-c", visit.text("#python")]):
-        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         assert shown in result.stdout
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("[data-copy=curl]").click()

@@ -31,7 +31,7 @@ class Listening:
 
     def connect(self) -> socket.socket:
         """A connection, which the server accepts when the loop turns."""
-        return self._stack.enter_context(socket.create_connection(("127.0.0.1", self._port), timeout=20))
+        return self._stack.enter_context(socket.create_connection(("127.0.0.1", self._port), timeout=60))
 
 
 def listening(
@@ -42,7 +42,7 @@ def listening(
     config = uvicorn.Config(app, http=connection, lifespan="off", log_level="warning", access_log=False)
 
     async def main() -> None:
-        async with asyncio.timeout(30), _served(config) as served:
+        async with asyncio.timeout(60), _served(config) as served:
             await scenario(served)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -34,7 +34,7 @@ def strict(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def connect(server: ServerProcess) -> socket.socket:
     """A connection that says nothing yet."""
-    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
 
 
 def rest(connection: socket.socket) -> bytes:

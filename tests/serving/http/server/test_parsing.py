@@ -137,7 +137,7 @@ def test_a_hang_up_is_noticed_behind_pipelined_requests() -> None:
         caller.sendall(PIPELINED * 100)
         await asyncio.sleep(0.02)
         caller.close()
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), 60)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

@@ -45,7 +45,7 @@ class Caller:
 
     def call(self) -> None:
         """Ask until the server is not ready any more, and twice after that: it still answers then."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
         left = 2
         while left:
             left -= get(f"{self.server.url}/readyz")[0] != 200
@@ -72,8 +72,8 @@ def test_loses_nothing(tiny_bundle: Path, tmp_path: Path, command) -> None:  # t
             time.sleep(0.5)
             server.process.send_signal(signal.SIGTERM)
             for each in calls:
-                each.result(30)
-        assert server.process.wait(20) == 0
+                each.result(60)
+        assert server.process.wait(60) == 0
         assert all(set(each.statuses) == {200} and each.goodbyes for each in callers)
         assert "Traceback" not in server.log.read_text()
 
@@ -100,4 +100,4 @@ def test_interrupt(tiny_bundle: Path, tmp_path: Path) -> None:
     port = free_port()
     with running(serve(tiny_bundle, port), port, tmp_path / "log", TUNESHIP_DRAIN_SECONDS=60) as server:
         server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
