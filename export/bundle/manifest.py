@@ -82,10 +82,13 @@ def _describe_data(record: dict[str, Any]) -> dict[str, Any]:
 def _describe_training(record: dict[str, Any]) -> dict[str, Any]:
     """No paths, and no rows."""
     recipe, test = record["recipe"], record["metrics"]["test"]
+    shown = {name: recipe[name] for name in ("model_head", "training", "few_shot", "privacy") if name in recipe}
+    if few_shot := shown.get("few_shot"):
+        shown["few_shot"] = {key: value for key, value in few_shot.items() if key != "rows"}
     imported = {"imported": record["imported"]} if "imported" in record else {}
     return {
         **imported,
-        "recipe": {name: recipe[name] for name in ("model_head", "training", "few_shot", "privacy") if name in recipe},
+        "recipe": shown,
         **{name: record[name] for name in ("privacy", "membership") if name in record},
         "best_step": record["best_step"],
         "seconds": record["seconds"],

@@ -1,7 +1,8 @@
 """Classification without fine-tuning: a linear layer on the base model's sentence vectors.
 
 Without examples its weights are the label descriptions' vectors. With examples it is scikit-learn's logistic
-regression, where each description is one more example.
+regression, where each description is one more example. Texts without labels, where there are some, are examples of
+what the texts around them say they are.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from transformers import PreTrainedTokenizerFast
 
 from serving.tasks.base import Task
 from trainer.data.rows import Rows
+from trainer.fit.label_spreading import spread_labels
 from trainer.fit.validation import Datasets, tune_and_save
 from trainer.model.checkpoint import build_model
 from trainer.model.heads import PooledClassifier, PooledModel
@@ -32,6 +35,9 @@ INVERSE_REGULARIZATION = 10.0
 
 ZERO_SHOT_SCALE = 20.0
 """Turns cosines into logits; it changes scores, never the order of labels."""
+
+KNOWN_WEIGHT = 3.0
+"""Of an example beside a text without a label, which weighs 1 at most: its label's share."""
 
 Vectors = NDArray[np.float32]
 
@@ -60,15 +66,28 @@ def fit_few_shot(setup: TrainingSetup, datasets: Datasets, few_shot: FewShot, ru
     items += describe_labels(few_shot, splits.labels)
     vectors = sentence_vectors(model, setup.tokenizer, setup.task, items, settings.per_device_eval_batch_size)
     numbers = [splits.labels.index(target) for target in examples.targets]
-    fit_classifier(vectors[: len(examples)], numbers, vectors[len(examples) :], settings.seed).copy_to(model)
+    linear = fit_classifier(vectors[: len(examples)], numbers, vectors[len(examples) :], settings.seed)
+    further = _unlabelled_vectors(setup, model)
+    if len(further):
+        linear = learn_from_unlabelled(linear, vectors, [*numbers, *range(len(splits.labels))], further, settings.seed)
+    linear.copy_to(model)
     return {
         **tune_and_save(setup, run, model, datasets),
         "seed": settings.seed,
         "metric": setup.recipe.metric,
         "examples": len(examples),
+        "unlabelled": len(further),
         "best_step": None,
         "history": [],
     }
+
+
+def _unlabelled_vectors(setup: TrainingSetup, model: PooledModel) -> Vectors:
+    inputs = setup.unlabelled.rows.inputs if setup.unlabelled else ()
+    items = [item for each in inputs for item in setup.training_task.items(setup.task, each)]
+    if not items:
+        return np.empty((0, 0), dtype=np.float32)
+    return sentence_vectors(model, setup.tokenizer, setup.task, items, setup.recipe.training.per_device_eval_batch_size)
 
 
 def describe_labels(settings: FewShot, labels: Sequence[str]) -> list[str]:
@@ -120,16 +139,35 @@ def of_length_1(vectors: Vectors) -> Vectors:
 
 def fit_classifier(examples: Vectors, numbers: Sequence[int], descriptions: Vectors, seed: int) -> Linear:
     """``numbers`` are the examples' labels; there is one description per label."""
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
-
     labels = len(descriptions)
     if not len(examples):
         return Linear(descriptions * np.float32(ZERO_SHOT_SCALE), np.zeros(labels, dtype=np.float32))
+    return _fit(np.concatenate([examples, descriptions]), [*numbers, *range(labels)], None, seed)
+
+
+def learn_from_unlabelled(linear: Linear, known: Vectors, numbers: Sequence[int], others: Vectors, seed: int) -> Linear:
+    """Fit again, with each text without a label as an example of the label that spreads to it.
+
+    Args:
+        linear: fitted to ``known`` alone, or to descriptions; its answers are the first guesses.
+        known: the vectors of examples and descriptions.
+        numbers: their labels, each label at least once.
+    """
+    guesses = softmax(others @ linear.weight.T + linear.bias, axis=1)
+    shares = spread_labels(np.concatenate([known, others]), numbers, guesses)
+    weights = np.concatenate([np.full(len(numbers), KNOWN_WEIGHT), shares.max(axis=1)])
+    return _fit(np.concatenate([known, others]), [*numbers, *shares.argmax(axis=1)], weights, seed)
+
+
+def _fit(vectors: Vectors, numbers: Sequence[int], weights: NDArray[np.float64] | None, seed: int) -> Linear:
+    """Every label is among ``numbers``."""
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
     model = LogisticRegression(C=INVERSE_REGULARIZATION, max_iter=1000, random_state=seed)
     with threadpool_limits(1, user_api="blas"):  # so small that threads only wait for each other
-        model.fit(np.concatenate([examples, descriptions]), [*numbers, *range(labels)])
+        model.fit(vectors, numbers, sample_weight=weights)
     weight, bias = model.coef_, model.intercept_
-    if labels == 2:  # one row, the log odds of the second label
+    if len(bias) == 1:  # one row, the log odds of the second label
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     return Linear(weight.astype(np.float32), bias.astype(np.float32))

@@ -147,6 +147,10 @@ class Recipe(Section):
             raise ValueError(f"few_shot: belongs to task: text-classification, not to {self.task}")
         if self.few_shot and self.data.text_pair:
             raise ValueError("few_shot: takes single texts; leave data.text_pair out")
+        if self.few_shot and self.few_shot.rows and self.data.folds:
+            raise ValueError(
+                "data.folds: few_shot.rows may have the texts that a fold holds out; leave one of the two out"
+            )
         if self.distil and self.data.folds:
             raise ValueError(
                 "data.folds: the teacher of distil has seen the rows of every fold, which flatters the scores; leave"
@@ -297,6 +301,8 @@ def _map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
     if distil := recipe.distil:
         paths = {name: _map_value(name, getattr(distil, name), change) for name in ("teacher", "rows")}
         changed["distil"] = distil.model_copy(update=paths)
+    if few_shot := recipe.few_shot:
+        changed["few_shot"] = few_shot.model_copy(update={"rows": _map_value("rows", few_shot.rows, change)})
     return recipe.model_copy(update=changed)
 
 

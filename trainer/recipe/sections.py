@@ -260,6 +260,11 @@ class FewShot(Section):
     label_descriptions: dict[str, str] | None = Field(
         default=None, description="a sentence a label; null: the label's own name, underscores as spaces"
     )
+    rows: Name | None = Field(
+        default=None,
+        description="file of further rows without labels, with the columns of data: near examples they tell which"
+        " other texts a label has",
+    )
 
 
 class Imported(Section):

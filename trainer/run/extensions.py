@@ -53,7 +53,7 @@ def _files(recipe: Recipe) -> Iterator[str]:
     """That rows are read from."""
     data = recipe.data
     several: list[Any] = [data.train, data.validation, *(choice for _, choice in data.test_sets())]
-    several += [recipe.export.rows, recipe.distil.rows if recipe.distil else None]
-    for each in several if data.dataset is None else several[-2:]:
+    further = [recipe.export.rows, *(section.rows for section in (recipe.distil, recipe.few_shot) if section)]
+    for each in [*several, *further] if data.dataset is None else further:
         names = each if isinstance(each, tuple) else (each,)
         yield from (name for name in names if isinstance(name, str))

@@ -21,10 +21,12 @@ from trainer.run.records import read_record
 RUNNING, FINISHED = "running", "finished"
 AFTERWARDS = ("export", "card", "search")
 """The sections of a recipe on which no weight depends."""
-DISTIL_ROWS = "distil.rows"
-"""The role of a student's rows without labels, among a run's files."""
+DISTIL_ROWS, FEW_SHOT_ROWS = "distil.rows", "few_shot.rows"
+"""The role of rows without labels, among a run's files."""
 TOTAL_BATCH = "rows a step"
 _MOST_CHARACTERS = 40
+_COMPARED_OTHERWISE = ("model", "data", "distil", "few_shot")
+"""The sections that name files: their hashes are compared."""
 
 
 class Run:
@@ -266,10 +268,12 @@ def comparable(record: dict[str, Any]) -> dict[str, Any]:
     splits = record.get("data", {}).get("splits", {})
     training = {"training": _acting(recipe["training"])} if "training" in recipe else {}
     distil = {key: value for key, value in recipe.get("distil", {}).items() if key not in ("teacher", "rows")}
+    few_shot = {key: value for key, value in recipe.get("few_shot", {}).items() if key != "rows"}
     return {
-        **{key: value for key, value in recipe.items() if key not in ("model", "data", "distil", *AFTERWARDS)},
+        **{key: value for key, value in recipe.items() if key not in (*_COMPARED_OTHERWISE, *AFTERWARDS)},
         **training,
         **({"distil": distil | digests_of(record)} if distil else {}),
+        **({"few_shot": few_shot | {"rows": _sha256_of(record, FEW_SHOT_ROWS)}} if few_shot else {}),
         "model": record.get("model", {}).get("sha256"),
         "data": {**data, "rows": {name: split.get("sha256") for name, split in splits.items()}},
     }
@@ -282,8 +286,12 @@ def _acting(training: dict[str, Any]) -> dict[str, Any]:
 
 def digests_of(record: dict[str, Any]) -> dict[str, Any]:
     """What a student has learned from: the sha256 of each teacher's lock, and of its rows without labels."""
-    rows = record.get("data", {}).get("files", {}).get(DISTIL_ROWS, {})
-    return {"teachers": teacher_hashes(record.get("model", {})), "rows": rows.get("sha256")}
+    return {"teachers": teacher_hashes(record.get("model", {})), "rows": _sha256_of(record, DISTIL_ROWS)}
+
+
+def _sha256_of(record: dict[str, Any], role: str) -> str | None:
+    sha256: str | None = record.get("data", {}).get("files", {}).get(role, {}).get("sha256")
+    return sha256
 
 
 def teacher_hashes(model: dict[str, Any]) -> list[str]:

@@ -27,7 +27,7 @@ from trainer.recipe.defaults import with_defaults
 from trainer.recipe.recipe import Recipe
 from trainer.run.extensions import Records, extension_records
 from trainer.run.processes import count
-from trainer.run.run import DISTIL_ROWS
+from trainer.run.run import DISTIL_ROWS, FEW_SHOT_ROWS
 from trainer.setup.sources import InputCheck
 from trainer.setup.splits import Splits, fingerprint, load_splits
 from trainer.setup.teachers import Student, Teacher, open_teachers, require_same_answers, require_same_vectors
@@ -103,7 +103,7 @@ class TrainingSetup:
         """What run.json says before training; a resumed run must share it."""
         data, teachers = fingerprint(self.recipe.data, self.splits), [each.to_record() for each in self.teachers]
         if self.unlabelled:
-            data["files"][DISTIL_ROWS] = {"name": self.unlabelled.rows.name, "sha256": self.unlabelled.sha256}
+            data["files"][self.unlabelled.key] = {"name": self.unlabelled.rows.name, "sha256": self.unlabelled.sha256}
         return {
             "task": self.recipe.task,
             "labels": self.splits.labels,
@@ -136,7 +136,7 @@ def prepare_setup(recipe: Recipe, output: Path) -> TrainingSetup:
     _check_stride(setup)
     _check_student(setup)
     _check_export(setup)
-    return replace(setup, unlabelled=_read_distil_rows(setup))
+    return replace(setup, unlabelled=_read_unlabelled(setup))
 
 
 def _check_stride(setup: TrainingSetup) -> None:
@@ -183,14 +183,17 @@ def _check_student(setup: TrainingSetup) -> None:
             require_same_vectors(setup.teachers[0], student)
 
 
-def _read_distil_rows(setup: TrainingSetup) -> UnlabelledRows | None:
-    """What the teachers answer beside the training rows, without any that measure the student."""
-    distil = setup.recipe.distil
-    if distil is None or distil.rows is None:
+def _read_unlabelled(setup: TrainingSetup) -> UnlabelledRows | None:
+    """What is learned from beside the training rows, without any that measure the model."""
+    distil, few_shot, splits = setup.recipe.distil, setup.recipe.few_shot, setup.splits
+    if distil and distil.rows:
+        key, name, known = DISTIL_ROWS, distil.rows, [splits.train, splits.validation, splits.test]
+    elif few_shot and few_shot.rows:  # the training rows that are no examples may be among them
+        key, name, known = FEW_SHOT_ROWS, few_shot.rows, [splits.validation, splits.test]
+    else:
         return None
     check = setup.training_task.input_check(setup.task, setup.tokenizer.backend_tokenizer)
-    known = [rows for _, rows in setup.splits.by_name()]
-    return read_further_rows(setup.training_task, check, known, DISTIL_ROWS, distil.rows)
+    return read_further_rows(setup.training_task, check, known, key, name)
 
 
 def _check_of(

@@ -1,4 +1,4 @@
-"""Rows without labels, of ``export.rows`` or ``distil.rows``: read as those of ``data``, and told of as early."""
+"""Rows without labels, of ``export``, ``distil`` or ``few_shot``: read as those of ``data``, and told of as early."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ KEY = "export.rows"
 @dataclass(frozen=True)
 class UnlabelledRows:
     """Attributes:
+    key: of the recipe, which names their file.
     rows: without repeated ones, and those that are known.
     count: of the file.
     """
 
+    key: str
     rows: Rows
     sha256: str
     count: int
@@ -63,7 +65,7 @@ def read_further_rows(
         where = "test rows" if key == KEY else "rows of data"
         raise InputError(f"{key}: every row of {path.name} is among the {where}; give others", field=key)
     rows = Rows(path.name, fresh, [None] * len(fresh), list(range(1, len(fresh) + 1)), [""] * len(fresh))
-    return UnlabelledRows(rows, sha256_of(path), len(inputs))
+    return UnlabelledRows(key, rows, sha256_of(path), len(inputs))
 
 
 def _read_inputs(reader: RowReader, check: InputCheck, path: Path, key: str) -> list[Any]:
