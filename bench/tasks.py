@@ -39,6 +39,7 @@ BENCHMARKS = (
     TaskBenchmark("xquad-retrieval", "recall_at_1", ""),
     TaskBenchmark("xquad-rerank", "recall_at_1", ""),
     TaskBenchmark("banking77-few-shot", "accuracy", "0.852, USE+ConveRT"),
+    TaskBenchmark("banking77-unlabelled", "accuracy", ""),
 )
 
 
