@@ -112,6 +112,8 @@ def test_texts_without_labels_go_the_whole_road(tiny_backbone: Path, tmp_path: P
     record = run.read_record()
     splits = record["data"]["splits"]
     assert record["unlabelled"] == splits["train"]["rows"]
+    told = f"fitted to its vectors of 6 examples and {record['unlabelled']} texts without labels."
+    assert told in run.report.read_text()
     assert record["data"]["files"]["few_shot.rows"]["name"] == "rows.csv"
     again = record | {"data": record["data"] | {"files": {"few_shot.rows": {"sha256": "another"}}}}
     assert [line.partition(":")[0] for line in changes_between(record, again)] == ["few_shot.rows"]
