@@ -82,7 +82,8 @@ types: setup
 # What the tests make once they share from here on, and so make once for all three runs.
 test: export TUNESHIP_TEST_SHARED = $(CURDIR)/build/tests-shared
 test: no-shared check  ## all tests and checks, as in CI
-	$(BIN)/python -m pytest -q -m "slow or docker" -n $(WORKERS) --dist loadgroup
+	@# One process more: slow tests wait for servers, images and downloads for a third of their time.
+	$(BIN)/python -m pytest -q -m "slow or docker" -n $$(($(WORKERS) + 1)) --dist loadgroup
 	$(BIN)/python -m tests.server_side --workers $(WORKERS)
 
 .PHONY: no-shared newest lowest
