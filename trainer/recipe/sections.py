@@ -262,8 +262,8 @@ class FewShot(Section):
     )
     rows: Name | None = Field(
         default=None,
-        description="file of further rows without labels, with the columns of data: near examples they tell which"
-        " other texts a label has",
+        description="file of further rows without labels, with the columns of data: labels spread from the examples to"
+        " the texts nearest to them",
     )
 
 
