@@ -11,8 +11,7 @@ import numpy as np
 from search.ladder.linear import Linear, constant_logits, fit_linear, score_logits
 from search.ladder.rung import Rung, milliseconds_a_text
 from search.ladder.vectors import Encoder, StaticVectors, Vectors, joined, word_vectors
-from trainer.fit.few_shot import describe_labels, fit_classifier, sample_examples
-from trainer.recipe.sections import FewShot
+from trainer.fit.few_shot import describe_labels, fit_linear_layer, sample_examples
 from trainer.setup.training_setup import TrainingSetup
 
 _WORD_REGULARIZATION = 10.0
@@ -67,20 +66,22 @@ class CheapRungs:
         )
 
     def few_shot(self) -> Iterator[Rung]:
-        """Label descriptions alone, then examples of each label."""
-        labels = self._setup.splits.labels
-        few_shot = self._setup.recipe.few_shot or FewShot(examples_per_label=0)
-        descriptions = self._encoder.vectors(describe_labels(few_shot, labels))
+        """Label descriptions alone, then examples of each label; beside the texts without labels of the recipe."""
+        plain, labels = self._encoder.setup, self._setup.splits.labels
+        assert plain.recipe.few_shot
+        descriptions = self._encoder.vectors(describe_labels(plain.recipe.few_shot, labels))
+        further = self._encoder.vectors(plain.unlabelled.rows.inputs) if plain.unlabelled else None
         numbers = np.array([labels.index(target) for target in self._train.targets])
         train, validation = self._encode()
         for count in self._examples:
             start, scores, places = time.monotonic(), [], list[int]()
             for seed in range(self._repeats if count else 1):
                 places = sample_examples(self._train, labels, count, seed)
-                layer = fit_classifier(train[places], numbers[places].tolist(), descriptions, seed)
+                layer = fit_linear_layer(train[places], numbers[places].tolist(), descriptions, further, seed)
                 logits = validation @ layer.weight.T + layer.bias
-                scores.append(score_logits(self._encoder.setup, logits, self._validation))
+                scores.append(score_logits(plain, logits, self._validation))
             name = f"{count} examples a label" if count else "label descriptions"
+            name += " + texts" if further is not None else ""
             seconds = (time.monotonic() - start) / len(scores)
             yield Rung("few-shot", name, scores, len(places), seconds, self._milliseconds(), self._encoder.parameters)
 

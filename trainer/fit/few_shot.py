@@ -66,27 +66,24 @@ def fit_few_shot(setup: TrainingSetup, datasets: Datasets, few_shot: FewShot, ru
     items += describe_labels(few_shot, splits.labels)
     vectors = sentence_vectors(model, setup.tokenizer, setup.task, items, settings.per_device_eval_batch_size)
     numbers = [splits.labels.index(target) for target in examples.targets]
-    linear = fit_classifier(vectors[: len(examples)], numbers, vectors[len(examples) :], settings.seed)
     further = _unlabelled_vectors(setup, model)
-    if len(further):
-        linear = learn_from_unlabelled(linear, vectors, [*numbers, *range(len(splits.labels))], further, settings.seed)
-    linear.copy_to(model)
+    layer = fit_linear_layer(vectors[: len(examples)], numbers, vectors[len(examples) :], further, settings.seed)
+    layer.copy_to(model)
     return {
         **tune_and_save(setup, run, model, datasets),
         "seed": settings.seed,
         "metric": setup.recipe.metric,
         "examples": len(examples),
-        "unlabelled": len(further),
+        "unlabelled": len(further) if further is not None else 0,
         "best_step": None,
         "history": [],
     }
 
 
-def _unlabelled_vectors(setup: TrainingSetup, model: PooledModel) -> Vectors:
-    inputs = setup.unlabelled.rows.inputs if setup.unlabelled else ()
-    items = [item for each in inputs for item in setup.training_task.items(setup.task, each)]
-    if not items:
-        return np.empty((0, 0), dtype=np.float32)
+def _unlabelled_vectors(setup: TrainingSetup, model: PooledModel) -> Vectors | None:
+    if setup.unlabelled is None:
+        return None
+    items = [item for each in setup.unlabelled.rows.inputs for item in setup.training_task.items(setup.task, each)]
     return sentence_vectors(model, setup.tokenizer, setup.task, items, setup.recipe.training.per_device_eval_batch_size)
 
 
@@ -137,6 +134,17 @@ def of_length_1(vectors: Vectors) -> Vectors:
     return unit
 
 
+def fit_linear_layer(
+    examples: Vectors, numbers: Sequence[int], descriptions: Vectors, further: Vectors | None, seed: int
+) -> Linear:
+    """``further`` are vectors of texts without labels; the rest as for `fit_classifier`."""
+    layer = fit_classifier(examples, numbers, descriptions, seed)
+    if further is None:
+        return layer
+    known = np.concatenate([examples, descriptions])
+    return learn_from_unlabelled(layer, known, [*numbers, *range(len(descriptions))], further, seed)
+
+
 def fit_classifier(examples: Vectors, numbers: Sequence[int], descriptions: Vectors, seed: int) -> Linear:
     """``numbers`` are the examples' labels; there is one description per label."""
     labels = len(descriptions)
@@ -145,15 +153,15 @@ def fit_classifier(examples: Vectors, numbers: Sequence[int], descriptions: Vect
     return _fit(np.concatenate([examples, descriptions]), [*numbers, *range(labels)], None, seed)
 
 
-def learn_from_unlabelled(linear: Linear, known: Vectors, numbers: Sequence[int], others: Vectors, seed: int) -> Linear:
+def learn_from_unlabelled(layer: Linear, known: Vectors, numbers: Sequence[int], others: Vectors, seed: int) -> Linear:
     """Fit again, with each text without a label as an example of the label that spreads to it.
 
     Args:
-        linear: fitted to ``known`` alone, or to descriptions; its answers are the first guesses.
+        layer: fitted to ``known`` alone, or to descriptions; its answers are the first guesses.
         known: the vectors of examples and descriptions.
         numbers: their labels, each label at least once.
     """
-    guesses = softmax(others @ linear.weight.T + linear.bias, axis=1)
+    guesses = softmax(others @ layer.weight.T + layer.bias, axis=1)
     shares = spread_labels(np.concatenate([known, others]), numbers, guesses)
     weights = np.concatenate([np.full(len(numbers), KNOWN_WEIGHT), shares.max(axis=1)])
     return _fit(np.concatenate([known, others]), [*numbers, *shares.argmax(axis=1)], weights, seed)

@@ -18,6 +18,7 @@ from search.ladder.verdict import notes, verdict
 from serving.errors import InputError
 from tests import tiny_generators
 from tests.toys import write_toy
+from tests.trainer.conftest import fit
 from trainer.fit.score import Score
 from trainer.metrics.resampling import mean_of
 from trainer.recipe.recipe import load_recipe
@@ -59,6 +60,24 @@ def test_the_cheap_rungs_of_the_toy(tiny_backbone: Path, tmp_path: Path) -> None
         assert rung.milliseconds is not None
         assert json.dumps(rung.to_record())
     assert found["static vectors + linear"].value > found["most frequent label"].value
+
+
+@pytest.mark.slow
+def test_few_examples_are_learned_as_a_run_learns_them(tiny_backbone: Path, tmp_path: Path) -> None:
+    """By the recipe's descriptions of the labels, and with its texts without labels."""
+    few_shot = {
+        "examples_per_label": 2,
+        "label_descriptions": {"cancel": "where is it?", "track": "stop it!"},
+        "rows": "rows.csv",
+    }
+    recipe = load_recipe(write_toy(tmp_path, tiny_backbone, "text-classification", few_shot=few_shot))
+    (rung,) = climb(recipe, tmp_path, ["few-shot"], examples=[2], repeats=1)
+    run = fit(recipe, tmp_path / "run").read_record()
+    assert rung.name == "2 examples a label + texts"
+    assert rung.value == pytest.approx(run["metrics"]["validation"]["accuracy"])
+    alone = {"examples_per_label": 2}
+    plain = load_recipe(write_toy(tmp_path, tiny_backbone, "text-classification", few_shot=alone))
+    assert [each.value for each in climb(plain, tmp_path, ["few-shot"], examples=[2], repeats=1)] != [rung.value]
 
 
 @pytest.mark.slow
