@@ -59,5 +59,5 @@ def test_it_is_read_and_searched_offline(site: Path) -> None:
         page.goto((site / "index.html").as_uri())
         page.get_by_role("button", name="Search").first.click()
         page.keyboard.type("McNemar")
-        page.get_by_text("exact test counts the answers that flip").first.wait_for(timeout=20_000)
+        page.get_by_text("exact test counts the answers that flip").first.wait_for(timeout=60_000)
         assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
