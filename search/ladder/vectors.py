@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from search.ladder.rung import parameters_a_token
 from serving.tasks.base import Task
 from trainer.data.rows import texts_of
-from trainer.fit.few_shot import sentence_vectors
+from trainer.fit.few_shot import row_vectors
 from trainer.model.checkpoint import build_model
 from trainer.model.heads import PooledModel
 from trainer.model.inputs import cut, encode
@@ -48,10 +48,7 @@ class Encoder:
 
     def vectors(self, inputs: Sequence[Any]) -> Vectors:
         """Of rows, or of texts alone."""
-        task, tokenizer = self.setup.task, self.setup.tokenizer
-        items = [item for each in inputs for item in self.setup.training_task.items(task, each)]
-        batch_size = self.setup.recipe.training.per_device_eval_batch_size
-        return sentence_vectors(self.model, tokenizer, task, items, batch_size)
+        return row_vectors(self.setup, self.model, inputs)
 
 
 class StaticVectors:

@@ -42,9 +42,9 @@ def test_texts_that_arrive_together_share_a_batch(runtime: BareRuntime, batches:
 @pytest.mark.slow
 def test_an_idle_runtime_does_not_wait(runtime: BareRuntime, batches: list[int]) -> None:
     """A text runs alone as soon as it arrives; its wait starts then."""
-    found = measure_waits(runtime, [(0.0, "where is it?"), (0.5, "where is it?")])
+    found = measure_waits(runtime, [(0.0, "where is it?"), (2.0, "where is it?")])
     assert batches == [1, 1]
-    assert min(found) > 0
+    assert all(0 < wait < 2 for wait in found)
 
 
 def test_batches_are_by_length(runtime: BareRuntime, batches: list[int]) -> None:

@@ -97,6 +97,6 @@ def test_measure(tiny_bundle: Path, tmp_path: Path) -> None:
     trailers = next(each for each in HOSTILE if each.name == "trailers without end")
     found = measure(trailers, Subject.of("classifier", tiny_bundle), Plan(rounds=1, seconds=1, rate=20), tmp_path)
     assert found.growth <= 300e6
-    assert found.stop <= 60
+    assert found.stop <= 20  # it does not wait for the grace, which is 25 s
     assert found.answers > 10
     assert (found.wrong, found.errors) == (0, {})

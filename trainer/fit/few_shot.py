@@ -66,7 +66,7 @@ def fit_few_shot(setup: TrainingSetup, datasets: Datasets, few_shot: FewShot, ru
     items += describe_labels(few_shot, splits.labels)
     vectors = sentence_vectors(model, setup.tokenizer, setup.task, items, settings.per_device_eval_batch_size)
     numbers = [splits.labels.index(target) for target in examples.targets]
-    further = _unlabelled_vectors(setup, model)
+    further = row_vectors(setup, model, setup.unlabelled.rows.inputs) if setup.unlabelled else None
     layer = fit_linear_layer(vectors[: len(examples)], numbers, vectors[len(examples) :], further, settings.seed)
     layer.copy_to(model)
     return {
@@ -80,10 +80,9 @@ def fit_few_shot(setup: TrainingSetup, datasets: Datasets, few_shot: FewShot, ru
     }
 
 
-def _unlabelled_vectors(setup: TrainingSetup, model: PooledModel) -> Vectors | None:
-    if setup.unlabelled is None:
-        return None
-    items = [item for each in setup.unlabelled.rows.inputs for item in setup.training_task.items(setup.task, each)]
+def row_vectors(setup: TrainingSetup, model: PooledModel, inputs: Sequence[Any]) -> Vectors:
+    """Vectors of length 1, of rows or of texts alone."""
+    items = [item for each in inputs for item in setup.training_task.items(setup.task, each)]
     return sentence_vectors(model, setup.tokenizer, setup.task, items, setup.recipe.training.per_device_eval_batch_size)
 
 
@@ -162,9 +161,10 @@ def learn_from_unlabelled(layer: Linear, known: Vectors, numbers: Sequence[int],
         numbers: their labels, each label at least once.
     """
     guesses = softmax(others @ layer.weight.T + layer.bias, axis=1)
-    shares = spread_labels(np.concatenate([known, others]), numbers, guesses)
+    vectors = np.concatenate([known, others])
+    shares = spread_labels(vectors, numbers, guesses)
     weights = np.concatenate([np.full(len(numbers), KNOWN_WEIGHT), shares.max(axis=1)])
-    return _fit(np.concatenate([known, others]), [*numbers, *shares.argmax(axis=1)], weights, seed)
+    return _fit(vectors, [*numbers, *shares.argmax(axis=1)], weights, seed)
 
 
 def _fit(vectors: Vectors, numbers: Sequence[int], weights: NDArray[np.float64] | None, seed: int) -> Linear:

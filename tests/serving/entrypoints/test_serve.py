@@ -98,7 +98,7 @@ def test_stopped_while_a_new_version_hangs(tiny_bundle: Path, tmp_path: Path) ->
         (tmp_path / "next").rename(bundle)
         server.process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
-        assert server.stop() == 0
+        assert server.stop(10) == 0
         assert "Traceback" not in server.log.read_text()
 
 

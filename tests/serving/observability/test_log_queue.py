@@ -139,7 +139,7 @@ def test_exit(lines: int, read: bool) -> None:
         assert process.stdout.readline() == "done\n"
         if read:
             assert len(process.stderr.read().splitlines()) == lines
-        assert process.wait(60) == 0
+        assert process.wait(10) == 0
 
 
 def test_handlers_of_others(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
